@@ -1,0 +1,48 @@
+# make setup once, then make demo. Everything lands in .venv and in the user's cache; nothing is installed on the system.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test test-fast lint bench clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready ## the environment: locked dependencies and caudal itself
+
+$(VENV)/.venv-made:
+	@bash tools/make-venv.sh $(VENV)
+	@touch $@
+
+$(VENV)/.locked: requirements.lock $(VENV)/.venv-made
+	@bash tools/install-locked.sh $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/.ready: pyproject.toml $(VENV)/.locked
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "Ready: 'make demo' runs an example from raw file to served prediction; '$(BIN)/caudal --help' lists the commands."
+
+demo: setup ## an example from raw file to served prediction (ARGS="..." are passed on)
+	@$(BIN)/caudal demo $(ARGS)
+
+lint: setup ## style, types and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## everything: lint, then all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: setup ## the tests that take no more than seconds
+	$(BIN)/python -m pytest -m "not slow and not faults" $(ARGS)
+
+bench: setup ## the benchmarks, side by side with peers
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the environment and what tools have cached here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

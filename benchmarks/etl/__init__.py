@@ -1,0 +1,1 @@
+"""Overhead over hand-written PySpark."""

@@ -1,0 +1,41 @@
+"""caudal: a data product declared once, in Python, from raw data to a served model."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import CaudalError
+from caudal.spec.connection import files, http, simulated
+from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity, temporal
+from caudal.spec.product import Product
+from caudal.spec.schema import column, schema
+from caudal.spec.trigger import cron, on_arrival
+
+if TYPE_CHECKING:
+    from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
+    from caudal.stages.tables import fill_gaps, tumble
+
+__version__ = "0.1.0"
+
+# What works on Spark frames is imported when it is first used: declaring a product starts no engine.
+_LATER = {
+    "tumble": "caudal.stages.tables",
+    "fill_gaps": "caudal.stages.tables",
+    "lag": "caudal.stages.features",
+    "rolling": "caudal.stages.features",
+    "calendar": "caudal.stages.features",
+    "as_of_join": "caudal.stages.features",
+    "past_mean": "caudal.stages.features",
+}
+
+__all__ = [
+    "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "files",
+    "fill_gaps", "http", "lag", "limit", "on_arrival", "parity", "past_mean", "rolling", "schema", "simulated", "temporal", "tumble",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'caudal' has no attribute '{name}'")

@@ -1,0 +1,5 @@
+"""Lets ``python -m caudal`` run the command line."""
+
+from caudal.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Declarations → a checked graph, drawn and fingerprinted. No engine is needed."""

@@ -1,0 +1,27 @@
+"""A product → the graph of its nodes, models, predictions and what is served."""
+
+from __future__ import annotations
+
+from caudal.graph.shape import Graph, GraphNode
+from caudal.spec.product import Product
+
+
+def build(product: Product) -> Graph:
+    """Return the product's graph; inputs that nothing declares stay as names (``check`` reports them)."""
+    nodes: dict[str, GraphNode] = {}
+    for name, node in product.nodes.items():
+        nodes[name] = GraphNode(name, node.kind, node.inputs, node.description, _where(node.where))
+    for name, model in product.models.items():
+        nodes[name] = GraphNode(name, "model", (model.features,), model.description, _where(model.where))
+    for name, prediction in product.predictions.items():
+        of = product.models.get(prediction.model)
+        inputs = (prediction.model, of.features) if of else (prediction.model,)
+        nodes[name] = GraphNode(name, "prediction", inputs, None, _where(prediction.where))
+    for of_model, serving in product.servings.items():
+        name = f"serve:{of_model}"
+        nodes[name] = GraphNode(name, "serving", (of_model,), None, _where(serving.where))
+    return Graph(nodes)
+
+
+def _where(location: object) -> str | None:
+    return None if location is None else str(location)

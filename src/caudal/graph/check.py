@@ -1,0 +1,228 @@
+"""What is wrong with a declaration, told without reading data or starting an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.build import build
+from caudal.spec.expectation import Expectation
+from caudal.spec.model import Beats, Model, Parity
+from caudal.spec.node import Features, Node, Source, Table
+from caudal.spec.product import Product
+from caudal.spec.schema import Schema
+
+SYSTEM = ("_file", "_day")
+
+
+def check(product: Product) -> list[DeclarationProblem]:
+    """Return every problem found: unknown inputs, cycles, columns, expectations, models and predictions that bind to nothing."""
+    return [
+        *_nothing(product),
+        *_inputs(product),
+        *_cycles(product),
+        *_columns(product),
+        *_features(product),
+        *_models(product),
+        *_predictions(product),
+    ]
+
+
+def _nothing(product: Product) -> Iterator[DeclarationProblem]:
+    if not product.nodes:
+        yield DeclarationProblem(
+            f"Product '{product.name}' declares no source and no table.", fix="Begin with product.source(...).", where=str(product.where)
+        )
+
+
+def _inputs(product: Product) -> Iterator[DeclarationProblem]:
+    for node in product.nodes.values():
+        for name in node.inputs:
+            if name not in product.nodes:
+                close = nearest(name, product.nodes)
+                yield DeclarationProblem(
+                    f"Table '{node.name}' reads '{name}', which nothing declares.",
+                    nearest=close,
+                    fix="Rename the parameter, or declare a source or table of that name."
+                    if not close
+                    else "Rename the parameter.",
+                    where=str(node.where),
+                    table=node.name,
+                    input=name,
+                )
+        if isinstance(node, Table) and not node.inputs:
+            yield DeclarationProblem(
+                f"Table '{node.name}' reads nothing.",
+                fix="Name its inputs as parameters of the function (or in the query).",
+                where=str(node.where),
+                table=node.name,
+            )
+
+
+def _cycles(product: Product) -> Iterator[DeclarationProblem]:
+    done: set[str] = set()
+    for start in product.nodes:
+        path: list[str] = []
+
+        def visit(name: str, path: list[str] = path) -> list[str] | None:
+            if name in path:
+                return [*path[path.index(name) :], name]
+            if name in done or name not in product.nodes:
+                return None
+            path.append(name)
+            for one in product.nodes[name].inputs:
+                if found := visit(one):
+                    return found
+            path.pop()
+            done.add(name)
+            return None
+
+        if circle := visit(start):
+            done.update(circle)
+            yield DeclarationProblem(
+                f"The tables go round in a circle: {' ← '.join(circle)}.",
+                fix=f"Take '{circle[1]}' out of the inputs of '{circle[0]}'.",
+                where=str(product.nodes[circle[0]].where),
+                tables=circle,
+            )
+
+
+def _columns(product: Product) -> Iterator[DeclarationProblem]:
+    for node in product.nodes.values():
+        schema = node.schema
+        if schema is not None and node.event_time and node.event_time not in schema and schema.names:
+            yield _no_column(node, schema, node.event_time, "is to take its event time from")
+        if schema is not None and node.event_time and node.event_time in schema:
+            found = schema[node.event_time].type
+            if found not in ("timestamp", "timestamp_utc", "date"):
+                yield DeclarationProblem(
+                    f"'{node.name}' takes its event time from column '{node.event_time}' of type {found}.",
+                    fix="An event time is a timestamp, timestamp_utc or date.",
+                    where=str(node.where),
+                    table=node.name,
+                )
+        if node.partition and not node.event_time:
+            yield DeclarationProblem(
+                f"'{node.name}' is partitioned by {node.partition} but has no event time.",
+                fix="Say which column tells when a row happened: event_time=\"…\".",
+                where=str(node.where),
+                table=node.name,
+            )
+        if node.partition not in (None, "day"):
+            yield DeclarationProblem(
+                f"'{node.name}' is to be partitioned by '{node.partition}'.", fix='Only partition="day" is there.', where=str(node.where)
+            )
+        for one in node.expect:
+            yield from _expectation(product, node, one)
+
+
+def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[DeclarationProblem]:
+    for column in one.columns:
+        if node.schema is not None and node.schema.names and column not in node.schema and column not in SYSTEM:
+            yield DeclarationProblem(
+                f"{one.name} binds to nothing: '{node.name}' has no column '{column}'.",
+                nearest=nearest(column, node.schema.names),
+                fix=f"It has {', '.join(node.schema.names)}.",
+                where=str(one.where or node.where),
+                table=node.name,
+                column=column,
+            )
+    for other in one.tables:
+        if other not in product.nodes:
+            yield DeclarationProblem(
+                f"{one.name} binds to nothing: there is no table '{other}'.",
+                nearest=nearest(other, product.nodes),
+                where=str(one.where or node.where),
+                table=node.name,
+            )
+    if one.max_share is not None and not 0 <= one.max_share <= 1:
+        yield DeclarationProblem(
+            f"{one.name} allows a share of {one.max_share}.", fix="A share lies between 0 and 1.", where=str(one.where or node.where)
+        )
+
+
+def _features(product: Product) -> Iterator[DeclarationProblem]:
+    for node in product.nodes.values():
+        if not isinstance(node, Features) or node.schema is None:
+            continue
+        for column in (*node.entity, node.as_of, *node.labels, *node.keep):
+            if column not in node.schema:
+                yield _no_column(node, node.schema, column, "declares as key, time or label")
+
+
+def _models(product: Product) -> Iterator[DeclarationProblem]:
+    for model in product.models.values():
+        features = product.nodes.get(model.features)
+        if not isinstance(features, Features):
+            among = [name for name, node in product.nodes.items() if isinstance(node, Features)]
+            what = "which is not declared by @product.features" if features else "which nothing declares"
+            yield DeclarationProblem(
+                f"Model '{model.name}' learns from '{model.features}', {what}.",
+                nearest=nearest(model.features, among),
+                fix=f"Features are: {', '.join(among) or 'none yet'}.",
+                where=str(model.where),
+                model=model.name,
+            )
+            continue
+        if model.label not in features.labels:
+            yield DeclarationProblem(
+                f"Model '{model.name}' is to learn '{model.label}', which features '{features.name}' do not carry as a label.",
+                nearest=nearest(model.label, features.labels),
+                fix=f'Declare it there: @product.features(..., labels=["{model.label}"]).',
+                where=str(model.where),
+                model=model.name,
+            )
+        yield from _model_itself(model, features)
+
+
+def _model_itself(model: Model, features: Features) -> Iterator[DeclarationProblem]:
+    if not model.candidates:
+        yield DeclarationProblem(
+            f"Model '{model.name}' has no candidate.", fix='Give at least one: candidates={"ridge": Ridge()}.', where=str(model.where)
+        )
+    if "baseline" in model.candidates:
+        yield DeclarationProblem(
+            f"Model '{model.name}' has a candidate named 'baseline'.", fix="The naive baseline is always there under that name.", where=str(model.where)
+        )
+    for gate in model.gates:
+        if isinstance(gate, Beats) and gate.candidate not in (*model.candidates, "baseline"):
+            yield DeclarationProblem(
+                f"Gate {gate.kind} of model '{model.name}' binds to nothing: there is no candidate '{gate.candidate}'.",
+                nearest=nearest(gate.candidate, model.candidates),
+                where=str(model.where),
+            )
+        if isinstance(gate, Parity) and features.schema is not None and gate.column not in features.schema:
+            yield _no_column(features, features.schema, gate.column, f"is asked for by gate parity of model '{model.name}'")
+
+
+def _predictions(product: Product) -> Iterator[DeclarationProblem]:
+    for prediction in product.predictions.values():
+        if prediction.model not in product.models:
+            yield DeclarationProblem(
+                f"Prediction '{prediction.name}' is by model '{prediction.model}', which nothing declares.",
+                nearest=nearest(prediction.model, product.models),
+                where=str(prediction.where),
+            )
+        if prediction.rows not in ("all", "unlabelled", "latest"):
+            yield DeclarationProblem(
+                f"Prediction '{prediction.name}' is of rows='{prediction.rows}'.",
+                nearest=nearest(prediction.rows, ("all", "unlabelled", "latest")),
+                fix="Use all, unlabelled or latest.",
+                where=str(prediction.where),
+            )
+    for name, serving in product.servings.items():
+        if name not in product.models:
+            yield DeclarationProblem(
+                f"Model '{name}' is to be served, but nothing declares it.", nearest=nearest(name, product.models), where=str(serving.where)
+            )
+
+
+def _no_column(node: Source | Table, schema: Schema, column: str, what: str) -> DeclarationProblem:
+    return DeclarationProblem(
+        f"'{node.name}' has no column '{column}', which it {what}.",
+        nearest=nearest(column, schema.names),
+        fix=f"It has {', '.join(schema.names)}.",
+        where=str(node.where),
+        table=node.name,
+        column=column,
+    )

@@ -1,0 +1,88 @@
+"""A product's folder → the product it declares."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+
+from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
+from caudal.spec.product import Product
+
+FILE = "product.py"
+
+
+def load(folder: Path) -> Product:
+    """Return the product that ``folder/product.py`` (or the file itself) declares.
+
+    Raises
+    ------
+    NotThere : there is no such folder or file
+    DeclarationProblem : the file has a syntax error, raises, or declares no product; the line is named
+    """
+    file = product_file(folder)
+    name = f"caudal_product_{file.resolve().parent.name}"  # the same in every process: fingerprints hold it
+    sys.path.insert(0, str(file.parent))  # so that product.py imports its neighbours
+    try:
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except CaudalError:
+            raise
+        except SyntaxError as error:
+            raise DeclarationProblem(
+                f"{_relative(error.filename or file)} has a syntax error: {error.msg}.",
+                where=f"{_relative(error.filename or file)}:{error.lineno}",
+                fix=f"The line reads: {(error.text or '').strip()}",
+                line=error.lineno,
+            ) from None
+        except Exception as error:
+            line = _line(error, file)
+            raise DeclarationProblem(
+                f"{_relative(file)} cannot be loaded: {type(error).__name__}: {error}.",
+                where=f"{_relative(file)}:{line}" if line else _relative(file),
+                line=line,
+            ) from None
+    finally:
+        sys.path.remove(str(file.parent))
+    products = {id(value): value for value in vars(module).values() if isinstance(value, Product)}
+    if len(products) != 1:
+        raise DeclarationProblem(
+            f"{_relative(file)} declares {'no product' if not products else f'{len(products)} products'}.",
+            fix="Write one: product = cd.Product('name').",
+            where=_relative(file),
+        )
+    return next(iter(products.values()))
+
+
+def product_file(folder: Path) -> Path:
+    """Return the file that declares the product in ``folder``."""
+    file = folder if folder.suffix == ".py" else folder / FILE
+    if file.is_file():
+        return file
+    if not folder.exists():
+        among = [entry.name for entry in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        close = nearest(folder.name, among)
+        raise NotThere(
+            f"There is no product folder '{folder}'.",
+            nearest=str(folder.parent / close) if close else None,
+            fix="Make one with: caudal new NAME.",
+        )
+    raise NotThere(f"The folder '{folder}' holds no {FILE}.", fix="Make a product with: caudal new NAME.")
+
+
+def _line(error: Exception, file: Path) -> int | None:
+    lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if Path(entry.filename) == file]
+    return lines[-1] if lines else None
+
+
+def _relative(file: str | Path) -> str:
+    path = Path(file)
+    try:
+        return str(path.resolve().relative_to(Path.cwd().resolve()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,1 @@
+"""What is remembered: raw bytes, tables, quarantine, the ledger."""

@@ -1,0 +1,271 @@
+"""Delta tables: Spark writes the Parquet files, this commits them. Readers see the old version or the new one.
+
+The commit is made by ``deltalake`` (Rust), in milliseconds and without a JVM; see ADR 2. Every commit carries the identity and
+the figures of the step that made it, so that the ledger can be brought back in step with the data after a kill.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
+
+from caudal.errors import NotThere
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+DAY = "_day"  # the partition column of tables partitioned by event-time day
+NO_DAY = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of rows without an event time
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a table version."""
+
+    path: str  # relative to the table's folder
+    bytes: int
+    rows: int
+    day: str | None = None  # ISO date; None in tables without partitions and for rows without an event time
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version of a table: its files, its schema (Spark JSON), and what the commit said of itself."""
+
+    folder: Path
+    number: int
+    files: tuple[DataFile, ...]
+    schema: Mapping[str, Any]
+    partitioned: bool
+    identity: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """Rows in this version."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def days(self) -> set[str | None]:
+        """Days that hold rows."""
+        return {file.day for file in self.files} if self.partitioned else set()
+
+    def paths(self, days: Iterable[str | None] | None = None) -> list[str]:
+        """Return absolute file names, of the given days only where given."""
+        wanted = None if days is None else set(days)
+        return [str(self.folder / unquote(file.path)) for file in self.files if wanted is None or file.day in wanted]
+
+
+def version_of(folder: Path) -> int | None:
+    """Return the number of the newest version, or None where there is no table. Reads folder names only."""
+    log = folder / "_delta_log"
+    if not log.is_dir():
+        return None
+    numbers = [int(entry.stem) for entry in log.iterdir() if entry.suffix == ".json" and entry.stem.isdigit()]
+    return max(numbers) if numbers else None
+
+
+def read(folder: Path, version: int | None = None) -> Version:
+    """Return a table's version, the newest unless told.
+
+    Raises
+    ------
+    NotThere : there is no such table or version
+    """
+    table = _open(folder, version)
+    actions = table.get_add_actions(flatten=True)
+    columns = {name: actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")}
+    partitioned = DAY in table.metadata().partition_columns
+    days = actions.column(f"partition.{DAY}").to_pylist() if partitioned and columns["path"] else [None] * len(columns["path"])
+    files = sorted(
+        (
+            DataFile(str(path), int(size), int(rows or 0), _iso(day))
+            for path, size, rows, day in zip(columns["path"], columns["size_bytes"], columns["num_records"], days, strict=True)
+        ),
+        key=lambda file: file.path,
+    )
+    return Version(
+        folder, table.version(), tuple(files), json.loads(table.schema().to_json()), partitioned, identity(folder, table.version())
+    )
+
+
+def identity(folder: Path, version: int) -> dict[str, Any]:
+    """Return what the commit of a version said of itself; empty for commits that caudal did not make."""
+    log = folder / "_delta_log" / f"{version:020d}.json"
+    try:
+        with log.open() as lines:
+            for line in lines:
+                entry = json.loads(line)
+                if "commitInfo" in entry:
+                    return dict(json.loads(entry["commitInfo"].get("caudal", "{}")))
+    except FileNotFoundError:
+        pass
+    return {}
+
+
+def changed_days(folder: Path, since: int, until: int) -> set[str | None]:
+    """Return the days whose files differ between two versions."""
+    if since == until:
+        return set()
+    old, new = read(folder, since), read(folder, until)
+    return {file.day for file in set(old.files) ^ set(new.files)}
+
+
+def staged(folder: Path, below: Path) -> list[DataFile]:
+    """Return the Parquet files that Spark left under ``below``, which lies in the table's folder."""
+
+    def measured(path: Path) -> DataFile:
+        import pyarrow.parquet as pq
+
+        rows = pq.read_metadata(path).num_rows
+        days = [part.partition("=")[2] for part in path.relative_to(below).parts if part.startswith(f"{DAY}=")]
+        day = days[0] if days and days[0] != NO_DAY else None
+        return DataFile(path.relative_to(folder).as_posix(), path.stat().st_size, rows, day)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(measured, sorted(below.rglob("*.parquet"))))
+    return [file for file in found if file.rows > 0]
+
+
+def commit(
+    folder: Path,
+    files: Sequence[DataFile],
+    schema: Mapping[str, Any],
+    *,
+    partitioned: bool,
+    replace: Literal["all", "none"] | set[str | None] | frozenset[str],
+    identity: Mapping[str, Any],
+) -> int:
+    """Publish files as the table's next version, in one atomic step, and return its number.
+
+    Parameters
+    ----------
+    replace : ``"all"`` takes every older file out, ``"none"`` none of them, a set of days those of these days, a frozenset of
+        path fragments those whose path holds one of them
+    schema : Spark's JSON; with ``"all"`` it becomes the table's, else new columns are added to the table's
+    """
+    from deltalake import Schema
+    from deltalake.transaction import CommitProperties, create_table_with_add_actions
+
+    now_ms = int(time.time() * 1000)
+    adds = [_add(file, partitioned, now_ms) for file in files]
+    delta_schema = Schema.from_json(json.dumps(_storable(schema)))
+    said = CommitProperties(custom_metadata={"caudal": json.dumps(identity, default=str, allow_nan=False)}, max_commit_retries=0)
+    by = [DAY] if partitioned else []
+    if version_of(folder) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        create_table_with_add_actions(
+            str(folder), delta_schema, adds, mode="error", partition_by=by, commit_properties=said,
+            configuration={
+                # Time travel by run is for ever: nothing of the log is cleaned up behind our back.
+                "delta.logRetentionDuration": "interval 36500 days",
+                "delta.deletedFileRetentionDuration": "interval 36500 days",
+            },
+        )  # fmt: skip
+        return 0
+    table = _open(folder, None)
+    if replace == "all":
+        if table.metadata().partition_columns != by:
+            create_table_with_add_actions(str(folder), delta_schema, adds, mode="overwrite", partition_by=by, commit_properties=said)
+        else:
+            table.create_write_transaction(adds, "overwrite", delta_schema, partition_by=by, commit_properties=said)
+    else:
+        current = read(folder)
+        _widen(table, delta_schema, said)
+        removes = [_remove(file, partitioned, now_ms) for file in current.files if _leaves(file, replace)]
+        _open(folder, None).create_write_transaction(
+            [*adds, *removes], "append", _open(folder, None).schema(), partition_by=by, commit_properties=said
+        )
+    number = version_of(folder)
+    assert number is not None
+    return number
+
+
+def sweep(folder: Path) -> int:
+    """Take away what a dead run left in a table's folder: files that no version names. Returns how many went."""
+    if not folder.is_dir():
+        return 0
+    named = _named_ever(folder)
+    gone = 0
+    for stage in folder.glob("part-*"):
+        kept = False
+        for path in stage.rglob("*"):
+            if path.is_file():
+                if path.relative_to(folder).as_posix() in named:
+                    kept = True
+                else:
+                    path.unlink()
+                    gone += 1
+        if not kept:
+            shutil.rmtree(stage, ignore_errors=True)
+    return gone
+
+
+def _named_ever(folder: Path) -> set[str]:
+    log = folder / "_delta_log"
+    named: set[str] = set()
+    for entry in log.glob("*.json") if log.is_dir() else ():
+        for line in entry.read_text().splitlines():
+            action = json.loads(line)
+            if "add" in action:
+                named.add(unquote(action["add"]["path"]))
+    return named
+
+
+def _open(folder: Path, version: int | None) -> DeltaTable:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    try:
+        return DeltaTable(str(folder), version=version)
+    except (TableNotFoundError, DeltaError) as error:
+        newest = version_of(folder)
+        if newest is None:
+            raise NotThere(f"There is no table in {folder}.", fix="Run the product first.", table=folder.name) from None
+        raise NotThere(
+            f"Table '{folder.name}' has no version {version}; it has 0 to {newest}.", table=folder.name, cause=str(error)
+        ) from None
+
+
+def _add(file: DataFile, partitioned: bool, now_ms: int) -> Any:
+    from deltalake.transaction import AddAction
+
+    values = {DAY: file.day} if partitioned else {}
+    return AddAction(file.path, file.bytes, values, now_ms, True, json.dumps({"numRecords": file.rows}))
+
+
+def _remove(file: DataFile, partitioned: bool, now_ms: int) -> Any:
+    from deltalake.transaction import RemoveAction
+
+    return RemoveAction(file.path, True, now_ms, file.bytes, {DAY: file.day} if partitioned else None)
+
+
+def _leaves(file: DataFile, replace: str | set[str | None] | frozenset[str]) -> bool:
+    if isinstance(replace, frozenset):
+        return any(fragment in file.path for fragment in replace)
+    return not isinstance(replace, str) and file.day in replace
+
+
+def _widen(table: DeltaTable, schema: Any, said: Any) -> None:
+    have = {field.name for field in table.schema().fields}
+    new = [field for field in schema.fields if field.name not in have]
+    if new:
+        table.alter.add_columns(new)
+
+
+def _storable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema with every column nullable: the expectations say what must not be null, the file format does not."""
+    return {**schema, "fields": [{**field, "nullable": True} for field in schema["fields"]]}
+
+
+def _iso(day: object) -> str | None:
+    if day is None:
+        return None
+    return day.isoformat() if isinstance(day, dt.date) else str(day)

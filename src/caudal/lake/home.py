@@ -1,0 +1,53 @@
+"""Where things lie below the home folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from caudal.lake.ledger import Ledger, open_ledger
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder that holds lake, ledger, models and run pages (``--home``, default ``.caudal``)."""
+
+    path: Path
+    ledger_url: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The ledger's database URL; SQLite in the home unless configured."""
+        return self.ledger_url or f"sqlite:///{self.path.absolute() / 'ledger.db'}"
+
+    def ledger(self) -> Ledger:
+        """Open the ledger."""
+        return open_ledger(self.url)
+
+    def raw(self, product: str, source: str) -> Path:
+        """Folder of a source's landed bytes."""
+        return self.path / "raw" / product / source
+
+    def table(self, product: str, table: str) -> Path:
+        """Folder of a Delta table."""
+        return self.path / "lake" / product / table
+
+    def quarantine(self, product: str, table: str) -> Path:
+        """Folder of the Delta table of a table's quarantined rows."""
+        return self.path / "lake" / product / "_quarantine" / table
+
+    def models(self, product: str, model: str) -> Path:
+        """Folder of a model's versions."""
+        return self.path / "models" / product / model
+
+    def page(self, product: str, run_id: str) -> Path:
+        """File of a run's page."""
+        return self.path / "runs" / product / f"{run_id}.html"
+
+    def lease(self, product: str) -> Path:
+        """File whose lock is held while a run of the product is at work."""
+        return self.path / "leases" / f"{product}.lock"
+
+    def scratch(self, product: str) -> Path:
+        """Folder for files in the making; emptied at the start of each run."""
+        return self.path / "scratch" / product

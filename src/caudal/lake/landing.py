@@ -1,0 +1,139 @@
+"""Raw landing: bytes copied by content hash, never changed, kept for ever."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.lake.home import Home
+from caudal.lake.ledger import Ledger
+from caudal.lake.records import landed
+
+
+class Arrival(Protocol):
+    """A file that has come: where from, and where its bytes can be read."""
+
+    path: str
+    local: Path
+    bytes: int
+    modified_ns: int
+    etag: str | None
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """Raw bytes in the lake."""
+
+    path: str  # where it came from
+    stored: Path
+    sha256: str
+    bytes: int
+    new: bool
+    kind: str = "data"
+
+    @property
+    def segment(self) -> str:
+        """The short name by which rows name the file they came from (column ``_file``)."""
+        return self.sha256[:16]
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return Path(self.path).name
+
+
+def land(
+    arrivals: Sequence[Arrival], home: Home, ledger: Ledger, *, product: str, source: str, run_id: str, kind: str = "data"
+) -> list[LandedFile]:
+    """Copy what is new into the raw store and return every arrival with its hash.
+
+    A file whose path, size and time of change are known is not read again. The same bytes are stored once.
+    """
+    known = {(row["path"], row["bytes"], row["modified_ns"]): row for row in ledger.find(landed, product=product, source=source)}
+    folder = home.raw(product, source)
+    result = []
+    for arrival in arrivals:
+        row = known.get((arrival.path, arrival.bytes, arrival.modified_ns))
+        if row is not None and _store_path(folder, row["sha256"], arrival.path).exists():
+            result.append(LandedFile(arrival.path, _store_path(folder, row["sha256"], arrival.path), row["sha256"], row["bytes"], False))
+            continue
+        sha256, size = _copy(arrival.local, folder, arrival.path)
+        said = {
+            "product": product, "source": source, "path": arrival.path, "sha256": sha256, "bytes": size,
+            "modified_ns": arrival.modified_ns, "landed_at": time.time(), "run_id": run_id, "kind": kind, "etag": arrival.etag,
+        }  # fmt: skip
+        same = ledger.find(landed, product=product, source=source, path=arrival.path, sha256=sha256)
+        if same:  # touched, not changed; or landed by a run that died before it could say so
+            ledger.change(landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag)
+        else:
+            ledger.add(landed, said)
+        result.append(LandedFile(arrival.path, _store_path(folder, sha256, arrival.path), sha256, size, not same, kind))
+    return result
+
+
+def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: str = "replace") -> list[LandedFile]:
+    """Return the landed files that make up a source now: of each path the newest content, each content once.
+
+    With ``changed="append"`` older contents of a path stay as well. A file that could not be read counts while it lies where it
+    came from: once it is taken away, its bytes are kept but not asked for again.
+    """
+    rows: list[dict[str, Any]] = sorted(ledger.find(landed, product=product, source=source), key=lambda row: row["landed_at"])
+    rows = [row for row in rows if row["kind"] != "refused" or Path(row["path"]).exists()]
+    newest = {(row["path"] if changed == "replace" else (row["path"], row["sha256"])): row for row in rows}
+    by_content = {row["sha256"]: row for row in newest.values()}
+    folder = home.raw(product, source)
+    return [
+        LandedFile(row["path"], _store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"])
+        for sha, row in sorted(by_content.items())
+    ]
+
+
+def _store_path(folder: Path, sha256: str, origin: str) -> Path:
+    name = Path(origin).name
+    endings = "".join(Path(name).suffixes[-2:]) if name.lower().endswith((".gz", ".bz2", ".zst")) else Path(name).suffix
+    return folder / sha256[:2] / f"{sha256}{endings.lower()}"
+
+
+def _copy(origin: Path, folder: Path, path: str) -> tuple[str, int]:
+    """Copy bytes under the name of their hash and return hash and size; a reader never sees a half-written file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".landing-{os.getpid()}-{time.monotonic_ns()}"
+    digest, size = hashlib.sha256(), 0
+    try:
+        with _opened(origin, path) as source, temporary.open("wb") as target:
+            while block := source.read(1 << 20):
+                digest.update(block)
+                target.write(block)
+                size += len(block)
+            target.flush()
+            os.fsync(target.fileno())
+        sha256 = digest.hexdigest()
+        final = _store_path(folder, sha256, path)
+        if not final.exists():
+            final.parent.mkdir(exist_ok=True)
+            temporary.chmod(0o444)
+            temporary.replace(final)
+    except OSError as error:
+        if error.errno in (28, 122):  # no space, quota
+            raise EnvironmentProblem(
+                f"The disk is full: '{path}' could not be landed.", fix="Free space where --home lies and run again; nothing is lost.", file=path
+            ) from None
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    return sha256, size
+
+
+def _opened(origin: Path, path: str) -> Any:
+    try:
+        return origin.open("rb")
+    except PermissionError:
+        raise SourceProblem(f"'{path}' cannot be read: permission denied.", fix="Give the user who runs caudal read access.", file=path) from None
+    except FileNotFoundError:
+        raise SourceProblem(f"'{path}' vanished before it was landed.", fix="Run again.", file=path) from None

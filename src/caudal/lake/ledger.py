@@ -1,0 +1,96 @@
+"""The ledger: an append-mostly record of what was done, on SQLite or any SQLAlchemy database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Select, Table, create_engine, event, insert, select, update
+from sqlalchemy.engine import Engine, make_url
+
+from caudal.lake.records import decisions, metadata, model_versions, runs, steps
+
+Row = dict[str, Any]
+
+
+def open_ledger(url: str) -> Ledger:
+    """Return the ledger at a database URL, its tables made when they are missing."""
+    return Ledger(url)
+
+
+class Ledger:
+    """What was done. Rows come back as plain dictionaries."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine: Engine = create_engine(parsed)
+        if parsed.get_backend_name() == "sqlite":
+            event.listen(self.engine, "connect", _durable)
+        metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    def add(self, table: Table, *rows: Mapping[str, Any]) -> None:
+        """Append rows in one transaction."""
+        if rows:
+            with self.engine.begin() as connection:
+                connection.execute(insert(table), [dict(row) for row in rows])
+
+    def change(self, table: Table, where: Mapping[str, Any], **values: Any) -> int:
+        """Set values on the rows that match and return how many did."""
+        statement = update(table).values(**values)
+        for name, value in where.items():
+            statement = statement.where(table.c[name] == value)
+        with self.engine.begin() as connection:
+            return int(connection.execute(statement).rowcount)
+
+    def rows(self, query: Select[Any]) -> list[Row]:
+        """Return the rows of a query."""
+        with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def find(self, table: Table, /, *, newest: bool = False, limit: int | None = None, **equal: Any) -> list[Row]:
+        """Return the rows whose columns equal the given values, in order of entry (or newest first)."""
+        query = select(table)
+        for name, value in equal.items():
+            query = query.where(table.c[name].in_(value) if isinstance(value, list | tuple) else table.c[name] == value)
+        order = table.c.get("id", table.c.get("started_at", table.c.get("version")))
+        if order is not None:
+            query = query.order_by(order.desc() if newest else order)
+        return self.rows(query.limit(limit) if limit else query)
+
+    def last_success(self, product: str, step: str) -> Row | None:
+        """Return the newest row of a step that succeeded."""
+        found = self.find(steps, product=product, step=step, state="succeeded", newest=True, limit=1)
+        return found[0] if found else None
+
+    def champion(self, product: str, model: str) -> Row | None:
+        """Return the model version in production, with its decision under ``decision``; None before any promotion."""
+        decided = self.find(decisions, product=product, model=model, decision=["promoted", "rolled back"], newest=True, limit=1)
+        if not decided:
+            return None
+        version = self.find(model_versions, product=product, model=model, version=decided[0]["version"])
+        return {**version[0], "decision": decided[0]} if version else None
+
+    def last_run(self, product: str | None = None) -> Row | None:
+        """Return the newest run."""
+        found = self.find(runs, newest=True, limit=1, **({"product": product} if product else {}))
+        return found[0] if found else None
+
+
+def latest(rows: Sequence[Row]) -> Row | None:
+    """Return the last of some rows, or None."""
+    return rows[-1] if rows else None
+
+
+def _durable(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

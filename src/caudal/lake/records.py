@@ -1,0 +1,161 @@
+"""The ledger's tables: what is remembered of runs, steps, files, checks, models and decisions."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+runs = Table(
+    "runs", metadata,
+    Column("run_id", String(40), primary_key=True),
+    Column("product", String(100), nullable=False),
+    Column("command", String(40), nullable=False),
+    Column("state", String(20), nullable=False),  # running | succeeded | failed | abandoned
+    Column("started_at", Float, nullable=False),  # seconds since 1970, UTC
+    Column("finished_at", Float),
+    Column("who", String(100)),
+    Column("host", String(200)),
+    Column("pid", Integer),
+    Column("code", String(64)),  # fingerprint of the product folder
+    Column("caudal_version", String(40)),
+    Column("error", JSON),
+    Column("summary", JSON),  # the document that `caudal run --json` prints
+)  # fmt: skip
+
+steps = Table(
+    "steps", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(40), nullable=False),
+    Column("product", String(100), nullable=False),
+    Column("step", String(200), nullable=False),  # land:trips_raw, read:trips_raw, table:trips, train:duration …
+    Column("kind", String(20), nullable=False),  # land | read | table | features | train | promote | predict
+    Column("name", String(100), nullable=False),  # source, table, model or prediction
+    Column("state", String(20), nullable=False),  # running | succeeded | skipped | failed | waiting
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("seconds", Float),
+    Column("fingerprint", String(64)),
+    Column("inputs", JSON),  # {input: version}
+    Column("output_version", Integer),
+    Column("rows_read", Integer),
+    Column("rows_written", Integer),
+    Column("rows_quarantined", Integer),
+    Column("partitions", JSON),  # days written; null when the table has no partitions
+    Column("detail", JSON),  # what else the step says, by kind
+    Column("error", JSON),
+    Index("steps_by_name", "product", "step", "id"),
+    Index("steps_by_run", "run_id"),
+)  # fmt: skip
+
+landed = Table(
+    "landed", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("path", Text, nullable=False),  # where it came from
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("modified_ns", Integer, nullable=False),
+    Column("landed_at", Float, nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("kind", String(20), nullable=False),  # data | correction
+    Column("etag", Text),
+    UniqueConstraint("product", "source", "path", "sha256", name="landed_once"),
+)  # fmt: skip
+
+checks = Table(
+    "checks", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(40), nullable=False),
+    Column("product", String(100), nullable=False),
+    Column("table", String(100), nullable=False),
+    Column("expectation", Text, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("rows", Integer),
+    Column("broken", Integer),
+    Column("passed", Boolean, nullable=False),
+    Column("message", Text),
+    Index("checks_by_run", "run_id", "table"),
+)  # fmt: skip
+
+profiles = Table(
+    "profiles", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(40), nullable=False),
+    Column("product", String(100), nullable=False),
+    Column("table", String(100), nullable=False),
+    Column("version", Integer),
+    Column("rows", Integer, nullable=False),
+    Column("columns", JSON, nullable=False),  # {column: {nulls, min, max, mean, stddev, distinct}}
+    Index("profiles_by_table", "product", "table", "id"),
+)  # fmt: skip
+
+candidates = Table(
+    "candidates", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(40), nullable=False),
+    Column("product", String(100), nullable=False),
+    Column("model", String(100), nullable=False),
+    Column("candidate", String(100), nullable=False),
+    Column("metric", String(40), nullable=False),
+    Column("score", Float),  # mean over folds
+    Column("spread", Float),  # standard deviation over folds
+    Column("folds", JSON),  # one object of all metrics per fold
+    Column("seconds", Float),
+    Column("chosen", Boolean, nullable=False),
+    Column("baseline", Boolean, nullable=False),
+    Column("error", Text),
+    Column("parameters", JSON),
+)  # fmt: skip
+
+model_versions = Table(
+    "model_versions", metadata,
+    Column("product", String(100), primary_key=True),
+    Column("model", String(100), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("candidate", String(100), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("fingerprint", String(64), nullable=False),  # of the training step
+    Column("code", String(64), nullable=False),
+    Column("training_table", String(100), nullable=False),
+    Column("training_version", Integer, nullable=False),  # Delta version
+    Column("training_rows", Integer, nullable=False),
+    Column("training_from", String(40)),
+    Column("training_until", String(40)),
+    Column("parameters", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("signature", JSON, nullable=False),
+    Column("environment", JSON, nullable=False),
+    Column("artifact", Text, nullable=False),  # path below the home
+    Column("artifact_sha256", String(64), nullable=False),
+    Column("format", String(20), nullable=False),  # skops | spark | pickle
+    Column("mlflow_run", String(64)),
+    Column("gates", JSON),  # what the training's gates found: [{gate, passed, figures, message}]
+    Column("rule", Text),  # why this candidate was chosen
+)  # fmt: skip
+
+decisions = Table(
+    "decisions", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("model", String(100), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("decision", String(20), nullable=False),  # promoted | refused | rolled back
+    Column("gates", JSON, nullable=False),  # [{gate, passed, figures, message}]
+    Column("who", String(100), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("replaced", Integer),
+    Column("reason", Text),
+    Column("run_id", String(40)),
+    Index("decisions_by_model", "product", "model", "id"),
+)  # fmt: skip
+
+manifests = Table(
+    "manifests", metadata,
+    Column("product", String(100), primary_key=True),
+    Column("folder", Text, primary_key=True),
+    Column("document", JSON, nullable=False),
+)  # fmt: skip

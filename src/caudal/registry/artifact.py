@@ -1,0 +1,182 @@
+"""The files of a model version: written aside, then renamed; known by one hash over all of them.
+
+| format | file | loading |
+|---|---|---|
+| ``skops`` | ``model.skops`` | builds only types that are known (``trust.py``); runs no code from the file |
+| ``spark`` | ``sparkml/`` | Spark ML's own; the classes it names must be Spark's |
+| ``pickle`` | ``model.pickle`` | only for what skops cannot store, and only where the settings trust pickle |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from caudal.errors import EnvironmentProblem
+from caudal.registry.trust import require_known, require_pickle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+Format = Literal["skops", "spark", "pickle"]
+SKOPS, PICKLED, SPARK = "model.skops", "model.pickle", "sparkml"
+MAKING = ".making-"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A model on disk: its format, and the types in it that skops does not know by itself."""
+
+    format: Format
+    types: tuple[str, ...] = ()
+
+
+def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], what: str) -> Written:
+    """Write a fitted estimator into a folder and return how.
+
+    Raises
+    ------
+    EnvironmentProblem : it could not be loaded again under the same settings, so it is not stored
+    """
+    if kind == "spark":
+        fitted.write().overwrite().save((folder / SPARK).absolute().as_uri())
+        # Checksum files of Hadoop's local file system say nothing that the hash does not.
+        for crc in (folder / SPARK).rglob(".*.crc"):
+            crc.unlink()
+        return Written("spark")
+    import skops.io
+
+    try:
+        data = skops.io.dumps(fitted)
+        types = tuple(skops.io.get_untrusted_types(data=data))
+        skops.io.loads(data, trusted=types)  # lambdas are found out only here; the object is our own, so this runs nothing new
+    # skops says in many ways that it cannot: TypeError, AttributeError, NotImplementedError, UnsupportedTypeException …
+    except Exception:  # noqa: BLE001
+        require_pickle(trust, what)
+        (folder / PICKLED).write_bytes(pickle.dumps(fitted))
+        return Written("pickle")
+    require_known(types, trust, what)
+    (folder / SKOPS).write_bytes(data)
+    return Written("skops", types)
+
+
+def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str) -> Any:
+    """Return the fitted scikit-learn object of a folder, once its hash and its types are known to be right.
+
+    The bytes that were hashed are the bytes that are loaded.
+
+    Raises
+    ------
+    EnvironmentProblem : files are missing or changed, hold foreign types, or need another version of a library
+    """
+    files = _files(folder, what)
+    _same(files, sha256, folder, what)
+    try:
+        if format == "pickle":
+            require_pickle(trust, what)
+            return pickle.loads(files[PICKLED])
+        import skops.io
+
+        data = files[SKOPS]
+        types = skops.io.get_untrusted_types(data=data)
+        require_known(types, trust, what)
+        return skops.io.loads(data, trusted=types)
+    except EnvironmentProblem:
+        raise
+    # Whatever the loader raises here comes of libraries that differ from those of the training, or of a user's lost class.
+    except Exception as error:
+        raise EnvironmentProblem(
+            f"{what} cannot be loaded: {type(error).__name__}: {error}.",
+            fix=f"Compare with the versions it was trained with, in {folder / 'requirements.txt'}, or train again.",
+        ) from error
+
+
+def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], what: str) -> Any:
+    """Return the fitted Spark ML model of a folder; the session is started when the files have proved right."""
+    files = _files(folder, what)
+    _same(files, sha256, folder, what)
+    foreign = sorted({one for one in _spark_classes(files) if not one.startswith(("org.apache.spark.ml.", "pyspark.ml."))})
+    if foreign:
+        raise EnvironmentProblem(f"{what} names classes that are not Spark's: {', '.join(foreign)}.", fix="Train again.")
+    from pyspark.ml import PipelineModel
+
+    spark()
+    return PipelineModel.load((folder / SPARK).absolute().as_uri())
+
+
+def digest(folder: Path) -> str:
+    """Return one hash over the names and bytes of all files of a folder."""
+    return _digest(_files(folder, folder.name))
+
+
+@contextmanager
+def renamed_into(target: Path) -> Iterator[Path]:
+    """Give a folder to write into, which becomes ``target`` when all went well: a kill leaves the target whole or absent.
+
+    What killed trainings left in the making is swept; a target that nothing names is such a left-over too.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for old in target.parent.glob(f"{MAKING}*"):
+        shutil.rmtree(old, ignore_errors=True)
+    making = target.parent / f"{MAKING}{uuid.uuid4().hex}"
+    making.mkdir()
+    try:
+        yield making
+        for path in making.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        if target.exists():
+            shutil.rmtree(target)
+        making.rename(target)
+        _sync(target.parent)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _files(folder: Path, what: str) -> dict[str, bytes]:
+    if not folder.is_dir():
+        raise EnvironmentProblem(f"The files of {what} are gone.", where=str(folder), fix="Restore the folder from a backup, or train again.")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _digest(files: dict[str, bytes]) -> str:
+    sha = hashlib.sha256()
+    for name, data in sorted(files.items()):
+        sha.update(f"{name}\0{len(data)}\0".encode())
+        sha.update(data)
+    return sha.hexdigest()
+
+
+def _same(files: dict[str, bytes], sha256: str, folder: Path, what: str) -> None:
+    found = _digest(files)
+    if found != sha256:
+        raise EnvironmentProblem(
+            f"The files of {what} are not those that were registered: sha256 {found[:16]}…, registered {sha256[:16]}….",
+            where=str(folder), fix="Restore the folder from a backup, roll back, or train again.", found=found, registered=sha256,
+        )  # fmt: skip
+
+
+def _spark_classes(files: dict[str, bytes]) -> Iterator[str]:
+    for name, data in files.items():
+        if "/metadata/part-" in name:
+            for line in data.decode().splitlines():
+                yield str(json.loads(line)["class"])
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

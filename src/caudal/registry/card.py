@@ -1,0 +1,60 @@
+"""What the registry tells of models, as plain dictionaries for the terminal, the web app and the run page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caudal.lake.ledger import Ledger, Row
+from caudal.lake.records import candidates, decisions, model_versions
+from caudal.registry.load import version_row
+
+
+def listing(ledger: Ledger, product: str) -> list[dict[str, Any]]:
+    """Return every version of every model of a product, by model and number.
+
+    ``state`` is ``champion``, ``former champion``, ``refused`` or ``undecided``.
+    """
+    rows = ledger.find(model_versions, product=product)
+    decided = ledger.find(decisions, product=product)
+    champions = {model: row["version"] for model in {row["model"] for row in rows} if (row := ledger.champion(product, model))}
+    return [
+        {
+            "product": product, "model": row["model"], "version": row["version"], "candidate": row["candidate"],
+            "state": _state(row, champions, decided), "metrics": row["metrics"], "created_at": row["created_at"],
+            "training_rows": row["training_rows"], "training_from": row["training_from"], "training_until": row["training_until"],
+            "format": row["format"], "run_id": row["run_id"],
+        }
+        for row in sorted(rows, key=lambda row: (row["model"], row["version"]))
+    ]  # fmt: skip
+
+
+def card(ledger: Ledger, product: str, model: str, version: int | None = None) -> dict[str, Any]:
+    """Return all that is known of a version, the champion unless a number is given.
+
+    The ``model_versions`` row, ``state``, the ``candidates`` of its training (best first is not implied: order of training), its
+    ``decisions``, and the ``gates`` of the newest decision that had any.
+
+    Raises
+    ------
+    NotThere : there is no such version, or no champion
+    """
+    row = version_row(ledger, product, model, version)
+    about = ledger.find(decisions, product=product, model=model, version=row["version"])
+    present = ledger.champion(product, model)
+    judged = [one for one in about if one["gates"]]
+    return {
+        **row,
+        "state": _state(row, {model: present["version"]} if present else {}, about),
+        "candidates": ledger.find(candidates, product=product, model=model, run_id=row["run_id"]),
+        "decisions": about,
+        "gates": judged[-1]["gates"] if judged else [],
+    }
+
+
+def _state(row: Row, champions: dict[str, int], decided: list[Row]) -> str:
+    if champions.get(row["model"]) == row["version"]:
+        return "champion"
+    about = [one["decision"] for one in decided if one["model"] == row["model"] and one["version"] == row["version"]]
+    if any(one in ("promoted", "rolled back") for one in about):
+        return "former champion"
+    return "refused" if about else "undecided"

@@ -1,0 +1,123 @@
+"""Decisions about versions: appended, never changed. The newest promotion or rollback says what is in production."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from caudal.errors import NotThere
+from caudal.lake.ledger import Ledger, Row
+from caudal.lake.records import decisions
+from caudal.registry.load import version_row
+
+Clock = Callable[[], float]
+PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
+
+
+def promote(
+    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[Any] = (), who: str, reason: str | None = None,
+    run_id: str | None = None, clock: Clock = time.time,
+) -> Row:  # fmt: skip
+    """Put a version into production and return the decision. A version that is there already needs no second decision.
+
+    Parameters
+    ----------
+    gates : results of the gates, as dictionaries or with ``as_dict()``
+
+    Raises
+    ------
+    NotThere : there is no such version
+    """
+    version_row(ledger, product, model, version)
+    champion = ledger.champion(product, model)
+    if champion and champion["version"] == version:
+        return dict(champion["decision"])
+    return _append(ledger, product, model, version, PROMOTED, gates, who, reason, run_id, clock, champion)
+
+
+def refuse(
+    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[Any] = (), who: str, reason: str | None = None,
+    run_id: str | None = None, clock: Clock = time.time,
+) -> Row:  # fmt: skip
+    """Record that a version did not pass, and return the decision; said twice of a version in a row, it is recorded once."""
+    version_row(ledger, product, model, version)
+    before = ledger.find(decisions, product=product, model=model, version=version, newest=True, limit=1)
+    if before and before[0]["decision"] == REFUSED:
+        return before[0]
+    return _append(ledger, product, model, version, REFUSED, gates, who, reason, run_id, clock, None)
+
+
+def rollback(
+    ledger: Ledger, product: str, model: str, version: int | None = None, *, who: str, reason: str | None = None,
+    run_id: str | None = None, clock: Clock = time.time,
+) -> Row:  # fmt: skip
+    """Put the champion before the present one back, or a given earlier champion, and return the decision.
+
+    Raises
+    ------
+    NotThere : there was no champion before, or the given version was never one
+    """
+    champion = ledger.champion(product, model)
+    if champion is None:
+        version_row(ledger, product, model)  # says what is missing
+        raise AssertionError("a model without champion has no champion's row")
+    line = succession(ledger, product, model)
+    if version is None and len(line) < 2:
+        raise NotThere(
+            f"Model '{model}' has had no champion before version {champion['version']}.",
+            fix=f"Promote another version: `caudal model promote {product} {model} VERSION`.", model=model, version=champion["version"],
+        )  # fmt: skip
+    target = line[-2] if version is None else version
+    if version is not None:
+        version_row(ledger, product, model, version)
+        once = {row["version"] for row in history(ledger, product, model) if row["decision"] == PROMOTED}
+        if version not in once:
+            raise NotThere(
+                f"Version {version} of model '{model}' was never in production; {', '.join(map(str, sorted(once)))} were.",
+                fix=f"To put it there: `caudal model promote {product} {model} {version}`.", model=model, version=version,
+            )  # fmt: skip
+    if target == champion["version"]:
+        return dict(champion["decision"])
+    return _append(ledger, product, model, target, ROLLED_BACK, (), who, reason, run_id, clock, champion)
+
+
+def champion(ledger: Ledger, product: str, model: str) -> Row | None:
+    """Return the version in production with its ``decision``; None before any promotion."""
+    return ledger.champion(product, model)
+
+
+def history(ledger: Ledger, product: str, model: str) -> list[Row]:
+    """Return every decision about a model, oldest first: who, when, which gates with which figures, what it replaced."""
+    return ledger.find(decisions, product=product, model=model)
+
+
+def succession(ledger: Ledger, product: str, model: str) -> list[int]:
+    """Return the champions that led to the present one, oldest first: a rollback takes away those after the one it goes back to.
+
+    So rolling back twice goes back two champions, not forth again.
+    """
+    line: list[int] = []
+    for row in history(ledger, product, model):
+        if row["decision"] == PROMOTED:
+            line.append(row["version"])
+        elif row["decision"] == ROLLED_BACK:
+            if row["version"] in line:
+                while line[-1] != row["version"]:
+                    line.pop()
+            else:
+                line.append(row["version"])
+    return line
+
+
+def _append(
+    ledger: Ledger, product: str, model: str, version: int, decision: str, gates: Iterable[Any], who: str, reason: str | None,
+    run_id: str | None, clock: Clock, replaced: Mapping[str, Any] | None,
+) -> Row:  # fmt: skip
+    told = [dict(gate) if isinstance(gate, Mapping) else gate.as_dict() for gate in gates]
+    row = {
+        "product": product, "model": model, "version": version, "decision": decision, "gates": told, "who": who, "at": clock(),
+        "replaced": replaced["version"] if replaced else None, "reason": reason, "run_id": run_id,
+    }  # fmt: skip
+    ledger.add(decisions, row)
+    return ledger.find(decisions, product=product, model=model, newest=True, limit=1)[0]

@@ -1,0 +1,217 @@
+"""Registering: a trained model becomes a numbered version with its files, its figures and its environment.
+
+The row in ``model_versions`` is the truth, and is written last: files first, MLflow next, then the rows in one transaction. A kill
+before the last leaves no version, and the same training then takes the same number again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import delete, insert
+
+from caudal.errors import EnvironmentProblem
+from caudal.lake.home import Home
+from caudal.lake.ledger import Ledger, Row
+from caudal.lake.records import candidates, model_versions
+from caudal.registry import artifact
+from caudal.registry.environment import environment, requirements
+from caudal.registry.track import Logged, track
+
+
+class CandidateResult(Protocol):
+    """How a candidate did, as training tells it."""
+
+    name: str
+    baseline: bool
+    score: float | None
+    spread: float | None
+    folds: Sequence[Mapping[str, Any]]
+    seconds: float
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float | None]
+    error: str | None
+
+
+class Fitted(Protocol):
+    """A fitted model: ``format`` is ``sklearn`` or ``spark``."""
+
+    @property
+    def format(self) -> str:
+        """What it is made of."""
+
+    @property
+    def estimator(self) -> Any:
+        """The object to be stored."""
+
+
+class Trained(Protocol):
+    """What a training gave."""
+
+    @property
+    def results(self) -> Sequence[Any]:
+        """Each candidate's result (``CandidateResult``)."""
+
+    @property
+    def fitted(self) -> Fitted:
+        """The chosen candidate, fitted to all rows."""
+
+    @property
+    def gates(self) -> Sequence[Any]:
+        """What each gate found (``GateResult``)."""
+
+    chosen: str
+    rule: str
+    metric: str
+    metrics: dict[str, float | None]
+    parameters: dict[str, Any]
+    signature: dict[str, Any]
+    rows: int
+    training_from: str
+    training_until: str
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry: its ``model_versions`` row; ``new`` tells whether this call made it."""
+
+    row: Row
+    new: bool
+    warning: str | None = None
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+        return int(self.row["version"])
+
+
+def find(home: Home, ledger: Ledger, product: str, model: str, fingerprint: str) -> Row | None:
+    """Return the version that a training of this fingerprint gave, if its files are whole; asked before training again."""
+    for row in reversed(ledger.find(model_versions, product=product, model=model, fingerprint=fingerprint)):
+        try:
+            if artifact.digest(home.path / row["artifact"]) == row["artifact_sha256"]:
+                return row
+        except EnvironmentProblem:
+            continue
+    return None
+
+
+def register(
+    home: Home,
+    ledger: Ledger,
+    product: str,
+    model: str,
+    trained: Any,
+    *,
+    fingerprint: str,
+    code: str,
+    training_table: str,
+    training_version: int,
+    run_id: str,
+    trust: Sequence[str] = (),
+    clock: Callable[[], float] = time.time,
+) -> Registered:
+    """Store what a training gave (``Trained``) as the model's next version; the same fingerprint gives the same version again.
+
+    MLflow's failure loses no model: the version is registered without ``mlflow_run``, and ``warning`` says why.
+
+    Parameters
+    ----------
+    fingerprint : of the training step: code, parameters and input versions
+    trust : types that may be in a stored model beyond those known to be safe; ``"pickle"`` allows pickle
+
+    Raises
+    ------
+    EnvironmentProblem : the model holds types that could not be loaded again under these settings
+    """
+    if known := find(home, ledger, product, model, fingerprint):
+        return Registered(known, new=False)
+    numbers = [row["version"] for row in ledger.find(model_versions, product=product, model=model)]
+    version = max(numbers, default=0) + 1
+    folder = home.models(product, model) / str(version)
+    with artifact.renamed_into(folder) as making:
+        what = _what(product, model, version)
+        written = artifact.write(making, trained.fitted.estimator, trained.fitted.format, trust, what)
+        around = environment(written.format, written.types)
+        _describe(making, trained, written, around)
+    row: Row = {
+        "product": product, "model": model, "version": version, "candidate": trained.chosen, "created_at": clock(), "run_id": run_id,
+        "fingerprint": fingerprint, "code": code, "training_table": training_table, "training_version": training_version,
+        "training_rows": trained.rows, "training_from": trained.training_from, "training_until": trained.training_until,
+        "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": around,
+        "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.digest(folder), "format": written.format,
+        "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
+    }  # fmt: skip
+    row["mlflow_run"], warning = _tracked(home.path, row, trained, folder)
+    _enter(ledger, row, trained)
+    return Registered(row, new=True, warning=warning)
+
+
+def _tracked(home: Path, row: Row, trained: Trained, folder: Path) -> tuple[str | None, str | None]:
+    try:
+        run = track(
+            home, row["product"], row["model"], row["version"], row["fingerprint"],
+            artifact=folder,
+            candidates=[Logged(one.name, one.folds, one.metrics) for one in trained.results],
+            metrics=trained.metrics,
+            parameters={"candidate": trained.chosen, **trained.parameters},
+            tags={
+                "caudal.run": row["run_id"], "caudal.code": row["code"], "caudal.format": row["format"],
+                "caudal.training_data": f"{row['training_table']}@{row['training_version']}", "caudal.sha256": row["artifact_sha256"],
+            },
+            signature=trained.signature,
+        )  # fmt: skip
+    # MLflow is a second record; the model is not lost for want of it.
+    except Exception as error:  # noqa: BLE001
+        return None, f"MLflow did not take version {row['version']} of '{row['model']}': {type(error).__name__}: {error}"
+    return run, None
+
+
+def _enter(ledger: Ledger, row: Row, trained: Trained) -> None:
+    told = [
+        {
+            "run_id": row["run_id"], "product": row["product"], "model": row["model"], "candidate": one.name, "metric": trained.metric,
+            "score": one.score, "spread": one.spread, "folds": [dict(fold) for fold in one.folds], "seconds": one.seconds,
+            "chosen": one.name == trained.chosen, "baseline": one.baseline, "error": one.error, "parameters": dict(one.parameters),
+        }
+        for one in trained.results
+    ]  # fmt: skip
+    with ledger.engine.begin() as connection:
+        same = (candidates.c.run_id == row["run_id"]) & (candidates.c.product == row["product"]) & (candidates.c.model == row["model"])
+        connection.execute(delete(candidates).where(same))
+        connection.execute(insert(candidates), told)
+        connection.execute(insert(model_versions), row)
+
+
+def _describe(folder: Path, trained: Trained, written: artifact.Written, around: dict[str, Any]) -> None:
+    """Put signature, environment and MLflow's description beside the model, so that the folder explains itself."""
+    (folder / "signature.json").write_text(json.dumps(trained.signature, indent=1, allow_nan=False))
+    (folder / "environment.json").write_text(json.dumps(around, indent=1))
+    (folder / "requirements.txt").write_text(requirements(around))
+    if written.format == "skops":
+        (folder / "MLmodel").write_text(json.dumps(_mlmodel(written, around), indent=1))  # JSON is YAML too
+
+
+def _mlmodel(written: artifact.Written, around: dict[str, Any]) -> dict[str, Any]:
+    """Return what lets ``mlflow.sklearn.load_model`` read the folder."""
+    return {
+        "flavors": {
+            "sklearn": {
+                "pickled_model": artifact.SKOPS, "serialization_format": "skops", "skops_trusted_types": list(written.types),
+                "sklearn_version": around["libraries"]["scikit-learn"], "code": None,
+            },
+            "python_function": {
+                "loader_module": "mlflow.sklearn", "model_path": artifact.SKOPS, "predict_fn": "predict",
+                "python_version": around["python"], "env": {"virtualenv": "requirements.txt"},
+            },
+        },
+    }  # fmt: skip
+
+
+def _what(product: str, model: str, version: int) -> str:
+    return f"Version {version} of model '{model}' of product '{product}'"

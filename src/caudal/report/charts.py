@@ -1,0 +1,102 @@
+"""Small charts as inline SVG: horizontal places are per cent, so that each fills the cell it stands in on any screen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import escape
+
+from markupsafe import Markup
+
+from caudal.report.figures import number
+
+BAR_HEIGHT = 14
+ROW_HEIGHT = 34
+TICKS = 4
+
+
+def bar(begin: float, length: float, kind: str, said: str) -> Markup:
+    """Return a bar from a share of the width on, as long as another share; never too thin to be seen."""
+    shown = max(length, 0.004)
+    x = min(max(begin, 0.0), 1.0 - min(shown, 1.0))
+    return _svg(
+        "bar",
+        BAR_HEIGHT,
+        said,
+        f'<rect class="{kind}" x="{_per_cent(x)}" y="0" width="{_per_cent(min(shown, 1.0))}" height="{BAR_HEIGHT}" rx="3"/>',
+    )
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The stretch of scores that a chart shows."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, candidates: Sequence[Mapping[str, Any]]) -> Scale | None:
+        """Return the scale on which all candidates with a score fit, whiskers included."""
+        scored = [(one["score"], one["spread"] or 0.0) for one in candidates if one["score"] is not None]
+        if not scored:
+            return None
+        low, high = min(mean - spread for mean, spread in scored), max(mean + spread for mean, spread in scored)
+        room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
+        return cls(low - room, high + room)
+
+    def at(self, score: float) -> float:
+        """Return where a score lies, as a share of the width."""
+        return (score - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[float]:
+        """Return round scores along the scale.
+
+        Examples
+        --------
+        >>> Scale(3.1, 7.0).ticks()
+        [4.0, 5.0, 6.0, 7.0]
+        """
+        rough = (self.high - self.low) / TICKS
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * 0.999)
+        return [round(step * index, 10) for index in range(math.ceil(self.low / step), math.floor(self.high / step + 1e-9) + 1)]
+
+
+def whisker(scale: Scale, candidate: Mapping[str, Any], baseline: float | None, said: str) -> Markup:
+    """Return a candidate's mean as a dot and its spread as a whisker, with a dashed line where the baseline lies."""
+    middle, inner = ROW_HEIGHT / 2, ""
+    if baseline is not None:
+        x = _per_cent(scale.at(baseline))
+        inner += f'<line class="reference" x1="{x}" x2="{x}" y1="0" y2="{ROW_HEIGHT}"/>'
+    kind = "chosen" if candidate["chosen"] else "baseline" if candidate["baseline"] else "other"
+    if candidate["score"] is not None:
+        mean, spread = candidate["score"], candidate["spread"] or 0.0
+        left, right = _per_cent(scale.at(mean - spread)), _per_cent(scale.at(mean + spread))
+        if spread:
+            inner += f'<line class="whisker {kind}" x1="{left}" x2="{right}" y1="{middle:g}" y2="{middle:g}"/>'
+            for end in (left, right):
+                inner += f'<line class="whisker {kind}" x1="{end}" x2="{end}" y1="{middle - 5:g}" y2="{middle + 5:g}"/>'
+        inner += f'<circle class="{kind}" cx="{_per_cent(scale.at(mean))}" cy="{middle:g}" r="6"/>'
+    return _svg("dots", ROW_HEIGHT, said, inner)
+
+
+def axis(scale: Scale) -> Markup:
+    """Return the scale's axis."""
+    inner = '<line class="axis" x1="0" x2="100%" y1="0.5" y2="0.5"/>'
+    for tick in scale.ticks():
+        x = scale.at(tick)
+        anchor = "start" if x < 0.04 else "end" if x > 0.96 else "middle"
+        inner += f'<line class="axis" x1="{_per_cent(x)}" x2="{_per_cent(x)}" y1="0" y2="5"/>'
+        inner += f'<text x="{_per_cent(x)}" y="18" text-anchor="{anchor}">{escape(number(tick))}</text>'
+    return _svg("dots", 22, "scale", inner)
+
+
+def _svg(kind: str, height: float, said: str, inner: str) -> Markup:
+    told = escape(said, {'"': "&quot;"})
+    return Markup(f'<svg class="{kind}" width="100%" height="{height:g}" role="img" aria-label="{told}">{inner}</svg>')  # noqa: S704 all text in it is escaped
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.2f}%"

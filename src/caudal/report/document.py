@@ -1,0 +1,185 @@
+"""A run's document, made from the ledger: what ``--json`` prints and what terminal and page show."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from caudal.errors import NotThere, nearest
+from caudal.lake.ledger import Ledger, Row
+from caudal.lake.records import candidates, decisions, landed, model_versions, runs, steps
+
+Document = dict[str, Any]
+
+# Metrics in the unit of what is predicted; all others are bare numbers.
+DISTANCES = ("mae", "rmse", "medae", "max_error")
+TABLES = ("read", "table", "features")
+
+
+def run_document(ledger: Ledger, run_id: str) -> Document:
+    """Return what a run did, JSON-ready.
+
+    Raises
+    ------
+    NotThere : the ledger knows no such run
+    """
+    run = run_row(ledger, run_id)
+    done = step_rows(ledger, run_id)
+    document: Document = finite(
+        {
+            "run_id": run_id,
+            "product": run["product"],
+            "command": run["command"],
+            "state": run["state"],
+            "started_at": iso(run["started_at"]),
+            "seconds": seconds_of(run, done),
+            "who": run["who"],
+            "landed": {row["name"]: _landed(ledger, row, done) for row in done if row["kind"] == "land"},
+            "tables": {row["name"]: _table(row) for row in done if row["kind"] in TABLES},
+            "steps": [_step(row) for row in done],
+            "models": {name: _model(ledger, run, name, done) for name in _models(done)},
+            "predictions": {row["name"]: _prediction(row) for row in done if row["kind"] == "predict"},
+            "page": (run["summary"] or {}).get("page"),
+            "error": run["error"],
+        }
+    )
+    return document
+
+
+def run_row(ledger: Ledger, run_id: str) -> Row:
+    """Return a run's row of the ledger."""
+    found = ledger.find(runs, run_id=run_id)
+    if not found:
+        known = [row["run_id"] for row in ledger.find(runs, newest=True, limit=200)]
+        raise NotThere(f"The ledger knows no run '{run_id}'.", nearest=nearest(run_id, known), run_id=run_id)
+    return found[0]
+
+
+def step_rows(ledger: Ledger, run_id: str) -> list[Row]:
+    """Return a run's steps in the order in which they ended; one that was told twice as it was told last."""
+    return list({row["step"]: row for row in ledger.find(steps, run_id=run_id)}.values())
+
+
+def seconds_of(run: Row, done: list[Row]) -> float | None:
+    """Return how long a run took; for one that died, until the last that was heard of it."""
+    if run["state"] == "abandoned":
+        heard = [row["finished_at"] for row in done if row["finished_at"] is not None]
+        return round(max(heard) - run["started_at"], 4) if heard else None
+    return None if run["finished_at"] is None else round(run["finished_at"] - run["started_at"], 4)
+
+
+def iso(at: float | None) -> str | None:
+    """Return seconds since 1970 as an ISO time in UTC.
+
+    Examples
+    --------
+    >>> iso(0.5)
+    '1970-01-01T00:00:00Z'
+    """
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def finite(of: Any) -> Any:
+    """Return a copy with null for each number that JSON does not know."""
+    if isinstance(of, dict):
+        return {str(name): finite(one) for name, one in of.items()}
+    if isinstance(of, list | tuple):
+        return [finite(one) for one in of]
+    return None if isinstance(of, float) and not math.isfinite(of) else of
+
+
+def detail_of(row: Row | None) -> dict[str, Any]:
+    """Return what a step says beside its figures."""
+    return dict(row["detail"] or {}) if row else {}
+
+
+def _landed(ledger: Ledger, row: Row, done: list[Row]) -> Document:
+    files = ledger.find(landed, run_id=row["run_id"], source=row["name"])
+    read = _found(done, "read", row["name"])
+    return {"files": len(files), "rows": (read["rows_read"] if read else None) or 0, "bytes": sum(one["bytes"] for one in files)}
+
+
+def _table(row: Row) -> Document:
+    return {
+        "rows_read": row["rows_read"] or 0,
+        "rows_written": row["rows_written"] or 0,
+        "rows_quarantined": row["rows_quarantined"] or 0,
+        "version": row["output_version"],
+        "partitions_written": None if row["partitions"] is None and row["state"] == "succeeded" else len(row["partitions"] or ()),
+        "reasons": detail_of(row).get("reasons", {}),
+    }
+
+
+def _step(row: Row) -> Document:
+    why = detail_of(row).get("why") or ((row["error"] or {}).get("what") if row["state"] == "failed" else None)
+    return {"step": row["step"], "state": row["state"], "seconds": row["seconds"] or 0.0, "why": why}
+
+
+def _models(done: list[Row]) -> list[str]:
+    return list(dict.fromkeys(row["name"] for row in done if row["kind"] in ("train", "promote")))
+
+
+def _model(ledger: Ledger, run: Row, name: str, done: list[Row]) -> Document:
+    """Return a model's candidates and decision; where nothing was trained, those of the training that still holds."""
+    product = run["product"]
+    train, promote = _found(done, "train", name), _found(done, "promote", name)
+    trained = train
+    if train is None or train["state"] != "succeeded":
+        before = ledger.find(steps, product=product, step=f"train:{name}", state="succeeded", newest=True)
+        trained = next((row for row in before if train is None or row["id"] < train["id"]), None)
+    rows = ledger.find(candidates, product=product, model=name, run_id=trained["run_id"]) if trained else []
+    version = (
+        next(iter(ledger.find(model_versions, product=product, model=name, run_id=trained["run_id"])), None) if trained else None
+    )
+    decision = next(iter(ledger.find(decisions, product=product, model=name, run_id=run["run_id"], newest=True)), None)
+    metric = rows[0]["metric"] if rows else None
+    unit = ((version["signature"].get("output") or {}).get("unit")) if version and metric in DISTANCES else None
+    said = detail_of(promote)
+    return {
+        "candidates": [
+            {key: row[key] for key in ("candidate", "score", "spread", "chosen", "baseline", "seconds", "error")}
+            for row in sorted(rows, key=lambda row: _rank(row, _better(metric)))
+        ],
+        "metric": metric,
+        "better": _better(metric),
+        "unit": unit,
+        "rule": detail_of(trained).get("rule") or (version or {}).get("rule"),
+        "decision": decision["decision"] if decision else said.get("decision"),
+        "version": decision["version"] if decision else (version["version"] if version else None),
+        "replaced": decision["replaced"] if decision else None,
+        "in_production": _in_production(ledger, run, name),
+        "gates": list(decision["gates"] if decision else said.get("gates", ())),
+        "trained_in": trained["run_id"] if trained else None,
+    }
+
+
+def _in_production(ledger: Ledger, run: Row, model: str) -> int | None:
+    """Return the champion as the run left it."""
+    until = math.inf if run["finished_at"] is None else run["finished_at"]
+    made = ledger.find(decisions, product=run["product"], model=model, decision=["promoted", "rolled back"], newest=True)
+    return next((row["version"] for row in made if row["at"] <= until), None)
+
+
+def _better(metric: str | None) -> str | None:
+    """Return whether lower or higher values of a metric are better; None for one that is not known."""
+    from caudal.stages.train.metrics import METRICS
+
+    return next((known[metric] for known in METRICS.values() if metric in known), None) if metric else None
+
+
+def _rank(row: Row, better: str | None) -> float:
+    """Return what sorts the best candidate first and those without a score last."""
+    if row["score"] is None or not math.isfinite(row["score"]):
+        return math.inf
+    return -float(row["score"]) if better == "higher" else float(row["score"])
+
+
+def _prediction(row: Row) -> Document:
+    said = detail_of(row)
+    rows = row["rows_written"] if row["rows_written"] is not None else said.get("rows")
+    return {"rows": rows or 0, "model_version": said.get("model_version"), "version": row["output_version"]}
+
+
+def _found(done: list[Row], kind: str, name: str) -> Row | None:
+    return next((row for row in done if row["kind"] == kind and row["name"] == name), None)

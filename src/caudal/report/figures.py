@@ -1,0 +1,179 @@
+"""Numbers, sizes, times and ages as people read them; the page and the terminal say them alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+NONE = "–"
+
+
+def count(number: int | None) -> str:
+    """Return a count with its thousands set apart.
+
+    Examples
+    --------
+    >>> count(66802), count(None)
+    ('66,802', '–')
+    """
+    return NONE if number is None else f"{number:,}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "file"), plural(2100, "row"), plural(2, "entry", "entries")
+    ('1 file', '2,100 rows', '2 entries')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(number: int | None) -> str:
+    """Return a number of bytes in decimal units.
+
+    Examples
+    --------
+    >>> size(512), size(12_322), size(3_100_000), size(999_999)
+    ('512 B', '12.3 kB', '3.1 MB', '1.0 MB')
+    """
+    if number is None:
+        return NONE
+    value, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.95:
+            break
+        value, unit = value / 1000, larger
+    return f"{number} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time.
+
+    Examples
+    --------
+    >>> duration(0.012), duration(3.21), duration(75), duration(7380), duration(0)
+    ('12 ms', '3.2 s', '1 min 15 s', '2 h 3 min', '0 s')
+    """
+    if seconds is None:
+        return NONE
+    if seconds < 0.0005:
+        return "0 s"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def age(seconds: float | None) -> str:
+    """Return how long ago something was.
+
+    Examples
+    --------
+    >>> age(20), age(3600), age(200_000), age(None)
+    ('just now', '1 hour ago', '2 days ago', 'never')
+    """
+    if seconds is None:
+        return "never"
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return f"{plural(int(seconds // length), unit)} ago"
+    return "just now"
+
+
+def moment(at: float | None) -> str:
+    """Return a time given as seconds since 1970, in UTC.
+
+    Examples
+    --------
+    >>> moment(0)
+    '1970-01-01 00:00:00 UTC'
+    """
+    return NONE if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def share(part: int | None, whole: int | None) -> str:
+    """Return a part of a whole in per cent; what is there but tiny is not shown as nothing.
+
+    Examples
+    --------
+    >>> share(12, 1000), share(1, 1_000_000), share(0, 10), share(1, 0)
+    ('1.2 %', '< 0.01 %', '0 %', '–')
+    """
+    if part is None or not whole:
+        return NONE
+    per_cent = 100 * part / whole
+    if part == 0:
+        return "0 %"
+    if per_cent < 0.01:
+        return "< 0.01 %"
+    return f"{per_cent:.2f} %" if per_cent < 1 else f"{per_cent:.1f} %"
+
+
+def score(mean: float | None, spread: float | None = None, places: int | None = None) -> str:
+    """Return a score with as many places as its spread gives meaning to (two digits of the spread), unless told how many.
+
+    Examples
+    --------
+    >>> score(3.4217, 0.0831), score(1234.5, 56.7), score(0.12345678), score(None)
+    ('3.422 ± 0.083', '1,234 ± 57', '0.1235', '–')
+    """
+    if mean is None or not math.isfinite(mean):
+        return NONE
+    if spread is None or not math.isfinite(spread):
+        return number(mean) if places is None else f"{mean:,.{places}f}"
+    if places is None:
+        places = _places(spread, 2) if spread > 0 else _places(mean, 4)
+    return f"{mean:,.{places}f} ± {spread:,.{places}f}"
+
+
+def places_of(candidates: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the decimal places for a model's candidates: those that the chosen one's spread gives meaning to."""
+    spreads = sorted(one["spread"] for one in candidates if one["spread"])
+    chosen = [one["spread"] for one in candidates if one["chosen"] and one["spread"]]
+    return _places((chosen or spreads)[0], 2) if spreads else None
+
+
+def number(value: float) -> str:
+    """Return a number with four digits that mean something; whole numbers whole.
+
+    Examples
+    --------
+    >>> number(120098.4), number(0.000123456), number(3.0), number(-12.3456)
+    ('120,098', '0.0001235', '3', '-12.35')
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if not 1e-6 <= abs(value) < 1e15:
+        return f"{value:.3e}"
+    text = f"{value:,.{_places(value, 4)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def value(of: Any) -> str:
+    """Return any value of a JSON document in a few characters."""
+    if of is None:
+        return NONE
+    if isinstance(of, bool):
+        return "yes" if of else "no"
+    if isinstance(of, int | float):
+        return number(float(of)) if isinstance(of, float) else count(of)
+    if isinstance(of, dict):
+        return ", ".join(f"{name} {value(one)}" for name, one in of.items()) or NONE
+    if isinstance(of, list | tuple):
+        return ", ".join(value(one) for one in of) or NONE
+    return str(of)
+
+
+def _places(of: float, digits: int) -> int:
+    """Return how many decimal places give a number so many digits."""
+    return max(digits - 1 - math.floor(math.log10(abs(of))), 0) if of else 0

@@ -1,0 +1,8 @@
+"""What the terminal shows: steps while they run, the closing summary, how products stand, tables and cards."""
+
+from caudal.report.terminal.progress import Progress
+from caudal.report.terminal.status import status
+from caudal.report.terminal.summary import summary
+from caudal.report.terminal.tables import card, table
+
+__all__ = ["Progress", "card", "status", "summary", "table"]

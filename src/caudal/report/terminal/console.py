@@ -1,0 +1,68 @@
+"""Consoles that never fail for want of a character, and how states look on them."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TextIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+WIDEST = 120
+NAME_WIDTH = 36
+
+MARKS = {
+    "succeeded": ("✓", "green"),
+    "up to date": ("✓", "green"),
+    "skipped": ("–", "bright_black"),
+    "failed": ("✗", "bold red"),
+    "waiting": ("…", "yellow"),
+    "running": ("▸", "cyan"),
+    "abandoned": ("✗", "yellow"),
+}
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Return a console on a stream (standard output), at most 120 columns wide.
+
+    Rich's own highlighting is off: only what we colour has a meaning.
+    """
+    to = stream or sys.stdout
+    if isinstance(to, io.TextIOWrapper) and not to.encoding.lower().startswith("utf"):
+        to.reconfigure(errors="replace")  # a log file in Latin-1 shows '?' for a tick rather than stopping the run
+    made = Console(file=to, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    if made.width > WIDEST:
+        made.width = WIDEST
+    return made
+
+
+def mark(state: str) -> Text:
+    """Return the sign of a state, coloured."""
+    sign, style = MARKS.get(state, ("?", ""))
+    return Text(sign, style=style)
+
+
+def grid(*columns: str) -> Table:
+    """Return a table without lines; each column is ``left``, ``right`` or ``fill`` (left, folded where room is short)."""
+    made = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in columns:
+        made.add_column(
+            justify="right" if column == "right" else "left",
+            no_wrap=column != "fill",
+            max_width=NAME_WIDTH if column == "left" else None,
+            overflow="fold" if column == "fill" else "ellipsis",
+        )
+    return made
+
+
+def heading(text: str, note: str = "") -> Text:
+    """Return the title of a section."""
+    return Text.assemble((text, "bold"), (f"  {note}" if note else "", "bright_black"))
+
+
+def inset(part: Table | Text, by: int = 2) -> Padding:
+    """Return a part of a section, moved to the right."""
+    return Padding(part, (0, 0, 0, by), expand=False)

@@ -1,0 +1,95 @@
+"""How products stand: last run, tables with versions, champions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from caudal.report.figures import age, count, duration, plural
+from caudal.report.terminal.console import console, grid, heading, inset, mark
+
+
+def status(document: Mapping[str, Any], to: Console | None = None, now: float | None = None) -> None:
+    """Print the document of ``caudal status``.
+
+    Parameters
+    ----------
+    document : ``{home, products: [{product, last_run, tables, models}]}``
+    now : float, seconds since 1970; the clock's when left out
+    """
+    out = to or console()
+    if not document["products"]:
+        out.print(f"No product has run in {document['home']}. Run one with: caudal run FOLDER")
+        return
+    at = time.time() if now is None else now
+    for index, product in enumerate(document["products"]):
+        if index:
+            out.print()
+        _product(product, at, out)
+
+
+def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
+    last = product["last_run"]
+    if last is None:
+        out.print(heading(product["product"], "has not run yet"))
+        return
+    out.print(Text.assemble(mark(last["state"]), " ", (product["product"], "bold"), f"  last run {_ended(last, now)}"))
+    if last.get("error"):
+        out.print(inset(Text(str(last["error"].get("what", "")), style="red")))
+    details = Text(f"{last['run_id']}" + (f"  {last['page']}" if last.get("page") else ""), style="bright_black")
+    out.print(inset(details), soft_wrap=True)
+    if product["tables"]:
+        out.print()
+        out.print(inset(_tables(product["tables"])))
+    if product["models"]:
+        out.print()
+        out.print(inset(_models(product["models"], now)))
+
+
+def _ended(last: Mapping[str, Any], now: float) -> str:
+    if last["state"] == "running":
+        return f"is at work, begun {age(now - last['started_at'])}"
+    words = {"abandoned": "was cut off"}.get(last["state"], last["state"])
+    ended = last["finished_at"] if last["finished_at"] is not None else last["started_at"]
+    took = f", took {duration(last['seconds'])}" if last["state"] != "abandoned" else ""
+    return f"{words} {age(now - ended)}{took}"
+
+
+def _tables(tables: list[Mapping[str, Any]]) -> Table:
+    rows = grid("left", "left", "right", "right", "right", "left")
+    rows.show_header = True
+    for column, name in zip(rows.columns, ("table", "kind", "version", "rows", "quarantined", "last changed"), strict=True):
+        column.header = Text(name, style="bright_black")
+    for one in tables:
+        kind = {"read": "source", "predict": "prediction"}.get(one["kind"], one["kind"])
+        aside = one.get("quarantined") or 0
+        rows.add_row(
+            one["table"],
+            Text(kind, style="bright_black"),
+            count(one["version"]),
+            count(one["rows"]),
+            Text(count(aside), style="yellow" if aside else "bright_black"),
+            age(one["age_s"]),
+        )
+    return rows
+
+
+def _models(models: list[Mapping[str, Any]], now: float) -> Table:
+    rows = grid("left", "left", "fill")
+    for one in models:
+        versions = Text(plural(one["versions"], "version"), style="bright_black")
+        if one["champion"] is None:
+            rows.add_row(Text(one["model"]), versions, Text("none in production", style="yellow"))
+            continue
+        since = f", since {age(now - one['since'])}".replace("since just now", "just now") if one.get("since") is not None else ""
+        champion = Text.assemble(
+            ("version " + str(one["champion"]), "green"),
+            f" ({one['candidate']}) in production{since.replace(' ago', '').replace('since ', 'for ')}",
+        )
+        rows.add_row(Text(one["model"]), versions, champion)
+    return rows

@@ -1,0 +1,196 @@
+"""The closing summary of a run, from its document: rows in, rows set aside, tables, models, time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from caudal.report.figures import count, duration, places_of, plural, score, share, size
+from caudal.report.terminal.console import console, grid, heading, inset, mark
+from caudal.report.terminal.tables import gates
+
+Document = Mapping[str, Any]
+
+BAR = 24
+# Steps shorter than this share of the run are told together.
+WORTH_A_LINE = 0.01
+
+
+def summary(document: Document, to: Console | None = None) -> None:
+    """Print what a run did."""
+    out = to or console()
+    out.print()
+    out.print(_title(document))
+    if document["state"] != "up to date":
+        for title, note, part in (_landed(document), _tables(document), _quarantined(document)):
+            _section(out, title, note, part)
+        for name, model in document["models"].items():
+            if _told(document, name):
+                _model(out, name, model)
+        for title, note, part in (_predictions(document), _times(document), _not_started(document)):
+            _section(out, title, note, part)
+    if document.get("page"):
+        out.print()
+        out.print(Text.assemble(("Page  ", "bold"), document["page"]), soft_wrap=True)
+
+
+def _title(document: Document) -> Text:
+    state, steps = document["state"], document["steps"]
+    took = duration(document["seconds"])
+    head = Text.assemble(mark(state), " ", (document["product"], "bold"))
+    if state == "up to date":
+        return head.append(f" is up to date: nothing new for {plural(len(steps), 'step')} ({took})")
+    idle, waiting = _count(steps, "skipped"), _count(steps, "waiting")
+    failed = next((step["step"] for step in steps if step["state"] == "failed"), None)
+    head.append(
+        {"failed": f" failed{f' in {failed}' if failed else ''} after {took}", "abandoned": f" was cut off after {took}"}.get(
+            state, f" {state} in {took}"
+        )
+    )
+    ran = len(steps) - idle - waiting
+    parts = [
+        f"{plural(ran, 'step')} run",
+        f"{idle} with nothing to do" if idle else "",
+        f"{waiting} not started" if waiting else "",
+    ]
+    return head.append(f"\n  run {document['run_id']}: {', '.join(one for one in parts if one)}", style="bright_black")
+
+
+def _landed(document: Document) -> tuple[str, str, Table]:
+    rows = grid("left", "right", "right", "right")
+    for name, one in document["landed"].items():
+        if one["files"] or one["rows"]:
+            rows.add_row(name, plural(one["files"], "file"), size(one["bytes"]), plural(one["rows"], "row"))
+    return "Landed", "", rows
+
+
+def _tables(document: Document) -> tuple[str, str, Table]:
+    rows = grid("left", "right", "right", "right", "right", "right")
+    rows.show_header = True
+    for column, name in zip(rows.columns, ("", "read", "written", "quarantined", "days", "version"), strict=True):
+        column.header = Text(name, style="bright_black")
+    for name, one in document["tables"].items():
+        if _state(document, name) not in ("succeeded", None):
+            continue
+        aside = one["rows_quarantined"]
+        rows.add_row(
+            name,
+            count(one["rows_read"]),
+            count(one["rows_written"]),
+            Text(count(aside), style="yellow" if aside else "bright_black"),
+            "all" if one["partitions_written"] is None else count(one["partitions_written"]),
+            count(one["version"]),
+        )
+    return "Tables", "", rows
+
+
+def _quarantined(document: Document) -> tuple[str, str, Table]:
+    rows = grid("left", "right", "right", "fill")
+    found = [(name, reason, number, one) for name, one in document["tables"].items() for reason, number in one["reasons"].items()]
+    for name, reason, number, one in sorted(found, key=lambda row: (row[0], -row[2], row[1])):
+        rows.add_row(
+            name,
+            count(number),
+            Text(share(number, one["rows_written"] + one["rows_quarantined"]), style="bright_black"),
+            Text(reason),
+        )
+    several = sum(number for _, _, number, _ in found) > sum(one["rows_quarantined"] for one in document["tables"].values())
+    return "Quarantined", "a row may have several reasons" if several else "", rows
+
+
+def _model(out: Console, name: str, model: Document) -> None:
+    better = f", {model['better']} is better" if model.get("better") else ""
+    unit = f" in {model['unit']}" if model.get("unit") else ""
+    out.print()
+    out.print(heading(f"Model {name}", f"{model['metric']}{unit}, mean ± spread over folds{better}" if model["metric"] else ""))
+    if model["candidates"]:
+        out.print(inset(_candidates(model)))
+    if model.get("rule"):
+        out.print(inset(Text(model["rule"], style="bright_black")))
+    if model.get("decision"):
+        promoted = model["decision"] != "refused"
+        instead = f", instead of version {model['replaced']}" if model.get("replaced") is not None else ""
+        out.print(
+            inset(
+                Text.assemble(
+                    mark("succeeded" if promoted else "failed"), f" version {model['version']} {model['decision']}{instead}"
+                )
+            )
+        )
+    if model.get("gates"):
+        out.print(inset(gates(model["gates"]), 4))
+
+
+def _candidates(model: Document) -> Table:
+    rows = grid("left", "left", "right", "left", "fill")
+    places = places_of(model["candidates"])
+    highest = max((one["score"] for one in model["candidates"] if one["score"] is not None), default=0) or 1
+    for one in model["candidates"]:
+        note = "chosen" if one["chosen"] else "baseline" if one["baseline"] else ""
+        style = "bold green" if one["chosen"] else "bright_black" if one["baseline"] else ""
+        bar = "" if one["score"] is None or highest <= 0 else "━" * max(round(BAR * max(one["score"], 0) / highest), 1)
+        told = Text(f"could not be fitted: {one['error']}", style="red") if one.get("error") else Text(note, style=style)
+        rows.add_row(
+            Text("●" if one["chosen"] else "○", style=style),
+            Text(one["candidate"], style=style),
+            Text(score(one["score"], one["spread"], places), style=style),
+            Text(bar, style="green" if one["chosen"] else "bright_black"),
+            told,
+        )
+    return rows
+
+
+def _predictions(document: Document) -> tuple[str, str, Table]:
+    rows = grid("left", "right", "left")
+    for name, one in document["predictions"].items():
+        if _state(document, name) == "succeeded":
+            rows.add_row(name, plural(one["rows"], "row"), Text(f"by version {one['model_version']}", style="bright_black"))
+    return "Predictions", "", rows
+
+
+def _times(document: Document) -> tuple[str, str, Table]:
+    rows = grid("left", "right", "fill")
+    worked = [one for one in document["steps"] if one["state"] in ("succeeded", "failed")]
+    longest = max((one["seconds"] for one in worked), default=0.0)
+    least = WORTH_A_LINE * sum(one["seconds"] for one in worked)
+    shown = [one for one in worked if one["seconds"] >= least and longest > 0]
+    for one in shown:
+        bar = "█" * round(BAR * one["seconds"] / longest) or "▏"
+        rows.add_row(one["step"], duration(one["seconds"]), Text(bar, style="red" if one["state"] == "failed" else "cyan"))
+    if left := [one for one in worked if one not in shown]:
+        rows.add_row(Text(plural(len(left), "other step"), style="bright_black"), duration(sum(one["seconds"] for one in left)), "")
+    return "Time", "", rows
+
+
+def _not_started(document: Document) -> tuple[str, str, Table]:
+    rows = grid("left", "fill")
+    for one in document["steps"]:
+        if one["state"] == "waiting":
+            rows.add_row(one["step"], Text(one["why"] or "", style="bright_black"))
+    return "Not started", "", rows
+
+
+def _section(out: Console, title: str, note: str, part: Table) -> None:
+    if part.row_count:
+        out.print()
+        out.print(heading(title, note))
+        out.print(inset(part))
+
+
+def _told(document: Document, model: str) -> bool:
+    """A model that had nothing to do is not told again."""
+    return any(one["step"] in (f"train:{model}", f"promote:{model}") and one["state"] == "succeeded" for one in document["steps"])
+
+
+def _state(document: Document, name: str) -> str | None:
+    """Return how the step that writes a table ended."""
+    kinds = ("read", "table", "features", "predict")
+    return next((one["state"] for one in document["steps"] if one["step"] in [f"{kind}:{name}" for kind in kinds]), None)
+
+
+def _count(steps: list[Document], state: str) -> int:
+    return sum(one["state"] == state for one in steps)

@@ -1,0 +1,1 @@
+"""The rooms joined: declarations become steps, steps become a run."""

@@ -1,0 +1,137 @@
+"""Is there anything to do at all? Told without importing the product, Spark or scikit-learn.
+
+After a run that succeeded, the ledger keeps what the run was made of: the product folder's files, the settings, the installed
+versions, the sources' arrivals and the tables' versions. While all of that is as it was, a run has nothing to do.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import caudal
+from caudal.graph.fingerprint import digest, file_digest
+from caudal.graph.load import product_file
+from caudal.lake import delta
+from caudal.lake.home import Home
+from caudal.lake.ledger import Ledger
+from caudal.lake.records import decisions, landed, manifests
+from caudal.spec.connection import Files
+from caudal.spec.product import Product
+from caudal.spec.settings import Settings
+
+LIBRARIES = ("pyspark", "scikit-learn", "numpy", "pandas", "pyarrow", "deltalake")
+
+
+def folder_digest(folder: Path) -> str:
+    """Return the fingerprint of all Python and SQL files of a product's folder, but its tests."""
+    files = [path for pattern in ("*.py", "*.sql", "*.toml") for path in folder.rglob(pattern)]
+    own = [path for path in files if "tests" not in path.relative_to(folder).parts and not path.relative_to(folder).parts[0].startswith(".")]
+    return file_digest(own)
+
+
+def remember(
+    folder: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: Mapping[str, Any]
+) -> None:
+    """Keep what a run that succeeded was made of; products that must be asked over the network are not kept."""
+    from sqlalchemy import delete, insert
+
+    sources = {
+        name: {"pattern": one.connection.pattern, "format": one.connection.format, "settle_s": one.connection.settle_s, "required": one.connection.required}
+        for name, one in product.sources.items()
+        if isinstance(one.connection, Files)
+    }
+    if any(not isinstance(one.connection, Files) and one.connection.kind != "simulated" for one in product.sources.values()):
+        return
+    root = Path(product.where.file).resolve().parent
+    outside = [
+        Path(file)
+        for module in list(sys.modules.values())
+        if (file := getattr(module, "__file__", None)) and file.endswith(".py") and _outside(Path(file), root)
+    ]
+    said = {
+        "product": product.name, "pipeline": pipeline, "made_of": _made_of(folder, settings), "sources": sources,
+        "outside": {str(path): file_digest([path]) for path in outside},
+        "versions": {name: _version(home, product.name, name) for name in (*product.nodes, *product.predictions)},
+        "decisions": _decisions(ledger, product.name), "run_id": document["run_id"],
+        "steps": [step["step"] for step in document["steps"]],
+    }  # fmt: skip
+    with ledger.engine.begin() as connection:
+        key = {"product": product.name, "folder": _key(folder, pipeline)}
+        connection.execute(delete(manifests).where(manifests.c.product == key["product"], manifests.c.folder == key["folder"]))
+        connection.execute(insert(manifests).values(document=said, **key))
+
+
+def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pipeline: str) -> dict[str, Any] | None:
+    """Return the document of a run that does nothing, when nothing has changed since the last one; else None."""
+    began = time.perf_counter()
+    found = ledger.find(manifests, folder=_key(folder, pipeline))
+    if not found:
+        return None
+    said = found[-1]["document"]
+    product = said["product"]
+    same = (
+        said["made_of"] == _made_of(folder, settings)
+        and all(Path(path).is_file() and file_digest([Path(path)]) == known for path, known in said["outside"].items())
+        and all(_version(home, product, name) == number for name, number in said["versions"].items())
+        and said["decisions"] == _decisions(ledger, product)
+        and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in said["sources"].items())
+    )
+    if not same:
+        return None
+    from caudal.report.document import run_document
+
+    last = run_document(ledger, said["run_id"])
+    steps = [{"step": step, "state": "skipped", "seconds": 0.0, "why": "nothing new"} for step in said["steps"]]
+    nothing = {"rows_read": 0, "rows_written": 0, "rows_quarantined": 0, "partitions_written": 0, "reasons": {}}
+    return {
+        **last,
+        "state": "up to date",
+        "seconds": round(time.perf_counter() - began, 4),
+        "landed": {name: {**one, "files": 0, "rows": 0, "bytes": 0} for name, one in last.get("landed", {}).items()},
+        "tables": {name: {**one, **nothing} for name, one in last.get("tables", {}).items()},
+        "steps": steps,
+    }
+
+
+def _made_of(folder: Path, settings: Settings) -> str:
+    told = [folder_digest(product_file(folder).parent), str(settings.data and settings.data.resolve()), dict(settings.spark)]
+    return digest(*told, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
+
+
+def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str, source: Mapping[str, Any]) -> bool:
+    from caudal.stages.ingest import Seen, arrivals
+
+    rows = ledger.find(landed, product=product, source=name)
+    seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
+    known = {(row["path"], row["bytes"], row["modified_ns"]) for row in rows}
+    connection = Files(source["pattern"], source["format"], {}, source["settle_s"], source["required"])
+    found = arrivals(connection, data=settings.data, scratch=Path("."), seen=seen, clock=time.time)
+    return all((one.path, one.bytes, one.modified_ns) in known for one in found)
+
+
+def _outside(path: Path, root: Path) -> bool:
+    """Is this a module of the user's that lies elsewhere than in the product's folder?"""
+    import sysconfig
+
+    resolved = path.resolve()
+    places = [Path(place).resolve() for name in ("stdlib", "purelib", "platlib") if (place := sysconfig.get_path(name))]
+    ours = Path(caudal.__file__).resolve().parent
+    return not any(resolved.is_relative_to(place) for place in (*places, ours, root)) and "site-packages" not in resolved.parts
+
+
+def _version(home: Home, product: str, name: str) -> int | None:
+    return delta.version_of(home.table(product, name))
+
+
+def _decisions(ledger: Ledger, product: str) -> int:
+    newest = ledger.find(decisions, product=product, newest=True, limit=1)
+    return int(newest[0]["id"]) if newest else 0
+
+
+def _key(folder: Path, pipeline: str) -> str:
+    return f"{product_file(folder).resolve()}#{pipeline}"

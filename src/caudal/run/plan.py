@@ -1,0 +1,87 @@
+"""A product → its steps, in an order in which each comes after what it needs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+from caudal.run.step import Step
+from caudal.run.steps import build, land, predict, promote, read, train
+from caudal.spec.node import Source, Table
+from caudal.spec.product import Product
+
+Pipeline = Literal["all", "train", "predict"]
+
+
+def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
+    """Return the steps of a product.
+
+    Training and prediction are two pipelines that share their tables: prediction needs the features and a champion, never the
+    training of the same run. When both run, prediction comes last, so that it finds a new champion.
+    """
+    steps: list[Step] = []
+    wanted = _wanted(product, pipeline)
+    for name in in_order(product):
+        if name not in wanted:
+            continue
+        node = product.nodes[name]
+        if isinstance(node, Source):
+            steps.append(Step(f"land:{name}", "land", name, (), partial(land.work, source=node)))
+            steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(read.work, source=node)))
+        else:
+            needs = tuple(dict.fromkeys(_making(product, one) for one in _needs(node)))
+            steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(build.work, table=node)))
+    if pipeline in ("all", "train"):
+        for name, model in product.models.items():
+            steps.append(Step(f"train:{name}", "train", name, (f"features:{model.features}",), partial(train.work, model=model)))
+            steps.append(Step(f"promote:{name}", "promote", name, (f"train:{name}",), partial(promote.work, model=model)))
+    if pipeline in ("all", "predict"):
+        for name, prediction in product.predictions.items():
+            features = product.models[prediction.model].features
+            steps.append(Step(f"predict:{name}", "predict", name, (f"features:{features}",), partial(predict.work, prediction=prediction)))
+    return steps
+
+
+def _needs(table: Table) -> tuple[str, ...]:
+    return (*table.inputs, *(name for one in table.expect for name in one.tables))
+
+
+def _making(product: Product, name: str) -> str:
+    node = product.nodes[name]
+    return f"read:{name}" if isinstance(node, Source) else f"{node.kind}:{name}"
+
+
+def in_order(product: Product) -> list[str]:
+    """Return the names of sources and tables, each after what it reads."""
+    done: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        node = product.nodes[name]
+        for one in _needs(node) if isinstance(node, Table) else ():
+            visit(one)
+        done[name] = None
+
+    for name in product.nodes:
+        visit(name)
+    return list(done)
+
+
+def _wanted(product: Product, pipeline: Pipeline) -> set[str]:
+    """Return the nodes that a pipeline needs: all of them, or those that lead to its features."""
+    if pipeline == "all":
+        return set(product.nodes)
+    models = (
+        [product.models[one.model] for one in product.predictions.values()] if pipeline == "predict" else list(product.models.values())
+    )
+    found: set[str] = set()
+    waiting = [model.features for model in models]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        node = product.nodes[name]
+        waiting += list(_needs(node)) if isinstance(node, Table) else []
+    return found

@@ -1,0 +1,220 @@
+"""Write, audit, publish in one pass: rows are judged while they are written; then both tables are committed, or neither is seen.
+
+The order of events is what makes a kill harmless. (1) Spark writes into a folder of this run that no version names. (2) The
+quarantine is committed. (3) The table is committed; its commit carries all that the ledger is to know. (4) The ledger is told.
+A run that dies before (3) leaves files that ``sweep`` takes away; one that dies before (4) is brought back in step by ``adopt``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from caudal.errors import StepFailed
+from caudal.lake import delta
+from caudal.lake.records import profiles
+from caudal.run.step import Done
+from caudal.run.workspace import Workspace
+from caudal.spec.node import Source, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+JUDGED = ("_reasons", "_raw", "_verdict", "_format_errors")
+Replace = Literal["all", "none"] | set[str | None] | frozenset[str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a published version is made of: the step's code, its inputs' versions and, for a source, its files.
+
+    ``segments`` are all files of the new version, ``fresh`` those that this step read.
+    """
+
+    step: str
+    code: str
+    fingerprint: str
+    inputs: Mapping[str, int]
+    segments: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    rows_read: int | None = None
+
+
+def publish(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any]) -> Done:
+    """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
+
+    Raises
+    ------
+    ExpectationStopped : an expectation that stops was broken; nothing is published
+    """
+    from caudal.stages.expect.audit import judge
+
+    folder = ws.folder(node.name)
+    stage = folder / f"part-{ws.run_id}-{origin.step.replace(':', '-')}"
+    frame = _clean(frame, node, ws)
+    others = {name: ws.frame(name) for one in node.expect for name in one.tables}
+    judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name)
+    _write(judged.frame, stage, ["_verdict", *(["_segment"] if isinstance(node, Source) else []), *([delta.DAY] if node.partition else [])])
+    history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
+    outcome = judged.outcome(history=history, now=ws.clock())
+    if outcome.stop is not None:
+        _remove(stage)
+        raise outcome.stop
+    schema = _schema(judged.frame, node)
+    good = delta.staged(folder, stage / "_verdict=good")
+    bad_folder = ws.home.quarantine(ws.product.name, node.name)
+    bad = _moved(stage / "_verdict=quarantined", bad_folder / stage.name, bad_folder)
+    said = {
+        "run_id": ws.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
+        "segments": list(origin.segments), "at": ws.clock(),
+    }  # fmt: skip
+    partitioned = node.partition is not None
+    if bad or delta.version_of(bad_folder) is not None:
+        delta.commit(bad_folder, bad, _quarantine_schema(schema), partitioned=partitioned, replace=_of_quarantine(replace, node, origin), identity=said)
+    done = Done(
+        fingerprint=origin.fingerprint,
+        inputs=origin.inputs,
+        rows_read=origin.rows_read,
+        rows_written=outcome.good,
+        rows_quarantined=outcome.quarantined,
+        partitions=sorted({file.day or "unknown" for file in good}) if partitioned else None,
+        detail={**detail, "reasons": dict(outcome.reasons)},
+        checks=tuple(_check(one) for one in outcome.checks),
+        profile={"rows": outcome.good, "columns": finite(outcome.profile)},
+    )
+    version = delta.commit(
+        folder, good, schema, partitioned=partitioned, replace=replace, identity={**said, "done": _told(done)}
+    )
+    return _with_version(done, version)
+
+
+def adopt(ws: Workspace, folder: Path, fingerprint: str) -> Done | None:
+    """Return what the table's newest commit says was done, when it is this very work, done by a run that died before it told the ledger."""
+    number = delta.version_of(folder)
+    if number is None:
+        return None
+    said = delta.identity(folder, number)
+    if said.get("fingerprint") != fingerprint or "done" not in said:
+        return None
+    told = dict(said["done"])
+    told["checks"] = tuple(told.get("checks", ()))
+    return _with_version(Done(**told), number)
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON-ready copy: NaN and infinities become None, dates become text."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else (float(value) if hasattr(value, "__float__") else str(value))
+
+
+def day_of(frame: DataFrame, node: Source | Table, tz: str) -> Column:
+    """Return the event-time day of each row, in the product's time zone."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import TimestampType
+
+    assert node.event_time is not None
+    moment = F.col(node.event_time)
+    if isinstance(frame.schema[node.event_time].dataType, TimestampType):
+        moment = F.from_utc_timestamp(moment, tz)
+    return F.to_date(moment)
+
+
+def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:
+    """Return the frame fit for storing: no column twice, none without a type, with its day and segment."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import NullType
+
+    if isinstance(node, Table) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
+        frame = frame.drop("_file")
+    twice = sorted({name for name in frame.columns if frame.columns.count(name) > 1})
+    if twice:
+        raise StepFailed(
+            f"Table '{node.name}' has the column '{twice[0]}' twice.", fix="Select or rename it after the join.", where=str(node.where), table=node.name
+        )
+    if node.event_time and node.event_time not in frame.columns:
+        raise StepFailed(
+            f"Table '{node.name}' has no column '{node.event_time}', its declared event time; it has {', '.join(frame.columns)}.",
+            where=str(node.where),
+            table=node.name,
+        )
+    void = {field.name: F.col(field.name).cast("string") for field in frame.schema.fields if isinstance(field.dataType, NullType)}
+    if void:
+        frame = frame.withColumns(void)
+    if node.partition and delta.DAY not in frame.columns:
+        frame = frame.withColumn(delta.DAY, day_of(frame, node, ws.product.tz))
+    if isinstance(node, Source):
+        frame = frame.withColumn("_segment", F.col("_file"))
+    return frame
+
+
+def _write(frame: DataFrame, stage: Path, by: list[str]) -> None:
+    frame.write.mode("overwrite").partitionBy(*by).parquet(str(stage))
+
+
+def _schema(frame: DataFrame, node: Source | Table) -> dict[str, Any]:
+    whole = json.loads(frame.schema.json())
+    fields = [field for field in whole["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]
+    if node.partition:
+        fields.append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})
+    return {"type": "struct", "fields": fields}
+
+
+def _quarantine_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    reasons = {"type": "array", "elementType": "string", "containsNull": True}
+    own = [
+        {"name": "_reasons", "type": reasons, "nullable": True, "metadata": {}},
+        {"name": "_raw", "type": "string", "nullable": True, "metadata": {}},
+    ]
+    return {"type": "struct", "fields": [*schema["fields"], *own]}
+
+
+def _of_quarantine(replace: Replace, node: Source | Table, origin: Origin) -> Replace:
+    if isinstance(node, Table):
+        return replace
+    if replace == "all":
+        return "all"
+    # A run that died between the two commits has left its files in the quarantine: they are replaced, not doubled.
+    gone = replace if isinstance(replace, frozenset) else frozenset[str]()
+    return gone | frozenset(f"_segment={one}" for one in origin.fresh)
+
+
+def _moved(origin: Path, target: Path, root: Path) -> list[delta.DataFile]:
+    """Move quarantined files under the quarantine's folder and return them."""
+    if not origin.is_dir():
+        return []
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove(target)
+    origin.rename(target)
+    return delta.staged(root, target)
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check(one: Any) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in ("expectation", "kind", "action", "rows", "broken", "passed", "message")}
+
+
+def _told(done: Done) -> dict[str, Any]:
+    told = {name: getattr(done, name) for name in done.__dataclass_fields__ if name != "output_version"}
+    return dict(finite(told))
+
+
+def _with_version(done: Done, version: int) -> Done:
+    from dataclasses import replace
+
+    return replace(done, output_version=version)

@@ -1,0 +1,162 @@
+"""``caudal run``: the flow, top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import secrets
+import shutil
+import socket
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import caudal
+from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem
+from caudal.graph.build import build
+from caudal.graph.check import check
+from caudal.graph.load import load, product_file
+from caudal.lake import delta
+from caudal.lake.home import Home
+from caudal.lake.lease import lease
+from caudal.lake.records import runs
+from caudal.run.execute import execute
+from caudal.run.manifest import nothing_new, remember
+from caudal.run.plan import Pipeline, plan
+from caudal.run.workspace import Progress, Quiet, Workspace
+from caudal.spec.product import Product
+from caudal.spec.settings import Settings
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: its document (what ``--json`` prints) and its error, if any."""
+
+    document: dict[str, Any]
+    error: CaudalError | None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the error."""
+        return 0 if self.error is None else self.error.exit_code
+
+
+def run(
+    folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0
+) -> Result:
+    """Bring a product up to date: land, read, build, train, promote, predict; only what is not up to date yet.
+
+    Raises
+    ------
+    DeclarationProblem : the product cannot work; nothing was run
+    LeaseHeld : another run of the product is at work
+    """
+    home = opened(settings)
+    # Without --data, patterns are looked up in the product's own folder.
+    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    with contextlib.closing(home.ledger()) as ledger:
+        if (idle := nothing_new(folder, settings, home, ledger, pipeline)) is not None:
+            return Result(idle, None)
+        product = checked(load(folder))
+        with lease(home.lease(product.name), product.name, wait_s):
+            ws = Workspace(product, home, ledger, settings, run_id=new_run_id(), progress=progress or Quiet())
+            recover(ws)
+            begin(ws, "run" if pipeline == "all" else pipeline)
+            board = execute(ws, plan(product, pipeline))
+            document = end(ws, board.error)
+            if board.error is None:
+                remember(folder, settings, home, ledger, product, pipeline, document)
+            return Result(document, board.error)
+
+
+def checked(product: Product) -> Product:
+    """Return the product when its declaration holds.
+
+    Raises
+    ------
+    DeclarationProblem : with every problem found, one a line
+    """
+    problems = check(product)
+    if not problems:
+        return product
+    if len(problems) == 1:
+        raise problems[0]
+    raise DeclarationProblem(
+        f"Product '{product.name}' has {len(problems)} problems:\n" + "\n".join(f"  - {one.sentence()}" for one in problems), problems=len(problems)
+    )
+
+
+def recover(ws: Workspace) -> None:
+    """Clear up behind runs that died: their rows in the ledger, their files that no version names."""
+    abandoned = ws.ledger.find(runs, product=ws.product.name, state="running")
+    for row in abandoned:  # we hold the lease, so whoever wrote this is gone
+        ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
+    shutil.rmtree(ws.home.scratch(ws.product.name), ignore_errors=True)
+    for name in (*ws.product.nodes, *ws.product.predictions):
+        delta.sweep(ws.folder(name))
+        delta.sweep(ws.home.quarantine(ws.product.name, name))
+    for raw in ws.home.path.glob(f"raw/{ws.product.name}/*/.landing-*"):
+        raw.unlink(missing_ok=True)
+
+
+def begin(ws: Workspace, command: str) -> None:
+    """Tell the ledger that a run has begun."""
+    from caudal.run.manifest import folder_digest
+
+    ws.ledger.add(
+        runs,
+        {
+            "run_id": ws.run_id, "product": ws.product.name, "command": command, "state": "running", "started_at": ws.clock(),
+            "who": who(), "host": socket.gethostname(), "pid": os.getpid(), "caudal_version": caudal.__version__,
+            "code": folder_digest(Path(ws.product.where.file).parent),
+        },
+    )  # fmt: skip
+
+
+def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
+    """Tell the ledger how the run ended, write its page, and return its document."""
+    from caudal.report.document import run_document
+    from caudal.report.page import write_run_page
+
+    ws.ledger.change(
+        runs, {"run_id": ws.run_id}, state="failed" if error else "succeeded", finished_at=ws.clock(), error=error.as_dict() if error else None
+    )
+    page = ws.home.page(ws.product.name, ws.run_id)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    document = {**run_document(ws.ledger, ws.run_id), "page": str(page)}
+    ws.ledger.change(runs, {"run_id": ws.run_id}, summary=document)
+    write_run_page(ws.ledger, ws.run_id, build(ws.product), page)
+    return document
+
+
+def opened(settings: Settings) -> Home:
+    """Return the home, made when it is not there.
+
+    Raises
+    ------
+    EnvironmentProblem : the folder cannot be made or written to
+    """
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The home folder '{settings.home}' cannot be made: {error.strerror}.", fix="Give another with --home DIR."
+        ) from None
+    return Home(settings.home.absolute(), settings.ledger)
+
+
+def new_run_id() -> str:
+    """Return a run's name; names sort by time."""
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
+
+
+def who() -> str:
+    """Return the name of the user at the keyboard."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a user entry
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+
+

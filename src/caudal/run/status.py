@@ -1,0 +1,99 @@
+"""``caudal status``: how products stand, told by the ledger and the tables' logs alone."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+from caudal.errors import NotThere, nearest
+from caudal.lake import delta
+from caudal.lake.home import Home
+from caudal.lake.ledger import Ledger
+from caudal.lake.records import model_versions, runs, steps
+from caudal.run.run import opened
+from caudal.spec.settings import Settings
+
+
+def status(settings: Settings, folder: Path | None = None) -> dict[str, Any]:
+    """Return, for one product or for all of the home, the last run, the tables and the champions."""
+    home = opened(settings)
+    with contextlib.closing(home.ledger()) as ledger:
+        names = [product_name(folder)] if folder else products(ledger)
+        return {"home": str(home.path), "products": [_product(home, ledger, name) for name in names]}
+
+
+def products(ledger: Ledger) -> list[str]:
+    """Return the names of the products that have run."""
+    return sorted({row["product"] for row in ledger.find(runs)})
+
+
+def the_product(home: Home, ledger: Ledger, product: str | None) -> str:
+    """Return the product that is meant: the one named, or the only one there is.
+
+    Raises
+    ------
+    NotThere : there is none, or several
+    """
+    among = products(ledger)
+    if product is not None and product in among:
+        return product
+    if product is not None:
+        raise NotThere(f"'{product}' has not run in {home.path}.", nearest=nearest(product, among), fix=f"There are: {', '.join(among) or 'none yet'}.")
+    if len(among) == 1:
+        return among[0]
+    if not among:
+        raise NotThere(f"No product has run in {home.path}.", fix="Run one with: caudal run FOLDER (or give the right --home).")
+    raise NotThere(f"Several products have run in {home.path}: {', '.join(among)}.", fix="Say which one with --product NAME.")
+
+
+def product_name(folder: Path) -> str:
+    """Return the name of the product that a folder declares."""
+    from caudal.graph.load import load
+
+    return load(folder).name
+
+
+def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
+    last = ledger.last_run(product)
+    tables = {}
+    for row in ledger.find(steps, product=product, state="succeeded"):
+        if row["kind"] in ("read", "table", "features", "predict") and row["output_version"] is not None:
+            tables[row["name"]] = row
+    return {
+        "product": product,
+        "last_run": None if last is None else {
+            "run_id": last["run_id"], "state": last["state"], "started_at": last["started_at"], "finished_at": last["finished_at"],
+            "seconds": None if last["finished_at"] is None else round(last["finished_at"] - last["started_at"], 2), "error": last["error"],
+            "page": str(home.page(product, last["run_id"])),
+        },
+        "tables": [_table(home, product, name, row) for name, row in tables.items()],
+        "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
+    }  # fmt: skip
+
+
+def _table(home: Home, product: str, name: str, row: dict[str, Any]) -> dict[str, Any]:
+    folder = home.table(product, name)
+    quarantine = home.quarantine(product, name)
+    number = delta.version_of(folder)
+    return {
+        "table": name,
+        "kind": row["kind"],
+        "version": number,
+        "rows": delta.read(folder).rows if number is not None else 0,
+        "quarantined": delta.read(quarantine).rows if delta.version_of(quarantine) is not None else 0,
+        "age_s": round(time.time() - row["finished_at"], 1),
+    }
+
+
+def _model(ledger: Ledger, product: str, model: str) -> dict[str, Any]:
+    champion = ledger.champion(product, model)
+    versions = ledger.find(model_versions, product=product, model=model)
+    return {
+        "model": model,
+        "versions": len(versions),
+        "champion": champion["version"] if champion else None,
+        "candidate": champion["candidate"] if champion else None,
+        "since": champion["decision"]["at"] if champion else None,
+    }

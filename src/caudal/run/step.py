@@ -1,0 +1,60 @@
+"""A step: a name, what it needs, and the work. Pure data, made into a Luigi task by ``run/execute.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from caudal.run.workspace import Workspace
+
+State = Literal["succeeded", "skipped", "failed", "waiting"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step says when it has ended well."""
+
+    state: State = "succeeded"
+    fingerprint: str | None = None
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    output_version: int | None = None
+    rows_read: int | None = None
+    rows_written: int | None = None
+    rows_quarantined: int | None = None
+    partitions: list[str] | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    checks: tuple[Mapping[str, Any], ...] = ()
+    profile: Mapping[str, Any] | None = None
+
+    @property
+    def why(self) -> str | None:
+        """Why a step was skipped."""
+        return self.detail.get("why")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of work of a run.
+
+    Parameters
+    ----------
+    name : str, ``kind:subject``
+    subject : str, the source, table, model or prediction that it is about
+    needs : names of the steps that must have succeeded before
+    after : names of steps that come first if they run at all, but may fail
+    work : does it, or finds that nothing is to be done
+    """
+
+    name: str
+    kind: str
+    subject: str
+    needs: tuple[str, ...]
+    work: Callable[[Workspace], Done]
+    after: tuple[str, ...] = ()
+
+
+def skipped(why: str, **more: Any) -> Done:
+    """Return that nothing was to be done, and why."""
+    return Done(state="skipped", detail={"why": why}, **more)

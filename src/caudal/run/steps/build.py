@@ -1,0 +1,195 @@
+"""``table:<name>`` and ``features:<name>``: a function or a query of other tables, for the days that it has to be done for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caudal.errors import CaudalError, StepFailed
+from caudal.graph.fingerprint import code_of, digest
+from caudal.lake import delta
+from caudal.run.publish import Origin, adopt, day_of, publish
+from caudal.run.step import Done, skipped
+from caudal.run.workspace import Workspace
+from caudal.spec.lookback import recorded
+from caudal.spec.node import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which days of a table are to be made, and which days of its inputs that needs. None: all of them."""
+
+    days: set[str | None] | None = None
+    read_days: set[str | None] | None = None
+    why: str = "whole table"
+
+
+def work(ws: Workspace, table: Table) -> Done:
+    """Make the table's rows for the days that changed, judge them, and publish them."""
+    inputs = versions(ws, table)
+    code = code_of(table)
+    fingerprint = digest(code, inputs)
+    step = f"{table.kind}:{table.name}"
+    last = ws.ledger.last_success(ws.product.name, step)
+    if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(table.name):
+        return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
+    if (found := adopt(ws, ws.folder(table.name), fingerprint)) is not None:
+        return found
+    extent = extent_of(ws, table, code, inputs)
+    if extent.days is not None and not extent.days:
+        return _nothing_changed(ws, table, fingerprint, inputs)
+    frame = made(ws, table, {name: ws.frame(name, _days_of(ws, name, extent)) for name in table.inputs})
+    if extent.days is not None:
+        frame = _only(frame, table, extent.days, ws.product.tz)
+    origin = Origin(step, code, fingerprint, inputs, rows_read=_rows_read(ws, table, extent))
+    detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
+    return publish(ws, table, frame, origin, "all" if extent.days is None else extent.days, detail)
+
+
+def versions(ws: Workspace, table: Table) -> dict[str, int]:
+    """Return the published version of every table that this one reads, for its rows or for its expectations."""
+    names = dict.fromkeys((*table.inputs, *(name for one in table.expect for name in one.tables)))
+    found = {name: ws.version(name) for name in names}
+    for name, number in found.items():
+        if number is None:
+            raise StepFailed(f"Table '{table.name}' reads '{name}', which has not been published.", fix="Run the whole product.", where=str(table.where))
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
+    """Return the days that have to be made: those whose inputs changed since the last version, and what looks back on them."""
+    number = ws.version(table.name)
+    if number is None or not table.partition:
+        return Extent()
+    said = delta.identity(ws.folder(table.name), number)
+    old = said.get("inputs", {})
+    if said.get("code") != code or set(old) != set(inputs):
+        return Extent(why="whole table: its code changed")
+    changed: set[str | None] = set()
+    for name, version in inputs.items():
+        if old[name] == version:
+            continue
+        node = ws.product.nodes[name]
+        if not node.partition:
+            if _same_rows(ws, name, old[name], version):
+                continue
+            return Extent(why=f"whole table: '{name}' changed")
+        changed |= delta.changed_days(ws.folder(name), old[name], version)
+    back = math.ceil(max(table.lookback_s, _recorded_lookback(ws, table)) / DAY_S)
+    days = {_moved(day, ahead) for day in changed for ahead in range(back + 1)}
+    days = {day for day in days if day in changed or _exists(ws, table, day)}
+    read_days = {_moved(day, -ago) for day in days for ago in range(back + 1)}
+    return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
+
+
+def made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+    """Return what the table's function or query gives for these frames; lazily, nothing is computed yet.
+
+    Raises
+    ------
+    StepFailed : the function raised or returned no frame; the user's line is named
+    """
+    from caudal.stages.tables.frames import as_frame
+
+    try:
+        if table.sql is not None:
+            return _query(ws, table, frames)
+        assert table.function is not None
+        return as_frame(table.function(**frames), table.name)
+    except CaudalError:
+        raise
+    except Exception as error:
+        raise explained(error, table) from error
+
+
+def explained(error: Exception, table: Table) -> StepFailed:
+    """Return the error of a user's function or of Spark as a failure of the step, with the user's line."""
+    file = table.where.file if table.where else None
+    lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == file]
+    message = str(error).strip().split("\n\nJVM stacktrace")[0].splitlines()
+    said = next((line.strip() for line in message if line.strip()), type(error).__name__)
+    where = f"{table.where.file}:{lines[-1]}" if table.where and lines else str(table.where)
+    kind = type(error).__name__
+    return StepFailed(f"Table '{table.name}' failed: {kind}: {said}", where=where, table=table.name, step=f"{table.kind}:{table.name}")
+
+
+def _query(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+    for name, frame in frames.items():
+        frame.createOrReplaceTempView(name)
+    try:
+        return ws.spark.sql(str(table.sql))
+    finally:
+        for name in frames:
+            ws.spark.catalog.dropTempView(name)
+
+
+def _days_of(ws: Workspace, name: str, extent: Extent) -> set[str | None] | None:
+    return extent.read_days if ws.product.nodes[name].partition else None
+
+
+def _recorded_lookback(ws: Workspace, table: Table) -> float:
+    """Return how far lags and rolling windows in the function look back, told by running it on empty frames."""
+    from caudal.lake.frames import empty
+    from pyspark.sql.types import StructType
+
+    if table.function is None:
+        return 0.0
+    frames = {}
+    for name in table.inputs:
+        fields = [one for one in StructType.fromJson(dict(delta.read(ws.folder(name)).schema)).fields if one.name != delta.DAY]
+        frames[name] = ws.marked(empty(ws.spark, StructType(fields)), ws.product.nodes.get(name))
+    with recorded() as seen:
+        made(ws, table, frames)
+    return float(seen.seconds)
+
+
+def _only(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
+    """Return the rows of the given days: what was read before them was there only to be looked back on."""
+    from pyspark.sql import functions as F
+
+    dates = [dt.date.fromisoformat(day) for day in days if day is not None]
+    day = day_of(frame, table, tz)
+    kept = day.isin(dates) if dates else F.lit(False)
+    return frame.where(kept | day.isNull() if None in days else kept)
+
+
+def _exists(ws: Workspace, table: Table, day: str | None) -> bool:
+    """A day after a changed one is made again only where it has rows to look back from."""
+    return any(day in delta.read(ws.folder(name)).days for name in table.inputs if ws.product.nodes[name].partition)
+
+
+def _same_rows(ws: Workspace, name: str, old: int, new: int) -> bool:
+    """Two versions of a table without partitions that name the same files are the same."""
+    return delta.read(ws.folder(name), old).files == delta.read(ws.folder(name), new).files
+
+
+def _rows_read(ws: Workspace, table: Table, extent: Extent) -> int:
+    total = 0
+    for name in table.inputs:
+        version = delta.read(ws.folder(name))
+        days = _days_of(ws, name, extent)
+        total += sum(file.rows for file in version.files if days is None or file.day in days)
+    return total
+
+
+def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapping[str, int]) -> Done:
+    number = ws.version(table.name)
+    return Done(
+        state="succeeded", fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=0, rows_written=0, rows_quarantined=0,
+        partitions=[], detail={"note": "no day changed"},
+    )  # fmt: skip
+
+
+def _moved(day: str | None, days: int) -> str | None:
+    return None if day is None else (dt.date.fromisoformat(day) + dt.timedelta(days=days)).isoformat()
+
+

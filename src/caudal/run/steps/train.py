@@ -1,0 +1,62 @@
+"""``train:<model>``: candidates on the published features; the chosen one becomes the next version in the registry."""
+
+from __future__ import annotations
+
+from caudal.errors import CaudalError, NotThere
+from caudal.graph.fingerprint import code_of, digest
+from caudal.lake import delta
+from caudal.lake.frames import arrow
+from caudal.registry import LoadedModel, LoadedSparkModel, find, load, register
+from caudal.run.step import Done, skipped
+from caudal.run.workspace import Workspace
+from caudal.spec.model import BeatsChampion, Model
+from caudal.spec.node import Features
+
+
+def fingerprint_of(ws: Workspace, model: Model) -> str:
+    """Return what a training is made of: the declaration and the version of its features."""
+    return digest(code_of(model), {model.features: ws.version(model.features)})
+
+
+def work(ws: Workspace, model: Model) -> Done:
+    """Train on the newest features unless that has been done; store and register what comes of it."""
+    from caudal.stages.train import train
+
+    features = ws.product.nodes[model.features]
+    assert isinstance(features, Features)
+    published = delta.read(ws.folder(model.features))
+    fingerprint = fingerprint_of(ws, model)
+    inputs = {model.features: published.number}
+    if (row := find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint)) is not None:
+        return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
+    serving = ws.product.servings.get(model.name)
+    trained = train(
+        model,
+        features,
+        arrow(published).to_pandas(),
+        champion=_champion(ws, model),
+        spark=lambda: ws.spark,
+        fields=serving.fields if serving else None,
+    )
+    registered = register(
+        ws.home, ws.ledger, ws.product.name, model.name, trained,
+        fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.run_id,
+        clock=ws.clock,
+    )  # fmt: skip
+    detail = {
+        "rule": trained.rule, "chosen": trained.chosen, "rows": trained.rows, "from": trained.training_from, "until": trained.training_until,
+        "version": registered.version, "warning": registered.warning,
+    }  # fmt: skip
+    return Done(fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail)
+
+
+def _champion(ws: Workspace, model: Model) -> LoadedModel | LoadedSparkModel | None:
+    """Return the version in production, where a gate asks for it."""
+    if not any(isinstance(gate, BeatsChampion) for gate in model.gates):
+        return None
+    try:
+        return load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark)
+    except NotThere:
+        return None
+    except CaudalError as error:
+        raise type(error)(f"The champion of '{model.name}' cannot be loaded to be compared with: {error.what}", where=error.where, fix=error.fix) from error

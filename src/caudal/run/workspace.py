@@ -1,0 +1,86 @@
+"""What the steps of one run share: the product, where things lie, the clock, and Spark when it is first needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from caudal.lake import delta
+from caudal.lake.home import Home
+from caudal.lake.ledger import Ledger
+from caudal.spec.node import Node
+from caudal.spec.product import Product
+from caudal.spec.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+class Progress(Protocol):
+    """Who is told how a run goes."""
+
+    def started(self, step: str) -> None:
+        """Say that a step begins."""
+
+    def finished(
+        self, step: str, state: str, *, rows_read: int | None, rows_written: int | None, quarantined: int | None, seconds: float, why: str | None
+    ) -> None:
+        """Say how a step ended."""
+
+
+class Quiet:
+    """Nobody is told."""
+
+    def started(self, step: str) -> None:
+        """Say nothing."""
+
+    def finished(self, step: str, state: str, **figures: Any) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class Workspace:
+    """One run's view of the world."""
+
+    product: Product
+    home: Home
+    ledger: Ledger
+    settings: Settings
+    run_id: str
+    clock: Callable[[], float] = time.time
+    progress: Progress = field(default_factory=Quiet)
+    published: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """The Spark session, started when first asked for."""
+        from caudal.spark.session import session
+
+        return session(
+            cores=self.settings.cores, memory=self.settings.memory, conf=dict(self.settings.spark), app=f"caudal {self.product.name}"
+        )
+
+    def folder(self, table: str) -> Path:
+        """Return the folder of a table of the product."""
+        return self.home.table(self.product.name, table)
+
+    def version(self, table: str) -> int | None:
+        """Return the newest published version of a table."""
+        return delta.version_of(self.folder(table))
+
+    def frame(self, table: str, days: set[str | None] | None = None) -> DataFrame:
+        """Return a table as Spark frame; its event time is marked, so that windows know it."""
+        from caudal.lake.frames import frame
+
+        return self.marked(frame(self.spark, delta.read(self.folder(table)), days), self.product.nodes.get(table))
+
+    def marked(self, frame: DataFrame, node: Node | None) -> DataFrame:
+        """Return the frame with the declared event-time column marked in its metadata."""
+        if node is None or not node.event_time or node.event_time not in frame.columns:
+            return frame
+        have = dict(frame.schema[node.event_time].metadata)
+        return frame.withMetadata(node.event_time, {**have, "caudal.event_time": True})

@@ -1,0 +1,139 @@
+"""The API's addresses: what is served, how it is, and the hand-over to each model's operations."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi.openapi import OpenAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from caudal.serve.card import utc
+from caudal.serve.document import SECURITY, document
+from caudal.serve.meter import Meter
+from caudal.serve.operations import Operations, operations
+from caudal.serve.schemas import Failure, Health, Models, Readiness
+from caudal.serve.served import Served
+from caudal.serve.shelf import Name, Shelf
+
+
+class Counter:
+    """The operations of the champions, made once for each that comes to the shelf."""
+
+    def __init__(self, app: OpenAPI, shelf: Shelf, key: bool) -> None:
+        self.app, self.shelf, self.key = app, shelf, key
+        self._made: dict[Name, tuple[Served, Operations]] = {}
+        self._document: tuple[list[int], dict[str, Any]] | None = None
+        self._lock = threading.Lock()
+
+    def of(self, served: Served) -> Operations:
+        """Return the operations of a champion."""
+        name = (served.product, served.model)
+        made = self._made.get(name)
+        if made is None or made[0] is not served:
+            made = (served, operations(served, self.shelf.ledger, SECURITY if self.key else []))
+            self._made[name] = made
+        return made[1]
+
+    def document(self) -> dict[str, Any]:
+        """Return the OpenAPI document of what is served now."""
+        served = self.shelf.all()
+        shown = [one.decision["id"] for one in served]
+        with self._lock:
+            if self._document is None or self._document[0] != shown:
+                self._document = (shown, document(self.app, [self.of(one) for one in served], key=self.key))
+            return self._document[1]
+
+
+def offer_api(app: OpenAPI, shelf: Shelf, meter: Meter, *, key: bool) -> Counter:
+    """Give an app its API and return the counter at which models are asked."""
+    counter = Counter(app, shelf, key)
+    secured = SECURITY if key else None
+    failures: dict[int | str, Any] = {401: Failure, 503: Failure} if key else {503: Failure}
+
+    @app.get("/health", tags=[{"name": "server"}], summary="Whether the process answers", responses={200: Health})
+    def health() -> Response:
+        return jsonify({"status": "alive"})
+
+    @app.get(
+        "/ready",
+        tags=[{"name": "server"}],
+        summary="Whether the champions are loaded",
+        responses={200: Readiness, 503: Readiness},
+    )
+    def ready() -> Response:
+        shelf.refresh()
+        states = states_of(shelf)
+        reason = unready(shelf, states)
+        able = bool(states) and all(state["ready"] for state in states)
+        response = jsonify({"ready": able, "reason": reason, "models": states})
+        response.status_code = 200 if able else 503
+        return response
+
+    text: dict[str, Any] = {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+    @app.get("/metrics", tags=[{"name": "server"}], summary="Counts and latencies, for Prometheus", security=secured,
+             responses={200: text, **({401: Failure} if key else {})})  # fmt: skip
+    def metrics() -> Response:
+        return Response(meter.text(shelf), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/api/v1/models", tags=[{"name": "server"}], summary="The models served here", security=secured,
+             responses={200: Models, **failures})  # fmt: skip
+    def models() -> Response:
+        shelf.refresh()
+        return jsonify({"models": states_of(shelf)})
+
+    @app.route("/openapi.json", methods=["GET"], endpoint="openapi")
+    def openapi() -> Response:
+        return jsonify(counter.document())
+
+    def hand_over(product: str, model: str, operation: str) -> Response:
+        return counter.of(shelf.get(product, model)).handlers[operation]()
+
+    for operation, method in (("predict", "POST"), ("predict/batch", "POST"), ("card", "GET")):
+        app.add_url_rule(
+            f"/api/v1/<product>/<model>/{operation}",
+            f"api {operation}",
+            hand_over,
+            methods=[method],
+            defaults={"operation": operation},
+        )
+    return counter
+
+
+def states_of(shelf: Shelf) -> list[dict[str, Any]]:
+    """Return how each model is served: those in memory, and those promoted that could not be loaded."""
+    states = []
+    for product, model in sorted({*shelf.held, *shelf.faults}):
+        served, fault = shelf.held.get((product, model)), shelf.faults.get((product, model))
+        reason = None
+        if fault is not None:
+            reason = f"Version {fault.decision['version']} cannot be loaded: {fault.reason}"
+        states.append(
+            {
+                "product": product,
+                "model": model,
+                "version": served.version if served else None,
+                "since": utc(served.decision["at"]) if served else None,
+                "ready": served is not None,
+                "reason": reason,
+            }
+        )
+    return states
+
+
+def unready(shelf: Shelf, states: list[dict[str, Any]]) -> str | None:
+    """Return what a reader of the readiness should know; None when all is well."""
+    if shelf.ledger_fault:
+        return shelf.ledger_fault
+    reasons = [f"{state['product']}/{state['model']}: {state['reason']}" for state in states if state["reason"]]
+    if reasons or states:
+        return " ".join(reasons) or None
+    try:
+        known = [f"{product}/{model}" for product, model in shelf.known()]
+    except SQLAlchemyError as error:
+        return f"The ledger cannot be read: {type(error).__name__}"
+    if not known:
+        return "No model is trained yet: 'caudal run' trains and promotes one."
+    return f"No version is in production yet of {', '.join(known)}: 'caudal model promote' puts one there."

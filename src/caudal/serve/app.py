@@ -1,0 +1,64 @@
+"""The web app: a form, an API and a card for each model in production."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flask import Flask
+
+from caudal.lake.home import Home
+from caudal.lake.ledger import open_ledger
+from caudal.serve.access import guard
+from caudal.serve.api import offer_api
+from caudal.serve.document import new_book
+from caudal.serve.meter import Meter, measure
+from caudal.serve.operations import MOST_BYTES
+from caudal.serve.pages import offer_pages
+from caudal.serve.refusals import refuse
+from caudal.serve.served import LoadedModel
+from caudal.serve.shelf import Load, Shelf
+
+
+def create_app(
+    home: Path,
+    ledger_url: str,
+    *,
+    product: str | None = None,
+    model: str | None = None,
+    key: str | None = None,
+    trust: Sequence[str] = (),
+    loader: Load | None = None,
+    refresh_s: float = 0.5,
+) -> Flask:
+    """Return the web app of the champions that a ledger names.
+
+    Parameters
+    ----------
+    home : Path, the folder with the stored models
+    ledger_url : str, where the ledger is
+    product, model : str, optional, serve only these
+    key : str, optional, what callers must show
+    trust : types that a stored model may hold beyond those known to be safe
+    loader : callable ``(product, model, version)``, optional, in place of the registry
+    refresh_s : float, how seldom the ledger is asked for promotions
+    """
+    ledger = open_ledger(ledger_url)
+
+    def from_registry(product: str, model: str, version: int) -> LoadedModel:
+        from caudal.registry import load
+
+        return load(Home(home, ledger_url), ledger, product, model, version, trust=trust)
+
+    shelf = Shelf(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
+    meter = Meter()
+    app = new_book(key is not None)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["caudal"] = shelf
+    measure(app, meter)
+    guard(app, key)
+    refuse(app)
+    counter = offer_api(app, shelf, meter, key=key is not None)
+    offer_pages(app, shelf, counter, key=key is not None)
+    return app

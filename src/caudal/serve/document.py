@@ -1,0 +1,47 @@
+"""The OpenAPI 3.1 document: the fixed operations of the app, and those of each champion as its signature is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask_openapi.models.info import Info
+from flask_openapi.models.security_scheme import SecurityScheme
+from flask_openapi.openapi import OpenAPI
+
+from caudal.serve.operations import Operations
+from caudal.serve.schemas import Problems
+
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
+SCHEMES: dict[str, Any] = {
+    "bearer": SecurityScheme.model_validate({"type": "http", "scheme": "bearer", "description": "The server's key."}),
+    "header": SecurityScheme.model_validate({"type": "apiKey", "name": "X-API-Key", "in": "header"}),
+}
+
+
+def new_book(key: bool) -> OpenAPI:
+    """Return an app that describes itself; the one that serves is made by it too."""
+    book = OpenAPI(
+        "caudal.serve",  # where its templates and static files lie
+        info=Info(title="caudal", version="1", description="Predictions by the models in production."),
+        security_schemes=SCHEMES if key else None,
+        validation_error_model=Problems,
+        doc_ui=False,
+    )
+    book.openapi_version = "3.1.0"
+    return book
+
+
+def document(app: OpenAPI, operations: Iterable[Operations], *, key: bool) -> dict[str, Any]:
+    """Return the document of an app and of the champions that it serves now."""
+    book = new_book(key)
+    book.paths.update(app.paths)
+    book.components_schemas.update(app.components_schemas)
+    for one in operations:
+        book.register_api(one.api)
+    made: dict[str, Any] = book.api_doc
+    for path in made["paths"].values():
+        for method, operation in path.items():
+            if method == "get":
+                operation["responses"].pop("422", None)  # the library adds it to all; these take no input
+    return made

@@ -1,0 +1,165 @@
+"""The pages: models, form, card, and the API to try. They work without JavaScript; only trying the API needs it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, render_template, request
+
+from caudal.serve.api import Counter, states_of
+from caudal.serve.card import DISTANCES, card_of, typical_error
+from caudal.serve.inputs import checked, from_text
+from caudal.serve.predicting import answers, is_problem
+from caudal.serve.served import Served
+from caudal.serve.shelf import Shelf
+from caudal.serve.signature import number
+
+# Not strftime's names, which follow the machine's language.
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+# A list of more than this many categories is searched by typing, not scrolled.
+LONG_LIST = 12
+
+
+def offer_pages(app: Flask, shelf: Shelf, counter: Counter, *, key: bool) -> None:
+    """Give an app its pages (by ``route``, since ``get`` and ``post`` would describe them as operations of the API)."""
+    app.jinja_env.filters["number"] = number
+    app.jinja_env.filters["moment"] = moment
+    app.jinja_env.globals.update(has_key=key, LONG_LIST=LONG_LIST, DISTANCES=DISTANCES)
+
+    @app.route("/", methods=["GET"])
+    def landing() -> str:
+        shelf.refresh()
+        waiting = [name for name in shelf.known() if name not in shelf.held and name not in shelf.faults]
+        return render_template("landing.html", states=states_of(shelf), held=shelf.held, waiting=waiting)
+
+    @app.route("/<product>/<model>/", methods=["GET"])
+    def form(product: str, model: str) -> str:
+        served = shelf.get(product, model)
+        return _form(shelf, served, {name: _text(value) for name, value in served.signature.starting_values.items()})
+
+    @app.route("/<product>/<model>/", methods=["POST"])
+    def predicted(product: str, model: str) -> str | tuple[str, int]:
+        served = shelf.get(product, model)
+        texts = {name: request.form[name] for name in request.form}
+        values, problems = checked(from_text(texts, served.signature), served.signature, served.inputs)
+        if not problems:
+            answer = answers(served, [values])[0]
+            if not is_problem(answer):
+                return _form(shelf, served, texts, answer=answer, call=_call(served, values))
+            problems = [answer]
+        return _form(shelf, served, texts, problems=problems), 422
+
+    @app.route("/<product>/<model>/card", methods=["GET"])
+    def card(product: str, model: str) -> str:
+        served = shelf.get(product, model)
+        return render_template("card.html", served=served, card=card_of(shelf.ledger, served))
+
+    @app.route("/docs", methods=["GET"])
+    def docs() -> str:
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for one in operations_of(counter.document()):
+            groups.setdefault(one["tag"], []).append(one)
+        groups["server"] = groups.pop("server")  # the models come first
+        return render_template("docs.html", groups=groups)
+
+
+def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the operations of an OpenAPI document as the page shows them."""
+    shown = []
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            schema = _schema(document, operation.get("requestBody"))
+            shown.append(
+                {
+                    "id": operation["operationId"],
+                    "tag": operation["tags"][0],
+                    "method": method.upper(),
+                    "path": path,
+                    "summary": operation.get("summary", ""),
+                    "description": operation.get("description", ""),
+                    "body": json.dumps(_example(document, schema), indent=2, ensure_ascii=False) if schema else None,
+                    "inputs": _inputs(document, schema) if schema else [],
+                    "statuses": [(status, answer["description"]) for status, answer in sorted(operation["responses"].items())],
+                }
+            )
+    return shown
+
+
+def moment(iso: str | None) -> str:
+    """Return an ISO time as people read it.
+
+    Examples
+    --------
+    >>> moment("2023-01-31T09:05:00Z")
+    '31 January 2023, 09:05 UTC'
+    """
+    if not iso:
+        return "never"
+    at = datetime.fromisoformat(iso)
+    return f"{at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
+
+
+def _form(shelf: Shelf, served: Served, texts: dict[str, str], **more: Any) -> str:
+    faults: dict[str | None, list[Any]] = {}
+    for one in more.get("problems", ()):
+        faults.setdefault(one["field"], []).append(one)
+    error = typical_error(shelf.ledger, served) if more.get("answer") else None
+    return render_template("form.html", served=served, texts=texts, faults=faults, error=error, **more)
+
+
+def _call(served: Served, values: dict[str, Any]) -> str:
+    """Return the shell command that asks the API the same."""
+    quoted = json.dumps(values, ensure_ascii=False).replace("'", "'\\''")
+    address = f"{request.url_root}api/v1/{served.product}/{served.model}/predict"
+    return f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d '{quoted}'"
+
+
+def _text(value: Any) -> str:
+    """Return a value as the form's text; whole floats without their point."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
+
+
+def _schema(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str, Any] | None:
+    return _followed(document, body["content"]["application/json"]["schema"]) if body else None
+
+
+def _followed(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    found: dict[str, Any] = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return found
+
+
+def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    if schema.get("type") == "array":
+        return [_example(document, _followed(document, schema["items"]))]
+    example = (schema.get("examples") or [{}])[0]
+    return {name: example[name] for name in schema.get("properties", {}) if name in example}  # in the order of the form
+
+
+def _inputs(document: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    row = _followed(document, schema["items"]) if schema.get("type") == "array" else schema
+    required = row.get("required", [])
+    return [
+        {"name": name, "required": name in required, "description": one.get("description"), "type": _type(one)}
+        for name, one in row.get("properties", {}).items()
+    ]
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_type(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return f"one of {len(schema['enum'])} values"
+    if "const" in schema:
+        return f"'{schema['const']}'"
+    return str(schema.get("type", "anything"))

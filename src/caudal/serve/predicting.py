@@ -1,0 +1,121 @@
+"""Rows in, answers out: the only place of this room that touches a model."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from caudal.serve.inputs import Problem, checked, problem
+from caudal.serve.served import NoChampion, Served
+from caudal.serve.signature import Input
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+Answer = dict[str, Any]
+
+
+def answers(served: Served, rows: Sequence[Mapping[str, Any]]) -> list[Answer | Problem]:
+    """Return one answer a row, or the problem of a row from which the model cannot predict.
+
+    Raises
+    ------
+    NoChampion
+        the model fails on its own example too, so the fault is not the caller's
+    """
+    if not rows:
+        return []
+    try:
+        return _read(served, served.loaded.predict(frame_of(served, rows)), len(rows))
+    except Exception as error:  # a model may raise anything
+        if len(rows) > 1:  # find the rows that it fails on
+            return [answers(served, [row])[0] for row in rows]
+        log.warning("%s version %s cannot predict from %s", served.title, served.version, rows[0], exc_info=error)
+        if not _healthy(served):
+            raise NoChampion(
+                f"Version {served.version} of '{served.product}/{served.model}' fails on its own example.",
+                fix=f"Go back with 'caudal model rollback {served.model} --product {served.product}'; the log has the reason.",
+            ) from error
+        return [problem(None, "The model cannot predict from these values together.", None, "values like those it was trained on")]
+
+
+def is_problem(answer: Answer | Problem) -> bool:
+    """Say whether a row got a problem in place of an answer."""
+    return "problem" in answer
+
+
+def frame_of(served: Served, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the rows as a frame with the columns, and types, of training."""
+    import pandas as pd
+
+    columns = {one.name: _column([row[one.name] for row in rows], one) for one in served.signature.inputs}
+    return pd.DataFrame(columns, copy=False)
+
+
+def _column(values: list[Any], one: Input) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    if one.type == "double":
+        return np.array(values, dtype="float64")  # None becomes NaN
+    if one.type != "string" and None not in values:
+        return np.array(values, dtype="int64" if one.type == "long" else "bool")
+    if one.type == "long":
+        return np.array(values, dtype="float64")
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+def _read(served: Served, predicted: pd.DataFrame, rows: int) -> list[Answer | Problem]:
+    found = predicted["prediction"].tolist()
+    if len(found) != rows:
+        raise ValueError(f"{rows} rows gave {len(found)} predictions")
+    prefix = "probability_"
+    shares = {name[len(prefix) :]: predicted[name].tolist() for name in predicted.columns if name.startswith(prefix)}
+    output = served.signature.output
+    read: list[Answer | Problem] = []
+    for index, value in enumerate(found):
+        numbers = [value, *(column[index] for column in shares.values())]
+        if any(one is None or (isinstance(one, float) and not math.isfinite(one)) for one in numbers):
+            read.append(problem(None, "The prediction is not a finite number.", None, "values like those the model was trained on"))
+            continue
+        answer: Answer = {
+            "prediction": value,
+            "unit": output.unit,
+            "name": output.name,
+            "product": served.product,
+            "model": served.model,
+            "version": served.version,
+            "candidate": served.loaded.candidate,
+        }
+        if shares:
+            answer["probabilities"] = {label: column[index] for label, column in shares.items()}
+        read.append(answer)
+    return read
+
+
+def try_out(served: Served) -> None:
+    """Predict from the model's own example: what fails does so before it is served, and what is slow at first is over."""
+    example = _example(served)
+    if example is not None:
+        _read(served, served.loaded.predict(frame_of(served, [example])), 1)
+
+
+def _healthy(served: Served) -> bool:
+    try:
+        try_out(served)
+    except Exception:  # noqa: BLE001  a model may raise anything
+        return False
+    return True
+
+
+def _example(served: Served) -> dict[str, Any] | None:
+    """Return a row that passes the gate; None when the signature has no whole example."""
+    start = {name: value for name, value in served.signature.starting_values.items() if value is not None}
+    values, problems = checked(start, served.signature, served.inputs)
+    return None if problems else values

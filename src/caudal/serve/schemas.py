@@ -1,0 +1,134 @@
+"""The shapes of the API's answers, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
+
+from caudal.serve.served import Served
+
+Scalar = bool | int | float | str
+
+
+class Problem(BaseModel):
+    """One thing wrong with an input."""
+
+    field: str | None = Field(description="The input, null when the whole row is meant.")
+    problem: str = Field(description="What is wrong.")
+    got: Scalar | None = Field(description="What was sent, cut when long.")
+    allowed: str = Field(description="What may be sent.")
+    nearest: str | None = Field(description="The right thing that lies closest.")
+
+
+class Problems(BaseModel):
+    """All that is wrong with a row."""
+
+    errors: list[Problem]
+
+
+class RowProblem(Problem):
+    """One thing wrong with an input of one row."""
+
+    row: int | None = Field(description="Counted from 0; null when the whole body is meant.")
+
+
+class Failure(BaseModel):
+    """Why a request was not answered."""
+
+    error: str
+    what: str
+    nearest: str | None
+    fix: str | None
+
+
+class State(BaseModel):
+    """How one model is served."""
+
+    product: str
+    model: str
+    version: int | None = Field(description="The version in memory.")
+    since: str | None = Field(description="When it was promoted, UTC.")
+    ready: bool
+    reason: str | None = Field(description="Why the promoted version is not the one served.")
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class Readiness(BaseModel):
+    """Whether every model that has a champion can predict."""
+
+    ready: bool
+    reason: str | None
+    models: list[State]
+
+
+class Models(BaseModel):
+    """The models served here."""
+
+    models: list[State]
+
+
+class Card(BaseModel):
+    """What is in production, what it was trained on, how good it is, and who let it through."""
+
+    model_config = ConfigDict(extra="allow")
+    product: str
+    model: str
+    version: int
+    candidate: str
+    trained_at: str
+    since: str
+    decision: dict[str, Any]
+    gates: list[dict[str, Any]]
+    rule: str | None
+    score: dict[str, Any] | None
+    baseline: dict[str, Any] | None
+    candidates: list[dict[str, Any]]
+    metrics: Any
+    training: dict[str, Any]
+    parameters: Any
+    environment: Any
+    inputs: list[dict[str, Any]]
+    output: dict[str, Any]
+    history: list[dict[str, Any]]
+
+
+def answer_model(served: Served) -> type[BaseModel]:
+    """Return the shape of one prediction."""
+    output = served.signature.output
+    fields: dict[str, Any] = {
+        "prediction": (float if output.type == "double" else Scalar, Field(description=f"The predicted {output.name}.")),
+        "unit": (str | None, ...),
+        "name": (str, Field(description="What is predicted.")),
+        "product": (str, ...),
+        "model": (str, ...),
+        "version": (int, Field(description="The version that predicted.")),
+        "candidate": (str, ...),
+    }
+    if output.classes:
+        fields["probabilities"] = (dict[str, float], Field(default={}, description="By class; they add up to 1."))
+    return cast(type[BaseModel], create_model(f"{served.title}.Prediction", **fields))
+
+
+def rows_model(served: Served, most: int) -> type[BaseModel]:
+    """Return the shape of a batch."""
+    rows: Any = list[served.inputs]  # type: ignore[name-defined]
+    many = Field(min_length=1, max_length=most)
+    return cast(type[BaseModel], create_model(f"{served.title}.Rows", __base__=RootModel[rows], root=(rows, many)))
+
+
+def batch_models(served: Served) -> tuple[type[BaseModel], type[BaseModel]]:
+    """Return the shapes of a batch's answer: when all rows are good, and when some are not."""
+    answer = answer_model(served)
+    every = create_model(f"{served.title}.Predictions", predictions=(list[answer], ...))  # type: ignore[valid-type]
+    some = create_model(
+        f"{served.title}.SomePredictions",
+        errors=(list[RowProblem], ...),
+        predictions=(list[answer | None], Field(description="In the order of the rows; null where one has an error.")),  # type: ignore[valid-type]
+    )
+    return every, some

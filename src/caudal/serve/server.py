@@ -1,0 +1,151 @@
+"""The server: waitress on one address, from a free port to a clean stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+
+from caudal.errors import EnvironmentProblem
+from caudal.serve.access import demand_key
+from caudal.serve.app import create_app
+from caudal.serve.operations import MOST_BYTES
+from caudal.serve.shelf import Load, Shelf
+
+
+def serve(
+    home: Path,
+    ledger_url: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    key: str | None = None,
+    product: str | None = None,
+    model: str | None = None,
+    trust: Sequence[str] = (),
+    threads: int = 4,
+    announce: Callable[[str], None] | None = None,
+    loader: Load | None = None,
+) -> None:
+    """Serve the champions until SIGINT or SIGTERM; requests under way are finished.
+
+    Parameters
+    ----------
+    host, port : where; port 0 takes a free one
+    key : str, optional, what callers must show; demanded unless only this machine reaches the host
+    trust : types that a stored model may hold beyond those known to be safe
+    announce : callable, told the address once the champions are loaded; prints it when left out
+
+    Raises
+    ------
+    DeclarationProblem
+        others reach the host and no key is set
+    EnvironmentProblem
+        the address is taken or not this machine's
+    """
+    demand_key(host, key)
+    app = create_app(home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader)
+    listening = _listen(host, port)
+    url = _url(host, listening)
+    waiter = _waiter(app, listening, threads)
+    stopped = threading.Event()
+    threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        waiter.run()  # returns on SystemExit, once the requests under way are finished
+    finally:
+        stopped.set()
+        waiter.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
+    """Serve an app in a thread on a port of this machine (0: a free one) and give its address.
+
+    Examples
+    --------
+    >>> import urllib.request
+    >>> with running(Flask("empty")) as url:
+    ...     url.startswith("http://127.0.0.1:")
+    True
+    """
+    host = "127.0.0.1"
+    listening = _listen(host, port)
+    waiter = _waiter(app, listening, threads)
+    thread = threading.Thread(target=waiter.run, daemon=True)
+    thread.start()
+    try:
+        yield _url(host, listening)
+    finally:
+        # Its sockets belong to its own thread, which is asked to close them; then its loop has nothing left and ends.
+        waiter.trigger.pull_trigger(lambda: waiter.asyncore.close_all(waiter._map))
+        thread.join(timeout=10)
+        waiter.task_dispatcher.shutdown()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(1024)
+        except BaseException:
+            listening.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise EnvironmentProblem(
+            f"Cannot serve on {host}:{port}: {getattr(error, 'strerror', None) or error}.",
+            fix="Give another port with --port, or 0 for a free one.",
+            host=host,
+            port=port,
+        ) from None
+    return listening
+
+
+def _url(host: str, listening: socket.socket) -> str:
+    named = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host in ("::", "[::]") else host  # noqa: S104  told, not bound
+    return f"http://{f'[{named}]' if ':' in named and not named.startswith('[') else named}:{listening.getsockname()[1]}"
+
+
+def _waiter(app: Flask, listening: socket.socket, threads: int) -> Any:
+    from waitress import create_server
+
+    return create_server(
+        app,
+        sockets=[listening],
+        threads=threads,
+        ident=None,  # no one needs to know the software
+        # The app answers a body that is too large with a document; far larger ones end here.
+        max_request_body_size=4 * MOST_BYTES,
+        clear_untrusted_proxy_headers=True,
+    )
+
+
+def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:
+    """Load the champions, say so, and look for promotions, so that no request has to wait for a model to load."""
+    shelf: Shelf = app.extensions["caudal"]
+    shelf.refresh()
+    announce(url)
+    while not stopped.wait(shelf.every_s):
+        shelf.refresh()
+
+
+def _print(url: str) -> None:
+    print(f"Serving on {url}  (stop with Ctrl+C)", flush=True)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)

@@ -1,0 +1,161 @@
+"""The champions held in memory, and how a promotion reaches them without a restart."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from caudal.errors import CaudalError, NotThere, nearest
+from caudal.lake.ledger import Ledger, Row
+from caudal.lake.records import decisions, model_versions
+from caudal.serve.predicting import try_out
+from caudal.serve.served import LoadedModel, NoChampion, Served
+
+log = logging.getLogger(__name__)
+
+Name = tuple[str, str]  # product, model
+
+
+Load = Callable[[str, str, int], LoadedModel]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A promoted version that could not be loaded."""
+
+    decision: Row
+    reason: str
+    at: float
+
+
+class Shelf:
+    """The champions of a ledger.
+
+    Parameters
+    ----------
+    load : callable ``(product, model, version)``, gives the loaded model
+    product, model : str, optional, serve only these
+    every_s : float, how seldom the ledger is asked
+    retry_s : float, when a version that did not load is tried again
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        load: Load,
+        *,
+        product: str | None = None,
+        model: str | None = None,
+        every_s: float = 0.5,
+        retry_s: float = 30.0,
+    ) -> None:
+        self.ledger, self.load, self.every_s, self.retry_s = ledger, load, every_s, retry_s
+        self.only = {name: value for name, value in (("product", product), ("model", model)) if value}
+        self.held: dict[Name, Served] = {}  # replaced as a whole, never changed, so that readers need no lock
+        self.faults: dict[Name, Fault] = {}
+        self.ledger_fault: str | None = None
+        self._asked_at = -float("inf")
+        self._asking = threading.Lock()
+
+    def refresh(self) -> None:
+        """Bring the champions in step with the ledger, at most once in ``every_s``.
+
+        One thread asks, and loads; the others go on with what is held. Only the very first call makes them wait.
+        """
+        now = time.monotonic()
+        if now - self._asked_at < self.every_s:
+            return
+        first = self._asked_at < 0
+        if not self._asking.acquire(blocking=first):
+            return
+        try:
+            if first and self._asked_at >= 0:  # another thread was first
+                return
+            self._bring_in_step()
+            self._asked_at = time.monotonic()
+        finally:
+            self._asking.release()
+
+    def get(self, product: str, model: str) -> Served:
+        """Return the champion.
+
+        Raises
+        ------
+        NotThere
+            no such model; carries the nearest
+        NoChampion
+            nothing was promoted yet, or what was promoted cannot be loaded
+        """
+        self.refresh()
+        served = self.held.get((product, model))
+        if served is not None:
+            return served
+        fault = self.faults.get((product, model))
+        if fault is not None:
+            raise NoChampion(
+                f"Version {fault.decision['version']} of '{product}/{model}' is promoted but cannot be loaded: {fault.reason}",
+                fix=f"Go back with 'caudal model rollback {model} --product {product}', or train again.",
+            )
+        known = self.known()
+        if (product, model) not in known:
+            raise NotThere(
+                f"No model '{product}/{model}' is served here.",
+                nearest=nearest(f"{product}/{model}", [f"{one}/{other}" for one, other in known]),
+                fix="See the list at /." if known else "Nothing is trained yet: 'caudal run' trains and promotes a model.",
+            )
+        raise NoChampion(
+            f"No version of '{product}/{model}' is in production yet.",
+            fix=f"Promote one with 'caudal model promote {model} VERSION --product {product}'; 'caudal model list' has them.",
+        )
+
+    def all(self) -> list[Served]:
+        """Return the champions in order of name."""
+        self.refresh()
+        return [served for _, served in sorted(self.held.items())]
+
+    def known(self) -> list[Name]:
+        """Return the models that have any version."""
+        query = select(model_versions.c.product, model_versions.c.model).distinct()
+        return sorted((row["product"], row["model"]) for row in self.ledger.rows(self._narrowed(query, model_versions)))
+
+    def _bring_in_step(self) -> None:
+        try:
+            changed = self._changed()
+            self.ledger_fault = None
+        except Exception as error:  # noqa: BLE001  a database may raise anything; what is held goes on being served
+            self.ledger_fault = f"The ledger cannot be read: {str(error).partition(chr(10))[0]}"
+            log.warning(self.ledger_fault)
+            return
+        for decision in changed:
+            name = (decision["product"], decision["model"])
+            try:
+                served = Served(*name, decision, self.load(*name, decision["version"]))
+                try_out(served)
+            except Exception as error:  # whatever a stored model raises, the one before it goes on
+                reason = error.sentence() if isinstance(error, CaudalError) else f"{type(error).__name__}: {error}"
+                log.error("version %s of %s/%s cannot be loaded: %s", decision["version"], *name, reason, exc_info=error)
+                self.faults = {**self.faults, name: Fault(decision, reason, time.monotonic())}
+            else:
+                log.info("serving version %s of %s/%s", served.version, *name)
+                self.held = {**self.held, name: served}
+                self.faults = {other: fault for other, fault in self.faults.items() if other != name}
+
+    def _changed(self) -> list[Row]:
+        newest = select(func.max(decisions.c.id)).where(decisions.c.decision.in_(("promoted", "rolled back")))
+        newest = self._narrowed(newest, decisions).group_by(decisions.c.product, decisions.c.model)
+        ids = {next(iter(row.values())) for row in self.ledger.rows(newest)}
+        now = time.monotonic()
+        settled = {served.decision["id"] for served in self.held.values()}
+        settled |= {fault.decision["id"] for fault in self.faults.values() if now - fault.at < self.retry_s}
+        return self.ledger.find(decisions, id=sorted(ids - settled)) if ids - settled else []
+
+    def _narrowed(self, query: Any, table: Any) -> Any:
+        for column, value in self.only.items():
+            query = query.where(table.c[column] == value)
+        return query

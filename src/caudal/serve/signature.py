@@ -1,0 +1,157 @@
+"""What a model takes and gives, read from the signature that training wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+Kind = Literal["double", "long", "string", "boolean"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a model.
+
+    ``values`` are the only ones allowed; ``minimum`` and ``maximum`` are hard limits; ``default`` only fills the form.
+    """
+
+    name: str
+    type: Kind
+    nullable: bool = False
+    label: str = ""
+    unit: str | None = None
+    description: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    default: Any = None
+    values: tuple[Any, ...] | None = None
+
+    @property
+    def allowed(self) -> str:
+        """What may be given, in words.
+
+        Examples
+        --------
+        >>> Input("distance", "double", minimum=0, maximum=100, unit="mi").allowed
+        'a number from 0 to 100 (mi)'
+        """
+        return self.kind + (f" ({self.unit})" if self.unit else "") + (", or nothing" if self.nullable else "")
+
+    @property
+    def limits(self) -> str:
+        """Its range in words; empty when there is none."""
+        return "" if self.values is not None else _between(self.minimum, self.maximum).strip()
+
+    @property
+    def kind(self) -> str:
+        """What may be given, in words, less its unit."""
+        if self.values is not None:
+            return _one_of(self.values)
+        if self.type in ("double", "long"):
+            return ("a number" if self.type == "double" else "a whole number") + _between(self.minimum, self.maximum)
+        return "true or false" if self.type == "boolean" else "text"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model predicts."""
+
+    name: str
+    type: str = "double"
+    unit: str | None = None
+    classes: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs in the order of the form, and the output."""
+
+    inputs: tuple[Input, ...]
+    output: Output
+    example: Mapping[str, Any]
+
+    @cached_property
+    def by_name(self) -> dict[str, Input]:
+        """The inputs by name."""
+        return {one.name: one for one in self.inputs}
+
+    @cached_property
+    def starting_values(self) -> dict[str, Any]:
+        """A value for each input: its default, else that of the example."""
+        start = {one.name: one.default if one.default is not None else self.example.get(one.name) for one in self.inputs}
+        return {one.name: _within(start[one.name], one) for one in self.inputs}
+
+
+def read_signature(document: Mapping[str, Any]) -> Signature:
+    """Return the signature in a model version's JSON document."""
+    output = document.get("output") or {}
+    classes = output.get("classes")
+    return Signature(
+        tuple(_input(one) for one in document["inputs"]),
+        Output(
+            output.get("name") or "prediction",
+            output.get("type") or "double",
+            output.get("unit"),
+            tuple(classes) if classes else None,
+        ),
+        dict(document.get("example") or {}),
+    )
+
+
+def number(value: float) -> str:
+    """Return a number as people write it.
+
+    Examples
+    --------
+    >>> number(100.0), number(0.25), number(1234567.891), number(1e-9)
+    ('100', '0.25', '1,234,567.89', '1e-09')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return str(value)
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e15:
+        return f"{value:.4g}"
+    places = 2 if abs(value) >= 10 else 4
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _input(document: Mapping[str, Any]) -> Input:
+    values = document.get("values")
+    return Input(
+        document["name"],
+        document["type"],
+        bool(document.get("nullable")),
+        document.get("label") or document["name"].replace("_", " ").capitalize(),
+        document.get("unit"),
+        document.get("description"),
+        document.get("minimum"),
+        document.get("maximum"),
+        document.get("default"),
+        # A null among the categories says that the input is nullable; it is not a category that can be chosen.
+        tuple(value for value in values if value is not None) if values else None,
+    )
+
+
+def _within(value: Any, one: Input) -> Any:
+    # A median that was rounded may lie a little outside of a narrow range.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    low, high = one.minimum, one.maximum
+    return low if low is not None and value < low else high if high is not None and value > high else value
+
+
+def _between(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" from {number(low)} to {number(high)}"
+    if low is not None:
+        return f" of at least {number(low)}"
+    return f" of at most {number(high)}" if high is not None else ""
+
+
+def _one_of(values: tuple[Any, ...], shown: int = 5) -> str:
+    named = ", ".join(repr(value) for value in values[:shown])
+    return f"one of {named}" if len(values) <= shown else f"one of {len(values)} values such as {named}"

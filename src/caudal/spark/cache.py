@@ -1,0 +1,50 @@
+"""The folder of this user that keeps what is costly to make and safe to delete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def cache_dir(*parts: str) -> Path:
+    """Return the folder ``parts`` below the user's cache, made when it is missing.
+
+    ``CAUDAL_CACHE`` names the cache, else ``XDG_CACHE_HOME/caudal``, else ``~/.cache/caudal``.
+    """
+    chosen = os.environ.get("CAUDAL_CACHE")
+    if chosen:
+        root = Path(chosen)
+    else:
+        xdg = os.environ.get("XDG_CACHE_HOME")
+        root = (Path(xdg) if xdg else Path.home() / ".cache") / "caudal"
+    folder = root.expanduser().absolute().joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def put_file(target: Path, content: bytes, *, mode: int = 0o644) -> Path:
+    """Write ``content`` at ``target`` so that other processes see the whole file or none; return ``target``."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        made = Path(name)
+        made.chmod(mode)
+        made.replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def put_folder(made: Path, target: Path) -> Path:
+    """Move the finished folder ``made`` to ``target``; when another process was first, keep that one."""
+    try:
+        made.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        shutil.rmtree(made, ignore_errors=True)
+    return target

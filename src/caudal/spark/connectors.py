@@ -1,0 +1,146 @@
+"""The jars that Spark needs beyond its own, pinned here and nowhere else.
+
+They are resolved once by Spark's own resolver and kept in the user's cache, so that a second start needs neither network nor the
+seconds that a resolution takes. ``CAUDAL_IVY_SETTINGS`` names an Ivy settings file where a mirror must be used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caudal.errors import EnvironmentProblem, NotThere, nearest
+from caudal.spark.cache import cache_dir, put_folder
+from caudal.spark.jvm import launch, spark_home
+
+SCALA = "2.13"
+SPARK = "4.1.1"
+AWS_SDK = "2.29.52"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Coordinates that are resolved together; ``excludes`` are ``group:artifact`` left out with what they need."""
+
+    coordinates: tuple[str, ...]
+    excludes: tuple[str, ...] = ()
+
+
+_KAFKA_TOKENS = f"org.apache.spark:spark-token-provider-kafka-0-10_{SCALA}"
+
+CONNECTORS: dict[str, tuple[Group, ...]] = {
+    "avro": (Group((f"org.apache.spark:spark-avro_{SCALA}:{SPARK}",)),),
+    "delta": (Group((f"io.delta:delta-spark_4.1_{SCALA}:4.4.0",)),),
+    "postgresql": (Group(("org.postgresql:postgresql:42.7.8",)),),
+    # The token provider of 4.1.1 is not to be had everywhere; that of 4.0.0 fits, but must not pull in its older clients.
+    "kafka": (
+        Group((f"org.apache.spark:spark-sql-kafka-0-10_{SCALA}:{SPARK}",), excludes=(_KAFKA_TOKENS,)),
+        Group((f"{_KAFKA_TOKENS}:4.0.0",), excludes=("org.apache.kafka:kafka-clients", "org.apache.hadoop:hadoop-client-runtime")),
+    ),
+    # The AWS bundle weighs 600 MB; these few modules of it are what S3A uses.
+    "s3": (
+        Group(("org.apache.hadoop:hadoop-aws:3.4.2",), excludes=("software.amazon.awssdk:bundle",)),
+        Group((f"org.apache.spark:spark-hadoop-cloud_{SCALA}:{SPARK}",), excludes=("*:*",)),
+        Group(
+            tuple(f"software.amazon.awssdk:{module}:{AWS_SDK}" for module in ("s3", "s3-transfer-manager", "sts")),
+            excludes=("io.netty:*", "software.amazon.awssdk:netty-nio-client", "commons-logging:*"),
+        ),
+    ),
+}
+
+
+def jars(names: Iterable[str]) -> list[Path]:
+    """Return the jars of the connectors ``names``, in a fixed order and without those that Spark has itself.
+
+    Raises
+    ------
+    NotThere
+        when a name is not one of ``CONNECTORS``
+    EnvironmentProblem
+        when a jar cannot be had; nothing is kept of a resolution that failed
+    """
+    wanted = sorted(set(names))
+    for name in wanted:
+        if name not in CONNECTORS:
+            raise NotThere(
+                f"There is no connector '{name}'.",
+                nearest=nearest(name, CONNECTORS),
+                fix=f"Known: {', '.join(sorted(CONNECTORS))}.",
+            )
+    missing = [name for name in wanted if not kept_at(name).is_dir()]
+    if missing:
+        _resolve(missing)
+    unique: dict[str, Path] = {}
+    for name in wanted:
+        for jar in sorted(kept_at(name).glob("*.jar")):
+            unique.setdefault(artifact(jar.name.split("_", 1)[-1]), jar)
+    return list(unique.values())
+
+
+def kept_at(name: str) -> Path:
+    """Return the folder of the cache that holds the jars of one connector once they are resolved."""
+    pinned = hashlib.sha256(repr(CONNECTORS[name]).encode()).hexdigest()[:12]
+    return cache_dir("connectors") / f"{name}-{pinned}"
+
+
+def artifact(file_name: str) -> str:
+    """Return what a jar is, without its version.
+
+    Examples
+    --------
+    >>> artifact("delta-spark_4.1_2.13-4.4.0.jar")
+    'delta-spark_4.1_2.13'
+    """
+    return re.sub(r"-\d[^-]*(-[^-]+)*\.jar$", "", file_name)
+
+
+def _resolve(names: list[str]) -> None:
+    own = {artifact(jar.name) for jar in (spark_home() / "jars").glob("*.jar")}
+    # Ivy's folders are not safe for two processes at once, so each resolution has its own.
+    with contextlib.ExitStack() as ending:
+        scratch = ending.enter_context(tempfile.TemporaryDirectory(dir=cache_dir("connectors"), prefix=".resolving-"))
+        log = ending.enter_context(open(Path(scratch, "log"), "w+b"))
+        gateway = launch({}, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            for name in names:
+                made = Path(scratch, "made", name)
+                made.mkdir(parents=True)
+                for group in CONNECTORS[name]:
+                    for jar in _resolved(gateway.jvm, group, Path(scratch, "ivy"), name, Path(scratch, "log")):
+                        if artifact(jar.name.split("_", 1)[-1]) not in own:
+                            shutil.copy2(jar, made / jar.name)
+                put_folder(made, kept_at(name))
+        finally:
+            gateway.close_jvm()
+
+
+def _resolved(jvm: Any, group: Group, ivy: Path, name: str, log: Path) -> list[Path]:
+    from py4j.protocol import Py4JJavaError
+
+    none = jvm.scala.Option.empty()
+    settings = os.environ.get("CAUDAL_IVY_SETTINGS")
+    option = jvm.scala.Option.apply(settings) if settings else none
+    resolver = jvm.org.apache.spark.util.DependencyUtils
+    try:
+        found = resolver.resolveMavenDependencies(
+            True, ",".join(group.excludes), ",".join(group.coordinates), None, str(ivy), option
+        )
+    except Py4JJavaError as error:
+        reason = str(error.java_exception.getMessage())
+        raise EnvironmentProblem(
+            f"The connector '{name}' cannot be fetched: {reason}.",
+            fix="Check the network; where a mirror must be used, name an Ivy settings file in CAUDAL_IVY_SETTINGS.",
+            connector=name,
+            coordinates=", ".join(group.coordinates),
+            log=log.read_text(errors="replace")[-4000:],
+        ) from None
+    return [Path(path) for path in found.mkString("\n").splitlines()]

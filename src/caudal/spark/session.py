@@ -1,0 +1,186 @@
+"""One Spark session a process: started when it is first asked for, quiet, and cleaned away when it ends."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.errors import EnvironmentProblem
+from caudal.spark import cds, connectors as known, settings
+from caudal.spark.java import JavaHome, java_home
+from caudal.spark.jvm import Jvm, common_options, environment, joined, not_started
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides how a session starts."""
+
+    app: str
+    master: str
+    cores: int
+    memory: str
+    connectors: frozenset[str]
+    class_path: tuple[Path, ...]
+    conf: Mapping[str, str]
+    java: JavaHome
+    archive: Path
+
+    @property
+    def local(self) -> bool:
+        """Whether driver and executor are one process on this machine."""
+        return settings.is_local(self.master)
+
+
+@dataclass(frozen=True)
+class _Running:
+    spark: SparkSession
+    plan: Plan
+    folder: Path
+
+
+_running: _Running | None = None
+
+
+def session(
+    *,
+    connectors: frozenset[str] = frozenset(),
+    cores: int | None = None,
+    memory: str | None = None,
+    conf: Mapping[str, str] | None = None,
+    app: str = "caudal",
+) -> SparkSession:
+    """Return the Spark session of this process, started when there is none.
+
+    Parameters
+    ----------
+    connectors : names from `caudal.spark.connectors.CONNECTORS`
+    cores : int, optional, tasks at once; all cores when left out
+    memory : str, optional, the driver's heap such as ``4g``; from ``CAUDAL_MEMORY`` or the machine when left out
+    conf : Spark settings that win over ours; on a session that runs, those that can change while it runs
+    app : str, the name that a cluster shows
+
+    Raises
+    ------
+    EnvironmentProblem
+        when no Java fits, a connector cannot be fetched, or the session that runs lacks one of ``connectors``
+    """
+    if is_running() and _running:
+        lacking = connectors - _running.plan.connectors
+        if lacking:
+            raise EnvironmentProblem(
+                f"The Spark session that runs was started without {', '.join(sorted(lacking))}.",
+                fix="Call caudal.spark.stop() first, or name all connectors when the session starts.",
+                lacking=", ".join(sorted(lacking)),
+            )
+        for name, value in (conf or {}).items():
+            _running.spark.conf.set(name, value)
+        return _running.spark
+    chosen = plan(connectors=connectors, cores=cores, memory=memory, conf=conf, app=app)
+    return start(chosen, cds.use(chosen.java, chosen.archive) if chosen.local else [])
+
+
+def is_running() -> bool:
+    """Whether this process has a Spark session."""
+    return _running is not None and _running.spark.sparkContext._jsc is not None
+
+
+def stop(*, wait_s: float = 60) -> None:
+    """End the session and its Java process, and remove what it kept on disk; nothing happens when there is none."""
+    global _running
+    if _running is None:
+        return
+    from pyspark import SparkContext
+
+    ended, _running = _running, None
+    gateway = SparkContext._gateway
+    # What fails here is Java having died before; the folder must go all the same.
+    with contextlib.suppress(Exception):
+        ended.spark.stop()
+    if gateway is not None:
+        with contextlib.suppress(Exception):
+            Jvm(gateway).close_jvm(wait_s=wait_s)
+        # Cleared, so that the next session starts a Java process with its own class path.
+        SparkContext._gateway = SparkContext._jvm = None
+    shutil.rmtree(ended.folder, ignore_errors=True)
+
+
+def plan(
+    *,
+    connectors: frozenset[str] = frozenset(),
+    cores: int | None = None,
+    memory: str | None = None,
+    conf: Mapping[str, str] | None = None,
+    app: str = "caudal",
+) -> Plan:
+    """Decide how a session starts; connectors that are not in the cache are fetched."""
+    java = java_home()
+    jars = tuple(known.jars(connectors)) if connectors else ()
+    return Plan(
+        app=app,
+        master=os.environ.get("CAUDAL_MASTER") or f"local[{cores or '*'}]",
+        cores=cores or settings.usable_cores(),
+        memory=memory or os.environ.get("CAUDAL_MEMORY") or settings.default_memory(),
+        connectors=connectors,
+        class_path=jars,
+        conf=dict(conf or {}),
+        java=java,
+        archive=cds.archive_file(java, jars),
+    )
+
+
+def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
+    """Start the session that ``chosen`` describes, with further options for its Java process."""
+    global _running
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    folder = Path(tempfile.mkdtemp(prefix="caudal-spark-"))
+    options = [*common_options(chosen.java), f"-Dderby.system.home={folder}", *java_options]
+    conf = settings.settings(
+        master=chosen.master, cores=chosen.cores, memory=chosen.memory, class_path=chosen.class_path, folder=folder
+    )
+    conf |= {"spark.driver.extraJavaOptions": joined(options)} | dict(chosen.conf)
+    builder = SparkSession.builder.appName(chosen.app).master(chosen.master)
+    for name, value in conf.items():
+        builder = builder.config(name, value)
+    try:
+        with environment(chosen.java, local=chosen.local):
+            spark = builder.getOrCreate()
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, PySparkRuntimeError):
+            raise not_started(chosen.java, error) from error
+        raise
+    _remove_at_exit(spark, folder)
+    # PySpark writes each failed query to the terminal as JSON; the exception says the same.
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    if _running is None and not java_options:
+        atexit.register(_at_exit, chosen)
+    _running = _Running(spark, chosen, folder)
+    return spark
+
+
+def _remove_at_exit(spark: SparkSession, folder: Path) -> None:
+    """Let Java remove the folder when it ends, for a Python that is killed cannot."""
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(folder)))
+
+
+def _at_exit(chosen: Plan) -> None:
+    """Stop, then have the archive made that this session had to do without."""
+    stop()
+    if chosen.local and cds.enabled() and not chosen.archive.is_file():
+        cds.dump_later(sorted(chosen.connectors))

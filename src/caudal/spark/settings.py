@@ -1,0 +1,92 @@
+"""The Spark settings of a session, each with its reason; what a caller passes in ``conf`` wins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+_GIB = 1024**3
+
+
+def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path], folder: Path) -> dict[str, str]:
+    """Return the settings of a session.
+
+    Parameters
+    ----------
+    master : str, Spark's master URL
+    cores : int, tasks that can run at once
+    memory : str, the driver's heap, such as ``4g``
+    class_path : the connectors' jars
+    folder : Path, for all that Spark writes beside the data; nothing goes to the working directory
+    """
+    chosen = {
+        # Time zones are declared at the source; between the stages there is only UTC.
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # The usual 200 are made for clusters; on small tables each partition is overhead.
+        "spark.sql.shuffle.partitions": str(2 * cores),
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Listing a few thousand folders is quicker here than as a job.
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
+        # Version 2 would let the files of a task that failed half-way be seen; the rename of version 1 is cheap on a disk, and on
+        # S3 the magic committer takes its place.
+        "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "1",
+        "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
+        "spark.driver.memory": memory,
+    }
+    if is_local(master):
+        chosen |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.local.dir": str(folder),
+        }
+        if class_path:
+            # On the class path of the process the jars can be in the class-data archive; those of spark.jars cannot.
+            chosen["spark.driver.extraClassPath"] = os.pathsep.join(map(str, class_path))
+    elif class_path:
+        chosen["spark.jars"] = ",".join(map(str, class_path))
+    if any(jar.name.startswith("io.delta_") for jar in class_path):
+        chosen |= {
+            "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+            "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+            # Delta replays its log with 50 tasks otherwise, seconds for a small table.
+            "spark.databricks.delta.snapshotPartitions": "2",
+        }
+    return chosen
+
+
+def is_local(master: str) -> bool:
+    """Whether driver and executor are one process on this machine."""
+    return master == "local" or master.startswith("local[")
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def default_memory() -> str:
+    """Return the driver's heap: two fifths of the memory, from 1 to 4 GiB; Python workers need the rest."""
+    return f"{int(min(4.0, max(1.0, 0.4 * usable_memory() / _GIB)) * 1024)}m"
+
+
+def usable_memory() -> int:
+    """Return the bytes of memory of the machine, or of the container when that has less."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        machine = 8 * _GIB
+    try:
+        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # not in a container, or "max"
+        return machine

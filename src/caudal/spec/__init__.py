@@ -1,0 +1,1 @@
+"""What a user declares: frozen, and free of any engine."""

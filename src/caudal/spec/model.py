@@ -1,0 +1,161 @@
+"""What a user declares about a model: candidates, splits over time, metric, gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from caudal.spec.duration import seconds
+from caudal.spec.location import Location
+
+Task = Literal["regression", "classification"]
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """Folds over time: train on a stretch, test on the stretch after it, step on.
+
+    ``train_s`` None trains on everything before the test stretch. The last ``folds`` folds are used.
+    """
+
+    test_s: float
+    train_s: float | None = None
+    step_s: float | None = None
+    folds: int = 3
+
+
+def temporal(test: str, *, train: str | None = None, step: str | None = None, folds: int = 3) -> Temporal:
+    """Return folds over time.
+
+    Examples
+    --------
+    >>> temporal(train="21 days", test="3 days", folds=2).test_s
+    259200.0
+    """
+    return Temporal(seconds(test), seconds(train) if train else None, seconds(step) if step else None, folds)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition for promotion; its evaluation is in ``stages/train/gates.py`` under the same kind."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class BeatsBaseline(Gate):
+    """The chosen candidate's mean score is better than the naive baseline's by at least ``margin`` (a share)."""
+
+    margin: float = 0.0
+    kind: ClassVar[str] = "beats_baseline"
+
+
+@dataclass(frozen=True)
+class BeatsChampion(Gate):
+    """On the newest test stretch the new version is not worse than the champion by more than ``tolerance`` (a share)."""
+
+    tolerance: float = 0.0
+    kind: ClassVar[str] = "beats_champion"
+
+
+@dataclass(frozen=True)
+class Beats(Gate):
+    """The chosen candidate beats a named candidate by at least ``margin`` (a share)."""
+
+    candidate: str
+    margin: float = 0.0
+    kind: ClassVar[str] = "beats"
+
+
+@dataclass(frozen=True)
+class Limit(Gate):
+    """A metric of the chosen candidate is at most (``limit``); for scores where more is better, at least."""
+
+    metric: str
+    limit: float
+    kind: ClassVar[str] = "limit"
+
+
+@dataclass(frozen=True)
+class Parity(Gate):
+    """The error of the worst group is at most ``max_ratio`` times that of the best; groups under ``min_rows`` are left out."""
+
+    column: str
+    max_ratio: float = 1.25
+    min_rows: int = 100
+    kind: ClassVar[str] = "parity"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: which features, which label, which candidates, how they are compared and what promotes one.
+
+    Parameters
+    ----------
+    features : str, name of the features
+    label : str, a column that the features carry as a label
+    horizon_s : float, how long after ``as_of`` the label is known; training at a time uses only labels known by then
+    candidates : mapping of name to estimator (scikit-learn or Spark ML)
+    """
+
+    name: str
+    features: str
+    label: str
+    horizon_s: float
+    candidates: Mapping[str, Any]
+    split: Temporal
+    metric: str
+    gates: tuple[Gate, ...] = ()
+    task: Task = "regression"
+    group_by: tuple[str, ...] = ()
+    max_rows: int | None = None
+    seed: int = 0
+    unit: str | None = None
+    description: str | None = None
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions by the published champion, written to the table ``name``."""
+
+    name: str
+    model: str
+    rows: Literal["unlabelled", "all", "latest"] = "all"
+    trigger: Any = None
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A model behind a form and an API. ``defaults`` fills fields of the form; ``labels`` and ``units`` name them."""
+
+    model: str
+    fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    where: Location | None = field(default=None, compare=False)
+
+
+def beats_baseline(margin: float = 0.0) -> BeatsBaseline:
+    """Return the gate: better than the naive baseline."""
+    return BeatsBaseline(margin)
+
+
+def beats_champion(tolerance: float = 0.0) -> BeatsChampion:
+    """Return the gate: not worse than what is in production."""
+    return BeatsChampion(tolerance)
+
+
+def beats(candidate: str, margin: float = 0.0) -> Beats:
+    """Return the gate: better than a named candidate."""
+    return Beats(candidate, margin)
+
+
+def limit(metric: str, limit: float) -> Limit:
+    """Return the gate: a metric keeps a limit."""
+    return Limit(metric, limit)
+
+
+def parity(column: str, max_ratio: float = 1.25, min_rows: int = 100) -> Parity:
+    """Return the gate: no group's error is more than ``max_ratio`` times another's."""
+    return Parity(column, max_ratio, min_rows)

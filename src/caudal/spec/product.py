@@ -1,0 +1,259 @@
+"""The product: what a team declares once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, overload
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.connection import Connection
+from caudal.spec.duration import seconds
+from caudal.spec.expectation import Expectation
+from caudal.spec.location import Location, caller
+from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
+from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
+from caudal.spec.schema import Schema
+from caudal.spec.sql import inputs_of_sql
+from caudal.spec.trigger import Trigger
+
+Function = Callable[..., Any]
+
+
+class Product:
+    """A data product: sources, tables, features, models, predictions, each declared by one call.
+
+    Parameters
+    ----------
+    name : str, letters, digits and ``_``
+    tz : str, the time zone that days and schedules are meant in
+    owner : str, optional, who answers for it
+    """
+
+    def __init__(self, name: str, *, tz: str = "UTC", owner: str | None = None, description: str | None = None) -> None:
+        self.where = caller()
+        if not name.isidentifier():
+            raise DeclarationProblem(
+                f"'{name}' cannot name a product.", fix="Use letters, digits and _, not starting with a digit.", where=str(self.where)
+            )
+        try:
+            ZoneInfo(tz)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise DeclarationProblem(
+                f"Product '{name}' has the unknown time zone '{tz}'.", fix="Use an IANA name such as 'America/New_York'.", where=str(self.where)
+            ) from None
+        self.name, self.tz, self.owner, self.description = name, tz, owner, description
+        self.nodes: dict[str, Node] = {}
+        self.models: dict[str, Model] = {}
+        self.predictions: dict[str, Prediction] = {}
+        self.servings: dict[str, Serving] = {}
+
+    def source(
+        self,
+        name: str,
+        connection: Connection,
+        *,
+        schema: Schema | None = None,
+        event_time: str | None = None,
+        partition: Partition | None = None,
+        late: str | float = 0,
+        expect: Sequence[Expectation] = (),
+        trigger: Trigger | None = None,
+        retry: int = 0,
+        description: str | None = None,
+    ) -> Source:
+        """Declare raw data and return it; pass it on or name it as a parameter of a table function."""
+        where = caller()
+        declared = Source(
+            name, connection, schema, event_time, partition, seconds(late), _at(expect, where), trigger, retry, description, where
+        )
+        self._add(declared)
+        return declared
+
+    @overload
+    def table(self, function: Function, /) -> Function: ...
+
+    @overload
+    def table(
+        self,
+        *,
+        expect: Sequence[Expectation] = (),
+        schema: Schema | None = None,
+        event_time: str | None = None,
+        partition: Partition | None = None,
+        lookback: str | float = 0,
+        known: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> Callable[[Function], Function]: ...
+
+    def table(self, function: Function | None = None, /, **options: Any) -> Any:
+        """Declare that a function is a table: its name, its inputs by parameter name, its description by docstring.
+
+        The function is returned as it is, so that a plain call with frames is its unit test.
+        """
+        where = caller()
+        if function is not None:
+            self._add(self._made(Table, function, where, {}))
+            return function
+
+        def declare(function: Function) -> Function:
+            self._add(self._made(Table, function, where, options))
+            return function
+
+        return declare
+
+    def sql(
+        self,
+        name: str,
+        query: str,
+        *,
+        expect: Sequence[Expectation] = (),
+        schema: Schema | None = None,
+        event_time: str | None = None,
+        partition: Partition | None = None,
+        lookback: str | float = 0,
+        known: Mapping[str, str] | None = None,
+        description: str | None = None,
+    ) -> Table:
+        """Declare a table by a query; the tables it names are its inputs."""
+        where = caller()
+        declared = Table(
+            name, inputs_of_sql(query, name, where), None, query, schema, _at(expect, where), event_time, partition, seconds(lookback),
+            dict(known or {}), description, where,
+        )  # fmt: skip
+        self._add(declared)
+        return declared
+
+    def features(
+        self,
+        *,
+        entity: str | Sequence[str],
+        as_of: str,
+        labels: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        **options: Any,
+    ) -> Callable[[Function], Function]:
+        """Declare that a function gives features: one row per entity and ``as_of``, of what was known then."""
+        where = caller()
+
+        def declare(function: Function) -> Function:
+            more = {"event_time": as_of, **options}
+            self._add(
+                self._made(
+                    Features, function, where, more,
+                    entity=_names(entity), as_of=as_of, labels=tuple(labels), keep=tuple(keep),
+                )
+            )  # fmt: skip
+            return function
+
+        return declare
+
+    def model(
+        self,
+        name: str,
+        *,
+        features: Function | str,
+        label: str,
+        candidates: Mapping[str, Any],
+        split: Temporal,
+        horizon: str | float = 0,
+        metric: str | None = None,
+        gates: Sequence[Gate] = (),
+        task: Task = "regression",
+        group_by: Sequence[str] = (),
+        max_rows: int | None = None,
+        seed: int = 0,
+        unit: str | None = None,
+        description: str | None = None,
+    ) -> Model:
+        """Declare a model. A naive baseline is always among its candidates."""
+        where = caller()
+        declared = Model(
+            name, _name(features), label, seconds(horizon), dict(candidates), split,
+            metric or ("mae" if task == "regression" else "log_loss"), tuple(gates), task, tuple(group_by), max_rows, seed, unit,
+            description, where,
+        )  # fmt: skip
+        self._free(name, where)
+        self.models[name] = declared
+        return declared
+
+    def predict(
+        self, model: Model | str, *, name: str | None = None, rows: str = "all", at: Trigger | None = None
+    ) -> Prediction:
+        """Declare predictions by the model's champion, written to a table (``<model>_predictions``)."""
+        where = caller()
+        of = model if isinstance(model, str) else model.name
+        declared = Prediction(name or f"{of}_predictions", of, rows, at, where)  # type: ignore[arg-type]
+        self._free(declared.name, where)
+        self.predictions[declared.name] = declared
+        return declared
+
+    def serve(self, model: Model | str, *, fields: Mapping[str, Mapping[str, Any]] | None = None) -> Serving:
+        """Declare that a model is served; ``fields`` gives labels, units, ranges and defaults of the form where the data's do not do."""
+        of = model if isinstance(model, str) else model.name
+        declared = Serving(of, dict(fields or {}), caller())
+        self.servings[of] = declared
+        return declared
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The sources by name."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, Source)}
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Tables and features by name."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, Table)}
+
+    def _made(self, kind: type[Table], function: Function, where: Location, options: Mapping[str, Any], **more: Any) -> Table:
+        allowed = ("expect", "schema", "event_time", "partition", "lookback", "known", "name")
+        for option in options:
+            if option not in allowed:
+                raise DeclarationProblem(
+                    f"A table has no option '{option}'.", nearest=nearest(option, allowed), where=str(where), option=option
+                )
+        return kind(
+            name=options.get("name") or function.__name__,
+            inputs=inputs_of(function),
+            function=function,
+            schema=options.get("schema"),
+            expect=_at(options.get("expect", ()), where),
+            event_time=options.get("event_time"),
+            partition=options.get("partition"),
+            lookback_s=seconds(options.get("lookback", 0)),
+            known=dict(options.get("known") or {}),
+            description=summary_of(function),
+            where=where,
+            **more,
+        )
+
+    def _add(self, node: Node) -> None:
+        self._free(node.name, node.where)
+        self.nodes[node.name] = node
+
+    def _free(self, name: str, where: Location | None) -> None:
+        for taken in (self.nodes, self.models, self.predictions):
+            if name in taken:
+                raise DeclarationProblem(
+                    f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",  # type: ignore[index]
+                    fix="Rename one of them.",
+                    where=str(where),
+                )
+        if not name.isidentifier():
+            raise DeclarationProblem(f"'{name}' cannot name a table.", fix="Use letters, digits and _.", where=str(where))
+
+
+def _at(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
+    from dataclasses import replace
+
+    return tuple(one if one.where else replace(one, where=where) for one in expectations)
+
+
+def _name(thing: Function | str | Node) -> str:
+    if isinstance(thing, str):
+        return thing
+    return thing.name if isinstance(thing, Source | Table) else thing.__name__
+
+
+def _names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

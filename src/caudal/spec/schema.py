@@ -1,0 +1,103 @@
+"""What columns a source or table has: names, types, units, labels. No engine is needed to say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from caudal.errors import DeclarationProblem, nearest
+
+TYPES = ("string", "boolean", "int", "long", "float", "double", "date", "timestamp", "timestamp_utc", "binary")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column.
+
+    Parameters
+    ----------
+    name : str, the name inside caudal
+    type : str, one of ``TYPES`` or ``decimal(p,s)``; ``timestamp`` is local wall time, ``timestamp_utc`` an instant
+    nullable : bool, False makes a null a format error (the row is quarantined)
+    raw : str, optional, the column's name in the raw files, where it differs
+    unit, label, description : str, optional, shown in forms, cards and the catalog
+    required : bool, False lets files lack the column (it is then null)
+    """
+
+    name: str
+    type: str
+    nullable: bool = True
+    raw: str | None = None
+    unit: str | None = None
+    label: str | None = None
+    description: str | None = None
+    required: bool = True
+
+    def __post_init__(self) -> None:
+        if self.type not in TYPES and not re.fullmatch(r"decimal\(\d+,\s*\d+\)", self.type):
+            raise DeclarationProblem(
+                f"Column '{self.name}' has the unknown type '{self.type}'.",
+                nearest=nearest(self.type, TYPES),
+                fix=f"Use one of {', '.join(TYPES)} or decimal(p,s).",
+                column=self.name,
+            )
+
+    @property
+    def raw_name(self) -> str:
+        """The column's name in the raw files."""
+        return self.raw or self.name
+
+
+def column(
+    type: str,
+    *,
+    nullable: bool = True,
+    raw: str | None = None,
+    unit: str | None = None,
+    label: str | None = None,
+    description: str | None = None,
+    required: bool = True,
+) -> Field:
+    """Return a column for ``schema(name=column(...))``."""
+    return Field("", type, nullable, raw, unit, label, description, required)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns in order. ``open`` lets new nullable columns of later files in; a closed schema refuses them."""
+
+    fields: tuple[Field, ...] = field(default=())
+    open: bool = True
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.fields)
+
+    def __contains__(self, name: object) -> bool:
+        return any(one.name == name for one in self.fields)
+
+    def __getitem__(self, name: str) -> Field:
+        for one in self.fields:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(one.name for one in self.fields)
+
+
+def schema(columns: Mapping[str, str | Field] | None = None, *, open: bool = True, **more: Any) -> Schema:
+    """Return a schema from names and types.
+
+    Examples
+    --------
+    >>> schema(zone="string", fare_usd=column("double", unit="USD", raw="fare_amount")).names
+    ('zone', 'fare_usd')
+    """
+    declared = {**(columns or {}), **more}
+    return Schema(
+        tuple(Field(name, one) if isinstance(one, str) else replace(one, name=name) for name, one in declared.items()), open
+    )

@@ -1,0 +1,95 @@
+"""How caudal is set: flags over ``CAUDAL_*`` variables over ``caudal.toml`` over defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from caudal.errors import DeclarationProblem, nearest
+
+FILE = "caudal.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set.
+
+    Parameters
+    ----------
+    home : folder of lake, ledger, models and run pages
+    data : folder that relative file patterns of sources are looked up in
+    ledger : database URL of the ledger; SQLite in the home unless given
+    master : Spark master; ``local[*]`` unless given
+    memory : memory of the Spark driver, e.g. ``4g``
+    cores : cores that local Spark uses
+    spark : further Spark settings (table ``[spark]`` in the file)
+    key : key that the web app asks for
+    trust : types that stored models may hold beyond those known to be safe (``shop.model.Cut``, ``shop.*``); ``pickle`` allows pickle
+    """
+
+    home: Path = Path(".caudal")
+    data: Path | None = None
+    ledger: str | None = None
+    master: str | None = None
+    memory: str | None = None
+    cores: int | None = None
+    key: str | None = None
+    trust: tuple[str, ...] = ()
+    spark: Mapping[str, str] = field(default_factory=dict)
+
+
+def settings(folder: Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> Settings:
+    """Return the settings in force: ``flags`` that are not None, then variables, then the file in ``folder`` or above.
+
+    Raises
+    ------
+    DeclarationProblem : the file cannot be read, or sets what is not there
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    names = [one.name for one in fields(Settings)]
+    if file := _file(folder or Path.cwd()):
+        try:
+            said = tomllib.loads(file.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise DeclarationProblem(f"{file} cannot be read: {error}.", where=str(file)) from None
+        for name, value in said.items():
+            if name not in names:
+                raise DeclarationProblem(f"{file.name} sets '{name}', which is not there.", nearest=nearest(name, names), where=str(file))
+            values[name] = file.parent / value if name in ("home", "data") else value
+    for name in names:
+        if name != "spark" and (variable := environment.get(f"CAUDAL_{name.upper()}")):
+            values[name] = variable
+    values |= {name: value for name, value in flags.items() if value is not None}
+    for name in ("home", "data"):
+        if values.get(name) is not None:
+            values[name] = Path(values[name]).expanduser()
+    if values.get("cores") is not None:
+        try:
+            values["cores"] = int(values["cores"])
+        except ValueError:
+            raise DeclarationProblem(f"'{values['cores']}' cores are asked for.", fix="CAUDAL_CORES is a whole number.") from None
+    trusted = values.get("trust", ())
+    values["trust"] = tuple(one.strip() for one in (trusted.split(",") if isinstance(trusted, str) else trusted) if one.strip())
+    values["spark"] = {str(key): str(value) for key, value in _flat(values.get("spark", {}))}
+    return Settings(**values)
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    """Return the leaves of nested TOML tables by their dotted names."""
+    leaves: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        name = f"{above}{key}"
+        leaves += _flat(value, name + ".") if isinstance(value, Mapping) else [(name, value)]
+    return leaves
+
+
+def _file(folder: Path) -> Path | None:
+    for place in (folder.absolute(), *folder.absolute().parents):
+        if (place / FILE).is_file():
+            return place / FILE
+    return None

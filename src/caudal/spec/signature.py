@@ -1,0 +1,92 @@
+"""What goes into a model and what comes out: the same casts when it is trained, stored, served and predicted with.
+
+It works on the pandas frames it is given, and imports no engine itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import StepFailed, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBERS = ("double", "long", "boolean")
+PREDICTION = "prediction"
+
+
+def coerced(frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a model's inputs in its own order: numbers and booleans as float64, strings as object, nothing known as NaN.
+
+    One representation for all numbers keeps a column from changing its type when a batch happens to hold nulls.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row per thing to predict; further columns are left out
+    inputs : the ``inputs`` of a signature: ``name`` and ``type`` of each
+
+    Raises
+    ------
+    StepFailed : an input is missing, or holds what is no number
+    """
+    names = [one["name"] for one in inputs]
+    for name in names:
+        if name not in frame.columns:
+            raise StepFailed(
+                f"The model needs the input '{name}', which the rows do not have.", nearest=nearest(name, map(str, frame.columns)), column=name
+            )
+    numbers = {one["name"]: "float64" for one in inputs if one["type"] in NUMBERS}
+    try:
+        cast = frame[names].astype(numbers)
+    except (TypeError, ValueError) as error:
+        raise StepFailed(f"An input of the model that must be a number is none: {error}.", column=_culprit(frame, numbers)) from None
+    for one in inputs:
+        if one["type"] == "string":
+            said = cast[one["name"]].astype(object)
+            cast[one["name"]] = said.map(str, na_action="ignore").where(said.notna(), float("nan")).astype(object)
+    return cast
+
+
+def answer(frame: pd.DataFrame, prediction: Any, probabilities: Any = None, classes: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return predictions as every model of caudal gives them.
+
+    Returns
+    -------
+    DataFrame with the index of ``frame``: ``prediction`` (float64, or the class as string), and ``probability_<class>`` where the
+    model knows probabilities : float64 [n, classes]
+    """
+    columns: dict[str, Any] = {PREDICTION: prediction}
+    if probabilities is not None and classes is not None:
+        columns |= {f"probability_{name}": probabilities[:, at] for at, name in enumerate(classes)}
+    return type(frame)(columns, index=frame.index)
+
+
+def class_names(label: Any) -> Any:
+    """Return a label column of classes as strings: ``true`` and ``false`` for booleans, whole numbers without a decimal point."""
+    return label.map(class_name, na_action="ignore").astype(object)
+
+
+def class_name(value: object) -> str:
+    """Return one class as string.
+
+    Examples
+    --------
+    >>> class_name(1.0), class_name(True), class_name("low")
+    ('1', 'true', 'low')
+    """
+    if type(value).__name__ in ("bool", "bool_"):
+        return str(bool(value)).lower()
+    if type(value).__name__.startswith("float") and float(value).is_integer():  # type: ignore[arg-type]
+        return str(int(value))  # type: ignore[call-overload]
+    return str(value)
+
+
+def _culprit(frame: pd.DataFrame, numbers: Mapping[str, str]) -> str | None:
+    for name in numbers:
+        try:
+            frame[name].astype("float64")
+        except (TypeError, ValueError):
+            return name
+    return None

@@ -1,0 +1,132 @@
+"""The newest row of another table that was known at a row's time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from caudal.errors import DeclarationProblem
+from caudal.spark import marks
+from caudal.spark.marks import KNOWN, quoted
+from caudal.spark.moments import micros, of
+from caudal.spec import lookback
+from caudal.spec.duration import seconds
+from caudal.stages.features.registered import feature
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+@feature
+def as_of_join(
+    left: DataFrame,
+    right: DataFrame,
+    by: str | Sequence[str],
+    *,
+    left_time: str | None = None,
+    right_time: str | None = None,
+    tolerance: str | float | None = None,
+) -> DataFrame:
+    """Return each left row with the columns of the newest right row of the same key known at or before its time.
+
+    Both are put in one order of time and the last right row is carried forward: one sort, where a join by range would compare
+    every left row with every earlier right row. Of right rows of the same key and time, the one whose other columns are greatest,
+    read from left to right, is taken: the same one in every run.
+
+    Parameters
+    ----------
+    left, right : DataFrame
+    by : key columns, in both; a null key finds nothing
+    left_time, right_time : str, optional, time columns; left out, the marked event time of each. ``right_time`` must tell when
+        the row is *known*: for windows of ``tumble`` that is ``window_end``
+    tolerance : optional, the longest that a right row stays valid. Without it an incremental run cannot know how many earlier
+        days to read, and a day-partitioned table is made whole
+
+    Returns
+    -------
+    DataFrame, the rows and columns of ``left``, then those of ``right`` but its keys, null where no row is found; the right time
+    is left out where the left has a column of its name
+
+    Raises
+    ------
+    DeclarationProblem : unknown columns, columns in both, times of two types, a right time before the values are known
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    asking = "as_of_join"
+    group = marks.names(by)
+    marks.need(left, group, asking)
+    marks.need(right, group, asking)
+    mine = marks.event_time(left, left_time, asking, "left_time")
+    theirs = marks.event_time(right, right_time, asking, "right_time")
+    added = _added(left, right, group, mine, theirs)
+    lookback.note(math.inf if tolerance is None else seconds(tolerance))
+    keys = [F.col(quoted(name)) for name in group]
+    carried = F.struct(*(F.col(quoted(name)) for name in added), F.col("__at").alias("__known_at"))
+    own = F.struct(*(F.col(quoted(name)) for name in left.columns))
+    asks = left.withColumn("__at", micros(left, mine, asking))
+    tells = right.withColumn("__at", micros(right, theirs, asking)).where(F.col("__at").isNotNull())
+    for key in keys:
+        tells = tells.where(key.isNotNull())
+    tells = tells.select(
+        *(key.alias(f"__by_{at}") for at, key in enumerate(keys)), "__at", F.lit(0).alias("__asks"), carried.alias("__right"),
+        _breaks_ties(right, added).alias("__tie"), F.lit(None).alias("__left"),
+    )  # fmt: skip
+    asks = asks.select(
+        *(key.alias(f"__by_{at}") for at, key in enumerate(keys)), "__at", F.lit(1).alias("__asks"), F.lit(None).alias("__right"),
+        F.lit(None).alias("__tie"), own.alias("__left"),
+    )  # fmt: skip
+    ordered = Window.partitionBy(*(f"__by_{at}" for at in range(len(keys)))).orderBy("__at", "__asks", "__tie")
+    so_far = ordered.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    found = F.last("__right", ignorenulls=True).over(so_far)
+    if tolerance is not None:
+        # The window function stands in a column of its own: inside a condition it would be worked out twice.
+        joined = tells.unionByName(asks).withColumn("__found", found)
+        recent = F.col("__at") - F.col("__found.__known_at") <= of(seconds(tolerance))
+        joined = joined.withColumn("__found", F.when(recent, F.col("__found")))
+    else:
+        joined = tells.unionByName(asks).withColumn("__found", found)
+    columns = [_of(f"__left.{quoted(field.name)}", field.name, field.metadata) for field in left.schema.fields]
+    columns += [_of(f"__found.{quoted(name)}", name, right.schema[name].metadata) for name in added]
+    return joined.where(F.col("__asks") == 1).select(*columns)
+
+
+def _added(left: DataFrame, right: DataFrame, group: Sequence[str], mine: str, theirs: str) -> list[str]:
+    """Return the right's columns that the left gets; hold that names and times fit."""
+    there, here = right.schema[theirs].dataType, left.schema[mine].dataType
+    if there != here:
+        raise DeclarationProblem(
+            f"as_of_join compares '{mine}' of type {here.simpleString()} with '{theirs}' of type {there.simpleString()}.",
+            fix="Make both local wall time (timestamp_ntz) or both instants (timestamp): a cast is not a conversion between time zones.",
+        )
+    for field in right.schema.fields:
+        known = (field.metadata or {}).get(KNOWN)
+        if known in right.columns and known != theirs and field.name not in (*group, theirs):
+            raise DeclarationProblem(
+                f"as_of_join would show '{field.name}' from '{theirs}' on, but it is known at '{known}' only.", fix=f'Say right_time="{known}".', column=field.name
+            )
+    added = [name for name in right.columns if name not in group and not (name == theirs and name in left.columns)]
+    for name in added:
+        if name in left.columns:
+            raise DeclarationProblem(
+                f"as_of_join: both frames have a column '{name}'.", fix=f'Rename it: right.withColumnRenamed("{name}", "…"), or drop it.', column=name
+            )
+    return added
+
+
+def _breaks_ties(right: DataFrame, added: Sequence[str]) -> Column:
+    """Return what orders right rows of the same key and time; maps have no order and stay out."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import MapType, VariantType
+
+    fit = [name for name in added if not isinstance(right.schema[name].dataType, MapType | VariantType)]
+    return F.struct(*(F.col(quoted(name)) for name in fit)) if fit else F.lit(0)
+
+
+def _of(path: str, name: str, metadata: object) -> Column:
+    from pyspark.sql import functions as F
+
+    marks_without_key = {key: one for key, one in dict(metadata or {}).items() if not key.startswith("caudal.") or path.startswith("__left")}  # type: ignore[call-overload]
+    return F.col(path).alias(name, metadata=marks_without_key)

@@ -1,0 +1,249 @@
+"""Whether features see the future, found out on made-up rows.
+
+The function is given made-up inputs, then the same inputs as they would be had everything that becomes known after a moment T come
+out differently. Rows of features with ``as_of`` up to T may not tell the two apart. Whatever way the future comes in (a lead, a
+centred window, a mean over all rows, a join with later rows, an aggregate that is known only when its window ends), it shows.
+
+What it cannot see: a leak that needs values which made-up rows do not have (a certain category, a number past a threshold), or
+columns whose ``known`` is not declared. References: the idea is a non-interference test, Goguen & Meseguer 1982, "Security
+Policies and Security Models", applied to time; target leakage after Kaufman et al. 2012, "Leakage in Data Mining".
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.spark.marks import quoted
+from caudal.stages.features import invented
+from caudal.stages.features.invented import InputShape
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["InputShape", "Leak", "sees_future"]
+
+Function = Callable[..., Any]
+Key = tuple[Any, ...]
+Values = dict[Key, list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A feature that changed although nothing known by its ``as_of`` did.
+
+    Parameters
+    ----------
+    column : str, the feature; ``"*"`` where the row itself comes and goes
+    inputs : the inputs whose later rows it saw, each by itself
+    example : mapping, key, ``as_of``, and the values before and after
+    message, fix : str, one sentence each
+    """
+
+    column: str
+    inputs: tuple[str, ...]
+    example: Mapping[str, Any]
+    message: str
+    fix: str
+
+
+def sees_future(
+    function: Function,
+    inputs: Mapping[str, InputShape],
+    as_of: str,
+    entity: str | Sequence[str],
+    ignore: Sequence[str] = (),
+    *,
+    spark: SparkSession,
+    seed: int = 0,
+) -> Leak | None:
+    """Return how the features see the future, or None. No data is read; a few hundred made-up rows are run three times.
+
+    Parameters
+    ----------
+    function : the features' function; called with one frame for each of ``inputs``, by name
+    inputs : mapping of parameter name to shape
+    as_of, entity : time and key columns of the features
+    ignore : columns that need not be known at ``as_of``: labels, and what is kept for audit
+
+    Raises
+    ------
+    DeclarationProblem : the function cannot be run on made-up rows, so that nothing can be told
+    """
+    key = [entity] if isinstance(entity, str) else list(entity)
+    at = invented.moment(list(inputs.values()))
+    made = {name: invented.rows(shape, key, at, _seed(seed, number)) for number, (name, shape) in enumerate(inputs.items())}
+
+    def tried(rows: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
+        frames = {name: invented.frame(spark, inputs[name], rows[name]) for name in inputs}
+        return _collected(function(**frames), key, as_of, ignore, at)
+
+    def otherwise(name: str, gone: bool) -> list[invented.Row]:
+        return invented.later_otherwise(inputs[name], made[name], key, at, seed, gone=gone)
+
+    with _small(spark):
+        columns, base = _held(tried, made)
+        for gone in (True, False):
+            try:
+                _, other = tried({name: otherwise(name, gone) for name in inputs})
+            except Exception:
+                if not gone:  # changed values alone give no reason to fail where the same values did not
+                    raise
+                continue  # a function that cannot do with nulls or without rows: the other variant tells
+            column = _difference(columns, base, other)
+            if column is None:
+                continue
+            _, again = tried(made)
+            if column[0] == _ROW and _rows(base) != _rows(again) or _difference([column[0]], _of(columns, base, column[0]), _of(columns, again, column[0])):
+                return _unstable(column[0], key, as_of)
+            seen = [name for name in inputs if len(inputs) == 1 or _alone(tried, made, otherwise, name, gone, columns, base)]
+            return _leak(column, seen, inputs, key, as_of, at)
+    return None
+
+
+_ROW = "*"
+
+
+def _held(tried: Callable[..., tuple[list[str], Values]], made: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
+    try:
+        return tried(made)
+    except DeclarationProblem:
+        raise
+    except Exception as error:
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise DeclarationProblem(
+            f"Whether the features see the future cannot be told: on made-up rows the function fails with {type(error).__name__}: {said}",
+            fix="Let it do with any value of its columns' types (try_cast, coalesce).",
+        ) from error
+
+
+def _alone(tried: Any, made: Any, otherwise: Any, name: str, gone: bool, columns: Sequence[str], base: Values) -> bool:
+    try:
+        _, other = tried({**made, name: otherwise(name, gone)})
+    except Exception:
+        return False
+    return _difference(columns, base, other) is not None
+
+
+def _collected(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime) -> tuple[list[str], Values]:
+    """Return the features' names and, by key and ``as_of``, the rows up to the moment."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import TimestampType
+
+    for name in (*key, as_of):
+        if name not in result.columns:
+            raise DeclarationProblem(f"The features have no column '{name}'.", nearest=nearest(name, result.columns), column=name)
+    columns = [name for name in result.columns if name not in (*key, as_of, *ignore) and not name.startswith("_")]
+    time = F.col(quoted(as_of))
+    if isinstance(result.schema[as_of].dataType, TimestampType):
+        upto = time <= F.timestamp_micros(F.lit(int(at.replace(tzinfo=dt.timezone.utc).timestamp()) * 1_000_000))
+    else:
+        upto = time.cast("timestamp_ntz") <= F.lit(at.isoformat(sep=" ")).cast("timestamp_ntz")
+    wanted = [*key, as_of, *columns]
+    plain = [F.col(quoted(name)).cast("string") if _is_time(result, name) else F.col(quoted(name)) for name in wanted]
+    values: Values = {}
+    for row in result.where(upto).select(*(column.alias(f"c{number}") for number, column in enumerate(plain))).collect():
+        values.setdefault(tuple(row[: len(key) + 1]), []).append(tuple(row[len(key) + 1 :]))
+    return columns, {one: sorted(rows, key=repr) for one, rows in values.items()}
+
+
+def _is_time(frame: DataFrame, name: str) -> bool:
+    from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
+
+    return isinstance(frame.schema[name].dataType, DateType | TimestampNTZType | TimestampType)
+
+
+def _difference(columns: Sequence[str], base: Values, other: Values) -> tuple[str, Key, Any, Any] | None:
+    """Return the first feature, key and values that differ; a row that is on one side only comes last, as it explains least."""
+    for place, column in enumerate(columns):
+        for one in sorted(base.keys() & other.keys(), key=repr):
+            if len(base[one]) != len(other[one]):
+                continue
+            for before, after in zip(base[one], other[one], strict=True):
+                if not _same(before[place], after[place]):
+                    return column, one, before[place], after[place]
+    for one in sorted(base.keys() | other.keys(), key=repr):
+        if len(base.get(one, ())) != len(other.get(one, ())):
+            return _ROW, one, len(base.get(one, ())), len(other.get(one, ()))
+    return None
+
+
+def _of(columns: Sequence[str], values: Values, column: str) -> Values:
+    if column == _ROW:
+        return {}
+    place = list(columns).index(column)
+    return {one: [(row[place],) for row in rows] for one, rows in values.items()}
+
+
+def _rows(values: Values) -> dict[Key, int]:
+    return {one: len(rows) for one, rows in values.items()}
+
+
+def _same(before: Any, after: Any) -> bool:
+    if _nothing(before) or _nothing(after):
+        return _nothing(before) and _nothing(after)
+    if isinstance(before, float) and isinstance(after, float):
+        return math.isclose(before, after, rel_tol=1e-9, abs_tol=1e-9)  # sums of the function's own may come in another order
+    if isinstance(before, list | tuple) and isinstance(after, list | tuple):
+        return len(before) == len(after) and all(_same(one, two) for one, two in zip(before, after, strict=True))
+    return bool(before == after)
+
+
+def _nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _leak(
+    found: tuple[str, Key, Any, Any], seen: Sequence[str], inputs: Mapping[str, InputShape], key: Sequence[str], as_of: str, at: dt.datetime
+) -> Leak:
+    column, place, before, after = found
+    example = {**dict(zip([*key, as_of], place, strict=True)), "before": before, "after": after}
+    where = ", ".join(f"{name}={value}" for name, value in zip([*key, as_of], place, strict=True))
+    whose = " and ".join(f"'{name}'" for name in seen) or "several inputs together"
+    if column == _ROW:
+        said = f"whether there is a row ({where}) depends on what {whose} holds only after {at}."
+        fix = "Make rows of what is known at their time: no filter on labels or later rows; build windows in a table before, with fill and keys."
+        return Leak(column, tuple(seen), example, said, fix)
+    said = f"'{column}' at ({where}) is {before}, but {after} once {whose} differs after {at} only."
+    return Leak(column, tuple(seen), example, said, _fix(column, inputs))
+
+
+def _fix(column: str, inputs: Mapping[str, InputShape]) -> str:
+    for name, shape in inputs.items():
+        told = shape.known_at.get(column)
+        if told is not None:
+            return (
+                f"'{column}' of '{name}' is known at '{told}' only: take an earlier one with cd.lag, cd.rolling or cd.past_mean, drop it, or "
+                f'declare it among labels=["{column}"].'
+            )
+    return "Look back with cd.lag, cd.rolling, cd.past_mean or cd.as_of_join; if it is there to be learned, declare it among labels=[…]."
+
+
+def _unstable(column: str, key: Sequence[str], as_of: str) -> Leak:
+    what = "the rows themselves are" if column == _ROW else f"'{column}' is"
+    said = f"whether they do cannot be told, since {what} different each time on the same inputs."
+    fix = f"Take out what is random, or orders rows by less than {', '.join([*key, as_of])}."
+    return Leak(column, (), {}, said, fix)
+
+
+def _seed(seed: int, number: int) -> int:
+    return seed * 1_000 + number
+
+
+@contextmanager
+def _small(spark: SparkSession) -> Iterator[None]:
+    """Set Spark up for a few hundred rows while the block runs: two partitions, and no Java compiled for a plan that runs thrice."""
+    wanted = {"spark.sql.shuffle.partitions": "2", "spark.sql.codegen.wholeStage": "false"}
+    before = {name: str(spark.conf.get(name)) for name in wanted}
+    try:
+        for name, value in wanted.items():
+            spark.conf.set(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)

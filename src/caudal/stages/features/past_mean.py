@@ -1,0 +1,111 @@
+"""The mean, over rows of the same kind, of what was known before a row's time (a target statistic without foresight)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from caudal.errors import DeclarationProblem
+from caudal.spark import marks
+from caudal.spark.exact import finite, pieces, total
+from caudal.spark.marks import quoted
+from caudal.spark.moments import micros, of
+from caudal.spec import lookback
+from caudal.spec.duration import seconds
+from caudal.stages.features.registered import feature
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@feature
+def past_mean(
+    frame: DataFrame,
+    column: str | Sequence[str],
+    by: str | Sequence[str],
+    *,
+    window: str | float,
+    order: str | None = None,
+    known: str | None = None,
+    name: str | Sequence[str] | None = None,
+) -> DataFrame:
+    """Return the frame with the mean of ``column`` over rows of the same ``by`` that happened within ``window`` before a row and
+    whose value was known before it: the mean duration of the trips between two zones that had *ended* when this one began.
+
+    A row at time t sees the rows r with ``t − window ≤ r.order`` and ``r.known < t``; neither itself nor another of the same
+    moment. Each row becomes three entries on one line of time (it asks at ``order``, adds its value at ``known``, takes it away
+    at ``order + window``); running sums over whole numbers then give every answer in one sort, exactly, without a join.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row per event
+    column : column or columns of numbers; null, NaN and infinity are left out
+    by : columns that make a kind; ``[]`` takes all rows as one
+    window : how long before a row is looked at, by the time of the event
+    order : str, optional, when a row happened and asks; left out, the marked event time
+    known : str, optional, when its value is known (``dropoff_at``), at the earliest when the row happened; left out, ``order``. A
+        row whose ``known`` is null is never seen
+    name : optional, name of the new column (one for each column); left out, ``duration_min_past_mean_7_days``
+
+    Raises
+    ------
+    DeclarationProblem : unknown columns, one that is no number, a window of no length, times of two types
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import BooleanType, NumericType
+
+    asking = "past_mean"
+    taken, group = marks.names(column), marks.names(by)
+    time = marks.event_time(frame, order, asking, "order")
+    told = known or time
+    marks.need(frame, [*taken, *group, told], asking)
+    length = of(seconds(window))
+    if length <= 0:
+        raise DeclarationProblem(f"past_mean is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing.")
+    if frame.schema[time].dataType != frame.schema[told].dataType:
+        raise DeclarationProblem(f"past_mean: '{time}' and '{told}' are times of two types.", fix="Make both local wall time or both instants.")
+    names = _names(taken, name, window)
+    lookback.note(seconds(window))
+    for one in taken:
+        if not isinstance(kind := frame.schema[one].dataType, NumericType | BooleanType):
+            raise DeclarationProblem(f"past_mean of '{one}', which is of type {kind.simpleString()}.", fix="Take a column of numbers.", column=one)
+
+    asks = micros(frame, time, asking)
+    tells = F.greatest(asks, micros(frame, told, asking))
+    # What is known only after its window has passed is never seen; left in, it would be taken away before it is added.
+    seen = tells.isNotNull() & asks.isNotNull() & micros(frame, told, asking).isNotNull() & (tells - asks <= length)
+    entry = [F.struct(asks.alias("at"), F.lit(0).alias("sign"))]
+    entries = [*entry, F.struct(tells.alias("at"), F.lit(1).alias("sign")), F.struct((asks + length).alias("at"), F.lit(-1).alias("sign"))]
+    spread = frame.withColumn("__entry", F.explode(F.when(seen, F.array(*entries)).otherwise(F.array(*entry))))
+    sign = F.col("__entry.sign")
+    sums, addends = {}, {}
+    for at, one in enumerate(taken):
+        value, kind = finite(F.col(quoted(one)), frame.schema[one].dataType, f"past_mean of '{one}'"), frame.schema[one].dataType
+        for number, piece in enumerate([F.when(value.isNotNull(), F.lit(1)), *pieces(value, kind)]):
+            addends[f"__{at}_{number}"] = F.when(sign != 0, piece * sign)
+    own = F.struct(*(F.col(quoted(one)) for one in frame.columns))
+    narrow = spread.select(
+        *(F.col(quoted(one)).alias(f"__by_{at}") for at, one in enumerate(group)), F.col("__entry.at").alias("__at"),
+        (sign == 0).alias("__asks"), F.when(sign == 0, own).alias("__row"), *(piece.alias(key) for key, piece in addends.items()),
+    )  # fmt: skip
+    ordered = Window.partitionBy(*(f"__by_{at}" for at in range(len(group)))).orderBy("__at")
+    before = ordered.rangeBetween(Window.unboundedPreceding, -1)
+    for key in addends:
+        sums[f"{key}_sum"] = F.coalesce(F.sum(key).over(before), F.lit(0))
+    answered = narrow.withColumns(sums).where("__asks")
+    means = []
+    for at, one in enumerate(taken):
+        parts = [F.col(key) for key in sums if key.startswith(f"__{at}_")]
+        mean = F.when(parts[0] > 0, total(parts[1:]).cast("double") / parts[0].cast("double"))
+        means.append(F.when(F.col("__at").isNotNull(), mean).alias(names[at]))
+    return answered.select(*(F.col(f"__row.{quoted(one.name)}").alias(one.name, metadata=one.metadata or {}) for one in frame.schema.fields), *means)
+
+
+def _names(taken: Sequence[str], name: str | Sequence[str] | None, window: str | float) -> list[str]:
+    if name is None:
+        return [f"{one}_past_mean_{marks.worded(window)}" for one in taken]
+    said = marks.names(name)
+    if len(said) != len(taken):
+        raise DeclarationProblem(f"past_mean makes {len(taken)} columns and is given {len(said)} names.", fix="Give a name for each column.")
+    return said

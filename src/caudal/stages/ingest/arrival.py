@@ -1,0 +1,125 @@
+"""What has arrived at a connection. Each kind of connection is one file, found by the kind's name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.connection import Connection
+
+Clock = Callable[[], float]  # seconds since 1970, UTC
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file that is new or has changed.
+
+    Parameters
+    ----------
+    path : str, where it came from: an absolute path, a URL, or ``simulated:function/name``
+    local : Path, where its bytes can be read now
+    modified_ns : int, when its origin says it changed, nanoseconds since 1970, UTC
+    etag : str, optional, what its origin calls this content
+    settled : bool, False while it is still being written; it is then left alone and looked at again next time
+    """
+
+    path: str
+    local: Path
+    bytes: int
+    modified_ns: int
+    etag: str | None = None
+    settled: bool = True
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is remembered of a file that was landed before."""
+
+    etag: str | None
+    modified_ns: int
+    bytes: int
+    sha256: str
+
+
+class Fetch(Protocol):
+    """How one kind of connection is asked for what has arrived."""
+
+    def __call__(
+        self, connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock
+    ) -> list[Arrival]: ...
+
+
+_FETCH: dict[str, Fetch] = {}
+_F = TypeVar("_F", bound=Callable[..., list[Arrival]])
+
+
+def fetches(kind: str) -> Callable[[_F], _F]:
+    """Return a decorator that registers a function as the way to fetch connections of ``kind``."""
+
+    def register(function: _F) -> _F:
+        _FETCH[kind] = function
+        return function
+
+    return register
+
+
+def arrivals(
+    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock = time.time
+) -> list[Arrival]:
+    """Return the files that are new or have changed, and those that are still being written, sorted by origin.
+
+    Parameters
+    ----------
+    data : Path, optional, the folder that relative patterns are meant in
+    scratch : Path, a folder of this source alone; what is fetched is put there, and an interrupted download is taken up again
+    seen : mapping of origin to what was landed from it before; what has not changed since is left out
+
+    Raises
+    ------
+    SourceProblem : the origin is missing, unreadable, or holds a broken file
+    """
+    return sorted(
+        _fetch(connection.kind)(connection, data=data, scratch=scratch, seen=seen, clock=clock), key=lambda arrival: arrival.path
+    )
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the kinds of connection that can be fetched."""
+    for kind in _declared(Connection):
+        if find_spec(f"{__package__}.{kind}") is not None:
+            _fetch(kind)
+    return tuple(sorted(_FETCH))
+
+
+def _fetch(kind: str) -> Fetch:
+    if kind not in _FETCH:
+        # Imported when first asked for: a product without HTTP sources does not pay for the client.
+        name = f"{__package__}.{kind}"
+        if find_spec(name) is not None:
+            import_module(name)
+    if kind not in _FETCH:
+        raise DeclarationProblem(
+            f"Nothing fetches connections of the kind '{kind}'.",
+            nearest=nearest(kind, kinds()),
+            fix=f"Register a function with @fetches('{kind}').",
+            kind=kind,
+        )
+    return _FETCH[kind]
+
+
+def _declared(of: type[Connection]) -> list[str]:
+    found = [of.kind] if "kind" in vars(of) else []
+    for below in of.__subclasses__():
+        found += _declared(below)
+    return found

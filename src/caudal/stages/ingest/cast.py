@@ -1,0 +1,141 @@
+"""Physical columns → the schema's columns, with the reasons why a row does not keep its format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from caudal.stages.ingest.contract import Take
+from caudal.stages.ingest.physical import Options
+from caudal.stages.ingest.text import cleaned, parsed
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+SPARK_TYPES = {"long": "bigint", "timestamp": "timestamp_ntz", "timestamp_utc": "timestamp_ltz"}
+WRONG_WIDTH = "row has too few or too many fields, or a quote that is not closed"
+NO_OBJECT = "line is not a JSON object"
+_REASONS = {
+    "whole": "is not a whole number", "exact": "is too large for its type", "fits": "is out of the range of its type",
+    "midnight": "has a time of day", "utf8": "is not text",
+}  # fmt: skip
+_WORDS = {"long": "a whole number", "int": "a whole number", "double": "a number", "float": "a number", "boolean": "true or false",
+          "date": "a date", "timestamp": "a time", "timestamp_utc": "a time"}  # fmt: skip
+
+
+def spark_type(type: str) -> str:
+    """Return Spark's word for a type of the schema."""
+    return SPARK_TYPES.get(type, type)
+
+
+def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options: Options, tz: str) -> DataFrame:
+    """Return the schema's columns, ``_file``, ``_format_errors`` and ``_raw``.
+
+    Parameters
+    ----------
+    frame : DataFrame, the used columns as ``_r0``, ``_r1`` …, ``_file`` and, for text formats, ``_line``
+    names : the file's names of ``_r0``, ``_r1`` …, in order
+    """
+    from pyspark.sql import functions as F
+
+    at = {name: f"_r{i}" for i, name in enumerate(names)}
+    values = [_value(take, at, options, tz).alias(take.field.name) for take in takes]
+    reasons = [reason for take in takes for reason in _reasons(take, at, options)]
+    nothing = [F.lit(None).cast("array<string>").alias("_format_errors"), F.lit(None).cast("string").alias("_raw")]
+    lines = "_line" in frame.columns
+    if not reasons and not lines:
+        return frame.select(*values, "_file", *nothing)
+    # Two steps, so that Spark computes a value once and looks at the result for its faults.
+    kept = [*(f"_r{i}" for i in range(len(names))), "_file", *(["_line"] if lines else [])]
+    both = frame.select(*values, *kept)
+    broken = F.lit(False)
+    for found, _ in reasons:
+        broken = broken | found
+    errors = (
+        F.when(broken, F.array_compact(F.array(*(F.when(found, F.lit(said)) for found, said in reasons))))
+        if reasons
+        else nothing[0]
+    )
+    keep = {"ignoreNullFields": "false"}
+    raw = F.to_json(F.struct(*(F.col(f"_r{i}").alias(name) for i, name in enumerate(names))), keep) if names else F.lit("{}")
+    raw = F.when(broken, raw)
+    if lines:
+        whole = F.col("_line").isNotNull()
+        said = NO_OBJECT if any(take.column and take.column.shown == "JSON" for take in takes) else WRONG_WIDTH
+        errors = F.when(whole, F.array(F.lit(said))).otherwise(errors)
+        raw = F.when(whole, F.to_json(F.struct("_line"), keep)).otherwise(raw)
+    return both.select(
+        *(F.col(f"`{take.field.name}`") for take in takes),
+        "_file",
+        errors.cast("array<string>").alias("_format_errors"),
+        raw.alias("_raw"),
+    )
+
+
+def _stored(take: Take, at: dict[str, str]) -> Column:
+    """Return the file's column, times of nanoseconds cut to the microseconds that Spark has."""
+    from pyspark.sql import functions as F
+
+    assert take.column is not None
+    column = F.col(at[take.column.name])
+    if take.column.nanoseconds:
+        # pmod, so that times before 1970 are cut downwards too.
+        micros = F.expr(f"({at[take.column.name]} - pmod({at[take.column.name]}, 1000L)) div 1000L")
+        column = F.timestamp_micros(micros)
+        return column if take.column.type == "timestamp_utc" else column.cast("timestamp_ntz")
+    return column
+
+
+def _value(take: Take, at: dict[str, str], options: Options, tz: str) -> Column:
+    """Return the value in the schema's type, null where it does not fit."""
+    from pyspark.sql import functions as F
+
+    want, assumed = spark_type(take.field.type), take.rule
+    if assumed == "null":  # the file lacks the column, or holds nothing in it
+        return F.lit(None).cast(want)
+    column = _stored(take, at)
+    if assumed == "same":
+        return column
+    if assumed == "text":
+        return parsed(cleaned(column, take.field.type, options), take.field.type, options, tz)
+    if assumed == "json":
+        return F.to_json(column)
+    if assumed == "whole":
+        return F.when((column == F.floor(column)) & column.between(-(2.0**53), 2.0**53), column).try_cast(want)
+    if assumed == "exact":
+        bound = 2**53 if take.field.type == "double" else 2**24
+        return F.when(column.between(-bound, bound), column).cast(want)
+    if assumed == "fits":
+        fitting = column.try_cast(want)
+        return F.when(fitting == column, fitting)
+    if assumed == "midnight":
+        return F.when(column == F.date_trunc("day", column), column.cast("date"))
+    if assumed == "wall":
+        return F.convert_timezone(F.lit("UTC"), F.lit(tz), column.cast("timestamp_ntz"))
+    if assumed == "instant":
+        return F.convert_timezone(F.lit(tz), F.lit("UTC"), column).cast("timestamp_ltz")
+    if assumed == "utf8":
+        return F.try_validate_utf8(column.cast("string"))
+    return column.cast(want)
+
+
+def _reasons(take: Take, at: dict[str, str], options: Options) -> list[tuple[Column, str]]:
+    """Return the faults that a column can have: the condition and the words."""
+    from pyspark.sql import functions as F
+
+    field, found = take.field, []
+    value = F.col(f"`{field.name}`")
+    if take.column is not None and (take.rule in _REASONS or (take.rule == "text" and field.type not in ("string", "binary"))):
+        stored = F.col(at[take.column.name])
+        present = stored.isNotNull()
+        if take.rule == "text":
+            present = cleaned(stored, field.type, options).isNotNull()
+        elif take.rule == "whole":
+            present = present & ~F.isnan(stored)  # how pandas writes a missing whole number
+        said = _REASONS.get(take.rule) or f"is not {_WORDS.get(field.type, 'a number of type ' + field.type)}"
+        found.append((value.isNull() & present, f"{field.name} {said}"))
+        if not field.nullable:
+            found.append((value.isNull() & ~present, f"{field.name} is missing"))
+    elif not field.nullable:
+        found.append((value.isNull(), f"{field.name} is missing"))
+    return found

@@ -1,0 +1,162 @@
+"""Files in a folder: found by a glob, and left alone while somebody still writes them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from caudal.errors import SourceProblem, nearest
+from caudal.spec.connection import Connection, Files
+from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
+from caudal.stages.ingest.raw import fault, format_of
+
+TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
+FRESH_S = 2.0  # a file that changed this recently may still be growing
+LOOK_AGAIN_S = 0.05
+
+
+@fetches("files")
+def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+    """Return the files that match the pattern and are new, have changed, or are still being written."""
+    assert isinstance(connection, Files)
+    found = _found(connection, data)
+    new = []
+    for path, stat in found:
+        known = seen.get(str(path))
+        if known is None or (known.bytes, known.modified_ns) != (stat.st_size, stat.st_mtime_ns):
+            new.append((path, stat))
+    moving = _moving(new, clock)
+    arrived = []
+    for path, stat in new:
+        age_s = clock() - stat.st_mtime
+        settled = path not in moving and not abs(age_s) < connection.settle_s
+        if settled:
+            reason = _fault(path, format_of(path.name, connection.format))
+            if reason is not None and abs(age_s) < FRESH_S:
+                settled = False  # writers that put the footer last, or have only just opened the file
+            elif reason is not None:
+                raise SourceProblem(
+                    f"'{path}' {reason}, and has not grown for {age_s:.0f} s.",
+                    fix="Deliver the file again, or move it away; nothing of it was taken.",
+                    file=str(path),
+                )
+        arrived.append(Arrival(str(path), path, stat.st_size, stat.st_mtime_ns, None, settled))
+    return arrived
+
+
+def _found(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_result]]:
+    pattern = Path(connection.pattern).expanduser()
+    if not pattern.is_absolute() and data is None:
+        raise SourceProblem(
+            f"The files '{connection.pattern}' are meant in the data folder, and none was given.",
+            fix="Pass --data DIR.",
+            pattern=connection.pattern,
+        )
+    if pattern.is_absolute():
+        base, parts = Path(pattern.anchor), pattern.parts[1:]
+    else:
+        assert data is not None
+        base, parts = Path(os.path.abspath(data)), pattern.parts
+    while len(parts) > 1 and not _magic(parts[0]):
+        base, parts = base / parts[0], parts[1:]
+    if not base.is_dir():
+        if not connection.required:
+            return []
+        parent = next(folder for folder in base.parents if folder.is_dir())
+        raise SourceProblem(
+            f"The folder '{base}' does not exist; '{connection.pattern}' was looked for there.",
+            nearest=nearest(base.relative_to(parent).parts[0], _names(parent)),
+            fix=f"'{parent}' is the deepest folder of it that exists.",
+            folder=str(base),
+        )
+    matched = {path: _stat(path) for path in _match(base, parts)}
+    if not matched and connection.required:
+        names = _names(base)
+        shown = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        literal = base.joinpath(*parts)
+        raise SourceProblem(
+            f"No file matches '{'/'.join(parts)}' in '{base}'; it holds {shown or 'no file'}.",
+            nearest=nearest(parts[-1], names),
+            fix=f"'{literal}' is a folder: write '{connection.pattern}/*'." if literal.is_dir() else None,
+            folder=str(base),
+            pattern=connection.pattern,
+        )
+    return sorted(matched.items())
+
+
+def _match(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files below a folder that match the parts of a pattern; a folder that cannot be read is an error, not an empty one."""
+    head, rest = parts[0], parts[1:]
+    if head == "**" and not rest:
+        rest = ("*",)
+    for entry in _entries(folder):
+        if head == "**":
+            if entry.is_dir(follow_symlinks=False):
+                yield from _match(Path(entry.path), parts)
+        elif fnmatch.fnmatchcase(entry.name, head):
+            if rest and entry.is_dir():
+                yield from _match(Path(entry.path), rest)
+            elif not rest and entry.is_file() and not _temporary(entry.name):
+                yield Path(entry.path)
+    if head == "**":
+        yield from _match(folder, rest)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise _unreadable(folder, "folder", error) from None
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        with path.open("rb"):  # says now, with the file's name, what the copying would say later
+            return path.stat()
+    except OSError as error:
+        raise _unreadable(path, "file", error) from None
+
+
+def _fault(path: Path, format: str) -> str | None:
+    try:
+        return fault(path, format)
+    except OSError as error:
+        raise _unreadable(path, "file", error) from None
+
+
+def _moving(found: list[tuple[Path, os.stat_result]], clock: Clock) -> set[Path]:
+    """Return the files that changed between two looks; only those that changed lately are looked at twice."""
+    fresh = [(path, stat) for path, stat in found if abs(clock() - stat.st_mtime) < FRESH_S]
+    if not fresh:
+        return set()
+    time.sleep(LOOK_AGAIN_S)
+    moving = set()
+    for path, before in fresh:
+        after = _stat(path)
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            moving.add(path)
+    return moving
+
+
+def _unreadable(path: Path, thing: str, error: OSError) -> SourceProblem:
+    return SourceProblem(
+        f"The {thing} '{path}' cannot be read: {(error.strerror or str(error)).lower()}.",
+        fix="Give the user who runs caudal read access." if isinstance(error, PermissionError) else None,
+        file=str(path),
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    return [entry.name for entry in _entries(folder) if not _temporary(entry.name)]
+
+
+def _temporary(name: str) -> bool:
+    return name.lower().endswith(TEMPORARY)
+
+
+def _magic(part: str) -> bool:
+    return any(sign in part for sign in "*?[")

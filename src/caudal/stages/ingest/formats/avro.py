@@ -1,0 +1,126 @@
+"""Avro containers: the header holds the schema, and the sync marker after each block tells whether the file is whole."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import IO, TYPE_CHECKING, Any
+
+from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
+from caudal.stages.ingest.raw import RawFile, check_whole
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+OPTIONS: tuple[str, ...] = ()
+_MARKER = 16  # bytes of the sync marker: Avro 1.12 specification, "Object Container Files"
+
+
+def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
+    """Return the columns that a container's header names."""
+    check_whole(file.path, "avro", file.name)
+    try:
+        with file.path.open("rb") as raw:
+            meta = _header(io.BytesIO(raw.read(1 << 22)))
+            raw.seek(-_MARKER, 2)
+            whole = raw.read() == meta["marker"]
+        schema = json.loads(meta["avro.schema"])
+    except (EOFError, KeyError, ValueError):
+        raise SourceProblem(
+            f"'{file.name}' is a damaged Avro file: its header cannot be read.", fix="Deliver the file again.", file=file.name
+        ) from None
+    if not whole:
+        raise SourceProblem(
+            f"'{file.name}' is truncated: it does not end with its sync marker.", fix="Deliver the file again.", file=file.name
+        )
+    if not isinstance(schema, dict) or schema.get("type") != "record":
+        raise SourceProblem(f"'{file.name}' holds no records.", fix="Write one record a row.", file=file.name)
+    names = tuple(str(field["name"]) for field in schema["fields"])
+    check_names(file, names)
+    return Inspected(
+        file,
+        Physical("avro", tuple(_column(field) for field in schema["fields"]), (("schema", json.dumps(schema, sort_keys=True)),)),
+    )
+
+
+def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
+    """Return the used columns as ``_r0``, ``_r1`` … and ``_file``."""
+    from pyspark.errors import AnalysisException
+    from pyspark.sql import functions as F
+
+    try:
+        read = spark.read.format("avro").load([str(file.path) for file in files])
+    except AnalysisException as error:
+        if "spark-avro" in str(error) or "Failed to find data source" in str(error) or "AVRO" in str(error):
+            raise EnvironmentProblem(
+                f"'{files[0].name}' needs Spark's Avro connector, and this session has none.",
+                fix="Start the session with its connectors.",
+            ) from None
+        raise
+    return read.select(
+        *(F.col("`" + column.name.replace("`", "``") + "`").alias(f"_r{i}") for i, column in enumerate(used)),
+        F.substring("_metadata.file_name", 1, 16).alias("_file"),
+    )
+
+
+def _header(raw: IO[bytes]) -> dict[str, bytes]:
+    """Return the header's metadata, and the sync marker under ``marker``."""
+    if raw.read(4) != b"Obj\x01":
+        raise ValueError("no Avro container")
+    found: dict[str, bytes] = {}
+    while count := _long(raw):
+        if count < 0:  # a negative count is followed by the block's size
+            count, _ = -count, _long(raw)
+        for _ in range(count):
+            key = raw.read(_long(raw)).decode()
+            found[key] = raw.read(_long(raw))
+    found["marker"] = raw.read(_MARKER)
+    return found
+
+
+def _long(raw: IO[bytes]) -> int:
+    """Return a zig-zag variable-length integer (Avro 1.12 specification, "Binary Encoding")."""
+    value = shift = 0
+    while True:
+        octet = raw.read(1)
+        if not octet:
+            raise EOFError
+        value |= (octet[0] & 0x7F) << shift
+        if not octet[0] & 0x80:
+            return (value >> 1) ^ -(value & 1)
+        shift += 7
+
+
+_LOGICAL = {
+    "date": "date", "timestamp-millis": "timestamp_utc", "timestamp-micros": "timestamp_utc", "local-timestamp-millis": "timestamp",
+    "local-timestamp-micros": "timestamp",
+}  # fmt: skip
+_PLAIN = {
+    "null": "null", "boolean": "boolean", "int": "int", "long": "long", "float": "float", "double": "double", "bytes": "binary",
+    "string": "string", "fixed": "binary", "enum": "string",
+}  # fmt: skip
+
+
+def _column(field: dict[str, Any]) -> PhysicalColumn:
+    type = _type(field["type"])
+    said = field["type"]
+    return PhysicalColumn(str(field["name"]), type, said if isinstance(said, str) else type)
+
+
+def _type(said: Any) -> str:
+    if isinstance(said, list):
+        kinds = {_type(one) for one in said} - {"null"}
+        if not kinds:
+            return "null"
+        if len(kinds) == 1:
+            return kinds.pop()
+        return {frozenset({"int", "long"}): "long", frozenset({"float", "double"}): "double"}.get(frozenset(kinds), "nested")
+    if isinstance(said, str):
+        return _PLAIN.get(said, "nested")
+    logical = said.get("logicalType")
+    if logical == "decimal":
+        return f"decimal({said['precision']},{said.get('scale', 0)})"
+    if logical in _LOGICAL:
+        return _LOGICAL[logical]
+    return _type(said["type"]) if isinstance(said["type"], dict | list) else _PLAIN.get(said["type"], "nested")

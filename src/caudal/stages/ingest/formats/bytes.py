@@ -1,0 +1,155 @@
+"""One pass over a text file's bytes: whether they decode, and whether quoted values run over lines."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from caudal.errors import SourceProblem
+from caudal.stages.ingest.raw import RawFile
+
+_BLOCK = 1 << 22
+_HEAD = 1 << 18
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one pass found.
+
+    Parameters
+    ----------
+    head : str, the first text of the file, without a byte order mark; where the file goes on, it ends with a whole line
+    bom : bool, whether the file begins with the byte order mark of UTF-8
+    odd_lines : bool, whether any line ends inside quotes: a value over several lines, or a stray quote
+    bare_returns : bool, whether lines end with a carriage return alone
+    """
+
+    head: str
+    bom: bool
+    odd_lines: bool
+    bare_returns: bool
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Return a file opened for its plain bytes, unpacked when it is compressed."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+
+
+def look(file: RawFile, encoding: str, quote: str | None) -> Looked:
+    """Return what a pass over the bytes finds.
+
+    Raises
+    ------
+    SourceProblem : bytes that the encoding does not have, naming the line, the byte and the encoding that fits; a cut gzip file
+    """
+    import numpy as np
+
+    decoder = _decoder(encoding, file)
+    mark = quote.encode() if quote and len(quote.encode()) == 1 else None
+    head: list[str] = []
+    headed = lines = offset = quotes = 0
+    whole = True
+    odd = newline = returned = False
+    first = True
+    bom = False
+    try:
+        with opened(file.path) as raw:
+            while block := raw.read(_BLOCK):
+                if first:
+                    bom, first = block.startswith(codecs.BOM_UTF8), False
+                    _check_bom(file, block, encoding)
+                try:
+                    text = decoder.decode(block)
+                except UnicodeDecodeError as error:
+                    raise _undecodable(file, error, lines, offset, block, encoding) from None
+                if headed < _HEAD:
+                    head.append(text[:_HEAD])
+                    headed += len(text)
+                whole = offset == 0 and len(text) <= _HEAD
+                here = block.count(b"\n")
+                newline, returned = newline or here > 0, returned or b"\r" in block
+                if mark and not odd and (quotes or mark in block):
+                    octets = np.frombuffer(block, dtype=np.uint8)
+                    at_quote = np.flatnonzero(octets == mark[0])
+                    at_newline = np.flatnonzero(octets == 10)
+                    odd = bool(((np.searchsorted(at_quote, at_newline) + quotes) % 2).any())
+                    quotes += len(at_quote)
+                lines, offset = lines + here, offset + len(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise _undecodable(file, error, lines, offset, b"", encoding) from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SourceProblem(
+            f"'{file.name}' is a truncated or damaged gzip file: {str(error).lower().rstrip('.')}.",
+            fix="Deliver the file again.",
+            file=file.name,
+        ) from None
+    said = "".join(head).removeprefix("\ufeff")
+    cut = said.rfind("\n")
+    return Looked(said if whole or cut < 0 else said[: cut + 1], bom, odd or bool(quotes % 2), returned and not newline)
+
+
+def _decoder(encoding: str, file: RawFile) -> codecs.IncrementalDecoder:
+    try:
+        return codecs.getincrementaldecoder(encoding)("strict")
+    except LookupError:
+        raise SourceProblem(
+            f"'{encoding}' is not an encoding.", fix="Use a name such as utf-8, windows-1252, iso-8859-1 or utf-16.", file=file.name,
+            encoding=encoding,
+        ) from None  # fmt: skip
+
+
+def _check_bom(file: RawFile, block: bytes, encoding: str) -> None:
+    for mark, means in _BOMS:
+        if block.startswith(mark):
+            if not codecs.lookup(encoding).name.startswith(means) and not (
+                means == "utf-8" and codecs.lookup(encoding).name == "utf-8-sig"
+            ):
+                raise SourceProblem(
+                    f"'{file.name}' begins with the byte order mark of {means.upper()} and is read as {encoding}.",
+                    fix=f"Pass encoding='{means}' to the connection.",
+                    file=file.name, encoding=means,
+                )  # fmt: skip
+            return
+
+
+def _undecodable(file: RawFile, error: UnicodeDecodeError, lines: int, offset: int, block: bytes, encoding: str) -> SourceProblem:
+    # The decoder may hold a few bytes back from the block before; its positions count from those.
+    held = max(0, len(error.object) - len(block))
+    line = lines + error.object[: error.start].count(b"\n") + 1
+    position = offset - held + error.start
+    byte = error.object[error.start]
+    likely = next(
+        (
+            name
+            for name in ("windows-1252", "iso-8859-1")
+            if _decodes(error.object[max(0, error.start - 200) : error.start + 200], name)
+        ),
+        None,
+    )
+    seen = f": there, byte 0x{byte:02X} is '{bytes([byte]).decode(likely)}'" if likely else ""
+    return SourceProblem(
+        f"'{file.name}' is not {encoding}: line {line} has the byte 0x{byte:02X} at position {position} of the file.",
+        fix=f"Pass encoding='{likely}' to the connection{seen}." if likely else "Pass the right encoding= to the connection.",
+        file=file.name, line=line, position=position, encoding=likely,
+    )  # fmt: skip
+
+
+def _decodes(octets: bytes, encoding: str) -> bool:
+    try:
+        octets.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,50 @@
+"""JSON, one object a line (or one array): every value is read as text and made into its type afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caudal.errors import SourceProblem
+from caudal.stages.ingest.formats.bytes import look
+from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
+from caudal.stages.ingest.raw import RawFile, check_whole
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+OPTIONS = ("encoding", "null", "timestamp_format", "date_format")
+_BAD = "_bad"
+
+
+def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
+    """Return the keys that a file's objects have; Spark looks at all of them."""
+    check_whole(file.path, "json", file.name)
+    encoding = str(options.get("encoding") or "utf-8")
+    head = look(file, encoding, None).head.lstrip()
+    if not head:
+        raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
+    dialect = (("encoding", encoding.upper()), ("multiLine", str(head.startswith("[")).lower()))
+    reader = spark.read.options(**dict(dialect), primitivesAsString=True, mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
+    names = tuple(name for name in reader.json(str(file.path)).columns if name != _BAD)
+    if not names:
+        raise SourceProblem(
+            f"'{file.name}' holds no JSON object; it begins with {head[:40]!r}.",
+            fix="Write one object a line, or one array of objects.",
+            file=file.name,
+        )
+    check_names(file, names)
+    return Inspected(file, Physical("json", tuple(PhysicalColumn(name, "text", "JSON") for name in names), dialect))
+
+
+def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
+    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the line where it is no JSON object."""
+    from pyspark.sql import functions as F
+
+    quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
+    ddl = ", ".join(f"{name} string" for name in (*quoted, _BAD))
+    reader = spark.read.schema(ddl).options(**dict(physical.dialect), mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
+    return reader.json([str(file.path) for file in files]).select(
+        *(F.col(name).alias(f"_r{i}") for i, name in enumerate(quoted)),
+        F.col(_BAD).alias("_line"),
+        F.substring("_metadata.file_name", 1, 16).alias("_file"),
+    )

@@ -1,0 +1,114 @@
+"""Parquet: the footer says everything; values are read by Spark as they are stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caudal.errors import SourceProblem
+from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
+from caudal.stages.ingest.raw import RawFile, check_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+OPTIONS: tuple[str, ...] = ()
+
+
+def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
+    """Return the columns that a file's footer names."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    check_whole(file.path, "parquet", file.name)
+    try:
+        with pq.ParquetFile(file.path) as parquet:
+            schema, stored = parquet.schema_arrow, parquet.metadata.schema
+            int96 = {stored.column(i).path for i in range(len(stored)) if stored.column(i).physical_type == "INT96"}
+    except (pa.ArrowException, OSError) as error:
+        raise SourceProblem(
+            f"'{file.name}' is a damaged Parquet file: {str(error).splitlines()[0]}.",
+            fix="Deliver the file again.",
+            file=file.name,
+        ) from None
+    check_names(file, tuple(schema.names))
+    return Inspected(file, Physical("parquet", tuple(_column(one, one.name in int96) for one in schema)))
+
+
+def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
+    """Return the used columns as ``_r0``, ``_r1`` … and ``_file``; the schema is given, so that Spark reads no footer twice."""
+    from pyspark.sql import functions as F
+
+    if any(column.nanoseconds for column in used):
+        # Spark has microseconds and reads nanoseconds only as the count that they are.
+        spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
+    ddl = ", ".join(f"{name} {column.ddl}" for name, column in zip(quoted, used, strict=True))
+    read = spark.read.schema(ddl).parquet(*(str(file.path) for file in files))
+    return read.select(
+        *(F.col(name).alias(f"_r{i}") for i, name in enumerate(quoted)), F.substring("_metadata.file_name", 1, 16).alias("_file")
+    )
+
+
+def _column(one: pa.Field, int96: bool) -> PhysicalColumn:
+    import pyarrow.types as t
+
+    if int96:  # by the convention of the systems that write it, an instant
+        return PhysicalColumn(one.name, "timestamp_utc", "int96", "timestamp_ltz")
+    type, ddl = _type(one.type)
+    nanoseconds = t.is_timestamp(one.type) and one.type.unit == "ns"
+    return PhysicalColumn(one.name, type, str(one.type), ddl, nanoseconds)
+
+
+def _type(type: pa.DataType) -> tuple[str, str]:
+    """Return a type in caudal's words and in Spark's."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(type):
+        return _type(type.value_type)
+    if hasattr(type, "storage_type"):
+        return _type(type.storage_type)
+    if t.is_decimal(type):
+        said = f"decimal({type.precision},{type.scale})"
+        return (said, said) if type.precision <= 38 and type.scale >= 0 else ("unsupported", "")
+    if t.is_timestamp(type):
+        if type.unit == "ns":
+            return ("timestamp_utc" if type.tz else "timestamp", "bigint")
+        return ("timestamp_utc", "timestamp_ltz") if type.tz else ("timestamp", "timestamp_ntz")
+    if t.is_fixed_size_binary(type):
+        return "binary", "binary"
+    if t.is_nested(type):
+        ddl = _nested(type)
+        return ("nested", ddl) if ddl else ("unsupported", "")
+    if t.is_duration(type):
+        return "long", "bigint"
+    return _PLAIN.get(str(type), ("unsupported", ""))
+
+
+_PLAIN = {
+    "null": ("null", "void"), "bool": ("boolean", "boolean"),
+    "int8": ("int", "tinyint"), "int16": ("int", "smallint"), "int32": ("int", "int"), "int64": ("long", "bigint"),
+    "uint8": ("int", "smallint"), "uint16": ("int", "int"), "uint32": ("long", "bigint"), "uint64": ("decimal(20,0)", "decimal(20,0)"),
+    "float": ("float", "float"), "double": ("double", "double"),
+    "string": ("string", "string"), "large_string": ("string", "string"), "string_view": ("string", "string"),
+    "binary": ("binary", "binary"), "large_binary": ("binary", "binary"), "binary_view": ("binary", "binary"),
+    "date32[day]": ("date", "date"), "date64[ms]": ("date", "date"),
+}  # fmt: skip
+
+
+def _nested(type: pa.DataType) -> str | None:
+    import pyarrow.types as t
+
+    if t.is_struct(type):
+        parts = [(type.field(i).name, _nested(type.field(i).type)) for i in range(type.num_fields)]
+        if not parts or any(ddl is None for _, ddl in parts):
+            return None
+        return "struct<" + ",".join(f"`{name}`:{ddl}" for name, ddl in parts) + ">"
+    if t.is_map(type):
+        key, value = _nested(type.key_type), _nested(type.item_type)
+        return f"map<{key},{value}>" if key and value else None
+    if t.is_nested(type):
+        inner = _nested(type.value_type) if hasattr(type, "value_type") else None
+        return f"array<{inner}>" if inner else None
+    ddl = _type(type)[1]
+    return None if ddl in ("", "void") else ddl

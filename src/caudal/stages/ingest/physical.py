@@ -1,0 +1,72 @@
+"""What a file says of itself: its columns and their types, in one vocabulary for all formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from caudal.errors import SourceProblem
+from caudal.stages.ingest.raw import RawFile
+
+
+@dataclass(frozen=True)
+class PhysicalColumn:
+    """One column of a file.
+
+    Parameters
+    ----------
+    name : str, as the file writes it
+    type : str, one of the schema's types, or ``null`` (nothing in it), ``text`` (any type, written as text),
+        ``nested`` (lists, structures, maps), ``unsupported``
+    shown : str, the file's own word for the type, for messages
+    ddl : str, the type that Spark reads it as
+    nanoseconds : bool, True for times that are stored as a count of nanoseconds
+    """
+
+    name: str
+    type: str
+    shown: str
+    ddl: str = "string"
+    nanoseconds: bool = False
+
+
+@dataclass(frozen=True)
+class Physical:
+    """The columns of a file and how it is to be read. Files with equal ones are read together."""
+
+    format: str
+    columns: tuple[PhysicalColumn, ...]
+    dialect: tuple[tuple[str, str], ...] = ()  # reader options that follow from the file itself
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in the file's order."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A file, what it says of itself, and what a reader of the run should know about it."""
+
+    file: RawFile
+    physical: Physical
+    notes: tuple[str, ...] = field(default=())
+
+
+Options = Mapping[str, object]
+
+
+def check_names(file: RawFile, names: tuple[str, ...]) -> None:
+    """Raise SourceProblem when two columns have the same name, or names that differ in case only."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other is not name:
+            raise SourceProblem(
+                f"'{file.name}' has two columns named '{name}'."
+                if other == name
+                else f"'{file.name}' has the columns '{other}' and '{name}', which differ in case only.",
+                fix="Have one of them renamed at its origin: tables know no difference between them.",
+                file=file.name,
+                column=name,
+            )

@@ -1,0 +1,108 @@
+"""Which change of a column's type loses nothing, and what has to be checked row by row."""
+
+from __future__ import annotations
+
+import re
+
+# Every value of the left type is a value of the right one.
+_LOSSLESS = {
+    ("int", "long"), ("int", "double"), ("float", "double"), ("date", "timestamp"),
+    ("boolean", "string"), ("int", "string"), ("long", "string"), ("date", "string"),
+}  # fmt: skip
+# A declaration may ask for these; the rows that do not fit become format errors.
+_DECLARED = {
+    ("double", "long"): "whole", ("double", "int"): "whole", ("float", "long"): "whole", ("float", "int"): "whole",
+    ("long", "int"): "fits", ("int", "float"): "exact", ("long", "float"): "exact", ("timestamp", "date"): "midnight",
+    ("timestamp_utc", "timestamp"): "wall", ("timestamp", "timestamp_utc"): "instant", ("binary", "string"): "utf8",
+}  # fmt: skip
+_DIGITS = {"int": 10, "long": 19}
+_ORDER = ("int", "long", "float", "double")
+
+
+def rule(have: str, want: str, *, declared: bool) -> str | None:
+    """Return how a file's column becomes a column of the schema, or None when that would lose something.
+
+    Examples
+    --------
+    >>> rule("int", "long", declared=False), rule("long", "double", declared=False)
+    ('cast', 'exact')
+    >>> rule("double", "long", declared=True), rule("double", "long", declared=False), rule("string", "double", declared=True)
+    ('whole', None, None)
+    """
+    if have in ("null", "text"):
+        return have
+    if have == want:
+        return "same"
+    if have == "nested":
+        return "json" if want == "string" else None
+    if (have, want) in _LOSSLESS:
+        return "cast"
+    if (have, want) == ("long", "double"):
+        return "exact"
+    if decimals := _decimal(have, want, declared):
+        return decimals
+    return _DECLARED.get((have, want)) if declared else None
+
+
+def common(one: str, other: str) -> str | None:
+    """Return the type that holds every value of two types, or None when there is none.
+
+    Examples
+    --------
+    >>> common("int", "long"), common("long", "double"), common("date", "timestamp"), common("string", "long")
+    ('long', 'double', 'timestamp', None)
+    """
+    if one == other or other in ("null", "text"):
+        return one
+    if one in ("null", "text"):
+        return other
+    if one in _ORDER and other in _ORDER:
+        if "float" in (one, other):
+            return "double"
+        return max(one, other, key=_ORDER.index)
+    for narrow, wide in ((one, other), (other, one)):
+        if (narrow, wide) == ("date", "timestamp") or _decimal(narrow, wide, False) == "cast":
+            return wide
+    left, right = decimal_of(one), decimal_of(other)
+    if left and right:
+        scale = max(left[1], right[1])
+        precision = max(left[0] - left[1], right[0] - right[1]) + scale
+        return f"decimal({precision},{scale})" if precision <= 38 else None
+    return None
+
+
+def general(type: str) -> str:
+    """Return the type that a column gets when nobody declared it: the widest of its family, so that later files fit.
+
+    Examples
+    --------
+    >>> general("int"), general("float"), general("nested"), general("date")
+    ('long', 'double', 'string', 'date')
+    """
+    return {"int": "long", "float": "double", "nested": "string"}.get(type, type)
+
+
+def decimal_of(type: str) -> tuple[int, int] | None:
+    """Return precision and scale of a decimal type.
+
+    Examples
+    --------
+    >>> decimal_of("decimal(10,2)"), decimal_of("long")
+    ((10, 2), None)
+    """
+    match = re.fullmatch(r"decimal\((\d+),\s*(\d+)\)", type)
+    return (int(match.group(1)), int(match.group(2))) if match else None
+
+
+def _decimal(have: str, want: str, declared: bool) -> str | None:
+    wide, narrow = decimal_of(want), decimal_of(have)
+    if wide:
+        digits, scale = (_DIGITS[have], 0) if have in _DIGITS else (narrow[0] - narrow[1], narrow[1]) if narrow else (None, 0)
+        if digits is None:
+            return None
+        if wide[0] - wide[1] >= digits and wide[1] >= scale:
+            return "cast"
+        return "fits" if declared else None
+    if narrow and want == "double" and narrow[0] <= 15:  # fifteen digits go through a double unchanged
+        return "cast"
+    return "fits" if narrow and want in _DIGITS and declared else None

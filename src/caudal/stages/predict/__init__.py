@@ -1,0 +1,5 @@
+"""Predictions by a published model."""
+
+from caudal.stages.predict.batch import predict, predict_on_spark, wanted
+
+__all__ = ["predict", "predict_on_spark", "wanted"]

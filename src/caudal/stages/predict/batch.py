@@ -1,0 +1,120 @@
+"""Batch prediction: features in, one prediction a row out, with the model's and the input's version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from caudal.errors import StepFailed, nearest
+from caudal.spec.node import Features
+from caudal.spec.signature import PREDICTION
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+Which = Literal["unlabelled", "all", "latest"]
+
+
+class Model(Protocol):
+    """A loaded version."""
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """What it takes and gives."""
+
+    @property
+    def format(self) -> str:
+        """``sklearn`` or ``spark``."""
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return ``prediction`` and perhaps ``probability_<class>``."""
+
+
+def predict(model: Model, features: Features, frame: pd.DataFrame, *, input_version: int) -> pd.DataFrame:
+    """Return the predictions of a pandas frame of features, in its order.
+
+    Returns
+    -------
+    DataFrame, one row per row of ``frame``: entity and ``as_of``, ``prediction`` (and ``probability_<class>``),
+    ``model_version`` and ``input_version`` (int64)
+    """
+    keys = _keys(features, list(map(str, frame.columns)))
+    said = model.predict(frame)
+    return frame[keys].join(said).assign(model_version=model.version, input_version=input_version).reset_index(drop=True)
+
+
+def predict_on_spark(model: Model, features: Features, frame: DataFrame, *, input_version: int) -> DataFrame:
+    """Return the predictions of a Spark frame of features: the same columns and values as ``predict`` gives.
+
+    A scikit-learn model is sent to each worker once and predicts there, batch by batch; a Spark ML model transforms the frame.
+    """
+    from pyspark.sql import functions as F
+
+    keys = _keys(features, frame.columns)
+    said = _by_spark(model, frame, keys) if model.format == "spark" else _by_workers(model, frame, keys)
+    return said.withColumns(
+        {"model_version": F.lit(model.version).cast("long"), "input_version": F.lit(input_version).cast("long")}
+    )
+
+
+def wanted(frame: DataFrame, which: Which, features: Features, label: str) -> DataFrame:
+    """Return the rows of a Spark frame of features that are to be predicted: all, those without a label, or each entity's newest."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    if which == "unlabelled":
+        return frame.where(F.col(label).isNull())
+    if which == "latest":
+        newest = F.row_number().over(Window.partitionBy(*features.entity).orderBy(F.col(features.as_of).desc()))
+        return frame.withColumn("_newest", newest).where("_newest = 1").drop("_newest")
+    return frame
+
+
+def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
+    from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+
+    inputs = [one["name"] for one in model.signature["inputs"]]
+    classes = model.signature["output"]["classes"] or []
+    has_shares = bool(classes) and hasattr(getattr(model, "estimator", None), "predict_proba")
+    given = frame.select(*dict.fromkeys([*keys, *_there(inputs, frame.columns)]))
+    told = [StructField(PREDICTION, StringType() if classes else DoubleType())]
+    told += [StructField(f"probability_{name}", DoubleType()) for name in classes if has_shares]
+    shared = frame.sparkSession.sparkContext.broadcast(model)  # pickled once, and loaded once per worker process
+
+    def batches(parts: Iterable[Any]) -> Iterable[Any]:
+        for part in parts:
+            yield part[list(keys)].join(shared.value.predict(part))
+
+    return given.mapInPandas(batches, StructType([*(given.schema[name] for name in keys), *told]))
+
+
+def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    from caudal.spark.ml import told
+
+    # The model casts its inputs, and a key may be one of them: the keys are carried under names of their own.
+    carried = frame.withColumns({f"_key_{name}": F.col(name) for name in keys})
+    said = told(model.transform(carried), *(f"_key_{name}" for name in keys)).withColumnsRenamed({f"_key_{name}": name for name in keys})
+    classes = model.signature["output"]["classes"]
+    if not classes:
+        return said.withColumn(PREDICTION, F.col(PREDICTION).cast("double"))
+    named = F.array(*(F.lit(name) for name in classes))[F.col(PREDICTION).cast("int")]
+    shares = {f"probability_{name}": F.col("probability")[at] for at, name in enumerate(classes)} if "probability" in said.columns else {}
+    return said.withColumns({PREDICTION: named, **shares}).drop("probability")
+
+
+def _keys(features: Features, columns: Sequence[str]) -> list[str]:
+    return _there(list(dict.fromkeys([*features.entity, features.as_of])), columns)
+
+
+def _there(names: list[str], columns: Sequence[str]) -> list[str]:
+    for name in names:
+        if name not in columns:
+            raise StepFailed(f"The rows to predict have no column '{name}'.", nearest=nearest(name, columns), column=name)
+    return names

@@ -1,0 +1,75 @@
+"""Whatever a table function returns → a Spark frame."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import StepFailed
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+LARGEST_PANDAS_ROWS = 1_000_000
+
+
+def as_frame(result: Any, name: str) -> DataFrame:
+    """Return what the function of table ``name`` gave as a Spark frame.
+
+    A pandas-on-Spark frame and a pandas frame are taken too; a named index (what ``groupby`` leaves) becomes columns, an unnamed
+    one is dropped. Times without a zone are local wall time (TIMESTAMP_NTZ).
+
+    Raises
+    ------
+    StepFailed : it gave nothing, or something that is no frame
+    """
+    from pyspark.sql import DataFrame
+
+    if isinstance(result, DataFrame):
+        return result
+    # Neither library is imported to ask: what was never imported cannot have been returned.
+    on_spark, pandas = sys.modules.get("pyspark.pandas"), sys.modules.get("pandas")
+    if on_spark is not None and isinstance(result, on_spark.Series):
+        result = result.to_frame()
+    if on_spark is not None and isinstance(result, on_spark.DataFrame):
+        return _flat(result).to_spark()  # type: ignore[no-any-return]
+    if pandas is not None and isinstance(result, pandas.Series):
+        result = result.to_frame()
+    if pandas is not None and isinstance(result, pandas.DataFrame):
+        return _of_pandas(_flat(result), name)
+    if result is None:
+        raise StepFailed(f"The function of table '{name}' gave nothing: did you forget return?", table=name)
+    kind = f"{type(result).__module__}.{type(result).__qualname__}".removeprefix("builtins.")
+    hint = "Call .agg(…) on it." if type(result).__name__ in ("Windows", "GroupedData") else "Return a Spark, pandas-on-Spark or pandas frame."
+    raise StepFailed(f"The function of table '{name}' gave a {kind}, which is no frame.", fix=hint, table=name)
+
+
+def _flat(frame: Any) -> Any:
+    """Return a frame of pandas' kind whose named index levels are columns and whose columns have plain string names."""
+    if frame.columns.nlevels > 1:
+        frame = frame.copy()
+        frame.columns = ["_".join(str(part) for part in label if str(part)) for label in frame.columns]
+    named = [level for level in frame.index.names if level is not None]
+    if not named:
+        return frame
+    new = [level for level in named if level not in frame.columns]  # an index that is also a column is not doubled
+    return frame.reset_index(level=new) if new else frame
+
+
+def _of_pandas(frame: Any, name: str) -> DataFrame:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    if len(frame) > LARGEST_PANDAS_ROWS:
+        raise StepFailed(
+            f"The function of table '{name}' gave a pandas frame of {len(frame):,} rows; {LARGEST_PANDAS_ROWS:,} is the most.",
+            fix="Stay on Spark: frame.pandas_api() has the same methods.",
+            table=name,
+        )
+    frame = frame.rename(columns=str)
+    try:
+        schema = from_arrow_schema(pa.Schema.from_pandas(frame, preserve_index=False), prefer_timestamp_ntz=True)
+    except (pa.ArrowException, TypeError) as error:
+        raise StepFailed(f"The pandas frame of table '{name}' holds what no column can: {error}.", fix="Give its columns one type each.", table=name) from error
+    return SparkSession.builder.getOrCreate().createDataFrame(frame, schema=schema)

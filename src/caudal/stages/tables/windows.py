@@ -1,0 +1,128 @@
+"""Rows → windows of fixed width: quarter-hours, hours and days from one declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.spark.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, need, quoted
+from caudal.spark.moments import DAY_S, micros
+from caudal.spec.duration import seconds, text
+from caudal.stages.tables.aggregates import ADDITIVE, aggregate, parsed
+from caudal.stages.tables.gaps import fill_gaps
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+START, END = "window_start", "window_end"
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Rows put into windows, waiting to be aggregated by ``agg``."""
+
+    frame: DataFrame
+    width_s: int
+    by: tuple[str, ...]
+    time: str
+
+    def agg(
+        self,
+        *,
+        fill: float | Mapping[str, Any] | None = None,
+        keys: DataFrame | None = None,
+        **aggregates: str | tuple[str, str] | Column,
+    ) -> DataFrame:
+        """Return one row per key and window that has rows: the ``by`` columns, ``window_start``, ``window_end``, the aggregates.
+
+        Sums and means of doubles are the same to the bit in every order of the rows (see ``caudal.spark.exact``); so is ``std``.
+        An aggregate of PySpark given as a Column is as reproducible as Spark makes it.
+
+        Parameters
+        ----------
+        fill : optional, gives windows without a row too (see ``fill_gaps``). A mapping says what which aggregate is then; the
+            others are null. A number is what counts and sums are then; a mean of no rows stays null
+        keys : DataFrame, optional, the keys that are to have every window of every day; without it, those seen on that day
+        **aggregates : ``pickups="count"`` counts rows; ``fare_usd="avg"`` is the mean of the column of that name;
+            ``miles=("sum", "trip_miles")`` names another column; or an aggregate of PySpark. There are count, count_distinct,
+            sum, avg (or mean), min, max and std (sample)
+
+        Raises
+        ------
+        DeclarationProblem : unknown statistic or column, a name used twice, nothing to aggregate
+        """
+        asking = f'tumble(…, "{text(self.width_s)}").agg'
+        self._hold(aggregates, fill, asking)
+        from pyspark.sql import functions as F
+
+        made = [aggregate(self.frame, name, said, asking).alias(name) for name, said in aggregates.items()]
+        window = F.window(F.col(quoted(self.time)), f"{self.width_s} seconds").alias("__window")
+        grouped = self.frame.groupBy(*(F.col(quoted(name)) for name in self.by), window).agg(*made)
+        result = grouped.select(
+            *(marked(name, **{KEY: True}) for name in self.by),
+            F.col("__window.start").alias(START, metadata={EVENT_TIME: True, STEP_S: self.width_s}),
+            F.col("__window.end").alias(END, metadata={STEP_S: self.width_s}),
+            *(marked(name, **{KNOWN: END}) for name in aggregates),
+        )
+        if fill is None and keys is None:
+            return result
+        return fill_gaps(result, self._values(fill, aggregates, asking), keys=keys)
+
+    def _hold(self, aggregates: Mapping[str, Any], fill: Any, asking: str) -> None:
+        if not aggregates:
+            raise DeclarationProblem(f"{asking} is asked for nothing.", fix='Name an aggregate: .agg(rows="count").')
+        taken = (*self.by, START, END)
+        for name in aggregates:
+            if name in taken:
+                raise DeclarationProblem(f"{asking} names an aggregate '{name}', which is already a key or an end of the window.", fix="Rename it.")
+        for name in fill if isinstance(fill, Mapping) else ():
+            if name not in aggregates:
+                raise DeclarationProblem(
+                    f"{asking} is to fill '{name}', which it does not aggregate.",
+                    nearest=nearest(name, aggregates),
+                    fix=f"It makes {', '.join(aggregates)}.",
+                )
+
+    def _values(self, fill: Any, aggregates: Mapping[str, Any], asking: str) -> Mapping[str, Any]:
+        if fill is None or isinstance(fill, Mapping):
+            return fill or {}
+        named = {name: said for name, said in aggregates.items() if isinstance(said, str | tuple | list)}
+        return {name: fill for name, said in named.items() if parsed(name, said, asking)[0] in ADDITIVE}
+
+
+def tumble(
+    frame: DataFrame, width: str | float = "15 minutes", *, by: str | Sequence[str] = (), time: str | None = None
+) -> Windows:
+    """Put the rows of a frame into windows that follow one another without overlap, and never cross midnight.
+
+    ``cd.tumble(trips, "15 minutes", by=["zone"]).agg(pickups="count", fare_usd="avg")``
+
+    Local wall time (TIMESTAMP_NTZ) is cut at local midnight. Instants (TIMESTAMP) are cut at UTC midnight; for local days, convert
+    first: ``F.from_utc_timestamp(column, tz).cast("timestamp_ntz")``. Rows without a time are in no window; a null key is a key.
+
+    Parameters
+    ----------
+    frame : DataFrame, one row per event
+    width : length of a window; it divides a day
+    by : key columns; each combination has windows of its own
+    time : str, optional, the time column; left out, the event time declared on the source or table
+
+    Raises
+    ------
+    DeclarationProblem : the width does not divide a day, or the time column cannot be told or is no timestamp
+    """
+    asking = "tumble"
+    length = seconds(width)
+    if length <= 0 or length != int(length) or DAY_S % length:
+        raise DeclarationProblem(
+            f"tumble is asked for windows of {text(length)}, which do not divide a day.",
+            fix="Windows never cross midnight; take whole seconds that divide a day, such as '15 minutes', '1 hour' or '1 day'.",
+            width=width,
+        )
+    by = names(by)
+    need(frame, by, asking)
+    column = event_time(frame, time, asking, "time")
+    micros(frame, column, asking)  # says clearly when it is no time
+    return Windows(frame, int(length), tuple(by), column)

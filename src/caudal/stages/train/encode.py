@@ -1,0 +1,86 @@
+"""What a bare scikit-learn estimator needs before it: numbers filled and scaled, strings encoded, unknown ones expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+Kind = Literal["boosting", "trees", "other"]
+
+# Histogram boosting splits on categories themselves, at most 255 bins of them, one of which is for what is missing.
+MAX_NATIVE_CATEGORIES = 254
+# One-hot: values rarer than this share of the rows become one column, so that 265 zones cost no more than they say.
+MIN_SHARE = 0.0005
+
+
+def encoded(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> Any:
+    """Return a pipeline that ends in the estimator and takes the inputs as they are.
+
+    - histogram boosting: strings as native categories, the rarest beyond 254 as one; nulls stay nulls
+    - trees and forests: strings as ordinals, unknown ones −1, nulls −2; numbers filled with the median where nulls are not taken
+    - all others: strings as sparse one-hot columns; numbers filled with the median and scaled to unit variance
+
+    An estimator that holds a ``Pipeline`` or ``ColumnTransformer`` of its own is returned as it is.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    if _prepares_itself(estimator):
+        return estimator
+    kind = kind_of(estimator)
+    strings = [one["name"] for one in inputs if one["type"] == "string"]
+    numbers = [one["name"] for one in inputs if one["type"] != "string"]
+    parts: list[tuple[str, Any, list[str]]] = []
+    if strings:
+        parts.append(("strings", _for_strings(kind), strings))
+    if numbers:
+        parts.append(("numbers", _for_numbers(kind, estimator), numbers))
+    if kind == "boosting" and strings and estimator.get_params().get("categorical_features") == "from_dtype":
+        estimator = estimator.set_params(categorical_features=list(range(len(strings))))
+    # Sparse columns only where the estimator takes them.
+    sparse = 0.3 if estimator.__sklearn_tags__().input_tags.sparse else 0.0
+    return Pipeline([("inputs", ColumnTransformer(parts, sparse_threshold=sparse)), ("model", estimator)])
+
+
+def kind_of(estimator: Any) -> Kind:
+    """Return how an estimator treats its inputs, told by its class; of a wrapper, by what it wraps."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return "boosting"
+    wrapped = [estimator, *(value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))]
+    modules = {kind.__module__ for one in wrapped for kind in type(one).__mro__}
+    trees = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb", "sklearn.ensemble._hist", "xgboost", "lightgbm")
+    return "trees" if any(name.startswith(trees) for name in modules) else "other"
+
+
+def _prepares_itself(estimator: Any) -> bool:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    held = [estimator, *estimator.get_params(deep=True).values()]
+    return any(isinstance(one, Pipeline | ColumnTransformer) for one in held)
+
+
+def _for_strings(kind: Kind) -> Any:
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+    nan = float("nan")
+    if kind == "boosting":
+        return OrdinalEncoder(
+            handle_unknown="use_encoded_value", unknown_value=nan, encoded_missing_value=nan, max_categories=MAX_NATIVE_CATEGORIES
+        )
+    if kind == "trees":
+        return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
+    return OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=MIN_SHARE)
+
+
+def _for_numbers(kind: Kind, estimator: Any) -> Any:
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if kind != "other" and estimator.__sklearn_tags__().input_tags.allow_nan:
+        return "passthrough"
+    fill = SimpleImputer(strategy="median", keep_empty_features=True)
+    return fill if kind == "trees" else make_pipeline(fill, StandardScaler())

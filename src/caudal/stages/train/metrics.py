@@ -1,0 +1,126 @@
+"""How good predictions are, and which direction is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.model import Model, Task
+from caudal.spec.signature import PREDICTION
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Better = Literal["lower", "higher"]
+Scores = dict[str, float | None]
+
+METRICS: dict[Task, dict[str, Better]] = {
+    "regression": {"mae": "lower", "rmse": "lower", "mape": "lower", "r2": "higher"},
+    "classification": {"log_loss": "lower", "accuracy": "higher", "error_rate": "lower", "roc_auc": "higher", "f1": "higher"},
+}
+MIN_PROBABILITY = 1e-15  # keeps the logarithm finite, as scikit-learn does for float64
+
+
+def better(metric: str) -> Better:
+    """Return whether lower or higher values of a metric are better.
+
+    Examples
+    --------
+    >>> better("mae"), better("roc_auc")
+    ('lower', 'higher')
+    """
+    return next(known[metric] for known in METRICS.values() if metric in known)
+
+
+def gain(metric: str, score: float, reference: float) -> float:
+    """Return by which share of the reference a score is better than it; negative where it is worse.
+
+    Examples
+    --------
+    >>> gain("mae", 9.0, 10.0), gain("accuracy", 0.9, 0.6)
+    (0.1, 0.5)
+    """
+    difference = reference - score if better(metric) == "lower" else score - reference
+    if difference == 0:
+        return 0.0
+    return round(difference / abs(reference), 12) if reference else math.copysign(math.inf, difference)
+
+
+def error_metric(metric: str, task: Task) -> str:
+    """Return the metric itself where it is an error, else the error that goes with the task: ratios of errors mean something."""
+    return metric if better(metric) == "lower" else ("mae" if task == "regression" else "error_rate")
+
+
+def known_metric(model: Model, metric: str) -> str:
+    """Return the metric, once it is sure that it goes with the model's task.
+
+    Raises
+    ------
+    DeclarationProblem : there is no such metric for the task
+    """
+    among = METRICS[model.task]
+    if metric not in among:
+        raise DeclarationProblem(
+            f"Model '{model.name}' asks for the metric '{metric}', which {model.task} does not have.",
+            nearest=nearest(metric, among), fix=f"Use one of {', '.join(among)}.", where=str(model.where or ""), metric=metric,
+        )  # fmt: skip
+    return metric
+
+
+def scores(task: Task, actual: pd.Series, said: pd.DataFrame, classes: Sequence[str] | None) -> Scores:
+    """Return every metric of the task; None where it has no value, such as the area under a curve of one class.
+
+    Parameters
+    ----------
+    actual : Series, the labels
+    said : DataFrame, ``prediction`` and ``probability_<class>``, in the same order
+    """
+    import numpy as np
+
+    found = _classification(actual, said, classes or ()) if task == "classification" else _regression(
+        actual.to_numpy("float64"), np.asarray(said[PREDICTION], "float64")
+    )  # fmt: skip
+    return {name: float(value) if value is not None and math.isfinite(value) else None for name, value in found.items()}
+
+
+def _regression(actual: np.ndarray[Any, Any], said: np.ndarray[Any, Any]) -> Scores:
+    import numpy as np
+
+    off = np.abs(said - actual)
+    nonzero = actual != 0  # a share of nothing has no value: such rows are left out
+    scatter = float(np.square(actual - actual.mean()).sum())
+    return {
+        "mae": float(off.mean()),
+        "rmse": float(np.sqrt(np.square(off).mean())),
+        "mape": float((off[nonzero] / np.abs(actual[nonzero])).mean()) if nonzero.any() else None,
+        "r2": 1 - float(np.square(off).sum()) / scatter if scatter else None,
+    }
+
+
+def _classification(actual: pd.Series, said: pd.DataFrame, classes: Sequence[str]) -> Scores:
+    import numpy as np
+    from sklearn.metrics import f1_score, roc_auc_score
+
+    truth, guess = actual.to_numpy(object), said[PREDICTION].to_numpy(object)
+    hit = float((truth == guess).mean())
+    binary = len(classes) == 2
+    # The class that sorts last counts as the positive one: 1 after 0, true after false, yes after no.
+    f1 = f1_score(truth == classes[-1], guess == classes[-1], zero_division=0) if binary else f1_score(
+        truth, guess, average="macro", zero_division=0
+    )  # fmt: skip
+    found: Scores = {"accuracy": hit, "error_rate": 1 - hit, "f1": float(f1), "log_loss": None, "roc_auc": None}
+    columns = [f"probability_{name}" for name in classes]
+    if any(name in said for name in columns):
+        # A class that a fold's training rows did not hold has no column: its probability was nil.
+        share = np.clip(said.reindex(columns=columns, fill_value=0.0).to_numpy("float64"), MIN_PROBABILITY, 1.0)
+        share /= share.sum(axis=1, keepdims=True)
+        places = np.searchsorted(np.asarray(classes, object), truth)
+        found["log_loss"] = float(-np.log(share[np.arange(len(truth)), places]).mean())
+        if len(set(truth)) == len(classes):
+            found["roc_auc"] = float(
+                roc_auc_score(truth == classes[-1], share[:, -1]) if binary else roc_auc_score(truth, share, multi_class="ovr", labels=list(classes))
+            )
+    return found

@@ -1,0 +1,142 @@
+"""Which rows and which columns a model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import DeclarationProblem, StepFailed, nearest
+from caudal.spec.model import Model
+from caudal.spec.node import Features
+from caudal.spec.schema import Field
+from caudal.spec.signature import class_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled rows in order of time.
+
+    Parameters
+    ----------
+    frame : every column as it came, index 0 … n-1
+    y : the label: float64, or classes as strings
+    as_of : when each row was known
+    inputs : ``name``, ``type`` and ``nullable`` of each input
+    classes : the classes, sorted; None for regression
+    unlabelled, older : rows left out because their label is not known, and because ``max_rows`` newer ones are there
+    """
+
+    frame: pd.DataFrame
+    y: pd.Series
+    as_of: pd.Series
+    inputs: tuple[Mapping[str, Any], ...]
+    classes: tuple[str, ...] | None
+    unlabelled: int
+    older: int
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None) -> Rows:
+    """Return the rows to train on: those whose label is known, the newest ``max_rows`` of them, in order of time and entity.
+
+    Raises
+    ------
+    DeclarationProblem : the frame lacks the label, ``as_of`` or any input, or has an input of a type that no model takes
+    StepFailed : no row has a label, or a row has no time
+    """
+    import pandas as pd
+
+    for name in (model.label, features.as_of, *features.entity, *model.group_by):
+        if name not in frame.columns:
+            raise DeclarationProblem(
+                f"Model '{model.name}' needs the column '{name}', which features '{features.name}' do not have.",
+                nearest=nearest(name, map(str, frame.columns)), where=str(model.where or ""), column=name,
+            )  # fmt: skip
+    known = frame[frame[model.label].notna()]
+    if known.empty:
+        raise StepFailed(
+            f"Model '{model.name}' has nothing to learn from: none of {len(frame):,} rows has a known '{model.label}'.",
+            fix=f"See what features '{features.name}' give for '{model.label}'.", rows=len(frame),
+        )  # fmt: skip
+    times = pd.to_datetime(known[features.as_of])
+    if times.isna().any():
+        raise StepFailed(
+            f"Model '{model.name}': {int(times.isna().sum()):,} of {len(known):,} rows have no '{features.as_of}'.",
+            fix=f"Let features '{features.name}' leave them out, or expect not_null('{features.as_of}').",
+        )
+    # Spark gives rows in no order of its own; a fixed one makes reruns give identical models.
+    keys = [name for name in features.entity if name != features.as_of]
+    ordered = known.assign(**{features.as_of: times}).sort_values([features.as_of, *keys], kind="stable")
+    newest = (ordered if model.max_rows is None else ordered.tail(model.max_rows)).reset_index(drop=True)
+    inputs = tuple(input_types(model, features, newest, schema))
+    label = class_names(newest[model.label]) if model.task == "classification" else _number(model, newest[model.label])
+    classes = tuple(sorted(label.unique())) if model.task == "classification" else None
+    if classes is not None and len(classes) < 2:
+        raise StepFailed(
+            f"Model '{model.name}' has one class only, '{classes[0]}', in {len(newest):,} rows.", fix="Train on more data, or another label."
+        )
+    return Rows(newest, label, newest[features.as_of], inputs, classes, len(frame) - len(known), len(known) - len(newest))
+
+
+def input_types(model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None) -> list[dict[str, Any]]:
+    """Return name, type and nullability of every input: all columns but keys, time, labels, what is kept, and caudal's own."""
+    left_out = {*features.not_inputs, model.label}
+    declared = {one.name: one for one in schema or ()}
+    names = [str(name) for name in frame.columns if name not in left_out and not str(name).startswith("_")]
+    if not names:
+        raise DeclarationProblem(
+            f"Model '{model.name}' has no input: every column of features '{features.name}' is a key, a time, a label or kept.",
+            fix="Let the features give columns to learn from.", where=str(model.where or ""),
+        )  # fmt: skip
+    return [
+        {"name": name, "type": _type(model, features, frame[name], declared.get(name)), "nullable": bool(frame[name].isna().any())}
+        for name in names
+    ]
+
+
+def _type(model: Model, features: Features, column: pd.Series, declared: Field | None) -> str:
+    from pandas.api import types as kinds
+
+    if kinds.is_bool_dtype(column.dtype):
+        return "boolean"
+    if kinds.is_integer_dtype(column.dtype):
+        return "long"
+    if kinds.is_float_dtype(column.dtype):
+        # pandas holds whole numbers with nulls as floats; the declaration knows better.
+        return "long" if declared and declared.type in ("int", "long") else "double"
+    if isinstance(column.dtype, kinds.CategoricalDtype):
+        return _type(model, features, column.astype(object), declared)
+    seen = kinds.infer_dtype(column, skipna=True)
+    if seen == "empty":
+        return "string" if declared and declared.type == "string" else "double"
+    found = {
+        "string": "string", "boolean": "boolean", "integer": "long", "floating": "double", "decimal": "double", "mixed-integer-float": "double",
+    }.get(seen)  # fmt: skip
+    if found:
+        return found
+    time = kinds.is_datetime64_any_dtype(column.dtype) or seen in ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time")
+    fix = (
+        f"Turn it into calendar features (caudal.calendar) or list it in keep=['{column.name}']."
+        if time
+        else f"Split it into columns of numbers or strings, or list it in keep=['{column.name}']."
+    )
+    raise DeclarationProblem(
+        f"Model '{model.name}' cannot learn from the {'time' if time else seen} column '{column.name}' of features '{features.name}'.",
+        fix=fix, where=str(features.where or ""), column=str(column.name), type=seen,
+    )  # fmt: skip
+
+
+def _number(model: Model, label: pd.Series) -> pd.Series:
+    try:
+        return label.astype("float64")
+    except (TypeError, ValueError):
+        raise DeclarationProblem(
+            f"The label '{model.label}' of model '{model.name}' is no number.",
+            fix="Declare the model with task='classification', or another label.", where=str(model.where or ""), column=model.label,
+        ) from None  # fmt: skip

@@ -1,0 +1,118 @@
+"""Candidates made of Spark ML estimators, by the same protocol as scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caudal.spark.ml import ROW, ml_frame, ml_scored
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import SparkSession
+
+LABEL = "label"
+FEATURES = "_features"
+
+
+def is_spark_ml(estimator: object) -> bool:
+    """Return whether a thing is a Spark ML estimator, without importing Spark."""
+    return any(kind.__module__.startswith("pyspark.ml.") for kind in type(estimator).__mro__)
+
+
+@dataclass(frozen=True)
+class SparkCandidate:
+    """A Spark ML predictor or ``Pipeline``.
+
+    A bare predictor is given its features: numbers filled with the median, strings indexed (and one-hot encoded unless it is a
+    tree), all in one vector. A ``Pipeline`` is taken as it is; it finds the inputs under their own names and the label, as double
+    (of classes: their place in sorted order), as ``label``.
+    """
+
+    estimator: Any
+    inputs: Sequence[Mapping[str, Any]]
+    classes: tuple[str, ...] | None
+    seed: int
+    spark: Callable[[], SparkSession]
+
+    def fit(self, frame: pd.DataFrame, label: pd.Series) -> FittedSpark:
+        """Return the estimator fitted to some rows."""
+        label_values = label if self.classes is None else label.map({name: float(at) for at, name in enumerate(self.classes)})
+        rows = ml_frame(self.spark(), frame, self.inputs, **{LABEL: label_values}).drop(ROW).cache()
+        try:
+            return FittedSpark(self._pipeline(frame).fit(rows), self.inputs, self.classes, self.spark)
+        finally:
+            rows.unpersist()
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the estimator's class and its parameters, of a pipeline those of each stage."""
+        stages = self.estimator.getStages() if hasattr(self.estimator, "getStages") else [self.estimator]
+        told: dict[str, Any] = {"class": f"{type(self.estimator).__module__}.{type(self.estimator).__qualname__}"}
+        for at, stage in enumerate(stages):
+            before = f"{at}_{type(stage).__name__}__" if len(stages) > 1 else ""
+            told |= {before + param.name: _plain(value) for param, value in stage.extractParamMap().items()}
+        return told
+
+    def _pipeline(self, frame: pd.DataFrame) -> Any:
+        from pyspark.ml import Pipeline
+
+        if hasattr(self.estimator, "getStages"):
+            return Pipeline(stages=[self._seeded(stage.copy()) for stage in self.estimator.getStages()])
+        predictor = self._seeded(self.estimator.copy())
+        predictor = predictor.copy({predictor.featuresCol: FEATURES, predictor.labelCol: LABEL})
+        strings = [one["name"] for one in self.inputs if one["type"] == "string"]
+        # A column without any value has no median to be filled with, and nothing to tell.
+        numbers = [one["name"] for one in self.inputs if one["type"] != "string" and frame[one["name"]].notna().any()]
+        return Pipeline(stages=[*_prepared(predictor, strings, numbers, frame), predictor])
+
+    def _seeded(self, stage: Any) -> Any:
+        if stage.hasParam("seed") and not stage.isSet("seed"):
+            stage.set(stage.seed, self.seed)
+        return stage
+
+
+@dataclass(frozen=True)
+class FittedSpark:
+    """A fitted Spark ML pipeline."""
+
+    estimator: Any
+    inputs: Sequence[Mapping[str, Any]]
+    classes: tuple[str, ...] | None
+    spark: Callable[[], SparkSession]
+
+    format = "spark"
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return ``prediction`` and, where the model has them, ``probability_<class>``."""
+        return ml_scored(self.estimator, self.spark(), frame, self.inputs, self.classes)
+
+
+def _prepared(predictor: Any, strings: list[str], numbers: list[str], frame: pd.DataFrame) -> list[Any]:
+    """Return the stages that make one vector of the inputs."""
+    from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
+
+    stages: list[Any] = []
+    vector: list[str] = []
+    if numbers:
+        filled = [f"_filled_{name}" for name in numbers]
+        stages.append(Imputer(strategy="median", inputCols=numbers, outputCols=filled))
+        vector += filled
+    if strings:
+        indexed = [f"_index_{name}" for name in strings]
+        # "keep" gives strings that were not seen in training, and nulls, a place of their own.
+        stages.append(StringIndexer(inputCols=strings, outputCols=indexed, handleInvalid="keep"))
+        if predictor.hasParam("maxBins"):
+            if not predictor.isSet("maxBins"):
+                most = max(frame[name].nunique() for name in strings)
+                predictor.set(predictor.maxBins, max(predictor.getOrDefault("maxBins"), most + 2))
+            vector += indexed
+        else:
+            one_hot = [f"_one_hot_{name}" for name in strings]
+            stages.append(OneHotEncoder(inputCols=indexed, outputCols=one_hot, handleInvalid="keep"))
+            vector += one_hot
+    return [*stages, VectorAssembler(inputCols=vector, outputCol=FEATURES)]
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

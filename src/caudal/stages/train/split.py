@@ -1,0 +1,94 @@
+"""Folds over time with an embargo: at a cut, only labels known by then are learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import StepFailed
+from caudal.spec.duration import text
+from caudal.spec.model import Temporal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+MIN_TRAIN_ROWS = 10
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows to learn from and rows to test on, by position.
+
+    Parameters
+    ----------
+    cut, until : the test stretch: rows with ``cut < as_of <= until``
+    train : int64 [n], positions of rows with ``as_of + horizon <= cut``
+    test : int64 [m]
+    """
+
+    cut: pd.Timestamp
+    until: pd.Timestamp
+    train: np.ndarray[Any, Any]
+    test: np.ndarray[Any, Any]
+
+
+def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") -> tuple[Fold, ...]:
+    """Return the last ``split.folds`` folds over time, oldest first.
+
+    The newest test stretch ends with the newest row; the others lie ``step_s`` (``test_s`` unless given) before one another.
+    Stretches without a row are passed over. With ``train_s``, the training stretch is the last ``train_s`` whose labels are known.
+
+    Parameters
+    ----------
+    as_of : Series of datetime64, sorted, one per row with a known label
+
+    Raises
+    ------
+    StepFailed : the data do not reach back far enough, with the figures
+    """
+    import numpy as np
+    import pandas as pd
+
+    zone = as_of.dt.tz
+    times = (as_of if zone is None else as_of.dt.tz_convert("UTC").dt.tz_localize(None)).to_numpy("datetime64[ns]").astype("int64")
+    test, step, horizon = (round(length * NS) for length in (split.test_s, split.step_s or split.test_s, horizon_s))
+    train = None if split.train_s is None else round(split.train_s * NS)
+    first, end = int(times[0]), int(times[-1])
+
+    def stamp(at: int) -> pd.Timestamp:
+        return pd.Timestamp(at) if zone is None else pd.Timestamp(at, tz="UTC").tz_convert(zone)
+
+    found: list[Fold] = []
+    back = 0
+    while len(found) < split.folds and end - back * step >= first:
+        until = end - back * step
+        cut = until - test
+        tested = np.arange(np.searchsorted(times, cut, "right"), np.searchsorted(times, until, "right"))
+        if not tested.size:  # a gap in the data: go on with the stretch that holds the next older row
+            older = np.searchsorted(times, cut, "right") - 1
+            if older < 0:
+                break
+            back = max(back + 1, (end - int(times[older])) // step)
+            continue
+        known = np.searchsorted(times, cut - horizon, "right")
+        start = 0 if train is None else np.searchsorted(times, cut - horizon - train, "right")
+        if known - start < MIN_TRAIN_ROWS:
+            break
+        found.append(Fold(stamp(cut), stamp(until), np.arange(start, known), tested))
+        back += 1
+    if len(found) < split.folds:
+        raise StepFailed(
+            f"Model '{model}' needs {split.folds} test stretches of {text(split.test_s)}, each with at least {MIN_TRAIN_ROWS} rows before it "
+            f"whose label is known {text(horizon_s) if horizon_s else 'at once'}; {len(times):,} labelled rows from {stamp(first)} to "
+            f"{stamp(end)} ({_span(end - first)}) give {len(found)}.",
+            fix="Bring more data, or declare fewer folds or shorter stretches.",
+            rows=len(times), folds=len(found), span_s=(end - first) / NS,
+        )  # fmt: skip
+    return tuple(reversed(found))
+
+
+def _span(length_ns: int) -> str:
+    days = length_ns / NS / 86400
+    return f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} hours"

@@ -1,0 +1,105 @@
+"""What every kind of connection keeps. Kinds are found by registration: a new one needs a line under ``EXAMPLES`` and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from caudal.errors import SourceProblem
+from caudal.spec.connection import Connection, files, http, simulated
+from caudal.stages.ingest import Arrival, Seen, arrivals, kinds
+
+ROWS = "a,b\n" + "".join(f"{i},{i * i}\n" for i in range(1000))
+
+
+def write(folder: Path, seed: int) -> None:
+    (folder / "rows.csv").write_text(ROWS)
+
+
+def fail(folder: Path, seed: int) -> None:
+    raise OSError("nothing there")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder, and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def over_files(folder: Path) -> Iterator[tuple[Connection, Connection]]:
+    write(folder, 0)
+    yield files("*.csv"), files("none.csv")
+
+
+@contextmanager
+def over_http(folder: Path) -> Iterator[tuple[Connection, Connection]]:
+    write(folder, 0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield http(f"{url}/rows.csv"), http(f"{url}/none.csv")
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def over_simulation(folder: Path) -> Iterator[tuple[Connection, Connection]]:
+    yield simulated(write), simulated(fail)
+
+
+# For each kind: a connection to ``rows.csv`` with ROWS in it, and one of the same kind that leads nowhere.
+EXAMPLES: dict[str, Callable[[Path], object]] = {"files": over_files, "http": over_http, "simulated": over_simulation}
+
+
+@pytest.fixture(params=kinds())
+def connected(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Connection, Connection, Path]]:
+    assert request.param in EXAMPLES, f"the kind '{request.param}' is registered and has no example here"
+    data = tmp_path / "data"
+    data.mkdir()
+    with EXAMPLES[request.param](data) as (there, nowhere):  # type: ignore[attr-defined]
+        yield there, nowhere, data
+
+
+def look(connection: Connection, data: Path, seen: dict[str, Seen] | None = None) -> list[Arrival]:
+    scratch = data.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return arrivals(connection, data=data, scratch=scratch, seen=seen or {})
+
+
+def test_an_arrival_can_be_read_and_says_what_it_is(connected: tuple[Connection, Connection, Path]) -> None:
+    there, _, data = connected
+    (one,) = look(there, data)
+    assert one.local.read_text() == ROWS and one.bytes == len(ROWS) and one.settled
+    assert one.name == "rows.csv" and one.path != one.name and one.modified_ns > 0
+
+
+def test_what_was_landed_is_not_brought_again(connected: tuple[Connection, Connection, Path]) -> None:
+    there, _, data = connected
+    (one,) = look(there, data)
+    seen = {one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest())}
+    assert look(there, data, seen) == []
+
+
+def test_forgetting_brings_the_same_bytes_from_the_same_origin(connected: tuple[Connection, Connection, Path]) -> None:
+    there, _, data = connected
+    (first,) = look(there, data)
+    content = first.local.read_bytes()
+    (again,) = look(there, data)
+    assert (again.path, again.local.read_bytes()) == (first.path, content)
+
+
+def test_an_origin_that_is_not_there_is_a_source_problem(connected: tuple[Connection, Connection, Path]) -> None:
+    _, nowhere, data = connected
+    with pytest.raises(SourceProblem) as raised:
+        look(nowhere, data)
+    assert "none.csv" in str(raised.value) or "'fail'" in str(raised.value)

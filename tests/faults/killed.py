@@ -1,0 +1,79 @@
+"""Run the command line and die by SIGKILL at a chosen event: before or after each thing that leaves a trace on the disk.
+
+Usage: ``python killed.py EVENT|count|after:SECONDS LOG -- run FOLDER …``. Events are numbered from 1; ``count`` only writes their names into LOG.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+
+PLACES = (
+    ("caudal.run.execute", "perform"),
+    ("caudal.run.execute", "_tell"),
+    ("caudal.lake.landing", "_copy"),
+    ("caudal.lake.delta", "commit"),
+    ("caudal.run.publish", "_write"),
+    ("caudal.run.publish", "_moved"),
+    ("caudal.registry.register", "register"),
+    ("caudal.registry.register", "_stored"),
+    ("caudal.registry.decide", "promote"),
+    ("caudal.run.run", "begin"),
+    ("caudal.run.run", "end"),
+    ("caudal.run.run", "recover"),
+    ("caudal.run.run", "remember"),
+)
+
+
+def main() -> None:
+    """Arm the places and run."""
+    when, log = sys.argv[1], sys.argv[2]
+    sys.argv = ["caudal", *sys.argv[4:]]
+    count = 0
+
+    def event(name: str) -> None:
+        nonlocal count
+        count += 1
+        with open(log, "a") as out:
+            out.write(f"{count} {name}\n")
+        if when.isdigit() and count == int(when):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def armed(function, name):
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            about = next((str(getattr(one, "name", "")) for one in args if hasattr(one, "kind") and hasattr(one, "name")), "")
+            event(f"before {name} {about}")
+            result = function(*args, **kwargs)
+            event(f"after {name} {about}")
+            return result
+
+        return call
+
+    for module, name in PLACES:
+        try:
+            loaded = importlib.import_module(module)
+        except ImportError:
+            continue
+        if hasattr(loaded, name):
+            setattr(loaded, name, armed(getattr(loaded, name), name))
+    if when.startswith("after:"):
+        delay = float(when.removeprefix("after:"))
+
+        def strike():
+            time.sleep(delay)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        threading.Thread(target=strike, daemon=True).start()
+    from caudal.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

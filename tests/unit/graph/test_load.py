@@ -1,0 +1,39 @@
+"""Loading a product's folder: every way it can go wrong is one clear message with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from caudal.errors import DeclarationProblem, NotThere
+from caudal.graph.load import load
+
+
+def test_a_syntax_error_names_the_line(tmp_path):
+    (tmp_path / "product.py").write_text("import caudal as cd\nproduct = cd.Product('p'\n")
+    with pytest.raises(DeclarationProblem, match=r"syntax error") as caught:
+        load(tmp_path)
+    assert caught.value.line == 2
+
+
+def test_an_error_while_loading_names_the_line(tmp_path):
+    (tmp_path / "product.py").write_text("import caudal as cd\nx = 1 / 0\n")
+    with pytest.raises(DeclarationProblem, match="ZeroDivisionError") as caught:
+        load(tmp_path)
+    assert caught.value.line == 2
+
+
+def test_no_product_and_two_products(tmp_path):
+    (tmp_path / "product.py").write_text("import caudal as cd\n")
+    with pytest.raises(DeclarationProblem, match="no product"):
+        load(tmp_path)
+    (tmp_path / "product.py").write_text("import caudal as cd\na = cd.Product('a')\nb = cd.Product('b')\n")
+    with pytest.raises(DeclarationProblem, match="2 products"):
+        load(tmp_path)
+
+
+def test_a_missing_folder_names_the_nearest(tmp_path):
+    (tmp_path / "taxi").mkdir()
+    with pytest.raises(NotThere, match="taxi"):
+        load(tmp_path / "taxy")
+    with pytest.raises(NotThere, match=r"holds no product\.py"):
+        load(tmp_path / "taxi")

@@ -1,0 +1,79 @@
+"""The OpenAPI document is true: schemathesis tries what it promises, with all its default checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+
+
+def document_of(app: Any) -> dict[str, Any]:
+    document: dict[str, Any] = app.test_client().get("/openapi.json", headers={"X-API-Key": "plain-key"}).json
+    return document
+
+
+def test_the_document_is_openapi_3_1_and_names_each_input(served: Any, example: dict[str, Any]) -> None:
+    document = document_of(served.app())
+    assert document["openapi"].startswith("3.1")
+    row = document["components"]["schemas"]["taxi.duration.Inputs"]
+    assert list(row["properties"]) == list(example)
+    assert row["required"] == ["trip_distance_mi", "hour", "borough", "zone", "weekend"]
+    assert row["additionalProperties"] is False
+    assert row["properties"]["borough"]["enum"] == ["Bronx", "Brooklyn", "Manhattan", "Queens", "Staten Island"]
+    assert row["examples"] == [example]
+    assert set(document["paths"]) == {
+        "/health",
+        "/ready",
+        "/metrics",
+        "/api/v1/models",
+        *(
+            f"/api/v1/taxi/{model}/{operation}"
+            for model in ("duration", "payment")
+            for operation in ("predict", "predict/batch", "card")
+        ),
+    }
+
+
+def conforms(app: Any, examples: int, headers: dict[str, str] | None = None) -> int:
+    schema = schemathesis.openapi.from_dict(document_of(app))
+    schema.app = app
+    tried = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        def attempt(case: Any) -> None:
+            nonlocal tried
+            tried += 1
+            case.call_and_validate(headers=headers)
+
+        for mode in schemathesis.GenerationMode:
+            if mode is schemathesis.GenerationMode.NEGATIVE and not operation.body:
+                continue
+            generated = operation.as_strategy(generation_mode=mode)
+            run = settings(
+                max_examples=examples,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                phases=[Phase.explicit, Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            from hypothesis import given
+
+            run(given(case=generated)(attempt))()
+    return tried
+
+
+def test_every_operation_keeps_its_promises(served: Any) -> None:
+    assert conforms(served.app(refresh_s=5.0), 20) > 150
+
+
+def test_every_operation_keeps_its_promises_behind_a_key(served: Any) -> None:
+    assert conforms(served.app(refresh_s=5.0, key="plain-key"), 3, {"X-API-Key": "plain-key"}) > 20
+
+
+@pytest.mark.slow
+def test_every_operation_keeps_its_promises_at_length(served: Any) -> None:
+    assert conforms(served.app(refresh_s=5.0), 250) > 2000

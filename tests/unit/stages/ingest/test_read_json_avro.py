@@ -1,0 +1,77 @@
+"""JSON lines and Avro containers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.spec.schema import schema
+from caudal.stages.ingest import read
+
+
+def test_json_lines_are_typed_and_broken_lines_kept(spark: Any, land: Any, source: Any) -> None:
+    lines = ['{"id": 1, "fare": 2.50, "tags": ["a"], "at": "2023-01-01T00:00:00"}', '{"id": "x", "fare": null}', '{"id": 3, "fa']
+    file = land("\n".join(lines) + "\n", "trips.jsonl")
+    result = read(spark, [file], source(schema(id="long", fare="decimal(6,2)", at="timestamp", tags="string")))
+    rows = {(row["_format_errors"] or [None])[0]: row for row in result.frame.collect()}
+    assert str(rows[None]["fare"]) == "2.50" and json.loads(rows[None]["tags"]) == ["a"]
+    assert json.loads(rows["id is not a whole number"]["_raw"])["id"] == "x"
+    assert json.loads(rows["line is not a JSON object"]["_raw"]) == {"_line": '{"id": 3, "fa'}
+
+
+def test_a_json_array_is_read_too_and_types_are_told(spark: Any, land: Any, source: Any) -> None:
+    result = read(spark, [land('[{"id": 1, "ok": true}, {"id": 2, "ok": false, "more": 1.5}]', "all.json")], source())
+    assert {one.name: one.type for one in result.schema} == {"id": "long", "ok": "boolean", "more": "double"}
+    assert sorted(row["id"] for row in result.frame.collect()) == [1, 2]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"not json\n", '{"a": "é"}\n'.encode("latin-1")])
+def test_json_that_is_none_is_told(spark: Any, land: Any, source: Any, content: bytes) -> None:
+    with pytest.raises(SourceProblem, match=r"'bad\.json'"):
+        read(spark, [land(content, "bad.json")], source())
+
+
+def _long(value: int) -> bytes:
+    value, out = (value << 1) ^ (value >> 63), bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _avro(fields: list[dict[str, Any]], rows: list[bytes]) -> bytes:
+    """Return a container file by the specification, written apart from the reader under test."""
+    schema = json.dumps({"type": "record", "name": "trip", "fields": fields}).encode()
+    marker = bytes(range(16))
+    meta = _long(2) + _long(11) + b"avro.schema" + _long(len(schema)) + schema + _long(10) + b"avro.codec" + _long(4) + b"null" + _long(0)
+    body = b"".join(rows)
+    return b"Obj\x01" + meta + marker + _long(len(rows)) + _long(len(body)) + body + marker
+
+
+FIELDS: list[dict[str, Any]] = [
+    {"name": "id", "type": "int"},
+    {"name": "zone", "type": ["null", "string"]},
+    {"name": "at", "type": {"type": "long", "logicalType": "local-timestamp-micros"}},
+]
+ROWS = [_long(7) + _long(1) + _long(4) + b"Soho" + _long(1_672_531_200_000_000), _long(8) + _long(0) + _long(0)]
+
+
+def test_a_cut_or_damaged_avro_file_is_named(spark: Any, land: Any, source: Any) -> None:
+    whole = _avro(FIELDS, ROWS)
+    for content, said in ((whole[:-5], "truncated"), (whole[:30], "damaged"), (b"PAR1" * 9, "no Avro file"), (b"", "empty")):
+        with pytest.raises(SourceProblem, match=said):
+            read(spark, [land(content, "bad.avro")], source())
+
+
+def test_avro_is_read_or_the_missing_connector_named(spark: Any, land: Any, source: Any) -> None:
+    file = land(_avro(FIELDS, ROWS), "trips.avro")
+    try:
+        result = read(spark, [file], source())
+    except EnvironmentProblem as error:
+        assert "Avro connector" in str(error)
+        pytest.skip("this session has no Avro connector")
+    assert {one.name: one.type for one in result.schema} == {"id": "long", "zone": "string", "at": "timestamp"}
+    assert sorted((row["id"], row["zone"], row["at"].year) for row in result.frame.collect()) == [(7, "Soho", 2023), (8, None, 1970)]

@@ -1,0 +1,70 @@
+"""No label is learned from before it is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from caudal.errors import StepFailed
+from caudal.spec.model import Temporal, temporal
+from caudal.stages.train.split import MIN_TRAIN_ROWS, folds
+
+HOUR = 3600
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    hours=st.lists(st.integers(0, 400), min_size=20, max_size=200),
+    test=st.integers(1, 60), train=st.none() | st.integers(1, 200), step=st.none() | st.integers(1, 80), count=st.integers(1, 4),
+    horizon=st.integers(0, 48), zone=st.sampled_from([None, "UTC", "America/New_York"]),
+)  # fmt: skip
+def test_every_training_label_is_known_before_the_test_stretch_starts(hours, test, train, step, count, horizon, zone):
+    as_of = pd.Series(pd.Timestamp("2023-03-10", tz=zone) + pd.to_timedelta(sorted(hours), "h"))
+    split = Temporal(test * HOUR, train and train * HOUR, step and step * HOUR, count)
+    try:
+        found = folds(as_of, split, horizon * HOUR)
+    except StepFailed as error:
+        assert error.rows == len(hours)
+        return
+    assert len(found) == count
+    for fold in found:
+        known = as_of.iloc[fold.train] + pd.Timedelta(hours=horizon)
+        tested = as_of.iloc[fold.test]
+        assert known.max() <= fold.cut < tested.min() <= tested.max() <= fold.until
+        assert len(fold.train) >= MIN_TRAIN_ROWS
+        # Nothing between the bounds is left out: as_of <= until and > cut is tested, all known in the stretch is learned from.
+        assert len(fold.test) == ((as_of > fold.cut) & (as_of <= fold.until)).sum()
+        since = fold.cut - pd.Timedelta(hours=horizon) - pd.Timedelta(hours=train) if train else as_of.min() - pd.Timedelta(1)
+        assert len(fold.train) == ((as_of + pd.Timedelta(hours=horizon) <= fold.cut) & (as_of > since)).sum()
+    assert [fold.cut for fold in found] == sorted(fold.cut for fold in found)
+    assert found[-1].until == as_of.iloc[-1]
+
+
+def test_stretches_step_back_from_the_newest_row():
+    as_of = pd.Series(pd.date_range("2023-01-01", periods=31, freq="D"))
+    found = folds(as_of, temporal("3 days", step="7 days", folds=2), horizon_s=0)
+    assert [str(fold.cut.date()) for fold in found] == ["2023-01-21", "2023-01-28"]
+    assert [len(fold.test) for fold in found] == [3, 3]
+
+
+def test_a_gap_is_passed_over():
+    days = [*pd.date_range("2023-01-01", periods=20, freq="D"), *pd.date_range("2023-06-01", periods=2, freq="D")]
+    found = folds(pd.Series(days), temporal("2 days", folds=2), horizon_s=0)
+    assert [days[at].day for fold in found for at in fold.test] == [20, 1, 2]
+    assert found[0].until < pd.Timestamp("2023-01-22") < found[1].cut
+
+
+def test_a_row_of_long_ago_costs_no_time():
+    days = [pd.Timestamp("1970-01-01"), *pd.date_range("2023-01-01", periods=12, freq="min")]
+    with pytest.raises(StepFailed):
+        folds(pd.Series(days), temporal("1 min", folds=30), horizon_s=0)
+
+
+def test_too_little_data_is_told_with_its_figures():
+    as_of = pd.Series(pd.date_range("2023-01-01", periods=40, freq="6h"))
+    with pytest.raises(StepFailed, match=r"needs 3 test stretches of 4 days.*40 labelled rows.*9\.8 days.*give 1") as told:
+        folds(as_of, temporal("4 days", folds=3), horizon_s=HOUR, model="duration")
+    assert told.value.facts["folds"] == 1
+    assert np.isclose(told.value.facts["span_s"], 39 * 6 * HOUR)
