@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,3 +20,12 @@ def spark() -> Iterator[SparkSession]:
     """The session of this test run, with the connectors that tests of tables use."""
     yield session(connectors=frozenset({"avro"}), cores=2, memory="1g", app="caudal-tests")
     stop()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; tests that need it are skipped, with its name, where it is absent."""
+    folder = Path(os.environ.get("CAUDAL_DATA", "../shared/data")).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set CAUDAL_DATA")
+    return folder

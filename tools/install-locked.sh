@@ -9,7 +9,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 echo "Installing $(grep -cE '^[a-z0-9].*==' "$lock") packages; the first time takes a few minutes ..."
 
 with_uv() {
-  if "$python" -m pip config list | grep -qE 'index-url|no-index|proxy|find-links.*://'; then return 1; fi
+  local settings
+  settings=$("$python" -m pip config list)
+  if grep -qE 'index-url|no-index|proxy|find-links.*://' <<<"$settings"; then return 1; fi
   # The lock's own entry for uv, so that its hash is compared too.
   awk '/^[^ ]/ { take = /^uv==/ } take' "$lock" >"$venv/uv.txt"
   "$python" -m pip install --quiet --require-hashes -r "$venv/uv.txt" &&

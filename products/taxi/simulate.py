@@ -1,8 +1,8 @@
 """Raw taxi files as the official ones look, with faults planted in known amounts.
 
-``write`` puts monthly Parquet files, one late CSV file, the zone table and ``truth.json`` into a folder. Columns and types are those of the
-green taxi files of the NYC Taxi and Limousine Commission (2023). Every row is either plausible, within ``LIMITS``, or carries exactly one
-planted fault, so that a test can compare what was quarantined with ``truth.json`` to the row.
+``write`` puts monthly Parquet files, one late CSV file, the zone table and ``truth.json`` into a folder. Columns and types are those
+of the green taxi files of the NYC Taxi and Limousine Commission (2023). Every row is either plausible, within ``LIMITS``, or carries
+exactly one planted fault, so that a test can compare what was quarantined with ``truth.json`` to the row.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ _WEEKDAYS = np.array([0.98, 1.05, 1.03, 1.05, 1.04, 0.93, 0.90])
 _SPEED_MPH = np.array([15, 16, 17, 17, 18, 18, 15, 12, 10.5, 10.5, 11, 11, 11, 10.8, 10, 9.5, 9.4, 9.3, 9.8, 11, 12, 13, 13.5, 14])
 
 Truth = dict[str, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def write(folder: Path, seed: int = 0, days: int = 59, rows: int = 60_000, start: str = "2024-01-01") -> Truth:
@@ -122,7 +123,7 @@ def trips(folder: Path, seed: int = 0, days: int = 59, rows: int = 60_000, start
     }
 
 
-def _map() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _map() -> tuple[Array, Array, Array]:
     """Return borough [60], position [60, 2] in miles and popularity [60] of the zones: one city, whatever the seed."""
     random = np.random.default_rng(2016)
     borough = np.repeat(np.arange(5), ZONES // 5)
@@ -132,7 +133,7 @@ def _map() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return borough, place, popular / popular.sum()
 
 
-def _plausible(random: np.random.Generator, first: date, days: int, rows: int) -> dict[str, np.ndarray]:
+def _plausible(random: np.random.Generator, first: date, days: int, rows: int) -> dict[str, Array]:
     """Return trips by column, sorted by pick-up: distance, duration and fare follow from places, streets and the clock."""
     pickup = _pickups(random, first, days, rows)
     hour = (pickup.astype("datetime64[h]") - pickup.astype("datetime64[D]")).astype(int)
@@ -146,10 +147,10 @@ def _plausible(random: np.random.Generator, first: date, days: int, rows: int) -
     reach = np.cumsum(gravity / gravity.sum(1, keepdims=True), axis=1)
     target = np.minimum((reach[origin] < random.random((rows, 1))).sum(1), ZONES - 1)
     straight = np.where(origin == target, random.uniform(0.4, 1.2, rows), apart[origin, target])
-    distance = 1.3 * straight * np.exp(random.normal(0, NOISE["distance"], rows))
+    distance: Array = 1.3 * straight * np.exp(random.normal(0, NOISE["distance"], rows))
     distance = np.round(np.clip(distance + 0.3, *LIMITS["trip_distance"]), 2)
 
-    speed = _SPEED_MPH[hour] * np.where(weekend, 1.15, 1.0) * (0.75 + 0.12 * np.log1p(distance))
+    speed: Array = _SPEED_MPH[hour] * np.where(weekend, 1.15, 1.0) * (0.75 + 0.12 * np.log1p(distance))
     speed = speed * np.where(borough[origin] == 0, 0.85, 1.0) * np.exp(random.normal(0, NOISE["speed"], rows))
     duration_s = np.clip(90 + 3600 * distance / speed, 65, 10_000).astype(int)
 
@@ -161,14 +162,14 @@ def _plausible(random: np.random.Generator, first: date, days: int, rows: int) -
     congestion = np.where((borough[origin] == 0) | (borough[target] == 0), 2.75, 0.0)
     missing = random.random(rows) < NULLS
 
-    def sent(values: np.ndarray) -> np.ndarray:
+    def sent(values: Array) -> Array:
         return np.where(missing, np.nan, values)
 
     return {
         "VendorID": np.where(random.random(rows) < 0.86, 2, 1),
         "lpep_pickup_datetime": pickup,
         "lpep_dropoff_datetime": pickup + duration_s.astype("timedelta64[s]"),
-        "store_and_fwd_flag": np.where(missing, None, np.where(random.random(rows) < 0.005, "Y", "N")),
+        "store_and_fwd_flag": np.where(missing, np.array(None), np.where(random.random(rows) < 0.005, "Y", "N")),
         "RatecodeID": sent(np.ones(rows)),
         "PULocationID": origin + 1,
         "DOLocationID": target + 1,
@@ -188,7 +189,7 @@ def _plausible(random: np.random.Generator, first: date, days: int, rows: int) -
     }
 
 
-def _pickups(random: np.random.Generator, first: date, days: int, rows: int) -> np.ndarray:
+def _pickups(random: np.random.Generator, first: date, days: int, rows: int) -> Array:
     """Return sorted wall times to the second, by hour of the day, weekday and a chance for each day."""
     each_day = np.exp(random.normal(0, NOISE["day"], days))
     weights = np.array([
@@ -206,7 +207,7 @@ def _exists(day: date, hour: int) -> bool:
     return wall.astimezone(ZoneInfo("UTC")).astimezone(TZ).hour == hour
 
 
-def _plant(random: np.random.Generator, trip: dict[str, np.ndarray], where: np.ndarray) -> tuple[dict[str, int], np.ndarray]:
+def _plant(random: np.random.Generator, trip: dict[str, Array], where: Array) -> tuple[dict[str, int], Array]:
     """Plant one fault in each of some trips, and return the counts and which of the trips in ``where`` stayed sound."""
     rows = len(where)
     free = random.permutation(np.flatnonzero(where))
@@ -231,14 +232,16 @@ def _plant(random: np.random.Generator, trip: dict[str, np.ndarray], where: np.n
             trip["lpep_dropoff_datetime"][these] = trip["lpep_pickup_datetime"][these] + long
         elif fault == "old_pickup":
             lasted = trip["lpep_dropoff_datetime"][these] - trip["lpep_pickup_datetime"][these]
-            trip["lpep_pickup_datetime"][these] = np.datetime64("2009-01-01T00:00:00") + random.integers(0, 86_400, len(these)).astype("timedelta64[s]")
+            trip["lpep_pickup_datetime"][these] = np.datetime64("2009-01-01T00:00:00") + random.integers(
+                0, 86_400, len(these)
+            ).astype("timedelta64[s]")
             trip["lpep_dropoff_datetime"][these] = trip["lpep_pickup_datetime"][these] + lasted
         elif fault == "unknown_zone":
             trip["PULocationID"][these] = UNKNOWN_ZONE
     return planted, sound
 
 
-def _table(trip: dict[str, np.ndarray]) -> pa.Table:
+def _table(trip: dict[str, Array]) -> pa.Table:
     """Return trips with the official types: microseconds without a zone, and the fee that is always null."""
     made = {}
     for column, values in trip.items():
@@ -253,7 +256,7 @@ def _table(trip: dict[str, np.ndarray]) -> pa.Table:
     return pa.table(made)
 
 
-def _late_csv(random: np.random.Generator, trip: dict[str, np.ndarray], path: Path) -> tuple[int, dict[str, int]]:
+def _late_csv(random: np.random.Generator, trip: dict[str, Array], path: Path) -> tuple[int, dict[str, int]]:
     """Write trips as CSV, some of them broken, and return how many rows and how many of each break."""
     table = _table(trip)
     times = [table.schema.get_field_index(column) for column in ("lpep_pickup_datetime", "lpep_dropoff_datetime")]

@@ -134,7 +134,7 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
     with _problems(False):
         set_to = _settings(home=home, key=key)
         place = _home(set_to)
-        work(place.path, place.url, host=host, port=port, key=set_to.key, product=product_name(folder) if folder else None)
+        work(place.path, place.url, host=host, port=port, key=set_to.key, trust=set_to.trust, product=product_name(folder) if folder else None)
 
 
 @app.command()

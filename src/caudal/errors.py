@@ -79,9 +79,10 @@ class SourceProblem(CaudalError):
 
 
 class ExpectationStopped(CaudalError):
-    """An expectation that stops was broken; nothing was published."""
+    """An expectation that stops was broken; nothing was published. ``checks`` holds what every expectation of the table found."""
 
     exit_code = 4
+    checks: tuple[dict[str, Any], ...] = ()
 
 
 class StepFailed(CaudalError):

@@ -79,8 +79,12 @@ def look(connection: Connection, data: Path, seen: dict[str, Seen] | None = None
 def test_an_arrival_can_be_read_and_says_what_it_is(connected: tuple[Connection, Connection, Path]) -> None:
     there, _, data = connected
     (one,) = look(there, data)
-    assert one.local.read_text() == ROWS and one.bytes == len(ROWS) and one.settled
-    assert one.name == "rows.csv" and one.path != one.name and one.modified_ns > 0
+    assert one.local.read_text() == ROWS
+    assert one.bytes == len(ROWS)
+    assert one.settled
+    assert one.name == "rows.csv"
+    assert one.path != one.name
+    assert one.modified_ns > 0
 
 
 def test_what_was_landed_is_not_brought_again(connected: tuple[Connection, Connection, Path]) -> None:

@@ -59,21 +59,22 @@ def land(
     folder = home.raw(product, source)
     result = []
     for arrival in arrivals:
-        row = known.get((arrival.path, arrival.bytes, arrival.modified_ns))
-        if row is not None and _store_path(folder, row["sha256"], arrival.path).exists():
-            result.append(LandedFile(arrival.path, _store_path(folder, row["sha256"], arrival.path), row["sha256"], row["bytes"], False))
+        path = _printable(arrival.path)
+        row = known.get((path, arrival.bytes, arrival.modified_ns))
+        if row is not None and _store_path(folder, row["sha256"], path).exists():
+            result.append(LandedFile(path, _store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
-        sha256, size = _copy(arrival.local, folder, arrival.path)
+        sha256, size = _copy(arrival.local, folder, path)
         said = {
-            "product": product, "source": source, "path": arrival.path, "sha256": sha256, "bytes": size,
+            "product": product, "source": source, "path": path, "sha256": sha256, "bytes": size,
             "modified_ns": arrival.modified_ns, "landed_at": time.time(), "run_id": run_id, "kind": kind, "etag": arrival.etag,
         }  # fmt: skip
-        same = ledger.find(landed, product=product, source=source, path=arrival.path, sha256=sha256)
+        same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
         if same:  # touched, not changed; or landed by a run that died before it could say so
             ledger.change(landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag)
         else:
             ledger.add(landed, said)
-        result.append(LandedFile(arrival.path, _store_path(folder, sha256, arrival.path), sha256, size, not same, kind))
+        result.append(LandedFile(path, _store_path(folder, sha256, path), sha256, size, not same, kind))
     return result
 
 
@@ -92,6 +93,11 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
         LandedFile(row["path"], _store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"])
         for sha, row in sorted(by_content.items())
     ]
+
+
+def _printable(path: str) -> str:
+    """Return a path as the ledger can keep it: bytes of a file name that are no UTF-8 are written as escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _store_path(folder: Path, sha256: str, origin: str) -> Path:

@@ -85,7 +85,7 @@ def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str
     try:
         if format == "pickle":
             require_pickle(trust, what)
-            return pickle.loads(files[PICKLED])
+            return pickle.loads(files[PICKLED])  # noqa: S301 - the settings say that it may
         import skops.io
 
         data = files[SKOPS]
@@ -146,7 +146,9 @@ def renamed_into(target: Path) -> Iterator[Path]:
 
 def _files(folder: Path, what: str) -> dict[str, bytes]:
     if not folder.is_dir():
-        raise EnvironmentProblem(f"The files of {what} are gone.", where=str(folder), fix="Restore the folder from a backup, or train again.")
+        raise EnvironmentProblem(
+            f"The files of {what} are gone.", where=str(folder), fix="Restore the folder from a backup, or train again."
+        )
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 

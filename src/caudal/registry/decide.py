@@ -66,7 +66,7 @@ def rollback(
     if version is None and len(line) < 2:
         raise NotThere(
             f"Model '{model}' has had no champion before version {champion['version']}.",
-            fix=f"Promote another version: `caudal model promote {product} {model} VERSION`.", model=model, version=champion["version"],
+            fix=f"Promote another version: `caudal model promote {model} VERSION --product {product}`.", model=model, version=champion["version"],
         )  # fmt: skip
     target = line[-2] if version is None else version
     if version is not None:
@@ -75,7 +75,7 @@ def rollback(
         if version not in once:
             raise NotThere(
                 f"Version {version} of model '{model}' was never in production; {', '.join(map(str, sorted(once)))} were.",
-                fix=f"To put it there: `caudal model promote {product} {model} {version}`.", model=model, version=version,
+                fix=f"To put it there: `caudal model promote {model} {version} --product {product}`.", model=model, version=version,
             )  # fmt: skip
     if target == champion["version"]:
         return dict(champion["decision"])

@@ -116,7 +116,9 @@ def load(
     row = version_row(ledger, product, model, version)
     folder = home.path / row["artifact"]
     if row["format"] == "spark":
-        return LoadedSparkModel(row["version"], row["candidate"], row["signature"], row["training_until"], row, folder, spark or _session)
+        return LoadedSparkModel(
+            row["version"], row["candidate"], row["signature"], row["training_until"], row, folder, spark or _session
+        )
     estimator = artifact.read(folder, row["format"], row["artifact_sha256"], trust, _what(row))
     return LoadedModel(row["version"], row["candidate"], row["signature"], estimator, row["training_until"], row)
 
@@ -139,12 +141,14 @@ def version_row(ledger: Ledger, product: str, model: str, version: int | None = 
     there = [row["version"] for row in ledger.find(model_versions, product=product, model=model)]
     if not there:
         raise NotThere(
-            f"Product '{product}' has no trained version of a model '{model}'.", fix=f"Run `caudal run {product}` first.", model=model
+            f"Product '{product}' has no trained version of a model '{model}'.",
+            fix=f"Run `caudal run {product}` first.",
+            model=model,
         )
     if version is None:
         raise NotThere(
             f"Model '{model}' of product '{product}' has no champion: none of its {len(there)} versions was promoted.",
-            fix=f"See `caudal model show {product} {model}`, then promote one: `caudal model promote {product} {model} {there[-1]}`.",
+            fix=f"See `caudal model show {model} --product {product}`, then promote one: `caudal model promote {model} {there[-1]} --product {product}`.",
             model=model,
         )
     raise NotThere(f"Model '{model}' has no version {version}; it has {', '.join(map(str, there))}.", model=model, version=version)

@@ -182,7 +182,9 @@ def _enter(ledger: Ledger, row: Row, trained: Trained) -> None:
         for one in trained.results
     ]  # fmt: skip
     with ledger.engine.begin() as connection:
-        same = (candidates.c.run_id == row["run_id"]) & (candidates.c.product == row["product"]) & (candidates.c.model == row["model"])
+        same = (
+            (candidates.c.run_id == row["run_id"]) & (candidates.c.product == row["product"]) & (candidates.c.model == row["model"])
+        )
         connection.execute(delete(candidates).where(same))
         connection.execute(insert(candidates), told)
         connection.execute(insert(model_versions), row)

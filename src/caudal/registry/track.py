@@ -69,13 +69,17 @@ def track(
     client = _client(home)
     experiment = _experiment(client, product, artifact.parent.parent)
     mark = {"caudal.product": product, "caudal.model": model, "caudal.version": str(version), "caudal.fingerprint": fingerprint}
-    asked = f"tags.`caudal.fingerprint` = '{fingerprint}' and tags.`caudal.model` = '{model}' and tags.`caudal.version` = '{version}'"
+    asked = (
+        f"tags.`caudal.fingerprint` = '{fingerprint}' and tags.`caudal.model` = '{model}' and tags.`caudal.version` = '{version}'"
+    )
     before = client.search_runs([experiment], asked, max_results=1)
     if before and before[0].info.status == "FINISHED":
         return _registered(client, product, model, version, str(before[0].info.run_id), artifact)
     if before:  # a run that was killed while it was logged
         client.delete_run(before[0].info.run_id)
-    run = client.create_run(experiment, run_name=f"{model} {version}", tags={**mark, **tags, "mlflow.source.name": "caudal"}).info.run_id
+    run = client.create_run(
+        experiment, run_name=f"{model} {version}", tags={**mark, **tags, "mlflow.source.name": "caudal"}
+    ).info.run_id
     now_ms = int(time.time() * 1000)
     for some in _batches([_param(name, value) for name, value in parameters.items()], MAX_PARAMS):
         client.log_batch(run, params=some)

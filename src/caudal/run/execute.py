@@ -54,7 +54,7 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         problem = as_problem(error, step)
         board.failed[step.name] = problem
         seconds = time.perf_counter() - clock
-        _tell(ws, step, "failed", None, seconds=seconds, began=began, error=problem.as_dict())
+        _tell(ws, step, "failed", None, seconds=seconds, began=began, error=problem.as_dict(), broken=getattr(problem, "checks", ()))
         ws.progress.finished(step.name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=seconds, why=problem.sentence())
         return
     seconds = time.perf_counter() - clock
@@ -111,7 +111,7 @@ def _tasks(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board) -> dic
 
 def _tell(
     ws: Workspace, step: Step, state: State, done: Done | None, *, seconds: float = 0.0, began: float | None = None,
-    error: dict[str, Any] | None = None, detail: dict[str, Any] | None = None,
+    error: dict[str, Any] | None = None, detail: dict[str, Any] | None = None, broken: Sequence[dict[str, Any]] = (),
 ) -> None:  # fmt: skip
     """Write a step's end, with its checks and its profile, into the ledger: all of it or nothing."""
     from sqlalchemy import insert
@@ -126,14 +126,13 @@ def _tell(
             "rows_written": done.rows_written, "rows_quarantined": done.rows_quarantined, "partitions": done.partitions,
             "detail": dict(done.detail),
         }  # fmt: skip
+    about = {"run_id": ws.run_id, "product": ws.product.name, "table": step.subject}
+    found = broken if done is None else done.checks if done.state == "succeeded" else ()
     with ws.ledger.engine.begin() as connection:
         connection.execute(insert(steps).values(row))
-        if done is None or done.state != "succeeded":
-            return
-        about = {"run_id": ws.run_id, "product": ws.product.name, "table": step.subject}
-        if done.checks:
-            connection.execute(insert(checks), [{**about, **one} for one in done.checks])
-        if done.profile is not None:
+        if found:
+            connection.execute(insert(checks), [{**about, **one} for one in found])
+        if done is not None and done.state == "succeeded" and done.profile is not None:
             connection.execute(insert(profiles).values({**about, "version": done.output_version, **done.profile}))
 
 

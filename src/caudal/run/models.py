@@ -22,7 +22,7 @@ def listing(settings: Settings, product: str | None = None) -> list[dict[str, An
 
     with _ledger(settings) as (home, ledger):
         names = [the_product(home, ledger, product)] if product else products(ledger)
-        return [row for name in names for row in versions(ledger, name)]
+        return [{"product": name, **_in_brief(row)} for name in names for row in versions(ledger, name)]
 
 
 def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> dict[str, Any]:
@@ -59,6 +59,14 @@ def history(settings: Settings, model: str, product: str | None = None) -> list[
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
         return [{**row, "at": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))} for row in decisions(ledger, name, model)]
+
+
+def _in_brief(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a version's row with its score under one name, for a table on the terminal."""
+    metrics = dict(row.get("metrics") or {})
+    metric = next((name.removesuffix("_spread") for name in metrics if name.endswith("_spread")), None)
+    created = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"]))
+    return {**row, "metric": metric, "score": metrics.get(str(metric)), "spread": metrics.get(f"{metric}_spread"), "created": created}
 
 
 @contextlib.contextmanager

@@ -63,6 +63,7 @@ def publish(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origi
     outcome = judged.outcome(history=history, now=ws.clock())
     if outcome.stop is not None:
         _remove(stage)
+        outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them
         raise outcome.stop
     schema = _schema(judged.frame, node)
     good = delta.staged(folder, stage / "_verdict=good")

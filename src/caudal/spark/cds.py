@@ -23,6 +23,8 @@ from caudal.spark.jvm import spark_home
 
 KEPT = 4
 """How many archives stay in the cache; the one that was used least recently goes first."""
+AGAIN_AFTER_S = 86_400.0
+"""How long after a dump that gave nothing no other is tried."""
 STALE_S = 600.0
 """After this time a dump that has not ended is taken for dead."""
 
@@ -36,6 +38,15 @@ def enabled() -> bool:
         return False
     conf = os.environ.get("SPARK_CONF_DIR")
     return not (conf and Path(conf).is_dir() and any(Path(conf).iterdir()))
+
+
+def wanted(archive: Path) -> bool:
+    """Whether ``archive`` should be made: it is not there, and the last attempt was not a failure of today."""
+    try:
+        failed_s = time.time() - _failure(archive).stat().st_mtime
+    except OSError:
+        failed_s = AGAIN_AFTER_S
+    return enabled() and not archive.is_file() and failed_s >= AGAIN_AFTER_S
 
 
 def archive_file(java: JavaHome, class_path: Sequence[Path]) -> Path:
@@ -98,6 +109,9 @@ def dumping(archive: Path) -> Iterator[Path | None]:
             prune(archive.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+        _failure(archive).unlink(missing_ok=True)
+        if not archive.is_file():
+            _failure(archive).touch()
         lock.unlink(missing_ok=True)
 
 
@@ -121,6 +135,10 @@ def dump_later(connectors: Sequence[str]) -> None:
 
 # Java would print a line to the terminal when an archive does not fit.
 _SILENT = ("-Xlog:disable", "-Xlog:all=error:stderr")
+
+
+def _failure(archive: Path) -> Path:
+    return archive.with_suffix(".failed")
 
 
 def _changed(path: Path) -> int:

@@ -29,17 +29,19 @@ AWS_SDK = "2.29.52"
 
 @dataclass(frozen=True)
 class Group:
-    """Coordinates that are resolved together; ``excludes`` are ``group:artifact`` left out with what they need."""
+    """Coordinates that are resolved together, by default with what they need but ``excludes`` (``group:artifact``)."""
 
     coordinates: tuple[str, ...]
     excludes: tuple[str, ...] = ()
+    transitive: bool = True
 
 
 _KAFKA_TOKENS = f"org.apache.spark:spark-token-provider-kafka-0-10_{SCALA}"
 
 CONNECTORS: dict[str, tuple[Group, ...]] = {
     "avro": (Group((f"org.apache.spark:spark-avro_{SCALA}:{SPARK}",)),),
-    "delta": (Group((f"io.delta:delta-spark_4.1_{SCALA}:4.4.0",)),),
+    # Spark has a bridge in place of commons-logging; the real one would log past our settings.
+    "delta": (Group((f"io.delta:delta-spark_4.1_{SCALA}:4.4.0",), excludes=("commons-logging:commons-logging",)),),
     "postgresql": (Group(("org.postgresql:postgresql:42.7.8",)),),
     # The token provider of 4.1.1 is not to be had everywhere; that of 4.0.0 fits, but must not pull in its older clients.
     "kafka": (
@@ -49,7 +51,7 @@ CONNECTORS: dict[str, tuple[Group, ...]] = {
     # The AWS bundle weighs 600 MB; these few modules of it are what S3A uses.
     "s3": (
         Group(("org.apache.hadoop:hadoop-aws:3.4.2",), excludes=("software.amazon.awssdk:bundle",)),
-        Group((f"org.apache.spark:spark-hadoop-cloud_{SCALA}:{SPARK}",), excludes=("*:*",)),
+        Group((f"org.apache.spark:spark-hadoop-cloud_{SCALA}:{SPARK}",), transitive=False),
         Group(
             tuple(f"software.amazon.awssdk:{module}:{AWS_SDK}" for module in ("s3", "s3-transfer-manager", "sts")),
             excludes=("io.netty:*", "software.amazon.awssdk:netty-nio-client", "commons-logging:*"),
@@ -132,7 +134,7 @@ def _resolved(jvm: Any, group: Group, ivy: Path, name: str, log: Path) -> list[P
     resolver = jvm.org.apache.spark.util.DependencyUtils
     try:
         found = resolver.resolveMavenDependencies(
-            True, ",".join(group.excludes), ",".join(group.coordinates), None, str(ivy), option
+            group.transitive, ",".join(group.excludes), ",".join(group.coordinates), None, str(ivy), option
         )
     except Py4JJavaError as error:
         reason = str(error.java_exception.getMessage())

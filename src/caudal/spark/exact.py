@@ -81,13 +81,23 @@ def exact_mean(value: Column, kind: DataType) -> Column:
 
 
 def sorted_std(values: Column) -> Column:
-    """Return the sample standard deviation (n − 1) of an array of doubles, added in order of size; null below two values."""
+    """Return the sample standard deviation (n − 1) of an array of doubles, added in order of size; null below two values.
+
+    Welford's recurrence (1962, "Note on a Method for Calculating Corrected Sums of Squares and Products", Technometrics 4):
+    stable where the mean is large against the spread, and one pass.
+    """
     from pyspark.sql import functions as F
 
-    ordered, count = F.array_sort(values), F.size(values)
-    mean = F.aggregate(ordered, F.lit(0.0), lambda so_far, one: so_far + one) / count
-    squares = F.aggregate(ordered, F.lit(0.0), lambda so_far, one: so_far + (one - mean) * (one - mean))
-    return F.when(count > 1, F.sqrt(squares / (count - 1)))
+    def one_more(so_far: Column, value: Column) -> Column:
+        count = so_far["count"] + 1
+        off = value - so_far["mean"]
+        mean = so_far["mean"] + off / count
+        return F.struct(count.alias("count"), mean.alias("mean"), (so_far["squares"] + off * (value - mean)).alias("squares"))
+
+    start = F.struct(F.lit(0.0).alias("count"), F.lit(0.0).alias("mean"), F.lit(0.0).alias("squares"))
+    return F.aggregate(
+        F.array_sort(values), start, one_more, lambda end: F.when(end["count"] > 1, F.sqrt(end["squares"] / (end["count"] - 1)))
+    )
 
 
 def finite(value: Column, kind: DataType, asking: str) -> Column:

@@ -3,8 +3,8 @@
 Nothing is installed on the system. Spark is started through a launcher of ours in the user's cache, a few lines of shell, that
 changes two of the arguments which Spark's scripts hard-code:
 
-- ``--add-modules=jdk.incubator.vector`` is dropped: the packaged runtime lacks the module, and elsewhere it prints a warning on every
-  start (without it Spark ML does its linear algebra in plain Java);
+- ``--add-modules=jdk.incubator.vector`` is dropped: the packaged runtime lacks the module, and elsewhere it prints a warning on
+  every start (without it Spark ML does its linear algebra in plain Java);
 - the class path, which names one jar twice, is written out without the repetition and in a fixed order: Java 21 refuses a
   class-data archive (`caudal.spark.cds`) when a jar is repeated.
 """

@@ -87,7 +87,10 @@ def session(
             _running.spark.conf.set(name, value)
         return _running.spark
     chosen = plan(connectors=connectors, cores=cores, memory=memory, conf=conf, app=app)
-    return start(chosen, cds.use(chosen.java, chosen.archive) if chosen.local else [])
+    spark = start(chosen, cds.use(chosen.java, chosen.archive) if chosen.local else [])
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit, chosen)
+    return spark
 
 
 def is_running() -> bool:
@@ -154,6 +157,8 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     builder = SparkSession.builder.appName(chosen.app).master(chosen.master)
     for name, value in conf.items():
         builder = builder.config(name, value)
+    # pandas-on-Spark, used inside a table function, wants it here and in the workers, which take it over from this process.
+    os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
     try:
         with environment(chosen.java, local=chosen.local):
             spark = builder.getOrCreate()
@@ -166,8 +171,6 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     # PySpark writes each failed query to the terminal as JSON; the exception says the same.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    if _running is None and not java_options:
-        atexit.register(_at_exit, chosen)
     _running = _Running(spark, chosen, folder)
     return spark
 
@@ -182,5 +185,5 @@ def _remove_at_exit(spark: SparkSession, folder: Path) -> None:
 def _at_exit(chosen: Plan) -> None:
     """Stop, then have the archive made that this session had to do without."""
     stop()
-    if chosen.local and cds.enabled() and not chosen.archive.is_file():
+    if chosen.local and cds.wanted(chosen.archive):
         cds.dump_later(sorted(chosen.connectors))

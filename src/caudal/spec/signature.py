@@ -6,18 +6,17 @@ It works on the pandas frames it is given, and imports no engine itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from caudal.errors import StepFailed, nearest
 
-if TYPE_CHECKING:
-    import pandas as pd
+Frame = TypeVar("Frame")  # a pandas frame; saying so would import pandas into the room of declarations
 
 NUMBERS = ("double", "long", "boolean")
 PREDICTION = "prediction"
 
 
-def coerced(frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def coerced(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
     """Return a model's inputs in its own order: numbers and booleans as float64, strings as object, nothing known as NaN.
 
     One representation for all numbers keeps a column from changing its type when a batch happens to hold nulls.
@@ -31,25 +30,31 @@ def coerced(frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]]) -> pd.Data
     ------
     StepFailed : an input is missing, or holds what is no number
     """
+    given: Any = frame
     names = [one["name"] for one in inputs]
     for name in names:
-        if name not in frame.columns:
+        if name not in given.columns:
             raise StepFailed(
-                f"The model needs the input '{name}', which the rows do not have.", nearest=nearest(name, map(str, frame.columns)), column=name
+                f"The model needs the input '{name}', which the rows do not have.",
+                nearest=nearest(name, map(str, given.columns)),
+                column=name,
             )
     numbers = {one["name"]: "float64" for one in inputs if one["type"] in NUMBERS}
     try:
-        cast = frame[names].astype(numbers)
+        cast: Any = given[names].astype(numbers)
     except (TypeError, ValueError) as error:
-        raise StepFailed(f"An input of the model that must be a number is none: {error}.", column=_culprit(frame, numbers)) from None
+        raise StepFailed(
+            f"An input of the model that must be a number is none: {error}.", column=_culprit(given, numbers)
+        ) from None
     for one in inputs:
         if one["type"] == "string":
             said = cast[one["name"]].astype(object)
             cast[one["name"]] = said.map(str, na_action="ignore").where(said.notna(), float("nan")).astype(object)
-    return cast
+    coerced_frame: Frame = cast
+    return coerced_frame
 
 
-def answer(frame: pd.DataFrame, prediction: Any, probabilities: Any = None, classes: Sequence[str] | None = None) -> pd.DataFrame:
+def answer(frame: Frame, prediction: Any, probabilities: Any = None, classes: Sequence[str] | None = None) -> Frame:
     """Return predictions as every model of caudal gives them.
 
     Returns
@@ -60,7 +65,9 @@ def answer(frame: pd.DataFrame, prediction: Any, probabilities: Any = None, clas
     columns: dict[str, Any] = {PREDICTION: prediction}
     if probabilities is not None and classes is not None:
         columns |= {f"probability_{name}": probabilities[:, at] for at, name in enumerate(classes)}
-    return type(frame)(columns, index=frame.index)
+    given: Any = frame
+    answered: Frame = type(given)(columns, index=given.index)
+    return answered
 
 
 def class_names(label: Any) -> Any:
@@ -83,7 +90,7 @@ def class_name(value: object) -> str:
     return str(value)
 
 
-def _culprit(frame: pd.DataFrame, numbers: Mapping[str, str]) -> str | None:
+def _culprit(frame: Any, numbers: Mapping[str, str]) -> str | None:
     for name in numbers:
         try:
             frame[name].astype("float64")

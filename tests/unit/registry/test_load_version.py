@@ -42,7 +42,9 @@ def test_classes_come_with_probabilities_where_there_are_any(estimator, home, le
     registered(result=trained(estimator, task="classification", metric="accuracy"))
     said = registry.load(home, ledger, "taxi", "duration", 1).predict(rides)
     assert set(said.prediction) <= {"long", "short"}
-    assert list(said) == (["prediction", "probability_long", "probability_short"] if hasattr(estimator, "predict_proba") else ["prediction"])
+    assert list(said) == (
+        ["prediction", "probability_long", "probability_short"] if hasattr(estimator, "predict_proba") else ["prediction"]
+    )
 
 
 def test_changed_and_lost_files_are_refused(home, ledger, registered):
@@ -51,7 +53,9 @@ def test_changed_and_lost_files_are_refused(home, ledger, registered):
     damaged = bytearray(whole)
     damaged[len(damaged) // 2] ^= 1
     (folder / "model.skops").write_bytes(damaged)
-    with pytest.raises(EnvironmentProblem, match="version 1 of model 'duration' of product 'taxi' are not those that were registered"):
+    with pytest.raises(
+        EnvironmentProblem, match="version 1 of model 'duration' of product 'taxi' are not those that were registered"
+    ):
         registry.load(home, ledger, "taxi", "duration", 1)
     (folder / "model.skops").write_bytes(whole)
     (folder / "more.txt").write_text("put beside it")
@@ -100,7 +104,7 @@ def test_a_malicious_skops_file_is_never_built(home, ledger, registered, rides):
     registered()
     evil = FunctionTransformer(os.system).fit(np.zeros((1, 1)))
     _as_registered(home, ledger, "model.skops", skops.io.dumps(evil), "skops")
-    with pytest.raises(EnvironmentProblem, match="not known to be safe: .*system"):
+    with pytest.raises(EnvironmentProblem, match=r"not known to be safe: .*system"):
         registry.load(home, ledger, "taxi", "duration", 1)
     with pytest.raises(EnvironmentProblem, match="not known to be safe"):  # trusting pickle trusts no types
         registry.load(home, ledger, "taxi", "duration", 1, trust=["pickle"])
@@ -117,7 +121,7 @@ def test_a_pickle_that_the_settings_trust_is_loaded(home, ledger, registered, ri
 def test_a_file_that_is_no_model_names_the_versions_it_was_made_with(home, ledger, registered):
     registered()
     _as_registered(home, ledger, "model.skops", b"no zip", "skops")
-    with pytest.raises(EnvironmentProblem, match="cannot be loaded.*requirements.txt"):
+    with pytest.raises(EnvironmentProblem, match=r"cannot be loaded.*requirements.txt"):
         registry.load(home, ledger, "taxi", "duration", 1)
 
 
@@ -125,7 +129,7 @@ def test_what_is_not_there_is_told_with_what_is(home, ledger, registered):
     with pytest.raises(NotThere, match="no trained version"):
         registry.load(home, ledger, "taxi", "duration")
     registered()
-    with pytest.raises(NotThere, match="no champion: none of its 1 versions.*promote taxi duration 1"):
+    with pytest.raises(NotThere, match=r"no champion: none of its 1 versions.*caudal model promote duration 1"):
         registry.load(home, ledger, "taxi", "duration")
     with pytest.raises(NotThere, match="no version 7; it has 1"):
         registry.load(home, ledger, "taxi", "duration", 7)
@@ -140,5 +144,7 @@ def test_loading_imports_neither_mlflow_nor_spark(home, ledger, registered):
         "print([one for one in ('mlflow', 'pyspark', 'luigi') if one in sys.modules], 'sklearn' in before, model.version)"
     )
     source = str(Path(caudal.__file__).parents[1])
-    said = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": source}, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": source}, capture_output=True, text=True, check=True
+    )
     assert said.stdout.strip() == "[] False 1"

@@ -26,9 +26,19 @@ def test_round_trip_and_refusal(spark, home, ledger, rides):
     model = Model("duration", "rides", "minutes", 0.0, {"forest": forest}, temporal("1 day", folds=1), "mae")
     trained = train(model, features, rides, spark=lambda: spark)
     made = register(
-        home, ledger, "taxi", "duration", trained, fingerprint="f1", code="c", training_table="rides", training_version=0, run_id="r1"
+        home,
+        ledger,
+        "taxi",
+        "duration",
+        trained,
+        fingerprint="f1",
+        code="c",
+        training_table="rides",
+        training_version=0,
+        run_id="r1",
     )
-    assert made.row["format"] == "spark" and made.warning is None
+    assert made.row["format"] == "spark"
+    assert made.warning is None
     loaded = registry.load(home, ledger, "taxi", "duration", 1, spark=lambda: spark)
     assert loaded.predict(rides).equals(trained.fitted.predict(rides))
     on_pandas = predict(loaded, features, rides, input_version=3)
@@ -42,5 +52,5 @@ def test_round_trip_and_refusal(spark, home, ledger, rides):
     with pytest.raises(EnvironmentProblem, match="not those that were registered"):
         registry.load(home, ledger, "taxi", "duration", 1, spark=lambda: spark).predict(rides)
     ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.digest(folder))
-    with pytest.raises(EnvironmentProblem, match="not Spark's: java.lang.Runtime"):
+    with pytest.raises(EnvironmentProblem, match=r"not Spark's: java.lang.Runtime"):
         registry.load(home, ledger, "taxi", "duration", 1, spark=lambda: spark).predict(rides)

@@ -30,7 +30,7 @@ def work(ws: Workspace, prediction: Prediction) -> Done:
     features = ws.product.nodes[model.features]
     assert isinstance(features, Features)
     try:
-        champion = load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark)
+        champion = load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark, trust=ws.settings.trust)
     except NotThere:
         return skipped(f"'{model.name}' has no champion yet")
     published = delta.read(ws.folder(features.name))

@@ -41,7 +41,7 @@ def work(ws: Workspace, model: Model) -> Done:
     registered = register(
         ws.home, ws.ledger, ws.product.name, model.name, trained,
         fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.run_id,
-        clock=ws.clock,
+        clock=ws.clock, trust=ws.settings.trust,
     )  # fmt: skip
     detail = {
         "rule": trained.rule, "chosen": trained.chosen, "rows": trained.rows, "from": trained.training_from, "until": trained.training_until,
@@ -55,7 +55,7 @@ def _champion(ws: Workspace, model: Model) -> LoadedModel | LoadedSparkModel | N
     if not any(isinstance(gate, BeatsChampion) for gate in model.gates):
         return None
     try:
-        return load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark)
+        return load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark, trust=ws.settings.trust)
     except NotThere:
         return None
     except CaudalError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from caudal.stages.ingest.contract import Take
 from caudal.stages.ingest.physical import Options
-from caudal.stages.ingest.text import cleaned, parsed
+from caudal.stages.ingest.text import cleaned, parsed, written
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -51,11 +51,10 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
     broken = F.lit(False)
     for found, _ in reasons:
         broken = broken | found
-    errors = (
-        F.when(broken, F.array_compact(F.array(*(F.when(found, F.lit(said)) for found, said in reasons))))
-        if reasons
-        else nothing[0]
-    )
+    said_of = F.array(*(F.when(found, F.lit(said)) for found, said in reasons)) if reasons else nothing[0]
+    # Text has many reasons: array_compact, which whole-stage code generation leaves alone, gets them code of their own; together with
+    # the parsing they would make one method too long for the JVM to compile. The few reasons of typed files stay in the scan's code.
+    errors = F.when(broken, F.array_compact(said_of) if lines else F.array_except(said_of, F.array(F.lit(None).cast("string"))))
     keep = {"ignoreNullFields": "false"}
     raw = F.to_json(F.struct(*(F.col(f"_r{i}").alias(name) for i, name in enumerate(names))), keep) if names else F.lit("{}")
     raw = F.when(broken, raw)
@@ -97,7 +96,7 @@ def _value(take: Take, at: dict[str, str], options: Options, tz: str) -> Column:
     if assumed == "same":
         return column
     if assumed == "text":
-        return parsed(cleaned(column, take.field.type, options), take.field.type, options, tz)
+        return parsed(cleaned(column, options), take.field.type, options, tz)
     if assumed == "json":
         return F.to_json(column)
     if assumed == "whole":
@@ -129,7 +128,7 @@ def _reasons(take: Take, at: dict[str, str], options: Options) -> list[tuple[Col
         stored = F.col(at[take.column.name])
         present = stored.isNotNull()
         if take.rule == "text":
-            present = cleaned(stored, field.type, options).isNotNull()
+            present = written(stored, field.type, options)
         elif take.rule == "whole":
             present = present & ~F.isnan(stored)  # how pandas writes a missing whole number
         said = _REASONS.get(take.rule) or f"is not {_WORDS.get(field.type, 'a number of type ' + field.type)}"

@@ -47,9 +47,7 @@ def unknown_columns(base: Schema | None, one: Inspected) -> list[PhysicalColumn]
     return [column for column in one.physical.columns if column.name not in matched]
 
 
-def settle(
-    source: Source, base: Schema | None, files: Sequence[Inspected], guesses: Mapping[str, str]
-) -> tuple[Schema, list[str]]:
+def settle(source: Source, base: Schema | None, files: Sequence[Inspected], guesses: Mapping[str, str]) -> tuple[Schema, list[str]]:
     """Return the schema that all the files are read to, and notes on what was let in or left out.
 
     Parameters

@@ -59,7 +59,7 @@ def _found(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_res
         base, parts = Path(pattern.anchor), pattern.parts[1:]
     else:
         assert data is not None
-        base, parts = Path(os.path.abspath(data)), pattern.parts
+        base, parts = data.absolute(), pattern.parts
     while len(parts) > 1 and not _magic(parts[0]):
         base, parts = base / parts[0], parts[1:]
     if not base.is_dir():

@@ -64,8 +64,7 @@ def predict_on_spark(model: Model, features: Features, frame: DataFrame, *, inpu
 
 def wanted(frame: DataFrame, which: Which, features: Features, label: str) -> DataFrame:
     """Return the rows of a Spark frame of features that are to be predicted: all, those without a label, or each entity's newest."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import Window, functions as F
 
     if which == "unlabelled":
         return frame.where(F.col(label).isNull())
@@ -100,12 +99,18 @@ def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
 
     # The model casts its inputs, and a key may be one of them: the keys are carried under names of their own.
     carried = frame.withColumns({f"_key_{name}": F.col(name) for name in keys})
-    said = told(model.transform(carried), *(f"_key_{name}" for name in keys)).withColumnsRenamed({f"_key_{name}": name for name in keys})
+    said = told(model.transform(carried), *(f"_key_{name}" for name in keys)).withColumnsRenamed(
+        {f"_key_{name}": name for name in keys}
+    )
     classes = model.signature["output"]["classes"]
     if not classes:
         return said.withColumn(PREDICTION, F.col(PREDICTION).cast("double"))
     named = F.array(*(F.lit(name) for name in classes))[F.col(PREDICTION).cast("int")]
-    shares = {f"probability_{name}": F.col("probability")[at] for at, name in enumerate(classes)} if "probability" in said.columns else {}
+    shares = (
+        {f"probability_{name}": F.col("probability")[at] for at, name in enumerate(classes)}
+        if "probability" in said.columns
+        else {}
+    )
     return said.withColumns({PREDICTION: named, **shares}).drop("probability")
 
 

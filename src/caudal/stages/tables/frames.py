@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import StepFailed
@@ -32,7 +33,7 @@ def as_frame(result: Any, name: str) -> DataFrame:
     if on_spark is not None and isinstance(result, on_spark.Series):
         result = result.to_frame()
     if on_spark is not None and isinstance(result, on_spark.DataFrame):
-        return _flat(result).to_spark()  # type: ignore[no-any-return]
+        return _of_pandas_on_spark(result)
     if pandas is not None and isinstance(result, pandas.Series):
         result = result.to_frame()
     if pandas is not None and isinstance(result, pandas.DataFrame):
@@ -42,6 +43,15 @@ def as_frame(result: Any, name: str) -> DataFrame:
     kind = f"{type(result).__module__}.{type(result).__qualname__}".removeprefix("builtins.")
     hint = "Call .agg(…) on it." if type(result).__name__ in ("Windows", "GroupedData") else "Return a Spark, pandas-on-Spark or pandas frame."
     raise StepFailed(f"The function of table '{name}' gave a {kind}, which is no frame.", fix=hint, table=name)
+
+
+def _of_pandas_on_spark(frame: Any) -> DataFrame:
+    from pyspark.pandas.utils import PandasAPIOnSparkAdviceWarning
+
+    with warnings.catch_warnings():
+        # It advises against losing the index; a named one is a column by now, an unnamed one is a row number.
+        warnings.simplefilter("ignore", PandasAPIOnSparkAdviceWarning)
+        return _flat(frame).to_spark()  # type: ignore[no-any-return]
 
 
 def _flat(frame: Any) -> Any:

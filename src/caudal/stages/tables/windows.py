@@ -57,14 +57,15 @@ class Windows:
         self._hold(aggregates, fill, asking)
         from pyspark.sql import functions as F
 
-        made = [aggregate(self.frame, name, said, asking).alias(name) for name, said in aggregates.items()]
+        # Under their own names, Spark could take one aggregate's result for another's input.
+        made = [aggregate(self.frame, name, said, asking).alias(f"__{at}") for at, (name, said) in enumerate(aggregates.items())]
         window = F.window(F.col(quoted(self.time)), f"{self.width_s} seconds").alias("__window")
         grouped = self.frame.groupBy(*(F.col(quoted(name)) for name in self.by), window).agg(*made)
         result = grouped.select(
             *(marked(name, **{KEY: True}) for name in self.by),
             F.col("__window.start").alias(START, metadata={EVENT_TIME: True, STEP_S: self.width_s}),
             F.col("__window.end").alias(END, metadata={STEP_S: self.width_s}),
-            *(marked(name, **{KNOWN: END}) for name in aggregates),
+            *(F.col(f"__{at}").alias(name, metadata={KNOWN: END}) for at, name in enumerate(aggregates)),
         )
         if fill is None and keys is None:
             return result

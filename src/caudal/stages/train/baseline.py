@@ -32,7 +32,9 @@ class Baseline:
         """Return the baseline of some rows; ``frame`` carries the columns of ``group_by``."""
         said = label if self.classes is None else _shares(label, self.classes)
         how = "median" if self.metric in ("mae", "mape") else "mean"
-        by_group = said.groupby([frame[name] for name in self.group_by], dropna=False, observed=True).agg(how) if self.group_by else None
+        by_group = (
+            said.groupby([frame[name] for name in self.group_by], dropna=False, observed=True).agg(how) if self.group_by else None
+        )
         return FittedBaseline(said.agg(how), by_group, self.group_by, self.classes)
 
     def parameters(self) -> dict[str, Any]:
@@ -62,7 +64,9 @@ class FittedBaseline:
         values = np.tile(np.atleast_1d(np.asarray(self.overall, "float64")), (len(frame), 1))
         if self.by_group is not None:
             keys = pd.MultiIndex.from_frame(frame[list(self.group_by)])
-            known = pd.MultiIndex.from_tuples([one if isinstance(one, tuple) else (one,) for one in self.by_group.index], names=self.group_by)
+            known = pd.MultiIndex.from_tuples(
+                [one if isinstance(one, tuple) else (one,) for one in self.by_group.index], names=list(self.group_by)
+            )
             places = known.get_indexer(keys)
             values[places >= 0] = self.by_group.to_numpy("float64").reshape(-1, wide)[places[places >= 0]]
         if self.classes is None:

@@ -59,7 +59,9 @@ def candidates(model: Model, rows: Rows, spark: Callable[[], SparkSession] | Non
             fix="Give the candidate another name.", where=str(model.where or ""), candidate=NAME,
         )  # fmt: skip
     if not model.candidates:
-        raise DeclarationProblem(f"Model '{model.name}' has no candidates.", fix="Declare at least one.", where=str(model.where or ""))
+        raise DeclarationProblem(
+            f"Model '{model.name}' has no candidates.", fix="Declare at least one.", where=str(model.where or "")
+        )
     found: dict[str, Candidate] = {NAME: Baseline(model.metric, rows.classes, model.group_by)}
     for name, declared in model.candidates.items():
         found[name] = _candidate(model, name, _made(model, name, declared, spark), rows, spark)

@@ -55,7 +55,9 @@ class Evaluation:
     said: tuple[pd.DataFrame, ...] = ()
 
 
-def evaluate(model: Model, rows: Rows, stretches: Sequence[Fold], among: Mapping[str, Candidate], tell: Tell) -> dict[str, Evaluation]:
+def evaluate(
+    model: Model, rows: Rows, stretches: Sequence[Fold], among: Mapping[str, Candidate], tell: Tell
+) -> dict[str, Evaluation]:
     """Return each candidate's evaluation, by name, in the order of declaration."""
     return {name: _evaluated(model, rows, stretches, name, candidate, tell) for name, candidate in among.items()}
 
@@ -77,13 +79,26 @@ def _evaluated(model: Model, rows: Rows, stretches: Sequence[Fold], name: str, c
                 break
             told.append(figures)
             said.append(prediction)
-            tell(f"{name}, fold {number} of {len(stretches)}: {model.metric} {figures[model.metric]:.4g} ({figures['seconds']:.1f} s)")
+            tell(
+                f"{name}, fold {number} of {len(stretches)}: {model.metric} {figures[model.metric]:.4g} ({figures['seconds']:.1f} s)"
+            )
     seconds = time.perf_counter() - started
-    remarks = tuple(dict.fromkeys(_remark(one) for one in caught if not issubclass(one.category, DeprecationWarning | FutureWarning)))
+    remarks = tuple(
+        dict.fromkeys(_remark(one) for one in caught if not issubclass(one.category, DeprecationWarning | FutureWarning))
+    )
     means = {metric: _mean([one[metric] for one in told]) for metric in METRICS[model.task]} if not error else {}
     spread = statistics.stdev([one[model.metric] for one in told]) if not error and len(told) > 1 else (None if error else 0.0)
     result = Result(
-        name, name == NAME, means.get(model.metric), spread, tuple(told), seconds, candidate.parameters(), means, error, remarks[:10]
+        name,
+        name == NAME,
+        means.get(model.metric),
+        spread,
+        tuple(told),
+        seconds,
+        candidate.parameters(),
+        means,
+        error,
+        remarks[:10],
     )
     return Evaluation(result, tuple(said) if not error else ())
 

@@ -76,7 +76,9 @@ def check_gates(model: Model, columns: Sequence[str]) -> None:
                 column=gate.column,
             )  # fmt: skip
         if gate.kind not in _JUDGES:
-            raise DeclarationProblem(f"Model '{model.name}' has a gate of unknown kind '{gate.kind}'.", nearest=nearest(gate.kind, _JUDGES))
+            raise DeclarationProblem(
+                f"Model '{model.name}' has a gate of unknown kind '{gate.kind}'.", nearest=nearest(gate.kind, _JUDGES)
+            )
 
 
 def judge(evidence: Evidence) -> tuple[GateResult, ...]:
@@ -115,7 +117,10 @@ def _limit(gate: Limit, evidence: Evidence) -> GateResult:
         return GateResult(said, False, figures, f"{evidence.chosen.name} has no {gate.metric} on these folds.")
     passed = value <= gate.limit if lower else value >= gate.limit
     return GateResult(
-        said, passed, figures, f"{evidence.chosen.name} has {gate.metric} {value:.4g}; {'at most' if lower else 'at least'} {gate.limit:g} asked."
+        said,
+        passed,
+        figures,
+        f"{evidence.chosen.name} has {gate.metric} {value:.4g}; {'at most' if lower else 'at least'} {gate.limit:g} asked.",
     )
 
 
@@ -141,11 +146,21 @@ def _beats_champion(gate: BeatsChampion, evidence: Evidence) -> GateResult:
     # The champion may be of any make; a fault of it is for a person to judge.
     except Exception as raised:  # noqa: BLE001
         return GateResult(
-            gate.kind, False, {"champion": champion.version}, f"Version {champion.version} could not be compared: {type(raised).__name__}: {raised}"
+            gate.kind,
+            False,
+            {"champion": champion.version},
+            f"Version {champion.version} could not be compared: {type(raised).__name__}: {raised}",
         )
     theirs = scores(model.task, actual, said, rows.classes)[model.metric]
     mine = evidence.chosen.folds[-1][model.metric]
-    figures = {"metric": model.metric, "champion": champion.version, "rows": len(test), "score": mine, "reference": theirs, "how": how}
+    figures = {
+        "metric": model.metric,
+        "champion": champion.version,
+        "rows": len(test),
+        "score": mine,
+        "reference": theirs,
+        "how": how,
+    }
     if theirs is None:
         return GateResult(gate.kind, True, figures, f"Version {champion.version} has no {model.metric} on the newest test stretch.")
     gained = gain(model.metric, mine, theirs)

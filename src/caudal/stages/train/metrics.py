@@ -121,6 +121,8 @@ def _classification(actual: pd.Series, said: pd.DataFrame, classes: Sequence[str
         found["log_loss"] = float(-np.log(share[np.arange(len(truth)), places]).mean())
         if len(set(truth)) == len(classes):
             found["roc_auc"] = float(
-                roc_auc_score(truth == classes[-1], share[:, -1]) if binary else roc_auc_score(truth, share, multi_class="ovr", labels=list(classes))
+                roc_auc_score(truth == classes[-1], share[:, -1])
+                if binary
+                else roc_auc_score(truth, share, multi_class="ovr", labels=list(classes))
             )
     return found

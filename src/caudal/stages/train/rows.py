@@ -79,12 +79,15 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
     classes = tuple(sorted(label.unique())) if model.task == "classification" else None
     if classes is not None and len(classes) < 2:
         raise StepFailed(
-            f"Model '{model.name}' has one class only, '{classes[0]}', in {len(newest):,} rows.", fix="Train on more data, or another label."
+            f"Model '{model.name}' has one class only, '{classes[0]}', in {len(newest):,} rows.",
+            fix="Train on more data, or another label.",
         )
     return Rows(newest, label, newest[features.as_of], inputs, classes, len(frame) - len(known), len(known) - len(newest))
 
 
-def input_types(model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None) -> list[dict[str, Any]]:
+def input_types(
+    model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None
+) -> list[dict[str, Any]]:
     """Return name, type and nullability of every input: all columns but keys, time, labels, what is kept, and caudal's own."""
     left_out = {*features.not_inputs, model.label}
     declared = {one.name: one for one in schema or ()}
@@ -120,7 +123,14 @@ def _type(model: Model, features: Features, column: pd.Series, declared: Field |
     }.get(seen)  # fmt: skip
     if found:
         return found
-    time = kinds.is_datetime64_any_dtype(column.dtype) or seen in ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time")
+    time = kinds.is_datetime64_any_dtype(column.dtype) or seen in (
+        "datetime64",
+        "datetime",
+        "date",
+        "timedelta64",
+        "timedelta",
+        "time",
+    )
     fix = (
         f"Turn it into calendar features (caudal.calendar) or list it in keep=['{column.name}']."
         if time

@@ -25,13 +25,18 @@ def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[Result, s
     if not able:
         quoted = "; ".join(f"{one.name}: {one.error}" for one in failed)
         raise StepFailed(
-            f"Every candidate of model '{model.name}' failed. {quoted}", fix="Mend one of them.", where=str(model.where or ""), failed=len(failed)
+            f"Every candidate of model '{model.name}' failed. {quoted}",
+            fix="Mend one of them.",
+            where=str(model.where or ""),
+            failed=len(failed),
         )
     sign = 1 if better(model.metric) == "lower" else -1
     ranked = sorted(able, key=lambda one: sign * (one.score or 0.0))  # stable: ties keep the order of declaration
     best = ranked[0]
     folds = len(best.folds)
-    said = f"Best mean {model.metric} over {folds} fold{'' if folds == 1 else 's'} ({better(model.metric)} is better): {_said(best)}"
+    said = (
+        f"Best mean {model.metric} over {folds} fold{'' if folds == 1 else 's'} ({better(model.metric)} is better): {_said(best)}"
+    )
     if len(ranked) > 1:
         said += f", before {_said(ranked[1])}"
     if failed:

@@ -20,7 +20,11 @@ MAY_BE_SAID = ("label", "unit", "description", "minimum", "maximum", "default", 
 
 
 def signature(
-    model: Model, features: Features, rows: Rows, schema: Iterable[Field] | None = None, fields: Mapping[str, Mapping[str, Any]] | None = None
+    model: Model,
+    features: Features,
+    rows: Rows,
+    schema: Iterable[Field] | None = None,
+    fields: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the signature as JSON-ready document: ranges, medians, modes and categories of the training rows.
 
@@ -55,7 +59,9 @@ def with_fields(inputs: list[dict[str, Any]], fields: Mapping[str, Mapping[str, 
     names = [one["name"] for one in inputs]
     for name, said in fields.items():
         if name not in names:
-            raise DeclarationProblem(f"The form names '{name}', which is no input of the model.", nearest=nearest(name, names), where=where)
+            raise DeclarationProblem(
+                f"The form names '{name}', which is no input of the model.", nearest=nearest(name, names), where=where
+            )
         for what in said:
             if what not in MAY_BE_SAID:
                 raise DeclarationProblem(

@@ -35,7 +35,8 @@ def test_what_nobody_declared_never_narrows() -> None:
 def test_general_types_stay_when_files_change_within_a_family() -> None:
     for one in EVERY:
         assert rule(one, general(one), declared=False) is not None
-    assert general("int") == "long" and general("float") == "double"
+    assert general("int") == "long"
+    assert general("float") == "double"
 
 
 @given(st.integers(1, 38).flatmap(lambda precision: st.tuples(st.just(precision), st.integers(0, precision))), st.data())
@@ -45,16 +46,20 @@ def test_a_decimal_that_is_cast_keeps_every_digit(have: tuple[int, int], data: s
     if rule(f"decimal({have[0]},{have[1]})", f"decimal({want[0]},{want[1]})", declared=False) in ("cast", "same"):
         largest = Decimal((0, (9,) * have[0], -have[1]))  # made exactly; arithmetic would round to 28 digits
         digits, exponent = len(largest.as_tuple().digits), -int(largest.as_tuple().exponent)
-        assert exponent <= want[1] and digits - exponent <= want[0] - want[1]
+        assert exponent <= want[1]
+        assert digits - exponent <= want[0] - want[1]
 
 
 @given(st.text(min_size=1, max_size=30))
 def test_a_cleaned_name_is_one_that_tables_take_and_is_not_cleaned_twice(raw: str) -> None:
     name = _clean(raw, set())
-    assert name and not name.startswith("_") and not set(name) & set(" ,;{}()\n\t=.")
+    assert name
+    assert not name.startswith("_")
+    assert not set(name) & set(" ,;{}()\n\t=.")
     assert _clean(name, set()) == name
     assert _clean(raw, {name.casefold()}).casefold() != name.casefold()
 
 
 def test_decimals_are_told_by_their_form() -> None:
-    assert decimal_of("decimal(10, 2)") == (10, 2) and decimal_of("decimal") is None
+    assert decimal_of("decimal(10, 2)") == (10, 2)
+    assert decimal_of("decimal") is None

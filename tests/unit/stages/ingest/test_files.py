@@ -51,7 +51,18 @@ def names(arrived: list[Arrival]) -> list[str]:
 
 
 def test_matches_are_sorted_and_temporary_names_left_out(folder: Path) -> None:
-    for name in ("b.csv", "a.csv", ".hidden.csv", "c.csv.part", "d.csv.crdownload", "e.csv~", "f.csv.tmp", "sub/g.csv", ".git/h.csv", "sub/x/i.csv"):
+    for name in (
+        "b.csv",
+        "a.csv",
+        ".hidden.csv",
+        "c.csv.part",
+        "d.csv.crdownload",
+        "e.csv~",
+        "f.csv.tmp",
+        "sub/g.csv",
+        ".git/h.csv",
+        "sub/x/i.csv",
+    ):
         put(folder / name)
     assert names(found("*.csv", folder)) == ["a.csv", "b.csv"]
     assert names(found("*", folder)) == ["a.csv", "b.csv"]
@@ -102,7 +113,9 @@ def test_a_parquet_file_without_footer_waits_while_it_is_fresh_and_is_broken_aft
     path = put(folder / "month.parquet", whole[:-100], age_s=0)
     assert [one.settled for one in found("*.parquet", folder)] == [False]
     put(path, whole[:-100], age_s=30)
-    with pytest.raises(SourceProblem, match=r"month\.parquet' is truncated: it has no Parquet footer at its end, and has not grown for 30 s"):
+    with pytest.raises(
+        SourceProblem, match=r"month\.parquet' is truncated: it has no Parquet footer at its end, and has not grown for 30 s"
+    ):
         found("*.parquet", folder)
     put(path, whole, age_s=0)
     assert [one.settled for one in found("*.parquet", folder)] == [True]
@@ -121,7 +134,9 @@ def test_no_match_says_where_it_looked_and_what_is_there(folder: Path) -> None:
     with pytest.raises(SourceProblem) as raised:
         found("gren_tripdata_2023-01.parquet", folder)
     message = str(raised.value)
-    assert f"in '{folder}'" in message and "Did you mean 'green_tripdata_2023-01.parquet'?" in message and "'readme.csv'" in message
+    assert f"in '{folder}'" in message
+    assert "Did you mean 'green_tripdata_2023-01.parquet'?" in message
+    assert "'readme.csv'" in message
     assert found("yellow_*.parquet", folder, required=False) == []
     with pytest.raises(SourceProblem, match=r"is a folder: write 'landing/\*'"):
         found("landing", folder.parent)
@@ -150,8 +165,12 @@ def test_an_unreadable_folder_or_file_is_named_and_no_empty_one(folder: Path, cl
         f"try: arrivals(files('**/*.csv'), data=Path({str(folder)!r}), scratch=Path('/nowhere'), seen={{}})\n"
         "except SourceProblem as error: print(error)\nelse: print('nothing was said')\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "src"}, check=False)
-    assert f"The {closed} '{folder / 'deep' if closed == 'folder' else path}' cannot be read: permission denied" in said.stdout, said.stderr
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "src"}, check=False
+    )
+    assert f"The {closed} '{folder / 'deep' if closed == 'folder' else path}' cannot be read: permission denied" in said.stdout, (
+        said.stderr
+    )
 
 
 def test_looking_starts_no_engine(folder: Path) -> None:
@@ -172,5 +191,3 @@ def test_a_look_at_thousands_of_known_files_is_quick(folder: Path) -> None:
     began = time.perf_counter()
     assert found("*.csv", folder, seen) == []
     assert time.perf_counter() - began < 1
-
-

@@ -54,9 +54,16 @@ class Handler(BaseHTTPRequestHandler):
             return self._say(304, b"")
         if not server.etag and server.modified and self.headers.get("If-Modified-Since") == server.modified:
             return self._say(304, b"")
-        facts = {**({"ETag": server.etag} if server.etag else {}), **({"Last-Modified": server.modified} if server.modified else {})}
+        facts = {
+            **({"ETag": server.etag} if server.etag else {}),
+            **({"Last-Modified": server.modified} if server.modified else {}),
+        }
         start, status = 0, 200
-        if (asked := self.headers.get("Range")) and self.headers.get("If-Range") in (server.etag, server.modified) and fault != "norange":
+        if (
+            (asked := self.headers.get("Range"))
+            and self.headers.get("If-Range") in (server.etag, server.modified)
+            and fault != "norange"
+        ):
             start, status = int(asked.removeprefix("bytes=").rstrip("-")), 206
             facts["Content-Range"] = f"bytes {start}-{len(server.body) - 1}/{len(server.body)}"
         content = server.body[start:]
@@ -94,7 +101,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def fetched(server: Server, scratch: Path, seen: dict[str, Seen] | None = None, *urls: str) -> list[Arrival]:
-    return arrivals(http(*(urls or (server.url(),)), timeout_s=2), data=None, scratch=scratch, seen=seen or {}, clock=lambda: 1_700_000_000.0)
+    return arrivals(
+        http(*(urls or (server.url(),)), timeout_s=2), data=None, scratch=scratch, seen=seen or {}, clock=lambda: 1_700_000_000.0
+    )
 
 
 def remembered(one: Arrival) -> dict[str, Seen]:
@@ -103,7 +112,9 @@ def remembered(one: Arrival) -> dict[str, Seen]:
 
 def test_a_file_comes_whole_with_its_name_and_facts(server: Server, tmp_path: Path) -> None:
     (one,) = fetched(server, tmp_path)
-    assert one.local.read_bytes() == BODY and one.local.name == one.name == "green_2023-01.parquet" and one.path == server.url()
+    assert one.local.read_bytes() == BODY
+    assert one.local.name == one.name == "green_2023-01.parquet"
+    assert one.path == server.url()
     assert (one.bytes, one.etag, one.modified_ns // 10**9) == (len(BODY), '"v1"', 1_677_664_800)
     assert not list(tmp_path.rglob("*.part"))
 
@@ -121,7 +132,8 @@ def test_another_content_of_the_same_second_and_size_is_told_apart(server: Serve
     before = fetched(server, tmp_path)[0]
     server.etag = '"v2"'
     after = fetched(server, tmp_path, remembered(before))[0]
-    assert after.bytes == before.bytes and after.modified_ns != before.modified_ns
+    assert after.bytes == before.bytes
+    assert after.modified_ns != before.modified_ns
 
 
 @pytest.mark.parametrize("plan", [["503", "500", "429"], ["drop", "drop"], ["half"], ["half", "half", "503"], ["half", "norange"]])
@@ -153,7 +165,9 @@ def test_a_refusal_is_told_at_once(server: Server, tmp_path: Path, status: str, 
     server.plan = [status]
     with pytest.raises(SourceProblem, match=said) as raised:
         fetched(server, tmp_path)
-    assert server.url() in str(raised.value) and raised.value.facts["status"] == int(status) and len(server.asked) == 1
+    assert server.url() in str(raised.value)
+    assert raised.value.facts["status"] == int(status)
+    assert len(server.asked) == 1
 
 
 def test_nobody_there_and_no_address(server: Server, tmp_path: Path) -> None:
@@ -166,5 +180,6 @@ def test_nobody_there_and_no_address(server: Server, tmp_path: Path) -> None:
 def test_several_files_of_one_name_do_not_meet(server: Server, tmp_path: Path) -> None:
     urls = [server.url(f"{year}/trips.parquet?x=1") for year in (2021, 2022, 2023)]
     arrived = fetched(server, tmp_path, None, *urls)
-    assert [one.path for one in arrived] == urls and len({one.local for one in arrived}) == 3
+    assert [one.path for one in arrived] == urls
+    assert len({one.local for one in arrived}) == 3
     assert {one.local.name for one in arrived} == {"trips.parquet"}

@@ -47,7 +47,12 @@ def test_bad_values_are_reasons_and_their_row_is_kept_as_it_came(spark: Any, lan
         None: ["id is missing", "fare is not a number", "at is not a time"],
         "4": ["fare is not a number", "at is not a time"],
     }
-    assert json.loads(next(raw for raw in found if raw and '"1"' in raw)) == {"id": "1", "fare": "abc", "zone": "z", "at": "2023-02-30"}
+    assert json.loads(next(raw for raw in found if raw and '"1"' in raw)) == {
+        "id": "1",
+        "fare": "abc",
+        "zone": "z",
+        "at": "2023-02-30",
+    }
     assert found[None]["id"] == 5
 
 
@@ -76,14 +81,17 @@ def test_a_stray_quote_costs_its_own_row_only(spark: Any, land: Any, source: Any
 
 def test_quoted_values_may_run_over_lines(spark: Any, land: Any, source: Any) -> None:
     file = land('id,fare,zone,at\n1,2,"two\nlines",2023-01-01\n2,3,one,2023-01-01\n')
-    assert rows(read(spark, [file], source(TRIPS)).frame, "id", "zone", "_format_errors") == [(1, "two\nlines", None), (2, "one", None)]
+    assert rows(read(spark, [file], source(TRIPS)).frame, "id", "zone", "_format_errors") == [
+        (1, "two\nlines", None),
+        (2, "one", None),
+    ]
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
 def test_a_wrong_separator_is_told_with_the_one_that_fits(spark: Any, land: Any, source: Any, separator: str) -> None:
     file = land(f"id{separator}fare{separator}zone{separator}at\n1{separator}2{separator}z{separator}2023-01-01\n", "semi.csv")
     for declared in (source(TRIPS), source()):
-        with pytest.raises(SourceProblem, match="semi.csv") as raised:
+        with pytest.raises(SourceProblem, match=r"semi\.csv") as raised:
             read(spark, [file], declared)
         assert f"separator={separator!r}" in str(raised.value)
     assert read(spark, [file], source(TRIPS, separator=separator)).frame.count() == 1
@@ -101,7 +109,7 @@ def test_a_wrong_encoding_is_told_with_line_byte_and_likely_encoding(spark: Any,
 
 def test_utf_16_is_recognised_and_read_when_declared(spark: Any, land: Any, source: Any) -> None:
     file = land("id,fare,zone,at\n1,2,Łódź,2023-01-01\n".encode("utf-16"), "wide.csv")
-    with pytest.raises(SourceProblem, match="encoding='utf-16'"):
+    with pytest.raises(SourceProblem, match=r"encoding='utf-16'"):
         read(spark, [file], source(TRIPS))
     assert rows(read(spark, [file], source(TRIPS, encoding="utf-16")).frame, "id", "zone") == [(1, "Łódź")]
 
@@ -122,7 +130,7 @@ def test_an_empty_file_is_an_error_and_a_header_alone_is_not(spark: Any, land: A
 
 
 def test_gzip_is_read_and_a_cut_one_is_told(spark: Any, land: Any, source: Any) -> None:
-    whole = gzip.compress("id,fare,zone,at\n".encode() + b"1,2,z,2023-01-01\n" * 5000)
+    whole = gzip.compress(b"id,fare,zone,at\n" + b"1,2,z,2023-01-01\n" * 5000)
     assert read(spark, [land(whole, "a.csv.gz")], source(TRIPS)).frame.count() == 5000
     with pytest.raises(SourceProblem, match=r"'b\.csv\.gz' is a truncated"):
         read(spark, [land(whole[:-20], "b.csv.gz")], source(TRIPS))
@@ -168,7 +176,8 @@ def test_types_are_told_from_every_row_when_nobody_declared_them(spark: Any, lan
 
 def test_names_that_no_table_takes_are_cleaned_and_noted(spark: Any, land: Any, source: Any) -> None:
     result = read(spark, [land("Trip Distance (mi),_x\n1,2\n")], source())
-    assert result.schema.names == ("Trip_Distance_mi", "x") and rows(result.frame, "Trip_Distance_mi", "x") == [(1, 2)]
+    assert result.schema.names == ("Trip_Distance_mi", "x")
+    assert rows(result.frame, "Trip_Distance_mi", "x") == [(1, 2)]
     again = read(spark, [land("Trip Distance (mi),_x\n3,4\n")], source(), known=result.schema)
     assert rows(again.frame, "Trip_Distance_mi", "x") == [(3, 4)]
 
@@ -217,5 +226,7 @@ def test_a_month_of_shop_days_reads_as_pandas_does(spark: Any, land: Any, source
 def test_a_header_with_one_name_too_few_has_a_row_index(spark: Any, land: Any, source: Any, shared_data: Any) -> None:
     path = next(path for path in sorted((shared_data / "occupancy").iterdir()) if "training" in path.name)
     result = read(spark, [land(path, path.name, "csv")], source())
-    assert "row_index" in result.schema and result.schema["date"].type == "timestamp"
-    assert result.frame.count() == 8143 and result.frame.where("_format_errors is not null").count() == 0
+    assert "row_index" in result.schema
+    assert result.schema["date"].type == "timestamp"
+    assert result.frame.count() == 8143
+    assert result.frame.where("_format_errors is not null").count() == 0

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from py4j.protocol import Py4JJavaError
 
 from caudal.errors import SourceProblem
 from caudal.spec.schema import Schema, column, schema
@@ -49,13 +50,26 @@ def test_every_stored_type_is_read_as_it_is(spark: Any, parquet: Any, source: An
         "raw": "binary", "us": "timestamp", "ms": "timestamp", "ns": "timestamp", "early": "timestamp", "utc": "timestamp_utc", "day": "date",
         "dec": "decimal(10,2)", "list": "string", "map": "string",
     }  # fmt: skip
-    assert any("'nothing' is left out" in note for note in result.notes) and any("time64" in note for note in result.notes)
+    assert any("'nothing' is left out" in note for note in result.notes)
+    assert any("time64" in note for note in result.notes)
     row = result.frame.collect()[0]
-    assert (row["u16"], row["u32"], int(row["u64"]), row["f"], row["ls"], row["dic"]) == (60000, 4_000_000_000, 2**64 - 1, 0.5, "x", "y")
-    assert row["us"] == row["ns"] == WHEN and row["ms"].microsecond == 678000 and row["day"] == WHEN.date()
+    assert (row["u16"], row["u32"], int(row["u64"]), row["f"], row["ls"], row["dic"]) == (
+        60000,
+        4_000_000_000,
+        2**64 - 1,
+        0.5,
+        "x",
+        "y",
+    )
+    assert row["us"] == row["ns"] == WHEN
+    assert row["ms"].microsecond == 678000
+    assert row["day"] == WHEN.date()
     assert row["early"] == datetime.datetime(1969, 12, 31, 23, 59, 59, 999999)
-    assert json.loads(row["list"]) == [1, 2] and json.loads(row["map"]) == {"k": 1.5}
-    assert row["_format_errors"] is None and row["_raw"] is None and row["_file"] == file.sha256[:16]
+    assert json.loads(row["list"]) == [1, 2]
+    assert json.loads(row["map"]) == {"k": 1.5}
+    assert row["_format_errors"] is None
+    assert row["_raw"] is None
+    assert row["_file"] == file.sha256[:16]
     assert dict(result.frame.dtypes)["utc"] == "timestamp"
 
 
@@ -80,7 +94,8 @@ def test_what_is_declared_is_checked_row_by_row(spark: Any, parquet: Any, source
         ["n is not a whole number", "key is missing"],
     ]
     assert [row["n"] for row in rows] == [1, None, None, None, None]
-    assert json.loads(rows[1]["_raw"])["n"] == 1.5 and json.loads(rows[1]["_raw"])["small"] == 2**31
+    assert json.loads(rows[1]["_raw"])["n"] == 1.5
+    assert json.loads(rows[1]["_raw"])["small"] == 2**31
     assert rows[0]["at"] == WHEN - datetime.timedelta(hours=5)
 
 
@@ -102,7 +117,10 @@ def test_a_change_of_type_that_can_lose_values_stops(
     with pytest.raises(SourceProblem) as raised:
         read(spark, [file], source(one if declared else None), known=None if declared else one)
     message = str(raised.value)
-    assert "'month.parquet': column 'x' is" in message and str(stored) in message and published in message and said in message
+    assert "'month.parquet': column 'x' is" in message
+    assert str(stored) in message
+    assert published in message
+    assert said in message
 
 
 def test_types_of_several_files_meet_in_the_one_that_holds_both(spark: Any, parquet: Any, source: Any) -> None:
@@ -113,20 +131,23 @@ def test_types_of_several_files_meet_in_the_one_that_holds_both(spark: Any, parq
     result = read(spark, files, source())
     assert {one.name: one.type for one in result.schema} == {"n": "long", "m": "double", "d": "timestamp", "e": "string"}
     assert sorted((row["n"], row["m"], row["e"]) for row in result.frame.collect()) == [(1, 1.0, None), (2, 0.5, "x")]
-    with pytest.raises(SourceProblem, match=r"'n' is string in 'c.parquet' and long in 'a.parquet'"):
+    with pytest.raises(SourceProblem, match=r"'n' is string in 'c\.parquet' and long in 'a\.parquet'"):
         read(spark, [parquet({"n": ["x"]}, "c.parquet"), files[0]], source())
 
 
 def test_new_columns_pass_an_open_schema_and_stop_at_a_closed_one(spark: Any, parquet: Any, source: Any) -> None:
     first, second = parquet({"a": [1]}, "a.parquet"), parquet({"a": [2], "fee": [0.75]}, "b.parquet")
     result = read(spark, [first, second], source(schema(a="long")))
-    assert result.schema.names == ("a", "fee") and not result.schema["fee"].required and result.schema["fee"].nullable
+    assert result.schema.names == ("a", "fee")
+    assert not result.schema["fee"].required
+    assert result.schema["fee"].nullable
     assert result.notes == ["New column 'fee' (double) from 'b.parquet'; it is null in the files before."]
     assert sorted((row["a"], row["fee"]) for row in result.frame.collect()) == [(1, None), (2, 0.75)]
     # What one run let in stays, also when a later file lacks it.
     later = read(spark, [first], source(schema(a="long")), known=result.schema)
-    assert later.schema.names == ("a", "fee") and later.frame.collect()[0]["fee"] is None
-    with pytest.raises(SourceProblem, match=r"'b.parquet' has the column 'fee' \(double\), which the closed schema"):
+    assert later.schema.names == ("a", "fee")
+    assert later.frame.collect()[0]["fee"] is None
+    with pytest.raises(SourceProblem, match=r"'b\.parquet' has the column 'fee' \(double\), which the closed schema"):
         read(spark, [first, second], source(schema(a="long", open=False)))
 
 
@@ -146,7 +167,12 @@ def test_missing_and_renamed_columns(spark: Any, parquet: Any, source: Any) -> N
 def test_broken_files_are_named_before_spark_sees_them(spark: Any, parquet: Any, land: Any, source: Any) -> None:
     whole = parquet({"a": list(range(1000))}).path.read_bytes()
     damaged = whole[:-200] + b"\xff" * 180 + whole[-20:]
-    for content, said in ((whole[:-300], "truncated"), (b"", "empty"), (b"a,b\n1,2\n1,2\n", "no Parquet file"), (damaged, "damaged")):
+    for content, said in (
+        (whole[:-300], "truncated"),
+        (b"", "empty"),
+        (b"a,b\n1,2\n1,2\n", "no Parquet file"),
+        (damaged, "damaged"),
+    ):
         with pytest.raises(SourceProblem, match=said) as raised:
             read(spark, [land(content, "bad.parquet")], source())
         assert "'bad.parquet'" in str(raised.value)
@@ -156,10 +182,12 @@ def test_damage_inside_is_explained_with_the_users_name(spark: Any, parquet: Any
     whole = parquet({"a": [f"text {i * 7919}" for i in range(20_000)]}, compression="snappy").path.read_bytes()
     file = land(whole[:40] + b"\xff" * 2000 + whole[2040:], "inside.parquet")
     frame = read(spark, [file], source()).frame
-    with pytest.raises(Exception) as raised:
+    with pytest.raises(Py4JJavaError) as raised:
         frame.selectExpr("sum(length(a))").collect()
     said = explain(raised.value, [file])
-    assert said is not None and "'inside.parquet' is damaged inside" in str(said) and file.sha256 not in said.what
+    assert said is not None
+    assert "'inside.parquet' is damaged inside" in str(said)
+    assert file.sha256 not in said.what
     assert explain(ValueError("unrelated"), [file]) is None
 
 
@@ -169,7 +197,9 @@ def test_reading_starts_no_job_and_plans_no_shuffle(spark: Any, parquet: Any, so
     result = read(spark, [parquet({"a": [1], "b": ["x"]})], source(schema(a="long", b="string")))
     assert list(tracker.getJobIdsForGroup("reading")) == []
     plan = result.frame._jdf.queryExecution().executedPlan().toString()
-    assert "Exchange" not in plan and "cast(" not in plan and plan.count("FileScan") == 1
+    assert "Exchange" not in plan
+    assert "cast(" not in plan
+    assert plan.count("FileScan") == 1
 
 
 # The real months, and what later months changed: nine column types, letter case and a new column.
@@ -196,14 +226,17 @@ def test_real_months_and_their_later_types_read_alike(
     old, old_too, new = land(january), land(april), parquet(_later(january), "green_tripdata_2025-01.parquet")
     first = read(spark, [old, old_too], source(trips))
     second = read(spark, [new], source(trips), known=first.schema)
-    assert second.schema.names[-1] == "cbd_congestion_fee" and "cbd_congestion_fee" not in first.schema
+    assert second.schema.names[-1] == "cbd_congestion_fee"
+    assert "cbd_congestion_fee" not in first.schema
     assert any("'Congestion_Surcharge' is taken for 'congestion_surcharge'" in note for note in second.notes)
     shared = [name for name in first.schema.names if name != "ehail_fee"]
     assert first.frame.count() == 68211 + 35644
     same_month = first.frame.where(f"_file = '{old.sha256[:16]}'").select(shared)
     again = second.frame.select(shared)
-    assert same_month.dtypes == again.dtypes and dict(again.dtypes)["lpep_pickup_datetime"] == "timestamp_ntz"
-    assert same_month.exceptAll(again).count() == 0 and again.count() == 68211
+    assert same_month.dtypes == again.dtypes
+    assert dict(again.dtypes)["lpep_pickup_datetime"] == "timestamp_ntz"
+    assert same_month.exceptAll(again).count() == 0
+    assert again.count() == 68211
     assert second.frame.where("_format_errors is not null").count() == 0
 
 

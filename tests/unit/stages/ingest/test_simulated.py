@@ -44,7 +44,8 @@ def test_files_are_made_once(tmp_path: Path) -> None:
     CALLS.clear()
     arrived = made(tmp_path)
     assert [one.path for one in arrived] == ["simulated:two_files/a.csv", "simulated:two_files/sub/b.csv"]
-    assert made(tmp_path, remembered(arrived)) == [] and CALLS == [0]
+    assert made(tmp_path, remembered(arrived)) == []
+    assert CALLS == [0]
 
 
 def test_a_run_that_died_between_two_files_gets_both_again(tmp_path: Path) -> None:

@@ -42,9 +42,10 @@ def test_keys_prediction_and_versions(rides):
     said = predict(model, FEATURES, rides.drop(columns="minutes")[::-1], input_version=3)
     assert list(said) == ["ride", "at", "prediction", "model_version", "input_version"]
     assert said["at"].tolist() == rides["at"].tolist()[::-1]
-    assert set(said.model_version) == {7} and set(said.input_version) == {3}
+    assert set(said.model_version) == {7}
+    assert set(said.input_version) == {3}
     assert (said.prediction.to_numpy()[::-1] == model.predict(rides).prediction).all()
-    with pytest.raises(StepFailed, match="no column 'ride'.*'rides'"):
+    with pytest.raises(StepFailed, match=r"no column 'ride'.*'rides'"):
         predict(model, FEATURES, rides.rename(columns={"ride": "rides"}), input_version=3)
 
 
@@ -55,13 +56,16 @@ def test_spark_gives_the_same_rows_and_values(spark, rides):
     on_pandas = predict(model, FEATURES, rides, input_version=3)
     frame = spark.createDataFrame(rides.astype({"zone": object}).where(rides.notna(), None)).repartition(3)
     on_spark = predict_on_spark(model, FEATURES, frame, input_version=3).toPandas().sort_values("at", ignore_index=True)
-    assert list(on_spark) == list(on_pandas) and "probability_long" in on_spark
+    assert list(on_spark) == list(on_pandas)
+    assert "probability_long" in on_spark
     assert on_spark.astype({"at": on_pandas["at"].dtype}).equals(on_pandas)
 
 
 @pytest.mark.slow
 def test_which_rows_are_predicted(spark, rides):
-    frame = spark.createDataFrame(rides[["ride", "at", "minutes"]].assign(minutes=rides.minutes.astype(object).where(rides.index < 190, None)))
+    frame = spark.createDataFrame(
+        rides[["ride", "at", "minutes"]].assign(minutes=rides.minutes.astype(object).where(rides.index < 190, None))
+    )
     assert wanted(frame, "all", FEATURES, "minutes").count() == 200
     assert wanted(frame, "unlabelled", FEATURES, "minutes").count() == 10
     newest = wanted(frame, "latest", FEATURES, "minutes").toPandas()

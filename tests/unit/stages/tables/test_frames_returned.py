@@ -42,10 +42,10 @@ def test_pandas_on_spark_merges_sorts_ranks_and_windows(trips, spark):
     zones = spark.createDataFrame([("a", "Queens"), ("b", "Bronx")], "zone string, borough string").pandas_api()
     frame = trips.pandas_api().merge(zones, on="zone", how="left").sort_values(["zone", "at"])
     frame["before"] = frame.groupby("zone")["usd"].shift(1)
-    frame["place"] = frame["usd"].rank()
+    frame["place"] = frame["riders"].fillna(0).rank()
     found = {(row.zone, row.at): (row.borough, row.before, row.place) for row in as_frame(frame, "t").collect()}
-    assert found[("a", AT + dt.timedelta(days=1))] == ("Queens", 1.5, None)
-    assert found[("b", AT + dt.timedelta(hours=1))] == ("Bronx", None, 2.0)
+    assert found[("a", AT + dt.timedelta(days=1))] == ("Queens", 1.5, 3.0)
+    assert found[("b", AT + dt.timedelta(hours=1))] == ("Bronx", None, 1.0)
 
 
 def test_a_pandas_frame_is_taken_and_keeps_wall_time(trips, spark):

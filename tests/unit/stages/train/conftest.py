@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,12 @@ from caudal.spec.model import Model, Temporal, temporal
 from caudal.spec.node import Features
 
 DAY = 86400.0
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real data; a test skips, naming its file, where that is absent."""
+    return Path(os.environ.get("CAUDAL_DATA", Path(__file__).parents[4].parent / "shared" / "data"))
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ def test_a_bare_estimator_takes_strings_booleans_nulls_and_what_it_never_saw(est
     fitted = ScikitCandidate(estimator, rows.inputs, None, seed=0).fit(rows.frame, rows.y)
     new = pd.DataFrame({"km": [1.0, None], "zone": ["never seen", None], "rush": [True, None], "seats": [2, None]}, index=[5, 9])
     said = fitted.predict(new)
-    assert list(said.index) == [5, 9] and list(said) == ["prediction"]
+    assert list(said.index) == [5, 9]
+    assert list(said) == ["prediction"]
     assert np.isfinite(said.prediction).all()
     known = fitted.predict(rows.frame).prediction
     assert (known - rows.y).abs().mean() < 0.7 * (rows.y - rows.y.median()).abs().mean()
@@ -61,7 +62,8 @@ def test_own_preparation_is_taken_as_it_is(rides, features, declared):
     rows = labelled(declared(), features, rides)
     fitted = ScikitCandidate(own, rows.inputs, None, 0).fit(rows.frame, rows.y)
     assert [name for name, _ in fitted.estimator.steps] == ["columntransformer", "ridge"]
-    assert kind_of(RandomForestRegressor()) == "trees" and kind_of(Ridge()) == "other"
+    assert kind_of(RandomForestRegressor()) == "trees"
+    assert kind_of(Ridge()) == "other"
 
 
 def test_the_seed_reaches_what_was_left_open(rides, features, declared):
@@ -90,7 +92,8 @@ def test_baseline_says_the_shares_of_the_classes():
     frame = pd.DataFrame({"zone": ["a", "a", "b", "b"]})
     label = pd.Series(["no", "no", "yes", "no"])
     whole = Baseline("log_loss", ("no", "yes")).fit(frame, label).predict(frame)
-    assert whole.probability_yes.tolist() == [0.25] * 4 and whole.prediction.tolist() == ["no"] * 4
+    assert whole.probability_yes.tolist() == [0.25] * 4
+    assert whole.prediction.tolist() == ["no"] * 4
     grouped = Baseline("log_loss", ("no", "yes"), ("zone",)).fit(frame, label).predict(frame)
     assert grouped.probability_no.tolist() == [1.0, 1.0, 0.5, 0.5]
 
@@ -118,18 +121,18 @@ def test_what_is_no_candidate_is_told(given, said, rides, features, declared):
 
 
 def test_times_and_lists_among_the_inputs_are_refused_with_what_to_do(rides, features, declared):
-    with pytest.raises(DeclarationProblem, match="time column 'dropoff'.*calendar"):
+    with pytest.raises(DeclarationProblem, match=r"time column 'dropoff'.*calendar"):
         labelled(declared(), features, rides.assign(dropoff=rides["at"]))
     with pytest.raises(DeclarationProblem, match="time column 'date'"):
         labelled(declared(), features, rides.assign(date=rides["at"].dt.date))
-    with pytest.raises(DeclarationProblem, match="column 'vector'.*Split it"):
+    with pytest.raises(DeclarationProblem, match=r"column 'vector'.*Split it"):
         labelled(declared(), features, rides.assign(vector=[[1, 2]] * len(rides)))
 
 
 def test_missing_inputs_and_words_for_numbers_are_told(rides, features, declared):
     rows = labelled(declared(), features, rides)
     fitted = ScikitCandidate(Ridge(), rows.inputs, None, 0).fit(rows.frame, rows.y)
-    with pytest.raises(StepFailed, match="needs the input 'km'.*'KM'"):
+    with pytest.raises(StepFailed, match=r"needs the input 'km'.*'KM'"):
         fitted.predict(rides.rename(columns={"km": "KM"}))
     with pytest.raises(StepFailed) as told:
         fitted.predict(rides.assign(seats="four"))

@@ -32,7 +32,12 @@ def test_classification_agrees_with_scikit_learn(classes):
     rng = np.random.default_rng(2)
     actual = pd.Series(rng.choice(classes, 200), dtype=object)
     share = rng.dirichlet(np.ones(len(classes)), 200)
-    said = pd.DataFrame({"prediction": np.asarray(classes, object)[share.argmax(1)], **{f"probability_{c}": share[:, i] for i, c in enumerate(classes)}})
+    said = pd.DataFrame(
+        {
+            "prediction": np.asarray(classes, object)[share.argmax(1)],
+            **{f"probability_{c}": share[:, i] for i, c in enumerate(classes)},
+        }
+    )
     found = scores("classification", actual, said, classes)
     binary = len(classes) == 2
     assert found["log_loss"] == pytest.approx(reference.log_loss(actual, share, labels=list(classes)))
@@ -55,8 +60,10 @@ def test_every_metric_says_which_direction_is_better():
     assert {name: better(name) for known in METRICS.values() for name in known}["roc_auc"] == "higher"
     assert gain("mae", 12, 10) == pytest.approx(-0.2)
     assert gain("r2", 0.1, -0.1) == pytest.approx(2.0)
-    assert gain("mae", 0, 0) == 0 and gain("accuracy", 0.5, 0) == float("inf")
-    assert error_metric("r2", "regression") == "mae" and error_metric("roc_auc", "classification") == "error_rate"
+    assert gain("mae", 0, 0) == 0
+    assert gain("accuracy", 0.5, 0) == float("inf")
+    assert error_metric("r2", "regression") == "mae"
+    assert error_metric("roc_auc", "classification") == "error_rate"
 
 
 def test_an_unknown_metric_names_the_nearest(declared):

@@ -32,18 +32,22 @@ def test_bare_predictors_and_pipelines_beside_scikit_learn(spark, rides, feature
 
         return RandomForestRegressor(numTrees=10)
 
-    model = declared({"ridge": Ridge(alpha=1e-6), "linear": linear, "forest": forest, "own": own}, split=temporal("5 days", folds=1))
+    model = declared(
+        {"ridge": Ridge(alpha=1e-6), "linear": linear, "forest": forest, "own": own}, split=temporal("5 days", folds=1)
+    )
     found = train(model, features, rides, spark=lambda: spark)
     scores = {one.name: one.score for one in found.results}
     assert not [one.error for one in found.results if one.error]
     # The same least squares by two engines; they fill nulls by the same median and encode strings to the same space.
     assert scores["linear"] == pytest.approx(scores["ridge"], rel=0.02)
-    assert scores["own"] < scores["baseline"] and scores["forest"] < scores["baseline"]
+    assert scores["own"] < scores["baseline"]
+    assert scores["forest"] < scores["baseline"]
     again = train(declared({"forest": forest}, split=temporal("5 days", folds=1)), features, rides, spark=lambda: spark)
     assert again.results[1].score == scores["forest"]
     new = pd.DataFrame({"km": [1.0, None], "zone": ["never seen", None], "rush": [True, None], "seats": [2, None]}, index=[5, 9])
     said = again.fitted.predict(new)
-    assert list(said.index) == [5, 9] and np.isfinite(said.prediction).all()
+    assert list(said.index) == [5, 9]
+    assert np.isfinite(said.prediction).all()
 
 
 def test_classes_keep_their_names(spark, rides, features, declared):
@@ -57,4 +61,5 @@ def test_classes_keep_their_names(spark, rides, features, declared):
     found = train(model, features, long, spark=lambda: spark)
     said = found.fitted.predict(long)
     assert found.metrics["accuracy"] > 0.8
-    assert set(said.prediction) == {"long", "short"} and np.allclose(said.probability_long + said.probability_short, 1)
+    assert set(said.prediction) == {"long", "short"}
+    assert np.allclose(said.probability_long + said.probability_short, 1)

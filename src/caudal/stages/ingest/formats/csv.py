@@ -58,9 +58,7 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         names, data = [name.strip() for name in rows[0]], rows[1:]
         _check_separator(file, looked, names, separator, quote, options, expected)
         if data and {len(row) for row in data} == {len(names) + 1}:
-            notes.append(
-                f"'{file.name}': the header has one name too few; the first column is taken for a row index, 'row_index'."
-            )
+            notes.append(f"'{file.name}': the header has one name too few; the first column is taken for a row index, 'row_index'.")
             names = ["row_index", *names]
         names = [name or f"column_{i}" for i, name in enumerate(names)]
     else:

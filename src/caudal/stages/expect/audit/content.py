@@ -1,0 +1,36 @@
+"""Rows put in an order by what is in them, so that neither files nor tasks decide which of two rows comes first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType
+
+OWN = "_judged_"  # how columns begin that are there only while a frame is judged
+FORMAT_ERRORS, RAW = "_format_errors", "_raw"
+
+
+def columns(frame: DataFrame) -> list[str]:
+    """Return the names of the columns that are published."""
+    return [name for name in frame.columns if not name.startswith(OWN) and name not in (FORMAT_ERRORS, RAW)]
+
+
+def content(frame: DataFrame) -> list[Column]:
+    """Return the columns that can be ordered, from left to right."""
+    from pyspark.sql import functions as F
+
+    from caudal.spark.marks import quoted
+
+    return [F.col(quoted(name)) for name in columns(frame) if _ordered(frame.schema[name].dataType)]
+
+
+def _ordered(kind: DataType) -> bool:
+    from pyspark.sql.types import ArrayType, StructType
+
+    if isinstance(kind, ArrayType):
+        return _ordered(kind.elementType)
+    if isinstance(kind, StructType):
+        return all(_ordered(field.dataType) for field in kind.fields)
+    return kind.typeName() not in ("map", "variant", "calendarinterval", "interval")

@@ -1,0 +1,250 @@
+"""Every feature that is registered, against pandas on real taxi trips, and against a future that comes out differently.
+
+A new feature needs a case in ``CASES`` (the call, and the same in pandas) and one in ``WORLDS``; without them a test fails by its name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from caudal.stages.features import FEATURES, as_of_join, calendar, lag, past_mean, rolling
+from caudal.stages.tables import tumble
+
+PAIR = ["pickup", "dropoff"]
+DAYS = "14 days"
+
+
+@pytest.fixture(scope="module")
+def trips() -> pd.DataFrame:
+    """Return 2,000 real trips of January 2023 in the six busiest zones, in no order, with all that is odd about them."""
+    folder = Path(os.environ.get("CAUDAL_DATA", "../shared/data")) / "green_taxi"
+    if not folder.is_dir():
+        pytest.skip(f"needs {folder}")
+    columns = {"lpep_pickup_datetime": "at", "lpep_dropoff_datetime": "ended", "PULocationID": "pickup", "DOLocationID": "dropoff", "fare_amount": "usd"}
+    raw = pd.read_parquet(folder / "green_tripdata_2023-01.parquet", columns=list(columns)).rename(columns=columns)
+    busiest = raw["pickup"].value_counts().index[:6]
+    some = raw[raw["pickup"].isin(busiest)].sample(2000, random_state=1).reset_index(drop=True)
+    some["at"], some["ended"] = some["at"].astype("datetime64[ns]"), some["ended"].astype("datetime64[ns]")
+    some["minutes"] = (some["ended"] - some["at"]).dt.total_seconds() / 60
+    some.loc[::50, "minutes"] = np.nan
+    some["id"] = some.index
+    return some
+
+
+@pytest.fixture(scope="module")
+def frame(spark: Any, trips: pd.DataFrame) -> DataFrame:
+    """Return the same trips in Spark."""
+    schema = "at timestamp_ntz, ended timestamp_ntz, pickup long, dropoff long, usd double, minutes double, id long"
+    return spark.createDataFrame(trips, schema).withMetadata("at", {"caudal.event_time": True}).cache()
+
+
+@pytest.fixture(scope="module")
+def hours(frame: DataFrame) -> DataFrame:
+    """Return pickups per zone and hour, with holes."""
+    return tumble(frame, "1 hour", by=["pickup"]).agg(pickups="count", usd="avg").cache()
+
+
+def lag_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[DataFrame, pd.DataFrame, list[str]]:
+    made = lag(hours, ["pickups", "usd"], [1, 24, "7 days"])
+    table = hours.toPandas()
+    for name, back in (("1", 1), ("24", 24), ("7_days", 168)):
+        earlier = table[["pickup", "window_start", "pickups", "usd"]].assign(window_start=table["window_start"] + pd.Timedelta(hours=back))
+        earlier = earlier.rename(columns={"pickups": f"pickups_lag_{name}", "usd": f"usd_lag_{name}"})
+        table = table.merge(earlier, on=["pickup", "window_start"], how="left")
+    return made, table, ["pickup", "window_start"]
+
+
+def rolling_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[DataFrame, pd.DataFrame, list[str]]:
+    made, table = frame, trips.copy()
+    for stat in ("mean", "sum", "min", "max", "std", "count"):
+        made = rolling(made, "minutes", "36 hours", stat, by="pickup", name=stat)
+    made = rolling(made, "minutes", "36 hours", "sum", by="pickup", closed="right", name="with_own")
+    long = pd.Timedelta(hours=36)
+    for row in table.itertuples():
+        same = table[(table["pickup"] == row.pickup)]
+        before = same[(same["at"] >= row.at - long) & (same["at"] < row.at)]["minutes"].dropna()
+        own = same[(same["at"] > row.at - long) & (same["at"] <= row.at)]["minutes"].dropna()
+        for stat in ("mean", "sum", "min", "max", "std"):
+            table.loc[row.Index, stat] = getattr(before, stat)() if len(before) else np.nan
+        table.loc[row.Index, "count"] = len(before)
+        table.loc[row.Index, "with_own"] = own.sum() if len(own) else np.nan
+    return made, table, ["id"]
+
+
+def calendar_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[DataFrame, pd.DataFrame, list[str]]:
+    parts = ["hour", "quarter_hour", "weekday", "day_of_month", "day_of_year", "month", "is_weekend", "hour_sin", "hour_cos", "weekday_sin", "year_cos"]
+    table, at = trips.copy(), trips["at"].dt
+    second = at.hour * 3600 + at.minute * 60 + at.second + at.microsecond / 1e6
+    told = {
+        "hour": at.hour, "quarter_hour": at.hour * 4 + at.minute // 15, "weekday": at.dayofweek, "day_of_month": at.day,
+        "day_of_year": at.dayofyear, "month": at.month, "is_weekend": at.dayofweek >= 5, "hour_sin": np.sin(2 * np.pi * second / 86400),
+        "hour_cos": np.cos(2 * np.pi * second / 86400), "weekday_sin": np.sin(2 * np.pi * at.dayofweek / 7),
+        "year_cos": np.cos(2 * np.pi * (at.dayofyear - 1) / 365.25),
+    }  # fmt: skip
+    return calendar(frame, "at", parts), table.assign(**{f"at_{part}": told[part] for part in parts}), ["id"]
+
+
+def as_of_join_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[DataFrame, pd.DataFrame, list[str]]:
+    right = hours.drop("window_start")
+    made = as_of_join(frame.drop("usd"), right, "pickup", right_time="window_end", tolerance="5 hours")
+    table = trips.drop(columns="usd").sort_values("at")
+    known = right.toPandas().sort_values("window_end")
+    found = pd.merge_asof(table, known, left_on="at", right_on="window_end", by="pickup", tolerance=pd.Timedelta(hours=5))
+    return made, found, ["id"]
+
+
+def past_mean_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[DataFrame, pd.DataFrame, list[str]]:
+    made = past_mean(frame, ["minutes", "usd"], by=PAIR, known="ended", window=DAYS)
+    table = trips.copy()
+    known = table[["at", "ended"]].max(axis=1)
+    groups = {key: part for key, part in table.groupby(PAIR)}
+    for row in table.itertuples():
+        same = groups[(row.pickup, row.dropoff)]
+        seen = same[(same["at"] >= row.at - pd.Timedelta(DAYS)) & (known[same.index] < row.at)]
+        for column in ("minutes", "usd"):
+            table.loc[row.Index, f"{column}_past_mean_14_days"] = seen[column].mean()
+    return made, table, ["id"]
+
+
+CASES: dict[str, Callable[..., tuple[DataFrame, pd.DataFrame, list[str]]]] = {
+    "lag": lag_case, "rolling": rolling_case, "calendar": calendar_case, "as_of_join": as_of_join_case, "past_mean": past_mean_case,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(FEATURES))
+def test_a_feature_gives_what_pandas_gives(name: str, frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> None:
+    made, expected, key = CASES[name](frame, hours, trips)
+    found = made.toPandas().sort_values(key).reset_index(drop=True)
+    expected = expected.sort_values(key).reset_index(drop=True)
+    assert sorted(found.columns) == sorted(expected.columns)
+    added = [column for column in found.columns if column not in frame.columns]
+    assert found[added].notna().any().all(), "a column without a value tells nothing"
+    pd.testing.assert_frame_equal(found, expected[list(found.columns)], check_dtype=False, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(FEATURES))
+def test_a_feature_is_the_same_to_the_bit_however_rows_lie(name: str, frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> None:
+    one, _, key = CASES[name](frame, hours, trips.head(1))
+    two, _, _ = CASES[name](frame.repartition(5, "usd"), hours.repartition(3, "usd"), trips.head(1))
+    assert one.toPandas().sort_values(key).reset_index(drop=True).equals(two.toPandas().sort_values(key).reset_index(drop=True))
+
+
+# --- the future -------------------------------------------------------------------------------------------------------------------
+# Two worlds lie in one frame, told apart by a key column: they agree in all that is known by T and in nothing after it.
+
+START = dt.datetime(2024, 1, 1)
+STEP = 15
+events = st.lists(
+    st.tuples(
+        st.integers(0, 40),  # quarter-hours since the start
+        st.integers(0, 1),  # zone
+        st.one_of(st.none(), st.floats(-1e6, 1e6), st.just(math.nan)),
+        st.one_of(st.none(), st.integers(-20, 300)),  # minutes until the value is known
+    ),
+    max_size=30,
+)
+
+
+def two_worlds(spark: Any, past: list[Any], one: list[Any], two: list[Any], cut: int, grid: bool) -> DataFrame:
+    """Return events of both worlds: the past up to quarter-hour ``cut`` is shared, what is known later differs."""
+    rows = []
+    for world, later in enumerate((one, two)):
+        merged = [(at, zone, value, delay, False) for at, zone, value, delay in past if at <= cut]
+        merged += [(at, zone, value, delay, True) for at, zone, value, delay in later if at > cut]
+        seen = set()
+        for number, (at, zone, value, delay, _) in enumerate(merged):
+            if grid and (at, zone) in seen:
+                continue
+            seen.add((at, zone))
+            time = START + dt.timedelta(minutes=at * STEP)
+            known = None if delay is None else time + dt.timedelta(minutes=delay)
+            if known is not None and max(known, time) > START + dt.timedelta(minutes=cut * STEP):  # not known by T: differs
+                value, known = (value or 0.0) + 1 + world, max(known, time) + dt.timedelta(minutes=world)
+            rows.append((world, number, time, known, zone, value))
+    schema = "world int, number int, at timestamp_ntz, known timestamp_ntz, zone int, value double"
+    return spark.createDataFrame(rows, schema).coalesce(1).withMetadata("at", {"caudal.event_time": True})
+
+
+def differing(made: DataFrame, cut: int, features: list[str]) -> list[Any]:
+    """Return the rows up to T whose features are not the same in both worlds."""
+    upto = made.where(F.col("at") <= F.lit(START + dt.timedelta(minutes=cut * STEP)).cast("timestamp_ntz"))
+    rows: dict[Any, list[Any]] = {}
+    for row in upto.select("world", "number", *features).collect():
+        rows.setdefault(row["number"], []).append((row["world"], [None if _nan(row[one]) else row[one] for one in features]))
+    return [number for number, pair in rows.items() if len(pair) != 2 or pair[0][1] != pair[1][1]]
+
+
+def _nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def lag_world(frame: DataFrame) -> DataFrame:
+    return lag(frame, "value", [1, 4], by=["world", "zone"], step="15 minutes")
+
+
+def rolling_world(frame: DataFrame) -> DataFrame:
+    for stat in ("mean", "max", "std", "count"):
+        frame = rolling(frame, "value", "2 hours", stat, by=["world", "zone"])
+    return frame
+
+
+def calendar_world(frame: DataFrame) -> DataFrame:
+    return calendar(frame, "at", ["hour", "weekday", "hour_sin"])
+
+
+def as_of_join_world(frame: DataFrame) -> DataFrame:
+    right = frame.select("world", "zone", F.col("known").alias("told"), F.col("value").alias("found"))
+    return as_of_join(frame, right, ["world", "zone"], right_time="told", tolerance="3 hours").drop("told")
+
+
+def past_mean_world(frame: DataFrame) -> DataFrame:
+    return past_mean(frame, "value", by=["world", "zone"], known="known", window="5 hours")
+
+
+# name: the feature, and whether its rows lie on a grid with values known at their own time
+WORLDS: dict[str, tuple[Callable[[DataFrame], DataFrame], bool]] = {
+    "lag": (lag_world, True), "rolling": (rolling_world, True), "calendar": (calendar_world, False),
+    "as_of_join": (as_of_join_world, False), "past_mean": (past_mean_world, False),
+}  # fmt: skip
+
+
+def seen_in(spark: Any, make: Callable[[DataFrame], DataFrame], at_once: bool, drawn: tuple[Any, ...]) -> list[Any]:
+    past, one, two, cut = drawn
+    if at_once:  # a value is known when its row happens
+        past, one, two = ([(at, zone, value, 0) for at, zone, value, _ in rows] for rows in (past, one, two))
+    frame = two_worlds(spark, past, one, two, cut, grid=at_once)
+    made = make(frame)
+    return differing(made, cut, [name for name in made.columns if name not in frame.columns])
+
+
+@pytest.mark.parametrize("name", sorted(FEATURES))
+def test_no_feature_sees_the_future(name: str, spark: Any) -> None:
+    make, at_once = WORLDS[name]
+
+    @settings(max_examples=int(os.environ.get("CAUDAL_EXAMPLES", "6")), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.tuples(events, events, events, st.integers(5, 35)))
+    def holds(drawn: tuple[Any, ...]) -> None:
+        assert seen_in(spark, make, at_once, drawn) == []
+
+    holds()
+
+
+def test_the_two_worlds_tell_a_feature_that_sees_the_future(spark: Any) -> None:
+    drawn = ([(4, 0, 1.0, 0), (8, 0, 2.0, 60)], [(9, 0, 3.0, 0)], [(9, 0, 4.0, 0)], 8)
+    ordered = Window.partitionBy("world", "zone").orderBy("at")
+    assert seen_in(spark, lambda frame: frame.withColumn("x", F.lead("value").over(ordered)), True, drawn) != []
+    # Known an hour after T: its own time tells nothing.
+    assert seen_in(spark, lambda frame: past_mean(frame, "value", by="world", known="at", window="1 day"), False, ([(6, 0, 2.0, 60), (8, 0, 1.0, 0)], [], [], 8)) != []

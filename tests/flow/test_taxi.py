@@ -1,0 +1,191 @@
+"""The taxi product on the city's own files, month by month, against an independent computation in DuckDB on the same files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from caudal.lake import delta
+from caudal.lake.frames import arrow
+from caudal.lake.home import Home
+
+pytestmark = pytest.mark.slow
+PRODUCT = Path(__file__).parents[2] / "products" / "taxi"
+MONTHS = ("green_tripdata_2023-01.parquet", "green_tripdata_2020-04.parquet")
+
+
+def caudal(*arguments):
+    """Run the command line and return its JSON document."""
+    done = subprocess.run(
+        [sys.executable, "-m", "caudal", *map(str, arguments), "--json"], capture_output=True, text=True, env={**os.environ, "CAUDAL_MEMORY": "2g"}, timeout=900
+    )
+    assert done.returncode == 0, done.stderr + done.stdout[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def taxi(tmp_path_factory, shared_data):
+    """The home after January, its document; then after one month more, and that document."""
+    place = tmp_path_factory.mktemp("taxi")
+    data = place / "data"
+    data.mkdir()
+    for name in (MONTHS[0], "taxi_zone_lookup.csv"):
+        shutil.copy(shared_data / "green_taxi" / name, data)
+    first = caudal("run", PRODUCT, "--data", data, "--home", place / "home")
+    again = caudal("run", PRODUCT, "--data", data, "--home", place / "home")
+    shutil.copy(shared_data / "green_taxi" / MONTHS[1], data)
+    second = caudal("run", PRODUCT, "--data", data, "--home", place / "home")
+    return {"home": Home(place / "home"), "data": data, "first": first, "again": again, "second": second}
+
+
+@pytest.fixture(scope="module")
+def db(taxi):
+    """A DuckDB that holds the raw files, the cleaned trips by rules written down a second time, and caudal's tables (``c_…``)."""
+    base = duckdb.connect()
+    base.execute(f"CREATE VIEW raw AS SELECT * FROM read_parquet('{taxi['data']}/green_*.parquet', union_by_name = true)")
+    base.execute(f"CREATE VIEW zones AS SELECT * FROM read_csv('{taxi['data']}/taxi_zone_lookup.csv', header = true)")
+    base.execute("""
+        CREATE TABLE judged AS
+        WITH t AS (
+            SELECT lpep_pickup_datetime AS pickup_at, lpep_dropoff_datetime AS dropoff_at, PULocationID AS pickup_zone_id,
+                DOLocationID AS dropoff_zone_id, VendorID AS vendor_id, trip_distance AS miles, fare_amount AS fare_usd,
+                total_amount AS total_usd, passenger_count AS passengers,
+                date_diff('second', lpep_pickup_datetime, lpep_dropoff_datetime) / 60.0 AS duration_min
+            FROM raw
+        )
+        SELECT t.*, p.Borough AS pickup_borough, p.Zone AS pickup_zone,
+            row_number() OVER (PARTITION BY vendor_id, pickup_at, dropoff_at, pickup_zone_id, dropoff_zone_id, miles, fare_usd, total_usd) > 1 AS twice,
+            pickup_at NOT BETWEEN '2013-08-01' AND '2035-01-01' AS wrong_year,
+            duration_min NOT BETWEEN 0.5 AND 180 AS wrong_duration, miles NOT BETWEEN 0.01 AND 100 AS wrong_miles,
+            fare_usd NOT BETWEEN 0.01 AND 500 AS wrong_fare, p.LocationID IS NULL AS wrong_zone
+        FROM t LEFT JOIN zones p ON p.LocationID = t.pickup_zone_id
+    """)
+    base.execute("CREATE VIEW trips AS SELECT * FROM judged WHERE NOT (twice OR wrong_year OR wrong_duration OR wrong_miles OR wrong_fare OR wrong_zone)")
+    names = ["trips_raw", "trips", "pickups_quarter_hour", "pickups_hour", "pickups_day", "busiest_zones", "trip_start", "demand", "duration_predictions"]
+    for name in names:
+        base.register(f"c_{name}", arrow(delta.read(taxi["home"].table("taxi", name))))
+    return base
+
+
+def same(db, ours, theirs):
+    """Two queries give the same rows, none more, none fewer."""
+    missing = db.execute(f"({theirs}) EXCEPT ALL ({ours})").fetchall()
+    extra = db.execute(f"({ours}) EXCEPT ALL ({theirs})").fetchall()
+    assert (missing[:3], extra[:3]) == ([], [])
+
+
+def test_every_raw_row_is_somewhere_once(db, taxi):
+    raw = db.execute("SELECT count(*) FROM raw").fetchone()[0]
+    assert db.execute("SELECT count(*) FROM c_trips_raw").fetchone()[0] == raw
+    quarantined = delta.read(taxi["home"].quarantine("taxi", "trips")).rows
+    assert db.execute("SELECT count(*) FROM c_trips").fetchone()[0] + quarantined == raw
+
+
+def test_raw_values_are_kept(db):
+    columns = {"VendorID": "vendor_id", "lpep_pickup_datetime": "pickup_at", "PULocationID": "pickup_zone_id", "passenger_count": "passengers", "tip_amount": "tip_usd"}
+    same(db, f"SELECT {', '.join(columns.values())} FROM c_trips_raw", f"SELECT {', '.join(columns)} FROM raw")
+
+
+def test_cleaned_trips(db):
+    columns = "pickup_at, dropoff_at, duration_min, pickup_zone_id, dropoff_zone_id, vendor_id, miles, fare_usd, total_usd, pickup_borough, pickup_zone"
+    same(db, f"SELECT {columns} FROM c_trips", f"SELECT {columns} FROM trips")
+
+
+def test_quarantine_by_reason(db, taxi):
+    reasons = arrow(delta.read(taxi["home"].quarantine("taxi", "trips")), ["_reasons"]).column("_reasons").to_pylist()
+    found = {kind: sum(any(one.startswith(kind) for one in row) for row in reasons) for kind in ("unique", "between(duration_min", "between(miles", "between(fare_usd", "between(pickup_at")}
+    counted = db.execute("SELECT sum(twice::int), sum(wrong_duration::int), sum(wrong_miles::int), sum(wrong_fare::int), sum(wrong_year::int) FROM judged").fetchone()
+    assert tuple(found.values()) == tuple(int(one) for one in counted)
+
+
+def test_quarter_hours_are_counted_and_filled(db):
+    same(
+        db,
+        "SELECT pickup_zone_id, window_start, pickups FROM c_pickups_quarter_hour WHERE pickups > 0",
+        "SELECT pickup_zone_id, time_bucket(INTERVAL 15 MINUTE, pickup_at), count(*) FROM trips GROUP BY ALL",
+    )
+    assert db.execute("SELECT count(*) FROM c_pickups_quarter_hour").fetchone()[0] == 96 * db.execute(
+        "SELECT count(*) FROM (SELECT DISTINCT pickup_zone_id, pickup_at::date FROM trips)"
+    ).fetchone()[0]
+
+
+def test_hours_and_days(db):
+    same(
+        db,
+        "SELECT pickup_zone_id, pickup_zone, window_start, pickups, round(fare_usd, 6), round(duration_min, 6) FROM c_pickups_hour",
+        "SELECT pickup_zone_id, pickup_zone, date_trunc('hour', pickup_at), count(*), round(avg(fare_usd), 6), round(avg(duration_min), 6) FROM trips GROUP BY ALL",
+    )
+    same(
+        db,
+        "SELECT pickup_borough, window_start::date, pickups, round(takings_usd, 4), round(miles, 4) FROM c_pickups_day",
+        "SELECT pickup_borough, pickup_at::date, count(*), round(sum(total_usd), 4), round(sum(miles), 4) FROM trips GROUP BY ALL",
+    )
+
+
+def test_the_table_written_in_sql(db):
+    same(
+        db,
+        "SELECT pickup_day, pickup_zone, pickups, place FROM c_busiest_zones",
+        """SELECT * FROM (SELECT pickup_at::date AS d, pickup_zone, count(*) AS n, rank() OVER (PARTITION BY pickup_at::date ORDER BY count(*) DESC, pickup_zone) AS place
+           FROM trips GROUP BY 1, 2) WHERE place <= 10""",
+    )
+
+
+def test_demand_looks_back_by_time(db):
+    same(
+        db,
+        "SELECT pickup_zone_id, window_start, pickups_lag_1, pickups_lag_96 FROM c_demand",
+        """SELECT q.pickup_zone_id, q.window_start, a.pickups, b.pickups FROM c_pickups_quarter_hour q
+           LEFT JOIN c_pickups_quarter_hour a ON a.pickup_zone_id = q.pickup_zone_id AND a.window_start = q.window_start - INTERVAL 15 MINUTE
+           LEFT JOIN c_pickups_quarter_hour b ON b.pickup_zone_id = q.pickup_zone_id AND b.window_start = q.window_start - INTERVAL 1 DAY""",
+    )
+
+
+def test_past_durations_know_only_trips_that_had_ended(db):
+    same(
+        db,
+        "SELECT trip_id, round(pair_duration_min, 6) FROM c_trip_start WHERE pickup_zone_id IN ('74', '75')",
+        """SELECT t.trip_id, round(avg(p.duration_min), 6) FROM c_trips t LEFT JOIN c_trips p
+           ON p.pickup_zone_id = t.pickup_zone_id AND p.dropoff_zone_id = t.dropoff_zone_id
+           AND p.dropoff_at < t.pickup_at AND p.pickup_at >= t.pickup_at - INTERVAL 14 DAY
+           WHERE t.pickup_zone_id IN (74, 75) GROUP BY t.trip_id""",
+    )
+
+
+def test_one_month_more_costs_work_for_that_month_only(taxi):
+    first, second = taxi["first"]["tables"], taxi["second"]["tables"]
+    assert second["trips_raw"]["rows_written"] == 35_644
+    assert second["trips"]["rows_read"] < 36_500  # April, and the zones
+    for name in ("trips", "pickups_quarter_hour", "pickups_hour", "pickups_day", "busiest_zones"):
+        assert second[name]["partitions_written"] <= 34, name  # April, and the stray days that April's file brings
+        assert second[name]["partitions_written"] + first[name]["partitions_written"] >= 58, name
+    assert second["trip_start"]["partitions_written"] <= 48  # and the 14 days that look back on April
+
+
+def test_nothing_new_is_no_work(taxi):
+    assert {step["state"] for step in taxi["again"]["steps"]} == {"skipped"}
+    assert all(table["rows_written"] == 0 for table in taxi["again"]["tables"].values())
+
+
+def test_trip_duration_beats_linear_regression_on_the_same_split(taxi):
+    scores = {one["candidate"]: one["score"] for one in taxi["first"]["models"]["duration"]["candidates"]}
+    chosen = next(one for one in taxi["first"]["models"]["duration"]["candidates"] if one["chosen"])
+    assert len(scores) >= 4
+    assert chosen["score"] < scores["linear"]
+    assert chosen["score"] < scores["baseline"]
+    assert taxi["first"]["models"]["duration"]["decision"] == "promoted"
+
+
+def test_predictions_are_of_every_trip_by_the_champion(db, taxi):
+    assert db.execute("SELECT count(*), count(DISTINCT trip_id), count(prediction) FROM c_duration_predictions").fetchone() == (db.execute("SELECT count(*) FROM c_trips").fetchone()[0],) * 3
+    with_home = taxi["home"].ledger()
+    champion = with_home.champion("taxi", "duration")
+    with_home.close()
+    assert db.execute("SELECT DISTINCT model_version FROM c_duration_predictions").fetchall() == [(champion["version"],)]
