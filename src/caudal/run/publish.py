@@ -57,10 +57,10 @@ def publish(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origi
     stage = folder / f"part-{ws.run_id}-{origin.step.replace(':', '-')}"
     frame = _clean(frame, node, ws)
     others = {name: ws.frame(name) for one in node.expect for name in one.tables}
-    judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name)
+    judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
     _write(judged.frame, stage, ["_verdict", *(["_segment"] if isinstance(node, Source) else []), *([delta.DAY] if node.partition else [])])
     history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
-    outcome = judged.outcome(history=history, now=ws.clock())
+    outcome = judged.outcome(written=stage, history=history, now=ws.clock())
     if outcome.stop is not None:
         _remove(stage)
         outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them

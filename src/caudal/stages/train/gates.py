@@ -22,12 +22,29 @@ if TYPE_CHECKING:
 class Champion(Protocol):
     """The version in production, as the registry loads it."""
 
-    version: int
-    candidate: str
-    signature: dict[str, Any]
-    estimator: Any
-    format: str
-    trained_until: str | None
+    @property
+    def version(self) -> int:
+        """Its number."""
+
+    @property
+    def candidate(self) -> str:
+        """Name of the candidate it is."""
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """What it takes and gives."""
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted object."""
+
+    @property
+    def format(self) -> str:
+        """``sklearn`` or ``spark``."""
+
+    @property
+    def trained_until(self) -> str | None:
+        """ISO time of its newest training row."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and perhaps ``probability_<class>``."""
