@@ -26,7 +26,13 @@ def timed(command: list[str], log: Path) -> float:
     """Return the wall seconds of a command that must succeed."""
     began = time.perf_counter()
     with log.open("w") as out:
-        subprocess.run(command, check=True, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "CAUDAL_MEMORY": os.environ.get("CAUDAL_MEMORY", "4g")})
+        subprocess.run(
+            command,
+            check=True,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "CAUDAL_MEMORY": os.environ.get("CAUDAL_MEMORY", "4g")},
+        )
     return time.perf_counter() - began
 
 
@@ -47,7 +53,10 @@ def main() -> None:
         for folder in ("plain", "home"):
             shutil.rmtree(place / folder, ignore_errors=True)
         plain = timed([sys.executable, str(HERE / "plain.py"), str(data), str(place / "plain")], place / "plain.log")
-        caudal = timed([sys.executable, "-m", "caudal", "run", str(HERE), "--data", str(data), "--home", str(place / "home"), "--json"], place / "caudal.log")
+        caudal = timed(
+            [sys.executable, "-m", "caudal", "run", str(HERE), "--data", str(data), "--home", str(place / "home"), "--json"],
+            place / "caudal.log",
+        )
         print(f"round {number}: plain {plain:.1f} s, caudal {caudal:.1f} s, ratio {caudal / plain:.3f}", flush=True)
         if number:
             rounds.append({"plain_s": round(plain, 2), "caudal_s": round(caudal, 2), "ratio": round(caudal / plain, 3)})

@@ -21,7 +21,12 @@ def write(folder: Path, rows: int, months: int = 12) -> int:
     shutil.copy(REAL / "taxi_zone_lookup.csv", folder)
     january = pq.read_table(REAL / "green_tripdata_2023-01.parquet")
     pickup = january.column("lpep_pickup_datetime")
-    january = january.filter(pc.and_(pc.greater_equal(pickup, pa.scalar(np.datetime64("2023-01-01"))), pc.less(pickup, pa.scalar(np.datetime64("2023-01-29")))))
+    january = january.filter(
+        pc.and_(
+            pc.greater_equal(pickup, pa.scalar(np.datetime64("2023-01-01"))),
+            pc.less(pickup, pa.scalar(np.datetime64("2023-01-29"))),
+        )
+    )
     per_month = -(-rows // months)
     written = 0
     for month in range(1, months + 1):

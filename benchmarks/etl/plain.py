@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession, functions as F
 
 from caudal.graph.load import load
 from caudal.spark.session import session
@@ -18,12 +17,18 @@ def main(data: Path, out: Path) -> None:
     spark = session()
     schema = {field.raw_name: field for field in product.sources["trips_raw"].schema or ()}
     raw = spark.read.parquet(*[str(path) for path in sorted(data.glob("green_*.parquet"))])
-    columns = [F.col(name).cast("timestamp_ntz" if field.type == "timestamp" else field.type).alias(field.name) for name, field in schema.items()]
+    columns = [
+        F.col(name).cast("timestamp_ntz" if field.type == "timestamp" else field.type).alias(field.name)
+        for name, field in schema.items()
+    ]
     by_day(raw.select(*columns, F.to_date("lpep_pickup_datetime").alias("_day")), out / "trips_raw")
     zones = spark.read.option("header", True).csv(str(data / "taxi_zone_lookup.csv"))
-    zones.select(F.col("LocationID").cast("long").alias("zone_id"), F.col("Borough").alias("borough"), F.col("Zone").alias("zone"), "service_zone").write.mode(
-        "overwrite"
-    ).parquet(str(out / "zones"))
+    zones.select(
+        F.col("LocationID").cast("long").alias("zone_id"),
+        F.col("Borough").alias("borough"),
+        F.col("Zone").alias("zone"),
+        "service_zone",
+    ).write.mode("overwrite").parquet(str(out / "zones"))
     trips = product.tables["trips"].function
     hours = product.tables["pickups_hour"].function
     assert trips is not None

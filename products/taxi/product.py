@@ -39,9 +39,13 @@ ZONES = cd.schema(
     service_zone=cd.column("string", raw="service_zone"),
 )
 
-product = cd.Product("taxi", tz="America/New_York", owner="taxi@example.org", description="Green taxi trips, demand and trip duration.")
+product = cd.Product(
+    "taxi", tz="America/New_York", owner="taxi@example.org", description="Green taxi trips, demand and trip duration."
+)
 
-product.source("trips_raw", cd.files("green_*.parquet"), schema=TRIPS, event_time="pickup_at", partition="day", trigger=cd.on_arrival())
+product.source(
+    "trips_raw", cd.files("green_*.parquet"), schema=TRIPS, event_time="pickup_at", partition="day", trigger=cd.on_arrival()
+)
 product.source("zones", cd.files("taxi_zone_lookup.csv"), schema=ZONES, expect=[ex.unique("zone_id").stop()])
 
 
@@ -64,10 +68,23 @@ product.source("zones", cd.files("taxi_zone_lookup.csv"), schema=ZONES, expect=[
 )  # fmt: skip
 def trips(trips_raw: DataFrame, zones: DataFrame) -> DataFrame:
     """One row per plausible trip, with its duration, its zones and boroughs; key trip_id."""
-    pickup = zones.select(F.col("zone_id").alias("pickup_zone_id"), F.col("zone").alias("pickup_zone"), F.col("borough").alias("pickup_borough"))
-    dropoff = zones.select(F.col("zone_id").alias("dropoff_zone_id"), F.col("zone").alias("dropoff_zone"), F.col("borough").alias("dropoff_borough"))
+    pickup = zones.select(
+        F.col("zone_id").alias("pickup_zone_id"), F.col("zone").alias("pickup_zone"), F.col("borough").alias("pickup_borough")
+    )
+    dropoff = zones.select(
+        F.col("zone_id").alias("dropoff_zone_id"), F.col("zone").alias("dropoff_zone"), F.col("borough").alias("dropoff_borough")
+    )
     seconds = F.unix_timestamp("dropoff_at") - F.unix_timestamp("pickup_at")
-    what_makes_a_trip = ("vendor_id", "pickup_at", "dropoff_at", "pickup_zone_id", "dropoff_zone_id", "miles", "fare_usd", "total_usd")
+    what_makes_a_trip = (
+        "vendor_id",
+        "pickup_at",
+        "dropoff_at",
+        "pickup_zone_id",
+        "dropoff_zone_id",
+        "miles",
+        "fare_usd",
+        "total_usd",
+    )
     return (
         trips_raw.withColumn("trip_id", F.sha1(F.concat_ws("|", *what_makes_a_trip)))
         .withColumn("duration_min", seconds / 60)

@@ -29,7 +29,9 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(model_app, name="model")
 
 Folder = Annotated[Path, typer.Argument(help="The product's folder (holding product.py).", show_default=False)]
-HomeOption = Annotated[Path | None, typer.Option("--home", help="Folder of lake, ledger, models and run pages.  [default: .caudal]")]
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Folder of lake, ledger, models and run pages.  [default: .caudal]")
+]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder that the sources' file patterns are looked up in.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 ProductOption = Annotated[str | None, typer.Option("--product", help="The product's name; needed when the home holds several.")]
@@ -45,12 +47,18 @@ def demo(data: DataOption = None, home: HomeOption = None, as_json: JsonOption =
     from caudal.run.demo import demo as work
 
     with _problems(as_json):
-        work(_settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), data=data), as_json=as_json, keep=serve, port=port, simulate=simulate)
+        work(
+            _settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), data=data),
+            as_json=as_json,
+            keep=serve,
+            port=port,
+            simulate=simulate,
+        )
 
 
 @app.command()
 def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
-        into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path("."), as_json: JsonOption = False) -> None:  # fmt: skip
+        into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path(), as_json: JsonOption = False) -> None:  # fmt: skip
     """Make a product's folder: a sample that runs, its data, its tests and a README."""
     from caudal.run.new import create
 
@@ -69,7 +77,11 @@ def check(folder: Folder, home: HomeOption = None, as_json: JsonOption = False,
         problems = work(folder, _settings(home=home), static=static)
         if not problems:
             return _say(as_json, {"ok": True, "problems": []}, f"{folder}: nothing wrong.")
-        _say(as_json, {"ok": False, "problems": [one.as_dict() for one in problems]}, "\n".join(f"✗ {one.sentence()}" for one in problems))
+        _say(
+            as_json,
+            {"ok": False, "problems": [one.as_dict() for one in problems]},
+            "\n".join(f"✗ {one.sentence()}" for one in problems),
+        )
         raise typer.Exit(2)
 
 
@@ -85,7 +97,10 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
         drawn = build(load(folder))
         if svg:
             svg.write_text(as_svg(drawn))
-        nodes = [{"name": one.name, "kind": one.kind, "inputs": list(one.inputs), "description": one.description} for one in drawn.nodes.values()]
+        nodes = [
+            {"name": one.name, "kind": one.kind, "inputs": list(one.inputs), "description": one.description}
+            for one in drawn.nodes.values()
+        ]
         _say(as_json, {"nodes": nodes, "svg": str(svg) if svg else None}, f"Wrote {svg}." if svg else as_text(drawn))
 
 
@@ -102,7 +117,9 @@ def run(folder: Folder, data: DataOption = None, home: HomeOption = None, as_jso
 
 
 @app.command()
-def predict(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:
+def predict(
+    folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0
+) -> None:
     """Write predictions by the published champion; trains nothing."""
     run(folder, data, home, as_json, wait, "predict")
 
@@ -120,6 +137,7 @@ def status(folder: Annotated[Path | None, typer.Argument(help="The product's fol
         from caudal.report.terminal import status as show
 
         show(told)
+    return None
 
 
 @app.command()
@@ -134,7 +152,15 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
     with _problems(False):
         set_to = _settings(home=home, key=key)
         place = _home(set_to)
-        work(place.path, place.url, host=host, port=port, key=set_to.key, trust=set_to.trust, product=product_name(folder) if folder else None)
+        work(
+            place.path,
+            place.url,
+            host=host,
+            port=port,
+            key=set_to.key,
+            trust=set_to.trust,
+            product=product_name(folder) if folder else None,
+        )
 
 
 @app.command()
@@ -184,7 +210,9 @@ def quarantine_replay(folder: Folder, table: Annotated[str, typer.Argument(help=
 
     with _problems(as_json):
         with _progress(as_json) as progress:
-            result = replay(folder, _settings(home=home, data=data), table, set_to or [], reason=reason, where=where, progress=progress)
+            result = replay(
+                folder, _settings(home=home, data=data), table, set_to or [], reason=reason, where=where, progress=progress
+            )
         _ended(as_json, result)
 
 
@@ -194,7 +222,12 @@ def model_list(product: ProductOption = None, home: HomeOption = None, as_json: 
     from caudal.run.models import listing
 
     with _problems(as_json):
-        _table(as_json, listing(_settings(home=home), product), ("product", "model", "version", "candidate", "metric", "score", "spread", "state", "created"), "No model yet.")
+        _table(
+            as_json,
+            listing(_settings(home=home), product),
+            ("product", "model", "version", "candidate", "metric", "score", "spread", "state", "created"),
+            "No model yet.",
+        )
 
 
 @model_app.command("show")
@@ -210,6 +243,7 @@ def model_show(model: Annotated[str, typer.Argument(help="The model.")], version
         from caudal.report.terminal import card as show
 
         show(told)
+    return None
 
 
 @model_app.command("promote")
@@ -221,7 +255,12 @@ def model_promote(model: Annotated[str, typer.Argument(help="The model.")], vers
 
     with _problems(as_json):
         told = promote(_settings(home=home), model, version, reason, product)
-        _say(as_json, told, f"{model} version {told['version']} is in production" + (f", instead of {told['replaced']}." if told["replaced"] else "."))
+        _say(
+            as_json,
+            told,
+            f"{model} version {told['version']} is in production"
+            + (f", instead of {told['replaced']}." if told["replaced"] else "."),
+        )
 
 
 @model_app.command("rollback")
@@ -243,7 +282,12 @@ def model_history(model: Annotated[str, typer.Argument(help="The model.")], prod
     from caudal.run.models import history
 
     with _problems(as_json):
-        _table(as_json, history(_settings(home=home), model, product), ("at", "decision", "version", "replaced", "who", "reason", "gates"), "No decision yet.")
+        _table(
+            as_json,
+            history(_settings(home=home), model, product),
+            ("at", "decision", "version", "replaced", "who", "reason", "gates"),
+            "No decision yet.",
+        )
 
 
 def main() -> None:
@@ -280,7 +324,12 @@ def _problems(as_json: bool) -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CAUDAL_TRACE"):
             raise
-        _show_problem(CaudalError(f"caudal itself failed: {type(error).__name__}: {error}.", fix="Set CAUDAL_TRACE=1 to see where, and report it."), as_json)
+        _show_problem(
+            CaudalError(
+                f"caudal itself failed: {type(error).__name__}: {error}.", fix="Set CAUDAL_TRACE=1 to see where, and report it."
+            ),
+            as_json,
+        )
         raise typer.Exit(70) from None
 
 
@@ -331,9 +380,8 @@ def _table(as_json: bool, rows: list[dict[str, Any]], columns: tuple[str, ...], 
     from caudal.report.terminal import table
 
     table(rows, columns)
+    return None
 
 
 def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, default=str, ensure_ascii=False))
-
-

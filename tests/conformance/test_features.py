@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+from hypothesis import HealthCheck, given, settings, strategies as st
+from pyspark.sql import DataFrame, Window, functions as F
 
 from caudal.stages.features import FEATURES, as_of_join, calendar, lag, past_mean, rolling
 from caudal.stages.tables import tumble
@@ -33,7 +31,13 @@ def trips() -> pd.DataFrame:
     folder = Path(os.environ.get("CAUDAL_DATA", "../shared/data")) / "green_taxi"
     if not folder.is_dir():
         pytest.skip(f"needs {folder}")
-    columns = {"lpep_pickup_datetime": "at", "lpep_dropoff_datetime": "ended", "PULocationID": "pickup", "DOLocationID": "dropoff", "fare_amount": "usd"}
+    columns = {
+        "lpep_pickup_datetime": "at",
+        "lpep_dropoff_datetime": "ended",
+        "PULocationID": "pickup",
+        "DOLocationID": "dropoff",
+        "fare_amount": "usd",
+    }
     raw = pd.read_parquet(folder / "green_tripdata_2023-01.parquet", columns=list(columns)).rename(columns=columns)
     busiest = raw["pickup"].value_counts().index[:6]
     some = raw[raw["pickup"].isin(busiest)].sample(2000, random_state=1).reset_index(drop=True)
@@ -61,7 +65,9 @@ def lag_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[D
     made = lag(hours, ["pickups", "usd"], [1, 24, "7 days"])
     table = hours.toPandas()
     for name, back in (("1", 1), ("24", 24), ("7_days", 168)):
-        earlier = table[["pickup", "window_start", "pickups", "usd"]].assign(window_start=table["window_start"] + pd.Timedelta(hours=back))
+        earlier = table[["pickup", "window_start", "pickups", "usd"]].assign(
+            window_start=table["window_start"] + pd.Timedelta(hours=back)
+        )
         earlier = earlier.rename(columns={"pickups": f"pickups_lag_{name}", "usd": f"usd_lag_{name}"})
         table = table.merge(earlier, on=["pickup", "window_start"], how="left")
     return made, table, ["pickup", "window_start"]
@@ -85,7 +91,19 @@ def rolling_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tup
 
 
 def calendar_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[DataFrame, pd.DataFrame, list[str]]:
-    parts = ["hour", "quarter_hour", "weekday", "day_of_month", "day_of_year", "month", "is_weekend", "hour_sin", "hour_cos", "weekday_sin", "year_cos"]
+    parts = [
+        "hour",
+        "quarter_hour",
+        "weekday",
+        "day_of_month",
+        "day_of_year",
+        "month",
+        "is_weekend",
+        "hour_sin",
+        "hour_cos",
+        "weekday_sin",
+        "year_cos",
+    ]
     table, at = trips.copy(), trips["at"].dt
     second = at.hour * 3600 + at.minute * 60 + at.second + at.microsecond / 1e6
     told = {
@@ -110,7 +128,7 @@ def past_mean_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> t
     made = past_mean(frame, ["minutes", "usd"], by=PAIR, known="ended", window=DAYS)
     table = trips.copy()
     known = table[["at", "ended"]].max(axis=1)
-    groups = {key: part for key, part in table.groupby(PAIR)}
+    groups = dict(table.groupby(PAIR))
     for row in table.itertuples():
         same = groups[(row.pickup, row.dropoff)]
         seen = same[(same["at"] >= row.at - pd.Timedelta(DAYS)) & (known[same.index] < row.at)]
@@ -136,7 +154,9 @@ def test_a_feature_gives_what_pandas_gives(name: str, frame: DataFrame, hours: D
 
 
 @pytest.mark.parametrize("name", sorted(FEATURES))
-def test_a_feature_is_the_same_to_the_bit_however_rows_lie(name: str, frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> None:
+def test_a_feature_is_the_same_to_the_bit_however_rows_lie(
+    name: str, frame: DataFrame, hours: DataFrame, trips: pd.DataFrame
+) -> None:
     one, _, key = CASES[name](frame, hours, trips.head(1))
     two, _, _ = CASES[name](frame.repartition(5, "usd"), hours.repartition(3, "usd"), trips.head(1))
     assert one.toPandas().sort_values(key).reset_index(drop=True).equals(two.toPandas().sort_values(key).reset_index(drop=True))
@@ -234,7 +254,12 @@ def seen_in(spark: Any, make: Callable[[DataFrame], DataFrame], at_once: bool, d
 def test_no_feature_sees_the_future(name: str, spark: Any) -> None:
     make, at_once = WORLDS[name]
 
-    @settings(max_examples=int(os.environ.get("CAUDAL_EXAMPLES", "6")), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=int(os.environ.get("CAUDAL_EXAMPLES", "6")),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.tuples(events, events, events, st.integers(5, 35)))
     def holds(drawn: tuple[Any, ...]) -> None:
         assert seen_in(spark, make, at_once, drawn) == []
@@ -247,4 +272,12 @@ def test_the_two_worlds_tell_a_feature_that_sees_the_future(spark: Any) -> None:
     ordered = Window.partitionBy("world", "zone").orderBy("at")
     assert seen_in(spark, lambda frame: frame.withColumn("x", F.lead("value").over(ordered)), True, drawn) != []
     # Known an hour after T: its own time tells nothing.
-    assert seen_in(spark, lambda frame: past_mean(frame, "value", by="world", known="at", window="1 day"), False, ([(6, 0, 2.0, 60), (8, 0, 1.0, 0)], [], [], 8)) != []
+    assert (
+        seen_in(
+            spark,
+            lambda frame: past_mean(frame, "value", by="world", known="at", window="1 day"),
+            False,
+            ([(6, 0, 2.0, 60), (8, 0, 1.0, 0)], [], [], 8),
+        )
+        != []
+    )

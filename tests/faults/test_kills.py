@@ -27,7 +27,9 @@ def caudal(when, folder, home, log):
     command = [sys.executable, str(KILLER), str(when), str(log), "--", "run", str(folder), "--home", str(home), "--json"]
     out = log.with_suffix(".out")
     with out.open("w") as told:
-        return subprocess.run(command, stdout=told, stderr=subprocess.STDOUT, env={**os.environ, "CAUDAL_MEMORY": "1g"}, timeout=300).returncode
+        return subprocess.run(
+            command, stdout=told, stderr=subprocess.STDOUT, env={**os.environ, "CAUDAL_MEMORY": "1g"}, timeout=300
+        ).returncode
 
 
 def snapshot(home):
@@ -85,7 +87,11 @@ def finishes(folder, home, log, expected):
 
 def test_every_step_boundary(undisturbed, tmp_path):
     folder, expected, events, _ = undisturbed
-    boundaries = [int(number) for number, name in events if name.startswith(("before perform", "after perform", "after commit", "before _tell"))]
+    boundaries = [
+        int(number)
+        for number, name in events
+        if name.startswith(("before perform", "after perform", "after commit", "before _tell"))
+    ]
     chosen = boundaries if len(boundaries) <= 16 else boundaries[:: max(1, len(boundaries) // 16)]
     for number in chosen:
         home, log = tmp_path / f"home-{number}", tmp_path / f"{number}.log"
@@ -121,7 +127,7 @@ def test_random_moments(undisturbed, tmp_path):
 
 def test_killed_while_an_increment_is_made(undisturbed, tmp_path):
     """A week more arrives; the run that takes it in is killed; what is there afterwards equals a run from nothing."""
-    folder, _, _, length = undisturbed
+    folder, _, _, _length = undisturbed
     home, copy = tmp_path / "home", tmp_path / "shop"
     shutil.copytree(folder, copy)
     assert caudal("count", copy, home, tmp_path / "first.log") == 0

@@ -177,7 +177,9 @@ def test_a_function_that_raises_names_step_and_line(place):
 
 
 def test_a_function_that_fails_only_while_spark_computes(place):
-    (place / "product.py").write_text(PRODUCT.replace("return raw", "return raw.selectExpr('at', 'shop', \"visitors div (visitors - 3) AS visitors\")"))
+    (place / "product.py").write_text(
+        PRODUCT.replace("return raw", "return raw.selectExpr('at', 'shop', \"visitors div (visitors - 3) AS visitors\")")
+    )
     refused(place, StepFailed, "clean", "zero")
 
 
@@ -212,10 +214,17 @@ def test_a_full_disk(place, tmp_path):
     """A home on a tmpfs too small for the data: one message, and after making room the same command finishes."""
     small = tmp_path / "small"
     small.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=False, capture_output=True).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=False, capture_output=True
+        ).returncode
+    ):
         pytest.skip("a tmpfs cannot be mounted here")
     try:
-        (place / "in" / "big.csv").write_text("at,shop,visitors\n" + "".join(f"2024-03-0{1 + n % 9} 09:00:00,{n:040d},1\n" for n in range(60_000)))
+        (place / "in" / "big.csv").write_text(
+            "at,shop,visitors\n" + "".join(f"2024-03-0{1 + n % 9} 09:00:00,{n:040d},1\n" for n in range(60_000))
+        )
         old(place / "in" / "big.csv")
         result = run(place, Settings(home=small / "home"))
         assert isinstance(result.error, EnvironmentProblem)
@@ -231,7 +240,12 @@ def test_a_full_disk(place, tmp_path):
 def test_the_command_line_says_it_in_one_sentence(tmp_path):
     folder = create("shop", tmp_path)
     (folder / "product.py").write_text("import caudal as cd\nproduct = cd.Product('shop'\n")
-    done = subprocess.run([sys.executable, "-m", "caudal", "run", str(folder), "--home", str(tmp_path / "home")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "caudal", "run", str(folder), "--home", str(tmp_path / "home")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == DeclarationProblem.exit_code
     assert done.stderr.count("\n") == 1
     assert "syntax error" in done.stderr

@@ -24,7 +24,11 @@ MONTHS = ("green_tripdata_2023-01.parquet", "green_tripdata_2020-04.parquet")
 def caudal(*arguments):
     """Run the command line and return its JSON document."""
     done = subprocess.run(
-        [sys.executable, "-m", "caudal", *map(str, arguments), "--json"], capture_output=True, text=True, env={**os.environ, "CAUDAL_MEMORY": "2g"}, timeout=900
+        [sys.executable, "-m", "caudal", *map(str, arguments), "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CAUDAL_MEMORY": "2g"},
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     return json.loads(done.stdout)
@@ -67,8 +71,20 @@ def db(taxi):
             fare_usd NOT BETWEEN 0.01 AND 500 AS wrong_fare, p.LocationID IS NULL AS wrong_zone
         FROM t LEFT JOIN zones p ON p.LocationID = t.pickup_zone_id
     """)
-    base.execute("CREATE VIEW trips AS SELECT * FROM judged WHERE NOT (twice OR wrong_year OR wrong_duration OR wrong_miles OR wrong_fare OR wrong_zone)")
-    names = ["trips_raw", "trips", "pickups_quarter_hour", "pickups_hour", "pickups_day", "busiest_zones", "trip_start", "demand", "duration_predictions"]
+    base.execute(
+        "CREATE VIEW trips AS SELECT * FROM judged WHERE NOT (twice OR wrong_year OR wrong_duration OR wrong_miles OR wrong_fare OR wrong_zone)"
+    )
+    names = [
+        "trips_raw",
+        "trips",
+        "pickups_quarter_hour",
+        "pickups_hour",
+        "pickups_day",
+        "busiest_zones",
+        "trip_start",
+        "demand",
+        "duration_predictions",
+    ]
     for name in names:
         base.register(f"c_{name}", arrow(delta.read(taxi["home"].table("taxi", name))))
     return base
@@ -89,7 +105,13 @@ def test_every_raw_row_is_somewhere_once(db, taxi):
 
 
 def test_raw_values_are_kept(db):
-    columns = {"VendorID": "vendor_id", "lpep_pickup_datetime": "pickup_at", "PULocationID": "pickup_zone_id", "passenger_count": "passengers", "tip_amount": "tip_usd"}
+    columns = {
+        "VendorID": "vendor_id",
+        "lpep_pickup_datetime": "pickup_at",
+        "PULocationID": "pickup_zone_id",
+        "passenger_count": "passengers",
+        "tip_amount": "tip_usd",
+    }
     same(db, f"SELECT {', '.join(columns.values())} FROM c_trips_raw", f"SELECT {', '.join(columns)} FROM raw")
 
 
@@ -100,8 +122,13 @@ def test_cleaned_trips(db):
 
 def test_quarantine_by_reason(db, taxi):
     reasons = arrow(delta.read(taxi["home"].quarantine("taxi", "trips")), ["_reasons"]).column("_reasons").to_pylist()
-    found = {kind: sum(any(one.startswith(kind) for one in row) for row in reasons) for kind in ("unique", "between(duration_min", "between(miles", "between(fare_usd", "between(pickup_at")}
-    counted = db.execute("SELECT sum(twice::int), sum(wrong_duration::int), sum(wrong_miles::int), sum(wrong_fare::int), sum(wrong_year::int) FROM judged").fetchone()
+    found = {
+        kind: sum(any(one.startswith(kind) for one in row) for row in reasons)
+        for kind in ("unique", "between(duration_min", "between(miles", "between(fare_usd", "between(pickup_at")
+    }
+    counted = db.execute(
+        "SELECT sum(twice::int), sum(wrong_duration::int), sum(wrong_miles::int), sum(wrong_fare::int), sum(wrong_year::int) FROM judged"
+    ).fetchone()
     assert tuple(found.values()) == tuple(int(one) for one in counted)
 
 
@@ -111,9 +138,10 @@ def test_quarter_hours_are_counted_and_filled(db):
         "SELECT pickup_zone_id, window_start, pickups FROM c_pickups_quarter_hour WHERE pickups > 0",
         "SELECT pickup_zone_id, time_bucket(INTERVAL 15 MINUTE, pickup_at), count(*) FROM trips GROUP BY ALL",
     )
-    assert db.execute("SELECT count(*) FROM c_pickups_quarter_hour").fetchone()[0] == 96 * db.execute(
-        "SELECT count(*) FROM (SELECT DISTINCT pickup_zone_id, pickup_at::date FROM trips)"
-    ).fetchone()[0]
+    assert (
+        db.execute("SELECT count(*) FROM c_pickups_quarter_hour").fetchone()[0]
+        == 96 * db.execute("SELECT count(*) FROM (SELECT DISTINCT pickup_zone_id, pickup_at::date FROM trips)").fetchone()[0]
+    )
 
 
 def test_hours_and_days(db):
@@ -184,7 +212,10 @@ def test_trip_duration_beats_linear_regression_on_the_same_split(taxi):
 
 
 def test_predictions_are_of_every_trip_by_the_champion(db, taxi):
-    assert db.execute("SELECT count(*), count(DISTINCT trip_id), count(prediction) FROM c_duration_predictions").fetchone() == (db.execute("SELECT count(*) FROM c_trips").fetchone()[0],) * 3
+    assert (
+        db.execute("SELECT count(*), count(DISTINCT trip_id), count(prediction) FROM c_duration_predictions").fetchone()
+        == (db.execute("SELECT count(*) FROM c_trips").fetchone()[0],) * 3
+    )
     with_home = taxi["home"].ledger()
     champion = with_home.champion("taxi", "duration")
     with_home.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from caudal.graph.shape import Graph, GraphNode
+from caudal.graph.shape import Graph, GraphNode, Kind
+from caudal.spec.node import Features, Node, Source
 from caudal.spec.product import Product
 
 
@@ -10,7 +11,7 @@ def build(product: Product) -> Graph:
     """Return the product's graph; inputs that nothing declares stay as names (``check`` reports them)."""
     nodes: dict[str, GraphNode] = {}
     for name, node in product.nodes.items():
-        nodes[name] = GraphNode(name, node.kind, node.inputs, node.description, _where(node.where))
+        nodes[name] = GraphNode(name, _kind(node), node.inputs, node.description, _where(node.where))
     for name, model in product.models.items():
         nodes[name] = GraphNode(name, "model", (model.features,), model.description, _where(model.where))
     for name, prediction in product.predictions.items():
@@ -21,6 +22,10 @@ def build(product: Product) -> Graph:
         name = f"serve:{of_model}"
         nodes[name] = GraphNode(name, "serving", (of_model,), None, _where(serving.where))
     return Graph(nodes)
+
+
+def _kind(node: Node) -> Kind:
+    return "source" if isinstance(node, Source) else "features" if isinstance(node, Features) else "table"
 
 
 def _where(location: object) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caudal.errors import DeclarationProblem, nearest
-from caudal.graph.build import build
 from caudal.spec.expectation import Expectation
 from caudal.spec.model import Beats, Model, Parity
 from caudal.spec.node import Features, Node, Source, Table
@@ -31,7 +30,9 @@ def check(product: Product) -> list[DeclarationProblem]:
 def _nothing(product: Product) -> Iterator[DeclarationProblem]:
     if not product.nodes:
         yield DeclarationProblem(
-            f"Product '{product.name}' declares no source and no table.", fix="Begin with product.source(...).", where=str(product.where)
+            f"Product '{product.name}' declares no source and no table.",
+            fix="Begin with product.source(...).",
+            where=str(product.where),
         )
 
 
@@ -104,13 +105,15 @@ def _columns(product: Product) -> Iterator[DeclarationProblem]:
         if node.partition and not node.event_time:
             yield DeclarationProblem(
                 f"'{node.name}' is partitioned by {node.partition} but has no event time.",
-                fix="Say which column tells when a row happened: event_time=\"…\".",
+                fix='Say which column tells when a row happened: event_time="…".',
                 where=str(node.where),
                 table=node.name,
             )
         if node.partition not in (None, "day"):
             yield DeclarationProblem(
-                f"'{node.name}' is to be partitioned by '{node.partition}'.", fix='Only partition="day" is there.', where=str(node.where)
+                f"'{node.name}' is to be partitioned by '{node.partition}'.",
+                fix='Only partition="day" is there.',
+                where=str(node.where),
             )
         for one in node.expect:
             yield from _expectation(product, node, one)
@@ -137,7 +140,9 @@ def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[Dec
             )
     if one.max_share is not None and not 0 <= one.max_share <= 1:
         yield DeclarationProblem(
-            f"{one.name} allows a share of {one.max_share}.", fix="A share lies between 0 and 1.", where=str(one.where or node.where)
+            f"{one.name} allows a share of {one.max_share}.",
+            fix="A share lies between 0 and 1.",
+            where=str(one.where or node.where),
         )
 
 
@@ -178,11 +183,15 @@ def _models(product: Product) -> Iterator[DeclarationProblem]:
 def _model_itself(model: Model, features: Features) -> Iterator[DeclarationProblem]:
     if not model.candidates:
         yield DeclarationProblem(
-            f"Model '{model.name}' has no candidate.", fix='Give at least one: candidates={"ridge": Ridge()}.', where=str(model.where)
+            f"Model '{model.name}' has no candidate.",
+            fix='Give at least one: candidates={"ridge": Ridge()}.',
+            where=str(model.where),
         )
     if "baseline" in model.candidates:
         yield DeclarationProblem(
-            f"Model '{model.name}' has a candidate named 'baseline'.", fix="The naive baseline is always there under that name.", where=str(model.where)
+            f"Model '{model.name}' has a candidate named 'baseline'.",
+            fix="The naive baseline is always there under that name.",
+            where=str(model.where),
         )
     for gate in model.gates:
         if isinstance(gate, Beats) and gate.candidate not in (*model.candidates, "baseline"):
@@ -213,7 +222,9 @@ def _predictions(product: Product) -> Iterator[DeclarationProblem]:
     for name, serving in product.servings.items():
         if name not in product.models:
             yield DeclarationProblem(
-                f"Model '{name}' is to be served, but nothing declares it.", nearest=nearest(name, product.models), where=str(serving.where)
+                f"Model '{name}' is to be served, but nothing declares it.",
+                nearest=nearest(name, product.models),
+                where=str(serving.where),
             )
 
 

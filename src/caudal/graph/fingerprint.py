@@ -107,7 +107,11 @@ def estimator_digest(estimator: Any) -> object:
         return [name, {key: describe(value) for key, value in sorted(estimator.get_params(deep=False).items())}]
     if hasattr(estimator, "extractParamMap"):
         told = {param.name: describe(value) for param, value in estimator.extractParamMap().items() if param.name != "stages"}
-        return [name, dict(sorted(told.items())), [estimator_digest(one) for one in estimator.getStages()] if hasattr(estimator, "getStages") else None]
+        return [
+            name,
+            dict(sorted(told.items())),
+            [estimator_digest(one) for one in estimator.getStages()] if hasattr(estimator, "getStages") else None,
+        ]
     return name
 
 
@@ -170,7 +174,9 @@ def _source(thing: Any) -> str:
         tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
     except (OSError, TypeError, SyntaxError):  # typed at a prompt, or a lambda in the middle of an expression
         code = getattr(thing, "__code__", None)
-        return repr(thing) if code is None else f"{code.co_code.hex()} {[c for c in code.co_consts if not isinstance(c, CodeType)]!r}"
+        return (
+            repr(thing) if code is None else f"{code.co_code.hex()} {[c for c in code.co_consts if not isinstance(c, CodeType)]!r}"
+        )
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             if ast.get_docstring(node, clean=False) is not None:

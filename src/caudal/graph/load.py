@@ -26,7 +26,8 @@ def load(folder: Path) -> Product:
     sys.path.insert(0, str(file.parent))  # so that product.py imports its neighbours
     try:
         spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:

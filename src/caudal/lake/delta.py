@@ -173,7 +173,9 @@ def commit(
     table = _open(folder, None)
     if replace == "all":
         if table.metadata().partition_columns != by:
-            create_table_with_add_actions(str(folder), delta_schema, adds, mode="overwrite", partition_by=by, commit_properties=said)
+            create_table_with_add_actions(
+                str(folder), delta_schema, adds, mode="overwrite", partition_by=by, commit_properties=said
+            )
         else:
             table.create_write_transaction(adds, "overwrite", delta_schema, partition_by=by, commit_properties=said)
     else:

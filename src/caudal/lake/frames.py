@@ -35,11 +35,11 @@ def empty(spark: SparkSession, schema: Any) -> DataFrame:
 
 def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable[str | None] | None = None) -> pa.Table:
     """Return a table version as an Arrow table, without Spark."""
+    import json
+
     import pyarrow as pa
     import pyarrow.dataset as ds
     from deltalake import Schema
-
-    import json
 
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
     wanted = [name for name in (columns or whole.names) if name != DAY]

@@ -19,11 +19,25 @@ from caudal.lake.records import landed
 class Arrival(Protocol):
     """A file that has come: where from, and where its bytes can be read."""
 
-    path: str
-    local: Path
-    bytes: int
-    modified_ns: int
-    etag: str | None
+    @property
+    def path(self) -> str:
+        """Where it came from."""
+
+    @property
+    def local(self) -> Path:
+        """Where its bytes can be read."""
+
+    @property
+    def bytes(self) -> int:
+        """Their number."""
+
+    @property
+    def modified_ns(self) -> int:
+        """When its origin says it changed, nanoseconds since 1970, UTC."""
+
+    @property
+    def etag(self) -> str | None:
+        """What its origin calls this content."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +142,9 @@ def _copy(origin: Path, folder: Path, path: str) -> tuple[str, int]:
     except OSError as error:
         if error.errno in (28, 122):  # no space, quota
             raise EnvironmentProblem(
-                f"The disk is full: '{path}' could not be landed.", fix="Free space where --home lies and run again; nothing is lost.", file=path
+                f"The disk is full: '{path}' could not be landed.",
+                fix="Free space where --home lies and run again; nothing is lost.",
+                file=path,
             ) from None
         raise
     finally:
@@ -140,6 +156,8 @@ def _opened(origin: Path, path: str) -> Any:
     try:
         return origin.open("rb")
     except PermissionError:
-        raise SourceProblem(f"'{path}' cannot be read: permission denied.", fix="Give the user who runs caudal read access.", file=path) from None
+        raise SourceProblem(
+            f"'{path}' cannot be read: permission denied.", fix="Give the user who runs caudal read access.", file=path
+        ) from None
     except FileNotFoundError:
         raise SourceProblem(f"'{path}' vanished before it was landed.", fix="Run again.", file=path) from None

@@ -97,7 +97,17 @@ def _foresight(ws: Workspace, node: Features, frames: dict[str, Any]) -> list[Ca
         declared = ws.product.nodes[name]
         known = dict(declared.known) if isinstance(declared, Table) else {}
         shapes[name] = InputShape(schema=frames[name].schema, event_time=declared.event_time, known=known)
-    leak = sees_future(node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0)
+    leak = sees_future(
+        node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0
+    )
     if leak is None:
         return []
-    return [DeclarationProblem(f"Features '{node.name}' see the future: {leak.message}", fix=leak.fix, where=str(node.where), table=node.name, column=leak.column)]
+    return [
+        DeclarationProblem(
+            f"Features '{node.name}' see the future: {leak.message}",
+            fix=leak.fix,
+            where=str(node.where),
+            table=node.name,
+            column=leak.column,
+        )
+    ]

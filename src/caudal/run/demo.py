@@ -37,7 +37,11 @@ def prepare(settings: Settings, *, simulate: bool) -> Input:
         return Input("given", settings.data, f"Input: the files in {settings.data}.")
     folder = settings.home / "demo-data"
     if not simulate and (months := _official(folder / "official")):
-        return Input("official", folder / "official", f"Input: the official green-taxi trips of {' and '.join(months)}, fetched from the city's data server.")
+        return Input(
+            "official",
+            folder / "official",
+            f"Input: the official green-taxi trips of {' and '.join(months)}, fetched from the city's data server.",
+        )
     why = "as asked" if simulate else "the official files cannot be reached from here"
     return Input("simulated", _simulated(folder / "simulated"), f"Input: SIMULATED trips, not real ones ({why}).")
 
@@ -72,8 +76,7 @@ def first_prediction(settings: Settings, product: str, port: int, keep: bool, to
 
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
     """Do the whole way and show it."""
-    from caudal.report.terminal import Progress as Display
-    from caudal.report.terminal import summary
+    from caudal.report.terminal import Progress as Display, summary
     from caudal.run.workspace import Quiet
 
     given = prepare(settings, simulate=simulate)
@@ -93,7 +96,16 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
 
     def tell(url: str, answers: list[dict[str, Any]]) -> None:
         if as_json:
-            print(json.dumps({**result.document, "demo": {"input": given.kind, "data": str(given.folder), "url": url, "predictions": answers}}, indent=2, default=str))
+            print(
+                json.dumps(
+                    {
+                        **result.document,
+                        "demo": {"input": given.kind, "data": str(given.folder), "url": url, "predictions": answers},
+                    },
+                    indent=2,
+                    default=str,
+                )
+            )
             return
         for one in answers:
             print(f"\nPOST {one['url']}\n  {json.dumps(one['asked'])}\n  → {json.dumps(one['answer'])}")
@@ -156,7 +168,8 @@ def _simulated(folder: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         spec = importlib.util.spec_from_file_location("caudal_taxi_simulate", product_folder() / "simulate.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)

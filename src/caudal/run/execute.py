@@ -40,7 +40,15 @@ def execute(ws: Workspace, plan: Sequence[Step]) -> Board:
     for step in plan:
         if step.name not in board.done and step.name not in board.failed:
             _tell(ws, step, "waiting", None, detail={"why": "a step before it failed"})
-            ws.progress.finished(step.name, "waiting", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why="a step before it failed")
+            ws.progress.finished(
+                step.name,
+                "waiting",
+                rows_read=None,
+                rows_written=None,
+                quarantined=None,
+                seconds=0.0,
+                why="a step before it failed",
+            )
     return board
 
 
@@ -54,14 +62,24 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         problem = as_problem(error, step)
         board.failed[step.name] = problem
         seconds = time.perf_counter() - clock
-        _tell(ws, step, "failed", None, seconds=seconds, began=began, error=problem.as_dict(), broken=getattr(problem, "checks", ()))
-        ws.progress.finished(step.name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=seconds, why=problem.sentence())
+        _tell(
+            ws, step, "failed", None, seconds=seconds, began=began, error=problem.as_dict(), broken=getattr(problem, "checks", ())
+        )
+        ws.progress.finished(
+            step.name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=seconds, why=problem.sentence()
+        )
         return
     seconds = time.perf_counter() - clock
     board.done[step.name] = done
     _tell(ws, step, done.state, done, seconds=seconds, began=began)
     ws.progress.finished(
-        step.name, done.state, rows_read=done.rows_read, rows_written=done.rows_written, quarantined=done.rows_quarantined, seconds=seconds, why=done.why
+        step.name,
+        done.state,
+        rows_read=done.rows_read,
+        rows_written=done.rows_written,
+        quarantined=done.rows_quarantined,
+        seconds=seconds,
+        why=done.why,
     )
 
 

@@ -49,7 +49,11 @@ def resolved(home: Home, ledger: Ledger, product: str, table: str, version: int 
     folder = home.table(product, table)
     if delta.version_of(folder) is None:
         among = [entry.name for entry in folder.parent.iterdir() if entry.name != "_quarantine"] if folder.parent.is_dir() else []
-        raise NotThere(f"Product '{product}' has published no table '{table}'.", nearest=nearest(table, among), fix=f"It has {', '.join(sorted(among)) or 'none yet'}.")
+        raise NotThere(
+            f"Product '{product}' has published no table '{table}'.",
+            nearest=nearest(table, among),
+            fix=f"It has {', '.join(sorted(among)) or 'none yet'}.",
+        )
     if run_id is not None:
         version = _as_of_run(ledger, product, table, run_id)
     return delta.read(folder, version)
@@ -60,7 +64,11 @@ def _as_of_run(ledger: Ledger, product: str, table: str, run_id: str) -> int:
     at = [row for row in rows if row["run_id"] <= run_id]
     if not at or not ledger.find(steps, product=product, run_id=run_id):
         runs = sorted({row["run_id"] for row in rows})
-        raise NotThere(f"No run '{run_id}' has left a table '{table}'.", nearest=nearest(run_id, runs), fix=f"Runs are: {', '.join(runs[-5:])}.")
+        raise NotThere(
+            f"No run '{run_id}' has left a table '{table}'.",
+            nearest=nearest(run_id, runs),
+            fix=f"Runs are: {', '.join(runs[-5:])}.",
+        )
     return int(at[-1]["output_version"])
 
 

@@ -20,11 +20,15 @@ def explained(error: BaseException, step: str) -> CaudalError | None:
         )
     if isinstance(error, PermissionError) or "Permission denied" in text:
         return EnvironmentProblem(
-            f"Step '{step}' may not write or read: {_quoted(text, 'Permission denied')}.", fix="Give the user who runs caudal access.", step=step
+            f"Step '{step}' may not write or read: {_quoted(text, 'Permission denied')}.",
+            fix="Give the user who runs caudal access.",
+            step=step,
         )
     if "OutOfMemoryError" in text:
         return EnvironmentProblem(
-            f"Spark ran out of memory in step '{step}'.", fix="Give it more: CAUDAL_MEMORY=8g (or memory in caudal.toml).", step=step
+            f"Spark ran out of memory in step '{step}'.",
+            fix="Give it more: CAUDAL_MEMORY=8g (or memory in caudal.toml).",
+            step=step,
         )
     if type(error).__module__.startswith(("pyspark", "py4j")):
         return StepFailed(f"Step '{step}' failed in Spark: {_spark_sentence(text)}", step=step, kind=type(error).__name__)
@@ -32,7 +36,7 @@ def explained(error: BaseException, step: str) -> CaudalError | None:
 
 
 def _whole_text(error: BaseException) -> str:
-    texts = []
+    texts: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(texts) < 5:
         texts.append(str(seen))
@@ -42,7 +46,9 @@ def _whole_text(error: BaseException) -> str:
 
 def _spark_sentence(text: str) -> str:
     """Return Spark's own message: its error class and sentence, without plan and stack."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("at ", "File \"<", "'", "+-"))]
+    lines = [
+        line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("at ", 'File "<', "'", "+-"))
+    ]
     raised = [line for line in lines if re.match(r"^\w*(Error|Exception): ", line)]
     chosen = raised[-1] if raised and "Traceback (most recent call last)" in text else (lines[0] if lines else "no message")
     return chosen.split(" SQLSTATE")[0][:500]

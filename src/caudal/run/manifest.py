@@ -30,7 +30,11 @@ LIBRARIES = ("pyspark", "scikit-learn", "numpy", "pandas", "pyarrow", "deltalake
 def folder_digest(folder: Path) -> str:
     """Return the fingerprint of all Python and SQL files of a product's folder, but its tests."""
     files = [path for pattern in ("*.py", "*.sql", "*.toml") for path in folder.rglob(pattern)]
-    own = [path for path in files if "tests" not in path.relative_to(folder).parts and not path.relative_to(folder).parts[0].startswith(".")]
+    own = [
+        path
+        for path in files
+        if "tests" not in path.relative_to(folder).parts and not path.relative_to(folder).parts[0].startswith(".")
+    ]
     return file_digest(own)
 
 
@@ -41,7 +45,12 @@ def remember(
     from sqlalchemy import delete, insert
 
     sources = {
-        name: {"pattern": one.connection.pattern, "format": one.connection.format, "settle_s": one.connection.settle_s, "required": one.connection.required}
+        name: {
+            "pattern": one.connection.pattern,
+            "format": one.connection.format,
+            "settle_s": one.connection.settle_s,
+            "required": one.connection.required,
+        }
         for name, one in product.sources.items()
         if isinstance(one.connection, Files)
     }
@@ -110,7 +119,7 @@ def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str
     seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
     known = {(row["path"], row["bytes"], row["modified_ns"]) for row in rows}
     connection = Files(source["pattern"], source["format"], {}, source["settle_s"], source["required"])
-    found = arrivals(connection, data=settings.data, scratch=Path("."), seen=seen, clock=time.time)
+    found = arrivals(connection, data=settings.data, scratch=Path(), seen=seen, clock=time.time)
     return all((one.path, one.bytes, one.modified_ns) in known for one in found)
 
 

@@ -58,7 +58,9 @@ def history(settings: Settings, model: str, product: str | None = None) -> list[
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return [{**row, "at": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))} for row in decisions(ledger, name, model)]
+        return [
+            {**row, "at": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))} for row in decisions(ledger, name, model)
+        ]
 
 
 def _in_brief(row: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +68,13 @@ def _in_brief(row: dict[str, Any]) -> dict[str, Any]:
     metrics = dict(row.get("metrics") or {})
     metric = next((name.removesuffix("_spread") for name in metrics if name.endswith("_spread")), None)
     created = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"]))
-    return {**row, "metric": metric, "score": metrics.get(str(metric)), "spread": metrics.get(f"{metric}_spread"), "created": created}
+    return {
+        **row,
+        "metric": metric,
+        "score": metrics.get(str(metric)),
+        "spread": metrics.get(f"{metric}_spread"),
+        "created": created,
+    }
 
 
 @contextlib.contextmanager
@@ -84,5 +92,9 @@ def _model(home: Home, ledger: Ledger, model: str, product: str | None) -> tuple
     name = the_product(home, ledger, product)
     among = sorted({row["model"] for row in ledger.find(model_versions, product=name)})
     if model not in among:
-        raise NotThere(f"Product '{name}' has no model '{model}'.", nearest=nearest(model, among), fix=f"It has {', '.join(among) or 'none yet'}.")
+        raise NotThere(
+            f"Product '{name}' has no model '{model}'.",
+            nearest=nearest(model, among),
+            fix=f"It has {', '.join(among) or 'none yet'}.",
+        )
     return name, model

@@ -25,7 +25,9 @@ def create(name: str, into: Path) -> Path:
     if not name.isidentifier():
         fixed = "".join(one if one.isalnum() else "_" for one in name).strip("_") or "my_product"
         raise DeclarationProblem(
-            f"'{name}' cannot name a product.", nearest=fixed if fixed.isidentifier() else f"p_{fixed}", fix="Use letters, digits and _, not starting with a digit."
+            f"'{name}' cannot name a product.",
+            nearest=fixed if fixed.isidentifier() else f"p_{fixed}",
+            fix="Use letters, digits and _, not starting with a digit.",
         )
     folder = into / name
     if folder.exists() and any(folder.iterdir()):

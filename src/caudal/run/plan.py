@@ -38,7 +38,9 @@ def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
     if pipeline in ("all", "predict"):
         for name, prediction in product.predictions.items():
             features = product.models[prediction.model].features
-            steps.append(Step(f"predict:{name}", "predict", name, (f"features:{features}",), partial(predict.work, prediction=prediction)))
+            steps.append(
+                Step(f"predict:{name}", "predict", name, (f"features:{features}",), partial(predict.work, prediction=prediction))
+            )
     return steps
 
 
@@ -73,7 +75,9 @@ def _wanted(product: Product, pipeline: Pipeline) -> set[str]:
     if pipeline == "all":
         return set(product.nodes)
     models = (
-        [product.models[one.model] for one in product.predictions.values()] if pipeline == "predict" else list(product.models.values())
+        [product.models[one.model] for one in product.predictions.values()]
+        if pipeline == "predict"
+        else list(product.models.values())
     )
     found: set[str] = set()
     waiting = [model.features for model in models]

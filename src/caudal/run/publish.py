@@ -44,7 +44,9 @@ class Origin:
     rows_read: int | None = None
 
 
-def publish(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any]) -> Done:
+def publish(
+    ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any]
+) -> Done:
     """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
 
     Raises
@@ -58,7 +60,11 @@ def publish(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origi
     frame = _clean(frame, node, ws)
     others = {name: ws.frame(name) for one in node.expect for name in one.tables}
     judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
-    _write(judged.frame, stage, ["_verdict", *(["_segment"] if isinstance(node, Source) else []), *([delta.DAY] if node.partition else [])])
+    _write(
+        judged.frame,
+        stage,
+        ["_verdict", *(["_segment"] if isinstance(node, Source) else []), *([delta.DAY] if node.partition else [])],
+    )
     history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
     outcome = judged.outcome(written=stage, history=history, now=ws.clock())
     if outcome.stop is not None:
@@ -75,7 +81,14 @@ def publish(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origi
     }  # fmt: skip
     partitioned = node.partition is not None
     if bad or delta.version_of(bad_folder) is not None:
-        delta.commit(bad_folder, bad, _quarantine_schema(schema), partitioned=partitioned, replace=_of_quarantine(replace, node, origin), identity=said)
+        delta.commit(
+            bad_folder,
+            bad,
+            _quarantine_schema(schema),
+            partitioned=partitioned,
+            replace=_of_quarantine(replace, node, origin),
+            identity=said,
+        )
     done = Done(
         fingerprint=origin.fingerprint,
         inputs=origin.inputs,
@@ -87,9 +100,7 @@ def publish(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origi
         checks=tuple(_check(one) for one in outcome.checks),
         profile={"rows": outcome.good, "columns": finite(outcome.profile)},
     )
-    version = delta.commit(
-        folder, good, schema, partitioned=partitioned, replace=replace, identity={**said, "done": _told(done)}
-    )
+    version = delta.commit(folder, good, schema, partitioned=partitioned, replace=replace, identity={**said, "done": _told(done)})
     return _with_version(done, version)
 
 
@@ -141,7 +152,10 @@ def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:
     twice = sorted({name for name in frame.columns if frame.columns.count(name) > 1})
     if twice:
         raise StepFailed(
-            f"Table '{node.name}' has the column '{twice[0]}' twice.", fix="Select or rename it after the join.", where=str(node.where), table=node.name
+            f"Table '{node.name}' has the column '{twice[0]}' twice.",
+            fix="Select or rename it after the join.",
+            where=str(node.where),
+            table=node.name,
         )
     if node.event_time and node.event_time not in frame.columns:
         raise StepFailed(

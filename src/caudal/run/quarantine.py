@@ -39,7 +39,9 @@ def listing(settings: Settings, product: str | None = None) -> list[dict[str, An
     return rows
 
 
-def show(settings: Settings, table: str, *, reason: str | None = None, limit: int = 20, product: str | None = None) -> list[dict[str, Any]]:
+def show(
+    settings: Settings, table: str, *, reason: str | None = None, limit: int = 20, product: str | None = None
+) -> list[dict[str, Any]]:
     """Return quarantined rows of a table: reasons, the file they came from, raw values."""
     import pyarrow.compute as pc
 
@@ -107,7 +109,9 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
     own = [name for name in rows.columns if not name.startswith("_")]
     for column, _ in sets:
         if column not in own:
-            raise DeclarationProblem(f"'{source.name}' has no column '{column}'.", nearest=nearest(column, own), fix=f"It has {', '.join(own)}.")
+            raise DeclarationProblem(
+                f"'{source.name}' has no column '{column}'.", nearest=nearest(column, own), fix=f"It has {', '.join(own)}."
+            )
     matching = rows.withColumn("_key", corrections.key(own))
     if reason:
         matching = matching.where(F.exists("_reasons", lambda one: one.contains(reason)))
@@ -121,7 +125,8 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
     good = ws.frame(source.name).withColumn("_key", corrections.key(own)).where(F.col("_key").isin(keys)).count()
     if good:
         raise DeclarationProblem(
-            f"{good} good rows of '{source.name}' are alike to the last value with rows to be corrected.", fix="Narrow it down with --where or --reason."
+            f"{good} good rows of '{source.name}' are alike to the last value with rows to be corrected.",
+            fix="Narrow it down with --where or --reason.",
         )
     segments = [row["_file"] for row in chosen.select("_file").distinct().collect()]
     corrected = chosen.withColumns({column: F.expr(expression) for column, expression in sets})
@@ -137,7 +142,9 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
 def _assignment(text: str) -> tuple[str, str]:
     column, equals, expression = text.partition("=")
     if not equals or not column.strip() or not expression.strip():
-        raise DeclarationProblem(f"'{text}' is not a correction.", fix="Write --set 'column = SQL expression', such as --set 'fare = abs(fare)'.")
+        raise DeclarationProblem(
+            f"'{text}' is not a correction.", fix="Write --set 'column = SQL expression', such as --set 'fare = abs(fare)'."
+        )
     return column.strip(), expression.strip()
 
 
@@ -150,8 +157,8 @@ def _quarantined(home: Home, product: str, table: str) -> delta.Version:
     tables = _tables(home, product)
     if table not in tables:
         raise NotThere(
-            f"Nothing of '{table}' has ever been in quarantine.", nearest=nearest(table, tables), fix=f"Tables with quarantined rows: {', '.join(tables) or 'none'}."
+            f"Nothing of '{table}' has ever been in quarantine.",
+            nearest=nearest(table, tables),
+            fix=f"Tables with quarantined rows: {', '.join(tables) or 'none'}.",
         )
     return delta.read(home.quarantine(product, table))
-
-

@@ -84,7 +84,8 @@ def checked(product: Product) -> Product:
     if len(problems) == 1:
         raise problems[0]
     raise DeclarationProblem(
-        f"Product '{product.name}' has {len(problems)} problems:\n" + "\n".join(f"  - {one.sentence()}" for one in problems), problems=len(problems)
+        f"Product '{product.name}' has {len(problems)} problems:\n" + "\n".join(f"  - {one.sentence()}" for one in problems),
+        problems=len(problems),
     )
 
 
@@ -121,7 +122,11 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
     from caudal.report.page import write_run_page
 
     ws.ledger.change(
-        runs, {"run_id": ws.run_id}, state="failed" if error else "succeeded", finished_at=ws.clock(), error=error.as_dict() if error else None
+        runs,
+        {"run_id": ws.run_id},
+        state="failed" if error else "succeeded",
+        finished_at=ws.clock(),
+        error=error.as_dict() if error else None,
     )
     page = ws.home.page(ws.product.name, ws.run_id)
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -158,5 +163,3 @@ def who() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without a user entry
         return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
-
-

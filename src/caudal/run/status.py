@@ -40,7 +40,11 @@ def the_product(home: Home, ledger: Ledger, product: str | None) -> str:
     if product is not None and product in among:
         return product
     if product is not None:
-        raise NotThere(f"'{product}' has not run in {home.path}.", nearest=nearest(product, among), fix=f"There are: {', '.join(among) or 'none yet'}.")
+        raise NotThere(
+            f"'{product}' has not run in {home.path}.",
+            nearest=nearest(product, among),
+            fix=f"There are: {', '.join(among) or 'none yet'}.",
+        )
     if len(among) == 1:
         return among[0]
     if not among:

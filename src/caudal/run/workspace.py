@@ -27,7 +27,15 @@ class Progress(Protocol):
         """Say that a step begins."""
 
     def finished(
-        self, step: str, state: str, *, rows_read: int | None, rows_written: int | None, quarantined: int | None, seconds: float, why: str | None
+        self,
+        step: str,
+        state: str,
+        *,
+        rows_read: int | None,
+        rows_written: int | None,
+        quarantined: int | None,
+        seconds: float,
+        why: str | None,
     ) -> None:
         """Say how a step ended."""
 
@@ -61,7 +69,10 @@ class Workspace:
         from caudal.spark.session import session
 
         return session(
-            cores=self.settings.cores, memory=self.settings.memory, conf=dict(self.settings.spark), app=f"caudal {self.product.name}"
+            cores=self.settings.cores,
+            memory=self.settings.memory,
+            conf=dict(self.settings.spark),
+            app=f"caudal {self.product.name}",
         )
 
     def folder(self, table: str) -> Path:

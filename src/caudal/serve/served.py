@@ -36,7 +36,7 @@ class LoadedModel(Protocol):
         """Return ``prediction`` (and ``probability_<class>``) for each row of the frame."""
 
 
-class NoChampion(CaudalError):  # noqa: N818  named as its siblings in errors.py are
+class NoChampion(CaudalError):
     """The model is known, but no version of it can be served now."""
 
     exit_code = 8

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.duration import seconds
-from caudal.spec.duration import text as duration_text
+from caudal.spec.duration import seconds, text as duration_text
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

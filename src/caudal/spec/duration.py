@@ -44,7 +44,7 @@ def text(length_s: float) -> str:
     ('15 minutes', '1 day', '90 minutes', '1 second')
     """
     for unit, size in (("week", 604800), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        if length_s >= size and length_s % size == 0 and not (unit == "week"):
+        if length_s >= size and length_s % size == 0 and unit != "week":
             count = int(length_s // size)
             return f"{count} {unit}" + ("" if count == 1 else "s")
     return f"{length_s:g} seconds"

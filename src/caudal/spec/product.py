@@ -34,13 +34,17 @@ class Product:
         self.where = caller()
         if not name.isidentifier():
             raise DeclarationProblem(
-                f"'{name}' cannot name a product.", fix="Use letters, digits and _, not starting with a digit.", where=str(self.where)
+                f"'{name}' cannot name a product.",
+                fix="Use letters, digits and _, not starting with a digit.",
+                where=str(self.where),
             )
         try:
             ZoneInfo(tz)
         except (ZoneInfoNotFoundError, ValueError):
             raise DeclarationProblem(
-                f"Product '{name}' has the unknown time zone '{tz}'.", fix="Use an IANA name such as 'America/New_York'.", where=str(self.where)
+                f"Product '{name}' has the unknown time zone '{tz}'.",
+                fix="Use an IANA name such as 'America/New_York'.",
+                where=str(self.where),
             ) from None
         self.name, self.tz, self.owner, self.description = name, tz, owner, description
         self.nodes: dict[str, Node] = {}
@@ -86,15 +90,15 @@ class Product:
         name: str | None = None,
     ) -> Callable[[Function], Function]: ...
 
-    def table(self, function: Function | None = None, /, **options: Any) -> Any:
+    def table(self, *functions: Function, **options: Any) -> Any:
         """Declare that a function is a table: its name, its inputs by parameter name, its description by docstring.
 
         The function is returned as it is, so that a plain call with frames is its unit test.
         """
         where = caller()
-        if function is not None:
-            self._add(self._made(Table, function, where, {}))
-            return function
+        if functions:
+            self._add(self._made(Table, functions[0], where, {}))
+            return functions[0]
 
         def declare(function: Function) -> Function:
             self._add(self._made(Table, function, where, options))
@@ -177,9 +181,7 @@ class Product:
         self.models[name] = declared
         return declared
 
-    def predict(
-        self, model: Model | str, *, name: str | None = None, rows: str = "all", at: Trigger | None = None
-    ) -> Prediction:
+    def predict(self, model: Model | str, *, name: str | None = None, rows: str = "all", at: Trigger | None = None) -> Prediction:
         """Declare predictions by the model's champion, written to a table (``<model>_predictions``)."""
         where = caller()
         of = model if isinstance(model, str) else model.name
@@ -235,7 +237,7 @@ class Product:
         for taken in (self.nodes, self.models, self.predictions):
             if name in taken:
                 raise DeclarationProblem(
-                    f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",  # type: ignore[index]
+                    f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",
                     fix="Rename one of them.",
                     where=str(where),
                 )

@@ -59,7 +59,9 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
             raise DeclarationProblem(f"{file} cannot be read: {error}.", where=str(file)) from None
         for name, value in said.items():
             if name not in names:
-                raise DeclarationProblem(f"{file.name} sets '{name}', which is not there.", nearest=nearest(name, names), where=str(file))
+                raise DeclarationProblem(
+                    f"{file.name} sets '{name}', which is not there.", nearest=nearest(name, names), where=str(file)
+                )
             values[name] = file.parent / value if name in ("home", "data") else value
     for name in names:
         if name != "spark" and (variable := environment.get(f"CAUDAL_{name.upper()}")):

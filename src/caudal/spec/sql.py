@@ -22,13 +22,12 @@ def inputs_of_sql(query: str, name: str, where: Location | None = None) -> tuple
     try:
         tree = sqlglot.parse_one(query, dialect="spark")
         found = [
-            source.name
-            for scope in traverse_scope(tree)
-            for source in scope.sources.values()
-            if isinstance(source, exp.Table)
+            source.name for scope in traverse_scope(tree) for source in scope.sources.values() if isinstance(source, exp.Table)
         ]
     except SqlglotError as error:
         raise DeclarationProblem(
-            f"The SQL of table '{name}' cannot be read: {str(error).splitlines()[0]}", where=str(where) if where else None, table=name
+            f"The SQL of table '{name}' cannot be read: {str(error).splitlines()[0]}",
+            where=str(where) if where else None,
+            table=name,
         ) from None
     return tuple(dict.fromkeys(found))

@@ -85,7 +85,9 @@ def test_models_and_predictions_that_bind_to_nothing():
     def demand(raw): ...
 
     made.model("m", features="demands", label="fare", candidates={"a": object()}, split=cd.temporal(test="1 day"))
-    made.model("n", features=demand, label="fares", candidates={"a": object()}, split=cd.temporal(test="1 day"), gates=[cd.beats("b")])
+    made.model(
+        "n", features=demand, label="fares", candidates={"a": object()}, split=cd.temporal(test="1 day"), gates=[cd.beats("b")]
+    )
     made.predict("q")
     found = sentences(made)
     assert any("Did you mean 'demand'" in one for one in found)

@@ -68,4 +68,10 @@ def in_a_process(folder, text, seed="0"):
         from caudal.graph.fingerprint import code_of
         print(code_of(load(Path({str(folder)!r})).nodes["t"]))
     """)
-    return subprocess.run([sys.executable, "-c", run], env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", run],
+        env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout

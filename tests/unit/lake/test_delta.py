@@ -7,8 +7,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from caudal.errors import NotThere
 from caudal.lake import delta
@@ -28,7 +27,10 @@ def stage(folder, run, rows_by_day):
     for day, rows in rows_by_day.items():
         place = folder / f"part-{run}" / "_verdict=good" / f"_day={day}"
         place.mkdir(parents=True)
-        pq.write_table(pa.table({"n": pa.array(rows, pa.int64()), "at": pa.array([None] * len(rows), pa.timestamp("us"))}), place / "part-0.parquet")
+        pq.write_table(
+            pa.table({"n": pa.array(rows, pa.int64()), "at": pa.array([None] * len(rows), pa.timestamp("us"))}),
+            place / "part-0.parquet",
+        )
     return delta.staged(folder, folder / f"part-{run}" / "_verdict=good")
 
 
@@ -39,8 +41,17 @@ def rows_of(folder, version=None):
 
 def test_versions_replace_days_and_keep_the_others(tmp_path):
     table = tmp_path / "t"
-    first = delta.commit(table, stage(table, "a", {"2023-01-01": [1, 2], "2023-01-02": [3]}), SCHEMA, partitioned=True, replace="all", identity={"run_id": "a"})
-    second = delta.commit(table, stage(table, "b", {"2023-01-02": [4, 5]}), SCHEMA, partitioned=True, replace={"2023-01-02"}, identity={"run_id": "b"})
+    first = delta.commit(
+        table,
+        stage(table, "a", {"2023-01-01": [1, 2], "2023-01-02": [3]}),
+        SCHEMA,
+        partitioned=True,
+        replace="all",
+        identity={"run_id": "a"},
+    )
+    second = delta.commit(
+        table, stage(table, "b", {"2023-01-02": [4, 5]}), SCHEMA, partitioned=True, replace={"2023-01-02"}, identity={"run_id": "b"}
+    )
     assert (first, second) == (0, 1)
     assert rows_of(table) == [1, 2, 4, 5]
     assert rows_of(table, 0) == [1, 2, 3]
@@ -51,7 +62,9 @@ def test_versions_replace_days_and_keep_the_others(tmp_path):
 
 def test_a_day_that_lost_all_its_rows_is_taken_out(tmp_path):
     table = tmp_path / "t"
-    delta.commit(table, stage(table, "a", {"2023-01-01": [1], "2023-01-02": [3]}), SCHEMA, partitioned=True, replace="all", identity={})
+    delta.commit(
+        table, stage(table, "a", {"2023-01-01": [1], "2023-01-02": [3]}), SCHEMA, partitioned=True, replace="all", identity={}
+    )
     delta.commit(table, [], SCHEMA, partitioned=True, replace={"2023-01-02"}, identity={})
     assert rows_of(table) == [1]
 
@@ -60,7 +73,9 @@ def test_files_replace_files_by_the_segment_in_their_path(tmp_path):
     table = tmp_path / "t"
     files = stage(table, "a", {"2023-01-01": [1]})
     delta.commit(table, files, SCHEMA, partitioned=True, replace="none", identity={})
-    delta.commit(table, stage(table, "b", {"2023-01-01": [2]}), SCHEMA, partitioned=True, replace=frozenset({"part-a"}), identity={})
+    delta.commit(
+        table, stage(table, "b", {"2023-01-01": [2]}), SCHEMA, partitioned=True, replace=frozenset({"part-a"}), identity={}
+    )
     assert rows_of(table) == [2]
 
 
@@ -113,7 +128,17 @@ def test_a_missing_table_and_a_missing_version_are_named(tmp_path):
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.dictionaries(st.sampled_from(["2023-01-01", "2023-01-02", "2023-01-03"]), st.lists(st.integers(0, 9), min_size=1, max_size=3), min_size=1), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["2023-01-01", "2023-01-02", "2023-01-03"]),
+            st.lists(st.integers(0, 9), min_size=1, max_size=3),
+            min_size=1,
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_replacing_days_keeps_exactly_the_newest_rows_of_each_day(tmp_path_factory, writes):
     table = tmp_path_factory.mktemp("lake") / "t"
     expected: dict[str, list[int]] = {}

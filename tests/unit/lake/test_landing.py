@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import stat
 from dataclasses import dataclass
@@ -76,13 +77,14 @@ def test_a_changed_file_takes_the_place_of_the_old_one_and_both_are_kept(place, 
     assert old.stored.read_text() == "old"
 
 
-def test_a_file_that_cannot_be_read_is_named(place, tmp_path):
-    work, _ = place
-    with pytest.raises(SourceProblem, match="vanished"):
-        gone = tmp_path / "gone.csv"
-        gone.write_text("x")
-        file = arrival(gone)
-        gone.unlink()
-        from caudal.lake.landing import _copy
-
-        _copy(file.local, tmp_path / "raw", file.path)
+def test_a_file_that_vanished_is_named(place, tmp_path):
+    work, now = place
+    gone = tmp_path / "gone.csv"
+    gone.write_text("x")
+    file = arrival(gone)
+    gone.unlink()
+    home = Home(tmp_path / "home")
+    with contextlib.closing(home.ledger()) as ledger, pytest.raises(SourceProblem, match="vanished"):
+        land([file], home, ledger, product="p", source="s", run_id="r")
+    assert now() == []
+    assert work() == []

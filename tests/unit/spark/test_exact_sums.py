@@ -16,7 +16,12 @@ from caudal.spark.exact import exact_mean, exact_sum, sorted_std
 
 def numbers(seed: int, count: int) -> list[float]:
     draw = random.Random(seed)
-    kinds = [lambda: draw.uniform(-100, 100), lambda: draw.uniform(0, 1e-3), lambda: draw.uniform(-1e9, 1e9), lambda: draw.gauss(0, 1) / 3]
+    kinds = [
+        lambda: draw.uniform(-100, 100),
+        lambda: draw.uniform(0, 1e-3),
+        lambda: draw.uniform(-1e9, 1e9),
+        lambda: draw.gauss(0, 1) / 3,
+    ]
     return [draw.choice(kinds)() for _ in range(count)]
 
 

@@ -61,7 +61,11 @@ def versions(ws: Workspace, table: Table) -> dict[str, int]:
     found = {name: ws.version(name) for name in names}
     for name, number in found.items():
         if number is None:
-            raise StepFailed(f"Table '{table.name}' reads '{name}', which has not been published.", fix="Run the whole product.", where=str(table.where))
+            raise StepFailed(
+                f"Table '{table.name}' reads '{name}', which has not been published.",
+                fix="Run the whole product.",
+                where=str(table.where),
+            )
     return {name: number for name, number in found.items() if number is not None}
 
 
@@ -119,7 +123,9 @@ def explained(error: Exception, table: Table) -> StepFailed:
     said = next((line.strip() for line in message if line.strip()), type(error).__name__)
     where = f"{table.where.file}:{lines[-1]}" if table.where and lines else str(table.where)
     kind = type(error).__name__
-    return StepFailed(f"Table '{table.name}' failed: {kind}: {said}", where=where, table=table.name, step=f"{table.kind}:{table.name}")
+    return StepFailed(
+        f"Table '{table.name}' failed: {kind}: {said}", where=where, table=table.name, step=f"{table.kind}:{table.name}"
+    )
 
 
 def _query(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
@@ -138,8 +144,9 @@ def _days_of(ws: Workspace, name: str, extent: Extent) -> set[str | None] | None
 
 def _recorded_lookback(ws: Workspace, table: Table) -> float:
     """Return how far lags and rolling windows in the function look back, told by running it on empty frames."""
-    from caudal.lake.frames import empty
     from pyspark.sql.types import StructType
+
+    from caudal.lake.frames import empty
 
     if table.function is None:
         return 0.0
@@ -191,5 +198,3 @@ def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapp
 
 def _moved(day: str | None, days: int) -> str | None:
     return None if day is None else (dt.date.fromisoformat(day) + dt.timedelta(days=days)).isoformat()
-
-

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from caudal.lake.landing import land
 from caudal.lake.records import landed
 from caudal.run.step import Done
@@ -20,11 +22,12 @@ def work(ws: Workspace, source: Source) -> Done:
     found = arrivals(source.connection, data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock)
     whole = [one for one in found if one.settled]
     files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id)
-    said = [{"path": one.path, "bytes": one.bytes, "sha256": one.sha256, "state": "landed" if one.new else "known"} for one in files]
+    said: list[dict[str, Any]] = [
+        {"path": one.path, "bytes": one.bytes, "sha256": one.sha256, "state": "landed" if one.new else "known"} for one in files
+    ]
     said += [{"path": one.path, "bytes": one.bytes, "sha256": None, "state": "waiting"} for one in found if not one.settled]
     waiting = [one["path"] for one in said if one["state"] == "waiting"]
     if not any(one.new for one in files):
         why = "no new file" + (f"; still being written: {', '.join(map(str, waiting))}" if waiting else "")
         return Done(state="skipped", detail={"why": why, "files": said})
     return Done(detail={"files": said, "landed": sum(one.new for one in files), "waiting": waiting})
-

@@ -65,7 +65,9 @@ def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, mode
     if prediction.rows == "unlabelled":
         return rows[rows[model.label].isna()].reset_index(drop=True)
     if prediction.rows == "latest":
-        return rows.sort_values(features.as_of, kind="stable").groupby(list(features.entity), sort=True).tail(1).reset_index(drop=True)
+        return (
+            rows.sort_values(features.as_of, kind="stable").groupby(list(features.entity), sort=True).tail(1).reset_index(drop=True)
+        )
     return rows
 
 
@@ -115,7 +117,9 @@ def _write(table: Any, stage: Path, features: Features, tz: str | None) -> None:
             moment = pc.local_timestamp(moment.cast(pa.timestamp("us", tz=str(ZoneInfo(tz)))))
         table = table.append_column(delta.DAY, pc.strftime(moment, format="%Y-%m-%d"))
         by = ds.partitioning(pa.schema([(delta.DAY, pa.string())]), flavor="hive")
-    ds.write_dataset(table, stage, format="parquet", partitioning=by, max_partitions=100_000, existing_data_behavior="delete_matching")
+    ds.write_dataset(
+        table, stage, format="parquet", partitioning=by, max_partitions=100_000, existing_data_behavior="delete_matching"
+    )
 
 
 def _schema(table: Any, partitioned: bool) -> dict[str, Any]:

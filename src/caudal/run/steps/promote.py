@@ -15,7 +15,9 @@ def work(ws: Workspace, model: Model) -> Done:
     """Promote the version that was just trained if it passes every gate, refuse it if not."""
     row = find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint_of(ws, model))
     if row is None:
-        raise StepFailed(f"There is no trained version of '{model.name}' to decide on.", fix="Run the product again.", model=model.name)
+        raise StepFailed(
+            f"There is no trained version of '{model.name}' to decide on.", fix="Run the product again.", model=model.name
+        )
     version, gates = int(row["version"]), list(row["gates"] or [])
     decided = ws.ledger.find(decisions, product=ws.product.name, model=model.name, version=version)
     if decided:
@@ -24,6 +26,17 @@ def work(ws: Workspace, model: Model) -> Done:
     decide = refuse if failed else promote
     reason = "; ".join(gate["message"] for gate in failed) if failed else "every gate passed"
     made = decide(
-        ws.ledger, ws.product.name, model.name, version, gates=gates, who="caudal run", reason=reason, run_id=ws.run_id, clock=ws.clock
+        ws.ledger,
+        ws.product.name,
+        model.name,
+        version,
+        gates=gates,
+        who="caudal run",
+        reason=reason,
+        run_id=ws.run_id,
+        clock=ws.clock,
     )
-    return Done(output_version=version, detail={"decision": made["decision"], "version": version, "replaced": made["replaced"], "gates": gates})
+    return Done(
+        output_version=version,
+        detail={"decision": made["decision"], "version": version, "replaced": made["replaced"], "gates": gates},
+    )

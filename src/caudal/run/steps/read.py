@@ -37,7 +37,9 @@ class Change:
 
 def change(ws: Workspace, source: Source) -> Change | None:
     """Return what there is to do for a source, or None when its table is up to date."""
-    files = current(ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=getattr(source.connection, "changed", "replace"))
+    files = current(
+        ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=getattr(source.connection, "changed", "replace")
+    )
     segments = tuple(sorted(file.segment for file in files))
     code = code_of(source)
     fingerprint = digest(code, list(segments))
@@ -74,7 +76,9 @@ def work(ws: Workspace, source: Source) -> Done:
     known = _known_schema(ws, source) if old is not None and todo.replace != "all" else None
     try:
         result = read(ws.spark, raw, source, known=known, tz=ws.product.tz)
-        origin = Origin(f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files))
+        origin = Origin(
+            f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files)
+        )
         frame = _without_replaced(ws, source, result.frame)
         notes = {"files": len(todo.files), "notes": list(result.notes)}
         done = publish(ws, source, frame, origin, todo.replace, notes)
@@ -126,4 +130,6 @@ def _known_schema(ws: Workspace, source: Source) -> Schema:
     """Return the schema of the published table, with the raw names that the declaration gives."""
     declared = {field.name: field for field in source.schema or ()}
     own = [field for field in delta.read(ws.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
-    return Schema(tuple(declared.get(field["name"]) or Field(field["name"], _SPEC.get(field["type"], field["type"])) for field in own))
+    return Schema(
+        tuple(declared.get(field["name"]) or Field(field["name"], _SPEC.get(field["type"], field["type"])) for field in own)
+    )

@@ -6,7 +6,7 @@ from caudal.errors import CaudalError, NotThere
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
 from caudal.lake.frames import arrow
-from caudal.registry import LoadedModel, LoadedSparkModel, find, load, register
+from caudal.registry import LoadedModel, LoadedSparkModel, find, load, register, warm_up
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
 from caudal.spec.model import BeatsChampion, Model
@@ -29,6 +29,7 @@ def work(ws: Workspace, model: Model) -> Done:
     inputs = {model.features: published.number}
     if (row := find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
+    warm_up(ws.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
     serving = ws.product.servings.get(model.name)
     trained = train(
         model,
@@ -59,4 +60,6 @@ def _champion(ws: Workspace, model: Model) -> LoadedModel | LoadedSparkModel | N
     except NotThere:
         return None
     except CaudalError as error:
-        raise type(error)(f"The champion of '{model.name}' cannot be loaded to be compared with: {error.what}", where=error.where, fix=error.fix) from error
+        raise type(error)(
+            f"The champion of '{model.name}' cannot be loaded to be compared with: {error.what}", where=error.where, fix=error.fix
+        ) from error

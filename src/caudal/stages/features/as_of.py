@@ -52,8 +52,7 @@ def as_of_join(
     ------
     DeclarationProblem : unknown columns, columns in both, times of two types, a right time before the values are known
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import Window, functions as F
 
     asking = "as_of_join"
     group = marks.names(by)
@@ -105,13 +104,17 @@ def _added(left: DataFrame, right: DataFrame, group: Sequence[str], mine: str, t
         known = (field.metadata or {}).get(KNOWN)
         if known in right.columns and known != theirs and field.name not in (*group, theirs):
             raise DeclarationProblem(
-                f"as_of_join would show '{field.name}' from '{theirs}' on, but it is known at '{known}' only.", fix=f'Say right_time="{known}".', column=field.name
+                f"as_of_join would show '{field.name}' from '{theirs}' on, but it is known at '{known}' only.",
+                fix=f'Say right_time="{known}".',
+                column=field.name,
             )
     added = [name for name in right.columns if name not in group and not (name == theirs and name in left.columns)]
     for name in added:
         if name in left.columns:
             raise DeclarationProblem(
-                f"as_of_join: both frames have a column '{name}'.", fix=f'Rename it: right.withColumnRenamed("{name}", "…"), or drop it.', column=name
+                f"as_of_join: both frames have a column '{name}'.",
+                fix=f'Rename it: right.withColumnRenamed("{name}", "…"), or drop it.',
+                column=name,
             )
     return added
 
@@ -128,5 +131,7 @@ def _breaks_ties(right: DataFrame, added: Sequence[str]) -> Column:
 def _of(path: str, name: str, metadata: object) -> Column:
     from pyspark.sql import functions as F
 
-    marks_without_key = {key: one for key, one in dict(metadata or {}).items() if not key.startswith("caudal.") or path.startswith("__left")}  # type: ignore[call-overload]
+    marks_without_key = {
+        key: one for key, one in dict(metadata or {}).items() if not key.startswith("caudal.") or path.startswith("__left")
+    }  # type: ignore[call-overload]
     return F.col(path).alias(name, metadata=marks_without_key)

@@ -49,12 +49,16 @@ def calendar(
     moment = F.col(quoted(column))
     if tz is not None:
         if not isinstance(frame.schema[column].dataType, TimestampType):
-            raise DeclarationProblem(f"calendar is given tz='{tz}', but '{column}' is local time already.", fix="Leave tz out.", column=column)
+            raise DeclarationProblem(
+                f"calendar is given tz='{tz}', but '{column}' is local time already.", fix="Leave tz out.", column=column
+            )
         moment = F.from_utc_timestamp(moment, tz)
     added = {}
     for part in marks.names(parts):
         if part not in PARTS:
-            raise DeclarationProblem(f"calendar has no part '{part}'.", nearest=nearest(part, PARTS), fix=f"There are {', '.join(PARTS)}.", part=part)
+            raise DeclarationProblem(
+                f"calendar has no part '{part}'.", nearest=nearest(part, PARTS), fix=f"There are {', '.join(PARTS)}.", part=part
+            )
         added[f"{column}_{part}"] = PARTS[part](moment)
     return frame.withColumns(added)
 

@@ -90,16 +90,18 @@ def sees_future(
         columns, base = _held(tried, made)
         for gone in (True, False):
             try:
-                _, other = tried({name: otherwise(name, gone) for name in inputs})
-            except Exception:
-                if not gone:  # changed values alone give no reason to fail where the same values did not
+                _, other = _held(tried, {name: otherwise(name, gone) for name in inputs})
+            except DeclarationProblem:
+                if not gone:
                     raise
-                continue  # a function that cannot do with nulls or without rows: the other variant tells
+                continue  # a function that cannot do with nulls or without later rows: the other variant tells
             column = _difference(columns, base, other)
             if column is None:
                 continue
             _, again = tried(made)
-            if column[0] == _ROW and _rows(base) != _rows(again) or _difference([column[0]], _of(columns, base, column[0]), _of(columns, again, column[0])):
+            if (column[0] == _ROW and _rows(base) != _rows(again)) or _difference(
+                [column[0]], _of(columns, base, column[0]), _of(columns, again, column[0])
+            ):
                 return _unstable(column[0], key, as_of)
             seen = [name for name in inputs if len(inputs) == 1 or _alone(tried, made, otherwise, name, gone, columns, base)]
             return _leak(column, seen, inputs, key, as_of, at)
@@ -141,7 +143,7 @@ def _collected(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str
     columns = [name for name in result.columns if name not in (*key, as_of, *ignore) and not name.startswith("_")]
     time = F.col(quoted(as_of))
     if isinstance(result.schema[as_of].dataType, TimestampType):
-        upto = time <= F.timestamp_micros(F.lit(int(at.replace(tzinfo=dt.timezone.utc).timestamp()) * 1_000_000))
+        upto = time <= F.timestamp_micros(F.lit(int(at.replace(tzinfo=dt.UTC).timestamp()) * 1_000_000))
     else:
         upto = time.cast("timestamp_ntz") <= F.lit(at.isoformat(sep=" ")).cast("timestamp_ntz")
     wanted = [*key, as_of, *columns]
@@ -199,7 +201,12 @@ def _nothing(value: Any) -> bool:
 
 
 def _leak(
-    found: tuple[str, Key, Any, Any], seen: Sequence[str], inputs: Mapping[str, InputShape], key: Sequence[str], as_of: str, at: dt.datetime
+    found: tuple[str, Key, Any, Any],
+    seen: Sequence[str],
+    inputs: Mapping[str, InputShape],
+    key: Sequence[str],
+    as_of: str,
+    at: dt.datetime,
 ) -> Leak:
     column, place, before, after = found
     example = {**dict(zip([*key, as_of], place, strict=True)), "before": before, "after": after}

@@ -84,7 +84,9 @@ def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int) -
     return _unique(shape, made)
 
 
-def later_otherwise(shape: InputShape, made: Sequence[Row], entity: Sequence[str], at: dt.datetime, seed: int, *, gone: bool) -> list[Row]:
+def later_otherwise(
+    shape: InputShape, made: Sequence[Row], entity: Sequence[str], at: dt.datetime, seed: int, *, gone: bool
+) -> list[Row]:
     """Return the rows as they would be, had what becomes known after ``at`` come out differently.
 
     With ``gone``, later rows are not there and values known later are null (where they may be); otherwise they are others, some
@@ -93,7 +95,9 @@ def later_otherwise(shape: InputShape, made: Sequence[Row], entity: Sequence[str
     if shape.event_time is None:
         return list(made)
     draw = random.Random(seed + 1)
-    keyed = {name for name in shape.schema.names if name in entity or (shape.schema[name].metadata or {}).get(KEY) or name in shape.keys}
+    keyed = {
+        name for name in shape.schema.names if name in entity or (shape.schema[name].metadata or {}).get(KEY) or name in shape.keys
+    }
     changed: list[Row] = []
     for number, row in enumerate(made):
         later = known_when(shape, row, shape.event_time) > at
@@ -127,7 +131,9 @@ def frame(spark: SparkSession, shape: InputShape, made: Sequence[Row]) -> DataFr
         metadata = dict(one.metadata or {}) | ({EVENT_TIME: True} if one.name == shape.event_time else {})
         fields.append(StructField(one.name, one.dataType, True, metadata))
     schema = StructType(fields)
-    return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in made], schema, verifySchema=False).coalesce(1)
+    return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in made], schema, verifySchema=False).coalesce(
+        1
+    )
 
 
 def _times(shape: InputShape, at: dt.datetime, draw: random.Random) -> list[dt.datetime]:
@@ -178,12 +184,30 @@ def _new(shape: InputShape, made: Sequence[Row], at: dt.datetime, draw: random.R
 def _other(shape: InputShape, name: str, row: Row, at: dt.datetime, draw: random.Random) -> Any:
     kind, old = shape.schema[name].dataType, row[name]
     if isinstance(old, dt.date):  # a time known later stays later
-        return old + dt.timedelta(days=1) if not isinstance(old, dt.datetime) else old + dt.timedelta(seconds=draw.randrange(60, 7200))
+        return (
+            old + dt.timedelta(days=1) if not isinstance(old, dt.datetime) else old + dt.timedelta(seconds=draw.randrange(60, 7200))
+        )
+    if draw.random() < 0.4 and (extreme := _extreme(kind, draw)) is not None:
+        return extreme
     for _ in range(20):
         new = _value(kind, draw, wide=name in shape.known_at)
         if new != old:
             return new
     return old
+
+
+def _extreme(kind: DataType, draw: random.Random) -> Any:
+    """Return a value beyond all that made-up rows have: a maximum or minimum over the future shows by it; None where there is none."""
+    from pyspark.sql import types as T
+
+    low = draw.random() < 0.5
+    if isinstance(kind, T.DoubleType | T.FloatType):
+        return draw.uniform(0.001, 0.9) if low else draw.uniform(200, 1000)
+    if isinstance(kind, T.IntegralType):
+        return 100 + draw.randrange(20 if isinstance(kind, T.ByteType) else 1000)
+    if isinstance(kind, T.StringType):
+        return str(draw.randrange(900, 1000))
+    return None
 
 
 def _unique(shape: InputShape, made: list[Row]) -> list[Row]:
@@ -245,7 +269,7 @@ def _at(kind: DataType, time: dt.datetime) -> Any:
 
     if isinstance(kind, DateType):
         return time.date()
-    return time.replace(tzinfo=dt.timezone.utc) if isinstance(kind, TimestampType) else time.replace(tzinfo=None)
+    return time.replace(tzinfo=dt.UTC) if isinstance(kind, TimestampType) else time.replace(tzinfo=None)
 
 
 def _as_time(value: dt.date) -> dt.datetime:

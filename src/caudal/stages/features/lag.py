@@ -48,8 +48,7 @@ def lag(
     DeclarationProblem : a lag of zero or less (the present or the future), a duration off the grid, an unknown column
     SparkRuntimeException : when it runs, two rows have the same key and time: ``by`` lacks a key column
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import Window, functions as F
 
     asking = "lag"
     taken = marks.names(columns)
@@ -75,11 +74,13 @@ def lag(
 def _lengths(frame: DataFrame, time: str, steps: Sequence[Steps], step: str | float | None) -> dict[str, float]:
     """Return the lags in seconds by the name that they give a column."""
     if not steps:
-        raise DeclarationProblem("lag is asked for no lag.", fix="Say how long ago: [1, 4, 96] or [\"1 day\"].")
+        raise DeclarationProblem("lag is asked for no lag.", fix='Say how long ago: [1, 4, 96] or ["1 day"].')
     lengths = {}
     for one in steps:
         if isinstance(one, bool) or not isinstance(one, int | str):
-            raise DeclarationProblem(f"lag is asked for {one!r}.", fix='A lag is a whole number of steps or a duration such as "1 day".')
+            raise DeclarationProblem(
+                f"lag is asked for {one!r}.", fix='A lag is a whole number of steps or a duration such as "1 day".'
+            )
         length_s = one * marks.step_s(frame, time, step, "lag") if isinstance(one, int) else seconds(one)
         if length_s <= 0:
             raise DeclarationProblem(
@@ -89,6 +90,8 @@ def _lengths(frame: DataFrame, time: str, steps: Sequence[Steps], step: str | fl
             )
         grid = marks.step_of(frame, time) if step is None else seconds(step)
         if grid and length_s % grid:
-            raise DeclarationProblem(f"lag is asked for {one!r}, but rows lie {text(grid)} apart.", fix=f"Take a multiple of {text(grid)}.", lag=one)
+            raise DeclarationProblem(
+                f"lag is asked for {one!r}, but rows lie {text(grid)} apart.", fix=f"Take a multiple of {text(grid)}.", lag=one
+            )
         lengths[str(one) if isinstance(one, int) else marks.worded(one)] = length_s
     return lengths

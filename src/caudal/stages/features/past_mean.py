@@ -51,8 +51,7 @@ def past_mean(
     ------
     DeclarationProblem : unknown columns, one that is no number, a window of no length, times of two types
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import Window, functions as F
     from pyspark.sql.types import BooleanType, NumericType
 
     asking = "past_mean"
@@ -62,21 +61,31 @@ def past_mean(
     marks.need(frame, [*taken, *group, told], asking)
     length = of(seconds(window))
     if length <= 0:
-        raise DeclarationProblem(f"past_mean is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing.")
+        raise DeclarationProblem(
+            f"past_mean is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing."
+        )
     if frame.schema[time].dataType != frame.schema[told].dataType:
-        raise DeclarationProblem(f"past_mean: '{time}' and '{told}' are times of two types.", fix="Make both local wall time or both instants.")
+        raise DeclarationProblem(
+            f"past_mean: '{time}' and '{told}' are times of two types.", fix="Make both local wall time or both instants."
+        )
     names = _names(taken, name, window)
     lookback.note(seconds(window))
     for one in taken:
         if not isinstance(kind := frame.schema[one].dataType, NumericType | BooleanType):
-            raise DeclarationProblem(f"past_mean of '{one}', which is of type {kind.simpleString()}.", fix="Take a column of numbers.", column=one)
+            raise DeclarationProblem(
+                f"past_mean of '{one}', which is of type {kind.simpleString()}.", fix="Take a column of numbers.", column=one
+            )
 
     asks = micros(frame, time, asking)
     tells = F.greatest(asks, micros(frame, told, asking))
     # What is known only after its window has passed is never seen; left in, it would be taken away before it is added.
     seen = tells.isNotNull() & asks.isNotNull() & micros(frame, told, asking).isNotNull() & (tells - asks <= length)
     entry = [F.struct(asks.alias("at"), F.lit(0).alias("sign"))]
-    entries = [*entry, F.struct(tells.alias("at"), F.lit(1).alias("sign")), F.struct((asks + length).alias("at"), F.lit(-1).alias("sign"))]
+    entries = [
+        *entry,
+        F.struct(tells.alias("at"), F.lit(1).alias("sign")),
+        F.struct((asks + length).alias("at"), F.lit(-1).alias("sign")),
+    ]
     spread = frame.withColumn("__entry", F.explode(F.when(seen, F.array(*entries)).otherwise(F.array(*entry))))
     sign = F.col("__entry.sign")
     sums, addends = {}, {}
@@ -99,7 +108,9 @@ def past_mean(
         parts = [F.col(key) for key in sums if key.startswith(f"__{at}_")]
         mean = F.when(parts[0] > 0, total(parts[1:]).cast("double") / parts[0].cast("double"))
         means.append(F.when(F.col("__at").isNotNull(), mean).alias(names[at]))
-    return answered.select(*(F.col(f"__row.{quoted(one.name)}").alias(one.name, metadata=one.metadata or {}) for one in frame.schema.fields), *means)
+    return answered.select(
+        *(F.col(f"__row.{quoted(one.name)}").alias(one.name, metadata=one.metadata or {}) for one in frame.schema.fields), *means
+    )
 
 
 def _names(taken: Sequence[str], name: str | Sequence[str] | None, window: str | float) -> list[str]:
@@ -107,5 +118,7 @@ def _names(taken: Sequence[str], name: str | Sequence[str] | None, window: str |
         return [f"{one}_past_mean_{marks.worded(window)}" for one in taken]
     said = marks.names(name)
     if len(said) != len(taken):
-        raise DeclarationProblem(f"past_mean makes {len(taken)} columns and is given {len(said)} names.", fix="Give a name for each column.")
+        raise DeclarationProblem(
+            f"past_mean makes {len(taken)} columns and is given {len(said)} names.", fix="Give a name for each column."
+        )
     return said

@@ -56,22 +56,29 @@ def rolling(
     ------
     DeclarationProblem : unknown column or statistic, a column that is no number, a window of no length
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import Window, functions as F
     from pyspark.sql.types import BooleanType, NumericType
 
     asking = "rolling"
     taken = marks.names(column)
     marks.need(frame, taken, asking)
     if stat not in STATISTICS:
-        raise DeclarationProblem(f"rolling has no statistic '{stat}'.", nearest=nearest(stat, STATISTICS), fix=f"There are {', '.join(STATISTICS)}.")
+        raise DeclarationProblem(
+            f"rolling has no statistic '{stat}'.", nearest=nearest(stat, STATISTICS), fix=f"There are {', '.join(STATISTICS)}."
+        )
     if closed not in ("left", "right"):
-        raise DeclarationProblem(f'rolling has no closed="{closed}".', fix='Use "left" (without the row itself) or "right" (with it).')
+        raise DeclarationProblem(
+            f'rolling has no closed="{closed}".', fix='Use "left" (without the row itself) or "right" (with it).'
+        )
     if name is not None and len(taken) > 1:
-        raise DeclarationProblem(f"rolling is to give {len(taken)} columns the one name '{name}'.", fix="Call it for each column, or leave name out.")
+        raise DeclarationProblem(
+            f"rolling is to give {len(taken)} columns the one name '{name}'.", fix="Call it for each column, or leave name out."
+        )
     length = of(seconds(window))
     if length <= 0:
-        raise DeclarationProblem(f"rolling is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing.")
+        raise DeclarationProblem(
+            f"rolling is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing."
+        )
     time = marks.event_time(frame, order, asking, "order")
     group = marks.keys(frame, by, asking)
     lookback.note(seconds(window))
@@ -81,9 +88,17 @@ def rolling(
     for one in taken:
         kind = frame.schema[one].dataType
         if stat != "count" and not isinstance(kind, NumericType | BooleanType):
-            raise DeclarationProblem(f"rolling asks for the {stat} of '{one}', which is of type {kind.simpleString()}.", fix="Take a column of numbers.", column=one)
+            raise DeclarationProblem(
+                f"rolling asks for the {stat} of '{one}', which is of type {kind.simpleString()}.",
+                fix="Take a column of numbers.",
+                column=one,
+            )
         value = finite(F.col(quoted(one)), kind, f"rolling of '{one}'")
-        made = _scan(value, stat, ordered.rangeBetween(first, last)) if stat in ("min", "max", "std") else _sums(value, kind, stat, ordered, first, last)
+        made = (
+            _scan(value, stat, ordered.rangeBetween(first, last))
+            if stat in ("min", "max", "std")
+            else _sums(value, kind, stat, ordered, first, last)
+        )
         added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col("__at").isNotNull(), made)
     return frame.withColumn("__at", micros(frame, time, asking)).withColumns(added).drop("__at")
 
@@ -98,8 +113,7 @@ def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
 
 def _sums(value: Column, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int) -> Column:
     """Return a statistic made of sums: everything up to the window's end less everything before its start."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import Window, functions as F
 
     end = ordered.rangeBetween(Window.unboundedPreceding, last)
     before = ordered.rangeBetween(Window.unboundedPreceding, first - 1)
@@ -108,7 +122,8 @@ def _sums(value: Column, kind: DataType, stat: str, ordered: WindowSpec, first: 
         return count
     nothing = F.lit(0)
     parts = [
-        F.coalesce(F.sum(piece).over(end), nothing) - F.coalesce(F.sum(piece).over(before), nothing) for piece in pieces(value, kind)
+        F.coalesce(F.sum(piece).over(end), nothing) - F.coalesce(F.sum(piece).over(before), nothing)
+        for piece in pieces(value, kind)
     ]
     sum_ = total(parts)
     return F.when(count > 0, sum_ if stat == "sum" else sum_.cast("double") / count.cast("double"))

@@ -29,8 +29,7 @@ def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
     ------
     DeclarationProblem : no such statistic or column, or a statistic of numbers is asked of something else
     """
-    from pyspark.sql import Column
-    from pyspark.sql import functions as F
+    from pyspark.sql import Column, functions as F
 
     if isinstance(said, Column):
         return said

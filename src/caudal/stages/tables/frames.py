@@ -41,7 +41,11 @@ def as_frame(result: Any, name: str) -> DataFrame:
     if result is None:
         raise StepFailed(f"The function of table '{name}' gave nothing: did you forget return?", table=name)
     kind = f"{type(result).__module__}.{type(result).__qualname__}".removeprefix("builtins.")
-    hint = "Call .agg(…) on it." if type(result).__name__ in ("Windows", "GroupedData") else "Return a Spark, pandas-on-Spark or pandas frame."
+    hint = (
+        "Call .agg(…) on it."
+        if type(result).__name__ in ("Windows", "GroupedData")
+        else "Return a Spark, pandas-on-Spark or pandas frame."
+    )
     raise StepFailed(f"The function of table '{name}' gave a {kind}, which is no frame.", fix=hint, table=name)
 
 
@@ -81,5 +85,9 @@ def _of_pandas(frame: Any, name: str) -> DataFrame:
     try:
         schema = from_arrow_schema(pa.Schema.from_pandas(frame, preserve_index=False), prefer_timestamp_ntz=True)
     except (pa.ArrowException, TypeError) as error:
-        raise StepFailed(f"The pandas frame of table '{name}' holds what no column can: {error}.", fix="Give its columns one type each.", table=name) from error
+        raise StepFailed(
+            f"The pandas frame of table '{name}' holds what no column can: {error}.",
+            fix="Give its columns one type each.",
+            table=name,
+        ) from error
     return SparkSession.builder.getOrCreate().createDataFrame(frame, schema=schema)

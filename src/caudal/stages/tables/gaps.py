@@ -58,7 +58,9 @@ def fill_gaps(
     if DAY_S % width:
         raise DeclarationProblem(f"fill_gaps: a step of {width:g} s does not divide a day.", fix="Windows never cross midnight.")
     if not isinstance(frame.schema[start].dataType, TimestampNTZType | TimestampType):
-        raise DeclarationProblem(f"fill_gaps: '{start}' is of type {frame.schema[start].dataType.simpleString()}.", fix="A start is a timestamp.")
+        raise DeclarationProblem(
+            f"fill_gaps: '{start}' is of type {frame.schema[start].dataType.simpleString()}.", fix="A start is a timestamp."
+        )
     values = _values(frame, value, (*group, start, END))
     last = int(DAY_S // width) - 1
     second = F.expr("interval '1' second")
@@ -86,8 +88,7 @@ def _of_the_day(placed: DataFrame, group: Sequence[str], last: int) -> DataFrame
 
     One shuffle and no join: a row knows from its neighbour how many windows are missing.
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
+    from pyspark.sql import Window, functions as F
 
     row = Window.partitionBy(*(F.col(quoted(name)) for name in group), F.col("__day")).orderBy("__at")
     first = F.when(F.row_number().over(row) == 1, F.lit(0)).otherwise(F.col("__at"))
@@ -134,5 +135,7 @@ def _values(frame: DataFrame, value: Any, not_these: Sequence[str]) -> Mapping[s
                 )
         return value
     return {
-        field.name: value for field in frame.schema.fields if isinstance(field.dataType, NumericType) and field.name not in not_these
+        field.name: value
+        for field in frame.schema.fields
+        if isinstance(field.dataType, NumericType) and field.name not in not_these
     }

@@ -77,7 +77,9 @@ class Windows:
         taken = (*self.by, START, END)
         for name in aggregates:
             if name in taken:
-                raise DeclarationProblem(f"{asking} names an aggregate '{name}', which is already a key or an end of the window.", fix="Rename it.")
+                raise DeclarationProblem(
+                    f"{asking} names an aggregate '{name}', which is already a key or an end of the window.", fix="Rename it."
+                )
         for name in fill if isinstance(fill, Mapping) else ():
             if name not in aggregates:
                 raise DeclarationProblem(

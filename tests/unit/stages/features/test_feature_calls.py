@@ -48,7 +48,12 @@ def hours(trips):
         (lambda trips, hours: calendar(trips, "usd"), "type double"),
         (lambda trips, hours: as_of_join(trips, hours.drop("usd"), "zone"), "known at 'window_end' only"),
         (lambda trips, hours: as_of_join(trips, hours, "zone", right_time="window_end"), "both frames have a column 'usd'"),
-        (lambda trips, hours: as_of_join(trips, hours.withColumn("t", hours.window_end.cast("timestamp")), "zone", right_time="t"), "cast is not"),
+        (
+            lambda trips, hours: as_of_join(
+                trips, hours.withColumn("t", hours.window_end.cast("timestamp")), "zone", right_time="t"
+            ),
+            "cast is not",
+        ),
         (lambda trips, hours: past_mean(trips, "usd", by="zone", window=0), "longer than nothing"),
         (lambda trips, hours: past_mean(trips, "to", by="zone", window="1 day"), "type string"),
         (lambda trips, hours: past_mean(trips, "usd", by="zone", window="1 day", known="sen"), "Did you mean 'seen'"),
@@ -68,7 +73,9 @@ def test_a_missing_key_column_is_no_silent_mistake(trips):
 
 def test_marks_stay_on_the_columns(trips, hours):
     made = lag(rolling(hours, "pickups"), "usd", [1])
-    assert [field.metadata for field in made.schema.fields][: len(hours.columns)] == [field.metadata for field in hours.schema.fields]
+    assert [field.metadata for field in made.schema.fields][: len(hours.columns)] == [
+        field.metadata for field in hours.schema.fields
+    ]
     assert not any(field.metadata for field in made.schema.fields[len(hours.columns) :])
     assert past_mean(trips, "usd", by="zone", window="1 day").schema["at"].metadata == {"caudal.event_time": True}
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Window, functions as F
 from pyspark.sql.types import StructField, StructType, _parse_datatype_string
 from pyspark.sql.window import WindowSpec
 
@@ -16,7 +15,9 @@ from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
 from caudal.stages.features.future import InputShape, Leak, sees_future
 from caudal.stages.tables import tumble
 
-TRIP_COLUMNS = "trip_id string, at timestamp_ntz, ended timestamp_ntz, minutes double, miles double, zone long, to_zone long, riders int"
+TRIP_COLUMNS = (
+    "trip_id string, at timestamp_ntz, ended timestamp_ntz, minutes double, miles double, zone long, to_zone long, riders int"
+)
 KNOWN = {"ended": "ended", "minutes": "ended", "miles": "ended"}
 
 
@@ -31,7 +32,9 @@ def shapes(spark: Any) -> dict[str, InputShape]:
         "trips": InputShape(trips, "at", KNOWN, keys=("trip_id",)),
         "quarters": InputShape(quarters.schema, "window_start"),
         "weather": InputShape(weather, "hour"),
-        "zones": InputShape(StructType([StructField("zone", trips["zone"].dataType), StructField("borough", trips["trip_id"].dataType)])),
+        "zones": InputShape(
+            StructType([StructField("zone", trips["zone"].dataType), StructField("borough", trips["trip_id"].dataType)])
+        ),
     }
 
 
@@ -92,7 +95,9 @@ def unlagged(quarters: DataFrame) -> DataFrame:
 
 
 def tomorrow(quarters: DataFrame) -> DataFrame:
-    later = quarters.select("zone", (F.col("window_start") - F.expr("interval 1 day")).alias("window_start"), F.col("pickups").alias("x"))
+    later = quarters.select(
+        "zone", (F.col("window_start") - F.expr("interval 1 day")).alias("window_start"), F.col("pickups").alias("x")
+    )
     return demand(quarters).join(later, ["zone", "window_start"], "left")
 
 
@@ -134,20 +139,23 @@ def test_a_feature_of_the_future_is_caught(function: Any, about: Any, shapes: di
 
 def test_an_aggregate_of_the_running_window_says_how_to_mend_it(shapes: dict[str, InputShape], spark: Any) -> None:
     leak = tried(demand, shapes, ("window_start", "zone", []), spark)
-    assert leak is not None and leak.column == "pickups"
+    assert leak is not None
+    assert leak.column == "pickups"
     assert "'pickups' of 'quarters' is known at 'window_end' only" in leak.fix
     assert tried(demand, shapes, ("window_start", "zone", ["pickups"]), spark) is None
 
 
 def test_rows_that_exist_only_for_later_reasons_are_caught(shapes: dict[str, InputShape], spark: Any) -> None:
     leak = tried(lambda trips: start(trips).where("minutes is not null"), shapes, EVENT, spark)
-    assert leak is not None and leak.column == "*"
+    assert leak is not None
+    assert leak.column == "*"
     assert "whether there is a row" in leak.message
 
 
 def test_what_is_random_is_told_from_what_sees_the_future(shapes: dict[str, InputShape], spark: Any) -> None:
     leak = tried(lambda trips: start(trips).withColumn("x", F.rand()), shapes, EVENT, spark)
-    assert leak is not None and "different each time" in leak.message
+    assert leak is not None
+    assert "different each time" in leak.message
 
 
 def test_a_function_that_cannot_be_tried_is_said(shapes: dict[str, InputShape], spark: Any) -> None:

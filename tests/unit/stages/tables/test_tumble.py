@@ -16,7 +16,9 @@ DAY = dt.datetime(2023, 3, 12)  # New York set its clocks ahead that day; wall t
 
 
 def events(spark, rows, kind="timestamp_ntz"):
-    return spark.createDataFrame(rows, f"at {kind}, zone string, usd double, riders long").withMetadata("at", {"caudal.event_time": True})
+    return spark.createDataFrame(rows, f"at {kind}, zone string, usd double, riders long").withMetadata(
+        "at", {"caudal.event_time": True}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +42,29 @@ def rows_of(frame):
 
 @pytest.mark.parametrize(("width", "seconds"), [("15 minutes", 900), ("1 hour", 3600), ("1 day", 86_400)])
 def test_one_declaration_gives_every_width(trips, width, seconds):
-    made = tumble(trips, width, by=["zone"]).agg(pickups="count", usd="avg", paid=("count", "usd"), takings=("sum", "usd"), most=("max", "riders"))
+    made = tumble(trips, width, by=["zone"]).agg(
+        pickups="count", usd="avg", paid=("count", "usd"), takings=("sum", "usd"), most=("max", "riders")
+    )
     expected = {}
     for row in trips.where("at is not null").collect():
-        start = dt.datetime(1900, 1, 1) + (row.at - dt.datetime(1900, 1, 1)) // dt.timedelta(seconds=seconds) * dt.timedelta(seconds=seconds)
+        start = dt.datetime(1900, 1, 1) + (row.at - dt.datetime(1900, 1, 1)) // dt.timedelta(seconds=seconds) * dt.timedelta(
+            seconds=seconds
+        )
         expected.setdefault((row.zone, start, start + dt.timedelta(seconds=seconds)), []).append(row)
     want = []
     for key, group in expected.items():
         paid = [row.usd for row in group if row.usd is not None]
         riders = [row.riders for row in group if row.riders is not None]
-        want.append((*key, len(group), sum(paid) / len(paid) if paid else None, len(paid), sum(paid) if paid else None, max(riders, default=None)))
+        want.append(
+            (
+                *key,
+                len(group),
+                sum(paid) / len(paid) if paid else None,
+                len(paid),
+                sum(paid) if paid else None,
+                max(riders, default=None),
+            )
+        )
     assert made.columns == ["zone", "window_start", "window_end", "pickups", "usd", "paid", "takings", "most"]
     assert rows_of(made) == sorted(want, key=repr)
 
@@ -67,7 +82,11 @@ def test_wall_time_is_cut_at_its_own_midnight_whatever_the_session(spark, trips)
 def test_instants_are_cut_at_utc(spark):
     moments = [(1_700_000_000,), (1_700_006_399,)]  # 2023-11-14 22:13:20 and 23:59:59 UTC
     frame = spark.createDataFrame(moments, "s long").select(F.timestamp_seconds("s").alias("at"))
-    made = tumble(frame, "1 day", time="at").agg(rows="count").select(F.unix_seconds("window_start"), F.unix_seconds("window_end"), "rows")
+    made = (
+        tumble(frame, "1 day", time="at")
+        .agg(rows="count")
+        .select(F.unix_seconds("window_start"), F.unix_seconds("window_end"), "rows")
+    )
     assert rows_of(made) == [(1_699_920_000, 1_700_006_400, 2)]
 
 
@@ -86,7 +105,9 @@ def test_columns_tell_what_they_are(trips):
 
 def test_doubles_add_up_to_the_same_bits_in_every_order(spark):
     draw = random.Random(3)
-    rows = [(DAY + dt.timedelta(seconds=draw.randrange(3600)), "ab"[draw.randrange(2)], draw.uniform(0, 100), 1) for _ in range(3000)]
+    rows = [
+        (DAY + dt.timedelta(seconds=draw.randrange(3600)), "ab"[draw.randrange(2)], draw.uniform(0, 100), 1) for _ in range(3000)
+    ]
     runs = []
     for parts in (1, 2, 5):
         draw.shuffle(rows)
@@ -112,7 +133,9 @@ def test_gaps_are_filled_for_the_keys_of_each_day(trips):
 def test_a_day_filled_alone_is_as_it_was_among_others(trips):
     filled = tumble(trips, "1 hour", by=["zone"]).agg(fill={"pickups": 0, "usd": -1.0}, pickups="count", usd="avg")
     for day in ("2023-03-12", "2023-03-13", "1969-12-31"):
-        alone = tumble(trips.where(F.to_date("at") == day), "1 hour", by=["zone"]).agg(fill={"pickups": 0, "usd": -1.0}, pickups="count", usd="avg")
+        alone = tumble(trips.where(F.to_date("at") == day), "1 hour", by=["zone"]).agg(
+            fill={"pickups": 0, "usd": -1.0}, pickups="count", usd="avg"
+        )
         assert rows_of(alone) == rows_of(filled.where(F.to_date("window_start") == day))
 
 
