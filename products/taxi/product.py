@@ -44,7 +44,7 @@ product = cd.Product(
 )
 
 product.source(
-    "trips_raw", cd.files("green_*.parquet"), schema=TRIPS, event_time="pickup_at", partition="day", trigger=cd.on_arrival()
+    "trips_raw", cd.files("green_*"), schema=TRIPS, event_time="pickup_at", partition="day", trigger=cd.on_arrival()
 )
 product.source("zones", cd.files("taxi_zone_lookup.csv"), schema=ZONES, expect=[ex.unique("zone_id").stop()])
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed
+from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed
 from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.run.new import create
@@ -171,7 +171,7 @@ def test_an_unreadable_folder(place, tmp_path):
 def test_a_function_that_raises_names_step_and_line(place):
     (place / "product.py").write_text(PRODUCT.replace("return raw", "raise ValueError('no such luck')"))
     result = refused(place, StepFailed, "clean", "no such luck")
-    assert "product.py:13" in result.error.sentence()
+    assert "product.py:12" in result.error.sentence()
     (place / "product.py").write_text(PRODUCT)
     assert again(place).error is None
 
@@ -185,7 +185,7 @@ def test_a_function_that_fails_only_while_spark_computes(place):
 
 def test_a_function_that_forgets_to_return(place):
     (place / "product.py").write_text(PRODUCT.replace("return raw", "raw.count()"))
-    refused(place, CaudalError, "clean", "return")
+    refused(place, StepFailed, "clean", "return")
 
 
 def test_an_unknown_column_is_named(place):
@@ -197,7 +197,7 @@ def test_a_syntax_error(place):
     (place / "product.py").write_text(PRODUCT + "\ndef broken(:\n")
     with pytest.raises(DeclarationProblem, match=r"syntax error") as caught:
         again(place)
-    assert "product.py:15" in str(caught.value)
+    assert "product.py:14" in str(caught.value)
 
 
 def test_an_expectation_that_stops_leaves_the_old_version(place):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import caudal
+from caudal.errors import CaudalError
 from caudal.graph.fingerprint import digest, file_digest
 from caudal.graph.load import product_file
 from caudal.lake import delta
@@ -119,7 +120,10 @@ def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str
     seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
     known = {(row["path"], row["bytes"], row["modified_ns"]) for row in rows}
     connection = Files(source["pattern"], source["format"], {}, source["settle_s"], source["required"])
-    found = arrivals(connection, data=settings.data, scratch=Path(), seen=seen, clock=time.time)
+    try:
+        found = arrivals(connection, data=settings.data, scratch=Path(), seen=seen, clock=time.time)
+    except CaudalError:
+        return False  # the run itself will say what is wrong
     return all((one.path, one.bytes, one.modified_ns) in known for one in found)
 
 

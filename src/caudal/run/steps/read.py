@@ -131,5 +131,8 @@ def _known_schema(ws: Workspace, source: Source) -> Schema:
     declared = {field.name: field for field in source.schema or ()}
     own = [field for field in delta.read(ws.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
     return Schema(
-        tuple(declared.get(field["name"]) or Field(field["name"], _SPEC.get(field["type"], field["type"])) for field in own)
+        tuple(
+            declared.get(field["name"]) or Field(field["name"], _SPEC.get(field["type"], field["type"]), required=False)
+            for field in own
+        )
     )

@@ -74,4 +74,4 @@ def _read(condition: str) -> tuple[tuple[str, ...], str | None]:
         if tree.find(kind):
             return (), f"the condition holds {word}, which looks at more than one row."
     # In a.b, a is the column and b its field.
-    return tuple(dict.fromkeys(column.parts[0].name for column in tree.find_all(exp.Column))), None
+    return tuple(dict.fromkeys(column.parts[0].name for column in tree.find_all(exp.Column, bfs=False))), None
