@@ -128,7 +128,7 @@ def past_mean_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> t
     made = past_mean(frame, ["minutes", "usd"], by=PAIR, known="ended", window=DAYS)
     table = trips.copy()
     known = table[["at", "ended"]].max(axis=1)
-    groups = dict(table.groupby(PAIR))
+    groups = dict(iter(table.groupby(PAIR)))
     for row in table.itertuples():
         same = groups[(row.pickup, row.dropoff)]
         seen = same[(same["at"] >= row.at - pd.Timedelta(DAYS)) & (known[same.index] < row.at)]

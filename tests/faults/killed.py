@@ -1,6 +1,7 @@
 """Run the command line and die by SIGKILL at a chosen event: before or after each thing that leaves a trace on the disk.
 
-Usage: ``python killed.py EVENT|count|after:SECONDS LOG -- run FOLDER …``. Events are numbered from 1; ``count`` only writes their names into LOG.
+Usage: ``python killed.py WHEN LOG -- run FOLDER …``, with WHEN one of ``count`` (only write the events' names into LOG), a number (the
+event of that number, from 1), ``at:NAME`` (the first event of that name) or ``after:SECONDS``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PLACES = (
     ("caudal.run.publish", "_write"),
     ("caudal.run.publish", "_moved"),
     ("caudal.registry.register", "register"),
-    ("caudal.registry.register", "_stored"),
+    ("caudal.registry.register", "_enter"),
     ("caudal.registry.decide", "promote"),
     ("caudal.run.run", "begin"),
     ("caudal.run.run", "end"),
@@ -41,16 +42,16 @@ def main() -> None:
         count += 1
         with open(log, "a") as out:
             out.write(f"{count} {name}\n")
-        if when.isdigit() and count == int(when):
+        if (when.isdigit() and count == int(when)) or when == f"at:{name}":
             os.kill(os.getpid(), signal.SIGKILL)
 
     def armed(function, name):
         @functools.wraps(function)
         def call(*args, **kwargs):
-            about = next((str(getattr(one, "name", "")) for one in args if hasattr(one, "kind") and hasattr(one, "name")), "")
-            event(f"before {name} {about}")
+            about = next((str(one.name) for one in args if hasattr(one, "name")), "")
+            event(f"before {name} {about}".strip())
             result = function(*args, **kwargs)
-            event(f"after {name} {about}")
+            event(f"after {name} {about}".strip())
             return result
 
         return call

@@ -131,6 +131,9 @@ def staged(folder: Path, below: Path) -> list[DataFile]:
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(measured, sorted(below.rglob("*.parquet"))))
+    for file in found:
+        if file.rows == 0:  # a task without rows; no version is to name it
+            (folder / unquote(file.path)).unlink()
     return [file for file in found if file.rows > 0]
 
 

@@ -60,11 +60,8 @@ def publish(
     frame = _clean(frame, node, ws)
     others = {name: ws.frame(name) for one in node.expect for name in one.tables}
     judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
-    _write(
-        judged.frame,
-        stage,
-        ["_verdict", *(["_segment"] if isinstance(node, Source) else []), *([delta.DAY] if node.partition else [])],
-    )
+    by = [*(["_segment"] if isinstance(node, Source) else []), *([delta.DAY] if node.partition else [])]
+    judged.write(stage, by, segments=origin.fresh if isinstance(node, Source) else ())
     history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
     outcome = judged.outcome(written=stage, history=history, now=ws.clock())
     if outcome.stop is not None:

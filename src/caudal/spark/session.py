@@ -168,6 +168,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
             raise not_started(chosen.java, error) from error
         raise
     _remove_at_exit(spark, folder)
+    _without_checksum_files(spark)
     # PySpark writes each failed query to the terminal as JSON; the exception says the same.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -180,6 +181,14 @@ def _remove_at_exit(spark: SparkSession, folder: Path) -> None:
     jvm = spark.sparkContext._jvm
     assert jvm is not None
     jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(folder)))
+
+
+def _without_checksum_files(spark: SparkSession) -> None:
+    """Let Hadoop write no ``.crc`` file beside each file of a local folder: Parquet has checksums of its own, and commits name files."""
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+    jvm.org.apache.hadoop.fs.FileSystem.getLocal(hadoop).setWriteChecksum(False)
 
 
 def _at_exit(chosen: Plan) -> None:

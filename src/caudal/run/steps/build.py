@@ -88,7 +88,10 @@ def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int])
                 continue
             return Extent(why=f"whole table: '{name}' changed")
         changed |= delta.changed_days(ws.folder(name), old[name], version)
-    back = math.ceil(max(table.lookback_s, _recorded_lookback(ws, table)) / DAY_S)
+    back_s = max(table.lookback_s, _recorded_lookback(ws, table))
+    if changed and math.isinf(back_s):
+        return Extent(why="whole table: it looks back without limit (give as_of_join a tolerance)")
+    back = math.ceil(back_s / DAY_S) if changed else 0
     days = {_moved(day, ahead) for day in changed for ahead in range(back + 1)}
     days = {day for day in days if day in changed or _exists(ws, table, day)}
     read_days = {_moved(day, -ago) for day in days for ago in range(back + 1)}

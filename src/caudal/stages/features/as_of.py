@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem
 from caudal.spark import marks
@@ -16,6 +16,7 @@ from caudal.stages.features.registered import feature
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import StructField
 
 
 @feature
@@ -80,15 +81,12 @@ def as_of_join(
     ordered = Window.partitionBy(*(f"__by_{at}" for at in range(len(keys)))).orderBy("__at", "__asks", "__tie")
     so_far = ordered.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     found = F.last("__right", ignorenulls=True).over(so_far)
+    joined = tells.unionByName(asks).withColumn("__found", found)
     if tolerance is not None:
-        # The window function stands in a column of its own: inside a condition it would be worked out twice.
-        joined = tells.unionByName(asks).withColumn("__found", found)
         recent = F.col("__at") - F.col("__found.__known_at") <= of(seconds(tolerance))
         joined = joined.withColumn("__found", F.when(recent, F.col("__found")))
-    else:
-        joined = tells.unionByName(asks).withColumn("__found", found)
-    columns = [_of(f"__left.{quoted(field.name)}", field.name, field.metadata) for field in left.schema.fields]
-    columns += [_of(f"__found.{quoted(name)}", name, right.schema[name].metadata) for name in added]
+    columns = [F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in left.schema.fields]
+    columns += [F.col(f"__found.{quoted(name)}").alias(name, metadata=_without_marks(right.schema[name])) for name in added]
     return joined.where(F.col("__asks") == 1).select(*columns)
 
 
@@ -128,10 +126,6 @@ def _breaks_ties(right: DataFrame, added: Sequence[str]) -> Column:
     return F.struct(*(F.col(quoted(name)) for name in fit)) if fit else F.lit(0)
 
 
-def _of(path: str, name: str, metadata: object) -> Column:
-    from pyspark.sql import functions as F
-
-    marks_without_key = {
-        key: one for key, one in dict(metadata or {}).items() if not key.startswith("caudal.") or path.startswith("__left")
-    }  # type: ignore[call-overload]
-    return F.col(path).alias(name, metadata=marks_without_key)
+def _without_marks(field: StructField) -> dict[str, Any]:
+    """Return a right column's metadata without caudal's marks: keys and times of the right are none of the joined rows."""
+    return {key: one for key, one in (field.metadata or {}).items() if not key.startswith("caudal.")}

@@ -88,7 +88,7 @@ def past_mean(
     ]
     spread = frame.withColumn("__entry", F.explode(F.when(seen, F.array(*entries)).otherwise(F.array(*entry))))
     sign = F.col("__entry.sign")
-    sums, addends = {}, {}
+    addends = {}
     for at, one in enumerate(taken):
         value, kind = finite(F.col(quoted(one)), frame.schema[one].dataType, f"past_mean of '{one}'"), frame.schema[one].dataType
         for number, piece in enumerate([F.when(value.isNotNull(), F.lit(1)), *pieces(value, kind)]):
@@ -100,11 +100,10 @@ def past_mean(
     )  # fmt: skip
     ordered = Window.partitionBy(*(f"__by_{at}" for at in range(len(group)))).orderBy("__at")
     before = ordered.rangeBetween(Window.unboundedPreceding, -1)
-    for key in addends:
-        sums[f"{key}_sum"] = F.coalesce(F.sum(key).over(before), F.lit(0))
+    sums = {f"{key}_sum": F.coalesce(F.sum(key).over(before), F.lit(0)) for key in addends}
     answered = narrow.withColumns(sums).where("__asks")
     means = []
-    for at, one in enumerate(taken):
+    for at in range(len(taken)):
         parts = [F.col(key) for key in sums if key.startswith(f"__{at}_")]
         mean = F.when(parts[0] > 0, total(parts[1:]).cast("double") / parts[0].cast("double"))
         means.append(F.when(F.col("__at").isNotNull(), mean).alias(names[at]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -66,8 +67,6 @@ EVENT = ("at", "trip_id", ["minutes"])
 
 
 def tried(function: Any, shapes: dict[str, InputShape], about: Any, spark: Any) -> Leak | None:
-    import inspect
-
     as_of, entity, ignore = about
     inputs = {name: shapes[name] for name in inspect.signature(function).parameters}
     return sees_future(function, inputs, as_of, entity, ignore, spark=spark)
@@ -123,8 +122,9 @@ def ended_at(trips: DataFrame) -> DataFrame:
 
 
 LEAKS = [
-    (lead, GRID), (negative_lag, GRID), (centred, GRID), (unlagged, GRID), (tomorrow, GRID), (own_value_in_rolling, GRID),
-    (mean_of_all, EVENT), (mean_before_it_is_known, EVENT), (later_weather, EVENT), (ended_at, EVENT),
+    (lead, GRID), (negative_lag, GRID), (centred, GRID), (unlagged, GRID), (mean_of_all, EVENT), (later_weather, EVENT),
+    *(pytest.param(*one, marks=pytest.mark.slow) for one in
+      [(tomorrow, GRID), (own_value_in_rolling, GRID), (mean_before_it_is_known, EVENT), (ended_at, EVENT)]),
 ]  # fmt: skip
 
 
