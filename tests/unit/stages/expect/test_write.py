@@ -70,8 +70,8 @@ def test_rows_that_wait_are_counted_by_rules_that_warn(frame: DataFrame, tmp_pat
     assert len(judged.apart) == 2
     judged.write(tmp_path / "written")
     outcome = judged.outcome(tmp_path / "written")
-    keys = [(row.id, row.day) for row in frame.collect()]
-    assert outcome.checks[0].broken == 40 - len({key for key, _ in keys})
+    keys = [((row.id, row._segment), row.day) for row in frame.collect()]  # keys of two files are never compared
+    assert outcome.checks[0].broken == 40 - len({key for key, _ in keys}) > 0
     full = [key for key in keys if key[1] is not None]
     assert outcome.checks[1].broken == outcome.quarantined == len(full) - len(set(full)) > 0
     assert outcome.checks[2].broken == len(keys) - len(full)

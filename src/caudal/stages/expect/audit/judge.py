@@ -63,7 +63,7 @@ class Judged:
 
         write(self.frame, Path(folder), by, segments)
         warning = [one for one in self.apart if not acts(one, self.expectations)]
-        self.settled.update(settle(self.frame, Path(folder), by, self.apart, self.among, {one.name for one in warning}))
+        self.settled.update(settle(self.frame, Path(folder), by, segments, self.apart, self.among, {one.name for one in warning}))
 
     def outcome(self, written: Path | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
         """Return the figures and the judgement of what was written.
