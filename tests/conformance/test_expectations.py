@@ -85,7 +85,7 @@ def frame_of(spark: SparkSession, columns: str, rows: list[tuple[Any, ...]]) -> 
 def judged(spark: SparkSession, example: Example, one: Expectation, rows: list[tuple[Any, ...]], folder: Path) -> Outcome:
     others = {name: spark.createDataFrame(content, columns) for name, (columns, content) in example.others.items()}
     result = judge(frame_of(spark, example.columns, rows), [one], others=others, table="examples")
-    result.frame.write.partitionBy("_verdict").parquet(str(folder / "written"))
+    result.write(folder / "written")
     return result.outcome(folder / "written", example.history, NOW)
 
 

@@ -170,10 +170,6 @@ def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:
     return frame
 
 
-def _write(frame: DataFrame, stage: Path, by: list[str]) -> None:
-    frame.write.mode("overwrite").partitionBy(*by).parquet(str(stage))
-
-
 def _schema(frame: DataFrame, node: Source | Table) -> dict[str, Any]:
     whole = json.loads(frame.schema.json())
     fields = [field for field in whole["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]

@@ -112,7 +112,7 @@ def test_no_row_is_lost_or_doubled_and_every_verdict_is_that_of_pandas(
     rules += [getattr(ex.unique("id"), unique)()] if unique else []
     zones = spark.createDataFrame([(1,), (2,), (3,), (3,), (None,)], "z long")
     judged = judge(frame, rules, others={"zones": zones}, day="day")
-    judged.frame.write.partitionBy("_verdict", "day").parquet(str(written))
+    judged.write(written, ["day"])
     outcome = judged.outcome(written)
 
     data = pd.DataFrame(rows, columns=[one.split()[0] for one in COLUMNS.split(", ")], dtype=object)
@@ -163,6 +163,6 @@ def test_the_same_rows_stay_whatever_the_order_of_files(
         for folder in (raw, written):
             shutil.rmtree(folder, ignore_errors=True)
         spark.createDataFrame(content, COLUMNS).repartition(pieces).write.parquet(str(raw))
-        judge(spark.read.schema(COLUMNS).parquet(str(raw)), rules).frame.write.partitionBy("_verdict").parquet(str(written))
+        judge(spark.read.schema(COLUMNS).parquet(str(raw)), rules).write(written)
         kept.append(Counter(comparable(one) for one in spark.read.parquet(str(written)).drop("_raw").collect()))
     assert kept[0] == kept[1]

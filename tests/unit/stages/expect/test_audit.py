@@ -96,7 +96,7 @@ def test_a_row_that_cannot_be_read_is_judged_by_no_rule(spark: SparkSession, aud
     assert "_format_errors" not in written.columns
     assert outcome.reasons == {"fare is not a number": 1, "not_null(fare)": 1, "unique(id)": 1}
     assert [(one.rows, one.broken) for one in outcome.checks] == [(3, 1), (3, 1), (3, 1), (3, 1)]
-    bad = {tuple(row._reasons): row._raw for row in written[written._verdict == "quarantined"].itertuples()}
+    bad = {tuple(row["_reasons"]): row["_raw"] for row in written[written._verdict == "quarantined"].to_dict("records")}
     assert bad["fare is not a number",] == '{"fare": "x"}'
     assert json.loads(bad["not_null(fare)", "unique(id)"]) == {"id": 2, "fare": None}
 
@@ -156,7 +156,7 @@ def fails_late_once(batches):
 frame = spark.range(0, 1000, 1, 4).mapInArrow(fails_late_once, "id long")
 rules = [ex.sql("id % 10 <> 0", name="tens").warn(), ex.sql("id % 7 <> 0", name="sevens").quarantine()]
 judged = judge(frame, rules)
-judged.frame.write.partitionBy("_verdict").parquet(sys.argv[1])
+judged.write(sys.argv[1])
 outcome = judged.outcome(sys.argv[1])
 failed = sum(stage.numFailedTasks() for stage in [spark._jsc.sc().statusStore().stageList(None, False, False, spark._sc._gateway.new_array(spark._jvm.double, 0), None).apply(0)])
 print("told", outcome.rows, outcome.checks[0].broken, outcome.reasons["sevens"], outcome.profile["id"]["mean"], failed)

@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from pyspark.sql.types import DataType
 
 OWN = "_judged_"  # how columns begin that are there only while a frame is judged
-FORMAT_ERRORS, RAW = "_format_errors", "_raw"
+FORMAT_ERRORS, RAW, REASONS, VERDICT = "_format_errors", "_raw", "_reasons", "_verdict"
+SEGMENT = "_segment"  # names the file of a source's rows
 
 
 def columns(frame: DataFrame) -> list[str]:
     """Return the names of the columns that are published."""
-    return [name for name in frame.columns if not name.startswith(OWN) and name not in (FORMAT_ERRORS, RAW)]
+    return [name for name in frame.columns if not name.startswith(OWN) and name not in (FORMAT_ERRORS, RAW, REASONS, VERDICT)]
 
 
 def content(frame: DataFrame) -> list[Column]:
@@ -24,6 +25,13 @@ def content(frame: DataFrame) -> list[Column]:
     from caudal.spark.marks import quoted
 
     return [F.col(quoted(name)) for name in columns(frame) if _ordered(frame.schema[name].dataType)]
+
+
+def readable(frame: DataFrame) -> Column:
+    """Return whether a row has kept its format."""
+    from pyspark.sql import functions as F
+
+    return F.col(FORMAT_ERRORS).isNull() if FORMAT_ERRORS in frame.columns else F.lit(True)
 
 
 def _ordered(kind: DataType) -> bool:

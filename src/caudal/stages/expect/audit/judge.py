@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.spec.expectation import Expectation
 from caudal.stages.expect.audit.bind import bind
-from caudal.stages.expect.audit.content import FORMAT_ERRORS, OWN, RAW, columns
-from caudal.stages.expect.audit.first import without_repeats
+from caudal.stages.expect.audit.content import FORMAT_ERRORS, OWN, RAW, REASONS, SEGMENT, VERDICT, columns, readable
+from caudal.stages.expect.audit.first import placed, repeats, waiting
 from caudal.stages.expect.audit.outcome import Outcome, outcome
 from caudal.stages.expect.declared import Among, ComparedExpectation, Declared, RowExpectation
 from caudal.stages.expect.unique import Unique
@@ -27,33 +27,50 @@ from caudal.stages.expect.unique import Unique
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Observation
 
-SEGMENT = "_segment"  # names the file of a source's rows
-_BAD = f"{OWN}bad"
+_BAD, _WAITS = f"{OWN}bad", f"{OWN}waits"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A frame with its verdicts; nothing is computed before ``frame`` is written.
+    """A frame with its verdicts; nothing but keys has been computed before it is written.
 
     Parameters
     ----------
     frame : DataFrame, the columns that came, ``_reasons`` (array of strings) and ``_raw`` (JSON of the row as it came), both null
-        for good rows, and ``_verdict``: ``good`` or ``quarantined``. Write it as it is, once: a shuffle after it could count a
-        row twice for the rules that warn
+        for good rows, and ``_verdict``: ``good``, ``quarantined``, or ``waiting`` where the key is repeated and `write` decides
+    apart : the keys for which rows wait
     """
 
     frame: DataFrame
     table: str
     expectations: tuple[Declared, ...]
     tz: str = "UTC"
+    among: Among = field(default_factory=Among, repr=False)
+    apart: tuple[Unique, ...] = ()
     observation: Observation | None = field(default=None, repr=False)
+    settled: dict[str, int] = field(default_factory=dict, repr=False)
+
+    def write(self, folder: Path | str, by: Sequence[str] = (), *, segments: Sequence[str] = ()) -> None:
+        """Write the rows as Parquet: ``_verdict=good/…`` and ``_verdict=quarantined/…``, then partitioned by columns.
+
+        Parameters
+        ----------
+        folder : one that is this run's alone; what is in it is replaced
+        by : columns that the verdicts' folders are partitioned by, in order
+        segments : the values of ``_segment``, where they are known
+        """
+        from caudal.stages.expect.audit.write import settle, write
+
+        write(self.frame, Path(folder), by, segments)
+        warning = [one for one in self.apart if not acts(one, self.expectations)]
+        self.settled.update(settle(self.frame, Path(folder), by, self.apart, self.among, {one.name for one in warning}))
 
     def outcome(self, written: Path | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
         """Return the figures and the judgement of what was written.
 
         Parameters
         ----------
-        written : folder that ``frame`` was written to as Parquet, partitioned by ``_verdict`` first
+        written : the folder that `write` wrote to
         history : profiles of earlier versions, newest last
         now : float, seconds since 1970, UTC
         """
@@ -61,10 +78,9 @@ class Judged:
 
     def _warned(self) -> dict[str, int]:
         """Return how many rows break each rule that warns; asked only when rows were written."""
-        if self.observation is None:
-            return {}
-        counts = self.observation.get
-        return {one.name: int(counts.get(f"w{i}") or 0) for i, one in enumerate(_distinct(self.expectations, ("warn",)))}
+        counts = self.observation.get if self.observation is not None else {}
+        seen = {one.name: int(counts.get(f"w{i}") or 0) for i, one in enumerate(_distinct(self.expectations, ("warn",)))}
+        return {**seen, **self.settled}
 
 
 def judge(
@@ -92,6 +108,8 @@ def judge(
     ------
     DeclarationProblem : an expectation names what is not there
     """
+    from pyspark.sql import functions as F
+
     declared = bind(frame, expectations, others or {}, table)
     among = Among(table, others or {}, tuple(name for name in (SEGMENT, day) if name is not None and name in frame.columns))
     conditions: dict[str, Column] = {}
@@ -103,17 +121,25 @@ def judge(
     marked = marked.withColumn(
         _BAD, _any([conditions[one.name] for one in _distinct(declared, ("quarantine", "stop")) if one.name in conditions])
     )
-    twice = not any(isinstance(one, ComparedExpectation) and one.shuffles for one in declared)
-    for i, one in enumerate(_distinct(declared)):
-        if isinstance(one, Unique):
-            acting = any(other.name == one.name and other.action != "warn" for other in declared)
-            marked, repeated = without_repeats(frame, marked, one, among, f"{OWN}u{i}", _BAD, acting=acting, twice=twice)
-            conditions[one.name] = repeated
+    uniques = [one for one in _distinct(declared) if isinstance(one, Unique)]
+    found = repeats(frame, uniques, among)
+    if found is None:
+        for i, one in enumerate(uniques):
+            marked = placed(marked, one, among, f"{OWN}u{i}", _BAD, acting=acts(one, declared))
+            conditions[one.name] = F.col(f"{OWN}u{i}")
+    apart = tuple(one for one in uniques if found and one.name in found)
+    if found:
+        marked = waiting(marked, apart, found, among, _WAITS)
     observed, observation = _observed(marked, conditions, _distinct(declared, ("warn",)))
     acting_reasons = {
         one.name: conditions[one.name] for one in _distinct(declared, ("quarantine", "stop")) if one.name in conditions
     }
-    return Judged(_verdicts(observed, acting_reasons), table, tuple(declared), tz, observation)
+    return Judged(_verdicts(observed, acting_reasons), table, tuple(declared), tz, among, apart, observation)
+
+
+def acts(one: Declared, expectations: Sequence[Declared]) -> bool:
+    """Tell whether breaking a rule sets a row aside; the same rule can be declared more than once."""
+    return any(other.name == one.name and other.action != "warn" for other in expectations)
 
 
 def _distinct(expectations: Sequence[Declared], actions: tuple[str, ...] = ("warn", "quarantine", "stop")) -> list[Declared]:
@@ -134,12 +160,6 @@ def _condition(one: Declared, frame: DataFrame, flag: str) -> dict[str, Column]:
     return {one.name: F.col(flag)} if isinstance(one, ComparedExpectation) else {}
 
 
-def _readable(frame: DataFrame) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.col(FORMAT_ERRORS).isNull() if FORMAT_ERRORS in frame.columns else F.lit(True)
-
-
 def _any(conditions: Sequence[Column]) -> Column:
     """Return whether any condition is true; null is not."""
     from pyspark.sql import functions as F
@@ -154,7 +174,7 @@ def _observed(
     from pyspark.sql import Observation, functions as F
 
     counted = [
-        F.count_if(_readable(frame) & F.coalesce(conditions[one.name], F.lit(False))).alias(f"w{i}")
+        F.count_if(readable(frame) & F.coalesce(conditions[one.name], F.lit(False))).alias(f"w{i}")
         for i, one in enumerate(warning)
         if one.name in conditions
     ]
@@ -176,15 +196,15 @@ def _verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
         found = F.array(*(F.when(condition, F.lit(name)) for name, condition in reasons.items()))
         # array_except drops nulls and is compiled; array_compact and filter are not, and would slow down every row.
         told = F.when(F.col(_BAD), F.array_except(found, F.array(F.lit(None).cast("string"))))
-    readable, raw = _readable(frame), F.lit(None).cast("string")
     if FORMAT_ERRORS in frame.columns:
-        told = F.when(readable, told).otherwise(F.col(FORMAT_ERRORS))
+        told = F.when(readable(frame), told).otherwise(F.col(FORMAT_ERRORS))
     values = F.to_json(F.struct(*(F.col(quoted(name)) for name in own if not name.startswith("_"))), {"ignoreNullFields": "false"})
     raw = F.coalesce(F.col(RAW), values) if RAW in frame.columns else values
-    bad = ~readable | F.col(_BAD)
+    waits = F.col(_WAITS) if _WAITS in frame.columns else F.lit(False)
+    bad = ~readable(frame) | F.col(_BAD)
     return frame.select(
         *(F.col(quoted(name)) for name in own),
-        told.cast("array<string>").alias("_reasons"),
-        F.when(bad, raw).alias("_raw"),
-        F.when(bad, F.lit("quarantined")).otherwise(F.lit("good")).alias("_verdict"),
+        told.cast("array<string>").alias(REASONS),
+        F.when(bad | waits, raw).alias(RAW),
+        F.when(waits, F.lit("waiting")).when(bad, F.lit("quarantined")).otherwise(F.lit("good")).alias(VERDICT),
     )

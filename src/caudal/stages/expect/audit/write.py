@@ -1,0 +1,116 @@
+"""Judged rows on their way to their folders.
+
+Spark sorts rows by the folders they go to, and sorts by one whole number far faster than by a text and a date: 5 million rows of
+13 columns by verdict and day took 18.6 s of processor time, by a number that stands for both 16.9 s (14.3 s without verdicts, by
+day). So rows are written by such a number, and the folders are then renamed to what it stands for.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.stages.expect.audit.content import OWN, RAW, REASONS, SEGMENT, VERDICT
+from caudal.stages.expect.audit.first import placed
+from caudal.stages.expect.declared import Among
+from caudal.stages.expect.unique import Unique
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+VERDICTS = ("good", "quarantined", "waiting")
+NULL = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of null
+_SLOT = "_slot"
+_MANY = 64  # segments are looked up one after the other, for every row
+_NO_DAY = 10_000_000  # a day that no calendar reaches stands for null
+_EPOCH = dt.date(1970, 1, 1)
+
+
+def write(frame: DataFrame, folder: Path, by: Sequence[str], segments: Sequence[str] = ()) -> None:
+    """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``."""
+    slot = _slot(frame, by, segments)
+    if slot is None:
+        frame.write.mode("overwrite").partitionBy(VERDICT, *by).parquet(str(folder))
+        return
+    frame.withColumn(_SLOT, slot).drop(VERDICT, *by).write.mode("overwrite").partitionBy(_SLOT).parquet(str(folder))
+    for entry in list(folder.glob(f"{_SLOT}=*")):
+        target = folder / _path(int(entry.name.partition("=")[2]), by, segments)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        entry.rename(target)
+
+
+def settle(
+    frame: DataFrame, folder: Path, by: Sequence[str], uniques: Sequence[Unique], among: Among, warning: Collection[str]
+) -> dict[str, int]:
+    """Give waiting rows their verdicts and write them to their folders; return how many rows break the rules that only warn.
+
+    Parameters
+    ----------
+    frame : DataFrame, as it was written; only its columns are asked for
+    """
+    waiting = folder / f"{VERDICT}=waiting"
+    if not waiting.is_dir():
+        return {}
+    from pyspark.sql import Observation, functions as F
+
+    rows = frame.sparkSession.read.schema(frame.schema).option("basePath", str(folder)).parquet(str(waiting))
+    bad, flags = f"{OWN}bad", {one.name: f"{OWN}u{i}" for i, one in enumerate(uniques)}
+    rows = rows.select(*frame.columns).withColumn(bad, F.col(REASONS).isNotNull())
+    for one in uniques:
+        rows = placed(rows, one, among, flags[one.name], bad, acting=one.name not in warning)
+    observation = Observation()
+    if warning:
+        rows = rows.observe(observation, *(F.count_if(F.col(flags[name])).alias(flags[name]) for name in warning))
+    said = F.array(*(F.when(F.col(flag), F.lit(name)) for name, flag in flags.items() if name not in warning))
+    none = F.array(F.lit(None).cast("string"))
+    told = F.array_except(F.concat(F.coalesce(F.col(REASONS), none), said), none)
+    rows = rows.withColumns(
+        {
+            REASONS: F.when(F.col(bad), told),
+            RAW: F.when(F.col(bad), F.col(RAW)),
+            VERDICT: F.when(F.col(bad), F.lit("quarantined")).otherwise(F.lit("good")),
+        }
+    )
+    rows.select(*frame.columns).write.mode("append").partitionBy(VERDICT, *by).parquet(str(folder))
+    shutil.rmtree(waiting)
+    return {name: int(observation.get[flags[name]]) for name in warning}
+
+
+def _slot(frame: DataFrame, by: Sequence[str], segments: Sequence[str]) -> Column | None:
+    """Return a number that stands for a row's folder, or None where there is none that is cheap."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import DateType
+
+    from caudal.spark.marks import quoted
+
+    number: Column = F.when(F.col(VERDICT) == "good", 0).when(F.col(VERDICT) == "quarantined", 1).otherwise(2).cast("bigint")
+    size = len(VERDICTS)
+    for name in by:
+        if name == SEGMENT and 0 < len(segments) <= _MANY:
+            place = F.array_position(F.array(*(F.lit(one) for one in segments)), F.col(SEGMENT))  # 1 for the first, 0 for none
+            place = F.when(
+                place == 0, F.raise_error(F.lit("A row is of a segment that was not announced.")).cast("bigint")
+            ).otherwise(place)
+            number, size = number + F.coalesce(place, F.lit(0)) * size, size * (len(segments) + 1)
+        elif isinstance(frame.schema[name].dataType, DateType) and name == by[-1]:
+            number = number + (F.coalesce(F.unix_date(F.col(quoted(name))), F.lit(_NO_DAY)) + _NO_DAY) * F.lit(size).cast("bigint")
+        else:
+            return None
+    return number if by else None
+
+
+def _path(number: int, by: Sequence[str], segments: Sequence[str]) -> Path:
+    """Return the folder that a slot stands for."""
+    number, verdict = divmod(number, len(VERDICTS))
+    path = Path(f"{VERDICT}={VERDICTS[verdict]}")
+    for name in by:
+        if name == SEGMENT:
+            number, place = divmod(number, len(segments) + 1)
+            path /= f"{name}={segments[place - 1] if place else NULL}"
+        else:
+            days = number - _NO_DAY
+            path /= f"{name}={NULL if days == _NO_DAY else (_EPOCH + dt.timedelta(days=days)).isoformat()}"
+    return path
