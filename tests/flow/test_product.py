@@ -76,12 +76,13 @@ def test_a_comment_does_no_work_and_a_rule_does(mine):
     text = (folder / "product.py").read_text()
     (folder / "product.py").write_text(text + "\n# a remark\n")
     assert {step["state"] for step in run(folder, settings).document["steps"]} == {"skipped"}
-    (folder / "product.py").write_text(text.replace("0, 1000", "0, 20"))
+    (folder / "product.py").write_text(text.replace("0, 1000", "0, 60"))
     document = run(folder, settings).document
     done = {step["step"]: step["state"] for step in document["steps"]}
     assert done["read:counts_raw"] == "skipped"
     assert done["table:counts"] == "succeeded"
-    assert document["tables"]["counts"]["rows_quarantined"] > 100
+    assert document["tables"]["counts"]["rows_quarantined"] >= 18
+    assert "between(visitors, 0, 60)" in document["tables"]["counts"]["reasons"]
 
 
 def test_a_new_file_costs_its_days_and_equals_a_run_from_nothing(shop, tmp_path, spark):
