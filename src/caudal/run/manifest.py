@@ -91,8 +91,8 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
         said["made_of"] == _made_of(folder, settings)
         and all(Path(path).is_file() and file_digest([Path(path)]) == known for path, known in said["outside"].items())
         and all(_version(home, product, name) == number for name, number in said["versions"].items())
-        and said["decisions"] == _newest(ledger, decisions, product)
-        and said["landed"] == _newest(ledger, landed, product)
+        and said.get("decisions") == _newest(ledger, decisions, product)
+        and said.get("landed") == _newest(ledger, landed, product)
         and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in said["sources"].items())
     )
     if not same:
