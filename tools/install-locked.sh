@@ -15,7 +15,7 @@ with_uv() {
   # The lock's own entry for uv, so that its hash is compared too.
   awk '/^[^ ]/ { take = /^uv==/ } take' "$lock" >"$venv/uv.txt"
   "$python" -m pip install --quiet --require-hashes -r "$venv/uv.txt" &&
-    "$venv/bin/uv" pip install --quiet --python "$python" --require-hashes -r "$lock"
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$python" --require-hashes -r "$lock"
 }
 
 if ! with_uv 2>"$venv/uv.log"; then

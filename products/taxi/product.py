@@ -43,9 +43,7 @@ product = cd.Product(
     "taxi", tz="America/New_York", owner="taxi@example.org", description="Green taxi trips, demand and trip duration."
 )
 
-product.source(
-    "trips_raw", cd.files("green_*"), schema=TRIPS, event_time="pickup_at", partition="day", trigger=cd.on_arrival()
-)
+product.source("trips_raw", cd.files("green_*"), schema=TRIPS, event_time="pickup_at", partition="day", trigger=cd.on_arrival())
 product.source("zones", cd.files("taxi_zone_lookup.csv"), schema=ZONES, expect=[ex.unique("zone_id").stop()])
 
 

@@ -30,7 +30,20 @@ VOLATILE = ("model_version", "input_version")
 
 def caudal(when, folder, home, log):
     """Run the product, to die at ``when``; returns the exit code."""
-    command = [sys.executable, str(KILLER), str(when), str(log), "--", "run", str(folder), "--home", str(home), "--json"]
+    command = [
+        sys.executable,
+        str(KILLER),
+        str(when),
+        str(log),
+        "--",
+        "run",
+        str(folder),
+        "--data",
+        str(folder),
+        "--home",
+        str(home),
+        "--json",
+    ]
     out = log.with_suffix(".out")
     with out.open("w") as told:
         return subprocess.run(

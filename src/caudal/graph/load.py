@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
 from caudal.spec.product import Product
@@ -25,7 +27,7 @@ def load(folder: Path) -> Product:
     name = f"caudal_product_{file.resolve().parent.name}"  # the same in every process: fingerprints hold it
     sys.path.insert(0, str(file.parent))  # so that product.py imports its neighbours
     try:
-        spec = importlib.util.spec_from_file_location(name, file)
+        spec = importlib.util.spec_from_file_location(name, file, loader=_FromSource(name, str(file)))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -58,6 +60,15 @@ def load(folder: Path) -> Product:
             where=_relative(file),
         )
     return next(iter(products.values()))
+
+
+class _FromSource(SourceFileLoader):
+    """Loads a file as it is now: a cached compilation can be of the text of a moment before."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
 
 
 def product_file(folder: Path) -> Path:

@@ -97,9 +97,12 @@ def _foresight(ws: Workspace, node: Features, frames: dict[str, Any]) -> list[Ca
         declared = ws.product.nodes[name]
         known = dict(declared.known) if isinstance(declared, Table) else {}
         shapes[name] = InputShape(schema=frames[name].schema, event_time=declared.event_time, known=known)
-    leak = sees_future(
-        node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0
-    )
+    try:
+        leak = sees_future(
+            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0
+        )
+    except CaudalError as error:  # the function fails on made-up rows: told as any other fault of the declaration
+        return [error]
     if leak is None:
         return []
     return [

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import caudal
 from caudal.errors import CaudalError
@@ -24,6 +24,9 @@ from caudal.lake.records import decisions, landed, manifests
 from caudal.spec.connection import Files
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
 
 LIBRARIES = ("pyspark", "scikit-learn", "numpy", "pandas", "pyarrow", "deltalake")
 
@@ -67,7 +70,7 @@ def remember(
         "product": product.name, "pipeline": pipeline, "made_of": _made_of(folder, settings), "sources": sources,
         "outside": {str(path): file_digest([path]) for path in outside},
         "versions": {name: _version(home, product.name, name) for name in (*product.nodes, *product.predictions)},
-        "decisions": _decisions(ledger, product.name), "run_id": document["run_id"],
+        "decisions": _newest(ledger, decisions, product.name), "landed": _newest(ledger, landed, product.name), "run_id": document["run_id"],
         "steps": [step["step"] for step in document["steps"]],
     }  # fmt: skip
     with ledger.engine.begin() as connection:
@@ -88,7 +91,8 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
         said["made_of"] == _made_of(folder, settings)
         and all(Path(path).is_file() and file_digest([Path(path)]) == known for path, known in said["outside"].items())
         and all(_version(home, product, name) == number for name, number in said["versions"].items())
-        and said["decisions"] == _decisions(ledger, product)
+        and said.get("decisions") == _newest(ledger, decisions, product)
+        and said.get("landed") == _newest(ledger, landed, product)
         and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in said["sources"].items())
     )
     if not same:
@@ -141,8 +145,9 @@ def _version(home: Home, product: str, name: str) -> int | None:
     return delta.version_of(home.table(product, name))
 
 
-def _decisions(ledger: Ledger, product: str) -> int:
-    newest = ledger.find(decisions, product=product, newest=True, limit=1)
+def _newest(ledger: Ledger, table: Table, product: str) -> int:
+    """Return the number of a product's newest entry in one of the ledger's tables."""
+    newest = ledger.find(table, product=product, newest=True, limit=1)
     return int(newest[0]["id"]) if newest else 0
 
 

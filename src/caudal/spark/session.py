@@ -187,7 +187,7 @@ def _without_checksum_files(spark: SparkSession) -> None:
     """Let Hadoop write no ``.crc`` file beside each file of a local folder: Parquet has checksums of its own, and commits name files."""
     jvm = spark.sparkContext._jvm
     assert jvm is not None
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
     jvm.org.apache.hadoop.fs.FileSystem.getLocal(hadoop).setWriteChecksum(False)
 
 

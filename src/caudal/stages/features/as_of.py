@@ -85,7 +85,9 @@ def as_of_join(
     if tolerance is not None:
         recent = F.col("__at") - F.col("__found.__known_at") <= of(seconds(tolerance))
         joined = joined.withColumn("__found", F.when(recent, F.col("__found")))
-    columns = [F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in left.schema.fields]
+    columns = [
+        F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in left.schema.fields
+    ]
     columns += [F.col(f"__found.{quoted(name)}").alias(name, metadata=_without_marks(right.schema[name])) for name in added]
     return joined.where(F.col("__asks") == 1).select(*columns)
 

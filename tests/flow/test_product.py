@@ -1,0 +1,214 @@
+"""The sample product as a user lives with it: runs, corrections, exports, predictions while training fails, decisions by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import pytest
+
+from caudal.lake import delta
+from caudal.lake.frames import arrow
+from caudal.lake.home import Home
+from caudal.run import models
+from caudal.run.check import check
+from caudal.run.export import export
+from caudal.run.new import create
+from caudal.run.quarantine import listing, replay, show
+from caudal.run.run import run
+from caudal.run.status import status
+from caudal.spec.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, spark):
+    """The sample product, run once; each test takes a copy."""
+    place = tmp_path_factory.mktemp("shop")
+    folder = create("shop", place)
+    result = run(folder, Settings(home=place / "home"))
+    assert result.error is None
+    return place
+
+
+@pytest.fixture
+def mine(shop, tmp_path):
+    shutil.copytree(shop / "shop", tmp_path / "shop")
+    shutil.copytree(shop / "home", tmp_path / "home")
+    return tmp_path / "shop", Settings(home=tmp_path / "home")
+
+
+def rows(settings, table):
+    return sorted(map(repr, arrow(delta.read(Home(settings.home.absolute()).table("shop", table))).to_pylist()))
+
+
+def test_the_sample_is_sound_and_runs(shop):
+    assert check(shop / "shop", Settings(home=shop / "home")) == []
+    told = status(Settings(home=shop / "home"))["products"][0]
+    assert {one["table"]: one["rows"] for one in told["tables"]}["counts"] == 6 * 7 * 48 - 12
+    assert told["models"][0]["champion"] == 1
+    reasons = {(one["table"], one["reason"]): one["rows"] for one in listing(Settings(home=shop / "home"))}
+    assert reasons == {
+        ("counts", "unique(shop, counted_at)"): 6,
+        ("counts", "between(visitors, 0, 1000)"): 6,
+        ("counts", "not_null(visitors)"): 6,
+    }
+
+
+def test_nothing_new_imports_no_engine(mine):
+    folder, settings = mine
+    assert run(folder, settings).error is None  # the copy lies elsewhere, so this one looks
+    code = (
+        "import sys; from pathlib import Path; from caudal.run.run import run; from caudal.spec.settings import Settings\n"
+        f"result = run(Path({str(folder)!r}), Settings(home=Path({str(settings.home)!r})))\n"
+        "print(result.document['state'], sorted({'pyspark', 'sklearn', 'mlflow', 'luigi', 'pandas', 'flask'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "up to date []"
+
+
+def test_a_comment_does_no_work_and_a_rule_does(mine):
+    folder, settings = mine
+    run(folder, settings)
+    text = (folder / "product.py").read_text()
+    (folder / "product.py").write_text(text + "\n# a remark\n")
+    assert {step["state"] for step in run(folder, settings).document["steps"]} == {"skipped"}
+    (folder / "product.py").write_text(text.replace("0, 1000", "0, 60"))
+    document = run(folder, settings).document
+    done = {step["step"]: step["state"] for step in document["steps"]}
+    assert done["read:counts_raw"] == "skipped"
+    assert done["table:counts"] == "succeeded"
+    assert document["tables"]["counts"]["rows_quarantined"] >= 18
+    assert "between(visitors, 0, 60)" in document["tables"]["counts"]["reasons"]
+
+
+def test_a_new_file_costs_its_days_and_equals_a_run_from_nothing(shop, tmp_path, spark):
+    folder, settings = tmp_path / "shop", Settings(home=tmp_path / "home")
+    shutil.copytree(shop / "shop", folder)
+    late = folder / "landing" / "counts_2024-03-18.csv"  # in the middle: what looks back on it is made again too
+    shutil.move(late, tmp_path)
+    assert run(folder, settings).error is None
+    shutil.move(tmp_path / late.name, late)
+    document = run(folder, settings).document
+    assert document["tables"]["counts"]["partitions_written"] == 7
+    assert document["tables"]["next_hour"]["partitions_written"] == 8  # and the day that looks back a day
+    for table in ("counts_raw", "counts", "visitors_hour", "next_hour"):
+        whole = sorted(map(repr, arrow(delta.read(Home((shop / "home").absolute()).table("shop", table))).to_pylist()))
+        assert rows(settings, table) == whole, table
+
+
+def test_corrections_take_the_place_of_what_they_correct(mine):
+    folder, settings = mine
+    text = (folder / "product.py").read_text()
+    text = text.replace(
+        'event_time="counted_at", partition="day")\n\n',
+        'event_time="counted_at", partition="day",\n    expect=[ex.between("visitors", 0, 1000).quarantine()])\n\n',
+        1,
+    )
+    (folder / "product.py").write_text(text)
+    assert run(folder, settings).error is None
+    seen = show(settings, "counts_raw")
+    assert len(seen) == 6
+    assert "99999" in seen[0]["raw"]
+    assert seen[0]["file"].endswith(".csv")
+    before = delta.read(Home(settings.home.absolute()).table("shop", "counts_raw")).rows
+    result = replay(folder, settings, "counts_raw", ["visitors = 42"], reason="between")
+    assert result.error is None
+    table = arrow(delta.read(Home(settings.home.absolute()).table("shop", "counts_raw")))
+    assert table.num_rows == before + 6
+    assert table.column("visitors").to_pylist().count(99999) == 0
+    assert show(settings, "counts_raw") == []
+    again = rows(settings, "counts_raw")
+    shutil.rmtree(settings.home / "lake")  # everything can be made again from raw
+    assert run(folder, settings).error is None
+    assert rows(settings, "counts_raw") == again
+
+
+def test_prediction_works_while_training_fails(mine):
+    folder, settings = mine
+    text = (folder / "product.py").read_text()
+    (folder / "product.py").write_text(text.replace('{\n        "ridge": Ridge(),', '{\n        "ridge": Ridge(alpha="broken"),').replace(
+        'RandomForestRegressor(n_estimators=50', 'RandomForestRegressor(n_estimators=-50').replace("max_iter=80", "max_iter=-80"))  # fmt: skip
+    (folder / "landing" / "counts_2024-04-15.csv").write_text(
+        "counted_at,shop,visitors,celsius\n2024-04-15 09:00:00,north,12,11.0\n"
+    )
+    result = run(folder, settings)
+    states = {step["step"]: step["state"] for step in result.document["steps"]}
+    assert result.exit_code != 0
+    assert states["train:visitors"] == "failed"
+    assert states["promote:visitors"] == "waiting"
+    assert states["predict:visitors_predictions"] == "succeeded"
+    assert any("2024, 4, 15" in row for row in rows(settings, "visitors_predictions"))
+
+
+def test_promote_and_rollback_by_hand(mine):
+    folder, settings = mine
+    text = (folder / "product.py").read_text()
+    (folder / "product.py").write_text(
+        text.replace("max_iter=80", "max_iter=81").replace("cd.beats_champion()", "cd.limit('mae', 0.001)")
+    )
+    assert run(folder, settings).document["models"]["visitors"]["decision"] == "refused"
+    assert models.promote(settings, "visitors", 2, "we know better")["replaced"] == 1
+    assert models.rollback(settings, "visitors", None, "we did not")["version"] == 1
+    told = models.history(settings, "visitors")
+    assert [(one["decision"], one["version"]) for one in told] == [
+        ("promoted", 1),
+        ("refused", 2),
+        ("promoted", 2),
+        ("rolled back", 1),
+    ]
+    assert told[2]["reason"] == "we know better"
+    assert told[1]["gates"][1]["figures"]
+
+
+def test_export_now_and_as_an_earlier_run_left_it(mine, tmp_path):
+    folder, settings = mine
+    first = status(settings)["products"][0]["last_run"]["run_id"]
+    (folder / "landing" / "counts_2024-04-15.csv").write_text(
+        "counted_at,shop,visitors,celsius\n2024-04-15 09:00:00,north,12,11.0\n"
+    )
+    assert run(folder, settings).error is None
+    assert export(settings, "counts", tmp_path / "now.parquet")["rows"] == 2005
+    assert export(settings, "counts", tmp_path / "then.csv", run_id=first)["rows"] == 2004
+    assert pq.read_table(tmp_path / "now.parquet").num_rows == 2005
+    assert pc.read_csv(tmp_path / "then.csv").num_rows == 2004
+
+
+def test_export_to_avro(mine, tmp_path, spark):
+    _, settings = mine
+    assert export(settings, "visitors_hour", tmp_path / "hours.avro")["format"] == "avro"
+    assert spark.read.format("avro").load(str(tmp_path / "hours.avro")).count() == 2016 - 12
+
+
+def test_two_runs_of_one_product_do_not_collide(mine):
+    from caudal.errors import LeaseHeld
+    from caudal.lake.lease import lease
+
+    folder, settings = mine
+    (folder / "landing" / "counts_2024-04-15.csv").write_text(
+        "counted_at,shop,visitors,celsius\n2024-04-15 09:00:00,north,12,11.0\n"
+    )
+    with lease(Home(settings.home.absolute()).lease("shop"), "shop"), pytest.raises(LeaseHeld):
+        run(folder, settings)
+
+
+def test_every_command_prints_one_json_document(mine, tmp_path):
+    folder, settings = mine
+    home = ["--home", str(settings.home), "--json"]
+    for command in (
+        ["graph", str(folder), "--json"],
+        ["check", str(folder), "--static", *home],
+        ["status", *home],
+        ["model", "list", *home],
+        ["model", "show", "visitors", *home],
+        ["model", "history", "visitors", *home],
+        ["quarantine", "list", *home],
+        ["quarantine", "show", "counts", *home],
+        ["new", "other", "--into", str(tmp_path), "--json"],
+    ):
+        done = subprocess.run([sys.executable, "-m", "caudal", *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+        json.loads(done.stdout)
