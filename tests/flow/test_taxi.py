@@ -16,7 +16,7 @@ from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 PRODUCT = Path(__file__).parents[2] / "products" / "taxi"
 MONTHS = ("green_tripdata_2023-01.parquet", "green_tripdata_2020-04.parquet")
 
