@@ -23,8 +23,8 @@ def write(folder: Path, rows: int, months: int = 12) -> int:
     pickup = january.column("lpep_pickup_datetime")
     january = january.filter(
         pc.and_(
-            pc.greater_equal(pickup, pa.scalar(np.datetime64("2023-01-01"))),
-            pc.less(pickup, pa.scalar(np.datetime64("2023-01-29"))),
+            pc.greater_equal(pickup, pa.scalar(np.datetime64("2023-01-01", "us"))),
+            pc.less(pickup, pa.scalar(np.datetime64("2023-01-29", "us"))),
         )
     )
     per_month = -(-rows // months)
