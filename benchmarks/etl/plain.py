@@ -21,7 +21,10 @@ def main(data: Path, out: Path) -> None:
         F.col(name).cast("timestamp_ntz" if field.type == "timestamp" else field.type).alias(field.name)
         for name, field in schema.items()
     ]
-    by_day(raw.select(*columns, F.to_date("lpep_pickup_datetime").alias("_day")), out / "trips_raw")
+    by_day(
+        raw.select(*columns, F.col("_metadata.file_name").alias("_file"), F.to_date("lpep_pickup_datetime").alias("_day")),
+        out / "trips_raw",
+    )
     zones = spark.read.option("header", True).csv(str(data / "taxi_zone_lookup.csv"))
     zones.select(
         F.col("LocationID").cast("long").alias("zone_id"),
