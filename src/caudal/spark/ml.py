@@ -21,7 +21,8 @@ def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[
 
     # `given` must be cast by the same function as everywhere else, then its NaN said as the null that Spark ML expects.
     given = coerced(frame, inputs).reset_index(drop=True)
-    given = given.astype(object).where(given.notna(), None)
+    missing: Any = None
+    given = given.astype(object).where(given.notna(), missing)
     fields = [StructField(one["name"], StringType() if one["type"] == "string" else DoubleType()) for one in inputs]
     for name, values in more.items():
         given[name] = list(values)

@@ -203,12 +203,13 @@ def _champion_says(champion: Champion, evidence: Evidence, fold: Fold, test: pd.
 
 
 def _parity(gate: Parity, evidence: Evidence) -> GateResult:
+    import numpy as np
     import pandas as pd
 
     model, rows = evidence.model, evidence.rows
     metric = error_metric(model.metric, model.task)
     said = f"parity({gate.column})"
-    tested = [at for fold in evidence.stretches for at in fold.test]
+    tested = np.concatenate([fold.test for fold in evidence.stretches])
     predicted = pd.concat(evidence.evaluated[evidence.chosen.name].said, ignore_index=True)
     actual = rows.y.iloc[tested].reset_index(drop=True)
     groups = rows.frame[gate.column].iloc[tested].reset_index(drop=True)
