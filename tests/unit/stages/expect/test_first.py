@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
 from caudal import expect as ex
-from caudal.stages.expect.audit import first
-from caudal.stages.expect.declared import Among
+from caudal.stages.expect.audit import first, repeats
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-@pytest.fixture(params=["looked at beforehand", "in one pass"])
-def stored(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Callable[..., DataFrame]:
-    """Return a function that makes a frame that is cheap to compute twice, or one that must not be."""
+@pytest.fixture(params=["as it comes", "shuffled"])
+def stored(request: pytest.FixtureRequest, spark: SparkSession) -> Callable[..., DataFrame]:
+    """Return a function that makes a frame, its rows in one task or spread over several."""
 
     def frame(rows: list[tuple[Any, ...]], columns: str) -> DataFrame:
         made = spark.createDataFrame(rows, columns)
-        if request.param == "in one pass":
-            one_pass = made.repartition(3)
-            assert not first.repeatable(one_pass)
-            return one_pass
-        made.repartition(3).write.mode("overwrite").parquet(str(tmp_path / "stored"))
-        read = spark.read.schema(made.schema).parquet(str(tmp_path / "stored"))
-        assert first.repeatable(read)
-        return read
+        return made.repartition(3) if request.param == "shuffled" else made.coalesce(1)
 
     return frame
 
@@ -90,20 +81,43 @@ def test_warning_counts_without_setting_aside(stored: Callable[..., DataFrame], 
     assert (outcome.checks[0].broken, outcome.quarantined, outcome.good) == (2, 0, 4)
 
 
-def test_many_repeats_are_compared_in_one_pass(
+def test_a_partition_of_very_many_rows_is_compared_by_spark(
     spark: SparkSession, audited: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first, "FEW", 10)
+    monkeypatch.setattr(repeats, "MANY", 10)
     outcome, _ = audited(spark.range(100).selectExpr("id % 50 AS k"), [ex.unique("k").quarantine()])
     assert (outcome.good, outcome.quarantined) == (50, 50)
 
 
-def test_a_large_input_has_its_hashes_grouped_by_spark(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    frame, one = spark.range(100).selectExpr("if(id < 90, id, 7) AS k", "id AS x"), ex.unique("k")
-    here = first.repeated_hashes(frame, one, Among())
-    monkeypatch.setattr(first, "COLLECTED_BYTES", -1)
-    assert list(first.repeated_hashes(frame, one, Among())) == list(here)
-    assert len(here) == 1
+@pytest.mark.parametrize(
+    ("values", "kind", "repeated"),
+    [
+        (["a", "b", "a", None, None], "string", 1),
+        ([1.0, -0.0, 0.0, float("nan"), float("nan")], "double", 2),
+        ([[1], [1], [2], None], "array<int>", 1),
+        ([b"x", b"x", b"y"], "binary", 1),
+        ([True, True, False], "boolean", 1),
+    ],
+)
+def test_keys_of_any_type_are_compared_as_spark_compares_them(
+    values: list[Any], kind: str, repeated: int, spark: SparkSession, audited: Callable[..., Any]
+) -> None:
+    frame = spark.createDataFrame([(value,) for value in values], f"k {kind}")
+    assert audited(frame, [ex.unique("k").quarantine()])[0].quarantined == repeated
+
+
+def test_a_key_of_two_columns_is_the_pair(spark: SparkSession, audited: Callable[..., Any]) -> None:
+    frame = spark.range(0, 1000, 1, 3).selectExpr("id % 40 AS a", "cast(id % 25 AS string) AS b")  # 200 pairs, each five times
+    assert audited(frame, [ex.unique("a", "b").quarantine()])[0].good == 200
+
+
+def test_rows_that_could_not_be_read_are_compared_with_none(spark: SparkSession, audited: Callable[..., Any]) -> None:
+    rows = [(1, None, None), (1, ["k is not a whole number"], "{}"), (1, ["k is not a whole number"], "{}")]
+    outcome, _ = audited(
+        spark.createDataFrame(rows, "k int, _format_errors array<string>, _raw string"), [ex.unique("k").quarantine()]
+    )
+    assert outcome.reasons == {"k is not a whole number": 2}
+    assert outcome.good == 1
 
 
 def test_a_key_that_the_plan_groups_by_is_proven(spark: SparkSession, audited: Callable[..., Any]) -> None:
@@ -116,23 +130,3 @@ def test_a_key_that_the_plan_groups_by_is_proven(spark: SparkSession, audited: C
     assert not first.proven(counts, ("zone",))
     assert not first.proven(counts, ("zone", "count"))
     assert audited(counts, [ex.unique("zone", "hour").quarantine(), ex.unique("zone").warn()])[0].checks[1].broken == 14
-
-
-@pytest.mark.parametrize(
-    "dear",
-    [
-        lambda frame: frame.limit(5),
-        lambda frame: frame.selectExpr("id", "rand() AS x"),
-        lambda frame: frame.selectExpr("monotonically_increasing_id() AS id"),
-        lambda frame: frame.groupBy("id").count(),
-        lambda frame: frame.sample(0.5),
-        lambda frame: frame.mapInArrow(lambda batches: batches, "id long"),
-        lambda frame: frame.orderBy("id"),
-    ],
-)
-def test_what_is_dear_or_differs_from_time_to_time_is_computed_once(
-    dear: Callable[[DataFrame], DataFrame], spark: SparkSession
-) -> None:
-    frame = spark.range(10).selectExpr("id % 3 AS id")
-    assert first.repeatable(frame)
-    assert not first.repeatable(dear(frame))

@@ -42,3 +42,13 @@ def _ordered(kind: DataType) -> bool:
     if isinstance(kind, StructType):
         return all(_ordered(field.dataType) for field in kind.fields)
     return kind.typeName() not in ("map", "variant", "calendarinterval", "interval")
+
+
+def as_json(frame: DataFrame) -> Column:
+    """Return the row's published columns as JSON, nulls said."""
+    from pyspark.sql import functions as F
+
+    from caudal.spark.marks import quoted
+
+    own = [name for name in columns(frame) if not name.startswith("_")]
+    return F.to_json(F.struct(*(F.col(quoted(name)) for name in own)), {"ignoreNullFields": "false"})

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.spec.expectation import Expectation
 from caudal.stages.expect.audit.bind import bind
-from caudal.stages.expect.audit.content import FORMAT_ERRORS, OWN, RAW, REASONS, SEGMENT, VERDICT, columns, readable
-from caudal.stages.expect.audit.first import placed, repeats, waiting
+from caudal.stages.expect.audit.content import FORMAT_ERRORS, OWN, RAW, REASONS, SEGMENT, VERDICT, as_json, columns, readable
+from caudal.stages.expect.audit.first import proven
 from caudal.stages.expect.audit.outcome import Outcome, outcome
 from caudal.stages.expect.declared import Among, ComparedExpectation, Declared, RowExpectation
 from caudal.stages.expect.unique import Unique
@@ -27,18 +27,18 @@ from caudal.stages.expect.unique import Unique
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Observation
 
-_BAD, _WAITS = f"{OWN}bad", f"{OWN}waits"
+_BAD = f"{OWN}bad"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A frame with its verdicts; nothing but keys has been computed before it is written.
+    """A frame with its verdicts; nothing has been computed before it is written.
 
     Parameters
     ----------
     frame : DataFrame, the columns that came, ``_reasons`` (array of strings) and ``_raw`` (JSON of the row as it came), both null
-        for good rows, and ``_verdict``: ``good``, ``quarantined``, or ``waiting`` where the key is repeated and `write` decides
-    apart : the keys for which rows wait
+        for good rows, and ``_verdict``: ``good`` or ``quarantined``
+    apart : the keys that `write` compares when the rows are written
     """
 
     frame: DataFrame
@@ -63,7 +63,8 @@ class Judged:
 
         write(self.frame, Path(folder), by, segments)
         warning = [one for one in self.apart if not acts(one, self.expectations)]
-        self.settled.update(settle(self.frame, Path(folder), by, segments, self.apart, self.among, {one.name for one in warning}))
+        rules = {one.name for one in self.expectations}
+        self.settled.update(settle(self.frame, Path(folder), by, self.apart, self.among, rules, {one.name for one in warning}))
 
     def outcome(self, written: Path | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
         """Return the figures and the judgement of what was written.
@@ -108,7 +109,6 @@ def judge(
     ------
     DeclarationProblem : an expectation names what is not there
     """
-    from pyspark.sql import functions as F
 
     declared = bind(frame, expectations, others or {}, table)
     among = Among(table, others or {}, tuple(name for name in (SEGMENT, day) if name is not None and name in frame.columns))
@@ -121,15 +121,7 @@ def judge(
     marked = marked.withColumn(
         _BAD, _any([conditions[one.name] for one in _distinct(declared, ("quarantine", "stop")) if one.name in conditions])
     )
-    uniques = [one for one in _distinct(declared) if isinstance(one, Unique)]
-    found = repeats(frame, uniques, among)
-    if found is None:
-        for i, one in enumerate(uniques):
-            marked = placed(marked, one, among, f"{OWN}u{i}", _BAD, acting=acts(one, declared))
-            conditions[one.name] = F.col(f"{OWN}u{i}")
-    apart = tuple(one for one in uniques if found and one.name in found)
-    if found:
-        marked = waiting(marked, apart, found, among, _WAITS)
+    apart = tuple(one for one in _distinct(declared) if isinstance(one, Unique) and not proven(frame, one.keys))
     observed, observation = _observed(marked, conditions, _distinct(declared, ("warn",)))
     acting_reasons = {
         one.name: conditions[one.name] for one in _distinct(declared, ("quarantine", "stop")) if one.name in conditions
@@ -198,13 +190,11 @@ def _verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
         told = F.when(F.col(_BAD), F.array_except(found, F.array(F.lit(None).cast("string"))))
     if FORMAT_ERRORS in frame.columns:
         told = F.when(readable(frame), told).otherwise(F.col(FORMAT_ERRORS))
-    values = F.to_json(F.struct(*(F.col(quoted(name)) for name in own if not name.startswith("_"))), {"ignoreNullFields": "false"})
-    raw = F.coalesce(F.col(RAW), values) if RAW in frame.columns else values
-    waits = F.col(_WAITS) if _WAITS in frame.columns else F.lit(False)
+    raw = F.coalesce(F.col(RAW), as_json(frame)) if RAW in frame.columns else as_json(frame)
     bad = ~readable(frame) | F.col(_BAD)
     return frame.select(
         *(F.col(quoted(name)) for name in own),
         told.cast("array<string>").alias(REASONS),
-        F.when(bad | waits, raw).alias(RAW),
-        F.when(waits, F.lit("waiting")).when(bad, F.lit("quarantined")).otherwise(F.lit("good")).alias(VERDICT),
+        F.when(bad, raw).alias(RAW),
+        F.when(bad, F.lit("quarantined")).otherwise(F.lit("good")).alias(VERDICT),
     )

@@ -13,42 +13,38 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.stages.expect.audit.content import OWN, RAW, REASONS, SEGMENT, VERDICT
+from caudal.stages.expect.audit.content import OWN, RAW, REASONS, SEGMENT, VERDICT, as_json
 from caudal.stages.expect.audit.first import placed
+from caudal.stages.expect.audit.repeats import keys_of, set_apart
 from caudal.stages.expect.declared import Among
 from caudal.stages.expect.unique import Unique
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-VERDICTS = ("good", "quarantined", "waiting")
-WAITING = 2
+VERDICTS = ("good", "quarantined")
+WAITING = f"{VERDICT}=waiting"
 NULL = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of null
-_SLOT, _PLACE = "_slot", f"{OWN}place_of_row"
+_SLOT = "_slot"
 _MANY = 64  # segments are looked up one after the other, for every row
 _NO_DAY = 10_000_000  # a day that no calendar reaches stands for null
 _EPOCH = dt.date(1970, 1, 1)
 
 
 def write(frame: DataFrame, folder: Path, by: Sequence[str], segments: Sequence[str] = ()) -> None:
-    """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``; those that wait, under no further folder."""
+    """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``."""
     from pyspark.sql import functions as F
 
     place = _place(frame, by, segments)
     if place is None:
         frame.write.mode("overwrite").partitionBy(VERDICT, *by).parquet(str(folder))
         return
-    # Rows that wait are few: a file for each of their days would cost more than they do, so they carry their place with them.
-    waits = F.col(VERDICT) == VERDICTS[WAITING]
     verdict = F.when(F.col(VERDICT) == VERDICTS[0], 0).otherwise(1)
-    slot = F.when(waits, WAITING).otherwise(place * len(VERDICTS) + verdict)
-    placed_rows = frame.withColumns({_SLOT: slot, _PLACE: F.when(waits, place)}).drop(VERDICT, *by)
-    placed_rows.write.mode("overwrite").partitionBy(_SLOT).parquet(str(folder))
+    numbered = frame.withColumn(_SLOT, place * len(VERDICTS) + verdict).drop(VERDICT, *by)
+    numbered.write.mode("overwrite").partitionBy(_SLOT).parquet(str(folder))
     for entry in list(folder.glob(f"{_SLOT}=*")):
         number, verdict_number = divmod(int(entry.name.partition("=")[2]), len(VERDICTS))
-        target = folder / f"{VERDICT}={VERDICTS[verdict_number]}"
-        if verdict_number != WAITING:
-            target /= _path(number, by, segments)
+        target = folder / f"{VERDICT}={VERDICTS[verdict_number]}" / _path(number, by, segments)
         target.parent.mkdir(parents=True, exist_ok=True)
         entry.rename(target)
 
@@ -57,25 +53,29 @@ def settle(
     frame: DataFrame,
     folder: Path,
     by: Sequence[str],
-    segments: Sequence[str],
     uniques: Sequence[Unique],
     among: Among,
+    rules: set[str],
     warning: Collection[str],
 ) -> dict[str, int]:
-    """Give waiting rows their verdicts and write them to their folders; return how many rows break the rules that only warn.
+    """Find rows that repeat a key, set all of them aside but the first, and return how many rows break the rules that only warn.
 
     Parameters
     ----------
     frame : DataFrame, as it was written; only its columns are asked for
+    rules : names of all rules that the rows were judged by
     """
-    waiting = folder / f"{VERDICT}={VERDICTS[WAITING]}"
-    if not waiting.is_dir():
+    keys = list(keys_of(uniques, among.within, by))
+    if not uniques or not set_apart(folder, [f"{VERDICT}={one}" for one in VERDICTS], WAITING, keys, rules):
         return {}
     from pyspark.sql import Observation, functions as F
 
-    rows = _waiting(frame, folder, by, segments)
+    from caudal.spark.marks import quoted
+
+    rows = frame.sparkSession.read.schema(frame.schema).option("basePath", str(folder)).parquet(str(folder / WAITING))
     bad, flags = f"{OWN}bad", {one.name: f"{OWN}u{i}" for i, one in enumerate(uniques)}
-    rows = rows.select(*frame.columns).withColumn(bad, F.col(REASONS).isNotNull())
+    own = [F.col(quoted(name)) for name in frame.columns]
+    rows = rows.select(*own).withColumn(bad, F.col(REASONS).isNotNull())
     for one in uniques:
         rows = placed(rows, one, among, flags[one.name], bad, acting=one.name not in warning)
     observation = Observation()
@@ -87,37 +87,13 @@ def settle(
     rows = rows.withColumns(
         {
             REASONS: F.when(F.col(bad), told),
-            RAW: F.when(F.col(bad), F.col(RAW)),
+            RAW: F.when(F.col(bad), F.coalesce(F.col(RAW), as_json(frame))),
             VERDICT: F.when(F.col(bad), F.lit("quarantined")).otherwise(F.lit("good")),
         }
     )
-    rows.select(*frame.columns).write.mode("append").partitionBy(VERDICT, *by).parquet(str(folder))
-    shutil.rmtree(waiting)
+    rows.select(*own).write.mode("append").partitionBy(VERDICT, *by).parquet(str(folder))
+    shutil.rmtree(folder / WAITING)
     return {name: int(observation.get[flags[name]]) for name in warning}
-
-
-def _waiting(frame: DataFrame, folder: Path, by: Sequence[str], segments: Sequence[str]) -> DataFrame:
-    """Return the rows that wait, with the columns that say where they go."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import LongType, StructField, StructType
-
-    number: Column | None = F.col(_PLACE) if _place(frame, by, segments) is not None else None
-    fields = [*frame.schema.fields, StructField(_PLACE, LongType())]
-    rows = (
-        frame.sparkSession.read.schema(StructType(fields))
-        .option("basePath", str(folder))
-        .parquet(str(folder / f"{VERDICT}=waiting"))
-    )
-    for name in by if number is not None else ():
-        assert number is not None
-        if name == SEGMENT:
-            size = F.lit(len(segments) + 1)
-            rows = rows.withColumn(name, F.get(F.array(*(F.lit(one) for one in segments)), (number % size - 1).cast("int")))
-            number = F.call_function("div", number, size)
-        else:
-            days = (number - _NO_DAY).cast("int")
-            rows = rows.withColumn(name, F.when(days != _NO_DAY, F.date_from_unix_date(days)))
-    return rows
 
 
 def _place(frame: DataFrame, by: Sequence[str], segments: Sequence[str]) -> Column | None:

@@ -1,0 +1,145 @@
+"""Partials of whole windows → rows: one per device, window and sensor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caudal.spec.statistics import Statistics
+from caudal.stages.statistics.merge import merged
+from caudal.stages.statistics.partial import PANE_BITS, SQUARE_UNITS, SUM_UNITS, Partials
+from caudal.stages.statistics.sketch import quantiles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Array = np.ndarray[Any, Any]
+
+
+def schema(declared: Statistics) -> pa.Schema:
+    """Return the schema of the rows."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", "UTC")
+    fields = [
+        ("device", pa.int64()), ("sensor", pa.string()), ("window_start", moment), ("window_end", moment), ("readings", pa.int64()),
+        ("missing", pa.int64()), ("min", pa.float64()), ("max", pa.float64()), ("mean", pa.float64()), ("std", pa.float64()),
+        *((quantile_name(q), pa.float64()) for q in declared.quantiles),
+        *([("ranges", pa.list_(pa.int64()))] if declared.ranges else []),
+        *((f"{name}_power", pa.float64()) for name in declared.bands),
+    ]  # fmt: skip
+    return pa.schema(fields)
+
+
+def quantile_name(q: float) -> str:
+    """Return the column of a quantile.
+
+    Examples
+    --------
+    >>> quantile_name(0.05), quantile_name(0.999)
+    ('q05', 'q999')
+    """
+    return "q" + f"{q:.4f}".partition(".")[2].rstrip("0").ljust(2, "0")
+
+
+def windows(parts: Partials, declared: Statistics) -> Partials:
+    """Return partials whose ``pane`` is the last pane of a window, each the sum of the panes that the window is made of."""
+    if declared.panes == 1:
+        return parts
+    moved = []
+    for ahead in range(declared.panes):
+        sketch, kept = parts.sketch.copy(), parts.kept.copy()
+        sketch[:, 1] += ahead
+        kept[:, 1] += ahead
+        moved.append(replace(parts, pane=parts.pane + ahead, sketch=sketch, kept=kept))
+    return merged(moved)
+
+
+def rows(parts: Partials, declared: Statistics) -> pa.Table:
+    """Return the rows of windows (see `windows`), in order of device, window and sensor."""
+    import pyarrow as pa
+
+    g, c = parts.count.shape
+    end = (parts.pane + 1) * declared.pane_us
+    n = parts.count
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = parts.sums[0] * SUM_UNITS[0] + parts.sums[1] * SUM_UNITS[1]
+        mean = total / n
+        std = np.sqrt(_squared_differences(parts) / (n - 1))
+    has, spread = n > 0, n > 1
+    columns: list[Any] = [
+        np.repeat(parts.device, c), pa.array(list(declared.channels) * g, pa.string()),
+        _moments(np.repeat(end - declared.width_us, c)), _moments(np.repeat(end, c)),
+        n.ravel(), (parts.samples[:, None] - n).ravel(),
+        _known(parts.low, has), _known(parts.high, has), _known(mean, has), _known(std, spread),
+    ]  # fmt: skip
+    if declared.quantiles:
+        told = _quantiles(parts, declared)
+        columns += [_known(told[:, i].reshape(g, c), has) for i in range(len(declared.quantiles))]
+    if declared.ranges:
+        width = len(declared.ranges) + 1
+        columns.append(pa.ListArray.from_arrays(np.arange(0, g * c * width + 1, width, dtype=np.int32), parts.ranges.ravel()))
+    if declared.bands:
+        power = band_power(parts, declared)
+        columns += [_known(power[name], np.isfinite(power[name])) for name in declared.bands]
+    return pa.table([pa.array(one) if isinstance(one, np.ndarray) else one for one in columns], schema=schema(declared))
+
+
+def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
+    """Return the power in each band, float64 [g, c], in the unit of the values squared; NaN where samples are missing.
+
+    The one-sided periodogram of the window without its mean, under a Hann window (Harris 1978, Proc. IEEE 66(1), table 1).
+    """
+    g, c = parts.count.shape
+    out = {name: np.full((g, c), np.nan) for name in declared.bands}
+    length = round(declared.rate_hz * declared.width_s)
+    owner = np.searchsorted((parts.device << PANE_BITS) + parts.pane, (parts.kept[:, 0] << PANE_BITS) + parts.kept[:, 1])
+    starts = np.searchsorted(owner, np.arange(g))
+    held = np.diff(np.append(starts, len(owner)))
+    seq = parts.kept[:, 2]
+    last = np.minimum(starts + length - 1, max(len(seq) - 1, 0))
+    whole = (
+        np.flatnonzero((held == length) & (seq[last] - seq[np.minimum(starts, last)] == length - 1))
+        if len(seq)
+        else np.array([], int)
+    )
+    if len(whole) == 0:
+        return out
+    signal = parts.values[starts[whole][:, None] + np.arange(length)].astype(np.float64).transpose(0, 2, 1)  # [windows, c, samples]
+    signal -= signal.mean(axis=2, keepdims=True)
+    taper = np.hanning(length + 1)[:-1]
+    density = np.abs(np.fft.rfft(signal * taper, axis=2)) ** 2 * (2 / (declared.rate_hz * np.sum(taper**2)))
+    hertz = np.fft.rfftfreq(length, 1 / declared.rate_hz)
+    for name, (low, high) in declared.bands.items():
+        out[name][whole] = density[:, :, (hertz >= low) & (hertz < high)].sum(axis=2) * (hertz[1] - hertz[0])
+    return out
+
+
+def _squared_differences(parts: Partials) -> Array:
+    """Return Σ(x − m)² about the mean, from exact sums, in the order that loses least: Σx² − (Σx)²/n."""
+    n = parts.count
+    squares = sum(parts.squares[i] * unit for i, unit in enumerate(SQUARE_UNITS))
+    total = parts.sums[0] * SUM_UNITS[0] + parts.sums[1] * SUM_UNITS[1]
+    return np.maximum(squares - total * (total / n), 0.0)
+
+
+def _quantiles(parts: Partials, declared: Statistics) -> Array:
+    g, c = parts.count.shape
+    groups = (parts.device << PANE_BITS) + parts.pane
+    at = np.searchsorted(groups, (parts.sketch[:, 0] << PANE_BITS) + parts.sketch[:, 1])
+    slot = at * c + parts.sketch[:, 2]
+    return quantiles(slot, parts.sketch[:, 3], parts.sketch[:, 4], g * c, declared.quantiles, declared.centre, declared.resolution)
+
+
+def _known(values: Array, known: Array) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values.ravel().astype(np.float64), mask=~known.ravel())
+
+
+def _moments(micros: Array) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(micros, pa.int64()).cast(pa.timestamp("us", "UTC"))
