@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -119,6 +120,20 @@ class Reader:
     def end(self) -> list[int]:
         """Return the offset behind the last record of each partition; a few system calls."""
         return [self._end(partition) for partition in range(self.partitions)]
+
+    def size(self, partition: int, start: int, end: int) -> int:
+        """Return how many bytes the records from ``start`` to before ``end`` take, without reading them."""
+        if start >= end:
+            return 0
+        known, place, total = self._end(partition), _place(self.folder, partition), 0
+        bases = self._bases[partition]
+        for base, stop in zip(bases, [*bases[1:], known], strict=True):
+            if base < end and stop > start:
+                with _index(place, base).open("rb") as index:
+                    first = _entry(index.fileno(), max(start, base) - base)
+                    last = _entry(index.fileno(), min(end, stop) - 1 - base)
+                total += int(last["position"]) + int(last["length"]) - int(first["position"])
+        return total
 
     def read(self, partition: int, start: int, end: int) -> pa.RecordBatch:
         """Return the records from offset ``start`` to before ``end``: ``_partition, _offset, payload, arrived``.
@@ -252,7 +267,7 @@ class _Tail:
         self._position = 0
         # Only a machine that lost its power can have kept an entry without its payload.
         while count:
-            record = np.frombuffer(os.pread(self._index, _SIZE, (count - 1) * _SIZE), RECORD)[0]
+            record = _entry(self._index, count - 1)
             start, length = int(record["position"]), int(record["length"])
             if start + length <= size and crc32(os.pread(self._data, length, start)) == record["crc"]:
                 self._position = start + length
@@ -261,6 +276,10 @@ class _Tail:
         self._count = count
         os.ftruncate(self._index, count * _SIZE)
         os.ftruncate(self._data, self._position)
+
+
+def _entry(handle: int, number: int) -> Any:
+    return np.frombuffer(os.pread(handle, _SIZE, number * _SIZE), RECORD)[0]
 
 
 def _write(handle: int, content: Payload, position: int) -> None:

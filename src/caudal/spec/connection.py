@@ -109,12 +109,19 @@ class Folder(Connection):
 
 @dataclass(frozen=True)
 class Socket(Connection):
-    """Messages that a TCP server sends: a u32 little-endian length before each, or one a line for JSON."""
+    """Messages that a TCP server sends: a u32 little-endian length before each, or one a line for JSON.
+
+    Parameters
+    ----------
+    acknowledge : bool, True answers with the number of messages that this connection has brought and that are kept now, a u64
+        little-endian; a server that sends again what was not acknowledged loses nothing
+    """
 
     host: str
     port: int
     channels: tuple[str, ...]
     wire: str = "packed"
+    acknowledge: bool = False
     kind: ClassVar[str] = "socket"
 
 
@@ -164,6 +171,6 @@ def folder(pattern: str, *, channels: Sequence[str], wire: str = "packed") -> Fo
     return Folder(str(pattern), tuple(channels), wire)
 
 
-def socket(host: str, port: int, *, channels: Sequence[str], wire: str = "packed") -> Socket:
+def socket(host: str, port: int, *, channels: Sequence[str], wire: str = "packed", acknowledge: bool = False) -> Socket:
     """Return a source of samples from a TCP server."""
-    return Socket(host, port, tuple(channels), wire)
+    return Socket(host, port, tuple(channels), wire, acknowledge)
