@@ -164,6 +164,22 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
 
 
 @app.command()
+def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where its topics lie.  [default: HOME/kafka]")] = None,
+           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 9092,
+           heap: Annotated[str, typer.Option(help="Memory of its Java process.")] = "512m", home: HomeOption = None,
+           as_json: JsonOption = False) -> None:  # fmt: skip
+    """Run a real Kafka broker on this machine, for this machine only, until Ctrl-C."""
+    from caudal.spark.broker import Broker
+
+    with _problems(as_json), Broker(folder or _settings(home=home).home / "kafka", port, heap) as running:
+        told = {"address": running.address, "folder": str(running.folder), "pid": running.pid, "log": str(running.log)}
+        with contextlib.suppress(KeyboardInterrupt):
+            _say(as_json, told, f"Kafka answers at {running.address}; its topics lie in {running.folder}. Ctrl-C ends it.")
+            sys.stdout.flush()
+            running.wait()
+
+
+@app.command()
 def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotated[Path, typer.Argument(help="File or folder to write.")],
            format: Annotated[Literal["parquet", "avro", "csv"] | None, typer.Option("--format", help="Told by the ending of TO when left out.")] = None,
            version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,

@@ -7,7 +7,6 @@ content yet tell what to take again; no file is taken twice and none is left out
 from __future__ import annotations
 
 import contextlib
-import glob
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +42,7 @@ class FolderSource(LogSource):
         """Return the name by which Spark knows it."""
         return "caudal_folder"
 
-    def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802 (Spark's name)
+    def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802, ARG002 (Spark's)
         """Return the reader of a stream."""
         place = Path(self.options["folder"])
         taking = Taking(place, self.options["pattern"])
@@ -107,10 +106,11 @@ class Taking:
 
     def _new(self) -> list[str]:
         found: list[tuple[int, str, int]] = []
-        for name in glob.iglob(self._pattern, recursive=True):
-            if name not in self._seen and not Path(name).name.startswith("_"):
+        anchor = Path(self._pattern).anchor
+        for file in Path(anchor).glob(self._pattern.removeprefix(anchor)):
+            if (name := str(file)) not in self._seen and not file.name.startswith((".", "_")):
                 with contextlib.suppress(FileNotFoundError):
-                    if (file := Path(name)).is_file():
+                    if file.is_file():
                         found.append(((state := file.stat()).st_mtime_ns, name, state.st_size))
         chosen: list[str] = []
         total = 0

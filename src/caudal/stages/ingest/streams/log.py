@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -38,7 +37,9 @@ def batch(spark: SparkSession, connection: Connection, place: Path, start: Seque
     return spark.read.format(LogSource.name()).options(folder=str(place.absolute()), cores=cores, ranges=ranges).load()
 
 
-def stream(spark: SparkSession, source: type[DataSource], place: Path, *, max_blocks: int | None = None, **options: str) -> DataFrame:
+def stream(
+    spark: SparkSession, source: type[DataSource], place: Path, *, max_blocks: int | None = None, **options: str
+) -> DataFrame:
     """Return a stream by a Python data source that keeps a log at ``place``."""
     spark.dataSource.register(source)
     chosen = {"folder": str(place.absolute()), "cores": str(spark.sparkContext.defaultParallelism)} | options
@@ -59,11 +60,11 @@ class LogSource(DataSource):
         """Return the columns."""
         return SCHEMA
 
-    def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802 (Spark's name)
+    def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802, ARG002 (Spark's)
         """Return the reader of a stream."""
         return LogStream(Path(self.options["folder"]), int(self.options["cores"]), int(self.options.get("max_blocks", 0)))
 
-    def reader(self, schema: StructType) -> LogBatch:
+    def reader(self, schema: StructType) -> LogBatch:  # noqa: ARG002
         """Return the reader of a range."""
         start, end = json.loads(self.options["ranges"])
         return LogBatch(Path(self.options["folder"]), int(self.options["cores"]), start, end)
@@ -161,5 +162,3 @@ def pieces(reader: Reader, ranges: Sequence[tuple[int, int, int]], cores: int) -
             cut[task].append((partition, start, until))
             done, start = done + until - start, until
     return [Piece(tuple(one)) for one in cut if one]
-
-
