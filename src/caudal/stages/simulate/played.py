@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -26,7 +26,7 @@ class Played:
     device : int
     rate_hz : samples a second
     start_us : event time of position 0, microseconds since 1970, UTC
-    sending : what happens on the way
+    sending : what happens on the way; its seed is that of the whole
     missing : share of the values that are NaN
     label_delay_s : how much later than its sample a label is known, seconds
     """
@@ -46,6 +46,7 @@ class Played:
     def __post_init__(self) -> None:
         if not self.rate_hz:
             object.__setattr__(self, "rate_hz", self.natural_hz)
+        object.__setattr__(self, "sending", replace(self.sending, seed=self.seed))
 
     def values(self, positions: Array) -> Array:
         """Return the values at positions, float64 [positions, channels]."""
