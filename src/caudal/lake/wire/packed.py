@@ -78,6 +78,14 @@ def decode(payload: bytes | memoryview) -> list[Block]:
     return blocks
 
 
+def readdressed(message: bytes, device: int) -> bytes:
+    """Return the one block of a message as that of another device; the body is not looked at, so many devices cost little."""
+    header = bytearray(message[: HEADER.size])
+    header[4:8] = device.to_bytes(4, "little")
+    header[10:12] = _check(bytes(header)).to_bytes(2, "little")
+    return bytes(header) + message[HEADER.size :]
+
+
 def _decoded(view: memoryview, start: int) -> tuple[Block, int]:
     if len(view) - start < HEADER.size:
         raise ValueError(f"{len(view) - start} bytes are too few for a header of {HEADER.size}")
