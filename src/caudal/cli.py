@@ -164,6 +164,62 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
 
 
 @app.command()
+def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where its topics lie.  [default: HOME/kafka]")] = None,
+           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 9092,
+           heap: Annotated[str, typer.Option(help="Memory of its Java process.")] = "512m", home: HomeOption = None,
+           as_json: JsonOption = False) -> None:  # fmt: skip
+    """Run a real Kafka broker on this machine, for this machine only, until Ctrl-C."""
+    from caudal.spark.broker import Broker
+
+    with _problems(as_json), Broker(folder or _settings(home=home).home / "kafka", port, heap) as running:
+        told = {"address": running.address, "folder": str(running.folder), "pid": running.pid, "log": str(running.log)}
+        with contextlib.suppress(KeyboardInterrupt):
+            _say(as_json, told, f"Kafka answers at {running.address}; its topics lie in {running.folder}. Ctrl-C ends it.")
+            sys.stdout.flush()
+            running.wait()
+
+
+@app.command()
+def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, robot, stocks, traffic), 'recording', or a product's folder: its stream source is fed.")],
+           into: Annotated[Literal["log", "kafka", "folder", "socket"] | None, typer.Option("--into", help="Where to.  [default: the product's own, else log]")] = None,
+           to: Annotated[str | None, typer.Option("--to", help="Folder, topic, or HOST:PORT to listen on.  [default: by name]")] = None,
+           rate: Annotated[float, typer.Option(help="Readings a second; 0: as fast as it goes.  [default: that of one device]")] = -1.0,
+           seconds: Annotated[float, typer.Option(help="Seconds of event time to play.")] = 60.0,
+           speed: Annotated[float, typer.Option(help="Seconds of event time in a second.")] = 1.0,
+           devices: Annotated[int | None, typer.Option(help="Devices that play the same.  [default: as many as the rate takes]")] = None,
+           wire: Annotated[Literal["packed", "json", "avro"] | None, typer.Option(help="How messages are written.  [default: the product's, else packed]")] = None,
+           labels: Annotated[bool, typer.Option("--labels", help="Send labels too, late as they are, to a stream of their own.")] = False,
+           source: Annotated[str | None, typer.Option("--source", help="Which stream source of the product.")] = None,
+           seed: Annotated[int, typer.Option(help="Of the simulator.")] = 0,
+           data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Play a simulator or a recording into a stream, at a chosen rate. Ctrl-C stops it."""
+    from caudal.run.replay import command
+
+    with _problems(as_json):
+        told = command(
+            what,
+            _settings(home=home, data=data),
+            into=into,
+            to=to,
+            rate=rate,
+            seconds=seconds,
+            speed=speed,
+            devices=devices,
+            wire=wire,
+            labels=labels,
+            source_name=source,
+            seed=seed,
+            say=(lambda _: None) if as_json else (lambda line: print(line, flush=True)),
+        )
+        _say(
+            as_json,
+            told,
+            f"{told['readings']:,} readings in {told['seconds']:,} s: {told['readings_per_s']:,} a second, "
+            f"at most {told['most_behind_s']} s behind. {'Stopped.' if told['stopped'] else ''}".rstrip(),
+        )
+
+
+@app.command()
 def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotated[Path, typer.Argument(help="File or folder to write.")],
            format: Annotated[Literal["parquet", "avro", "csv"] | None, typer.Option("--format", help="Told by the ending of TO when left out.")] = None,
            version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,

@@ -36,6 +36,10 @@ class Home:
         """Folder of the Delta table of a table's quarantined rows."""
         return self.path / "lake" / product / "_quarantine" / table
 
+    def stream(self, product: str, source: str) -> Path:
+        """Folder of a source's embedded log."""
+        return self.path / "streams" / product / source
+
     def models(self, product: str, model: str) -> Path:
         """Folder of a model's versions."""
         return self.path / "models" / product / model

@@ -25,25 +25,24 @@ def lease(path: Path, product: str, wait_s: float = 0.0) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         deadline = time.monotonic() + wait_s
-        while not _lock(handle):
+        while not lock(handle):
             if time.monotonic() >= deadline:
-                holder = _holder(path)
+                held_by = holder(path)
                 raise LeaseHeld(
-                    f"Another run of product '{product}' is at work ({holder.get('who', 'holder unknown')}).",
+                    f"Another run of product '{product}' is at work ({held_by.get('who', 'holder unknown')}).",
                     fix="Wait for it, or give --wait SECONDS.",
                     product=product,
-                    pid=holder.get("pid"),
+                    pid=held_by.get("pid"),
                 )
             time.sleep(0.05)
-        os.ftruncate(handle, 0)
-        said = {"pid": os.getpid(), "who": f"process {os.getpid()} on {socket.gethostname()}", "since": time.time()}
-        os.pwrite(handle, json.dumps(said).encode(), 0)
+        sign(handle)
         yield
     finally:
         os.close(handle)  # closing releases the lock, as the holder's death does
 
 
-def _lock(handle: int) -> bool:
+def lock(handle: int) -> bool:
+    """Lock an open file for its holder alone and return whether that went; closing the file releases it."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -61,7 +60,15 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _holder(path: Path) -> dict[str, object]:
+def sign(handle: int) -> None:
+    """Write into a locked file who holds it."""
+    os.ftruncate(handle, 0)
+    said = {"pid": os.getpid(), "who": f"process {os.getpid()} on {socket.gethostname()}", "since": time.time()}
+    os.pwrite(handle, json.dumps(said).encode(), 0)
+
+
+def holder(path: Path) -> dict[str, object]:
+    """Return who holds a locked file, as it was signed; nothing when it cannot be told."""
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError):

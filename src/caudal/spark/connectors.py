@@ -59,6 +59,28 @@ CONNECTORS: dict[str, tuple[Group, ...]] = {
     ),
 }
 
+# Programs with a Java process of their own. They bring all they need, and none of it may come near Spark's class path.
+PROGRAMS: dict[str, tuple[Group, ...]] = {"broker": (Group((f"org.apache.kafka:kafka_{SCALA}:4.1.0",)),)}
+# Taken from Spark's own jars: its resolver leaves Scala's library out, and the newer SLF4J has a way to log4j beside it.
+_BORROWED = ("scala-library", "slf4j-api", "log4j-slf4j2-impl")
+
+
+def program(name: str) -> list[Path]:
+    """Return all jars of the program ``name`` of ``PROGRAMS``.
+
+    Raises
+    ------
+    EnvironmentProblem
+        when a jar cannot be had; nothing is kept of a resolution that failed
+    """
+    if not kept_at(name).is_dir():
+        _resolve([name])
+    borrowed = [jar for jar in sorted((spark_home() / "jars").glob("*.jar")) if artifact(jar.name) in _BORROWED]
+    return [
+        *borrowed,
+        *(jar for jar in sorted(kept_at(name).glob("*.jar")) if artifact(jar.name.split("_", 1)[-1]) not in _BORROWED),
+    ]
+
 
 def jars(names: Iterable[str]) -> list[Path]:
     """Return the jars of the connectors ``names``, in a fixed order and without those that Spark has itself.
@@ -90,8 +112,12 @@ def jars(names: Iterable[str]) -> list[Path]:
 
 def kept_at(name: str) -> Path:
     """Return the folder of the cache that holds the jars of one connector once they are resolved."""
-    pinned = hashlib.sha256(repr(CONNECTORS[name]).encode()).hexdigest()[:12]
+    pinned = hashlib.sha256(repr(_groups(name)).encode()).hexdigest()[:12]
     return cache_dir("connectors") / f"{name}-{pinned}"
+
+
+def _groups(name: str) -> tuple[Group, ...]:
+    return CONNECTORS[name] if name in CONNECTORS else PROGRAMS[name]
 
 
 def artifact(file_name: str) -> str:
@@ -116,9 +142,9 @@ def _resolve(names: list[str]) -> None:
             for name in names:
                 made = Path(scratch, "made", name)
                 made.mkdir(parents=True)
-                for group in CONNECTORS[name]:
+                for group in _groups(name):
                     for jar in _resolved(gateway.jvm, group, Path(scratch, "ivy"), name, Path(scratch, "log")):
-                        if artifact(jar.name.split("_", 1)[-1]) not in own:
+                        if name in PROGRAMS or artifact(jar.name.split("_", 1)[-1]) not in own:
                             shutil.copy2(jar, made / jar.name)
                 put_folder(made, kept_at(name))
         finally:
@@ -139,7 +165,7 @@ def _resolved(jvm: Any, group: Group, ivy: Path, name: str, log: Path) -> list[P
     except Py4JJavaError as error:
         reason = str(error.java_exception.getMessage())
         raise EnvironmentProblem(
-            f"The connector '{name}' cannot be fetched: {reason}.",
+            f"The {'program' if name in PROGRAMS else 'connector'} '{name}' cannot be fetched: {reason}.",
             fix="Check the network; where a mirror must be used, name an Ivy settings file in CAUDAL_IVY_SETTINGS.",
             connector=name,
             coordinates=", ".join(group.coordinates),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,71 @@ class Simulated(Connection):
     kind: ClassVar[str] = "simulated"
 
 
+@dataclass(frozen=True)
+class Stream(Connection):
+    """Blocks of samples in the embedded log: a stream with no server, replayable by offset.
+
+    Parameters
+    ----------
+    channels : names of a sample's values, in order
+    wire : ``packed | json | avro``, how the messages are written (`caudal.lake.wire`)
+    partitions : int, how many of them the log has; devices are spread over them
+    """
+
+    channels: tuple[str, ...]
+    wire: str = "packed"
+    partitions: int = 2
+    kind: ClassVar[str] = "stream"
+
+
+@dataclass(frozen=True)
+class Kafka(Connection):
+    """Messages of a Kafka topic.
+
+    Parameters
+    ----------
+    servers : str, optional, ``host:port`` of brokers; from the setting ``kafka`` (``CAUDAL_KAFKA``), else 127.0.0.1:9092, when left out
+    starting : ``earliest | latest``, where a stream without a checkpoint begins
+    options : mapping, further options of Spark's connector
+    """
+
+    topic: str
+    channels: tuple[str, ...]
+    wire: str = "packed"
+    servers: str | None = None
+    starting: str = "earliest"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "kafka"
+
+
+@dataclass(frozen=True)
+class Folder(Connection):
+    """Files dropped in a folder, each a message, each taken once; write a file elsewhere and move it in."""
+
+    pattern: str
+    channels: tuple[str, ...]
+    wire: str = "packed"
+    kind: ClassVar[str] = "folder"
+
+
+@dataclass(frozen=True)
+class Socket(Connection):
+    """Messages that a TCP server sends: a u32 little-endian length before each, or one a line for JSON.
+
+    Parameters
+    ----------
+    acknowledge : bool, True answers with the number of messages that this connection has brought and that are kept now, a u64
+        little-endian; a server that sends again what was not acknowledged loses nothing
+    """
+
+    host: str
+    port: int
+    channels: tuple[str, ...]
+    wire: str = "packed"
+    acknowledge: bool = False
+    kind: ClassVar[str] = "socket"
+
+
 def files(
     pattern: str,
     *,
@@ -81,3 +146,31 @@ def http(*urls: str, format: str | None = None, timeout_s: float = 60.0, **optio
 def simulated(write: Callable[..., Any], *, seed: int = 0, format: str | None = None, **parameters: Any) -> Simulated:
     """Return a source whose raw files ``write`` makes."""
     return Simulated(write, seed, parameters, format)
+
+
+def stream(*, channels: Sequence[str], wire: str = "packed", partitions: int = 2) -> Stream:
+    """Return a source of samples from the embedded log."""
+    return Stream(tuple(channels), wire, partitions)
+
+
+def kafka(
+    topic: str,
+    *,
+    channels: Sequence[str],
+    wire: str = "packed",
+    servers: str | None = None,
+    starting: Literal["earliest", "latest"] = "earliest",
+    **options: Any,
+) -> Kafka:
+    """Return a source of samples from a Kafka topic."""
+    return Kafka(topic, tuple(channels), wire, servers, starting, options)
+
+
+def folder(pattern: str, *, channels: Sequence[str], wire: str = "packed") -> Folder:
+    """Return a source of samples from files dropped in a folder."""
+    return Folder(str(pattern), tuple(channels), wire)
+
+
+def socket(host: str, port: int, *, channels: Sequence[str], wire: str = "packed", acknowledge: bool = False) -> Socket:
+    """Return a source of samples from a TCP server."""
+    return Socket(host, port, tuple(channels), wire, acknowledge)

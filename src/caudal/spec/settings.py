@@ -27,6 +27,7 @@ class Settings:
     memory : memory of the Spark driver, e.g. ``4g``
     cores : cores that local Spark uses
     spark : further Spark settings (table ``[spark]`` in the file)
+    kafka : ``host:port`` of Kafka's brokers
     key : key that the web app asks for
     trust : types that stored models may hold beyond those known to be safe (``shop.model.Cut``, ``shop.*``); ``pickle`` allows pickle
     """
@@ -37,6 +38,7 @@ class Settings:
     master: str | None = None
     memory: str | None = None
     cores: int | None = None
+    kafka: str = "127.0.0.1:9092"
     key: str | None = None
     trust: tuple[str, ...] = ()
     spark: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,227 @@
+"""A real Kafka broker for one machine: KRaft, one Java process, loopback only, no password.
+
+It is for work and tests on a laptop; where a cluster is there, its address is set (``CAUDAL_KAFKA``) and this is not used.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+from caudal.errors import EnvironmentProblem
+from caudal.spark.connectors import program
+from caudal.spark.java import java_home
+
+HOST = "127.0.0.1"
+_PATIENCE_S = 60.0
+# The broker ends when its standard input does, so that it does not outlive a Python that is killed.
+_TIED = 'exec 3<&0; (read _ <&3; kill $$ 2>/dev/null) & exec "$@" 3<&-'
+_LOGGING = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d %p %c: %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+"""
+_SERVER = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@{host}:{controller}
+log.dirs={data}
+num.partitions=2
+num.network.threads=2
+num.io.threads=2
+message.max.bytes=8388608
+replica.fetch.max.bytes=8388608
+# Times are those of the samples, which may be years back: by age nothing would stay.
+log.retention.ms=-1
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+# After a kill the one before is taken for alive this long.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+"""
+
+
+class Broker:
+    """A broker whose topics lie in ``folder`` and are there again when it is started again.
+
+    Parameters
+    ----------
+    folder : Path, made when it is missing
+    port : int, 0 takes a free one and keeps it from start to start
+    heap : str, memory of the Java process
+    """
+
+    def __init__(self, folder: Path, port: int = 0, heap: str = "512m") -> None:
+        self.folder, self.port, self._heap = Path(folder).absolute(), port, heap
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """``host:port``."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The Java process, while there is one."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def log(self) -> Path:
+        """File of what the broker says."""
+        return self.folder / "broker.log"
+
+    def start(self) -> Broker:
+        """Start the broker and wait until it answers; nothing happens while it runs.
+
+        Raises
+        ------
+        EnvironmentProblem : the port is taken, Java or the jars cannot be had, or the broker ended (its last words are quoted)
+        """
+        if self.pid is not None:
+            return self
+        self._close()
+        self.port = _free(self.port)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = self.folder / "server.properties"
+        settings.write_text(
+            _SERVER.format(host=HOST, port=self.port, controller=_free(0), data=str(self.folder / "data").replace("\\", "\\\\"))
+        )
+        (self.folder / "log4j2.properties").write_text(_LOGGING)
+        if not (self.folder / "data" / "meta.properties").is_file():
+            self._format(settings)
+        with self.log.open("ab") as said:
+            self._process = subprocess.Popen(
+                ["sh", "-c", _TIED, "sh", *self._java("kafka.Kafka"), str(settings)],
+                stdin=subprocess.PIPE,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                start_new_session=True,  # Ctrl-C is for us; we then stop it in good order
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def wait(self) -> None:
+        """Wait until the broker ends.
+
+        Raises
+        ------
+        EnvironmentProblem : it ended by itself; its last words are quoted
+        """
+        if self._process is not None:
+            self._process.wait()
+            raise self._ended()
+
+    def stop(self, wait_s: float = 30.0) -> None:
+        """End the broker in good order."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._close()
+
+    def kill(self) -> None:
+        """End the broker as a power cut would."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._close()
+
+    def __enter__(self) -> Broker:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _java(self, main: str) -> list[str]:
+        jars = os.pathsep.join(map(str, program("broker")))
+        logging = (self.folder / "log4j2.properties").as_uri()
+        options = [f"-Xmx{self._heap}", "-Xshare:auto", "-XX:+ExitOnOutOfMemoryError", f"-Dlog4j2.configurationFile={logging}"]
+        return [str(java_home().java), *options, "-cp", jars, main]
+
+    def _format(self, settings: Path) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [*self._java("kafka.tools.StorageTool"), "format", "-t", cluster, "-c", str(settings)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+        if done.returncode:
+            raise EnvironmentProblem(
+                f"Kafka could not make its folder '{self.folder / 'data'}': {(done.stderr or done.stdout).strip()[-500:]}",
+                fix="Give another folder, or remove what is in the way.",
+            )
+
+    def _wait(self) -> None:
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
+        assert self._process is not None
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                break
+            try:
+                socket.create_connection((HOST, self.port), timeout=0.5).close()
+                AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=5)
+                return
+            except (OSError, KafkaException):
+                time.sleep(0.1)
+        raise self._ended()
+
+    def _ended(self) -> EnvironmentProblem:
+        assert self._process is not None
+        words = self.log.read_text(errors="replace").strip().splitlines()[-5:]
+        how = "does not answer" if self._process.poll() is None else f"ended with {self._process.returncode}"
+        return EnvironmentProblem(
+            f"The Kafka broker {how}. Its last words: {' | '.join(words) or 'none'}",
+            fix=f"All it said is in '{self.log}'. Is another broker at work in this folder?",
+        )
+
+    def _close(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._process = None
+
+
+def _free(port: int) -> int:
+    """Return a port that can be listened on, ``port`` itself unless it is 0."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, port))
+        except OSError:
+            raise EnvironmentProblem(
+                f"Port {port} is taken: another program listens on {HOST}:{port}.",
+                fix="Give another --port, or 0 for a free one.",
+                port=port,
+            ) from None
+        return int(trial.getsockname()[1])

@@ -1,0 +1,144 @@
+"""Files dropped in a folder: each is taken into an embedded log once, and streamed from there.
+
+Beside the log of contents lies one of names (``names/``). A name is written before its content, so after a kill the names that have no
+content yet tell what to take again; no file is taken twice and none is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from caudal.errors import LeaseHeld
+from caudal.lake.log import Reader, Writer
+from caudal.spec.connection import Connection, Folder
+from caudal.stages.ingest.streams import log
+from caudal.stages.ingest.streams.log import LogSource, LogStream, Offsets
+
+KIND = "folder"
+# What one look takes, so that a trigger is not held up by a folder that is full.
+_BYTES_A_LOOK, _FILES_A_LOOK = 64 << 20, 10_000
+batch = log.batch
+
+
+def frame(
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+) -> DataFrame:
+    """Return the stream of the files' contents; ``arrived`` is when a file was seen."""
+    assert isinstance(connection, Folder)
+    pattern = str((data or Path.cwd()).absolute() / connection.pattern)
+    return log.stream(spark, FolderSource, place, max_blocks=max_blocks, pattern=pattern)
+
+
+class FolderSource(LogSource):
+    """Spark's way to a folder; the log's options, and ``pattern``."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the name by which Spark knows it."""
+        return "caudal_folder"
+
+    def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802, ARG002 (Spark's)
+        """Return the reader of a stream."""
+        place = Path(self.options["folder"])
+        taking = Taking(place, self.options["pattern"])
+        return FolderStream(place, int(self.options["cores"]), int(self.options.get("max_blocks", 0)), taking)
+
+
+class FolderStream(LogStream):
+    """A log into which new files are taken whenever Spark asks how far it goes."""
+
+    def __init__(self, folder: Path, cores: int, max_blocks: int, taking: Taking) -> None:
+        super().__init__(folder, cores, max_blocks)
+        self._taking = taking
+
+    def latestOffset(self) -> Offsets:  # noqa: N802
+        """Take new files, then return the end."""
+        # Another stream of the same source is just taking them: they are there the next time.
+        with contextlib.suppress(LeaseHeld):
+            self._taking.take()
+        return super().latestOffset()
+
+
+class Taking:
+    """Takes files that match ``pattern`` into the log at ``place``, each once, the oldest first."""
+
+    def __init__(self, place: Path, pattern: str) -> None:
+        self._place, self._pattern = place, pattern
+        self._names = Reader(place / "names")
+        self._seen: set[str] = set()
+        self._known = 0
+
+    def take(self) -> int:
+        """Take what is new and return the number of files.
+
+        Raises
+        ------
+        LeaseHeld : another process is taking them
+        """
+        self._look_up()
+        if not (files := self._new()) and Reader(self._place).end() == self._names.end():
+            return 0
+        with Writer(self._place / "names", 1) as names, Writer(self._place, 1) as contents:
+            known = names.append(0, []).start
+            self._look_up()
+            self._finish(contents, known)
+            files = [file for file in files if file not in self._seen]
+            names.append(0, [_bytes(file) for file in files])
+            contents.append(0, [_content(file) for file in files])
+        return len(files)
+
+    def _finish(self, contents: Writer, known: int) -> None:
+        """Take the files again whose names a killed process wrote without their contents."""
+        there = contents.append(0, []).start
+        pending = self._names.read(0, there, known)["payload"].to_pylist()
+        contents.append(0, [_content(_name(one)) for one in pending])
+
+    def _look_up(self) -> None:
+        ends = self._names.end()
+        if ends and ends[0] > self._known:
+            self._seen.update(map(_name, self._names.read(0, self._known, ends[0])["payload"].to_pylist()))
+            self._known = ends[0]
+
+    def _new(self) -> list[str]:
+        found: list[tuple[int, str, int]] = []
+        anchor = Path(self._pattern).anchor
+        for file in Path(anchor).glob(self._pattern.removeprefix(anchor)):
+            if (name := str(file)) not in self._seen and not file.name.startswith((".", "_")):
+                with contextlib.suppress(FileNotFoundError):
+                    if file.is_file():
+                        found.append(((state := file.stat()).st_mtime_ns, name, state.st_size))
+        chosen: list[str] = []
+        total = 0
+        for _, name, size in sorted(found):
+            if chosen and (total + size > _BYTES_A_LOOK or len(chosen) >= _FILES_A_LOOK):
+                break
+            chosen.append(name)
+            total += size
+        return chosen
+
+
+def _content(name: str) -> bytes:
+    # A file that vanished in between is an empty message: it is counted among those that cannot be read.
+    with contextlib.suppress(FileNotFoundError):
+        return Path(name).read_bytes()
+    return b""
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _name(payload: bytes | None) -> str:
+    return (payload or b"").decode("utf-8", "surrogateescape")
+
+
+def taken(place: Path) -> Sequence[str]:
+    """Return the files that were taken, in the order of their offsets."""
+    names = Reader(place / "names")
+    ends = names.end()
+    return [_name(one) for one in names.read(0, 0, ends[0])["payload"].to_pylist()] if ends else []

@@ -1,0 +1,65 @@
+"""A stream source as a frame; each kind is a module of this package that names its ``KIND``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.connection import Connection
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def frame(
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+) -> DataFrame:
+    """Return a stream of messages: ``_partition int, _offset long, payload binary, arrived timestamp``.
+
+    The same offsets give the same rows after a restart. A payload is null where the kept bytes are damaged.
+
+    Parameters
+    ----------
+    place : Path, the source's own folder (``Home.stream``): the embedded log of ``stream`` lies there, and what ``folder`` and
+        ``socket`` have received is kept there
+    data : Path, optional, the folder that a relative pattern of ``folder`` is meant in
+    max_blocks : int, optional, the most messages of one micro-batch; a backlog is then read bit by bit
+    """
+    found: DataFrame = _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
+    return found
+
+
+def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
+    """Return the same rows as a plain frame, from offset ``start[partition]`` to before ``end[partition]``."""
+    found: DataFrame = _module(connection).batch(spark, connection, Path(place), start, end)
+    return found
+
+
+@cache
+def kinds() -> Mapping[str, Any]:
+    """Return the module of every kind of stream source.
+
+    Examples
+    --------
+    >>> sorted(kinds())
+    ['folder', 'kafka', 'socket', 'stream']
+    """
+    package = __name__.rpartition(".")[0]
+    modules = [import_module(f"{package}.{one.name}") for one in iter_modules(import_module(package).__path__)]
+    return {module.KIND: module for module in modules if hasattr(module, "KIND")}
+
+
+def _module(connection: Connection) -> Any:
+    if connection.kind not in kinds():
+        raise DeclarationProblem(
+            f"A connection of the kind '{connection.kind}' does not stream.",
+            nearest=nearest(connection.kind, kinds()),
+            fix=f"Kinds that do: {', '.join(sorted(kinds()))}.",
+            kind=connection.kind,
+        )
+    return kinds()[connection.kind]

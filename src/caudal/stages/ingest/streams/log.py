@@ -1,0 +1,164 @@
+"""The embedded log as a Spark source: Arrow batches straight from the files, read by as many tasks as there are cores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
+from pyspark.sql.types import StructType
+
+from caudal.lake.log import Reader
+from caudal.spec.connection import Connection
+
+KIND = "stream"
+SCHEMA = "_partition INT NOT NULL, _offset BIGINT NOT NULL, payload BINARY, arrived TIMESTAMP NOT NULL"
+# Below this a task costs more than it saves.
+_TASK_BYTES = 256 << 10
+Offsets = dict[str, int]
+
+
+def frame(
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+) -> DataFrame:
+    """Return the stream of a log's records."""
+    return stream(spark, LogSource, place, max_blocks=max_blocks)
+
+
+def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
+    """Return the records from ``start`` to before ``end``, one offset for each partition."""
+    spark.dataSource.register(LogSource)
+    ranges = json.dumps([list(start), list(end)])
+    cores = spark.sparkContext.defaultParallelism
+    return spark.read.format(LogSource.name()).options(folder=str(place.absolute()), cores=cores, ranges=ranges).load()
+
+
+def stream(
+    spark: SparkSession, source: type[DataSource], place: Path, *, max_blocks: int | None = None, **options: str
+) -> DataFrame:
+    """Return a stream by a Python data source that keeps a log at ``place``."""
+    spark.dataSource.register(source)
+    chosen = {"folder": str(place.absolute()), "cores": str(spark.sparkContext.defaultParallelism)} | options
+    if max_blocks is not None:
+        chosen["max_blocks"] = str(max_blocks)
+    return spark.readStream.format(source.name()).options(**chosen).load()
+
+
+class LogSource(DataSource):
+    """Spark's way to the embedded log; options ``folder``, ``cores``, ``max_blocks``, ``ranges``."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the name by which Spark knows it."""
+        return "caudal_log"
+
+    def schema(self) -> str:
+        """Return the columns."""
+        return SCHEMA
+
+    def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802, ARG002 (Spark's)
+        """Return the reader of a stream."""
+        return LogStream(Path(self.options["folder"]), int(self.options["cores"]), int(self.options.get("max_blocks", 0)))
+
+    def reader(self, schema: StructType) -> LogBatch:  # noqa: ARG002
+        """Return the reader of a range."""
+        start, end = json.loads(self.options["ranges"])
+        return LogBatch(Path(self.options["folder"]), int(self.options["cores"]), start, end)
+
+
+@dataclass
+class Piece(InputPartition):
+    """What one task reads: ``(partition, start, end)`` of each range."""
+
+    ranges: tuple[tuple[int, int, int], ...]
+
+
+class LogBatch(DataSourceReader):
+    """Reads given offsets."""
+
+    def __init__(self, folder: Path, cores: int, start: Sequence[int], end: Sequence[int]) -> None:
+        self._folder, self._cores = folder, cores
+        self._ranges = [(partition, *ends) for partition, ends in enumerate(zip(start, end, strict=True))]
+
+    def partitions(self) -> list[InputPartition]:
+        """Return the ranges, cut into tasks."""
+        return list(pieces(Reader(self._folder), self._ranges, self._cores))
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Yield a task's records."""
+        return records(self._folder, partition)
+
+
+class LogStream(DataSourceStreamReader):
+    """Reads on and on; an offset is ``{"<partition>": <offset>}``."""
+
+    def __init__(self, folder: Path, cores: int, max_blocks: int) -> None:
+        self._folder, self._cores, self._max_blocks = folder, cores, max_blocks
+        self._reader = Reader(folder)
+        self._at: Offsets = {}
+
+    def initialOffset(self) -> Offsets:  # noqa: N802
+        """Return the beginning."""
+        return {}
+
+    def latestOffset(self) -> Offsets:  # noqa: N802
+        """Return the end, or as far from where the stream is as one micro-batch goes."""
+        ends = {str(partition): end for partition, end in enumerate(self._reader.end())}
+        return bounded(self._at, ends, self._max_blocks) if self._max_blocks else ends
+
+    def partitions(self, start: Offsets, end: Offsets) -> Sequence[InputPartition]:
+        """Return what lies between two offsets, cut into tasks."""
+        # Spark calls this for each micro-batch, and after a restart with where the stream had come to.
+        self._at = end
+        ranges = [(int(partition), start.get(partition, 0), until) for partition, until in end.items()]
+        return pieces(self._reader, ranges, self._cores)
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Yield a task's records."""
+        return records(self._folder, partition)
+
+
+def records(folder: Path, piece: InputPartition) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a task."""
+    if isinstance(piece, Piece):
+        reader = Reader(folder)
+        for partition, start, end in piece.ranges:
+            yield from reader.batches(partition, start, end)
+
+
+def bounded(at: Mapping[str, int], ends: Offsets, most: int) -> Offsets:
+    """Return ``ends``, drawn in so that at most ``most`` records lie beyond ``at``; partitions share evenly what there is.
+
+    Examples
+    --------
+    >>> bounded({"0": 10}, {"0": 12, "1": 100}, 20)
+    {'0': 12, '1': 18}
+    """
+    there = {partition: end - at.get(partition, 0) for partition, end in ends.items()}
+    result, left = dict(ends), most
+    for turn, partition in enumerate(sorted(there, key=there.__getitem__)):
+        share = min(there[partition], -(-left // (len(there) - turn)))
+        result[partition] = at.get(partition, 0) + share
+        left -= share
+    return result
+
+
+def pieces(reader: Reader, ranges: Sequence[tuple[int, int, int]], cores: int) -> list[Piece]:
+    """Return ranges cut into as many tasks of about the same number of records as pay."""
+    ranges = [one for one in ranges if one[1] < one[2]]
+    total = sum(end - start for _, start, end in ranges)
+    size = sum(reader.size(*one) for one in ranges)
+    tasks = max(1, min(cores, total, -(-size // _TASK_BYTES)))
+    cut: list[list[tuple[int, int, int]]] = [[] for _ in range(tasks)]
+    done = 0
+    for partition, start, end in ranges:
+        while start < end:
+            task = done * tasks // total
+            until = min(end, start + -(-(task + 1) * total // tasks) - done)
+            cut[task].append((partition, start, until))
+            done, start = done + until - start, until
+    return [Piece(tuple(one)) for one in cut if one]

@@ -1,0 +1,149 @@
+"""Messages from a TCP server: a thread puts them into an embedded log, and the log is streamed."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import socket
+import struct
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.errors import CaudalError, LeaseHeld
+from caudal.lake.log import Writer
+from caudal.spec.connection import Connection, Socket
+from caudal.stages.ingest.streams import log
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+KIND = "socket"
+batch = log.batch
+_LENGTH = struct.Struct("<I")
+_KEPT = struct.Struct("<Q")
+_LARGEST = 64 << 20  # bytes of a message; a length beyond it is not one
+_PATIENCE_S = (0.05, 2.0)  # first and longest pause before the server is tried again
+_receivers: dict[tuple[str, int, Path], Receiver] = {}
+
+
+def frame(
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+) -> DataFrame:
+    """Return the stream of what has been received; `receive` is started."""
+    receive(connection, place)
+    return log.frame(spark, connection, place, max_blocks=max_blocks)
+
+
+def receive(connection: Connection, place: Path) -> Receiver:
+    """Return the receiver of this process for a connection, started when there is none; it ends with the process or by `stop`."""
+    assert isinstance(connection, Socket)
+    key = (connection.host, connection.port, place.absolute())
+    if key not in _receivers or not _receivers[key].is_alive():
+        _receivers[key] = Receiver(connection, place)
+        _receivers[key].start()
+    return _receivers[key]
+
+
+class Receiver(threading.Thread):
+    """Takes messages from a server into the log at ``place``, and connects again whenever the connection is lost.
+
+    Where another process receives into the same log, it waits to take over.
+
+    Attributes
+    ----------
+    received : int, messages that are in the log
+    connected : bool
+    trouble : str, what went wrong last, or empty
+    """
+
+    def __init__(self, connection: Socket, place: Path) -> None:
+        super().__init__(name=f"receiver of {connection.host}:{connection.port}", daemon=True)
+        self._connection, self._place = connection, place
+        self._ending = threading.Event()
+        self.received, self.connected, self.trouble = 0, False, ""
+
+    def run(self) -> None:
+        """Receive until stopped."""
+        pause_s = _PATIENCE_S[0]
+        with Writer(self._place, 1) as writer:
+            while not self._ending.is_set():
+                before = self.received
+                try:
+                    writer.append(0, [])
+                    self._receive(writer)
+                    self.trouble = "the server closed the connection"
+                except (OSError, CaudalError, ValueError) as error:
+                    self.trouble = str(error)
+                    if isinstance(error, LeaseHeld):
+                        writer.close()
+                self.connected = False
+                pause_s = _PATIENCE_S[0] if self.received > before else min(2 * pause_s, _PATIENCE_S[1])
+                self._ending.wait(pause_s)
+
+    def stop(self) -> None:
+        """End, and let go of the log."""
+        self._ending.set()
+        self.join()
+
+    def _receive(self, writer: Writer) -> None:
+        address = (self._connection.host, self._connection.port)
+        split = lines if self._connection.wire == "json" else frames
+        with socket.create_connection(address, timeout=5) as server:
+            server.settimeout(0.2)
+            self.connected = True
+            rest, kept = b"", 0
+            while not self._ending.is_set():
+                try:
+                    piece = server.recv(1 << 20)
+                except TimeoutError:
+                    continue
+                if not piece:
+                    return
+                messages, rest = split(rest + piece)
+                if not messages:
+                    continue
+                writer.append(0, messages)
+                kept += len(messages)
+                self.received += len(messages)
+                if self._connection.acknowledge:
+                    server.sendall(_KEPT.pack(kept))
+
+
+def frames(received: bytes) -> tuple[list[bytes], bytes]:
+    """Return the whole messages, each behind its u32 little-endian length, and the bytes left over.
+
+    Raises
+    ------
+    ValueError : a length is beyond reason: the sender does not frame its messages
+
+    Examples
+    --------
+    >>> frames(bytes([2, 0, 0, 0]) + b"abc")
+    ([b'ab'], b'c')
+    """
+    messages, at = [], 0
+    while len(received) - at >= _LENGTH.size:
+        (length,) = _LENGTH.unpack_from(received, at)
+        if length > _LARGEST:
+            raise ValueError(f"a message of {length:,} bytes is announced: are the messages framed by a u32 little-endian length?")
+        if len(received) - at - _LENGTH.size < length:
+            break
+        at += _LENGTH.size + length
+        messages.append(received[at - length : at])
+    return messages, received[at:]
+
+
+def lines(received: bytes) -> tuple[list[bytes], bytes]:
+    """Return the whole lines that are not empty, and the bytes left over."""
+    *whole, rest = received.split(b"\n")
+    if len(rest) > _LARGEST:
+        raise ValueError(f"a line of more than {_LARGEST:,} bytes: are the messages lines?")
+    return [line for line in whole if line.strip()], rest
+
+
+@atexit.register
+def _stop_all() -> None:
+    while _receivers:
+        with contextlib.suppress(RuntimeError):
+            _receivers.popitem()[1].stop()

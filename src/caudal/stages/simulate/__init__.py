@@ -1,0 +1,7 @@
+"""Simulated streams with disturbances in known amounts, and recordings, played by sample position."""
+
+from caudal.stages.simulate.played import Played
+from caudal.stages.simulate.registered import simulator, simulators
+from caudal.stages.simulate.sending import Sending
+
+__all__ = ["Played", "Sending", "simulator", "simulators"]

@@ -1,0 +1,109 @@
+"""What every simulator and recording has in common: blocks, labels and facts by sample position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from caudal.lake.wire.block import Array, Block
+from caudal.stages.simulate.chance import uniform
+from caudal.stages.simulate.sending import Sending
+
+START_US = 1_700_000_000_000_000  # 2023-11-14 22:13:20 UTC
+SPAN = 4096  # positions that are made and sent in one go; what is late stays within them
+_MISSING = 904
+
+
+@dataclass(frozen=True)
+class Played:
+    """A stream by sample position; the same seed gives the same samples. Subclasses give values, labels and marks.
+
+    Parameters
+    ----------
+    device : int
+    rate_hz : samples a second
+    start_us : event time of position 0, microseconds since 1970, UTC
+    sending : what happens on the way; its seed is that of the whole
+    missing : share of the values that are NaN
+    label_delay_s : how much later than its sample a label is known, seconds
+    """
+
+    channels: ClassVar[tuple[str, ...]] = ()
+    label_channels: ClassVar[tuple[str, ...]] = ()
+    natural_hz: ClassVar[float] = 1.0
+
+    seed: int = 0
+    device: int = 0
+    rate_hz: float = 0.0
+    start_us: int = START_US
+    missing: float = 0.0
+    sending: Sending = field(default_factory=Sending)
+    label_delay_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not self.rate_hz:
+            object.__setattr__(self, "rate_hz", self.natural_hz)
+        object.__setattr__(self, "sending", replace(self.sending, seed=self.seed))
+
+    def values(self, positions: Array) -> Array:
+        """Return the values at positions, float64 [positions, channels]."""
+        raise NotImplementedError
+
+    def label(self, positions: Array) -> Array | None:  # noqa: ARG002
+        """Return the labels at positions, float64 [positions, label channels], or None where there are none."""
+        return None
+
+    def marks(self, positions: Array) -> Mapping[str, Array]:  # noqa: ARG002
+        """Return which positions each disturbance of the signal touches, bool [positions] by name."""
+        return {}
+
+    def seconds(self, positions: Array) -> Array:
+        """Return the stream's own time, seconds from position 0; the signal follows it, not ``rate_hz``."""
+        found: Array = positions / self.natural_hz
+        return found
+
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
+        """Yield the samples of positions ``start`` to before ``stop`` as they are sent: with gaps, repeats and out of order."""
+        for first, last in spans(start, stop):
+            order = self.sending.order(first, last)
+            if len(order):
+                values = self.values(order)
+                if self.missing:
+                    values = np.where(uniform(self.seed, _MISSING, order, values.shape[1]) < self.missing, np.nan, values)
+                yield self._block(order, values)
+
+    def labels(self, start: int, stop: int) -> Iterator[Block]:
+        """Yield the labels of these positions, with the number and time of their samples; known ``label_delay_s`` later."""
+        for first, last in spans(start, stop):
+            positions = np.arange(first, last, dtype=np.int64)
+            if (label := self.label(positions)) is not None:
+                yield self._block(positions, label)
+
+    def facts(self, start: int, stop: int) -> dict[str, int]:
+        """Return how many samples each disturbance touches in these positions; those of the signal count samples that were sent."""
+        counts: dict[str, int] = {}
+        for first, last in spans(start, stop):
+            order = self.sending.order(first, last)
+            found = self.sending.facts(first, last)
+            found |= {name: int(np.count_nonzero(mark)) for name, mark in self.marks(np.unique(order)).items()}
+            if self.missing:
+                drawn = uniform(self.seed, _MISSING, np.unique(order), len(self.channels)) < self.missing
+                found["values_missing"] = int(np.count_nonzero(drawn))
+            for name, count in found.items():
+                counts[name] = counts.get(name, 0) + count
+        return counts
+
+    def _block(self, positions: Array, values: Array) -> Block:
+        at_us = self.start_us + (positions * round(1e9 / self.rate_hz)) // 1000
+        return Block(self.device, positions, at_us, values.astype(np.float32))
+
+
+def spans(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield the positions in pieces that end at multiples of `SPAN`, wherever ``start`` is."""
+    while start < stop:
+        until = min(stop, (start // SPAN + 1) * SPAN)
+        yield start, until
+        start = until

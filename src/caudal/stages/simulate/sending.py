@@ -1,0 +1,58 @@
+"""How samples are sent: which never, which twice, which late. All of it follows from seed and position, so that it can be counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from caudal.lake.wire.block import Array
+from caudal.stages.simulate.chance import uniform
+
+_LOST, _LATE, _TWICE = 901, 902, 903
+
+
+@dataclass(frozen=True)
+class Sending:
+    """The disturbances of the way.
+
+    Parameters
+    ----------
+    lost : share of the groups of ``run`` samples that are never sent (drop-outs)
+    twice : share of the samples that are sent again, behind the group they are in
+    late : share of the groups that change places with the next one (out of order)
+    run : int, samples of a group
+    """
+
+    seed: int = 0
+    lost: float = 0.0
+    twice: float = 0.0
+    late: float = 0.0
+    run: int = 32
+
+    def order(self, start: int, stop: int) -> Array:
+        """Return the positions from ``start`` to before ``stop`` in the order of sending, int64."""
+        groups = np.arange(start // self.run, -(-stop // self.run), dtype=np.int64)
+        kept = groups[~self._drawn(_LOST, groups, self.lost)]
+        # A late group comes right behind the next, since that has the key 2 (g + 1).
+        kept = kept[np.argsort(2 * kept + 3 * self._drawn(_LATE, kept, self.late), kind="stable")]
+        once = kept[:, None] * self.run + np.arange(self.run)
+        again = np.where(uniform(self.seed, _TWICE, once.ravel()).reshape(once.shape) < self.twice, once, start - 1)
+        sent = np.concatenate([once, again], axis=1).ravel()
+        found: Array = sent[(sent >= start) & (sent < stop)]
+        return found
+
+    def facts(self, start: int, stop: int) -> dict[str, int]:
+        """Return the number of ``samples`` in these positions, and of those ``sent`` (with repeats), ``lost``, ``twice``, ``late``.
+
+        Late is a sample whose first sending comes after that of a later one.
+        """
+        order = self.order(start, stop)
+        first = order[np.sort(np.unique(order, return_index=True)[1])]
+        late = int(np.count_nonzero(first < np.maximum.accumulate(first))) if len(first) else 0
+        lost = stop - start - len(first)
+        return {"samples": stop - start, "sent": len(order), "lost": lost, "twice": len(order) - len(first), "late": late}
+
+    def _drawn(self, what: int, groups: Array, share: float) -> Array:
+        found: Array = uniform(self.seed, what, groups)[:, 0] < share
+        return found
