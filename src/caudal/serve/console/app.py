@@ -69,7 +69,7 @@ def _bind(app: Flask, dash: Dash) -> None:
     """Let the browser run what this server serves, and Dash's one line within the page, by its hash."""
     scripts = " ".join(["'self'", *dash.csp_hashes()])
     policy = POLICY.replace("script-src 'self'", f"script-src {scripts}")
-    # Dash's own controls bring their style as elements; a style can read nothing and send nothing.
+    # Dash brings the style of its controls as elements; a style of a page that loads from nowhere else can tell no one anything.
     policy = policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 
     @app.after_request

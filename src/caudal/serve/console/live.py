@@ -44,8 +44,8 @@ def layout(home: Path, path: str) -> Component | None:
             _controls(home, product, last.get("sensors") or []),
             html.Div([_tile(*one) for one in TILES], className="readout"),
             _signals(),
-            html.Div([_focus(), _classes()], className="columns"),
-            html.Div([_anomalies(), _batch(), platforms.panel(home, product)], className="thirds"),
+            html.Div([_focus(), html.Div([_classes(), _anomalies()])], className="columns"),
+            html.Div([_batch(), platforms.panel(home, product)], className="columns even"),
         ],
         id="live",
         **{"data-product": product},
@@ -55,8 +55,8 @@ def layout(home: Path, path: str) -> Component | None:
 def offer(app: Dash, home: Path) -> None:
     """Give the page its callbacks; those that follow the stream run in the browser."""
     for name, inputs in (
-        ("follow", [Input("product", "value")]),
-        ("choose", [Input("stream", "value"), Input("span", "value"), Input("sensors", "value")]),
+        ("follow", [Input("followed", "data")]),
+        ("choose", [Input("span", "value"), Input("sensors", "value")]),
         ("pause", [Input("pause", "n_clicks")]),
         ("every", [Input("all-sensors", "n_clicks")]),
         ("none", [Input("no-sensors", "n_clicks")]),
@@ -75,11 +75,13 @@ def _state() -> Component:
 
 
 def _controls(home: Path, product: str, sensors: list[str]) -> Component:
-    done = [dcc.Store(id=f"done-{name}") for name in ("follow", "choose", "pause", "every", "none")]
+    # The browser's own lists: Dash's cannot be reached by keys, and their names are not read out. ``assets/callbacks.js`` follows them.
+    known = html.Select([html.Option(one, value=one) for one in products(home)], id="product")
+    done = [dcc.Store(id="followed", data=product)] + [dcc.Store(id=f"done-{name}") for name in ("follow", "choose", "pause", "every", "none")]
     return html.Section(
         [
-            _labelled("Product", dcc.Dropdown(products(home), product, id="product", clearable=False, searchable=False)),
-            _labelled("Stream and device", dcc.Dropdown([], None, id="stream", clearable=False, searchable=True)),
+            _labelled("Product", known),
+            _labelled("Stream and device", html.Select([], id="stream")),
             html.Fieldset(
                 [
                     html.Legend("Time span"),

@@ -1,16 +1,19 @@
 // What Dash calls in the browser when a control is used.
 "use strict";
 
+document.addEventListener("change", ({ target }) => {
+  if (target.id === "product") location.assign(`/live/${encodeURIComponent(target.value)}`);
+  if (target.id === "stream") window.caudal.device(target.value);
+});
+
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
   live: {
     follow(product) {
-      const shown = document.getElementById("live")?.dataset.product;
-      if (product && shown && product !== shown) location.assign(`/live/${encodeURIComponent(product)}`);
-      else if (product && shown && !window.caudal.follower) window.caudal.start(product);
+      if (product && !window.caudal.follower) window.caudal.start(product);
       return window.dash_clientside.no_update;
     },
-    choose(choice, span, sensors) {
-      window.caudal.choose(choice ?? null, span, sensors ?? []);
+    choose(span, sensors) {
+      window.caudal.choose(span, sensors ?? []);
       return window.dash_clientside.no_update;
     },
     pause(clicks) {

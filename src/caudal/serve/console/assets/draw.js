@@ -5,9 +5,10 @@ window.caudal = window.caudal || {};
 
 (() => {
   const C = window.caudal;
-  const PAD = 6; // pixels above and below a curve in its row
+  const PAD = 4; // pixels above and below a curve in its row
 
-  C.ROW = 54;
+  C.ROW = 44;
+  C.GUTTER = 44; // left of the curves, for the scale's figures
 
   const columns = { many: 0 };
   function room(many) {
@@ -17,6 +18,9 @@ window.caudal = window.caudal || {};
     columns.many = many;
     return columns;
   }
+
+  // Return where times lie along a drawing whose newest time is at its right edge.
+  const along = (sheet, from, to, left) => (at) => left + ((at - from) / (to - from)) * (sheet.width - left);
 
   // Return a sensor's scale: most of what is seen, so that one artefact does not flatten the rest; it moves softly.
   function scaled(scale, columns) {
@@ -39,11 +43,11 @@ window.caudal = window.caudal || {};
     return close ? scale : { low: scale.low + 0.25 * (low - scale.low), high: scale.high + 0.25 * (high - scale.high) };
   }
 
-  function row(context, index, width, draw) {
+  function row(context, index, left, right, draw) {
     const top = index * C.ROW;
     context.save();
     context.beginPath();
-    context.rect(0, top, width, C.ROW);
+    context.rect(left, top, right - left, C.ROW);
     context.clip();
     draw(top, (value, scale) => top + C.ROW - PAD - ((value - scale.low) / (scale.high - scale.low)) * (C.ROW - 2 * PAD));
     context.restore();
@@ -64,7 +68,7 @@ window.caudal = window.caudal || {};
     const context = sheet.begin();
     if (!context) return;
     const { ring, device, shown, from, to, scales } = what;
-    const many = Math.max(40, Math.floor(sheet.width / 2)), wide = sheet.width / many;
+    const space = sheet.width - C.GUTTER, many = Math.max(20, Math.floor(space / 2)), wide = space / many;
     rules(context, sheet, shown.length);
     grid(context, sheet, from, to);
     const [first, end] = sheet.visible(shown.length, C.ROW);
@@ -74,18 +78,18 @@ window.caudal = window.caudal || {};
       else seen.count.fill(0);
       const scale = (scales[sensor] = scaled(scales[sensor], seen));
       if (!scale) continue;
-      row(context, index, sheet.width, (top, y) => {
+      row(context, index, C.GUTTER, sheet.width, (top, y) => {
         curve(context, seen, wide, ring, to - from, (value) => y(value, scale));
-        marks(context, device.anomalies, sensor, top, (at) => ((at - from) / (to - from)) * sheet.width, from);
-        limits(context, scale, top);
+        marks(context, device.anomalies, sensor, top, along(sheet, from, to, C.GUTTER), from);
       });
+      limits(context, scale, index * C.ROW);
     }
   };
 
   function curve(context, seen, wide, ring, span, y) {
     // A gap is drawn as a gap, but points that are further apart than columns are joined.
     const most = Math.max(2, Math.ceil((4 * ring.step * seen.many) / span));
-    const pieces = [];
+    const pieces = [], x = (index) => C.GUTTER + (index + 0.5) * wide;
     let piece = null;
     for (let index = 0; index < seen.many; index += 1) {
       if (!seen.count[index]) continue;
@@ -95,8 +99,8 @@ window.caudal = window.caudal || {};
     context.fillStyle = C.colours.band;
     context.beginPath();
     for (const one of pieces) {
-      one.forEach((index, place) => context[place ? "lineTo" : "moveTo"]((index + 0.5) * wide, y(seen.high[index]) - 0.5));
-      for (let place = one.length - 1; place >= 0; place -= 1) context.lineTo((one[place] + 0.5) * wide, y(seen.low[one[place]]) + 0.5);
+      one.forEach((index, place) => context[place ? "lineTo" : "moveTo"](x(index), y(seen.high[index]) - 0.5));
+      for (let place = one.length - 1; place >= 0; place -= 1) context.lineTo(x(one[place]), y(seen.low[one[place]]) + 0.5);
       context.closePath();
     }
     context.fill();
@@ -104,9 +108,7 @@ window.caudal = window.caudal || {};
     context.lineWidth = 1.25;
     context.beginPath();
     for (const one of pieces) {
-      one.forEach((index, place) =>
-        context[place ? "lineTo" : "moveTo"]((index + 0.5) * wide, y(seen.sum[index] / seen.count[index])),
-      );
+      one.forEach((index, place) => context[place ? "lineTo" : "moveTo"](x(index), y(seen.sum[index] / seen.count[index])));
     }
     context.stroke();
   }
@@ -136,16 +138,10 @@ window.caudal = window.caudal || {};
   }
 
   function limits(context, scale, top) {
-    context.textAlign = "left";
-    for (const [value, place] of [[scale.high, top + 12], [scale.low, top + C.ROW - 5]]) {
-      const text = C.number(value);
-      context.globalAlpha = 0.8;
-      context.fillStyle = C.colours.paper;
-      context.fillRect(0, place - 10, context.measureText(text).width + 6, 13);
-      context.globalAlpha = 1;
-      context.fillStyle = C.colours.quiet;
-      context.fillText(text, 3, place);
-    }
+    context.textAlign = "right";
+    context.fillStyle = C.colours.quiet;
+    context.fillText(C.number(scale.high), C.GUTTER - 6, top + 13);
+    context.fillText(C.number(scale.low), C.GUTTER - 6, top + C.ROW - 5);
   }
 
   C.drawStatistics = (sheet, what) => {
@@ -157,8 +153,8 @@ window.caudal = window.caudal || {};
     for (let index = first; index < end; index += 1) {
       const sensor = shown[index], windows = device.windows.get(sensor) || [], scale = scales[sensor];
       if (!scale) continue;
-      row(context, index, sheet.width, (_, y) => {
-        const x = (at) => ((at - from) / (to - from)) * sheet.width;
+      row(context, index, 0, sheet.width, (_, y) => {
+        const x = along(sheet, from, to, 0);
         const seen = windows.filter((one) => one.window_end >= from && one.window_start <= to);
         const parts = seen.map((one, place) => {
           // Sliding windows overlap: each is drawn from the end of the one before it on.
@@ -242,8 +238,9 @@ window.caudal = window.caudal || {};
     context.strokeStyle = C.colours.line;
     context.globalAlpha = 0.6;
     context.beginPath();
-    for (const at of C.ticks(from, to, sheet.width)) {
-      const x = Math.round(((at - from) / (to - from)) * sheet.width) + 0.5;
+    const place = along(sheet, from, to, C.GUTTER);
+    for (const at of C.ticks(from, to, sheet.width - C.GUTTER)) {
+      const x = Math.round(place(at)) + 0.5;
       context.moveTo(x, 0);
       context.lineTo(x, sheet.height);
     }
@@ -256,8 +253,9 @@ window.caudal = window.caudal || {};
     if (!context) return;
     context.fillStyle = C.colours.quiet;
     context.textAlign = "center";
-    for (const at of C.ticks(from, to, sheet.width)) {
-      const x = ((at - from) / (to - from)) * sheet.width;
+    const place = along(sheet, from, to, C.GUTTER);
+    for (const at of C.ticks(from, to, sheet.width - C.GUTTER)) {
+      const x = place(at);
       if (x > 24 && x < sheet.width - 24) context.fillText(C.clock(at), x, 14);
     }
   };
@@ -266,20 +264,19 @@ window.caudal = window.caudal || {};
   C.drawClasses = (sheet, { device, source, from, to }) => {
     const context = sheet.begin();
     if (!context) return;
-    const x = (at) => ((at - from) / (to - from)) * sheet.width;
-    const list = device.classes, runs = [];
+    const x = along(sheet, from, to, C.GUTTER), list = device.classes, runs = [];
     let begin = list.length - 1;
     while (begin > 0 && list[begin].at > from) begin -= 1;
     for (let index = Math.max(0, begin); index < list.length; index += 1) {
       const one = list[index], until = list[index + 1]?.at ?? to;
-      const left = Math.max(0, x(one.at)), right = Math.min(sheet.width, x(Math.min(until, one.at + 10)));
+      const left = Math.round(Math.max(C.GUTTER, x(one.at))), right = Math.round(Math.min(sheet.width, x(Math.min(until, one.at + 10))));
       if (right <= left) continue;
       const high = Math.max(3, (sheet.height - 2) * (one.probability ?? 1));
       context.fillStyle = C.colours.series[source.labels.indexOf(one.label) % 6];
       context.globalAlpha = 0.35;
-      context.fillRect(left, sheet.height - high, right - left + 0.5, high);
+      context.fillRect(left, sheet.height - high, right - left, high);
       context.globalAlpha = 1;
-      context.fillRect(left, sheet.height - high, right - left + 0.5, 2);
+      context.fillRect(left, sheet.height - high, right - left, 2);
       const run = runs.at(-1);
       if (run && run.label === one.label && left - run.right < 2) run.right = right;
       else runs.push({ label: one.label, left, right });

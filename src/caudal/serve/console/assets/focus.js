@@ -43,7 +43,8 @@ window.caudal = window.caudal || {};
       return names.map((name) => (one.bands[name] || 0) / total);
     });
     const most = Math.min(1, Math.ceil(Math.max(...shares.flat(), 0.05) * 10) / 10);
-    const x = (at) => 34 + ((at - from) / (to - from)) * (right - 34), y = (share) => bottom - (share / most) * (bottom - 8);
+    // The last window is still open: it ends later than the newest reading.
+    const x = (at) => 34 + ((Math.min(at, to) - from) / (to - from)) * (right - 34), y = (share) => bottom - (share / most) * (bottom - 8);
     context.strokeStyle = C.colours.line;
     context.fillStyle = C.colours.quiet;
     context.lineWidth = 1;

@@ -8,7 +8,7 @@ window.caudal = window.caudal || {};
   const HISTORY_S = 60, TEXT_EVERY_MS = 250, LABELS_EVERY_MS = 5000, STOPPED_AFTER_S = 5, MOST_LOGGED = 5000;
 
   const view = { choice: null, spanS: 30, chosen: null, focus: 0, paused: false, edge: null, scales: {}, connection: "connecting", why: "" };
-  let store = new C.Store(), sheets = null, frame = 0, pending = [], textAt = 0, labelsAt = 0, last = null, onScreenMs = null;
+  let store = null, sheets = null, frame = 0, pending = [], textAt = 0, labelsAt = 0, last = null, onScreenMs = null;
   C.view = view;
 
   // For whoever measures: number, when it was made, came and was on the screen (ms since 1970), and how many were drawn with it.
@@ -24,6 +24,8 @@ window.caudal = window.caudal || {};
   };
 
   C.start = (product) => {
+    store = new C.Store();
+    document.getElementById("product").value = product;
     C.readColours();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       C.readColours();
@@ -67,7 +69,7 @@ window.caudal = window.caudal || {};
 
   function draw(now) {
     frame = 0;
-    const what = store.chosen(view.choice);
+    const what = store?.chosen(view.choice);
     if (!what || !sheets) return;
     document.getElementById("empty").hidden = true;
     offerChoices(what);
@@ -133,18 +135,18 @@ window.caudal = window.caudal || {};
 
   // The controls learn from the stream which devices and sensors there are.
   function offerChoices({ source, key }) {
-    const set = window.dash_clientside?.set_props;
-    if (!set) return;
     const choices = store.choices(), told = choices.map((one) => one.value).join("\n");
     if (view.choices !== told) {
       view.choices = told;
-      set("stream", { options: choices, value: `${source.name}|${key}` });
+      const list = document.getElementById("stream");
+      list.replaceChildren(...choices.map((one) => new Option(one.label, one.value)));
+      list.value = `${source.name}|${key}`;
     }
     const sensors = source.sensors.join("\n");
     if (view.sensors !== sensors) {
       view.sensors = sensors;
       view.all = source.sensors;
-      set("sensors", { options: source.sensors, value: source.sensors });
+      window.dash_clientside.set_props("sensors", { options: source.sensors, value: source.sensors });
     }
   }
 
@@ -185,11 +187,14 @@ window.caudal = window.caudal || {};
     again();
   };
 
-  C.choose = (choice, spanS, sensors) => {
-    if (choice !== null && choice !== view.choice) {
-      view.choice = choice;
-      view.scales = {};
-    }
+  C.device = (choice) => {
+    view.choice = choice;
+    view.scales = {};
+    textAt = 0;
+    again();
+  };
+
+  C.choose = (spanS, sensors) => {
     view.spanS = spanS;
     view.chosen = view.sensors === undefined ? null : new Set(sensors);
     textAt = 0;

@@ -137,7 +137,8 @@ window.caudal = window.caudal || {};
       for (const one of update.statistics || []) this.device(source, one.device).statistics(one);
       for (const one of update.anomalies || []) this.device(source, one.device).anomaly(one);
       for (const one of update.classes || []) {
-        if (!source.labels.includes(one.label)) source.labels.push(one.label);
+        // In one order, so that a class has the same colour whichever came first.
+        if (!source.labels.includes(one.label)) source.labels = [...source.labels, one.label].sort();
         this.device(source, one.device).classified(one);
       }
       return source;
@@ -172,7 +173,7 @@ window.caudal = window.caudal || {};
       const found = [];
       for (const source of this.sources.values()) {
         const devices = source.devices.size ? [...source.devices.keys()].sort((a, b) => a - b) : [0];
-        for (const device of devices) found.push({ value: `${source.name}|${device}`, label: `${source.name}, device ${device}` });
+        for (const device of devices) found.push({ value: `${source.name}|${device}`, label: this.sources.size > 1 ? `${source.name}, device ${device}` : `device ${device}` });
       }
       return found;
     }
