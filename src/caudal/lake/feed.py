@@ -99,10 +99,12 @@ class Feed:
             known = self._known
             try:
                 with file.open("rb") as opened:
-                    inode = os.fstat(opened.fileno()).st_ino
+                    status = os.fstat(opened.fileno())
+                    inode = status.st_ino
                     place = _Place(file, 0, _first(file) - 1, inode)
-                    # Another inode: the folder was emptied, and another feed has begun in it.
-                    if known and (known.file, known.inode) == (file, inode) and (resume or known.number <= after):
+                    # Another inode, or fewer bytes: the folder was emptied, and another feed has begun in it.
+                    same = known and (known.file, known.inode) == (file, inode) and known.at <= status.st_size
+                    if known and same and (resume or known.number <= after):
                         place = known
                     opened.seek(place.at)
                     new = opened.read()

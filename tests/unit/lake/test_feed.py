@@ -124,6 +124,10 @@ def test_a_feed_that_begins_again_is_told_from_the_old_one(tmp_path: Path) -> No
         Feed(tmp_path).append({"batch": batch})
     assert reader.end() == 3
     assert [update["batch"] for _, update in reader.tail(0)] == [100, 101, 102]
+    (file,) = tmp_path.glob("*.jsonl")
+    file.write_bytes(b'{"batch":200}\n')  # the same inode, as a new file may have it
+    assert reader.end() == 1
+    assert reader.tail(0) == [(1, {"batch": 200})]
 
 
 def test_a_disk_that_takes_half_a_line_is_told_and_the_half_is_taken_back(tmp_path: Path) -> None:

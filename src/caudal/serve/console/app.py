@@ -12,6 +12,7 @@ from flask import Flask, Response, render_template
 from caudal.serve.access import POLICY, guard
 from caudal.serve.console import live, platforms, streams
 from caudal.serve.console.events import VIEWERS, offer_events
+from caudal.serve.console.parts import notice
 from caudal.serve.refusals import HINTS, refuse
 
 PAGES = (streams, live)
@@ -20,7 +21,7 @@ PAGES = (streams, live)
 class _Console(Dash):
     """Dash in the frame that all pages of caudal have, so that it has their header, language and skip link."""
 
-    def interpolate_index(self, **parts: Any) -> str:
+    def interpolate_index(self, *_: Any, **parts: Any) -> str:
         return render_template("console.html", **parts)
 
 
@@ -34,13 +35,14 @@ def create_console(home: Path, *, key: str | None = None, viewers: int = VIEWERS
     viewers : how many pages may follow a stream at a time
     """
     app = Flask("caudal.serve")  # whose templates and static files it shares
+    server: Any = app  # Dash's types know of no server that is given
     app.jinja_env.globals.update(has_key=key is not None, pages=(("/", "Streams"),), below=())
     guard(app, key)
     refuse(app, {**HINTS, 404: "See the list of streams at /."})
     offer_events(app, home, viewers)
     dash = _Console(
         __name__,
-        server=app,
+        server=server,
         assets_folder=str(Path(__file__).parent / "assets"),
         title="Streams · caudal",
         update_title=None,  # type: ignore[arg-type]  # callbacks come and go; the tab's name stays
@@ -53,16 +55,13 @@ def create_console(home: Path, *, key: str | None = None, viewers: int = VIEWERS
     @dash.callback(Output("page", "children"), Input("address", "pathname"))
     def shown(path: str) -> Component:
         for page in PAGES:
-            if (found := page.layout(home, path)) is not None:
+            found: Component | None = page.layout(home, path)
+            if found is not None:
                 return found
-        return _nothing(path)
+        return notice("Nothing here", f"There is no page {path}.")
 
     _bind(app, dash)
     return app
-
-
-def _nothing(path: str) -> Component:
-    return html.Section([html.H1("Nothing here"), html.P(f"There is no page {path}."), html.A("All streams", href="/")], className="card")
 
 
 def _bind(app: Flask, dash: Dash) -> None:

@@ -35,7 +35,9 @@ def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
     @app.route("/api/v1/live/<product>/events", methods=["GET"])
     def events(product: str) -> Response:
         feed = feed_of(home, product)
-        after = request.headers.get("Last-Event-ID", request.args.get("after"), type=_number)
+        # The header is the browser's newer word; the address is from when the page first asked.
+        after = request.headers.get("Last-Event-ID", type=_number)
+        after = request.args.get("after", type=_number) if after is None else after
         history_s = min(request.args.get("history", 0.0, type=float), MOST_HISTORY_S)
         if request.method == "HEAD":  # has no body that would be closed, and so would keep its seat
             return Response(mimetype="text/event-stream")

@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 from caudal.errors import NotThere
 from caudal.serve.console import platforms
 from caudal.serve.console.feeds import feed_of, last_of, products
+from caudal.serve.console.parts import aria, notice
 
 PATH = "/live/"
 SPANS_S = (10, 30, 60, 120)
@@ -36,7 +37,7 @@ def layout(home: Path, path: str) -> Component | None:
     try:
         last = last_of(feed_of(home, product)) or {}
     except NotThere as error:
-        return html.Section([html.H1("No such stream"), html.P(error.sentence()), html.A("All streams", href="/")], className="card")
+        return notice("No such stream", error.sentence())
     return html.Div(
         [
             html.P([html.A("Streams", href="/"), f" / {product}"], className="over"),
@@ -48,7 +49,6 @@ def layout(home: Path, path: str) -> Component | None:
             html.Div([_batch(), platforms.panel(home, product)], className="columns even"),
         ],
         id="live",
-        **{"data-product": product},
     )
 
 
@@ -61,7 +61,8 @@ def offer(app: Dash, home: Path) -> None:
         ("every", [Input("all-sensors", "n_clicks")]),
         ("none", [Input("no-sensors", "n_clicks")]),
     ):
-        app.clientside_callback(ClientsideFunction("live", name), Output(f"done-{name}", "data"), *inputs)
+        done = Output(f"done-{name}", "data")
+        app.clientside_callback(ClientsideFunction("live", name), done, *inputs)  # type: ignore[no-untyped-call]
 
 
 def _state() -> Component:
@@ -77,7 +78,9 @@ def _state() -> Component:
 def _controls(home: Path, product: str, sensors: list[str]) -> Component:
     # The browser's own lists: Dash's cannot be reached by keys, and their names are not read out. ``assets/callbacks.js`` follows them.
     known = html.Select([html.Option(one, value=one) for one in products(home)], id="product")
-    done = [dcc.Store(id="followed", data=product)] + [dcc.Store(id=f"done-{name}") for name in ("follow", "choose", "pause", "every", "none")]
+    done = [dcc.Store(id="followed", data=product)] + [
+        dcc.Store(id=f"done-{name}") for name in ("follow", "choose", "pause", "every", "none")
+    ]
     return html.Section(
         [
             _labelled("Product", known),
@@ -108,11 +111,11 @@ def _controls(home: Path, product: str, sensors: list[str]) -> Component:
                 ],
                 className="sensors",
             ),
-            html.Button("Pause", id="pause", className="button second", type="button", **{"aria-pressed": "false"}),
+            html.Button("Pause", id="pause", className="button second", type="button", **aria(pressed="false")),
             *done,
         ],
         className="card controls",
-        **{"aria-label": "Controls"},
+        **aria(label="Controls"),
     )
 
 
@@ -160,7 +163,7 @@ def _signals() -> Component:
                     _canvas("classes", "Class over time"),
                     html.Div(className="rail head"),
                     *(html.P(text, className=f"over head head-{text.split()[0].lower()}") for text in heads),
-                    html.Div(id="names", className="rail names", role="group", **{"aria-label": "Sensor in focus"}),
+                    html.Div(id="names", className="rail names", role="group", **aria(label="Sensor in focus")),
                     _canvas("signal", "Signal of each sensor"),
                     _canvas("statistics", "Statistics of each sensor by window"),
                     _canvas("ranges", "Histogram of each sensor by declared ranges"),
@@ -180,14 +183,16 @@ def _signals() -> Component:
 def _canvas(name: str, label: str) -> Component:
     # React writes what it renders; the drawing is the browser's own, so nothing in here changes after the first time.
     return html.Div(
-        html.Canvas(id=f"canvas-{name}", role="img", **{"aria-label": label}), className=f"sheet sheet-{name}", id=f"sheet-{name}"
+        html.Canvas(id=f"canvas-{name}", role="img", **aria(label=label)), className=f"sheet sheet-{name}", id=f"sheet-{name}"
     )
 
 
 def _focus() -> Component:
     return html.Section(
         [
-            html.Div([html.H2("Sensor", id="focus-name"), html.Span(id="focus-window", className="quiet small")], className="heading"),
+            html.Div(
+                [html.H2("Sensor", id="focus-name"), html.Span(id="focus-window", className="quiet small")], className="heading"
+            ),
             html.Dl(id="focus-figures", className="figures"),
             html.H3("Readings by declared range, last window"),
             _canvas("histogram", "Histogram of the sensor in focus"),
@@ -206,7 +211,7 @@ def _classes() -> Component:
             html.Div(
                 [
                     html.P("–", className="figure", id="class-label"),
-                    html.Meter(id="class-meter", min="0", max="1", value="0", **{"aria-label": "Probability"}),
+                    html.Meter(id="class-meter", min="0", max="1", value="0", **aria(label="Probability")),
                     html.P(id="class-model", className="quiet"),
                     html.P(id="class-truth", className="quiet small"),
                 ],
@@ -219,7 +224,9 @@ def _classes() -> Component:
 
 
 def _anomalies() -> Component:
-    head = [html.Th(text, scope="col", className="num" if text == "Score" else "") for text in ("Time", "Sensor", "Score", "Detector")]
+    head = [
+        html.Th(text, scope="col", className="num" if text == "Score" else "") for text in ("Time", "Sensor", "Score", "Detector")
+    ]
     return html.Section(
         [
             html.Div([html.H2("Anomalies"), html.Span(id="anomaly-count", className="quiet small")], className="heading"),

@@ -10,6 +10,7 @@ from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from caudal.lake.home import Home
+from caudal.serve.console.feeds import products
 
 FILE = "platforms.json"
 COMMAND = "python -m benchmarks stream --home {home}"
@@ -44,8 +45,10 @@ def offer(app: Dash, home: Path) -> None:
 
 def read(home: Path, product: str) -> list[dict[str, Any]] | None:
     """Return the platforms by falling speed, None where no comparison was made (or it cannot be read)."""
+    if product not in products(home):  # the name comes from the browser, and must not lead out of the folder
+        return None
     try:
-        found = json.loads((Home(home).live(Path(product).name) / FILE).read_text())
+        found = json.loads((Home(home).live(product) / FILE).read_text())
         rows = [{**one, "platform": str(one["platform"]), "readings_per_s": float(one["readings_per_s"])} for one in found]
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -10,6 +10,7 @@ from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from caudal.serve.console.feeds import STOPPED_AFTER_S, age_s, feed_of, last_of, products
+from caudal.serve.console.parts import aria
 
 PATH = "/"
 EVERY_MS = 2000
@@ -43,7 +44,7 @@ def _card(product: str, last: dict[str, Any] | None) -> Component:
             html.P(html.A("Live view", href=f"/live/{product}", className="button"), className="actions"),
         ],
         className="card model",
-        **{"aria-labelledby": f"stream-{product}"},
+        **aria(labelledby=f"stream-{product}"),
     )
 
 

@@ -34,8 +34,8 @@ def chromium() -> str | None:
 class Page:
     """A page of the browser."""
 
-    def __init__(self, send: int, receive: int) -> None:
-        self._send, self._receive = send, receive
+    def __init__(self, send: int, receive: int, process: int) -> None:
+        self._send, self._receive, self.process = send, receive, process
         self._numbers = itertools.count(1)
         self._answers: dict[int, dict[str, Any]] = {}
         self._came = threading.Condition()
@@ -86,7 +86,9 @@ class Page:
             except RuntimeError:
                 pass  # the page is being loaded
             time.sleep(0.05)
-        raise AssertionError(f"not true within {within_s:g} s: {script}; the page says: {self.run('document.body.innerText')[:2000]}")
+        raise AssertionError(
+            f"not true within {within_s:g} s: {script}; the page says: {self.run('document.body.innerText')[:2000]}"
+        )
 
     def size(self, width: int, height: int) -> None:
         """Set the window's size in CSS pixels."""
@@ -108,6 +110,18 @@ class Page:
         """Write a picture of the page."""
         data = self.do("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
         file.write_bytes(base64.b64decode(data))
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that all processes of the browser have used (Linux)."""
+        used = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it ended meanwhile
+                continue
+            if int(after_name[3]) == self.process:
+                used += int(after_name[11]) + int(after_name[12])
+        return used / os.sysconf("SC_CLK_TCK")
 
     def _read(self) -> None:
         rest = b""
@@ -150,7 +164,7 @@ def browser(binary: str) -> Iterator[Page]:
     os.close(there)
     os.close(back)
     try:
-        page = Page(send, receive)
+        page = Page(send, receive, process.pid)
         yield page
         page._session = None
         page.do("Browser.close")

@@ -6,6 +6,7 @@ window.caudal = window.caudal || {};
 (() => {
   const C = window.caudal;
   const MOST_POINTS = 40000; // two minutes of ten updates a second with 32 points each
+  const BACK_S = 10, BACK_UPDATES = 3;
   const MOST_WINDOWS = 600, MOST_ANOMALIES = 500, MOST_CLASSES = 4000;
 
   // Signal points of one device: times, and for each sensor lowest, highest and mean; the oldest make room.
@@ -147,10 +148,21 @@ window.caudal = window.caudal || {};
     #signal(source, signal) {
       if (!signal || !signal.at || !signal.at.length) return;
       const key = signal.device ?? null;
+      this.#replayed(source, source.rings.get(key), signal.at);
       if (!source.rings.has(key)) source.rings.set(key, new Ring(source.sensors.length));
       const ring = source.rings.get(key);
       signal.at.forEach((at, point) => ring.push(at, signal.low[point], signal.high[point], signal.mean[point]));
       if (key !== null) this.device(source, key);
+    }
+
+    // A recording that is played again goes back in time, and stays there; what was drawn then makes room. One late batch does not.
+    #replayed(source, ring, times) {
+      const back = ring && Math.max(...times) < ring.newest - BACK_S;
+      source.back = back ? (source.back ?? 0) + 1 : 0;
+      if (source.back < BACK_UPDATES) return;
+      source.back = 0;
+      source.rings.clear();
+      source.devices.clear();
     }
 
     device(source, number) {
