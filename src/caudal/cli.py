@@ -219,6 +219,17 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
         )
 
 
+def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
+            port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
+            key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
+    """Show the streams of a home as they run: signals, statistics, anomalies, classes, throughput and latency."""
+    from caudal.serve.console import console as work
+
+    with _problems(False):
+        set_to = _settings(home=home, key=key)
+        work(set_to.home, host=host, port=port, key=set_to.key)
+
+
 @app.command()
 def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotated[Path, typer.Argument(help="File or folder to write.")],
            format: Annotated[Literal["parquet", "avro", "csv"] | None, typer.Option("--format", help="Told by the ending of TO when left out.")] = None,

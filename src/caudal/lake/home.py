@@ -48,6 +48,10 @@ class Home:
         """File of a run's page."""
         return self.path / "runs" / product / f"{run_id}.html"
 
+    def live(self, product: str) -> Path:
+        """Folder of the live feed of a product's streams."""
+        return self.path / "live" / product
+
     def lease(self, product: str) -> Path:
         """File whose lock is held while a run of the product is at work."""
         return self.path / "leases" / f"{product}.lock"

@@ -30,6 +30,10 @@ def offer_pages(app: Flask, shelf: Shelf, counter: Counter, *, key: bool) -> Non
     app.jinja_env.filters["number"] = number
     app.jinja_env.filters["moment"] = moment
     app.jinja_env.globals.update(has_key=key, LONG_LIST=LONG_LIST, DISTANCES=DISTANCES)
+    app.jinja_env.globals.update(
+        pages=(("/", "Models"), ("/docs", "API")),
+        below=(("/ready", "Readiness"), ("/metrics", "Metrics"), ("/openapi.json", "OpenAPI 3.1")),
+    )
 
     @app.route("/", methods=["GET"])
     def landing() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
@@ -24,8 +25,8 @@ HINTS = {
 }
 
 
-def refuse(app: Flask) -> None:
-    """Give an app its answers to whatever goes wrong."""
+def refuse(app: Flask, hints: Mapping[int, str] = HINTS) -> None:
+    """Give an app its answers to whatever goes wrong, each status with its hint."""
 
     @app.errorhandler(CaudalError)
     def told(error: CaudalError) -> Response:
@@ -36,7 +37,7 @@ def refuse(app: Flask) -> None:
     def http(error: HTTPException) -> Response:
         status = error.code or 500
         what = f"There is nothing at {request.path}." if status == 404 else error.description or error.name
-        answer = _answer(status, error.name.replace(" ", ""), what, None, HINTS.get(status))
+        answer = _answer(status, error.name.replace(" ", ""), what, None, hints.get(status))
         for name, value in error.get_headers(request.environ):
             if name in ("Allow", "Retry-After"):  # a 405 must say what is allowed
                 answer.headers[name] = value

@@ -52,13 +52,32 @@ def serve(
     """
     demand_key(host, key)
     app = create_app(home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader)
+
+    def follow(url: str, stopped: threading.Event) -> None:
+        threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()
+
+    attend(app, host=host, port=port, threads=threads, begin=follow)
+
+
+def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None]) -> None:
+    """Serve any app until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    begin : callable, given the address once it listens, and the event that is set when the server stops; it is also the app's
+        extension ``stopped``, for answers that go on for as long as the server does
+    """
     listening = _listen(host, port)
-    url = _url(host, listening)
     waiter = _waiter(app, listening, threads)
-    stopped = threading.Event()
-    threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()
-    before = {number: signal.signal(number, _leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    stopped = app.extensions.setdefault("stopped", threading.Event())
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+        raise SystemExit(0)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        begin(_url(host, listening), stopped)
         waiter.run()  # returns on SystemExit, once the requests under way are finished
     finally:
         stopped.set()
@@ -86,6 +105,7 @@ def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
     try:
         yield _url(host, listening)
     finally:
+        app.extensions.setdefault("stopped", threading.Event()).set()
         # Its sockets belong to its own thread, which is asked to close them; then its loop has nothing left and ends.
         waiter.trigger.pull_trigger(lambda: waiter.asyncore.close_all(waiter._map))
         thread.join(timeout=10)
@@ -145,7 +165,3 @@ def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: thre
 
 def _print(url: str) -> None:
     print(f"Serving on {url}  (stop with Ctrl+C)", flush=True)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)

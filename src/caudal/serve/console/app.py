@@ -1,0 +1,79 @@
+"""The console's app: Flask with the key and the refusals of the web app, Dash on it, and a route of events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dash import Dash, Input, Output, dcc, html
+from dash.development.base_component import Component
+from flask import Flask, Response, render_template
+
+from caudal.serve.access import POLICY, guard
+from caudal.serve.console import live, platforms, streams
+from caudal.serve.console.events import VIEWERS, offer_events
+from caudal.serve.console.parts import notice
+from caudal.serve.refusals import HINTS, refuse
+
+PAGES = (streams, live)
+
+
+class _Console(Dash):
+    """Dash in the frame that all pages of caudal have, so that it has their header, language and skip link."""
+
+    def interpolate_index(self, *_: Any, **parts: Any) -> str:
+        return render_template("console.html", **parts)
+
+
+def create_console(home: Path, *, key: str | None = None, viewers: int = VIEWERS) -> Flask:
+    """Return the web app that shows the streams of a home.
+
+    Parameters
+    ----------
+    home : Path, the folder with the live feeds
+    key : str, optional, what visitors must show
+    viewers : how many pages may follow a stream at a time
+    """
+    app = Flask("caudal.serve")  # whose templates and static files it shares
+    server: Any = app  # Dash's types know of no server that is given
+    app.jinja_env.globals.update(has_key=key is not None, pages=(("/", "Streams"),), below=())
+    guard(app, key)
+    refuse(app, {**HINTS, 404: "See the list of streams at /."})
+    offer_events(app, home, viewers)
+    dash = _Console(
+        __name__,
+        server=server,
+        assets_folder=str(Path(__file__).parent / "assets"),
+        title="Streams · caudal",
+        update_title=None,  # type: ignore[arg-type]  # callbacks come and go; the tab's name stays
+        suppress_callback_exceptions=True,  # a page's controls are there only while it is shown
+    )
+    dash.layout = html.Div([dcc.Location(id="address"), html.Div(id="page")])
+    for part in (*PAGES, platforms):
+        part.offer(dash, home)
+
+    @dash.callback(Output("page", "children"), Input("address", "pathname"))
+    def shown(path: str) -> Component:
+        for page in PAGES:
+            found: Component | None = page.layout(home, path)
+            if found is not None:
+                return found
+        return notice("Nothing here", f"There is no page {path}.")
+
+    _bind(app, dash)
+    return app
+
+
+def _bind(app: Flask, dash: Dash) -> None:
+    """Let the browser run what this server serves, and Dash's one line within the page, by its hash."""
+    scripts = " ".join(["'self'", *dash.csp_hashes()])
+    policy = POLICY.replace("script-src 'self'", f"script-src {scripts}")
+    # Dash brings the style of its controls as elements; a style of a page that loads from nowhere else can tell no one anything.
+    policy = policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+    @app.after_request
+    def bind(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = policy
+        if response.mimetype in ("text/css", "text/javascript", "application/javascript"):
+            response.headers.setdefault("Cache-Control", "private, max-age=0, must-revalidate")
+        return response

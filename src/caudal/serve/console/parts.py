@@ -1,0 +1,24 @@
+"""What pages are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+from dash.development.base_component import Component
+
+
+def aria(**texts: str) -> dict[str, Any]:
+    """Return what a screen reader is told of an element, as attributes.
+
+    Examples
+    --------
+    >>> aria(label="Controls")
+    {'aria-label': 'Controls'}
+    """
+    return {f"aria-{name}": text for name, text in texts.items()}
+
+
+def notice(title: str, text: str) -> Component:
+    """Return a page that says why there is no other."""
+    return html.Section([html.H1(title), html.P(text), html.A("All streams", href="/")], className="card")
