@@ -19,6 +19,7 @@ VIEWERS = 32
 LOOK_EVERY_S = 0.01
 IDLE_EVERY_S = 1.0
 MOST_HISTORY_S = 600.0
+_TOGETHER = 16  # updates in one piece, some hundred kilobytes
 _MOST_UPDATES = 6000  # in one answer; a page that was away for longer begins anew
 
 
@@ -26,8 +27,8 @@ def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
     """Give an app the route ``/api/v1/live/<product>/events``.
 
     An event is an update of the feed as JSON, its id the update's number. A browser that comes back says which it had last
-    (``Last-Event-ID``, or ``after``) and gets what came since; a new one gets the last ``history`` seconds. ``idle`` comes once a second
-    while nothing happens, with the server's clock; ``again`` says that what the browser has belongs to another feed.
+    (``Last-Event-ID``, or ``after``) and gets what came since; a new one gets the last ``history`` seconds. ``idle`` comes when the
+    history is over, and once a second while nothing happens, with the server's clock; ``again`` says that what the browser has belongs to another feed.
     """
     seats = threading.BoundedSemaphore(viewers)
     stopped: threading.Event = app.extensions.setdefault("stopped", threading.Event())
@@ -56,21 +57,24 @@ def _said(feed: Feed, after: int | None, history_s: float, stopped: threading.Ev
     if after is not None and (after > end or end - after > _MOST_UPDATES):
         yield b"event: again\ndata: {}\n\n"
         after = None
-    number = end - len(recent(feed, history_s)) if after is None else after
-    told = 0.0
+    number = next(iter(recent(feed, history_s)), end + 1) - 1 if after is None else after
+    told: float | None = None
     while not stopped.is_set():
         news = feed.lines(number)
-        for number, line in news:
-            yield b"id: %d\ndata: %b\n\n" % (number, line)
+        for begin in range(0, len(news), _TOGETHER):
+            yield b"".join(b"id: %d\ndata: %b\n\n" % one for one in news[begin : begin + _TOGETHER])
         now = time.monotonic()
         if news:
-            told = now
-        elif now - told >= IDLE_EVERY_S:
+            number = news[-1][0]
+        # The first one says that the history is over.
+        if told is None or (not news and now - told >= IDLE_EVERY_S):
             told = now
             if feed.end() < number:
                 yield b"event: again\ndata: {}\n\n"
                 number = 0
             yield b"event: idle\ndata: %b\n\n" % json.dumps({"now": time.time(), "number": number}).encode()
+        elif news:
+            told = now
         stopped.wait(LOOK_EVERY_S)
 
 

@@ -196,7 +196,7 @@ def _focus() -> Component:
             html.Dl(id="focus-figures", className="figures"),
             html.H3("Readings by declared range, last window"),
             _canvas("histogram", "Histogram of the sensor in focus"),
-            html.H3("Band power by window", id="focus-bands"),
+            html.H3("Band power, share of each window's", id="focus-bands"),
             _canvas("powers", "Band power of the sensor in focus, over time"),
         ],
         className="card focus",

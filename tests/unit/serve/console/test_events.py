@@ -23,10 +23,11 @@ def said(app: Any, query: str = "", until: int = 1, **headers: str) -> list[dict
     answer = app.test_client().get(EVENTS + query, headers=headers)
     assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
     found: list[dict[str, str]] = []
-    for block in answer.response:
-        event = dict(line.split(": ", 1) for line in block.decode().strip().split("\n"))
-        if "data" in event:
-            found.append(event)
+    for piece in answer.response:
+        for block in piece.decode().strip().split("\n\n"):
+            event = dict(line.split(": ", 1) for line in block.split("\n"))
+            if "data" in event:
+                found.append(event)
         if len(found) >= until:
             break
     answer.close()

@@ -28,6 +28,7 @@ window.caudal = window.caudal || {};
       const source = new EventSource(`${this.address}?${query}`);
       this.source = source;
       this.heard = Date.now();
+      this.current = false; // until the history is over
       source.onopen = () => {
         this.heard = Date.now();
         this.retries = 0;
@@ -36,6 +37,7 @@ window.caudal = window.caudal || {};
       source.onmessage = (event) => this.#update(event);
       source.addEventListener("idle", (event) => {
         this.heard = Date.now();
+        this.current = true;
         this.clockS = JSON.parse(event.data).now - Date.now() / 1000;
       });
       source.addEventListener("again", () => {

@@ -38,7 +38,7 @@ window.caudal = window.caudal || {};
     const last = device.classes.at(-1);
     C.show("class-none", !last);
     C.show("class-some", Boolean(last));
-    C.say("class-now", last ? last.label : "");
+    C.say("class-now", last ? `Class: ${last.label}` : "");
     if (!last) return;
     const share = last.probability === null || last.probability === undefined ? "" : ` ${Math.round(100 * last.probability)} %`;
     C.say("class-label", last.label + share);

@@ -159,6 +159,8 @@ window.caudal = window.caudal || {};
     if (view.connection === "lost") {
       name = "reconnecting";
       text = `${view.why}${last ? ` Last update at ${C.clock(last.at)} UTC.` : ""}`;
+    } else if (last && !C.follower.current) {
+      text = `Reading what came since ${C.clock(last.at)} UTC.`;
     } else if (last && age > STOPPED_AFTER_S) {
       name = "stopped";
       const day = C.day(last.at) === C.day(now) ? "" : `${C.day(last.at)} `;
