@@ -7,10 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError
-from caudal.spec.connection import files, http, simulated
+from caudal.spec.connection import files, folder, http, kafka, simulated, socket, stream
 from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity, temporal
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
+from caudal.spec.statistics import EEG_BANDS
 from caudal.spec.trigger import cron, on_arrival
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ _LATER = {
 }
 
 __all__ = [
-    "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "files",
-    "fill_gaps", "http", "lag", "limit", "on_arrival", "parity", "past_mean", "rolling", "schema", "simulated", "temporal", "tumble",
+    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "files",
+    "fill_gaps", "folder", "http", "kafka", "lag", "limit", "on_arrival", "parity", "past_mean", "rolling", "schema", "simulated", "socket", "stream", "temporal", "tumble",
 ]  # fmt: skip
 
 

@@ -164,6 +164,30 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
 
 
 @app.command()
+def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
+           seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C]")] = None,
+           once: Annotated[bool, typer.Option("--once", help="Stop when all that is there has been read.")] = False,
+           end: Annotated[bool, typer.Option("--end", help="Close the windows that are open at the end: nothing more will come.")] = False,
+           every: Annotated[float, typer.Option(help="Seconds from one micro-batch to the next.")] = 0.1,
+           publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0) -> None:  # fmt: skip
+    """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
+    from caudal.report.terminal import streams
+    from caudal.run.stream.stream import stream as work
+
+    with _problems(as_json):
+        told = work(
+            folder,
+            _settings(home=home, data=data),
+            seconds=seconds,
+            once=once,
+            end=end,
+            every_s=every,
+            publish_s=publish,
+        )
+        _say(as_json, told, streams(told))
+
+
+@app.command()
 def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where its topics lie.  [default: HOME/kafka]")] = None,
            port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 9092,
            heap: Annotated[str, typer.Option(help="Memory of its Java process.")] = "512m", home: HomeOption = None,
@@ -219,6 +243,7 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
         )
 
 
+@app.command()
 def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
             port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
             key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip

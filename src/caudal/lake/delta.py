@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,8 +193,18 @@ def commit(
     return number
 
 
-def sweep(folder: Path) -> int:
-    """Take away what a dead run left in a table's folder: files that no version names. Returns how many went."""
+def checkpoint(folder: Path) -> None:
+    """Sum up the log, so that a reader need not read every commit of it."""
+    _open(folder, None).create_checkpoint()
+
+
+def sweep(folder: Path, kept_names: Collection[str] = ()) -> int:
+    """Take away what a dead run left in a table's folder: files that no version names. Returns how many went.
+
+    Parameters
+    ----------
+    kept_names : names of files that stay although no version names them yet
+    """
     if not folder.is_dir():
         return 0
     named = _named_ever(folder)
@@ -203,7 +213,7 @@ def sweep(folder: Path) -> int:
         kept = False
         for path in stage.rglob("*"):
             if path.is_file():
-                if path.relative_to(folder).as_posix() in named:
+                if path.relative_to(folder).as_posix() in named or path.name in kept_names:
                     kept = True
                 else:
                     path.unlink()

@@ -148,6 +148,10 @@ def simulated(write: Callable[..., Any], *, seed: int = 0, format: str | None = 
     return Simulated(write, seed, parameters, format)
 
 
+CHANNELLED = (Stream, Kafka, Folder, Socket)
+"""Kinds whose messages hold samples of declared channels."""
+
+
 def stream(*, channels: Sequence[str], wire: str = "packed", partitions: int = 2) -> Stream:
     """Return a source of samples from the embedded log."""
     return Stream(tuple(channels), wire, partitions)

@@ -7,14 +7,15 @@ from typing import Any, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.connection import Connection
+from caudal.spec.connection import CHANNELLED, Connection
 from caudal.spec.duration import seconds
 from caudal.spec.expectation import Expectation
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
-from caudal.spec.schema import Schema
+from caudal.spec.schema import Field, Schema
 from caudal.spec.sql import inputs_of_sql
+from caudal.spec.statistics import Statistics, statistics_of
 from caudal.spec.trigger import Trigger
 
 Function = Callable[..., Any]
@@ -68,6 +69,15 @@ class Product:
     ) -> Source:
         """Declare raw data and return it; pass it on or name it as a parameter of a table function."""
         where = caller()
+        if isinstance(connection, CHANNELLED) and schema is None:
+            own = {"device": "long", "seq": "long", "at": "timestamp_utc"}
+            schema = Schema(
+                (
+                    *(Field(one, kind, nullable=False) for one, kind in own.items()),
+                    *(Field(one, "float") for one in connection.channels),
+                )
+            )
+            event_time = event_time or "at"
         declared = Source(
             name, connection, schema, event_time, partition, seconds(late), _at(expect, where), trigger, retry, description, where
         )
@@ -105,6 +115,31 @@ class Product:
             return function
 
         return declare
+
+    def statistics(
+        self,
+        name: str,
+        of: Source,
+        *,
+        window: str | float = "1 second",
+        every: str | float | None = None,
+        ranges: Sequence[float] = (),
+        quantiles: Sequence[float] = (),
+        centre: float = 0.0,
+        resolution: float = 1e-3,
+        bands: Mapping[str, tuple[float, float]] | None = None,
+        rate_hz: float = 0.0,
+        partition: Partition | None = None,
+        description: str | None = None,
+    ) -> Statistics:
+        """Declare a table of statistics of a stream: one row per device, sensor and window; see `caudal.spec.statistics.Statistics`."""
+        declared = statistics_of(
+            name, of, caller(), width_s=seconds(window), every_s=seconds(window if every is None else every), ranges=tuple(ranges),
+            quantiles=tuple(quantiles), centre=centre, resolution=resolution, bands=dict(bands or {}), rate_hz=rate_hz,
+            partition=partition, description=description,
+        )  # fmt: skip
+        self._add(declared)
+        return declared
 
     def sql(
         self,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from caudal.errors import DeclarationProblem, nearest
+from caudal.errors import DeclarationProblem
 from caudal.spec.connection import CHANNELLED
+from caudal.spec.location import Location
 from caudal.spec.node import Source, Table
 
 EEG_BANDS: Mapping[str, tuple[float, float]] = {
@@ -60,7 +61,7 @@ class Statistics(Table):
         return self.width_us // self.pane_us
 
 
-def statistics_of(name: str, of: Source, where: object, **options: object) -> Statistics:
+def statistics_of(name: str, of: Source, where: Location, **options: Any) -> Statistics:
     """Return the declaration, checked.
 
     Raises
@@ -75,10 +76,10 @@ def statistics_of(name: str, of: Source, where: object, **options: object) -> St
         )
     made = Statistics(
         name=name, inputs=(of.name,), event_time="window_start", channels=of.connection.channels, late_s=of.late_s, where=where, **options
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     for wrong, why in _wrong(made):
         if wrong:
-            raise DeclarationProblem(f"Statistics '{name}': {why}", where=str(where), nearest=nearest(name, ()))
+            raise DeclarationProblem(f"Statistics '{name}': {why}", where=str(where))
     return made
 
 

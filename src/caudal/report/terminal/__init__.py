@@ -2,7 +2,8 @@
 
 from caudal.report.terminal.progress import Progress
 from caudal.report.terminal.status import status
+from caudal.report.terminal.streams import streams
 from caudal.report.terminal.summary import summary
 from caudal.report.terminal.tables import card, table
 
-__all__ = ["Progress", "card", "status", "summary", "table"]
+__all__ = ["Progress", "card", "status", "streams", "summary", "table"]

@@ -9,7 +9,8 @@ import numpy as np
 
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics.merge import merged
-from caudal.stages.statistics.partial import PANE_BITS, SQUARE_UNITS, SUM_UNITS, Partials
+from caudal.stages.statistics.partial import SQUARE_UNITS, SUM_UNITS, Partials
+from caudal.stages.statistics.samples import PANE_BITS
 from caudal.stages.statistics.sketch import quantiles
 
 if TYPE_CHECKING:
@@ -96,9 +97,10 @@ def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
     out = {name: np.full((g, c), np.nan) for name in declared.bands}
     length = round(declared.rate_hz * declared.width_s)
     owner = np.searchsorted((parts.device << PANE_BITS) + parts.pane, (parts.kept[:, 0] << PANE_BITS) + parts.kept[:, 1])
+    line = np.lexsort((parts.kept[:, 2], owner))
+    owner, seq, values = owner[line], parts.kept[line, 2], parts.values[line]
     starts = np.searchsorted(owner, np.arange(g))
     held = np.diff(np.append(starts, len(owner)))
-    seq = parts.kept[:, 2]
     last = np.minimum(starts + length - 1, max(len(seq) - 1, 0))
     whole = (
         np.flatnonzero((held == length) & (seq[last] - seq[np.minimum(starts, last)] == length - 1))
@@ -107,7 +109,7 @@ def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
     )
     if len(whole) == 0:
         return out
-    signal = parts.values[starts[whole][:, None] + np.arange(length)].astype(np.float64).transpose(0, 2, 1)  # [windows, c, samples]
+    signal = values[starts[whole][:, None] + np.arange(length)].astype(np.float64).transpose(0, 2, 1)  # [windows, c, samples]
     signal -= signal.mean(axis=2, keepdims=True)
     taper = np.hanning(length + 1)[:-1]
     density = np.abs(np.fft.rfft(signal * taper, axis=2)) ** 2 * (2 / (declared.rate_hz * np.sum(taper**2)))
@@ -120,9 +122,10 @@ def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
 def _squared_differences(parts: Partials) -> Array:
     """Return Σ(x − m)² about the mean, from exact sums, in the order that loses least: Σx² − (Σx)²/n."""
     n = parts.count
-    squares = sum(parts.squares[i] * unit for i, unit in enumerate(SQUARE_UNITS))
+    squares: Array = (parts.squares * np.array(SQUARE_UNITS)[:, None, None]).sum(axis=0)
     total = parts.sums[0] * SUM_UNITS[0] + parts.sums[1] * SUM_UNITS[1]
-    return np.maximum(squares - total * (total / n), 0.0)
+    found: Array = np.maximum(squares - total * (total / n), 0.0)
+    return found
 
 
 def _quantiles(parts: Partials, declared: Statistics) -> Array:

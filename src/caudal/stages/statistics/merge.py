@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from caudal.stages.statistics.partial import PANE_BITS, Partials
+from caudal.stages.statistics.partial import Partials
+from caudal.stages.statistics.samples import PANE_BITS
 
 Array = np.ndarray[Any, Any]
 

@@ -9,14 +9,13 @@ Cost: about 25 ns a reading in NumPy, of which half are the sums of squares (see
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from caudal.lake.wire.block import Block
 
 from caudal.spec.statistics import Statistics
+from caudal.stages.statistics.samples import PANE_BITS, Samples
 from caudal.stages.statistics.sketch import keys
 
 Array = np.ndarray[Any, Any]
@@ -24,7 +23,6 @@ LARGEST = float(1 << 24)
 LONGEST = 1 << 14  # samples that are added as doubles before they become whole numbers of 64 bits
 SUM_UNITS = (2.0**-10, 2.0**-50)
 SQUARE_UNITS = (2.0**10, 2.0**-30, 2.0**-70)
-PANE_BITS = 41  # panes of 10 ms until the year 2600; 22 bits remain for the device
 
 
 @dataclass(frozen=True)
@@ -89,15 +87,12 @@ def empty(declared: Statistics) -> Partials:
     )  # fmt: skip
 
 
-def partials(blocks: Sequence[Block], declared: Statistics) -> Partials:
-    """Return what the samples of blocks add up to; a sample that comes twice counts twice (see `once`)."""
-    samples = sum(len(block.seq) for block in blocks)
+def partials(taken: Samples, declared: Statistics) -> Partials:
+    """Return what samples add up to; one that comes twice counts twice (see `Seen`)."""
+    samples = len(taken)
     if samples == 0:
         return empty(declared)
-    device = np.repeat(np.array([block.device for block in blocks], np.int64), [len(block.seq) for block in blocks])
-    seq = np.concatenate([block.seq for block in blocks])
-    at_us = np.concatenate([block.at_us for block in blocks])
-    values = np.concatenate([block.values for block in blocks])
+    device, seq, at_us, values = taken.device, taken.seq, taken.at_us, taken.values
     pane = at_us // declared.pane_us
     key = _key(device, pane)
     if np.any(key[1:] < key[:-1]):

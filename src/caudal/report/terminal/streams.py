@@ -1,0 +1,30 @@
+"""How streams stand, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def streams(told: Mapping[str, Any]) -> str:
+    """Return the lines that close ``caudal stream``.
+
+    Examples
+    --------
+    >>> print(streams({"product": "eeg", "seconds": 2.0, "sources": {"samples": {"batches": 3, "samples": 512, "tables": {}}}}))
+    eeg: 2.0 s
+      samples: 512 samples in 3 micro-batches since its beginning
+    """
+    lines = [f"{told['product']}: {told['seconds']:.1f} s"]
+    for name, one in told["sources"].items():
+        lines.append(f"  {name}: {one.get('samples', 0):,} samples in {one['batches']:,} micro-batches since its beginning")
+        if unreadable := one.get("unreadable_messages", 0):
+            lines.append(f"    {unreadable:,} messages could not be read: caudal quarantine show {name}")
+        if outside := one.get("outside", 0):
+            lines.append(f"    {outside:,} samples have a time, number or device that cannot be")
+        for table, figures in one["tables"].items():
+            lines.append(
+                f"    {table}: {figures['readings']:,} readings, {figures['late']:,} samples late, {figures['duplicates']:,} came again, "
+                f"{figures['open_windows']} windows open"
+            )
+    return "\n".join(lines)

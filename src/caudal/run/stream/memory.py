@@ -1,0 +1,75 @@
+"""What a stream remembers from one micro-batch to the next, written as a whole before Spark is told that the batch is done.
+
+A memory is a file of its batch's number, with a digest before it; a torn one is not taken. It is a pickle of our own arrays in a
+folder of our own, like Spark's checkpoint beside it: who can write there can run code as the stream's user anyway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from caudal.stages.statistics import State
+
+_KEPT = 3
+_MAGIC = b"caudal stream memory 1\n"
+
+
+@dataclass
+class Memory:
+    """Everything that decides what the next micro-batch gives.
+
+    Parameters
+    ----------
+    batch : int, the last one that is in here; -1 before the first
+    states : of each statistics table
+    pending : rows of each table that are not published yet
+    files : captured files that are not published yet: folder, name, rows
+    published : clock at the last publishing, seconds
+    counts : what is counted over the stream's life
+    """
+
+    batch: int = -1
+    states: dict[str, State] = field(default_factory=dict)
+    pending: dict[str, list[pa.Table]] = field(default_factory=dict)
+    files: list[tuple[str, str, int]] = field(default_factory=list)
+    published: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    operators: dict[str, bytes] = field(default_factory=dict)
+
+
+def save(folder: Path, memory: Memory) -> int:
+    """Write a memory whole or not at all; return its bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    body = pickle.dumps(memory, protocol=5)
+    part = folder / f".{memory.batch}.part"
+    with part.open("wb") as out:
+        out.write(_MAGIC + hashlib.sha256(body).digest() + body)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(folder / f"{memory.batch:012d}.memory")
+    for old in _files(folder)[:-_KEPT]:
+        old.unlink(missing_ok=True)
+    return len(body)
+
+
+def newest(folder: Path) -> Memory:
+    """Return the newest memory that is whole, or that of a stream that has not begun."""
+    for file in reversed(_files(folder)):
+        read = file.read_bytes()
+        digest, body = read[len(_MAGIC) : len(_MAGIC) + 32], read[len(_MAGIC) + 32 :]
+        if read.startswith(_MAGIC) and hashlib.sha256(body).digest() == digest:
+            memory: Any = pickle.loads(body)  # noqa: S301 (see the module's first lines)
+            assert isinstance(memory, Memory)
+            return memory
+    return Memory()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.memory"))

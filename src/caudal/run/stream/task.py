@@ -1,0 +1,149 @@
+"""What one task of a micro-batch does: messages → samples → what they add up to, and rows for the capture."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from caudal.lake.wire import many
+from caudal.spec.statistics import Statistics
+from caudal.stages.statistics import Bounds, Samples, Taken, merged, of_blocks, taken
+from caudal.stages.statistics.samples import Seen
+
+SCHEMA = "found binary"
+AHEAD_US = 300_000_000  # a clock that is further ahead than this is wrong, and would make all others late
+_INLINE_BYTES = 1 << 20  # captured rows up to this size travel to the driver; more are written where they are
+_POINTS = 32
+_KEPT = 100  # unreadable messages of a task whose bytes are kept
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a task has to know; it is sent to each.
+
+    Parameters
+    ----------
+    tables : the statistics to be made, each with what is known of earlier micro-batches
+    capture : the folder for captured rows that are too many to send, or None where nothing is captured
+    """
+
+    channels: tuple[str, ...]
+    wire: str
+    tables: Mapping[str, tuple[Statistics, Bounds]]
+    capture: str | None
+
+
+@dataclass
+class Found:
+    """What a task has found.
+
+    Parameters
+    ----------
+    unreadable : (partition, offset, reason, message) of messages that hold no samples, the first ones
+    outside : int, samples whose device, number or time cannot be
+    rows : captured samples, or None; files : name and rows of captured files
+    at_us : int64, event times, evenly taken, and ``weight``, how many samples each stands for
+    signal : points of one device: at seconds, least, greatest, mean by channel
+    """
+
+    taken: dict[str, Taken] = field(default_factory=dict)
+    messages: int = 0
+    samples: int = 0
+    unreadable: list[tuple[int, int, str, bytes | None]] = field(default_factory=list)
+    unreadable_messages: int = 0
+    outside: int = 0
+    rows: list[pa.Table] = field(default_factory=list)
+    files: list[tuple[str, int]] = field(default_factory=list)
+    at_us: list[tuple[Any, float]] = field(default_factory=list)
+    signal: dict[str, Any] | None = None
+
+
+def work(batches: Iterator[pa.RecordBatch], todo: Work) -> Iterator[pa.RecordBatch]:
+    """Yield one row: the pickled `Found`. Only our own tasks write it, and only the driver that sent them reads it."""
+    found = Found()
+    bounds = {name: given for name, (_, given) in todo.tables.items()}
+    parts: dict[str, list[Taken]] = {name: [] for name in todo.tables}
+    for batch in batches:
+        samples = _read(batch, todo, found)
+        if len(samples) == 0:
+            continue
+        found.samples += len(samples)
+        found.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
+        found.signal = signal(samples)
+        if todo.capture is not None:
+            found.rows.append(samples.table(todo.channels))
+        for name, (declared, _) in todo.tables.items():
+            one = taken(samples, declared, bounds[name])
+            parts[name].append(one)
+            bounds[name] = Bounds(bounds[name].seen.with_(one.seen), bounds[name].closed)
+    for name, some in parts.items():
+        if some:
+            found.taken[name] = _one(some)
+    if sum(one.nbytes for one in found.rows) > _INLINE_BYTES and todo.capture is not None:
+        found.files.append(_written(pa.concat_tables(found.rows), Path(todo.capture)))
+        found.rows = []
+    yield pa.record_batch([pa.array([pickle.dumps(found, protocol=5)], pa.binary())], names=["found"])
+
+
+def signal(samples: Samples) -> dict[str, Any]:
+    """Return what one device's samples look like, at most 32 points: for the live view."""
+    mine = samples.where(samples.device == samples.device.min())
+    order = np.argsort(mine.at_us, kind="stable")
+    at, values = mine.at_us[order], mine.values[order]
+    starts = np.unique(np.linspace(0, len(at), min(_POINTS, len(at)), endpoint=False).astype(int))
+    with np.errstate(invalid="ignore"):
+        low, high = np.fmin.reduceat(values, starts, axis=0), np.fmax.reduceat(values, starts, axis=0)
+        mean = np.add.reduceat(values.astype(np.float64), starts, axis=0) / np.diff(np.append(starts, len(at)))[:, None]
+    return {"device": int(mine.device[0]), "at": at[starts] / 1e6, "low": low, "high": high, "mean": mean}
+
+
+def _read(batch: pa.RecordBatch, todo: Work, found: Found) -> Samples:
+    payloads = batch.column("payload")
+    found.messages += len(payloads)
+    blocks, unreadable = many(payloads, todo.wire)
+    right = [block for block in blocks if block.channels == len(todo.channels)]
+    wrong = len(blocks) - len(right)
+    found.unreadable_messages += len(unreadable) + wrong
+    for position, reason in unreadable[: _KEPT - len(found.unreadable)]:
+        message = payloads[position].as_py()
+        found.unreadable.append(
+            (batch.column("_partition")[position].as_py(), batch.column("_offset")[position].as_py(), reason, message)
+        )
+    if wrong and len(found.unreadable) < _KEPT:
+        counts = sorted({block.channels for block in blocks} - {len(todo.channels)})
+        reason = f"{wrong} blocks have {counts} channels, {len(todo.channels)} are declared"
+        found.unreadable.append((batch.column("_partition")[0].as_py(), batch.column("_offset")[0].as_py(), reason, None))
+    samples = of_blocks(right, len(todo.channels))
+    newest = batch.column("arrived").cast(pa.int64()).to_numpy(zero_copy_only=False).max(initial=0)
+    good = samples.bounded & (samples.at_us <= newest + AHEAD_US)
+    if good.all():
+        return samples
+    found.outside += int((~good).sum())
+    return samples.where(good)
+
+
+def _one(parts: list[Taken]) -> Taken:
+    seen = Seen()
+    for one in parts:
+        seen = seen.with_(one.seen)
+    return Taken(
+        merged([one.parts for one in parts]), seen, sum(one.samples for one in parts), sum(one.duplicates for one in parts),
+        sum(one.late for one in parts), max(one.newest_us for one in parts),
+    )  # fmt: skip
+
+
+def _written(rows: pa.Table, folder: Path) -> tuple[str, int]:
+    """Write captured rows to a file of this task's alone; if the task is run again, that one's is taken and this swept away."""
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{uuid.uuid4().hex}.parquet"
+    pq.write_table(rows, file, compression="snappy")
+    return file.name, len(rows)

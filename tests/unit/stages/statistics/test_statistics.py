@@ -1,0 +1,160 @@
+"""Statistics of windows are those that pandas gives, however the samples are spread over tasks, batches and time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from caudal.spec.statistics import EEG_BANDS, Statistics
+from caudal.stages.statistics import Samples, advanced, begin, ended, of_table, rows, taken, told_twice
+
+CHANNELS = ("a", "b", "c")
+DECLARED = Statistics(
+    name="s", inputs=("x",), channels=CHANNELS, ranges=(4190.0, 4200.0, 4230.0), quantiles=(0.05, 0.5, 0.95), centre=4200.0,
+    bands=EEG_BANDS, rate_hz=128.0, late_s=0.5,
+)  # fmt: skip
+T0 = 1_700_000_000_000_000
+
+
+def made(seconds: float = 6, devices: int = 2, seed: int = 0, channels: int = 3) -> Samples:
+    """Return samples of devices at 128 Hz, as they were taken."""
+    chance = np.random.default_rng(seed)
+    n = int(seconds * 128)
+    seq = np.arange(n)
+    at = T0 + (seq * 1e6 / 128).astype(np.int64)
+    values = (4200 + 20 * np.sin(2 * np.pi * 10 * seq / 128)[:, None] + chance.normal(0, 9, (n, channels))).astype(np.float32)
+    return Samples(
+        np.repeat(np.arange(devices), n),
+        np.tile(seq, devices),
+        np.tile(at, devices),
+        np.concatenate([values + i for i in range(devices)]),
+    )
+
+
+def whole(samples: Samples, declared: Statistics = DECLARED) -> pa.Table:
+    """Return all rows of samples that come at once."""
+    return streamed([[samples]], declared)
+
+
+def streamed(batches: list[list[Samples]], declared: Statistics = DECLARED) -> pa.Table:
+    """Return the rows of batches, each taken by tasks."""
+    state, out = begin(declared), []
+    for tasks in batches:
+        found = [taken(one, declared, state.bounds) for one in tasks]
+        if told_twice(found):
+            joined = Samples(
+                *(np.concatenate([getattr(one, name) for one in tasks]) for name in ("device", "seq", "at_us", "values"))
+            )
+            found = [taken(joined, declared, state.bounds)]
+        state, closed, _ = advanced(state, found, declared)
+        out.append(rows(closed, declared))
+    state, closed = ended(state, declared)
+    out.append(rows(closed, declared))
+    assert len(state.open) == 0
+    return pa.concat_tables(out).sort_by([("device", "ascending"), ("window_start", "ascending"), ("sensor", "ascending")])
+
+
+def test_rows_are_those_of_pandas() -> None:
+    samples = made()
+    got = whole(samples).to_pandas()
+    frame = samples.table(CHANNELS).to_pandas()
+    long = frame.melt(["device", "seq", "at"], list(CHANNELS), "sensor").assign(window_start=lambda f: f["at"].dt.floor("1s"))
+    long["value"] = long["value"].astype(np.float64)
+    keys = ["device", "window_start", "sensor"]
+    want = long.groupby(keys)["value"].agg(["count", "min", "max", "mean", "std"]).reset_index().sort_values(keys)
+    assert (got["readings"].to_numpy() == want["count"].to_numpy()).all()
+    for name in ("min", "max"):
+        assert (got[name].to_numpy() == want[name].to_numpy()).all()
+    for name in ("mean", "std"):
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-10)
+    for q, name in ((0.05, "q05"), (0.5, "q50"), (0.95, "q95")):
+        exact = long.groupby(keys)["value"].apply(lambda one, q=q: np.quantile(one, q, method="inverted_cdf")).to_numpy()
+        assert (np.abs(got[name] - exact) <= np.abs(exact - 4200) / 128 + 1e-3).all()
+    edges = [-np.inf, 4190, 4200, 4230, np.inf]
+    counts = long.groupby(keys)["value"].apply(lambda one: np.histogram(one, edges)[0].tolist())
+    assert [list(one) for one in got["ranges"]] == counts.tolist()
+    assert (got["alpha_power"] > 3 * got["beta_power"]).all()
+    np.testing.assert_allclose(got["alpha_power"], 200, rtol=0.35)  # a sine of amplitude 20 has power 200
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_how_samples_are_spread_changes_nothing(data: Any) -> None:
+    samples = made(3)
+    samples = replace(samples, values=samples.values * np.float32(data.draw(st.sampled_from([1, 1e-3, 1e3]))))
+    late_free = replace(DECLARED, late_s=10.0)
+    want = whole(samples, late_free)
+    order = np.random.default_rng(data.draw(st.integers(0, 99))).permutation(len(samples))
+    again = data.draw(st.lists(st.integers(0, len(samples) - 1), max_size=20))  # duplicates
+    order = np.concatenate([order, np.array(again, int)])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=6)))
+    pieces = [samples.where(part) for part in np.split(order, cuts)]
+    tasks = data.draw(st.integers(1, 3))
+    batches = [pieces[i : i + tasks] for i in range(0, len(pieces), tasks)]
+    assert streamed(batches, late_free).equals(want)
+
+
+def test_sliding_windows_are_sums_of_panes() -> None:
+    sliding = replace(DECLARED, width_s=2.0, every_s=0.5, bands={}, late_s=10.0)
+    samples = made(4, devices=1)
+    got = whole(samples, sliding).to_pandas().query("sensor == 'a'")
+    frame = samples.table(CHANNELS).to_pandas()
+    for row in got.itertuples():
+        inside = frame[(frame["at"] >= row.window_start) & (frame["at"] < row.window_end)]["a"].astype(np.float64)
+        assert row.readings == len(inside) > 0
+        assert row.mean == pytest.approx(inside.mean(), rel=1e-12)
+    assert len(got) == 4 * 2 + 3
+    pieces = [samples.where(np.arange(i, len(samples), 4)) for i in range(4)]
+    assert streamed([pieces], sliding).equals(whole(samples, sliding))
+
+
+def test_late_samples_and_duplicates_are_counted_and_left_out() -> None:
+    samples = made(5, devices=1)
+    late = samples.where(samples.at_us < T0 + 200_000)
+    rest = samples.where(samples.at_us >= T0 + 200_000)
+    state = begin(DECLARED)
+    counts = []
+    for one in (rest, late, rest.where(slice(0, 50))):
+        state, _, _ = advanced(state, [taken(one, DECLARED, state.bounds)], DECLARED)
+        counts.append((state.samples, state.late, state.duplicates))
+    assert counts == [(len(rest), 0, 0), (640, len(late), 0), (690, len(late), 50)]
+
+
+def test_missing_and_wild_readings_are_left_out_of_all_but_the_count_of_what_is_missing() -> None:
+    samples = made(1, devices=1)
+    samples.values[3, 0], samples.values[4, 0], samples.values[5, 1] = np.nan, np.inf, 3e9
+    got = whole(samples).to_pandas().set_index("sensor")
+    assert got["missing"].to_dict() == {"a": 2, "b": 1, "c": 0}
+    assert got["max"].max() < 5000
+    assert got["readings"]["a"] == 126
+    assert sum(got["ranges"]["a"]) == 126
+
+
+def test_band_power_needs_every_sample() -> None:
+    samples = made(2, devices=1)
+    gap = samples.where(np.arange(len(samples)) != 40)
+    got = whole(gap).to_pandas().query("sensor == 'a'")
+    assert got["alpha_power"].isna().tolist() == [True, False]
+
+
+def test_rows_of_captured_samples_are_the_samples() -> None:
+    samples = made(1)
+    samples.values[3, 0] = np.nan
+    back = of_table(samples.table(CHANNELS), CHANNELS)
+    assert np.array_equal(back.values, samples.values, equal_nan=True)
+    assert np.array_equal(back.at_us, samples.at_us)
+
+
+def test_the_mean_keeps_what_doubles_hold() -> None:
+    samples = made(1, devices=1)
+    tiny = replace(samples, values=(samples.values - np.float32(4200)) * np.float32(1e-7))  # volts
+    got = whole(tiny, replace(DECLARED, quantiles=(), ranges=(), bands={})).to_pandas().set_index("sensor")
+    want = pd.Series(tiny.values[:, 0].astype(np.float64))
+    assert got["std"]["a"] == pytest.approx(want.std(), rel=1e-6)
+    assert got["mean"]["a"] == pytest.approx(want.mean(), rel=1e-6)
