@@ -5,6 +5,7 @@ Each takes a stream and returns one score a reading; none looks ahead.
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -107,10 +108,8 @@ def knn_cad(stream: Stream, neighbours: int = 27, dimension: int = 19, certain: 
             continue
         if read % first in (0, first // 2):
             known = np.array(training)
-            try:
+            with contextlib.suppress(np.linalg.LinAlgError):  # A flat stream has no inverse; the last metric stays.
                 metric = np.linalg.inv(known.T @ known)
-            except np.linalg.LinAlgError:
-                pass  # A flat stream has no inverse; the last metric stays.
         if not kept:
             kept = [away(one, True) for one in training]
         distance = away(item, False)

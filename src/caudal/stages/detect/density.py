@@ -20,7 +20,11 @@ from caudal.spec.detector import Detector
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.points import Points
 
-_DENSE, _MOST, _LIMIT = 3.0, 512, 3.0  # beta × mu of the paper; clusters kept; distance at which the score is one half, in deviations
+_DENSE, _MOST, _LIMIT = (
+    3.0,
+    512,
+    3.0,
+)  # beta × mu of the paper; clusters kept; distance at which the score is one half, in deviations
 
 
 class Density(Operator):
@@ -39,7 +43,7 @@ class Density(Operator):
         self._edited, self._begun = np.zeros(_MOST), np.zeros(_MOST)
         self._count = self._seen = 0
 
-    def judge(self, at_us: int, row: np.ndarray) -> float:
+    def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
         """Return d / (d + 3), d the root mean square distance to the centre of the nearest dense cluster, in deviations."""
         point = self._points.point(row)
         n = self._count

@@ -19,11 +19,11 @@ from caudal.spec.detector import Detector
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.points import Points
 
-_SIZE_LIMIT = 0.1
+_SIZE_LIMIT, _EDGE = 0.1, 3.0
 
 
 class HalfSpaceTrees(Operator):
-    """One less the mean mass around a reading, as a share of the greatest possible one."""
+    """The mean mass around a reading, on a logarithmic scale: 0 where all readings fall, 1 where none fell."""
 
     kind = "half_space_trees"
 
@@ -39,10 +39,11 @@ class HalfSpaceTrees(Operator):
         self._scale = 2.0 ** np.arange(height + 1)
         self._seen = 0
 
-    def judge(self, at_us: int, row: np.ndarray) -> float:
-        """Return 1 - (mean of mass × 2^depth) / (window × 2^height); 0 until the first window is full."""
-        # The normal distribution function spreads standardised values evenly over the work range, 0 to 1.
-        point = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in self._points.point(row).tolist()])
+    def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
+        """Return 1 - log(1 + mean of mass × 2^depth) / log(1 + window × 2^height); 0 until the first window is full."""
+        # The trees halve 0 to 1: three deviations out lie at three quarters, so that a quarter on each side is left for what is further.
+        standard = self._points.point(row)
+        point = 0.5 + 0.5 * standard / (np.abs(standard) + _EDGE)
         path = self._path(point)
         window = self.declared["window"]
         score = 0.0
@@ -51,7 +52,8 @@ class HalfSpaceTrees(Operator):
             small = mass <= _SIZE_LIMIT * window
             small[:, -1] = True
             depth = small.argmax(axis=1)
-            score = 1.0 - float(np.mean(mass[self._rows, depth] * self._scale[depth])) / (window * self._scale[-1])
+            mean = float(np.mean(mass[self._rows, depth] * self._scale[depth]))
+            score = 1.0 - math.log1p(mean) / math.log1p(window * self._scale[-1])
         self._counting[self._rows[:, None], path] += 1.0
         self._seen += 1
         if self._seen % window == 0:

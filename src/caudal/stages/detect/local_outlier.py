@@ -33,7 +33,7 @@ class LocalOutlier(Operator):
         self._apart = np.full((window, window), np.inf)
         self._nearest = np.full(window, np.inf)  # distance to the k-th nearest: definition 3
 
-    def judge(self, at_us: int, row: np.ndarray) -> float:
+    def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
         """Return 1 - 1 / LOF; 0 until there are twice as many readings as neighbours."""
         point = self._points.point(row)
         k, held, place = self.declared["neighbours"], len(self._ring), self._ring.place
@@ -63,7 +63,9 @@ class LocalOutlier(Operator):
         if known <= k:
             return
         # Only who had the reading that went, or has the new one, among his nearest has another k-distance now.
-        changed = np.flatnonzero((gone <= self._nearest[:held]) | (away <= self._nearest[:held])) if held == known else np.arange(known)
+        changed = (
+            np.flatnonzero((gone <= self._nearest[:held]) | (away <= self._nearest[:held])) if held == known else np.arange(known)
+        )
         changed = np.union1d(changed, [place])
         self._nearest[changed] = np.partition(self._apart[changed, :known], k - 1, axis=1)[:, k - 1]
 

@@ -27,7 +27,7 @@ class RobustZ(Operator):
         super().__init__(declared, channels)
         self._ring = Ring(declared["window"], (channels,))
 
-    def judge(self, at_us: int, row: np.ndarray) -> float:
+    def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
         """Return z / (z + 3.5) of the channel that is furthest out."""
         held = self._ring.held
         score = 0.0

@@ -50,7 +50,9 @@ def unpacked(declared: Detector, stored: bytes) -> dict[str, Any]:
         )
     rest = stored[_HEAD + 32 :]
     if hashlib.sha256(rest).digest() != stored[_HEAD : _HEAD + 32]:
-        raise StateProblem(f"The state of '{declared.kind}' is damaged: its digest does not fit.", fix="Take an earlier checkpoint.")
+        raise StateProblem(
+            f"The state of '{declared.kind}' is damaged: its digest does not fit.", fix="Take an earlier checkpoint."
+        )
     length = int.from_bytes(rest[:4], "little")
     head = json.loads(rest[4 : 4 + length])
     if head["declared"] != declared.as_dict():

@@ -27,11 +27,11 @@ class _Channel:
 
     def __init__(self, declared: Detector) -> None:
         memory, daily = declared["memory"], declared["daily"]
-        self.excess = declared["excess"]
+        self.excess: float = declared["excess"]
         self.hour, self.half = Daily(_HOUR_S), Daily(_HOUR_S // 2)
         self.range, self.shape = Range(memory), Shape(declared["shape"], declared["neighbours"], memory)
         self.weights = (daily, _HALF * daily, 1.0, 1.0)
-        self.whole = sum(self.weights) * (1.0 + 3.0 * self.excess)
+        self.whole: float = sum(self.weights) * (1.0 + 3.0 * self.excess)
         self.pasts = tuple(Past(memory) for _ in self.weights)
         self.count, self.mean, self.squares = 0, 0.0, 0.0  # of all values: Welford 1962
 
@@ -59,7 +59,9 @@ class _Channel:
             "range": self.range.ring.rows,
             "pasts": np.stack([past.ring.rows for past in self.pasts]),
             "moments": np.array([self.mean, self.squares]),
-            "counts": np.array([self.count, self.range.ring.seen, self.shape.values.seen, self.shape.seen, self.pasts[0].ring.seen]),
+            "counts": np.array(
+                [self.count, self.range.ring.seen, self.shape.values.seen, self.shape.seen, self.pasts[0].ring.seen]
+            ),
             **self.shape.fields(),
         }
 

@@ -88,7 +88,7 @@ class Shape:
         if self.seen >= self._FIRST and self.seen % self._RENEWED == self._FIRST:
             self._renew()
         latest = self.values.rows[(self.values.seen - self.length + np.arange(self.length)) % len(self.values.rows)]
-        shape = (latest @ self.metric).astype(np.float32)
+        shape = self._seen_by_metric(latest)
         held, memory = min(self.seen, len(self.shapes)), len(self.shapes)
         figure = 0.0
         if self.seen >= self._FIRST:
@@ -101,6 +101,10 @@ class Shape:
         self.seen += 1
         return figure if np.isfinite(figure) else 0.0
 
+    def _seen_by_metric(self, shapes: np.ndarray) -> np.ndarray:
+        """Return shapes in the space where Euclidean distance is Mahalanobis distance, float32; so far out only that float32 can square them."""
+        return np.clip(shapes @ self.metric, -1e15, 1e15).astype(np.float32)
+
     def _renew(self) -> None:
         """Learn the metric from the shapes remembered, and bring them into it."""
         held = min(self.seen, len(self.shapes))
@@ -108,7 +112,7 @@ class Shape:
         known = np.lib.stride_tricks.sliding_window_view(self.values.ordered()[:-1], self.length)[-held:]
         size, axes = np.linalg.eigh(known.T @ known / held)
         self.metric = axes / np.sqrt(np.maximum(size, size[-1] * 1e-9 + 1e-12))
-        self.shapes[(self.seen - held + np.arange(held)) % len(self.shapes)] = known @ self.metric
+        self.shapes[(self.seen - held + np.arange(held)) % len(self.shapes)] = self._seen_by_metric(known)
 
     def fields(self) -> dict[str, Any]:
         """Return the readings, the shapes and their metric."""
