@@ -135,7 +135,8 @@ class _Ranked:
 
     def outcome(self, i: int) -> Outcome:
         perfect = self.profile.hit * self.windows
-        score = 100.0 * (self.raw[i] - self.null) / (perfect - self.null)
+        # Without a window there is nothing to find: no alarm is null and perfect at once.
+        score = 100.0 * (self.raw[i] - self.null) / (perfect - self.null) if self.windows else 0.0
         return Outcome(
             float(score), float(self.thresholds[i]), float(self.raw[i]), int(self.found[i]), self.windows, int(self.false_alarms[i])
         )

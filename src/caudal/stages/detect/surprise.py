@@ -49,7 +49,8 @@ class _Channel:
         self.mean += away / self.count
         self.squares += away * (value - self.mean)
         ranked = zip(self.weights, self.pasts, figures, strict=True)
-        return sum(weight * past.strength(figure, self.excess) for weight, past, figure in ranked) / self.whole
+        total: float = sum(weight * past.strength(figure, self.excess) for weight, past, figure in ranked)
+        return total / self.whole
 
     def fields(self) -> dict[str, Any]:
         """Return all that is remembered."""

@@ -10,13 +10,14 @@ from hypothesis import given, strategies as st
 from sklearn.neighbors import LocalOutlierFactor
 
 from caudal.spec import detector as declare
-from caudal.stages.detect import operator
+from caudal.stages.detect import operator, restored
 from caudal.stages.detect.density import Density
 from caudal.stages.detect.half_space_trees import HalfSpaceTrees
 from caudal.stages.detect.local_outlier import LocalOutlier
 from caudal.stages.detect.past import Past
 from caudal.stages.detect.points import Points
 from caudal.stages.detect.ring import Ring
+from caudal.stages.detect.state import StateProblem, packed, unpacked
 from caudal.stages.detect.views import Daily, Range, Shape
 
 HOUR_US = 3_600_000_000
@@ -58,23 +59,22 @@ def test_the_local_outlier_factor_is_scikit_learns():
     assert compared > 0
 
 
-def test_each_level_of_a_tree_holds_the_whole_window():
+def test_half_space_trees_hold_a_whole_window_and_judge_by_the_last_one():
     one = HalfSpaceTrees(declare.half_space_trees(trees=5, height=4, window=64), 2)
     rng = np.random.default_rng(0)
-    for _ in range(64):
-        one.judge(0, rng.normal(size=2))
-    levels = [one._judging[:, 2**depth : 2 ** (depth + 1)].sum(axis=1) for depth in range(5)]
-    np.testing.assert_array_equal(levels, np.full((5, 5), 64.0))
-    assert one._counting.sum() == 0
+    given = [one.judge(0, rng.normal(size=2)) for _ in range(64)]
+    assert given == [0.0] * 64
+    assert {tree.r_mass for tree in one._forest.trees} == {64}
+    # A reading whose mass is that of the root alone: less than a tenth of the window lies in every halving that it falls into.
+    far = one.judge(0, np.array([1e9, -1e9]))
+    assert far > max(one.judge(0, rng.normal(size=2)) for _ in range(30))
 
 
-def test_a_halving_lies_in_the_middle_of_what_its_ancestors_left():
-    one = HalfSpaceTrees(declare.half_space_trees(trees=3, height=3, window=16), 1)
-    for splits in one._split:  # one dimension: node n's children halve its halves
-        width = abs(splits[3] - splits[2])
-        assert splits[2] < splits[1] < splits[3]
-        assert splits[1] - splits[2] == pytest.approx(width / 2)
-        assert splits[5] - splits[4] == pytest.approx(width / 2)
+def test_half_space_trees_of_another_river_are_not_taken_up():
+    declared = declare.half_space_trees(trees=2, height=2, window=16)
+    fields = unpacked(declared, operator(declared, 1).state())
+    with pytest.raises(StateProblem, match=r"River 0\.1"):
+        restored(declared, packed(declared, {**fields, "river": "0.1"}))
 
 
 def test_density_gives_the_distance_to_the_nearest_dense_cluster():
