@@ -1,0 +1,73 @@
+"""Readings that fall where few have fallen: counts in random halvings of space.
+
+Tan, Ting & Liu, "Fast Anomaly Detection for Streaming Data", IJCAI 2011, by River (``river.anomaly.HalfSpaceTrees``): the masses of the last
+full window judge, those of the running one are counted and take over when it is full; a reading's mass is the sum of ``mass × 2^depth`` along its
+path, down to the first node with less than a tenth of the window (their section 3.3). Here the score is that mass on a logarithmic scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from river.anomaly import HalfSpaceTrees as Forest
+
+from caudal.spec.detector import Detector
+from caudal.stages.detect.operator import Operator
+from caudal.stages.detect.points import Points
+from caudal.stages.detect.state import StateProblem
+
+_EDGE = 3.0
+
+
+class HalfSpaceTrees(Operator):
+    """The mass around a reading: 0 where all readings fall, 1 where none fell."""
+
+    kind = "half_space_trees"
+
+    def __init__(self, declared: Detector, channels: int) -> None:
+        super().__init__(declared, channels)
+        self._points = Points(channels, declared["lags"])
+        self._forest: Any = Forest(
+            n_trees=declared["trees"], height=declared["height"], window_size=declared["window"], seed=declared["seed"]
+        )
+        self._most = declared["trees"] * declared["window"] * (2 ** (declared["height"] + 1) - 1)
+
+    def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
+        """Return 1 - log(1 + mass) / log(1 + greatest possible mass); 0 until the first window is full."""
+        # The trees part 0 to 1: three deviations out lie at three quarters, so that a quarter on each side is left for what is further.
+        standard = self._points.point(row)
+        point = dict(enumerate((0.5 + 0.5 * standard / (np.abs(standard) + _EDGE)).tolist()))
+        linear = float(self._forest.score_one(point))
+        self._forest.learn_one(point)
+        return 1.0 - math.log1p((1.0 - linear) * self._most) / math.log1p(self._most) if linear > 0.0 else 0.0
+
+    def fields(self) -> dict[str, Any]:
+        """Return the masses, depth first, and what standardises readings."""
+        masses = [(node.l_mass, node.r_mass) for tree in self._forest.trees for node in tree.iter_dfs()]
+        return {
+            "masses": np.array(masses, dtype=np.int64).reshape(-1, 2),
+            "counter": self._forest.counter,
+            "first": self._forest._first_window,
+            "river": version("river"),
+            **self._points.fields(),
+        }
+
+    def restore(self, fields: Mapping[str, Any]) -> None:
+        """Take up the masses and what standardises readings."""
+        if fields["river"] != version("river"):
+            raise StateProblem(
+                f"The state of 'half_space_trees' is of River {fields['river']}, here is {version('river')}: its trees may be others.",
+                fix="Start the detector anew, or go on with that River.",
+            )
+        self._points.restore(fields)
+        if len(fields["masses"]):
+            # The trees follow from the seed; they grow with the first reading, whose counts are then overwritten.
+            self._forest.learn_one(dict.fromkeys(range(self._points.recent.size), 0.5))
+            nodes = [node for tree in self._forest.trees for node in tree.iter_dfs()]
+            for node, (running, judging) in zip(nodes, fields["masses"].tolist(), strict=True):
+                node.l_mass, node.r_mass = running, judging
+        self._forest.counter, self._forest._first_window = int(fields["counter"]), bool(fields["first"])

@@ -1,0 +1,41 @@
+"""The last rows of a stream, in one array of fixed size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Ring:
+    """The last ``size`` rows; in no order, because no detector needs one but for ``last``.
+
+    Parameters
+    ----------
+    size : int, rows kept
+    shape : shape of a row
+    """
+
+    def __init__(self, size: int, shape: tuple[int, ...] = ()) -> None:
+        self.rows = np.zeros((size, *shape))
+        self.seen = 0
+
+    def __len__(self) -> int:
+        return min(self.seen, len(self.rows))
+
+    @property
+    def held(self) -> np.ndarray:
+        """The rows that are filled, as a view."""
+        return self.rows[: len(self)]
+
+    @property
+    def place(self) -> int:
+        """Where the next row goes."""
+        return self.seen % len(self.rows)
+
+    def add(self, row: np.ndarray | float) -> None:
+        """Take a row in; the oldest goes when all are filled."""
+        self.rows[self.place] = row
+        self.seen += 1
+
+    def ordered(self) -> np.ndarray:
+        """Return the rows from the oldest to the newest, as a copy."""
+        return np.roll(self.rows, -self.place, axis=0) if self.seen > len(self.rows) else self.held.copy()

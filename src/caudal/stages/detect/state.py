@@ -1,0 +1,64 @@
+"""A detector's memory as bytes: a version, a digest, the declaration, then plain arrays. Nothing in it can run code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from caudal.errors import CaudalError
+from caudal.spec.detector import Detector
+
+MAGIC, VERSION = b"CDET", 1
+_HEAD = len(MAGIC) + 1
+
+
+class StateProblem(CaudalError):
+    """A detector's stored state cannot be taken up."""
+
+
+def packed(declared: Detector, fields: Mapping[str, Any]) -> bytes:
+    """Return numbers and arrays as bytes: magic, version, SHA-256 of the rest, length and text of the head, the arrays."""
+    body = io.BytesIO()
+    arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
+    plain = {name: value for name, value in fields.items() if name not in arrays}
+    head = json.dumps({"declared": declared.as_dict(), "plain": plain, "arrays": list(arrays)}).encode()
+    body.write(len(head).to_bytes(4, "little") + head)
+    for array in arrays.values():
+        np.save(body, array, allow_pickle=False)
+    rest = body.getvalue()
+    return MAGIC + bytes([VERSION]) + hashlib.sha256(rest).digest() + rest
+
+
+def unpacked(declared: Detector, stored: bytes) -> dict[str, Any]:
+    """Return what ``packed`` was given.
+
+    Raises
+    ------
+    StateProblem : not a state, of another version, damaged, or of a detector that was declared otherwise
+    """
+    if stored[: len(MAGIC)] != MAGIC:
+        raise StateProblem(f"These {len(stored)} bytes are no detector's state.", fix="Start the stream with a new state.")
+    if stored[len(MAGIC)] != VERSION:
+        raise StateProblem(
+            f"The state of '{declared.kind}' has version {stored[len(MAGIC)]}; this caudal reads version {VERSION}.",
+            fix="Start the detector anew, or go on with the version that wrote it.",
+        )
+    rest = stored[_HEAD + 32 :]
+    if hashlib.sha256(rest).digest() != stored[_HEAD : _HEAD + 32]:
+        raise StateProblem(
+            f"The state of '{declared.kind}' is damaged: its digest does not fit.", fix="Take an earlier checkpoint."
+        )
+    length = int.from_bytes(rest[:4], "little")
+    head = json.loads(rest[4 : 4 + length])
+    if head["declared"] != declared.as_dict():
+        raise StateProblem(
+            f"The stored state is of {head['declared']}, not of {declared.as_dict()}.",
+            fix="A detector that is declared otherwise starts anew.",
+        )
+    body = io.BytesIO(rest[4 + length :])
+    return {**head["plain"], **{name: np.load(body, allow_pickle=False) for name in head["arrays"]}}

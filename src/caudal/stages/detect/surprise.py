@@ -1,0 +1,109 @@
+"""Telemetry with a daily rhythm: is it out of range, odd for the time of day, of a shape not seen before, and all that together?
+
+Three views of each channel (``views``) give figures of different kinds. Each figure is ranked among its own past (``past``), so that 1 means a
+record whatever the channel's units and distribution are, and the ranks are averaged: Fisher's combination of p-values ("Statistical
+Methods for Research Workers", 1932, section 21.1), on the scale of what the memory can show. A score is reported where it is the highest
+of the last readings, once for one anomaly, as Burnaev & Ishimtsev (arXiv 1608.04585, section 5) fall silent after an alarm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from caudal.spec.detector import Detector
+from caudal.stages.detect.operator import Operator
+from caudal.stages.detect.past import Past
+from caudal.stages.detect.ring import Ring
+from caudal.stages.detect.views import Daily, Range, Shape
+
+_HOUR_S, _HALF = 3600, 0.25  # the half hours refine the hours, with a quarter of their weight
+
+
+class _Channel:
+    """One channel's three views, and what they gave so far."""
+
+    def __init__(self, declared: Detector) -> None:
+        memory, daily = declared["memory"], declared["daily"]
+        self.excess: float = declared["excess"]
+        self.hour, self.half = Daily(_HOUR_S), Daily(_HOUR_S // 2)
+        self.range, self.shape = Range(memory), Shape(declared["shape"], declared["neighbours"], memory)
+        self.weights = (daily, _HALF * daily, 1.0, 1.0)
+        self.whole: float = sum(self.weights) * (1.0 + 3.0 * self.excess)
+        self.pasts = tuple(Past(memory) for _ in self.weights)
+        self.count, self.mean, self.squares = 0, 0.0, 0.0  # of all values: Welford 1962
+
+    def score(self, at_us: int, value: float) -> float:
+        """Return the weighted mean of the ranks, from 0 to 1; the value is learned."""
+        deviation = (self.squares / (self.count - 1)) ** 0.5 if self.count > 1 else 0.0
+        figures = (
+            self.hour.figure(at_us, value, deviation),
+            self.half.figure(at_us, value, deviation),
+            self.range.figure(value),
+            self.shape.figure(value),
+        )
+        self.count += 1
+        away = value - self.mean
+        self.mean += away / self.count
+        self.squares += away * (value - self.mean)
+        ranked = zip(self.weights, self.pasts, figures, strict=True)
+        total: float = sum(weight * past.strength(figure, self.excess) for weight, past, figure in ranked)
+        return total / self.whole
+
+    def fields(self) -> dict[str, Any]:
+        """Return all that is remembered."""
+        return {
+            "hour": self.hour.slots,
+            "half": self.half.slots,
+            "range": self.range.ring.rows,
+            "pasts": np.stack([past.ring.rows for past in self.pasts]),
+            "moments": np.array([self.mean, self.squares]),
+            "counts": np.array(
+                [self.count, self.range.ring.seen, self.shape.values.seen, self.shape.seen, self.pasts[0].ring.seen]
+            ),
+            **self.shape.fields(),
+        }
+
+    def restore(self, fields: Mapping[str, Any]) -> None:
+        """Take up what ``fields`` gave."""
+        self.hour.slots, self.half.slots, self.range.ring.rows = fields["hour"], fields["half"], fields["range"]
+        self.shape.values.rows, self.shape.shapes, self.shape.metric = fields["values"], fields["shapes"], fields["metric"]
+        self.mean, self.squares = fields["moments"].tolist()
+        self.count, self.range.ring.seen, self.shape.values.seen, self.shape.seen, ranked = fields["counts"].tolist()
+        for past, rows in zip(self.pasts, fields["pasts"], strict=True):
+            past.restore(rows, ranked)
+
+
+class Surprise(Operator):
+    """The largest score of all channels, reported where it is the highest for a while."""
+
+    kind = "surprise"
+
+    def __init__(self, declared: Detector, channels: int) -> None:
+        super().__init__(declared, channels)
+        self._each = [_Channel(declared) for _ in range(channels)]
+        self._recent = Ring(max(declared["quiet"], 1))
+
+    def judge(self, at_us: int, row: np.ndarray) -> float:
+        """Return the score, or 0 while one as high was reported."""
+        scores = [one.score(at_us, value) for one, value in zip(self._each, row.tolist(), strict=True) if value == value]
+        score = max(scores)
+        if not self.declared["quiet"]:
+            return score
+        highest = float(self._recent.held.max()) if len(self._recent) else 0.0
+        self._recent.add(score)
+        return score if score > highest else 0.0
+
+    def fields(self) -> dict[str, Any]:
+        """Return all channels' memory."""
+        each = {f"{i}_{name}": value for i, one in enumerate(self._each) for name, value in one.fields().items()}
+        return {"recent": self._recent.rows, "recent_seen": self._recent.seen, **each}
+
+    def restore(self, fields: Mapping[str, Any]) -> None:
+        """Take up all channels' memory."""
+        self._recent.rows, self._recent.seen = fields["recent"], int(fields["recent_seen"])
+        for i, one in enumerate(self._each):
+            prefix = f"{i}_"
+            one.restore({name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)})
