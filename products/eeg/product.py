@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import caudal as cd
 
-SENSORS = ("Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T7", "T8", "P7", "P8")
+SENSORS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4", "CZ", "PZ")
 RATE_HZ = 256.0
 
 product = cd.Product("eeg", owner="lab@example.org", description="An EEG headset of 16 sensors, as it comes.")

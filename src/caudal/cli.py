@@ -188,6 +188,19 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, as_
 
 
 @app.command()
+def parity(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Compare what the streams have published with a run over the captured samples: row for row."""
+    from caudal.report.terminal import parity as show
+    from caudal.run.parity import parity as work
+
+    with _problems(as_json):
+        told = work(folder, _settings(home=home, data=data))
+        _say(as_json, told, show(told))
+        if not told["equal"]:
+            raise typer.Exit(1)
+
+
+@app.command()
 def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where its topics lie.  [default: HOME/kafka]")] = None,
            port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 9092,
            heap: Annotated[str, typer.Option(help="Memory of its Java process.")] = "512m", home: HomeOption = None,

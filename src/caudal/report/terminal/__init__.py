@@ -2,8 +2,8 @@
 
 from caudal.report.terminal.progress import Progress
 from caudal.report.terminal.status import status
-from caudal.report.terminal.streams import streams
+from caudal.report.terminal.streams import parity, streams
 from caudal.report.terminal.summary import summary
 from caudal.report.terminal.tables import card, table
 
-__all__ = ["Progress", "card", "status", "streams", "summary", "table"]
+__all__ = ["Progress", "card", "parity", "status", "streams", "summary", "table"]

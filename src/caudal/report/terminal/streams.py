@@ -28,3 +28,21 @@ def streams(told: Mapping[str, Any]) -> str:
                 f"{figures['open_windows']} windows open"
             )
     return "\n".join(lines)
+
+
+def parity(told: Mapping[str, Any]) -> str:
+    """Return the lines that ``caudal parity`` prints."""
+    lines = []
+    for name, one in told["tables"].items():
+        said = "equal, row for row" if one["equal"] else "DIFFERENT"
+        lines.append(
+            f"{name}: {said}; {one['rows']:,} rows streamed, {one['rows_of_run']:,} by a run, {one['not_closed_yet']:,} not closed yet"
+        )
+        if not one["equal"]:
+            lines.append(
+                f"  {one['differing']:,} differ, {one['only_run']:,} only by the run, {one['only_stream']:,} only streamed"
+            )
+            lines += [
+                f"  {example['key']}\n    stream {example['stream']}\n    run    {example['run']}" for example in one["examples"]
+            ]
+    return "\n".join(lines)

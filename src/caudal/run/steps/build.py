@@ -17,6 +17,7 @@ from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
 from caudal.spec.lookback import recorded
 from caudal.spec.node import Table
+from caudal.spec.statistics import Statistics
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -108,6 +109,10 @@ def made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFr
     from caudal.stages.tables.frames import as_frame
 
     try:
+        if isinstance(table, Statistics):
+            from caudal.stages.statistics.batch import statistics
+
+            return statistics(frames[table.inputs[0]], table)
         if table.sql is not None:
             return _query(ws, table, frames)
         assert table.function is not None

@@ -224,9 +224,7 @@ def latency_s(found: Sequence[Found], now: float) -> Mapping[str, float] | None:
     pairs = [pair for one in found for pair in one.at_us]
     if not pairs:
         return None
-    at = np.concatenate([one for one, _ in pairs])
+    late = now - np.concatenate([one for one, _ in pairs]) / 1e6
     weight = np.concatenate([np.full(len(one), each) for one, each in pairs])
-    order = np.argsort(-at)
-    share = np.cumsum(weight[order]) / weight.sum()
-    late = now - at[order] / 1e6
-    return {name: float(late[min(np.searchsorted(share, q), len(late) - 1)]) for name, q in (("p50", 0.5), ("p95", 0.95))}
+    told = np.quantile(late, (0.5, 0.95), weights=weight, method="inverted_cdf")
+    return {"p50": float(told[0]), "p95": float(told[1])}

@@ -27,7 +27,7 @@ from caudal.spec.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from pyspark.sql.streaming import StreamingQuery
+    from pyspark.sql.streaming.query import StreamingQuery
 
 MESSAGES = {"packed": 4096, "json": 200_000, "avro": 200_000}
 """The most messages of a micro-batch, so that a backlog is read bit by bit and memory stays bounded."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics.merge import merged
-from caudal.stages.statistics.partial import SQUARE_UNITS, SUM_UNITS, Partials
+from caudal.stages.statistics.partial import LARGEST, SQUARE_UNITS, SUM_UNITS, Partials
 from caudal.stages.statistics.samples import PANE_BITS
 from caudal.stages.statistics.sketch import quantiles
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Array = np.ndarray[Any, Any]
+_MOST_MISSING = 0.1  # of a window's samples
 
 
 def schema(declared: Statistics) -> pa.Schema:
@@ -89,34 +90,39 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
 
 
 def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
-    """Return the power in each band, float64 [g, c], in the unit of the values squared; NaN where samples are missing.
+    """Return the power in each band, float64 [g, c], in the unit of the values squared; NaN where too many samples are missing.
 
-    The one-sided periodogram of the window without its mean, under a Hann window (Harris 1978, Proc. IEEE 66(1), table 1).
+    The one-sided periodogram of the window without its mean, under a Hann window (Harris 1978, Proc. IEEE 66(1), table 1). Up to
+    a tenth of a sensor's samples may be missing: a straight line between its neighbours stands for each.
     """
     g, c = parts.count.shape
-    out = {name: np.full((g, c), np.nan) for name in declared.bands}
     length = round(declared.rate_hz * declared.width_s)
-    owner = np.searchsorted((parts.device << PANE_BITS) + parts.pane, (parts.kept[:, 0] << PANE_BITS) + parts.kept[:, 1])
-    line = np.lexsort((parts.kept[:, 2], owner))
-    owner, seq, values = owner[line], parts.kept[line, 2], parts.values[line]
-    starts = np.searchsorted(owner, np.arange(g))
-    held = np.diff(np.append(starts, len(owner)))
-    last = np.minimum(starts + length - 1, max(len(seq) - 1, 0))
-    whole = (
-        np.flatnonzero((held == length) & (seq[last] - seq[np.minimum(starts, last)] == length - 1))
-        if len(seq)
-        else np.array([], int)
-    )
-    if len(whole) == 0:
-        return out
-    signal = values[starts[whole][:, None] + np.arange(length)].astype(np.float64).transpose(0, 2, 1)  # [windows, c, samples]
+    signal = np.full((g, length, c), np.nan)
+    owner = np.searchsorted(_group(parts.device, parts.pane), _group(parts.kept[:, 0], parts.kept[:, 1]))
+    start_us = (parts.pane[owner] + 1) * declared.pane_us - declared.width_us
+    place = np.rint((parts.kept[:, 2] - start_us) * (declared.rate_hz / 1e6)).astype(int)
+    inside = (place >= 0) & (place < length)
+    signal[owner[inside], place[inside]] = parts.values[inside]
+    signal = np.ascontiguousarray(signal.transpose(0, 2, 1))  # [windows, sensors, samples]
+    signal[~(np.abs(signal) < LARGEST)] = np.nan
+    gaps = np.isnan(signal)
+    enough = gaps.mean(axis=2) <= _MOST_MISSING
+    for window, sensor in zip(*np.nonzero(enough & gaps.any(axis=2)), strict=True):
+        gap, line = gaps[window, sensor], signal[window, sensor]
+        line[gap] = np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), line[~gap])
     signal -= signal.mean(axis=2, keepdims=True)
     taper = np.hanning(length + 1)[:-1]
     density = np.abs(np.fft.rfft(signal * taper, axis=2)) ** 2 * (2 / (declared.rate_hz * np.sum(taper**2)))
     hertz = np.fft.rfftfreq(length, 1 / declared.rate_hz)
+    power = {}
     for name, (low, high) in declared.bands.items():
-        out[name][whole] = density[:, :, (hertz >= low) & (hertz < high)].sum(axis=2) * (hertz[1] - hertz[0])
-    return out
+        total = density[:, :, (hertz >= low) & (hertz < high)].sum(axis=2) * (hertz[1] - hertz[0])
+        power[name] = np.where(enough, total, np.nan)
+    return power
+
+
+def _group(device: Array, pane: Array) -> Array:
+    return (device << PANE_BITS) + pane
 
 
 def _squared_differences(parts: Partials) -> Array:
@@ -130,8 +136,7 @@ def _squared_differences(parts: Partials) -> Array:
 
 def _quantiles(parts: Partials, declared: Statistics) -> Array:
     g, c = parts.count.shape
-    groups = (parts.device << PANE_BITS) + parts.pane
-    at = np.searchsorted(groups, (parts.sketch[:, 0] << PANE_BITS) + parts.sketch[:, 1])
+    at = np.searchsorted(_group(parts.device, parts.pane), _group(parts.sketch[:, 0], parts.sketch[:, 1]))
     slot = at * c + parts.sketch[:, 2]
     return quantiles(slot, parts.sketch[:, 3], parts.sketch[:, 4], g * c, declared.quantiles, declared.centre, declared.resolution)
 

@@ -38,7 +38,7 @@ class Partials:
     sums : int64 [2, g, c] in units of ``SUM_UNITS``; squares : int64 [3, g, c] in units of ``SQUARE_UNITS``
     ranges : int64 [g, c, edges + 1]
     sketch : int64 [k, 5], rows (device, pane, sensor, key, readings), in order, no key twice
-    kept : samples in full, where bands need them: int64 [m, 3] (device, pane, seq) and ``values`` float32 [m, c]
+    kept : samples in full, where bands need them: int64 [m, 3] (device, pane, at_us) and ``values`` float32 [m, c]
     """
 
     device: Array
@@ -92,12 +92,12 @@ def partials(taken: Samples, declared: Statistics) -> Partials:
     samples = len(taken)
     if samples == 0:
         return empty(declared)
-    device, seq, at_us, values = taken.device, taken.seq, taken.at_us, taken.values
+    device, at_us, values = taken.device, taken.at_us, taken.values
     pane = at_us // declared.pane_us
     key = _key(device, pane)
     if np.any(key[1:] < key[:-1]):
         order = np.argsort(key, kind="stable")
-        device, seq, at_us, values, pane, key = (one[order] for one in (device, seq, at_us, values, pane, key))
+        device, at_us, values, pane, key = (one[order] for one in (device, at_us, values, pane, key))
     starts = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
     lengths = np.diff(np.append(starts, samples))
     cuts = starts if lengths.max() <= LONGEST else np.union1d(starts, np.arange(0, samples, LONGEST))
@@ -125,7 +125,7 @@ def partials(taken: Samples, declared: Statistics) -> Partials:
         device[starts], pane[starts], lengths.astype(np.int64), np.maximum.reduceat(at_us, starts), count, lows, highs, sums, squares,
         _ranges(filled, good, group, len(starts), declared),
         _sketch(filled, good, group, device[starts], pane[starts], declared),
-        np.stack([device, pane, seq], axis=1) if declared.bands else np.empty((0, 3), np.int64),
+        np.stack([device, pane, at_us], axis=1) if declared.bands else np.empty((0, 3), np.int64),
         values if declared.bands else np.empty((0, values.shape[1]), np.float32),
     )  # fmt: skip
 

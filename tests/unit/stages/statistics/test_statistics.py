@@ -136,11 +136,17 @@ def test_missing_and_wild_readings_are_left_out_of_all_but_the_count_of_what_is_
     assert sum(got["ranges"]["a"]) == 126
 
 
-def test_band_power_needs_every_sample() -> None:
+def test_band_power_bridges_small_gaps_and_is_unknown_where_much_is_missing() -> None:
     samples = made(2, devices=1)
-    gap = samples.where(np.arange(len(samples)) != 40)
-    got = whole(gap).to_pandas().query("sensor == 'a'")
-    assert got["alpha_power"].isna().tolist() == [True, False]
+    full = whole(samples).to_pandas().query("sensor == 'a'")
+    gap = whole(samples.where(np.arange(len(samples)) != 40)).to_pandas().query("sensor == 'a'")
+    assert gap["alpha_power"].iloc[0] == pytest.approx(full["alpha_power"].iloc[0], rel=0.2)
+    assert gap["alpha_power"].iloc[1] == full["alpha_power"].iloc[1]
+    much = whole(samples.where(np.arange(len(samples)) % 5 != 0)).to_pandas()
+    assert much["alpha_power"].isna().all()
+    samples.values[10, 0] = np.nan
+    one = whole(samples).to_pandas()
+    assert one["alpha_power"].notna().all()
 
 
 def test_rows_of_captured_samples_are_the_samples() -> None:
