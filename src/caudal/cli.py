@@ -169,7 +169,8 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, as_
            once: Annotated[bool, typer.Option("--once", help="Stop when all that is there has been read.")] = False,
            end: Annotated[bool, typer.Option("--end", help="Close the windows that are open at the end: nothing more will come.")] = False,
            every: Annotated[float, typer.Option(help="Seconds from one micro-batch to the next.")] = 0.1,
-           publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0) -> None:  # fmt: skip
+           publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
+           platform: Annotated[Literal["here", "spark"], typer.Option(help="Who computes: this process, or Spark's tasks.")] = "here") -> None:  # fmt: skip
     """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
     from caudal.report.terminal import streams
     from caudal.run.stream.stream import stream as work
@@ -183,6 +184,7 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, as_
             end=end,
             every_s=every,
             publish_s=publish,
+            platform=platform,
         )
         _say(as_json, told, streams(told))
 

@@ -1,9 +1,9 @@
-"""One stream source at work: micro-batch in, statistics out, each counted once.
+"""One stream source at work: messages in, statistics out, each counted once.
 
-Spark hands over a micro-batch with its number, and again the same messages under the same number when it does not know that it was done.
-What makes a kill harmless is the order: (1) everything is computed from the memory of the batch before; (2) rows that are due
-are committed to their tables, each commit naming its batch; (3) the memory of this batch is written; (4) Spark is told. A batch whose number is in the memory has
-been done; a table that already holds a batch's rows is not given them again.
+What makes a kill harmless is the order: (1) messages between two offsets are computed from the memory of the micro-batch before; (2) the memory
+of this one is written whole: offsets, open windows, and rows that are due; (3) those rows are committed to their tables, each commit
+naming the micro-batch. Who dies before (2) has done nothing; who dies after it finds the rows in the memory, and in each table's
+newest commit whether it has got them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,20 +24,23 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.run.stream.append import append, compact, upto
 from caudal.run.stream.memory import Memory, newest, save
-from caudal.run.stream.task import SCHEMA, Found, Work, work
+from caudal.run.stream.task import SCHEMA, Found, Work, found_in, work
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
+from caudal.stages.ingest.streams.tap import Offsets, Tap
 from caudal.stages.statistics import advanced, begin, ended, rows, told_twice
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+Platform = Literal["here", "spark"]
 UNREADABLE = pa.schema(
     [("source_partition", pa.int32()), ("source_offset", pa.int64()), ("_reasons", pa.list_(pa.string())), ("message", pa.binary())]
 )
 PENDING_BYTES = 64 << 20
-HALF = 0.5
+MOST_BYTES: Mapping[Platform, int] = {"here": 8 << 20, "spark": 128 << 20}
+"""Bytes of messages of a micro-batch: a backlog is read bit by bit, and memory stays bounded."""
 
 
 @dataclass
@@ -58,6 +61,8 @@ class Engine:
 
     Parameters
     ----------
+    platform : ``here``: in this process, where small micro-batches are done soonest; ``spark``: by Spark's tasks
+    frame : gives messages between two offsets as Spark's frame, where Spark is the platform
     publish_s : float, seconds between two versions of the tables; 0: each micro-batch is one
     onlookers : are told of each micro-batch when it has been done; what they do is not undone by a restart
     """
@@ -65,85 +70,90 @@ class Engine:
     product: Product
     source: Source
     home: Home
+    tap: Tap
     run_id: str
     publish_s: float = 5.0
     capture: bool = True
+    platform: Platform = "here"
+    frame: Callable[[Offsets, Offsets], DataFrame] | None = None
     clock: Callable[[], float] = time.time
     onlookers: Sequence[Callable[[Step, Memory], None]] = ()
     memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
-        self.tables = {
-            name: one
-            for name, one in self.product.nodes.items()
-            if isinstance(one, Statistics) and one.inputs == (self.source.name,)
-        }
+        nodes = self.product.nodes.items()
+        self.tables = {name: one for name, one in nodes if isinstance(one, Statistics) and one.inputs == (self.source.name,)}
+        self._owned = [*self.tables, *([self.source.name] if self.capture else [])]
         self.memory = newest(self._memories)
+        self._hold()
         for name, one in self.tables.items():
             self.memory.states.setdefault(name, begin(one))
-        self._owned = [*self.tables, *([self.source.name] if self.capture else [])]
-        self._held = {name: upto(self._folder(name)) for name in self._owned}
         for name in self._owned:
             delta.sweep(self._folder(name), {file for _, file, _ in self.memory.files})
-        if any(held == self.memory.batch + HALF for held in self._held.values()):
-            self.end()
-        self._first = True
+        self._publish()
 
-    def batch(self, frame: DataFrame, number: int) -> None:
-        """Do a micro-batch, unless it was done before."""
-        if self._first and number < self.memory.batch:
-            raise StepFailed(
-                f"Spark begins the stream of '{self.source.name}' with micro-batch {number}, but {self.memory.batch} have been done.",
-                fix=f"Its checkpoint was lost. To begin anew, move {self._memories.parent} and the tables made of it away.",
-                source=self.source.name,
-            )
-        self._first = False
-        if number <= self.memory.batch:
-            return
+    def step(self) -> bool:
+        """Do what is there, and tell whether there was anything."""
         began = time.perf_counter()
-        found = self._taken(frame)
-        taken_s = time.perf_counter() - began
-        before = self.memory
-        after = replace(
-            before, batch=number, states=dict(before.states), pending={name: list(some) for name, some in before.pending.items()},
-            files=list(before.files), counts=dict(before.counts),
-        )  # fmt: skip
+        start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
+        if start == end:
+            if self.memory.pending and self.clock() - self.memory.published >= self.publish_s:
+                self._publish()
+            return False
+        read_s = time.perf_counter() - began
+        found = self._taken(start, end)
+        taken_s = time.perf_counter() - began - read_s
+        after = self._next(end)
         closed, open_ = self._advance(after, found)
-        merged_s = time.perf_counter() - began - taken_s
-        self._publish(after, number, force=any(held >= number for held in self._held.values()))
+        merged_s = time.perf_counter() - began - read_s - taken_s
         save(self._memories, after)
         self.memory = after
-        seconds = {"partials": taken_s, "merge": merged_s, "commit": time.perf_counter() - began - taken_s - merged_s}
-        step = Step(number, found, closed, open_, seconds, self.clock())
+        if self._due():
+            self._publish()
+        commit_s = time.perf_counter() - began - read_s - taken_s - merged_s
+        seconds = {"read": read_s, "partials": taken_s, "merge": merged_s, "commit": commit_s}
+        told = Step(after.batch, found, closed, open_, seconds, self.clock())
         for look in self.onlookers:
-            look(step, after)
+            look(told, after)
+        return True
 
     def finish(self) -> None:
         """Publish what is pending; open windows stay open, for the stream may go on."""
-        if self.memory.batch < 0:
-            return
-        self._publish(self.memory, self.memory.batch, force=True)
-        save(self._memories, self.memory)
+        self._publish()
+        if self.memory.batch >= 0:
+            save(self._memories, self.memory)
 
     def end(self) -> None:
         """Close every window and publish: the stream has ended for good, and what comes after is late."""
+        after = self._next(self.memory.offsets)
         for name, declared in self.tables.items():
-            self.memory.states[name], last = ended(self.memory.states[name], declared)
+            after.states[name], last = ended(after.states[name], declared)
             if len(last):
-                self.memory.pending.setdefault(name, []).append(rows(last, declared))
-        # Between this batch and the next: a restart that finds half a batch in a table comes here again before anything else.
-        self._publish(self.memory, self.memory.batch + HALF, force=True)
-        save(self._memories, self.memory)
+                after.pending.setdefault(name, []).append(rows(last, declared))
+        save(self._memories, after)
+        self.memory = after
+        self.finish()
 
-    def _taken(self, frame: DataFrame) -> list[Found]:
+    def _next(self, offsets: Offsets | None) -> Memory:
+        """Return a memory for the next micro-batch, that can be changed."""
+        before = self.memory
+        pending = {name: list(some) for name, some in before.pending.items()}
+        return replace(
+            before, batch=before.batch + 1, offsets=offsets, states=dict(before.states), pending=pending, files=list(before.files),
+            counts=dict(before.counts),
+        )  # fmt: skip
+
+    def _taken(self, start: Offsets, end: Offsets) -> list[Found]:
         """Return what the tasks have found; if two have taken the same sample, one takes all."""
         todo = self._work()
+        if self.platform == "here" or self.frame is None:
+            return [found_in(self.tap.read(start, end), todo)]
+        frame = self.frame(start, end)
         found = _collected(frame.mapInArrow(partial(work, todo=todo), SCHEMA))
         for name in self.tables:
             if told_twice([one.taken[name] for one in found if name in one.taken]):
-                for one in found:
-                    for folder, file in ((self._stage, file) for file, _ in one.files):
-                        (folder / file).unlink(missing_ok=True)
+                for file in (file for one in found for file, _ in one.files):
+                    (self._stage / file).unlink(missing_ok=True)
                 return _collected(frame.coalesce(1).mapInArrow(partial(work, todo=todo), SCHEMA))
         return found
 
@@ -165,37 +175,43 @@ class Engine:
                 after.pending.setdefault(self.source.name, []).extend(one.rows)
             after.files += [(self._stage.name, file, count) for file, count in one.files]
             if one.unreadable:
-                after.pending.setdefault("_unreadable", []).append(_unreadable(one))
+                after.pending.setdefault(_SET_ASIDE, []).append(_unreadable(one))
         for name in ("samples", "messages", "outside", "unreadable_messages"):
             after.counts[name] = after.counts.get(name, 0) + sum(getattr(one, name) for one in found)
         return closed, open_
 
-    def _publish(self, memory: Memory, number: float, *, force: bool) -> None:
-        """Commit pending rows where they are due; a table that holds this batch already has got them."""
-        pending = sum(one.nbytes for some in memory.pending.values() for one in some)
-        now = self.clock()
-        if not force and now - memory.published < self.publish_s and pending < PENDING_BYTES:
-            return
-        said = {"run_id": self.run_id, "step": f"stream:{self.source.name}", "upto": number, "at": now, "code": "stream"}
-        for name in self._owned:
-            files = [self._folder(name) / stage / file for stage, file, _ in memory.files] if name == self.source.name else []
-            some = memory.pending.get(name, [])
-            if (some or files) and self._held[name] < number:
-                node = self.product.nodes[name]
-                partitioned = node.partition is not None
-                folder = self._folder(name)
-                moment = node.event_time or "at"
-                append(folder, some, files, moment=moment, tz=self.product.tz, partitioned=partitioned, identity=said)
-                compact(folder, partitioned=partitioned, identity=said)
-                self._held[name] = number
-        self._set_aside(memory, said)
-        memory.pending, memory.files, memory.published = {}, [], now
+    def _due(self) -> bool:
+        pending = sum(one.nbytes for some in self.memory.pending.values() for one in some)
+        return self.clock() - self.memory.published >= self.publish_s or pending > PENDING_BYTES
 
-    def _set_aside(self, memory: Memory, said: Mapping[str, Any]) -> None:
-        some = memory.pending.get("_unreadable")
-        folder = self.home.quarantine(self.product.name, self.source.name)
-        if some and upto(folder) < said["upto"]:
-            append(folder, some, [], moment="", tz="UTC", partitioned=False, identity=said)
+    def _publish(self) -> None:
+        """Commit the rows that the written memory holds; a table that names this micro-batch, or a later one, has got them."""
+        memory, now = self.memory, self.clock()
+        said = {"run_id": self.run_id, "step": f"stream:{self.source.name}", "upto": memory.batch, "at": now, "code": "stream"}
+        for name in self._owned:
+            folder, node = self._folder(name), self.product.nodes[name]
+            files = [folder / stage / file for stage, file, _ in memory.files] if name == self.source.name else []
+            some = memory.pending.get(name, [])
+            if (some or files) and upto(folder) < memory.batch:
+                partitioned = node.partition is not None
+                append(
+                    folder, some, files, moment=node.event_time or "at", tz=self.product.tz, partitioned=partitioned, identity=said
+                )
+                compact(folder, partitioned=partitioned, identity=said)
+        aside = self.home.quarantine(self.product.name, self.source.name)
+        if (some := memory.pending.get(_SET_ASIDE, [])) and upto(aside) < memory.batch:
+            append(aside, some, [], moment="", tz="UTC", partitioned=False, identity=said)
+        self.memory = replace(memory, pending={}, files=[], published=now)
+
+    def _hold(self) -> None:
+        """Raise when tables hold more than the memory knows of: it was lost, and the stream would count twice."""
+        for name in self._owned:
+            if (held := upto(self._folder(name))) > self.memory.batch:
+                raise StepFailed(
+                    f"Table '{name}' holds the stream up to micro-batch {held}, but {self._memories} knows of {self.memory.batch} only.",
+                    fix=f"Bring that folder back; or, to begin anew, move {self._memories.parent} and the tables made of it away.",
+                    table=name,
+                )
 
     def _folder(self, name: str) -> Path:
         return self.home.table(self.product.name, name)
@@ -207,6 +223,9 @@ class Engine:
     @property
     def _stage(self) -> Path:
         return self._folder(self.source.name) / f"part-{self.run_id}-captured"
+
+
+_SET_ASIDE = "_unreadable"
 
 
 def _collected(frame: DataFrame) -> list[Found]:

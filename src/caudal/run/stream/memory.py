@@ -1,7 +1,7 @@
-"""What a stream remembers from one micro-batch to the next, written as a whole before Spark is told that the batch is done.
+"""What a stream remembers from one micro-batch to the next, written as a whole when the batch is done.
 
 A memory is a file of its batch's number, with a digest before it; a torn one is not taken. It is a pickle of our own arrays in a
-folder of our own, like Spark's checkpoint beside it: who can write there can run code as the stream's user anyway.
+folder of our own: who can write there can run code as the stream's user anyway.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Memory:
     Parameters
     ----------
     batch : int, the last one that is in here; -1 before the first
+    offsets : up to where messages have been taken, for each partition; None before the first
     states : of each statistics table
     pending : rows of each table that are not published yet
     files : captured files that are not published yet: folder, name, rows
@@ -36,6 +37,7 @@ class Memory:
     """
 
     batch: int = -1
+    offsets: tuple[int, ...] | None = None
     states: dict[str, State] = field(default_factory=dict)
     pending: dict[str, list[pa.Table]] = field(default_factory=dict)
     files: list[tuple[str, str, int]] = field(default_factory=list)

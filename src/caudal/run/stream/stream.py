@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from caudal.errors import DeclarationProblem, StepFailed
+from caudal.errors import CaudalError, DeclarationProblem, StepFailed
 from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.run.run import checked, new_run_id, opened
-from caudal.run.stream.engine import Engine
+from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.live import Live
 from caudal.run.workspace import Workspace
 from caudal.spec.connection import CHANNELLED
@@ -25,13 +25,7 @@ from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-    from pyspark.sql.streaming.query import StreamingQuery
-
-MESSAGES = {"packed": 4096, "json": 200_000, "avro": 200_000}
-"""The most messages of a micro-batch, so that a backlog is read bit by bit and memory stays bounded."""
-_LOOK_S = 0.1
+_IDLE_S = 0.01  # between two looks at a source that had nothing
 
 
 def stream(
@@ -43,7 +37,8 @@ def stream(
     end: bool = False,
     every_s: float = 0.1,
     publish_s: float = 5.0,
-    told: Callable[[list[Engine]], None] = lambda _: None,
+    platform: Platform = "here",
+    told: Callable[[Engine], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all that is there has been read.
 
@@ -67,17 +62,82 @@ def stream(
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
-            engines = [Engine(product, source, home, ws.run_id, publish_s) for source in sources]
             feed = Feed(home.live(product.name))
-            for engine in engines:
-                engine.onlookers = (*engine.onlookers, Live(feed, engine))
-            queries = [started(ws.spark, engine, home, settings, once=once, every_s=every_s) for engine in engines]
-            began = time.monotonic()
-            with _asked_to_stop() as asked:
-                _wait(queries, engines, asked, seconds, once, told)
-            for engine in engines:
-                engine.end() if end else engine.finish()
+            with _asked_to_stop() as asked, contextlib.ExitStack() as open_:
+                engines = [_engine(ws, source, feed, publish_s, platform, open_) for source in sources]
+                began = time.monotonic()
+                until = None if seconds is None else began + seconds
+                threads = [Thread(one, asked, every_s, until, once, told) for one in engines]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                for thread in threads:
+                    thread.raise_what_broke()
+                for engine in engines:
+                    engine.end() if end else engine.finish()
             return document(engines, time.monotonic() - began)
+
+
+class Thread(threading.Thread):
+    """Does a source's micro-batches, one after another; what goes wrong ends the other sources too."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        asked: threading.Event,
+        every_s: float,
+        until: float | None,
+        once: bool,
+        told: Callable[[Engine], None],
+    ) -> None:
+        super().__init__(name=f"stream {engine.source.name}", daemon=True)
+        self._engine, self._asked, self._every_s, self._until, self._once, self._told = engine, asked, every_s, until, once, told
+        self._broke: BaseException | None = None
+
+    def run(self) -> None:
+        """Go on until time is up, somebody asks to stop, or, where asked once, nothing is left."""
+        try:
+            while not self._asked.is_set() and (self._until is None or time.monotonic() < self._until):
+                began = time.monotonic()
+                did = self._engine.step()
+                self._told(self._engine)
+                if self._once and not did:
+                    return
+                if not self._once:
+                    self._asked.wait(max(self._every_s - (time.monotonic() - began), 0.0 if did else _IDLE_S))
+        except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
+            self._broke = error
+            self._asked.set()
+
+    def raise_what_broke(self) -> None:
+        """Raise what went wrong, with the source's name."""
+        if self._broke is None:
+            return
+        if isinstance(self._broke, CaudalError):
+            raise self._broke
+        said = next((line.strip() for line in str(self._broke).splitlines() if line.strip()), "")
+        raise StepFailed(
+            f"The stream '{self._engine.source.name}' broke: {type(self._broke).__name__}: {said}",
+            fix="What it had done is kept: the same command goes on from there.",
+            step=f"stream:{self._engine.source.name}",
+        ) from self._broke
+
+
+def _engine(ws: Workspace, source: Source, feed: Feed, publish_s: float, platform: Platform, open_: contextlib.ExitStack) -> Engine:
+    """Return a source's engine, with its tap open until the streams end."""
+    from caudal.stages.ingest.streams import batch
+    from caudal.stages.ingest.streams.tap import tap
+
+    place = ws.home.stream(ws.product.name, source.name)
+    opened_tap = tap(source.connection, place, ws.settings.data)
+    open_.callback(opened_tap.close)
+    engine = Engine(
+        ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
+        frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
+    )  # fmt: skip
+    engine.onlookers = (Live(feed, engine),)
+    return engine
 
 
 def streamed(product: Product) -> list[Source]:
@@ -97,19 +157,6 @@ def stream_lease(home: Home, product: Product) -> Path:
     return home.lease(f"{product.name}.stream")
 
 
-def started(spark: SparkSession, engine: Engine, home: Home, settings: Settings, *, once: bool, every_s: float) -> StreamingQuery:
-    """Start the query of one source."""
-    from caudal.stages.ingest.streams import frame
-
-    connection: Any = engine.source.connection
-    place = home.stream(engine.product.name, engine.source.name)
-    messages = frame(spark, connection, place, data=settings.data, max_blocks=MESSAGES[connection.wire])
-    writer = messages.writeStream.queryName(f"{engine.product.name}.{engine.source.name}").foreachBatch(engine.batch)
-    writer = writer.option("checkpointLocation", str(place / "checkpoint"))
-    writer = writer.trigger(availableNow=True) if once else writer.trigger(processingTime=f"{round(every_s * 1000)} milliseconds")
-    return writer.start()
-
-
 def document(engines: list[Engine], seconds: float) -> dict[str, Any]:
     """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
     said = {}
@@ -124,39 +171,6 @@ def document(engines: list[Engine], seconds: float) -> dict[str, Any]:
             },
         }
     return {"product": engines[0].product.name, "seconds": round(seconds, 3), "sources": said}
-
-
-def _wait(
-    queries: list[StreamingQuery],
-    engines: list[Engine],
-    asked: threading.Event,
-    seconds: float | None,
-    once: bool,
-    told: Callable[[list[Engine]], None],
-) -> None:
-    """Wait until a query breaks, all have ended, time is up, or somebody asks to stop."""
-    until = None if seconds is None else time.monotonic() + seconds
-    try:
-        while not asked.is_set() and (until is None or time.monotonic() < until):
-            asked.wait(_LOOK_S)
-            for query in queries:
-                if (error := query.exception()) is not None:
-                    raise _broken(query, error)
-            if all(not query.isActive for query in queries):
-                return
-            told(engines)
-    finally:
-        for query in queries:
-            query.stop()
-
-
-def _broken(query: StreamingQuery, error: Exception) -> Exception:
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return StepFailed(
-        f"The stream '{query.name}' broke: {said}",
-        fix="What it had done is kept: the same command goes on from there.",
-        step=query.name,
-    )
 
 
 @contextlib.contextmanager

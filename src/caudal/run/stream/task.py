@@ -67,6 +67,11 @@ class Found:
 
 def work(batches: Iterator[pa.RecordBatch], todo: Work) -> Iterator[pa.RecordBatch]:
     """Yield one row: the pickled `Found`. Only our own tasks write it, and only the driver that sent them reads it."""
+    yield pa.record_batch([pa.array([pickle.dumps(found_in(batches, todo), protocol=5)], pa.binary())], names=["found"])
+
+
+def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
+    """Return what messages hold."""
     found = Found()
     bounds = {name: given for name, (_, given) in todo.tables.items()}
     parts: dict[str, list[Taken]] = {name: [] for name in todo.tables}
@@ -89,7 +94,7 @@ def work(batches: Iterator[pa.RecordBatch], todo: Work) -> Iterator[pa.RecordBat
     if sum(one.nbytes for one in found.rows) > _INLINE_BYTES and todo.capture is not None:
         found.files.append(_written(pa.concat_tables(found.rows), Path(todo.capture)))
         found.rows = []
-    yield pa.record_batch([pa.array([pickle.dumps(found, protocol=5)], pa.binary())], names=["found"])
+    return found
 
 
 def signal(samples: Samples) -> dict[str, Any]:

@@ -1,0 +1,221 @@
+"""A stream source read by offset in this process: what lies between where a stream has come to and now.
+
+A Spark job costs some tenths of a second however little there is to do, which is more than a second of readings takes to compute. So
+a micro-batch that is small enough is read here; a larger one by Spark (`frames.batch`), from the same offsets, with the same rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from caudal.errors import EnvironmentProblem, LeaseHeld
+from caudal.lake.log import Reader
+from caudal.spec.connection import Connection, Folder, Kafka, Socket
+
+Offsets = tuple[int, ...]
+
+
+class Tap(ABC):
+    """A source's messages by offset; offsets are given for each partition."""
+
+    @abstractmethod
+    def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
+        """Return where to read from, where to, and about how many bytes that is: what is there beyond ``start``, bounded."""
+
+    @abstractmethod
+    def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
+        """Yield the messages: ``_partition, _offset, payload, arrived``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+class LogTap(Tap):
+    """The embedded log."""
+
+    def __init__(self, place: Path) -> None:
+        self._reader = Reader(place)
+
+    def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
+        """Return the end of each partition, drawn in where there are too many bytes before it."""
+        ends = tuple(self._reader.end())
+        start = (*(start or ()), *(0,) * (len(ends) - len(start or ())))
+        sizes = [self._reader.size(partition, *span) for partition, span in enumerate(zip(start, ends, strict=True))]
+        total = sum(sizes)
+        if total > most_bytes:
+            # Each partition gives the same share of what it has, so that none runs ahead in time.
+            ends = tuple(
+                low + max(1, (high - low) * most_bytes // total) if high > low else high
+                for low, high in zip(start, ends, strict=True)
+            )
+            total = sum(self._reader.size(partition, *span) for partition, span in enumerate(zip(start, ends, strict=True)))
+        return start, ends, total
+
+    def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
+        """Yield the records."""
+        for partition, (low, high) in enumerate(zip(start, end, strict=True)):
+            if low < high:
+                yield from self._reader.batches(partition, low, high)
+
+    def close(self) -> None:
+        """Nothing is held between two looks."""
+
+
+class FolderTap(LogTap):
+    """A folder, whose new files are taken into a log first."""
+
+    def __init__(self, place: Path, pattern: str) -> None:
+        from caudal.stages.ingest.streams.folder import Taking
+
+        super().__init__(place)
+        self._taking = Taking(place, pattern)
+
+    def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
+        """Take new files, then return the log's end."""
+        with contextlib.suppress(LeaseHeld):
+            self._taking.take()
+        return super().ends(start, most_bytes)
+
+
+class SocketTap(LogTap):
+    """A socket, whose messages a thread writes into a log first."""
+
+    def __init__(self, place: Path, connection: Socket) -> None:
+        from caudal.stages.ingest.streams.socket import receive
+
+        super().__init__(place)
+        self._receiver = receive(connection, place)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._receiver.stop()
+
+
+class KafkaTap(Tap):
+    """A Kafka topic, by librdkafka; offsets are the topic's own, and no group is joined."""
+
+    _WAIT_S = 10.0
+
+    def __init__(self, connection: Kafka) -> None:
+        from confluent_kafka import Consumer
+
+        from caudal.stages.ingest.streams.kafka import servers
+
+        self._connection = connection
+        self._servers = servers(connection)
+        told = {
+            "bootstrap.servers": self._servers, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20, "log_level": 0,
+        }  # fmt: skip
+        self._consumer = Consumer(told)
+        self._partitions = self._known()
+        self._at: dict[int, int] = {}
+        self._bytes_a_message = 1024.0
+
+    def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
+        """Return the topic's high watermarks, drawn in where there are too many messages before them."""
+        from confluent_kafka import TopicPartition
+
+        bounds = [
+            self._consumer.get_watermark_offsets(TopicPartition(self._connection.topic, one), timeout=self._WAIT_S)
+            for one in range(self._partitions)
+        ]
+        if start is None:
+            start = tuple(low if self._connection.starting == "earliest" else high for low, high in bounds)
+        self._hold(start, bounds)
+        start = (*start, *(low for low, _ in bounds[len(start) :]))
+        most = max(1, int(most_bytes / self._bytes_a_message / max(1, self._partitions)))
+        end = tuple(min(high, low + most) for low, (_, high) in zip(start, bounds, strict=True))
+        messages = sum(high - low for low, high in zip(start, end, strict=True))
+        return start, end, int(messages * self._bytes_a_message)
+
+    def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
+        """Yield the messages; what the broker has counted but no reader sees (markers of transactions) is passed over."""
+        from confluent_kafka import TopicPartition
+
+        topic = self._connection.topic
+        wanted = {one: span for one, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
+        if any(self._at.get(one) != low for one, (low, _) in wanted.items()):
+            self._consumer.assign([TopicPartition(topic, one, low) for one, low in enumerate(start)])
+            self._at = dict(enumerate(start))
+        held: dict[int, list[Any]] = {one: [] for one in wanted}
+        idle = 0
+        while any(self._at[one] < high for one, (_, high) in wanted.items()):
+            messages = self._consumer.consume(10_000, timeout=0.05)
+            idle = 0 if messages else idle + 1
+            for message in messages:
+                if (error := message.error()) is not None:
+                    raise EnvironmentProblem(f"Kafka at {self._servers} cannot be read: {error.str()}.", topic=topic)
+                one, offset = int(message.partition() or 0), int(message.offset() or 0)
+                if one in wanted and offset < wanted[one][1]:
+                    held[one].append(message)
+                self._at[one] = offset + 1
+            if idle > self._WAIT_S / 0.05:
+                raise EnvironmentProblem(f"Kafka at {self._servers} gave no message for {self._WAIT_S:.0f} seconds.", topic=topic)
+        # What was read beyond the end is read again by the next batch.
+        if any(self._at[one] > high for one, (_, high) in wanted.items()):
+            self._at = {}
+        for one, messages in held.items():
+            if messages:
+                yield _batch(one, messages)
+        size = sum(len(message) for messages in held.values() for message in messages)
+        self._bytes_a_message = max(16.0, size / max(1, sum(map(len, held.values()))))
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def _known(self) -> int:
+        from confluent_kafka import KafkaException
+
+        topic = self._connection.topic
+        try:
+            found = self._consumer.list_topics(topic, timeout=self._WAIT_S).topics.get(topic)
+        except KafkaException as error:
+            raise EnvironmentProblem(
+                f"Kafka at {self._servers} does not answer: {error.args[0].str()}.",
+                fix="Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
+            ) from None
+        if found is None or found.error is not None or not found.partitions:
+            raise EnvironmentProblem(
+                f"Kafka at {self._servers} has no topic '{topic}'.", fix="Create it, or begin to send to it.", topic=topic
+            )
+        return len(found.partitions)
+
+    def _hold(self, start: Offsets, bounds: Sequence[tuple[int, int]]) -> None:
+        for one, (at, (low, high)) in enumerate(zip(start, bounds, strict=False)):
+            if not low <= at <= high:
+                raise EnvironmentProblem(
+                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {one}; the stream has come to {at}.",
+                    fix="Messages were deleted before they were read, or the topic was made anew: keep them longer, or begin the stream anew.",
+                    topic=self._connection.topic,
+                )  # fmt: skip
+
+
+def _batch(partition: int, messages: Sequence[Any]) -> pa.RecordBatch:
+    moments = pa.array([max(0, message.timestamp()[1]) * 1000 for message in messages], pa.int64())
+    return pa.record_batch(
+        [
+            pa.array([partition] * len(messages), pa.int32()), pa.array([message.offset() for message in messages], pa.int64()),
+            pa.array([message.value() for message in messages], pa.binary()), moments.cast(pa.timestamp("us", "UTC")),
+        ],
+        names=["_partition", "_offset", "payload", "arrived"],
+    )  # fmt: skip
+
+
+def tap(connection: Connection, place: Path, data: Path | None = None) -> Tap:
+    """Return the tap of a source; ``place`` and ``data`` as for `frames.frame`."""
+    if isinstance(connection, Kafka):
+        return KafkaTap(connection)
+    if isinstance(connection, Folder):
+        return FolderTap(place, str((data or Path.cwd()).absolute() / connection.pattern))
+    if isinstance(connection, Socket):
+        return SocketTap(place, connection)
+    return LogTap(place)
