@@ -28,6 +28,10 @@ PLACES = (
     ("caudal.run.run", "end"),
     ("caudal.run.run", "recover"),
     ("caudal.run.run", "remember"),
+    ("caudal.run.stream.engine", "found_in"),
+    ("caudal.run.stream.engine", "save"),
+    ("caudal.run.stream.engine", "append"),
+    ("caudal.run.stream.engine", "compact"),
 )
 
 
@@ -63,6 +67,9 @@ def main() -> None:
             continue
         if hasattr(loaded, name):
             setattr(loaded, name, armed(getattr(loaded, name), name))
+    if bytes_of_a_batch := os.environ.get("KILLED_BATCH_BYTES"):
+        engine = importlib.import_module("caudal.run.stream.engine")
+        engine.MOST_BYTES = dict.fromkeys(engine.MOST_BYTES, int(bytes_of_a_batch))
     if when.startswith("after:"):
         delay = float(when.removeprefix("after:"))
 
