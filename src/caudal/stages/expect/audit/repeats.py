@@ -40,19 +40,19 @@ def set_apart(folder: Path, verdicts: Sequence[str], waiting: str, keys: Sequenc
     Parameters
     ----------
     folder : written rows, ``<verdict>/<partitions>/*.parquet``
-    verdicts : the folders of the verdicts that rows have
+    verdicts : the folders of the verdicts that rows have; that of good rows first
     keys : of each rule; rows of different partitions are never compared
     rules : names of all rules; a row with another reason could not be read, and is compared with none
     """
-    groups: dict[Path, list[Path]] = {}
+    groups: dict[Path, list[tuple[Path, bool]]] = {}
     for verdict in verdicts:
         for file in parquet(folder / verdict):
-            groups.setdefault(file.parent.relative_to(folder / verdict), []).append(file)
+            groups.setdefault(file.parent.relative_to(folder / verdict), []).append((file, verdict != verdicts[0]))
 
-    def apart(group: tuple[Path, list[Path]]) -> bool:
+    def apart(group: tuple[Path, list[tuple[Path, bool]]]) -> bool:
         where, files = group
         found = False
-        for place, (file, mask) in enumerate(zip(files, _repeated(files, keys, rules), strict=True)):
+        for place, ((file, _), mask) in enumerate(zip(files, _repeated(files, keys, rules), strict=True)):
             if mask.any():  # a task gives its files of both verdicts the same name
                 _split(file, mask, folder / waiting / where / f"{place}-{file.name}")
                 found = True
@@ -62,19 +62,23 @@ def set_apart(folder: Path, verdicts: Sequence[str], waiting: str, keys: Sequenc
         return any(list(threads.map(apart, sorted(groups.items()))))
 
 
-def _repeated(files: Sequence[Path], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
-    """Return, for each file, which of its rows have a key that comes twice in all of them."""
+def _repeated(files: Sequence[tuple[Path, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
+    """Return, for each file (and whether its rows have reasons), which of its rows have a key that comes twice in all of them."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lengths = [pq.read_metadata(file).num_rows for file in files]
+    lengths = [pq.read_metadata(file).num_rows for file, _ in files]
     ends = np.cumsum(lengths)
     if ends[-1] > MANY:
         return [np.ones(length, bool) for length in lengths]
     wanted = list(dict.fromkeys(name for key in keys for name in key.columns))
-    tables = [pq.read_table(file, columns=[*wanted, REASONS], partitioning=None) for file in files]
-    unread = np.concatenate([_unread(one.column(REASONS), rules) for one in tables])
+    tables, unread_of = [], []
+    for (file, reasons), length in zip(files, lengths, strict=True):
+        table = pq.read_table(file, columns=[*wanted, REASONS] if reasons else wanted, partitioning=None)
+        unread_of.append(_unread(table.column(REASONS), rules) if reasons else np.zeros(length, bool))
+        tables.append(table)
+    unread = np.concatenate(unread_of)
     whole = pa.concat_tables([one.select(wanted) for one in tables])
     found = np.zeros(len(unread), bool)
     for key in keys:
