@@ -17,7 +17,7 @@ samples = product.source(
     description="Microvolts, 256 samples a second of each sensor.",
 )
 
-product.statistics(
+seconds = product.statistics(
     "sensor_seconds",
     of=samples,
     window="1 second",
@@ -29,3 +29,5 @@ product.statistics(
     partition="day",
     description="Each second of each sensor: bounds, mean, spread, quantiles, ranges and power by band.",
 )
+
+product.detect("artefacts", seconds, cd.robust_z(window=120), threshold=0.8)

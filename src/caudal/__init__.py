@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError
 from caudal.spec.connection import files, folder, http, kafka, simulated, socket, stream
+from caudal.spec.detector import density, half_space_trees, local_outlier, robust_z, surprise
 from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity, temporal
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
@@ -36,8 +37,8 @@ _LATER = {
 }
 
 __all__ = [
-    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "files",
-    "fill_gaps", "folder", "http", "kafka", "lag", "limit", "on_arrival", "parity", "past_mean", "rolling", "schema", "simulated", "socket", "stream", "temporal", "tumble",
+    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "density", "files",
+    "fill_gaps", "folder", "half_space_trees", "http", "kafka", "lag", "limit", "local_outlier", "on_arrival", "parity", "past_mean", "robust_z", "rolling", "schema", "simulated", "socket", "stream", "surprise", "temporal", "tumble",
 ]  # fmt: skip
 
 

@@ -6,9 +6,11 @@ from functools import partial
 from typing import Literal
 
 from caudal.run.step import Step
-from caudal.run.steps import build, land, predict, promote, read, train
+from caudal.run.steps import build, land, predict, promote, read, stream, train
+from caudal.spec.connection import CHANNELLED
 from caudal.spec.node import Source, Table
 from caudal.spec.product import Product
+from caudal.spec.statistics import Statistics
 
 Pipeline = Literal["all", "train", "predict"]
 
@@ -20,12 +22,19 @@ def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
     training of the same run. When both run, prediction comes last, so that it finds a new champion.
     """
     steps: list[Step] = []
+    needs: tuple[str, ...]
     wanted = _wanted(product, pipeline)
     for name in in_order(product):
         if name not in wanted:
             continue
         node = product.nodes[name]
-        if isinstance(node, Source):
+        if isinstance(node, Source) and isinstance(node.connection, CHANNELLED):
+            steps.append(Step(f"land:{name}", "land", name, (), partial(stream.land, source=node)))
+            steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(stream.published, node=node)))
+        elif isinstance(node, Statistics):
+            needs = (f"read:{node.inputs[0]}",)
+            steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(stream.published, node=node)))
+        elif isinstance(node, Source):
             steps.append(Step(f"land:{name}", "land", name, (), partial(land.work, source=node)))
             steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(read.work, source=node)))
         else:

@@ -26,8 +26,11 @@ from caudal.run.execute import execute
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
 from caudal.run.workspace import Progress, Quiet, Workspace
+from caudal.spec.connection import CHANNELLED
+from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
+from caudal.spec.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,18 @@ def recover(ws: Workspace) -> None:
         ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
     shutil.rmtree(ws.home.scratch(ws.product.name), ignore_errors=True)
     for name in (*ws.product.nodes, *ws.product.predictions):
+        if streams(ws.product, name):  # swept by the stream itself, which may be at work
+            continue
         delta.sweep(ws.folder(name))
         delta.sweep(ws.home.quarantine(ws.product.name, name))
     for raw in ws.home.path.glob(f"raw/{ws.product.name}/*/.landing-*"):
         raw.unlink(missing_ok=True)
+
+
+def streams(product: Product, name: str) -> bool:
+    """Tell whether a node's table is written by the product's streams."""
+    node = product.nodes.get(name)
+    return isinstance(node, Statistics) or (isinstance(node, Source) and isinstance(node.connection, CHANNELLED))
 
 
 def begin(ws: Workspace, command: str) -> None:

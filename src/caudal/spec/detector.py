@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.location import Location
 
 Value = int | float
 
@@ -42,6 +43,25 @@ class Detector:
     def as_dict(self) -> dict[str, Any]:
         """Return kind and parameters, JSON-ready: what a fingerprint is made of."""
         return {"kind": self.kind, "parameters": dict(self.parameters)}
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Where a stream is watched by a detector: a table of what it found anomalous.
+
+    Parameters
+    ----------
+    of : str, a stream source (each sample is looked at) or a table of statistics (each window that closes is)
+    column : str, which of the statistics are looked at, one value a sensor
+    threshold : float, scores from here on are anomalies
+    """
+
+    name: str
+    of: str
+    detector: Detector
+    threshold: float = 0.99
+    column: str = "std"
+    where: Location | None = None
 
 
 def robust_z(window: int = 256) -> Detector:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spec.connection import CHANNELLED, Connection
+from caudal.spec.detector import Detection, Detector
 from caudal.spec.duration import seconds
 from caudal.spec.expectation import Expectation
 from caudal.spec.location import Location, caller
@@ -52,6 +53,7 @@ class Product:
         self.models: dict[str, Model] = {}
         self.predictions: dict[str, Prediction] = {}
         self.servings: dict[str, Serving] = {}
+        self.detections: dict[str, Detection] = {}
 
     def source(
         self,
@@ -139,6 +141,23 @@ class Product:
             partition=partition, description=description,
         )  # fmt: skip
         self._add(declared)
+        return declared
+
+    def detect(
+        self, name: str, of: Source | Statistics, detector: Detector, *, threshold: float = 0.99, column: str = "std"
+    ) -> Detection:
+        """Declare that a stream (its samples, or a column of its statistics) is watched; what scores ``threshold`` goes to the table."""
+        where = caller()
+        streams = isinstance(of, Statistics) or isinstance(of.connection, CHANNELLED)
+        if not streams or not 0 < threshold <= 1 or column not in ("min", "max", "mean", "std"):
+            raise DeclarationProblem(
+                f"'{name}' cannot watch '{of.name}'.",
+                fix="Name a stream of samples or its statistics, a threshold from 0 to 1, and min, max, mean or std for a column.",
+                where=str(where),
+            )
+        declared = Detection(name, of.name, detector, threshold, column, where)
+        self._free(name, where)
+        self.detections[name] = declared
         return declared
 
     def sql(
@@ -269,7 +288,7 @@ class Product:
         self.nodes[node.name] = node
 
     def _free(self, name: str, where: Location | None) -> None:
-        for taken in (self.nodes, self.models, self.predictions):
+        for taken in (self.nodes, self.models, self.predictions, self.detections):
             if name in taken:
                 raise DeclarationProblem(
                     f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",

@@ -25,6 +25,7 @@ from caudal.lake.home import Home
 from caudal.run.stream.append import append, compact, upto
 from caudal.run.stream.memory import Memory, newest, save
 from caudal.run.stream.task import SCHEMA, Found, Work, found_in, work
+from caudal.run.stream.watch import SCHEMA as ANOMALIES, Watch, of_samples, of_windows
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
@@ -51,6 +52,7 @@ class Step:
     found: list[Found]
     closed: dict[str, pa.Table]
     open: dict[str, pa.Table]
+    anomalies: dict[str, pa.Table]
     seconds: dict[str, float]
     done_at: float = 0.0
 
@@ -83,9 +85,17 @@ class Engine:
     def __post_init__(self) -> None:
         nodes = self.product.nodes.items()
         self.tables = {name: one for name, one in nodes if isinstance(one, Statistics) and one.inputs == (self.source.name,)}
-        self._owned = [*self.tables, *([self.source.name] if self.capture else [])]
+        connection: Any = self.source.connection
+        self.watches = [
+            Watch(one, len(connection.channels))
+            for one in self.product.detections.values()
+            if one.of == self.source.name or one.of in self.tables
+        ]
+        self._owned = [*self.tables, *(one.declared.name for one in self.watches), *([self.source.name] if self.capture else [])]
         self.memory = newest(self._memories)
         self._hold()
+        for watch in self.watches:
+            watch.restore(self.memory.operators)
         for name, one in self.tables.items():
             self.memory.states.setdefault(name, begin(one))
         for name in self._owned:
@@ -105,6 +115,7 @@ class Engine:
         taken_s = time.perf_counter() - began - read_s
         after = self._next(end)
         closed, open_ = self._advance(after, found)
+        anomalies = self._watch(after, found, closed)
         merged_s = time.perf_counter() - began - read_s - taken_s
         save(self._memories, after)
         self.memory = after
@@ -112,7 +123,7 @@ class Engine:
             self._publish()
         commit_s = time.perf_counter() - began - read_s - taken_s - merged_s
         seconds = {"read": read_s, "partials": taken_s, "merge": merged_s, "commit": commit_s}
-        told = Step(after.batch, found, closed, open_, seconds, self.clock())
+        told = Step(after.batch, found, closed, open_, anomalies, seconds, self.clock())
         for look in self.onlookers:
             look(told, after)
         return True
@@ -140,7 +151,7 @@ class Engine:
         pending = {name: list(some) for name, some in before.pending.items()}
         return replace(
             before, batch=before.batch + 1, offsets=offsets, states=dict(before.states), pending=pending, files=list(before.files),
-            counts=dict(before.counts),
+            counts=dict(before.counts), operators=dict(before.operators),
         )  # fmt: skip
 
     def _taken(self, start: Offsets, end: Offsets) -> list[Found]:
@@ -160,7 +171,8 @@ class Engine:
     def _work(self) -> Work:
         connection: Any = self.source.connection
         tables = {name: (one, self.memory.states[name].bounds) for name, one in self.tables.items()}
-        return Work(connection.channels, connection.wire, tables, str(self._stage) if self.capture else None)
+        keep = any(watch.declared.of == self.source.name for watch in self.watches)
+        return Work(connection.channels, connection.wire, tables, str(self._stage) if self.capture else None, keep)
 
     def _advance(self, after: Memory, found: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
@@ -180,6 +192,21 @@ class Engine:
             after.counts[name] = after.counts.get(name, 0) + sum(getattr(one, name) for one in found)
         return closed, open_
 
+    def _watch(self, after: Memory, found: list[Found], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+        """Return what the detectors have found; they have learned what they saw."""
+        told = {}
+        kept = [samples for one in found for samples in one.kept]
+        seen = after.seen
+        for watch in self.watches:
+            if watch.declared.of == self.source.name:
+                told[watch.declared.name], after.seen = of_samples(watch, kept, seen)
+            else:
+                told[watch.declared.name] = of_windows(watch, closed[watch.declared.of])
+            after.operators |= watch.states()
+            if len(told[watch.declared.name]):
+                after.pending.setdefault(watch.declared.name, []).append(told[watch.declared.name])
+        return told
+
     def _due(self) -> bool:
         pending = sum(one.nbytes for some in self.memory.pending.values() for one in some)
         return self.clock() - self.memory.published >= self.publish_s or pending > PENDING_BYTES
@@ -189,14 +216,15 @@ class Engine:
         memory, now = self.memory, self.clock()
         said = {"run_id": self.run_id, "step": f"stream:{self.source.name}", "upto": memory.batch, "at": now, "code": "stream"}
         for name in self._owned:
-            folder, node = self._folder(name), self.product.nodes[name]
+            folder, node = self._folder(name), self.product.nodes.get(name)
             files = [folder / stage / file for stage, file, _ in memory.files] if name == self.source.name else []
             some = memory.pending.get(name, [])
+            if name in self.product.detections and delta.version_of(folder) is None and memory.batch >= 0:
+                some = [ANOMALIES.empty_table(), *some]  # that nothing was found is told too
             if (some or files) and upto(folder) < memory.batch:
-                partitioned = node.partition is not None
-                append(
-                    folder, some, files, moment=node.event_time or "at", tz=self.product.tz, partitioned=partitioned, identity=said
-                )
+                partitioned = node is not None and node.partition is not None
+                moment = (node.event_time if node is not None else None) or "at"
+                append(folder, some, files, moment=moment, tz=self.product.tz, partitioned=partitioned, identity=said)
                 compact(folder, partitioned=partitioned, identity=said)
         aside = self.home.quarantine(self.product.name, self.source.name)
         if (some := memory.pending.get(_SET_ASIDE, [])) and upto(aside) < memory.batch:

@@ -40,11 +40,20 @@ class Live:
             "unreadable": memory.counts.get("unreadable_messages", 0) + memory.counts.get("outside", 0),
             "total": memory.counts.get("samples", 0) * len(channels),
             "sensors": list(channels), "signal": next((one.signal for one in step.found if one.signal), None),
-            "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": [], "classes": [], "seconds": step.seconds,
+            "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": [], "seconds": step.seconds,
         }  # fmt: skip
         if first is not None:
             update["statistics"] = told(step.closed[first.name], first) + told(step.open[first.name], first)
         self._feed.append(update)
+
+
+def anomalies(step: Step) -> list[Mapping[str, Any]]:
+    """Return what detectors have found, as the feed has it."""
+    return [
+        {"at": row["at"].timestamp(), "device": row["device"], "sensor": None, "score": row["score"], "detector": row["detector"]}
+        for table in step.anomalies.values()
+        for row in table.slice(0, _ROWS).to_pylist()
+    ]
 
 
 def told(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from caudal.stages.statistics import State
+from caudal.stages.statistics.samples import Seen
 
 _KEPT = 3
 _MAGIC = b"caudal stream memory 1\n"
@@ -34,6 +35,8 @@ class Memory:
     files : captured files that are not published yet: folder, name, rows
     published : clock at the last publishing, seconds
     counts : what is counted over the stream's life
+    operators : states of detectors, by detection and device
+    seen : samples that detectors have looked at
     """
 
     batch: int = -1
@@ -44,6 +47,7 @@ class Memory:
     published: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     operators: dict[str, bytes] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
 
 
 def save(folder: Path, memory: Memory) -> int:

@@ -64,7 +64,7 @@ def stream(
             ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
             feed = Feed(home.live(product.name))
             with _asked_to_stop() as asked, contextlib.ExitStack() as open_:
-                engines = [_engine(ws, source, feed, publish_s, platform, open_) for source in sources]
+                engines = [engine_of(ws, source, open_, feed, publish_s, platform) for source in sources]
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(one, asked, every_s, until, once, told) for one in engines]
@@ -124,7 +124,14 @@ class Thread(threading.Thread):
         ) from self._broke
 
 
-def _engine(ws: Workspace, source: Source, feed: Feed, publish_s: float, platform: Platform, open_: contextlib.ExitStack) -> Engine:
+def engine_of(
+    ws: Workspace,
+    source: Source,
+    open_: contextlib.ExitStack,
+    feed: Feed | None = None,
+    publish_s: float = 5.0,
+    platform: Platform = "here",
+) -> Engine:
     """Return a source's engine, with its tap open until the streams end."""
     from caudal.stages.ingest.streams import batch
     from caudal.stages.ingest.streams.tap import tap
@@ -136,7 +143,8 @@ def _engine(ws: Workspace, source: Source, feed: Feed, publish_s: float, platfor
         ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
         frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
     )  # fmt: skip
-    engine.onlookers = (Live(feed, engine),)
+    if feed is not None:
+        engine.onlookers = (Live(feed, engine),)
     return engine
 
 

@@ -32,12 +32,14 @@ class Work:
     ----------
     tables : the statistics to be made, each with what is known of earlier micro-batches
     capture : the folder for captured rows that are too many to send, or None where nothing is captured
+    keep : bool, True sends the samples themselves too, for detectors that look at each
     """
 
     channels: tuple[str, ...]
     wire: str
     tables: Mapping[str, tuple[Statistics, Bounds]]
     capture: str | None
+    keep: bool = False
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Found:
     files: list[tuple[str, int]] = field(default_factory=list)
     at_us: list[tuple[Any, float]] = field(default_factory=list)
     signal: dict[str, Any] | None = None
+    kept: list[Samples] = field(default_factory=list)
 
 
 def work(batches: Iterator[pa.RecordBatch], todo: Work) -> Iterator[pa.RecordBatch]:
@@ -82,6 +85,8 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
         found.samples += len(samples)
         found.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
         found.signal = signal(samples)
+        if todo.keep:
+            found.kept.append(samples)
         if todo.capture is not None:
             found.rows.append(samples.table(todo.channels))
         for name, (declared, _) in todo.tables.items():

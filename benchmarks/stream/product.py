@@ -1,0 +1,30 @@
+"""What the benchmark streams: 16 channels with every statistic that needs no sampling rate, from the log or from Kafka (STREAM_FROM)."""
+
+from __future__ import annotations
+
+import os
+
+import caudal as cd
+
+CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4", "CZ", "PZ")
+WIRE = os.environ.get("STREAM_WIRE", "packed")
+TOPIC = os.environ.get("STREAM_TOPIC", "readings")
+
+product = cd.Product("readings")
+source = product.source(
+    "samples",
+    cd.kafka(TOPIC, channels=CHANNELS, wire=WIRE)
+    if os.environ.get("STREAM_FROM") == "kafka"
+    else cd.stream(channels=CHANNELS, wire=WIRE),
+    late="2 seconds",
+    partition="day",
+)
+product.statistics(
+    "seconds",
+    of=source,
+    window="1 second",
+    ranges=(4100, 4150, 4175, 4200, 4225, 4250, 4300),
+    quantiles=(0.05, 0.5, 0.95),
+    centre=4200.0,
+    partition="day",
+)

@@ -1,0 +1,50 @@
+"""``land:<stream source>`` and what follows: a run takes what has come, once, by the same engine that a stream runs on and on."""
+
+from __future__ import annotations
+
+import contextlib
+
+from caudal.errors import LeaseHeld, StepFailed
+from caudal.lake import delta
+from caudal.lake.lease import lease
+from caudal.run.step import Done, skipped
+from caudal.run.workspace import Workspace
+from caudal.spec.node import Source
+from caudal.spec.statistics import Statistics
+
+
+def land(ws: Workspace, source: Source) -> Done:
+    """Capture what has come, with its statistics; where the product's streams are running, they do it."""
+    from caudal.run.stream.stream import engine_of, stream_lease
+
+    try:
+        with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
+            engine = engine_of(ws, source, open_)
+            before = dict(engine.memory.counts)
+            while engine.step():
+                pass
+            engine.finish()
+            counts = {name: count - before.get(name, 0) for name, count in engine.memory.counts.items()}
+    except LeaseHeld:
+        return skipped("the product's streams are running")
+    if not counts.get("messages"):
+        return skipped("no new message")
+    return Done(rows_read=counts["samples"], detail={"messages": counts["messages"], "samples": counts["samples"], **_odd(counts)})
+
+
+def published(ws: Workspace, node: Source | Statistics) -> Done:
+    """Return the version that the stream has published."""
+    number = ws.version(node.name)
+    if number is None:
+        raise StepFailed(
+            f"'{node.name}' has no rows yet: its stream has brought none that could be published.",
+            fix="Send some (caudal replay plays a simulator or a recording), then run again.",
+            where=str(node.where),
+            table=node.name,
+        )
+    said = delta.identity(ws.folder(node.name), number)
+    return skipped(f"published by the stream, up to micro-batch {said.get('upto', '?')}", output_version=number)
+
+
+def _odd(counts: dict[str, int]) -> dict[str, int]:
+    return {name: counts[name] for name in ("unreadable_messages", "outside") if counts.get(name)}

@@ -1,0 +1,156 @@
+"""A stream as a user has it: replay, stream, look, compare with a run; from the embedded log and from a real Kafka broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from caudal.lake import delta
+from caudal.lake.feed import Feed
+from caudal.lake.frames import arrow
+from caudal.lake.home import Home
+from caudal.lake.log import Writer
+from caudal.spark.broker import Broker
+
+pytestmark = [pytest.mark.slow]
+EEG = Path(__file__).parents[2] / "products" / "eeg"
+KAFKA = """
+import caudal as cd
+from caudal.graph.load import load
+from pathlib import Path
+
+eeg = load(Path({eeg!r}))
+product = cd.Product("eeg")
+samples = product.source("samples", cd.kafka("eeg", channels=eeg.sources["samples"].connection.channels, wire="json"), late="2 seconds")
+product.statistics("sensor_seconds", of=samples, window="1 second", ranges=(4150, 4250), quantiles=(0.5,), centre=4200.0)
+"""
+
+
+def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
+    """Run a command to its end and return its document."""
+    command = [sys.executable, "-m", "caudal", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_was_sent_is_what_is_counted_and_equals_a_run(tmp_path: Path) -> None:
+    sent = caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "30")
+    told = caudal("stream", EEG, "--home", tmp_path, "--once", "--end")
+    table = told["sources"]["samples"]["tables"]["sensor_seconds"]
+    facts = sent["facts_per_device"]
+    assert told["sources"]["samples"]["samples"] == sent["samples"]
+    assert table["duplicates"] == facts["repeated"]
+    rows = arrow(delta.read(Home(tmp_path).table("eeg", "sensor_seconds"))).to_pandas()
+    assert rows["readings"].sum() == table["readings"]
+    assert rows["readings"].sum() + rows["missing"].sum() == (sent["samples"] - table["duplicates"] - table["late"]) * 16
+    assert rows[rows["sensor"].isin(["O1", "O2"])]["alpha_power"].max() > 3 * rows["alpha_power"].median()
+    assert caudal("parity", EEG, "--home", tmp_path)["equal"]
+
+
+def test_spark_gives_the_same_rows_as_this_process(tmp_path: Path) -> None:
+    for platform in ("here", "spark"):
+        caudal("replay", EEG, "--home", tmp_path / platform, "--rate", "0", "--seconds", "10", "--seed", "3")
+        log = Home(tmp_path / platform).stream("eeg", "samples")
+        if platform == "spark":  # the very same messages
+            subprocess.run(["rm", "-rf", str(log)], check=True)
+            subprocess.run(["cp", "-r", str(Home(tmp_path / "here").stream("eeg", "samples")), str(log)], check=True)
+            subprocess.run(["rm", "-rf", str(log / "memory")], check=True)
+        caudal("stream", EEG, "--home", tmp_path / platform, "--once", "--end", "--platform", platform)
+    one, other = (
+        arrow(delta.read(Home(tmp_path / platform).table("eeg", "sensor_seconds"))).sort_by(
+            [("window_start", "ascending"), ("sensor", "ascending")]
+        )
+        for platform in ("here", "spark")
+    )
+    assert one.num_rows == 160
+    assert one.combine_chunks().equals(other.combine_chunks())
+
+
+def test_messages_that_hold_no_samples_are_set_aside_with_their_bytes(tmp_path: Path) -> None:
+    caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "3")
+    with Writer(Home(tmp_path).stream("eeg", "samples"), 2) as log:
+        log.append(0, [b"this is no block", b""])
+    told = caudal("stream", EEG, "--home", tmp_path, "--once", "--end")["sources"]["samples"]
+    assert told["unreadable_messages"] == 2
+    aside = arrow(delta.read(Home(tmp_path).quarantine("eeg", "samples"))).to_pylist()
+    assert sorted(row["message"] for row in aside) == [b"", b"this is no block"]
+    assert all(row["_reasons"] for row in aside)
+
+
+def test_a_stream_goes_on_where_it_was_stopped_and_a_run_takes_what_came_meanwhile(tmp_path: Path) -> None:
+    first = caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "5")
+    stream = subprocess.Popen(
+        [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path), "--json"], stdout=subprocess.PIPE, text=True
+    )
+    feed = Feed(Home(tmp_path).live("eeg"))
+    until = time.monotonic() + 60
+    while not feed.tail(0) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert "no new" not in caudal("run", EEG, "--home", tmp_path)["steps"][0].get("why", "")
+    stream.send_signal(signal.SIGTERM)
+    told = json.loads(stream.communicate(timeout=60)[0])
+    assert stream.returncode == 0
+    assert told["sources"]["samples"]["samples"] == first["samples"]
+    update = feed.tail(0)[-1][1]
+    assert update["total"] == first["readings"]
+    assert len(update["sensors"]) == 16
+    assert update["statistics"]
+    again = caudal("run", EEG, "--home", tmp_path)
+    assert [step["state"] for step in again["steps"]] == ["skipped", "skipped", "skipped"]
+
+
+def test_a_second_stream_of_a_product_is_refused(tmp_path: Path) -> None:
+    caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "1")
+    stream = subprocess.Popen(
+        [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path), "--seconds", "20", "--json"],
+        stdout=subprocess.PIPE,
+    )
+    until = time.monotonic() + 60
+    while not Feed(Home(tmp_path).live("eeg")).tail(0) and time.monotonic() < until:
+        time.sleep(0.05)
+    refused = subprocess.run(
+        [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    stream.terminate()
+    stream.communicate(timeout=60)
+    assert refused.returncode != 0
+    assert "Another run of product 'eeg (stream)' is at work" in refused.stderr
+
+
+def test_from_kafka_with_the_broker_killed_in_the_middle(tmp_path: Path) -> None:
+    product = tmp_path / "eeg"
+    product.mkdir()
+    (product / "product.py").write_text(KAFKA.format(eeg=str(EEG)))
+    with Broker(tmp_path / "kafka", 0) as broker:
+        kafka = {"CAUDAL_KAFKA": broker.address}
+        first = caudal("replay", product, "--home", tmp_path / "home", "--rate", "0", "--seconds", "5", **kafka)
+        told = caudal("stream", product, "--home", tmp_path / "home", "--once", **kafka)["sources"]["samples"]
+        assert told["samples"] == first["samples"]
+        broker.kill()
+        broker.start()
+        kafka = {"CAUDAL_KAFKA": broker.address}
+        second = caudal("replay", product, "--home", tmp_path / "home", "--rate", "0", "--seconds", "5", **kafka)
+        told = caudal("stream", product, "--home", tmp_path / "home", "--once", "--end", **kafka)["sources"]["samples"]
+        assert told["samples"] == first["samples"] + second["samples"]
+    assert caudal("parity", product, "--home", tmp_path / "home")["equal"]
+
+
+def test_no_broker_is_one_clear_sentence(tmp_path: Path) -> None:
+    product = tmp_path / "eeg"
+    product.mkdir()
+    (product / "product.py").write_text(KAFKA.format(eeg=str(EEG)))
+    done = subprocess.run(
+        [sys.executable, "-m", "caudal", "stream", str(product), "--home", str(tmp_path / "home"), "--once"],
+        capture_output=True, text=True, timeout=60, env={**os.environ, "CAUDAL_KAFKA": "127.0.0.1:1"},
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
