@@ -28,7 +28,9 @@ from pathlib import Path
 
 eeg = load(Path({eeg!r}))
 product = cd.Product("eeg")
-samples = product.source("samples", cd.kafka("eeg", channels=eeg.sources["samples"].connection.channels, wire="json"), late="2 seconds")
+channels = eeg.sources["samples"].connection.channels
+del eeg
+samples = product.source("samples", cd.kafka("eeg", channels=channels, wire="json"), late="2 seconds")
 product.statistics("sensor_seconds", of=samples, window="1 second", ranges=(4150, 4250), quantiles=(0.5,), centre=4200.0)
 """
 
@@ -47,7 +49,7 @@ def test_what_was_sent_is_what_is_counted_and_equals_a_run(tmp_path: Path) -> No
     table = told["sources"]["samples"]["tables"]["sensor_seconds"]
     facts = sent["facts_per_device"]
     assert told["sources"]["samples"]["samples"] == sent["samples"]
-    assert table["duplicates"] == facts["repeated"]
+    assert table["duplicates"] == facts["twice"]
     rows = arrow(delta.read(Home(tmp_path).table("eeg", "sensor_seconds"))).to_pandas()
     assert rows["readings"].sum() == table["readings"]
     assert rows["readings"].sum() + rows["missing"].sum() == (sent["samples"] - table["duplicates"] - table["late"]) * 16
@@ -70,7 +72,7 @@ def test_spark_gives_the_same_rows_as_this_process(tmp_path: Path) -> None:
         )
         for platform in ("here", "spark")
     )
-    assert one.num_rows == 160
+    assert one.num_rows in (160, 176)  # ten seconds touch ten or eleven windows
     assert one.combine_chunks().equals(other.combine_chunks())
 
 
@@ -88,13 +90,14 @@ def test_messages_that_hold_no_samples_are_set_aside_with_their_bytes(tmp_path: 
 def test_a_stream_goes_on_where_it_was_stopped_and_a_run_takes_what_came_meanwhile(tmp_path: Path) -> None:
     first = caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "5")
     stream = subprocess.Popen(
-        [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path), "--json"], stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path), "--publish", "0.2", "--json"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     feed = Feed(Home(tmp_path).live("eeg"))
     until = time.monotonic() + 60
-    while not feed.tail(0) and time.monotonic() < until:
+    while delta.version_of(Home(tmp_path).table("eeg", "sensor_seconds")) is None and time.monotonic() < until:
         time.sleep(0.05)
-    assert "no new" not in caudal("run", EEG, "--home", tmp_path)["steps"][0].get("why", "")
+    assert caudal("run", EEG, "--home", tmp_path)["steps"][0]["why"] == "the product's streams are running"
     stream.send_signal(signal.SIGTERM)
     told = json.loads(stream.communicate(timeout=60)[0])
     assert stream.returncode == 0
