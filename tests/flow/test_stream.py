@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,18 @@ def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def streaming(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Give a stream that runs; it is ended, however the test ends."""
+    command = [sys.executable, "-m", "caudal", "stream", str(EEG), *map(str, arguments), "--json"]
+    stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield stream
+    finally:
+        stream.terminate()
+        stream.communicate(timeout=60)
 
 
 def test_what_was_sent_is_what_is_counted_and_equals_a_run(tmp_path: Path) -> None:
@@ -89,18 +103,15 @@ def test_messages_that_hold_no_samples_are_set_aside_with_their_bytes(tmp_path: 
 
 def test_a_stream_goes_on_where_it_was_stopped_and_a_run_takes_what_came_meanwhile(tmp_path: Path) -> None:
     first = caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "5")
-    stream = subprocess.Popen(
-        [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path), "--publish", "0.2", "--json"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
     feed = Feed(Home(tmp_path).live("eeg"))
-    until = time.monotonic() + 60
-    while delta.version_of(Home(tmp_path).table("eeg", "sensor_seconds")) is None and time.monotonic() < until:
-        time.sleep(0.05)
-    assert caudal("run", EEG, "--home", tmp_path)["steps"][0]["why"] == "the product's streams are running"
-    stream.send_signal(signal.SIGTERM)
-    told = json.loads(stream.communicate(timeout=60)[0])
-    assert stream.returncode == 0
+    with streaming("--home", tmp_path, "--publish", "0.2") as stream:
+        until = time.monotonic() + 60
+        while delta.version_of(Home(tmp_path).table("eeg", "sensor_seconds")) is None and time.monotonic() < until:
+            time.sleep(0.05)
+        assert caudal("run", EEG, "--home", tmp_path)["steps"][0]["why"] == "the product's streams are running"
+        stream.send_signal(signal.SIGTERM)
+        told = json.loads(stream.stdout.read())
+        assert stream.wait(timeout=60) == 0
     assert told["sources"]["samples"]["samples"] == first["samples"]
     update = feed.tail(0)[-1][1]
     assert update["total"] == first["readings"]
@@ -112,18 +123,16 @@ def test_a_stream_goes_on_where_it_was_stopped_and_a_run_takes_what_came_meanwhi
 
 def test_a_second_stream_of_a_product_is_refused(tmp_path: Path) -> None:
     caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "1")
-    stream = subprocess.Popen(
-        [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path), "--seconds", "20", "--json"],
-        stdout=subprocess.PIPE,
-    )
-    until = time.monotonic() + 60
-    while not Feed(Home(tmp_path).live("eeg")).tail(0) and time.monotonic() < until:
-        time.sleep(0.05)
-    refused = subprocess.run(
-        [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path)], capture_output=True, text=True, timeout=60
-    )
-    stream.terminate()
-    stream.communicate(timeout=60)
+    with streaming("--home", tmp_path, "--seconds", "20"):
+        until = time.monotonic() + 60
+        while not Feed(Home(tmp_path).live("eeg")).tail(0) and time.monotonic() < until:
+            time.sleep(0.05)
+        refused = subprocess.run(
+            [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
     assert refused.returncode != 0
     assert "Another run of product 'eeg (stream)' is at work" in refused.stderr
 
