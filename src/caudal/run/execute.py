@@ -36,6 +36,8 @@ def execute(ws: Workspace, plan: Sequence[Step]) -> Board:
     board = Board()
     with _quiet_luigi() as luigi:
         tasks = _tasks(luigi, ws, plan, board)
+        # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be another's (a stream that trains).
+        luigi.configuration.get_config().set("worker", "no_install_shutdown_handler", "true")
         luigi.build(list(tasks.values()), workers=1, local_scheduler=True, no_lock=True, log_level="CRITICAL")
     for step in plan:
         if step.name not in board.done and step.name not in board.failed:

@@ -118,12 +118,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions by the published champion, written to the table ``name``."""
+    """Predictions by the published champion, written to the table ``name``.
+
+    ``learn_after`` is for streams: when so many samples have been captured and there is no champion yet, the model is trained.
+    """
 
     name: str
     model: str
     rows: Literal["unlabelled", "all", "latest"] = "all"
     trigger: Any = None
+    learn_after: int | None = None
     where: Location | None = field(default=None, compare=False)
 
 

@@ -235,11 +235,23 @@ class Product:
         self.models[name] = declared
         return declared
 
-    def predict(self, model: Model | str, *, name: str | None = None, rows: str = "all", at: Trigger | None = None) -> Prediction:
-        """Declare predictions by the model's champion, written to a table (``<model>_predictions``)."""
+    def predict(
+        self,
+        model: Model | str,
+        *,
+        name: str | None = None,
+        rows: str = "all",
+        at: Trigger | None = None,
+        learn_after: int | None = None,
+    ) -> Prediction:
+        """Declare predictions by the model's champion, written to a table (``<model>_predictions``).
+
+        Where the model's features are made of streams, ``caudal stream`` predicts too, as windows close (``<model>_predictions_live``);
+        with ``learn_after`` it has the model trained when so many samples have been captured.
+        """
         where = caller()
         of = model if isinstance(model, str) else model.name
-        declared = Prediction(name or f"{of}_predictions", of, rows, at, where)  # type: ignore[arg-type]
+        declared = Prediction(name or f"{of}_predictions", of, rows, at, learn_after, where)  # type: ignore[arg-type]
         self._free(declared.name, where)
         self.predictions[declared.name] = declared
         return declared

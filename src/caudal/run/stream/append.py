@@ -33,6 +33,7 @@ def append(
     tz: str,
     partitioned: bool,
     identity: Mapping[str, Any],
+    marks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> int:
     """Publish rows (and files with such rows) as the table's next version; return its number.
 
@@ -40,13 +41,14 @@ def append(
     ----------
     moment : the column (UTC) whose day in ``tz`` is the partition, where the table has any
     identity : holds ``upto``, the last micro-batch that is in the rows
+    marks : what is said of columns (`caudal.spark.marks`)
     """
     tables = [*rows, *(pq.read_table(file, partitioning=None) for file in files)]
     table = pa.concat_tables(tables)
     stage = folder / f"part-{identity['run_id']}-{identity['upto']}"
     written = _written(table, folder, stage, moment, tz, partitioned)
     version = delta.commit(
-        folder, written, spark_schema(table.schema, partitioned), partitioned=partitioned, replace="none", identity=identity
+        folder, written, spark_schema(table.schema, partitioned, marks), partitioned=partitioned, replace="none", identity=identity
     )
     for file in files:
         file.unlink(missing_ok=True)
@@ -69,18 +71,20 @@ def compact(folder: Path, *, partitioned: bool, identity: Mapping[str, Any]) -> 
         table = pa.concat_tables([pq.read_table(folder / file.path, partitioning=None) for file in small])
         place = folder / f"part-{identity['run_id']}-{identity['upto']}-compact"
         written = [_file(table, folder, place, day, partitioned)]
-        schema = spark_schema(table.schema, partitioned)
+        schema = dict(current.schema)
         went = frozenset(file.path for file in small)
         delta.commit(folder, written, schema, partitioned=partitioned, replace=went, identity={**identity, "compacted": len(small)})
         gone += len(small)
     return gone
 
 
-def spark_schema(schema: pa.Schema, partitioned: bool) -> dict[str, Any]:
+def spark_schema(schema: pa.Schema, partitioned: bool, marks: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """Return Spark's JSON of a schema of Arrow."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     said: dict[str, Any] = json.loads(from_arrow_schema(schema).json())
+    for one in said["fields"]:
+        one["metadata"] = dict((marks or {}).get(one["name"], {}))
     if partitioned:
         said["fields"].append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})
     return said

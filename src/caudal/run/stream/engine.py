@@ -31,6 +31,7 @@ from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
 from caudal.stages.ingest.streams.tap import Offsets, Tap
 from caudal.stages.statistics import advanced, begin, ended, rows, told_twice
+from caudal.stages.statistics.batch import marks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -224,7 +225,10 @@ class Engine:
             if (some or files) and upto(folder) < memory.batch:
                 partitioned = node is not None and node.partition is not None
                 moment = (node.event_time if node is not None else None) or "at"
-                append(folder, some, files, moment=moment, tz=self.product.tz, partitioned=partitioned, identity=said)
+                said_of = marks(node) if isinstance(node, Statistics) else None
+                append(
+                    folder, some, files, moment=moment, tz=self.product.tz, partitioned=partitioned, identity=said, marks=said_of
+                )
                 compact(folder, partitioned=partitioned, identity=said)
         aside = self.home.quarantine(self.product.name, self.source.name)
         if (some := memory.pending.get(_SET_ASIDE, [])) and upto(aside) < memory.batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +19,8 @@ _ROWS = 512  # of statistics in one update; more nobody can look at
 class Live:
     """Appends an update to the feed for each micro-batch of a source."""
 
-    def __init__(self, feed: Feed, engine: Engine) -> None:
-        self._feed, self._engine, self._before = feed, engine, engine.clock()
+    def __init__(self, feed: Feed, engine: Engine, classes: Callable[[], list[dict[str, Any]]] = list) -> None:
+        self._feed, self._engine, self._classes, self._before = feed, engine, classes, engine.clock()
 
     def __call__(self, step: Step, memory: Memory) -> None:
         """Append the update."""
@@ -40,7 +40,7 @@ class Live:
             "unreadable": memory.counts.get("unreadable_messages", 0) + memory.counts.get("outside", 0),
             "total": memory.counts.get("samples", 0) * len(channels),
             "sensors": list(channels), "signal": next((one.signal for one in step.found if one.signal), None),
-            "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": [], "seconds": step.seconds,
+            "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": self._classes(), "seconds": step.seconds,
         }  # fmt: skip
         if first is not None:
             update["statistics"] = told(step.closed[first.name], first) + told(step.open[first.name], first)

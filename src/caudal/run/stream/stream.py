@@ -16,8 +16,9 @@ from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
-from caudal.run.run import checked, new_run_id, opened
+from caudal.run.run import checked, new_run_id, opened, run
 from caudal.run.stream.engine import Engine, Platform
+from caudal.run.stream.follow import Follower, followed
 from caudal.run.stream.live import Live
 from caudal.run.workspace import Workspace
 from caudal.spec.connection import CHANNELLED
@@ -64,19 +65,23 @@ def stream(
             ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
             feed = Feed(home.live(product.name))
             with _asked_to_stop() as asked, contextlib.ExitStack() as open_:
-                engines = [engine_of(ws, source, open_, feed, publish_s, platform) for source in sources]
+                engines = [engine_of(ws, source, open_, publish_s, platform) for source in sources]
+                followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
+                _look_on(engines, followers, feed)
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(one, asked, every_s, until, once, told) for one in engines]
-                for thread in threads:
+                for thread in (*followers, *threads):
                     thread.start()
                 for thread in threads:
                     thread.join()
+                for follower in followers:
+                    follower.stop()
                 for thread in threads:
                     thread.raise_what_broke()
                 for engine in engines:
                     engine.end() if end else engine.finish()
-            return document(engines, time.monotonic() - began)
+            return document(engines, followers, time.monotonic() - began)
 
 
 class Thread(threading.Thread):
@@ -128,7 +133,6 @@ def engine_of(
     ws: Workspace,
     source: Source,
     open_: contextlib.ExitStack,
-    feed: Feed | None = None,
     publish_s: float = 5.0,
     platform: Platform = "here",
 ) -> Engine:
@@ -139,13 +143,27 @@ def engine_of(
     place = ws.home.stream(ws.product.name, source.name)
     opened_tap = tap(source.connection, place, ws.settings.data)
     open_.callback(opened_tap.close)
-    engine = Engine(
+    return Engine(
         ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
         frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
     )  # fmt: skip
-    if feed is not None:
-        engine.onlookers = (Live(feed, engine),)
-    return engine
+
+
+def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> None:
+    """Let followers and the live feed see each micro-batch."""
+
+    def classes() -> list[dict[str, Any]]:
+        return [one for follower in followers for one in follower.told()]
+
+    for engine in engines:
+        shown = Live(feed, engine, classes if engine.tables else list)
+        engine.onlookers = (*followers, shown)
+
+
+def _train(folder: Path, settings: Settings) -> None:
+    """Train on what has been captured; what goes wrong is in the ledger and on the run's page."""
+    with contextlib.suppress(CaudalError):
+        run(folder, settings, pipeline="train")
 
 
 def streamed(product: Product) -> list[Source]:
@@ -165,7 +183,7 @@ def stream_lease(home: Home, product: Product) -> Path:
     return home.lease(f"{product.name}.stream")
 
 
-def document(engines: list[Engine], seconds: float) -> dict[str, Any]:
+def document(engines: list[Engine], followers: list[Follower], seconds: float) -> dict[str, Any]:
     """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
     said = {}
     for engine in engines:
@@ -178,7 +196,12 @@ def document(engines: list[Engine], seconds: float) -> dict[str, Any]:
                 for name, one in states.items()
             },
         }
-    return {"product": engines[0].product.name, "seconds": round(seconds, 3), "sources": said}
+    return {
+        "product": engines[0].product.name,
+        "seconds": round(seconds, 3),
+        "sources": said,
+        "models": {one.name_of_model: one.document() for one in followers},
+    }
 
 
 @contextlib.contextmanager

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema([("device", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("detector", pa.string())])
 
 
+_PANE_US = 1_000_000
+_REMEMBERED = 60  # seconds in which a sample that comes again is known
+
+
 @dataclass
 class Watch:
     """A detection and its operators; ``states`` is what has to be remembered of those that have learned since it was asked."""
@@ -66,10 +70,12 @@ def of_samples(watch: Watch, kept: Sequence[Samples], seen: Seen) -> tuple[pa.Ta
     """Return the anomalies among samples that have not been seen, in order of time, and what has been seen then."""
     fresh = []
     for samples in kept:
-        key = samples.key
-        new = seen.new(key)
+        group = samples.group(_PANE_US)
+        new = seen.new(group, samples.seq)
         fresh.append(samples.where(new))
-        seen = seen.with_(seen_of(np.sort(key[new])))
+        seen = seen.with_(seen_of(group[new], samples.seq[new]))
+    if kept:
+        seen = seen.after(max(int(samples.at_us.max()) for samples in kept if len(samples)) // _PANE_US - _REMEMBERED)
     if not fresh:
         return watch.score([], [], []), seen
     device, at_us = np.concatenate([one.device for one in fresh]), np.concatenate([one.at_us for one in fresh])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
+from caudal.spark.marks import EVENT_TIME, KEY, KNOWN, STEP_S
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics.finish import rows, schema, windows
 from caudal.stages.statistics.partial import partials
-from caudal.stages.statistics.samples import of_table
+from caudal.stages.statistics.samples import Seen, of_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -39,11 +39,21 @@ def statistics(samples: DataFrame, declared: Statistics) -> DataFrame:
     def chunk(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:  # Spark reads what it is given from these hints
         return _chunk(key[1].as_py(), table, declared, chunk_us)
 
-    return spread.groupBy("device", _SIZE).applyInArrow(chunk, from_arrow_schema(schema(declared)))
+    made = spread.groupBy("device", _SIZE).applyInArrow(chunk, from_arrow_schema(schema(declared)))
+    for name, said in marks(declared).items():
+        made = made.withMetadata(name, dict(said))
+    return made
+
+
+def marks(declared: Statistics) -> dict[str, dict[str, Any]]:
+    """Return what is said of columns: keys, the window's ends, and that all else is known when the window ends."""
+    told: dict[str, dict[str, Any]] = {one.name: {KNOWN: "window_end"} for one in schema(declared)}
+    width = {STEP_S: int(declared.width_s) if declared.width_s.is_integer() else declared.width_s}
+    return told | {"device": {KEY: True}, "sensor": {KEY: True}, "window_start": {EVENT_TIME: True, **width}, "window_end": width}
 
 
 def _chunk(number: int, table: pa.Table, declared: Statistics, chunk_us: int) -> pa.Table:
     samples = of_table(table, declared.channels)
-    first = np.unique(samples.key, return_index=True)[1]
-    parts = windows(partials(samples.where(first), declared), declared)
+    new = Seen().new(samples.group(declared.pane_us), samples.seq)
+    parts = windows(partials(samples.where(new), declared), declared)
     return rows(parts.where(parts.pane * declared.pane_us // chunk_us == number), declared)

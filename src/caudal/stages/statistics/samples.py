@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 PANE_BITS = 41  # panes of 10 ms until the year 2600; 22 bits remain for the device
-SEQ_BITS = 43  # a sample number and 20 bits of the device are one number
-DEVICES = 1 << (63 - SEQ_BITS)
+SEQ_BITS = 43  # a sample number, and 20 bits for what it is a number in
+DEVICES = 1 << (63 - PANE_BITS)
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Samples:
         good = (self.device >= 0) & (self.device < DEVICES) & (self.seq >= 0) & (self.seq < 1 << SEQ_BITS)
         return good & (self.at_us >= 0) & (self.at_us < 1 << 54)
 
-    @property
-    def key(self) -> Array:
-        """One number for device and sample number, int64 [n]."""
-        return (self.device << SEQ_BITS) + self.seq
+    def group(self, pane_us: int) -> Array:
+        """One number for device and pane, int64 [n]: what orders as the pair does."""
+        found: Array = (self.device << PANE_BITS) + self.at_us // pane_us
+        return found
 
     def table(self, channels: Sequence[str]) -> pa.Table:
         """Return the samples as rows: device, seq, at (UTC), one column a channel; NaN is null."""
@@ -88,15 +88,29 @@ def of_table(rows: pa.Table, channels: Sequence[str]) -> Samples:
 
 @dataclass(frozen=True)
 class Seen:
-    """Which samples of each device have come: intervals of `Samples.key`, both ends within, in order, none touching the next."""
+    """Which samples have come: by device and pane, intervals of their numbers, both ends within, in order, none touching the next.
 
+    A sample is known by device, pane and number, so that a device may begin to count anew; and what belongs to closed panes can be
+    forgotten.
+
+    Parameters
+    ----------
+    group : int64 [k], of device and pane (`Samples.group`)
+    low, high : int64 [k], sample numbers
+    """
+
+    group: Array = field(default_factory=lambda: np.empty(0, np.int64))
     low: Array = field(default_factory=lambda: np.empty(0, np.int64))
     high: Array = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def new(self, key: Array) -> Array:
-        """Tell which keys have not come before, neither here nor earlier in ``key``: bool [n]."""
-        at = np.searchsorted(self.low, key, side="right") - 1
-        fresh = (at < 0) | (key > self.high[at]) if len(self.low) else np.ones(len(key), bool)
+    def new(self, group: Array, seq: Array) -> Array:
+        """Tell which samples have not come before, neither here nor earlier in these: bool [n]."""
+        own, theirs = _numbered(self.group, group)
+        key, low, high = (theirs << SEQ_BITS) + seq, (own << SEQ_BITS) + self.low, (own << SEQ_BITS) + self.high
+        fresh = np.ones(len(key), bool)
+        if len(low):
+            at = np.searchsorted(low, key, side="right") - 1
+            fresh = (at < 0) | (key > high[at])
         if len(key) > 1 and np.any(key[1:] <= key[:-1]):
             first = np.zeros(len(key), bool)
             first[np.unique(key, return_index=True)[1]] = True
@@ -105,22 +119,54 @@ class Seen:
 
     def with_(self, other: Seen) -> Seen:
         """Return what has come to either."""
-        low, high = np.concatenate([self.low, other.low]), np.concatenate([self.high, other.high])
-        order = np.argsort(low, kind="stable")
-        low, reach = low[order], np.maximum.accumulate(high[order])
-        starts = np.flatnonzero(np.concatenate(([True], low[1:] > reach[:-1] + 1))) if len(low) else np.empty(0, int)
-        return Seen(low[starts], reach[np.append(starts[1:], len(low)) - 1] if len(low) else reach)
+        if not len(other.low):
+            return self
+        if not len(self.low):
+            return other
+        group, low, high = (np.concatenate([getattr(self, one), getattr(other, one)]) for one in ("group", "low", "high"))
+        return _joined(group, low, high)
 
     def overlaps(self, other: Seen) -> bool:
         """Tell whether a sample has come to both."""
-        at = np.searchsorted(self.low, other.high, side="right") - 1
-        return bool(np.any((at >= 0) & (other.low <= self.high[np.maximum(at, 0)]))) if len(self.low) and len(other.low) else False
+        if not len(self.low) or not len(other.low):
+            return False
+        own, theirs = _numbered(self.group, other.group)
+        at = np.searchsorted((own << SEQ_BITS) + self.low, (theirs << SEQ_BITS) + other.high, side="right") - 1
+        return bool(np.any((at >= 0) & ((theirs << SEQ_BITS) + other.low <= ((own << SEQ_BITS) + self.high)[np.maximum(at, 0)])))
+
+    def after(self, pane: int) -> Seen:
+        """Return what belongs to panes after ``pane``."""
+        kept = (self.group & ((1 << PANE_BITS) - 1)) > pane
+        return self if kept.all() else Seen(self.group[kept], self.low[kept], self.high[kept])
 
 
-def seen_of(key: Array) -> Seen:
-    """Return the intervals of keys."""
-    if len(key) == 0:
+def seen_of(group: Array, seq: Array) -> Seen:
+    """Return the intervals of samples."""
+    if len(seq) == 0:
         return Seen()
-    key = np.unique(key) if np.any(key[1:] <= key[:-1]) else key
-    cuts = np.flatnonzero(key[1:] != key[:-1] + 1)
-    return Seen(key[np.concatenate(([0], cuts + 1))], key[np.append(cuts, len(key) - 1)])
+    order = (
+        np.lexsort((seq, group))
+        if np.any((group[1:] < group[:-1]) | ((group[1:] == group[:-1]) & (seq[1:] <= seq[:-1])))
+        else slice(None)
+    )
+    group, seq = group[order], seq[order]
+    cuts = np.flatnonzero((group[1:] != group[:-1]) | (seq[1:] > seq[:-1] + 1))
+    starts, ends = np.concatenate(([0], cuts + 1)), np.append(cuts, len(seq) - 1)
+    return Seen(group[starts], seq[starts], seq[ends])
+
+
+def _joined(group: Array, low: Array, high: Array) -> Seen:
+    """Return intervals in order, those that overlap or touch made one."""
+    order = np.lexsort((low, group))
+    group, low, high = group[order], low[order], high[order]
+    number, _ = _numbered(group, group[:0])
+    reach = np.maximum.accumulate((number << SEQ_BITS) + high)  # a later group's numbers are all above
+    starts = np.flatnonzero(np.concatenate(([True], (number[1:] << SEQ_BITS) + low[1:] > reach[:-1] + 1)))
+    ends = np.append(starts[1:], len(low)) - 1
+    return Seen(group[starts], low[starts], reach[ends] - (number[ends] << SEQ_BITS))
+
+
+def _numbered(one: Array, other: Array) -> tuple[Array, Array]:
+    """Return, for the groups of each, their place among those of both in order."""
+    groups = np.unique(np.concatenate([one, other]))
+    return np.searchsorted(groups, one), np.searchsorted(groups, other)

@@ -48,22 +48,16 @@ def taken(samples: Samples, declared: Statistics, bounds: Bounds) -> Taken:
     """Return what samples add up to that have not been seen and are not late."""
     if len(samples) == 0:
         return Taken(empty(declared), Seen(), 0, 0, 0, NEVER)
-    key = samples.key
-    fresh = bounds.seen.new(key)
-    late = fresh & (samples.at_us // declared.pane_us <= bounds.closed) if bounds.closed > NEVER else None
-    lates = int(late.sum()) if late is not None else 0
-    duplicates = len(samples) - int(fresh.sum())
-    counted = samples
-    if duplicates or lates:
-        counted = samples.where(fresh & ~late if late is not None else fresh)
-    return Taken(
-        partials(counted, declared),
-        seen_of(key[fresh] if duplicates else key),
-        len(samples),
-        duplicates,
-        lates,
-        int(samples.at_us.max()),
-    )
+    came, newest = len(samples), int(samples.at_us.max())
+    group = samples.group(declared.pane_us)
+    late = samples.at_us // declared.pane_us <= bounds.closed
+    lates = int(late.sum())
+    new = bounds.seen.new(group, samples.seq)
+    duplicates = int((~new & ~late).sum())  # of a closed window nobody remembers what has come
+    if lates or duplicates:
+        counted = new & ~late
+        samples, group = samples.where(counted), group[counted]
+    return Taken(partials(samples, declared), seen_of(group, samples.seq), came, duplicates, lates, newest)
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ class State:
     @property
     def bytes(self) -> int:
         """Bytes that are remembered."""
-        return self.open.bytes + self.seen.low.nbytes + self.seen.high.nbytes
+        return self.open.bytes + 3 * self.seen.low.nbytes
 
 
 def begin(declared: Statistics) -> State:
@@ -131,7 +125,7 @@ def advanced(state: State, found: list[Taken], declared: Statistics) -> tuple[St
         seen = seen.with_(one.seen)
     ended, kept = _closed(open_, state.closed, closed, declared)
     after = State(
-        kept, seen, newest, closed,
+        kept, seen.after(closed), newest, closed,
         state.readings + int(new.count.sum()), state.samples + sum(one.samples for one in found),
         state.duplicates + sum(one.duplicates for one in found), state.late + sum(one.late for one in found),
     )  # fmt: skip

@@ -120,10 +120,27 @@ def test_late_samples_and_duplicates_are_counted_and_left_out() -> None:
     rest = samples.where(samples.at_us >= T0 + 200_000)
     state = begin(DECLARED)
     counts = []
-    for one in (rest, late, rest.where(slice(0, 50))):
+    for one in (rest, late, rest.where(np.arange(len(rest) - 50, len(rest)))):
         state, _, _ = advanced(state, [taken(one, DECLARED, state.bounds)], DECLARED)
         counts.append((state.samples, state.late, state.duplicates))
     assert counts == [(len(rest), 0, 0), (640, len(late), 0), (690, len(late), 50)]
+
+
+def test_a_device_may_begin_to_count_anew() -> None:
+    samples = made(2, devices=1)
+    again = replace(samples, at_us=samples.at_us + 5_000_000)
+    got = streamed([[samples], [again]]).to_pandas()
+    assert got["readings"].sum() == 2 * len(samples) * 3
+
+
+def test_what_has_been_seen_of_closed_windows_is_forgotten() -> None:
+    state = begin(DECLARED)
+    for second in range(60):
+        one = made(1, devices=3)
+        one = replace(one, at_us=one.at_us + second * 1_000_000, seq=one.seq + second * 128)
+        state, _, _ = advanced(state, [taken(one, DECLARED, state.bounds)], DECLARED)
+    assert len(state.seen.low) <= 3 * 3
+    assert state.bytes < 100_000
 
 
 def test_missing_and_wild_readings_are_left_out_of_all_but_the_count_of_what_is_missing() -> None:
