@@ -108,7 +108,7 @@ class Engine:
         began = time.perf_counter()
         start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
         if start == end:
-            if self.memory.pending and self.clock() - self.memory.published >= self.publish_s:
+            if (self.memory.pending or self.memory.files) and self._due():
                 self._publish()
             return False
         read_s = time.perf_counter() - began

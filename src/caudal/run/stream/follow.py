@@ -136,7 +136,7 @@ class Follower(threading.Thread):
             if not new:
                 continue
             came = True
-            kept = pa.concat_tables([*([self._recent[name]] if name in self._recent else []), *new])
+            kept = _distinct(pa.concat_tables([*([self._recent[name]] if name in self._recent else []), *new]))
             moment = kept.column("at" if "at" in kept.column_names else "window_end")
             since = pa.scalar(
                 pc.max(moment).cast(pa.int64()).as_py() - round((RECALL_S if self._rounds else _FIRST_RECALL_S) * 1e6), pa.int64()
@@ -161,6 +161,9 @@ class Follower(threading.Thread):
                 )
             except NotThere:
                 return False
+            if not self._rounds:
+                self._look_back()
+                self._waiting = self._gather() or self._waiting
         return True
 
     def _captured(self) -> int:
@@ -197,8 +200,19 @@ class Follower(threading.Thread):
             row = self._said.get(key)
             if row is not None and "actual" not in row:
                 row["actual"] = str(actual)
-                self.confusion[(str(actual), str(row["prediction"]))] += 1
+                if not self._trained_on(row):
+                    self.confusion[(str(actual), str(row["prediction"]))] += 1
                 self._to_tell.append(self._update(row, str(actual)))
+
+    def _trained_on(self, row: dict[str, Any]) -> bool:
+        """Tell whether the champion has learned from a row's time: to know it then is no merit."""
+        import pandas as pd
+
+        until = self._champion.trained_until if self._champion else None
+        if until is None:
+            return False
+        told, moment = pd.Timestamp(until), pd.Timestamp(row[self._features.as_of])
+        return bool(moment.tz_localize(None) <= told.tz_localize(None))
 
     def _update(self, row: dict[str, Any], actual: str | None) -> dict[str, Any]:
         label = str(row["prediction"])
@@ -241,6 +255,9 @@ class Follower(threading.Thread):
         for told in arrow(delta.read(self._folder)).to_pandas().to_dict("records"):
             row = {str(name): value for name, value in told.items()}
             self._said[tuple(row[key] for key in (*self._features.entity, self._features.as_of))] = row
+
+    def _look_back(self) -> None:
+        """Take the last days of what has been published: what came before this follower, or before there was a champion."""
         for name in self._features.inputs:
             if self._ws.version(name) is not None:
                 published = delta.read(self._ws.folder(name))
@@ -250,6 +267,14 @@ class Follower(threading.Thread):
     @property
     def _folder(self) -> Path:
         return self._ws.folder(f"{self._prediction.name}_live")
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    """Return the rows without those that came twice: over the wire, or from the queue and from what was published."""
+    keys = ["device", "seq", "at"] if "at" in table.column_names else ["device", "sensor", "window_end"]
+    numbered = table.select(keys).append_column("_row", pa.array(range(len(table)), pa.int64()))
+    first = numbered.group_by(keys).aggregate([("_row", "min")]).column("_row_min")
+    return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
 
 
 def _plain(table: pa.Table) -> pa.Table:
