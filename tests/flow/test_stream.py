@@ -46,9 +46,9 @@ def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
 
 
 @contextlib.contextmanager
-def streaming(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+def streaming(*arguments: str | Path, product: Path = EEG) -> Iterator[subprocess.Popen[str]]:
     """Give a stream that runs; it is ended, however the test ends."""
-    command = [sys.executable, "-m", "caudal", "stream", str(EEG), *map(str, arguments), "--json"]
+    command = [sys.executable, "-m", "caudal", "stream", str(product), *map(str, arguments), "--json"]
     stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield stream
@@ -166,3 +166,26 @@ def test_no_broker_is_one_clear_sentence(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "does not answer" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timeout(900)
+def test_a_model_learns_from_the_capture_and_follows_the_stream_each_window_once(tmp_path: Path) -> None:
+    """Enough to learn from comes first; then the stream is started anew, and finds what it has predicted."""
+    product = tmp_path / "eeg"
+    product.mkdir()
+    (product / "product.py").write_text((EEG / "product.py").read_text().replace("learn_after=60_000", "learn_after=35_000"))
+    home, table = tmp_path / "home", Home(tmp_path / "home").table("eeg", "eyes_predictions_live")
+    for _ in range(2):
+        caudal("replay", product, "--home", home, "--rate", "0", "--seconds", "140", "--labels")
+        with streaming("--home", home, "--publish", "0.5", product=product):
+            before = delta.version_of(table)
+            until = time.monotonic() + 240
+            while delta.version_of(table) == before and time.monotonic() < until:
+                time.sleep(0.5)
+    rows = arrow(delta.read(table)).to_pandas()
+    assert not rows.duplicated(["device", "window_end"]).any()
+    assert len(rows) >= 138
+    assert set(rows["prediction"]) == {"open", "closed"}
+    truth = arrow(delta.read(Home(home).table("eeg", "brain_seconds"))).to_pandas().dropna(subset=["eyes"])
+    both = rows.merge(truth[["device", "window_end", "eyes"]], on=["device", "window_end"])
+    assert (both["prediction"] == both["eyes"]).mean() > 0.9

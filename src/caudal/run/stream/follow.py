@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +179,7 @@ class Follower(threading.Thread):
         rows = made(self._ws, self._features, frames).toPandas()
         keys = [*self._features.entity, self._features.as_of]
         rows = rows.sort_values(keys, ignore_index=True)
-        known = [key in self._said for key in rows[keys].itertuples(index=False, name=None)]
+        known = [_key(row) in self._said for row in rows[keys].itertuples(index=False, name=None)]
         self._compare(rows, keys)
         new = rows[[not one for one in known]].reset_index(drop=True)
         if new.empty:
@@ -189,7 +189,7 @@ class Follower(threading.Thread):
         self._pending.append(pa.Table.from_pandas(said.drop(columns="input_version"), preserve_index=False))
         for told in said.to_dict("records"):
             row = {str(name): value for name, value in told.items()}
-            self._said[tuple(row[key] for key in keys)] = row
+            self._said[_key(row[key] for key in keys)] = row
             self._to_tell.append(self._update(row, None))
         self._compare(rows, keys)
 
@@ -197,7 +197,7 @@ class Follower(threading.Thread):
         """Compare predictions with labels that have come since."""
         labelled = rows[rows[self._model.label].notna()]
         for key, actual in zip(labelled[keys].itertuples(index=False, name=None), labelled[self._model.label], strict=True):
-            row = self._said.get(key)
+            row = self._said.get(_key(key))
             if row is not None and "actual" not in row:
                 row["actual"] = str(actual)
                 if not self._trained_on(row):
@@ -254,7 +254,7 @@ class Follower(threading.Thread):
             return
         for told in arrow(delta.read(self._folder)).to_pandas().to_dict("records"):
             row = {str(name): value for name, value in told.items()}
-            self._said[tuple(row[key] for key in (*self._features.entity, self._features.as_of))] = row
+            self._said[_key(row[key] for key in (*self._features.entity, self._features.as_of))] = row
 
     def _look_back(self) -> None:
         """Take the last days of what has been published: what came before this follower, or before there was a champion."""
@@ -275,6 +275,13 @@ def _distinct(table: pa.Table) -> pa.Table:
     numbered = table.select(keys).append_column("_row", pa.array(range(len(table)), pa.int64()))
     first = numbered.group_by(keys).aggregate([("_row", "min")]).column("_row_min")
     return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
+
+
+def _key(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the values that name a row; a moment is the same whether its frame says that it is UTC or not."""
+    import pandas as pd
+
+    return tuple(pd.Timestamp(one).tz_localize(None) if isinstance(one, pd.Timestamp) else one for one in values)
 
 
 def _plain(table: pa.Table) -> pa.Table:
