@@ -19,8 +19,8 @@ from caudal.lake.home import Home
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1200)]
 KILLER = Path(__file__).parent / "killed.py"
 PRODUCT = Path(__file__).parents[2] / "products" / "eeg"
-SECONDS = 40
-TABLES = {"samples": ["device", "seq", "at"], "sensor_seconds": ["device", "window_start", "sensor"]}
+SECONDS = 40  # some thirty micro-batches
+TABLES = {"samples": ["device", "seq", "at"], "sensor_seconds": ["device", "window_start", "sensor"], "artefacts": ["device", "at"]}
 
 
 def caudal(*arguments: str, when: str = "count", log: Path) -> int:
@@ -28,7 +28,7 @@ def caudal(*arguments: str, when: str = "count", log: Path) -> int:
     command = [sys.executable, str(KILLER), when, str(log), "--", *arguments]
     with log.with_suffix(".out").open("a") as told:
         return subprocess.run(
-            command, stdout=told, stderr=subprocess.STDOUT, env={**os.environ, "KILLED_BATCH_BYTES": "100000"}, timeout=300
+            command, stdout=told, stderr=subprocess.STDOUT, env={**os.environ, "KILLED_BATCH_BYTES": "20000"}, timeout=300
         ).returncode
 
 

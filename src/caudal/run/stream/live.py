@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from caudal.run.stream.memory import Memory
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics import quantile_name
 
+_RATE_S = 2.0
 _ROWS = 512  # of statistics in one update; more nobody can look at
 
 
@@ -20,20 +22,21 @@ class Live:
     """Appends an update to the feed for each micro-batch of a source."""
 
     def __init__(self, feed: Feed, engine: Engine, classes: Callable[[], list[dict[str, Any]]] = list) -> None:
-        self._feed, self._engine, self._classes, self._before = feed, engine, classes, engine.clock()
+        self._feed, self._engine, self._classes = feed, engine, classes
+        self._lately: deque[tuple[float, int]] = deque([(engine.clock(), 0)])
 
     def __call__(self, step: Step, memory: Memory) -> None:
         """Append the update."""
         connection: Any = self._engine.source.connection
         channels = connection.channels
         samples = sum(one.samples for one in step.found)
-        since, self._before = step.done_at - self._before, step.done_at
+        rate = self._rate(step.done_at, samples * len(channels))
         states = memory.states.values()
         newest = max((state.newest_us for state in states), default=0)
         first: Statistics | None = next(iter(self._engine.tables.values()), None)
         update: dict[str, Any] = {
             "batch": step.batch, "at": step.done_at, "source": self._engine.source.name,
-            "read": samples * len(channels), "rate": samples * len(channels) / since if since > 0 else 0.0,
+            "read": samples * len(channels), "rate": rate,
             "latency_s": latency_s(step.found, step.done_at), "watermark": newest / 1e6 if newest > 0 else None,
             "state": {"windows": sum(len(state.open) for state in states), "bytes": sum(state.bytes for state in states)},
             "late": sum(state.late for state in states), "duplicates": sum(state.duplicates for state in states),
@@ -45,6 +48,14 @@ class Live:
         if first is not None:
             update["statistics"] = told(step.closed[first.name], first) + told(step.open[first.name], first)
         self._feed.append(update)
+
+    def _rate(self, now: float, readings: int) -> float:
+        """Return readings a second over the last two seconds: a micro-batch by itself jumps with the clock."""
+        self._lately.append((now, readings))
+        while len(self._lately) > 2 and self._lately[0][0] < now - _RATE_S:
+            self._lately.popleft()
+        since = now - self._lately[0][0]
+        return sum(count for _, count in list(self._lately)[1:]) / since if since > 0 else 0.0
 
 
 def anomalies(step: Step) -> list[Mapping[str, Any]]:

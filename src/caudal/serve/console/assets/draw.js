@@ -182,6 +182,9 @@ window.caudal = window.caudal || {};
   }
 
   C.latest = (device, sensor) => (device.windows.get(sensor) || []).at(-1);
+  // Power is known of a window that is whole, not of the one that is still open.
+  C.powered = (one) => Object.values(one.bands || {}).some((power) => power !== null);
+  C.latestPowers = (device, sensor) => (device.windows.get(sensor) || []).findLast(C.powered)?.bands || {};
 
   C.drawRanges = (sheet, what) => {
     const context = sheet.begin();
@@ -214,7 +217,7 @@ window.caudal = window.caudal || {};
     const [first, end] = sheet.visible(what.shown.length, C.ROW);
     context.textAlign = "center";
     for (let index = first; index < end; index += 1) {
-      const bands = Object.entries(C.latest(what.device, what.shown[index])?.bands || {});
+      const bands = Object.entries(C.latestPowers(what.device, what.shown[index]));
       const most = Math.max(...bands.map(([, power]) => power || 0), 1e-30), wide = (sheet.width - 8) / (bands.length || 1);
       bands.forEach(([name, power], place) => {
         const high = ((C.ROW - 22) * (power || 0)) / most, x = 4 + place * wide;

@@ -34,7 +34,7 @@ window.caudal = window.caudal || {};
   C.drawPowers = (sheet, windows, from, to) => {
     const context = sheet.begin();
     if (!context) return;
-    const seen = windows.filter((one) => one.bands && one.window_end >= from && one.window_end <= to + 1);
+    const seen = windows.filter((one) => C.powered(one) && one.window_end >= from && one.window_end <= to + 1);
     const names = Object.keys(seen.at(-1)?.bands || {});
     if (!names.length) return nothing(context, sheet, "No bands are declared.");
     const right = sheet.width - 58, bottom = sheet.height - 18;

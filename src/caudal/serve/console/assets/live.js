@@ -127,7 +127,7 @@ window.caudal = window.caudal || {};
     sheets.signal.canvas.setAttribute("aria-label", `Signal of the last ${view.spanS} seconds. ${said.join("; ")}.`);
     const one = C.latest(device, view.focus);
     if (one?.ranges) sheets.histogram.canvas.setAttribute("aria-label", `Readings by range: ${one.ranges.join(", ")}`);
-    const bands = Object.entries(one?.bands || {});
+    const bands = Object.entries(C.latestPowers(device, view.focus));
     if (bands.length) {
       sheets.powers.canvas.setAttribute("aria-label", `Band power: ${bands.map(([name, power]) => `${name} ${C.number(power)}`).join(", ")}`);
     }
