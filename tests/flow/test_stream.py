@@ -117,8 +117,16 @@ def test_a_stream_goes_on_where_it_was_stopped_and_a_run_takes_what_came_meanwhi
     assert update["total"] == first["readings"]
     assert len(update["sensors"]) == 16
     assert update["statistics"]
-    again = caudal("run", EEG, "--home", tmp_path)
-    assert [step["state"] for step in again["steps"]] == ["skipped", "skipped", "skipped"]
+    again = {step["step"]: step for step in caudal("run", EEG, "--home", tmp_path)["steps"]}
+    assert {again[name]["state"] for name in ("land:samples", "read:samples", "statistics:sensor_seconds", "land:labels")} == {
+        "skipped"
+    }
+    # Nobody has sent a label: what needs them waits, and that is no failure.
+    assert {
+        again[name]["state"] for name in ("read:labels", "features:brain_seconds", "train:eyes", "predict:eyes_predictions")
+    } == {"waiting"}
+    assert "no row of 'labels'" in again["read:labels"]["why"]
+    assert again["train:eyes"]["why"] == "waits for read:labels"
 
 
 def test_a_second_stream_of_a_product_is_refused(tmp_path: Path) -> None:

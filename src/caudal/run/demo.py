@@ -20,6 +20,7 @@ from caudal.spec.settings import Settings
 # NYC Taxi & Limousine Commission, trip record data.
 OFFICIAL = "https://d37ci6vzurychx.cloudfront.net"
 MONTHS = ("2023-01", "2023-02")
+TRIPS = "green_taxi"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Input:
 def prepare(settings: Settings, *, simulate: bool) -> Input:
     """Return the folder of raw trips: the given one, else the official months, else simulated ones."""
     if settings.data is not None:
-        return Input("given", settings.data, f"Input: the files in {settings.data}.")
+        # A folder of several data sets (CAUDAL_DATA often is one) keeps the trips in one of their own.
+        holding = next((one for one in (settings.data, settings.data / TRIPS) if _holds_trips(one)), settings.data)
+        return Input("given", holding, f"Input: the files in {holding}.")
     folder = settings.home / "demo-data"
     if not simulate and (months := _official(folder / "official")):
         return Input(
@@ -44,6 +47,10 @@ def prepare(settings: Settings, *, simulate: bool) -> Input:
         )
     why = "as asked" if simulate else "the official files cannot be reached from here"
     return Input("simulated", _simulated(folder / "simulated"), f"Input: SIMULATED trips, not real ones ({why}).")
+
+
+def _holds_trips(folder: Path) -> bool:
+    return any(file.is_file() for file in folder.glob("green_*"))
 
 
 def product_folder() -> Path:

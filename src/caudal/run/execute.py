@@ -14,7 +14,7 @@ from typing import Any
 
 from caudal.errors import CaudalError, StepFailed
 from caudal.lake.records import checks, profiles, steps
-from caudal.run.step import Done, State, Step
+from caudal.run.step import Done, State, Step, waits
 from caudal.run.workspace import Workspace
 
 
@@ -24,6 +24,7 @@ class Board:
 
     done: dict[str, Done] = field(default_factory=dict)
     failed: dict[str, CaudalError] = field(default_factory=dict)
+    waiting: dict[str, Done] = field(default_factory=dict)
 
     @property
     def error(self) -> CaudalError | None:
@@ -40,18 +41,25 @@ def execute(ws: Workspace, plan: Sequence[Step]) -> Board:
         luigi.configuration.get_config().set("worker", "no_install_shutdown_handler", "true")
         luigi.build(list(tasks.values()), workers=1, local_scheduler=True, no_lock=True, log_level="CRITICAL")
     for step in plan:
-        if step.name not in board.done and step.name not in board.failed:
-            _tell(ws, step, "waiting", None, detail={"why": "a step before it failed"})
-            ws.progress.finished(
-                step.name,
-                "waiting",
-                rows_read=None,
-                rows_written=None,
-                quarantined=None,
-                seconds=0.0,
-                why="a step before it failed",
-            )
+        if step.name not in board.done and step.name not in board.failed and step.name not in board.waiting:
+            why = _why(step, plan, board)
+            board.waiting[step.name] = waits(why)
+            _tell(ws, step, "waiting", None, detail={"why": why})
+            ws.progress.finished(step.name, "waiting", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=why)
     return board
+
+
+def _why(step: Step, plan: Sequence[Step], board: Board) -> str:
+    """Return why a step was not started: the first cause, not the step just before it."""
+    by_name = {one.name: one for one in plan}
+    before, behind = [step.name], set[str]()
+    while before:
+        name = before.pop()
+        if name in board.failed:
+            return "a step before it failed"
+        behind |= {name} & board.waiting.keys()
+        before += [one for one in by_name[name].needs if one in by_name]
+    return f"waits for {next(one.name for one in plan if one.name in behind)}"
 
 
 def perform(ws: Workspace, step: Step, board: Board) -> None:
@@ -72,7 +80,7 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         )
         return
     seconds = time.perf_counter() - clock
-    board.done[step.name] = done
+    (board.waiting if done.state == "waiting" else board.done)[step.name] = done
     _tell(ws, step, done.state, done, seconds=seconds, began=began)
     ws.progress.finished(
         step.name,
@@ -123,6 +131,8 @@ def _tasks(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board) -> dic
             perform(ws, by_name[self.step], board)
             if self.step in board.failed:
                 raise board.failed[self.step]
+            if self.step in board.waiting:
+                raise RuntimeError(board.waiting[self.step].why)
 
     for step in plan:
         tasks[step.name] = StepTask(run_id=ws.run_id, step=step.name)

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,7 @@ def checked(product: Product) -> Product:
 
 def recover(ws: Workspace) -> None:
     """Clear up behind runs that died: their rows in the ledger, their files that no version names."""
-    abandoned = ws.ledger.find(runs, product=ws.product.name, state="running")
-    for row in abandoned:  # we hold the lease, so whoever wrote this is gone
-        ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
+    abandon(ws, [row for row in ws.ledger.find(runs, product=ws.product.name, state="running") if row["command"] != "stream"])
     shutil.rmtree(ws.home.scratch(ws.product.name), ignore_errors=True)
     for name in (*ws.product.nodes, *ws.product.predictions):
         if streams(ws.product, name):  # swept by the stream itself, which may be at work
@@ -105,6 +104,12 @@ def recover(ws: Workspace) -> None:
         delta.sweep(ws.home.quarantine(ws.product.name, name))
     for raw in ws.home.path.glob(f"raw/{ws.product.name}/*/.landing-*"):
         raw.unlink(missing_ok=True)
+
+
+def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Tell the ledger that those who wrote these rows are gone: we hold their lease."""
+    for row in rows:
+        ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
 
 
 def streams(product: Product, name: str) -> bool:

@@ -14,7 +14,7 @@ State = Literal["succeeded", "skipped", "failed", "waiting"]
 
 @dataclass(frozen=True)
 class Done:
-    """What a step says when it has ended well."""
+    """What a step says when it has ended well, or has to wait."""
 
     state: State = "succeeded"
     fingerprint: str | None = None
@@ -30,7 +30,7 @@ class Done:
 
     @property
     def why(self) -> str | None:
-        """Why a step was skipped."""
+        """Why a step was skipped or waits."""
         return self.detail.get("why")
 
 
@@ -53,6 +53,11 @@ class Step:
     needs: tuple[str, ...]
     work: Callable[[Workspace], Done]
     after: tuple[str, ...] = ()
+
+
+def waits(why: str) -> Done:
+    """Return that the work must wait for something from outside, which is no fault; what comes after waits too."""
+    return Done(state="waiting", detail={"why": why})
 
 
 def skipped(why: str, **more: Any) -> Done:

@@ -30,6 +30,8 @@ def streams(told: Mapping[str, Any]) -> str:
     for name, one in told.get("models", {}).items():
         shown = f"{one['accuracy']:.1%} of {one['compared']:,} right" if one["compared"] else "no label to compare with yet"
         lines.append(f"  {name}: version {one['version'] or 'none yet'}, {one['predicted']:,} windows classified, {shown}")
+        if one["trouble"]:
+            lines.append(f"    not done: {one['trouble']}")
     return "\n".join(lines)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from caudal.errors import LeaseHeld, StepFailed
+from caudal.errors import LeaseHeld
 from caudal.lake import delta
 from caudal.lake.lease import lease
-from caudal.run.step import Done, skipped
+from caudal.run.step import Done, skipped, waits
 from caudal.run.workspace import Workspace
 from caudal.spec.node import Source
 from caudal.spec.statistics import Statistics
@@ -33,15 +33,10 @@ def land(ws: Workspace, source: Source) -> Done:
 
 
 def published(ws: Workspace, node: Source | Statistics) -> Done:
-    """Return the version that the stream has published."""
+    """Return the version that the stream has published; what reads it waits until there is one."""
     number = ws.version(node.name)
     if number is None:
-        raise StepFailed(
-            f"'{node.name}' has no rows yet: its stream has brought none that could be published.",
-            fix="Send some (caudal replay plays a simulator or a recording), then run again.",
-            where=str(node.where),
-            table=node.name,
-        )
+        return waits(f"no row of '{node.name}' has been published yet; send some (caudal replay plays a simulator or a recording)")
     said = delta.identity(ws.folder(node.name), number)
     return skipped(f"published by the stream, up to micro-batch {said.get('upto', '?')}", output_version=number)
 

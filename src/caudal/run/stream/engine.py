@@ -38,7 +38,13 @@ if TYPE_CHECKING:
 
 Platform = Literal["here", "spark"]
 UNREADABLE = pa.schema(
-    [("source_partition", pa.int32()), ("source_offset", pa.int64()), ("_reasons", pa.list_(pa.string())), ("message", pa.binary())]
+    [
+        ("source_partition", pa.int32()),
+        ("source_offset", pa.int64()),
+        ("_reasons", pa.list_(pa.string())),
+        ("_raw", pa.string()),
+        ("message", pa.binary()),
+    ]
 )
 PENDING_BYTES = 64 << 20
 MOST_BYTES: Mapping[Platform, int] = {"here": 8 << 20, "spark": 128 << 20}
@@ -49,6 +55,7 @@ MOST_BYTES: Mapping[Platform, int] = {"here": 8 << 20, "spark": 128 << 20}
 class Step:
     """What a micro-batch has given, for those who look on."""
 
+    source: str
     batch: int
     found: list[Found]
     closed: dict[str, pa.Table]
@@ -76,7 +83,6 @@ class Engine:
     tap: Tap
     run_id: str
     publish_s: float = 5.0
-    capture: bool = True
     platform: Platform = "here"
     frame: Callable[[Offsets, Offsets], DataFrame] | None = None
     clock: Callable[[], float] = time.time
@@ -92,7 +98,7 @@ class Engine:
             for one in self.product.detections.values()
             if one.of == self.source.name or one.of in self.tables
         ]
-        self._owned = [*self.tables, *(one.declared.name for one in self.watches), *([self.source.name] if self.capture else [])]
+        self._owned = [*self.tables, *(one.declared.name for one in self.watches), self.source.name]
         self.memory = newest(self._memories)
         self._hold()
         for watch in self.watches:
@@ -124,7 +130,7 @@ class Engine:
             self._publish()
         commit_s = time.perf_counter() - began - read_s - taken_s - merged_s
         seconds = {"read": read_s, "partials": taken_s, "merge": merged_s, "commit": commit_s}
-        told = Step(after.batch, found, closed, open_, anomalies, seconds, self.clock())
+        told = Step(self.source.name, after.batch, found, closed, open_, anomalies, seconds, self.clock())
         for look in self.onlookers:
             look(told, after)
         return True
@@ -173,7 +179,7 @@ class Engine:
         connection: Any = self.source.connection
         tables = {name: (one, self.memory.states[name].bounds) for name, one in self.tables.items()}
         keep = any(watch.declared.of == self.source.name for watch in self.watches)
-        return Work(connection.channels, connection.wire, tables, str(self._stage) if self.capture else None, keep)
+        return Work(connection.channels, connection.wire, tables, str(self._stage), keep)
 
     def _advance(self, after: Memory, found: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
@@ -266,8 +272,9 @@ def _collected(frame: DataFrame) -> list[Found]:
 
 
 def _unreadable(found: Found) -> pa.Table:
-    columns = list(zip(*found.unreadable, strict=True))
-    return pa.table([columns[0], columns[1], [[reason] for reason in columns[2]], columns[3]], schema=UNREADABLE)
+    partitions, offsets, reasons, messages = zip(*found.unreadable, strict=True)
+    shown = [None if one is None else one.decode("utf-8", "backslashreplace") for one in messages]
+    return pa.table([partitions, offsets, [[reason] for reason in reasons], shown, messages], schema=UNREADABLE)
 
 
 def latency_s(found: Sequence[Found], now: float) -> Mapping[str, float] | None:

@@ -59,12 +59,12 @@ class Follower(threading.Thread):
         self._recent: dict[str, pa.Table] = {}
         self._said: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._pending: list[pa.Table] = []
-        self._outcomes: list[dict[str, Any]] = []
         self._to_tell: deque[dict[str, Any]] = deque(maxlen=1000)
         self._champion: LoadedModel | LoadedSparkModel | None = None
         self._ending = threading.Event()
         self._published = 0.0
         self._rounds = 0
+        self._predicted = 0
         self._waiting = False
         self._try_at = 0.0
         self.confusion: Counter[tuple[str, str]] = Counter()
@@ -75,19 +75,16 @@ class Follower(threading.Thread):
         for name, table in step.closed.items():
             if name in self._come and len(table):
                 self._come[name].append(table)
-        for one in step.found:
-            for rows in one.rows:
-                for engine in self._engines:
-                    if engine.source.name in self._come and rows.column_names[3:] == list(_channels(engine)):
-                        self._come[engine.source.name].append(rows)
+        if step.source in self._come:
+            self._come[step.source].extend(rows for one in step.found for rows in one.rows)
 
     def run(self) -> None:
         """Go on until asked to end; a round that fails is told and tried again."""
         self._recover()
         while not self._ending.wait(_PAUSE_S):
             self._round()
+        self._published = 0.0  # what is pending is due now
         self._round()
-        self._publish()
 
     def stop(self) -> None:
         """End when what has come is done."""
@@ -110,7 +107,7 @@ class Follower(threading.Thread):
             sum(count for (actual, said), count in self.confusion.items() if actual == said),
         )
         return {
-            "predicted": len(self._said), "version": self._champion.version if self._champion else None,
+            "predicted": self._predicted, "version": self._champion.version if self._champion else None,
             "compared": compared, "accuracy": round(right / compared, 4) if compared else None,
             "confusion": [{"actual": actual, "predicted": said, "count": count} for (actual, said), count in sorted(self.confusion.items())],
             "trouble": self.trouble or None,
@@ -185,13 +182,23 @@ class Follower(threading.Thread):
         if new.empty:
             return
         said = predict(self._champion, self._features, new, input_version=-1)
+        table = pa.Table.from_pandas(said.drop(columns="input_version"), preserve_index=False)
+        named = {_key(row[key] for key in keys): row for row in _rows(said)}
+        updates = [self._update(row, None) for row in named.values()]
+        # From here on nothing can fail: what was said is known, to be published, and to be told.
+        self._said |= named
+        self._pending.append(table)
+        self._to_tell.extend(updates)
+        self._predicted += len(named)
         self._rounds += 1
-        self._pending.append(pa.Table.from_pandas(said.drop(columns="input_version"), preserve_index=False))
-        for told in said.to_dict("records"):
-            row = {str(name): value for name, value in told.items()}
-            self._said[_key(row[key] for key in keys)] = row
-            self._to_tell.append(self._update(row, None))
         self._compare(rows, keys)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget predictions that are too old to come again or to be compared: a stream may run for years."""
+        newest = max((key[-1] for key in self._said), default=None)
+        if newest is not None:
+            self._said = {key: row for key, row in self._said.items() if (newest - key[-1]).total_seconds() <= 2 * _FIRST_RECALL_S}
 
     def _compare(self, rows: pd.DataFrame, keys: list[str]) -> None:
         """Compare predictions with labels that have come since."""
@@ -217,7 +224,7 @@ class Follower(threading.Thread):
     def _update(self, row: dict[str, Any], actual: str | None) -> dict[str, Any]:
         label = str(row["prediction"])
         return {
-            "at": row[self._features.as_of].timestamp(), "device": int(row[self._features.entity[0]]), "label": label,
+            "at": row[self._features.as_of].timestamp(), "device": row.get("device", 0), "label": label,
             "probability": row.get(f"probability_{label}"), "model": self._model.name, "version": int(row["model_version"]), "actual": actual,
         }  # fmt: skip
 
@@ -252,9 +259,11 @@ class Follower(threading.Thread):
         delta.sweep(self._folder)
         if delta.version_of(self._folder) is None:
             return
-        for told in arrow(delta.read(self._folder)).to_pandas().to_dict("records"):
-            row = {str(name): value for name, value in told.items()}
-            self._said[_key(row[key] for key in (*self._features.entity, self._features.as_of))] = row
+        keys = (*self._features.entity, self._features.as_of)
+        for row in _rows(arrow(delta.read(self._folder)).to_pandas()):
+            self._said[_key(row[key] for key in keys)] = row
+        self._predicted = len(self._said)
+        self._forget()
 
     def _look_back(self) -> None:
         """Take the last days of what has been published: what came before this follower, or before there was a champion."""
@@ -282,6 +291,10 @@ def _key(values: Iterable[Any]) -> tuple[Any, ...]:
     import pandas as pd
 
     return tuple(pd.Timestamp(one).tz_localize(None) if isinstance(one, pd.Timestamp) else one for one in values)
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
-from caudal.run.run import checked, new_run_id, opened, run
+from caudal.lake.records import runs
+from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, opened, run
 from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.follow import Follower, followed
 from caudal.run.stream.live import Live
@@ -39,7 +40,6 @@ def stream(
     every_s: float = 0.1,
     publish_s: float = 5.0,
     platform: Platform = "here",
-    told: Callable[[Engine], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all that is there has been read.
 
@@ -63,14 +63,13 @@ def stream(
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
-            feed = Feed(home.live(product.name))
-            with _asked_to_stop() as asked, contextlib.ExitStack() as open_:
+            with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
                 engines = [engine_of(ws, source, open_, publish_s, platform) for source in sources]
                 followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
-                _look_on(engines, followers, feed)
+                _look_on(engines, followers, Feed(home.live(product.name)))
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
-                threads = [Thread(one, asked, every_s, until, once, told) for one in engines]
+                threads = [Thread(one, asked, every_s, until, once) for one in engines]
                 for thread in (*followers, *threads):
                     thread.start()
                 for thread in threads:
@@ -84,20 +83,25 @@ def stream(
             return document(engines, followers, time.monotonic() - began)
 
 
+@contextlib.contextmanager
+def _in_ledger(ws: Workspace) -> Iterator[None]:
+    """Let the ledger know of this stream as of any run, and how it ended; one whose process died is told of by the next."""
+    abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
+    begin(ws, "stream")
+    try:
+        yield
+    except CaudalError as error:
+        ended(ws, error)
+        raise
+    ended(ws, None)
+
+
 class Thread(threading.Thread):
     """Does a source's micro-batches, one after another; what goes wrong ends the other sources too."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        asked: threading.Event,
-        every_s: float,
-        until: float | None,
-        once: bool,
-        told: Callable[[Engine], None],
-    ) -> None:
+    def __init__(self, engine: Engine, asked: threading.Event, every_s: float, until: float | None, once: bool) -> None:
         super().__init__(name=f"stream {engine.source.name}", daemon=True)
-        self._engine, self._asked, self._every_s, self._until, self._once, self._told = engine, asked, every_s, until, once, told
+        self._engine, self._asked, self._every_s, self._until, self._once = engine, asked, every_s, until, once
         self._broke: BaseException | None = None
 
     def run(self) -> None:
@@ -106,7 +110,6 @@ class Thread(threading.Thread):
             while not self._asked.is_set() and (self._until is None or time.monotonic() < self._until):
                 began = time.monotonic()
                 did = self._engine.step()
-                self._told(self._engine)
                 if self._once and not did:
                     return
                 if not self._once:

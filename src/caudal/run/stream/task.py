@@ -31,14 +31,14 @@ class Work:
     Parameters
     ----------
     tables : the statistics to be made, each with what is known of earlier micro-batches
-    capture : the folder for captured rows that are too many to send, or None where nothing is captured
+    capture : the folder for captured rows that are too many to send
     keep : bool, True sends the samples themselves too, for detectors that look at each
     """
 
     channels: tuple[str, ...]
     wire: str
     tables: Mapping[str, tuple[Statistics, Bounds]]
-    capture: str | None
+    capture: str
     keep: bool = False
 
 
@@ -87,8 +87,7 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
         found.signal = signal(samples)
         if todo.keep:
             found.kept.append(samples)
-        if todo.capture is not None:
-            found.rows.append(samples.table(todo.channels))
+        found.rows.append(samples.table(todo.channels))
         for name, (declared, _) in todo.tables.items():
             one = taken(samples, declared, bounds[name])
             parts[name].append(one)
@@ -96,7 +95,7 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
     for name, some in parts.items():
         if some:
             found.taken[name] = _one(some)
-    if sum(one.nbytes for one in found.rows) > _INLINE_BYTES and todo.capture is not None:
+    if sum(one.nbytes for one in found.rows) > _INLINE_BYTES:
         found.files.append(_written(pa.concat_tables(found.rows), Path(todo.capture)))
         found.rows = []
     return found

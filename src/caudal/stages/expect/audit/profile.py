@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from caudal.spark.settings import usable_cores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,7 +86,7 @@ def profile(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
     Columns whose names begin with ``_`` are caudal's own and are left out. Times are ISO text. Where a file does not tell least
     and greatest of a text (very long ones), they are None.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         parts = list(threads.map(_of_file, files))  # put together in the files' order, which decides the last digit of a mean
     found: dict[str, Running] = {}
     for part in parts:

@@ -8,13 +8,13 @@ characters, where 979 rows repeat one, see ``benchmarks/README.md`` for what thi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.spark.settings import usable_cores
 from caudal.stages.expect.audit.content import REASONS
 from caudal.stages.expect.audit.profile import parquet
 
@@ -58,7 +58,7 @@ def set_apart(folder: Path, verdicts: Sequence[str], waiting: str, keys: Sequenc
                 found = True
         return found
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         return any(list(threads.map(apart, sorted(groups.items()))))
 
 
