@@ -174,7 +174,7 @@ def command(
     target, named = _target(what, settings, source_name)
     played = source(named, seed=seed, data=settings.data if named == "recording" else None)
     chosen = pace(played, len(played.channels) * played.natural_hz * speed if rate == -1 else rate, devices, speed)
-    played = starting_now(played, chosen, time.time_ns() // 1000)
+    played = ending_by_now(played, chosen, seconds, time.time_ns() // 1000)
     kind, place = (
         into or target.kind,
         to or (target.place if into in (None, target.kind) else _default(into or "", named, settings)),
@@ -293,9 +293,10 @@ def _streams(product: Product) -> list[Any]:
     return [one for one in product.sources.values() if hasattr(getattr(one, "connection", None), "channels")]
 
 
-def starting_now(what: Played, chosen: Pace, now_us: int) -> Played:
-    """Return ``what`` with event times from now on, at the chosen rate."""
-    return replace(what, rate_hz=chosen.rate_hz, start_us=now_us)
+def ending_by_now(what: Played, chosen: Pace, seconds: float, now_us: int) -> Played:
+    """Return ``what`` with event times that go with the clock; played faster they begin in the past, for no reading is of the future."""
+    wall = seconds / chosen.speed if chosen.speed else 0.0
+    return replace(what, rate_hz=chosen.rate_hz, start_us=now_us - round(max(0.0, seconds - wall) * 1e6))
 
 
 def _send(block: Block, to: Sink, wire: str, devices: int) -> int:

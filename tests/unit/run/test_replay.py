@@ -19,7 +19,7 @@ from confluent_kafka import Consumer
 from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere
 from caudal.lake.log import Reader
 from caudal.lake.wire import WIRES, Block, many
-from caudal.run.replay import Pace, pace, replay, starting_now
+from caudal.run.replay import Pace, pace, replay, ending_by_now
 from caudal.run.sinks import FolderSink, KafkaSink, LogSink, SocketSink
 from caudal.spark.broker import Broker
 from caudal.spec.connection import socket
@@ -84,7 +84,7 @@ def test_blocks_leave_in_time_and_labels_late(tmp_path: Path) -> None:
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    what = starting_now(simulator("eeg", seed=5, label_delay_s=2.0), pace(EEG, 4096), 0)
+    what = ending_by_now(simulator("eeg", seed=5, label_delay_s=2.0), pace(EEG, 4096), 0.0, 0)
     out, labels = Noted(tmp_path / "samples"), Noted(tmp_path / "labels")
     told = replay(what, out, wire="packed", chosen=pace(EEG, 4096), seconds=10, labels=labels, clock=lambda: now[0], sleep=sleep)
     assert np.diff(out.at).max() < 0.3  # a group that is late, and one that is lost
