@@ -182,9 +182,9 @@ def commit(
         else:
             table.create_write_transaction(adds, "overwrite", delta_schema, partition_by=by, commit_properties=said)
     else:
-        current = read(folder)
+        older = [] if replace == "none" else read(folder).files
         _widen(table, delta_schema, said)
-        removes = [_remove(file, partitioned, now_ms) for file in current.files if _leaves(file, replace)]
+        removes = [_remove(file, partitioned, now_ms) for file in older if _leaves(file, replace)]
         _open(folder, None).create_write_transaction(
             [*adds, *removes], "append", _open(folder, None).schema(), partition_by=by, commit_properties=said
         )

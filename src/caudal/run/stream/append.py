@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from caudal.lake import delta
+from caudal.lake.rows import by_day, write
 
-_SMALL_BYTES = 16 << 20
+_SMALL_BYTES = 4 << 20
 _MANY = 24  # small files of a day become one
 _CHECKPOINT = 50  # commits; readers then need not read each of them
 
@@ -27,7 +27,7 @@ def upto(folder: Path) -> float:
 def append(
     folder: Path,
     rows: Sequence[pa.Table],
-    files: Sequence[Path],
+    files: Sequence[delta.DataFile],
     *,
     moment: str,
     tz: str,
@@ -35,7 +35,7 @@ def append(
     identity: Mapping[str, Any],
     marks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> int:
-    """Publish rows (and files with such rows) as the table's next version; return its number.
+    """Publish rows, and files with such rows that lie in the table's folder, as the table's next version; return its number.
 
     Parameters
     ----------
@@ -43,15 +43,15 @@ def append(
     identity : holds ``upto``, the last micro-batch that is in the rows
     marks : what is said of columns (`caudal.spark.marks`)
     """
-    tables = [*rows, *(pq.read_table(file, partitioning=None) for file in files)]
-    table = pa.concat_tables(tables)
     stage = folder / f"part-{identity['run_id']}-{identity['upto']}"
-    written = _written(table, folder, stage, moment, tz, partitioned)
+    written = list(files)
+    schema = rows[0].schema if rows else pq.read_schema(folder / files[0].path)
+    if rows:
+        days = by_day(pa.concat_tables(rows), moment, tz if partitioned else None)
+        written += [_file(some, folder, stage, day) for day, some in days if len(some)]
     version = delta.commit(
-        folder, written, spark_schema(table.schema, partitioned, marks), partitioned=partitioned, replace="none", identity=identity
+        folder, written, spark_schema(schema, partitioned, marks), partitioned=partitioned, replace="none", identity=identity
     )
-    for file in files:
-        file.unlink(missing_ok=True)
     if version % _CHECKPOINT == _CHECKPOINT - 1:
         delta.checkpoint(folder)
     return version
@@ -70,7 +70,7 @@ def compact(folder: Path, *, partitioned: bool, identity: Mapping[str, Any]) -> 
             continue
         table = pa.concat_tables([pq.read_table(folder / file.path, partitioning=None) for file in small])
         place = folder / f"part-{identity['run_id']}-{identity['upto']}-compact"
-        written = [_file(table, folder, place, day, partitioned)]
+        written = [_file(table, folder, place, day)]
         schema = dict(current.schema)
         went = frozenset(file.path for file in small)
         delta.commit(folder, written, schema, partitioned=partitioned, replace=went, identity={**identity, "compacted": len(small)})
@@ -90,21 +90,9 @@ def spark_schema(schema: pa.Schema, partitioned: bool, marks: Mapping[str, Mappi
     return said
 
 
-def _written(table: pa.Table, folder: Path, stage: Path, moment: str, tz: str, partitioned: bool) -> list[delta.DataFile]:
-    if len(table) == 0:
-        return []
-    if not partitioned:
-        return [_file(table, folder, stage, None, False)]
-    days = pc.local_timestamp(table.column(moment).cast(pa.timestamp("us", tz))).cast(pa.date32())
-    return [
-        _file(table.filter(pc.equal(days, day)), folder, stage, day.as_py().isoformat(), True)
-        for day in sorted(pc.unique(days), key=str)
-    ]
-
-
-def _file(table: pa.Table, folder: Path, stage: Path, day: str | None, partitioned: bool) -> delta.DataFile:
-    place = stage / f"{delta.DAY}={day}" if partitioned else stage
+def _file(table: pa.Table, folder: Path, stage: Path, day: str | None) -> delta.DataFile:
+    place = stage / f"{delta.DAY}={day}" if day is not None else stage
     place.mkdir(parents=True, exist_ok=True)
     file = place / "rows.parquet"
-    pq.write_table(table, file, compression="snappy")
+    write(table, file)
     return delta.DataFile(file.relative_to(folder).as_posix(), file.stat().st_size, len(table), day)

@@ -24,7 +24,7 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.run.stream.append import append, compact, upto
 from caudal.run.stream.memory import Memory, newest, save
-from caudal.run.stream.task import SCHEMA, Found, Work, found_in, work
+from caudal.run.stream.task import SCHEMA, Captured, Found, Work, found_in, work
 from caudal.run.stream.watch import SCHEMA as ANOMALIES, Watch, of_samples, of_windows
 from caudal.spec.node import Source
 from caudal.spec.product import Product
@@ -106,7 +106,7 @@ class Engine:
         for name, one in self.tables.items():
             self.memory.states.setdefault(name, begin(one))
         for name in self._owned:
-            delta.sweep(self._folder(name), {file for _, file, _ in self.memory.files})
+            delta.sweep(self._folder(name), {file.name for _, file in self.memory.files})
         self._publish()
 
     def step(self) -> bool:
@@ -170,8 +170,8 @@ class Engine:
         found = _collected(frame.mapInArrow(partial(work, todo=todo), SCHEMA))
         for name in self.tables:
             if told_twice([one.taken[name] for one in found if name in one.taken]):
-                for file in (file for one in found for file, _ in one.files):
-                    (self._stage / file).unlink(missing_ok=True)
+                for file in (file for one in found for file in one.files):
+                    (self._stage / file.name).unlink(missing_ok=True)
                 return _collected(frame.coalesce(1).mapInArrow(partial(work, todo=todo), SCHEMA))
         return found
 
@@ -179,7 +179,8 @@ class Engine:
         connection: Any = self.source.connection
         tables = {name: (one, self.memory.states[name].bounds) for name, one in self.tables.items()}
         keep = any(watch.declared.of == self.source.name for watch in self.watches)
-        return Work(connection.channels, connection.wire, tables, str(self._stage), keep)
+        tz = self.product.tz if self.source.partition is not None else None
+        return Work(connection.channels, connection.wire, tables, str(self._stage), tz, keep)
 
     def _advance(self, after: Memory, found: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
@@ -192,7 +193,7 @@ class Engine:
         for one in found:
             if one.rows:
                 after.pending.setdefault(self.source.name, []).extend(one.rows)
-            after.files += [(self._stage.name, file, count) for file, count in one.files]
+            after.files += [(self._stage.name, file) for file in one.files]
             if one.unreadable:
                 after.pending.setdefault(_SET_ASIDE, []).append(_unreadable(one))
         for name in ("samples", "messages", "outside", "unreadable_messages"):
@@ -224,7 +225,7 @@ class Engine:
         said = {"run_id": self.run_id, "step": f"stream:{self.source.name}", "upto": memory.batch, "at": now, "code": "stream"}
         for name in self._owned:
             folder, node = self._folder(name), self.product.nodes.get(name)
-            files = [folder / stage / file for stage, file, _ in memory.files] if name == self.source.name else []
+            files = [_data_file(folder, *one) for one in memory.files] if name == self.source.name else []
             some = memory.pending.get(name, [])
             if name in self.product.detections and delta.version_of(folder) is None and memory.batch >= 0:
                 some = [ANOMALIES.empty_table(), *some]  # that nothing was found is told too
@@ -264,6 +265,11 @@ class Engine:
 
 
 _SET_ASIDE = "_unreadable"
+
+
+def _data_file(folder: Path, stage: str, file: Captured) -> delta.DataFile:
+    place = folder / stage / file.name
+    return delta.DataFile(place.relative_to(folder).as_posix(), place.stat().st_size, file.rows, file.day)
 
 
 def _collected(frame: DataFrame) -> list[Found]:

@@ -15,11 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from caudal.run.stream.task import Captured
 from caudal.stages.statistics import State
 from caudal.stages.statistics.samples import Seen
 
 _KEPT = 3
-_MAGIC = b"caudal stream memory 1\n"
+_MAGIC = b"caudal stream memory 2\n"
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Memory:
     offsets : up to where messages have been taken, for each partition; None before the first
     states : of each statistics table
     pending : rows of each table that are not published yet
-    files : captured files that are not published yet: folder, name, rows
+    files : captured files that are not published yet, each with its folder's name
     published : clock at the last publishing, seconds
     counts : what is counted over the stream's life
     operators : states of detectors, by detection and device
@@ -43,7 +44,7 @@ class Memory:
     offsets: tuple[int, ...] | None = None
     states: dict[str, State] = field(default_factory=dict)
     pending: dict[str, list[pa.Table]] = field(default_factory=dict)
-    files: list[tuple[str, str, int]] = field(default_factory=list)
+    files: list[tuple[str, Captured]] = field(default_factory=list)
     published: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     operators: dict[str, bytes] = field(default_factory=dict)

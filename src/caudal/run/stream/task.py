@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from caudal.lake.rows import by_day, write
 from caudal.lake.wire import many
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics import Bounds, Samples, Taken, merged, of_blocks, taken
-from caudal.stages.statistics.samples import Seen
+from caudal.stages.statistics.samples import Seen, joined
 
 SCHEMA = "found binary"
 AHEAD_US = 300_000_000  # a clock that is further ahead than this is wrong, and would make all others late
-_INLINE_BYTES = 1 << 20  # captured rows up to this size travel to the driver; more are written where they are
+_INLINE_BYTES = 1 << 20  # captured values up to this size travel to the driver; more are written where they are
 _POINTS = 32
+_SHOWN = 1024  # samples of a micro-batch that the live view's points are made of
 _KEPT = 100  # unreadable messages of a task whose bytes are kept
 
 
@@ -32,6 +35,7 @@ class Work:
     ----------
     tables : the statistics to be made, each with what is known of earlier micro-batches
     capture : the folder for captured rows that are too many to send
+    tz : whose days the captured rows are parted by, or None where they are not
     keep : bool, True sends the samples themselves too, for detectors that look at each
     """
 
@@ -39,7 +43,17 @@ class Work:
     wire: str
     tables: Mapping[str, tuple[Statistics, Bounds]]
     capture: str
+    tz: str | None = None
     keep: bool = False
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A file of captured rows, all of one day where the table is parted by days."""
+
+    name: str
+    rows: int
+    day: str | None
 
 
 @dataclass
@@ -50,7 +64,7 @@ class Found:
     ----------
     unreadable : (partition, offset, reason, message) of messages that hold no samples, the first ones
     outside : int, samples whose device, number or time cannot be
-    rows : captured samples, or None; files : name and rows of captured files
+    rows : captured samples; files : captured files, where there are more
     at_us : int64, event times, evenly taken, and ``weight``, how many samples each stands for
     signal : points of one device: at seconds, least, greatest, mean by channel
     """
@@ -62,7 +76,7 @@ class Found:
     unreadable_messages: int = 0
     outside: int = 0
     rows: list[pa.Table] = field(default_factory=list)
-    files: list[tuple[str, int]] = field(default_factory=list)
+    files: list[Captured] = field(default_factory=list)
     at_us: list[tuple[Any, float]] = field(default_factory=list)
     signal: dict[str, Any] | None = None
     kept: list[Samples] = field(default_factory=list)
@@ -78,32 +92,45 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
     found = Found()
     bounds = {name: given for name, (_, given) in todo.tables.items()}
     parts: dict[str, list[Taken]] = {name: [] for name in todo.tables}
-    for batch in batches:
-        samples = _read(batch, todo, found)
-        if len(samples) == 0:
-            continue
-        found.samples += len(samples)
-        found.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
-        found.signal = signal(samples)
-        if todo.keep:
-            found.kept.append(samples)
-        found.rows.append(samples.table(todo.channels))
-        for name, (declared, _) in todo.tables.items():
-            one = taken(samples, declared, bounds[name])
-            parts[name].append(one)
-            bounds[name] = Bounds(bounds[name].seen.with_(one.seen), bounds[name].closed)
+    few: list[Samples] = []
+    with ThreadPoolExecutor(1, "capture") as beside:  # files are written while the next samples are added up
+        written: list[Future[list[Captured]]] = []
+        for batch in batches:
+            samples = _read(batch, todo, found)
+            if len(samples) == 0:
+                continue
+            if samples.values.nbytes > _INLINE_BYTES:
+                written.append(beside.submit(_written, samples, todo))
+            else:
+                few.append(samples)
+            _take(samples, todo, bounds, parts, found)
+        if few and sum(one.values.nbytes for one in few) > _INLINE_BYTES:
+            written.append(beside.submit(_written, joined(few), todo))
+            few = []
+        found.files = [one for future in written for one in future.result()]
+    found.rows = [one.table(todo.channels) for one in few]
     for name, some in parts.items():
         if some:
             found.taken[name] = _one(some)
-    if sum(one.nbytes for one in found.rows) > _INLINE_BYTES:
-        found.files.append(_written(pa.concat_tables(found.rows), Path(todo.capture)))
-        found.rows = []
     return found
 
 
+def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[str, list[Taken]], found: Found) -> None:
+    """Add samples to what has been found; those of later messages must know of them."""
+    found.samples += len(samples)
+    found.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
+    found.signal = signal(samples)
+    if todo.keep:
+        found.kept.append(samples)
+    for name, (declared, _) in todo.tables.items():
+        one = taken(samples, declared, bounds[name])
+        parts[name].append(one)
+        bounds[name] = Bounds(bounds[name].seen.with_(one.seen), bounds[name].closed)
+
+
 def signal(samples: Samples) -> dict[str, Any]:
-    """Return what one device's samples look like, at most 32 points: for the live view."""
-    mine = samples.where(samples.device == samples.device.min())
+    """Return what one device's last samples look like, at most 32 points: for the live view."""
+    mine = samples.where(np.flatnonzero(samples.device == samples.device.min())[-_SHOWN:])
     order = np.argsort(mine.at_us, kind="stable")
     at, values = mine.at_us[order], mine.values[order]
     starts = np.unique(np.linspace(0, len(at), min(_POINTS, len(at)), endpoint=False).astype(int))
@@ -148,11 +175,13 @@ def _one(parts: list[Taken]) -> Taken:
     )  # fmt: skip
 
 
-def _written(rows: pa.Table, folder: Path) -> tuple[str, int]:
-    """Write captured rows to a file of this task's alone; if the task is run again, that one's is taken and this swept away."""
-    import pyarrow.parquet as pq
-
+def _written(samples: Samples, todo: Work) -> list[Captured]:
+    """Write captured rows to files of this task's alone; if the task is run again, those ones are taken and these swept away."""
+    folder = Path(todo.capture)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{uuid.uuid4().hex}.parquet"
-    pq.write_table(rows, file, compression="snappy")
-    return file.name, len(rows)
+    files = []
+    for day, rows in by_day(samples.table(todo.channels), "at", todo.tz):
+        file = folder / f"{uuid.uuid4().hex}.parquet"
+        write(rows, file)
+        files.append(Captured(file.name, len(rows), day))
+    return files

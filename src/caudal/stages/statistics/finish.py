@@ -9,9 +9,8 @@ import numpy as np
 
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics.merge import merged
-from caudal.stages.statistics.partial import LARGEST, SQUARE_UNITS, SUM_UNITS, Partials
-from caudal.stages.statistics.samples import PANE_BITS
-from caudal.stages.statistics.sketch import quantiles
+from caudal.stages.statistics.partial import FINER, LARGEST, SQUARE_UNITS, SUM_UNITS, Partials, group_of
+from caudal.stages.statistics.sketch import counted, quantiles_of_counted, quantiles_of_loose, sketched
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,9 +52,9 @@ def windows(parts: Partials, declared: Statistics) -> Partials:
     moved = []
     for ahead in range(declared.panes):
         sketch, kept = parts.sketch.copy(), parts.kept.copy()
-        sketch[:, 1] += ahead
+        sketch[0] += ahead
         kept[:, 1] += ahead
-        moved.append(replace(parts, pane=parts.pane + ahead, sketch=sketch, kept=kept))
+        moved.append(replace(parts, pane=parts.pane + ahead, loose=parts.loose + ahead, sketch=sketch, kept=kept))
     return merged(moved)
 
 
@@ -67,7 +66,7 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     end = (parts.pane + 1) * declared.pane_us
     n = parts.count
     with np.errstate(invalid="ignore", divide="ignore"):
-        total = parts.sums[0] * SUM_UNITS[0] + parts.sums[1] * SUM_UNITS[1]
+        total = _number(parts.sums, SUM_UNITS)
         mean = total / n
         std = np.sqrt(_squared_differences(parts) / (n - 1))
     has, spread = n > 0, n > 1
@@ -79,7 +78,7 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     ]  # fmt: skip
     if declared.quantiles:
         told = _quantiles(parts, declared)
-        columns += [_known(told[:, i].reshape(g, c), has) for i in range(len(declared.quantiles))]
+        columns += [_known(told[:, :, i], has) for i in range(len(declared.quantiles))]
     if declared.ranges:
         width = len(declared.ranges) + 1
         columns.append(pa.ListArray.from_arrays(np.arange(0, g * c * width + 1, width, dtype=np.int32), parts.ranges.ravel()))
@@ -98,7 +97,7 @@ def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
     g, c = parts.count.shape
     length = round(declared.rate_hz * declared.width_s)
     signal = np.full((g, length, c), np.nan)
-    owner = np.searchsorted(_group(parts.device, parts.pane), _group(parts.kept[:, 0], parts.kept[:, 1]))
+    owner = np.searchsorted(parts.group, group_of(parts.kept[:, 0], parts.kept[:, 1]))
     start_us = (parts.pane[owner] + 1) * declared.pane_us - declared.width_us
     place = np.rint((parts.kept[:, 2] - start_us) * (declared.rate_hz / 1e6)).astype(int)
     inside = (place >= 0) & (place < length)
@@ -121,24 +120,37 @@ def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
     return power
 
 
-def _group(device: Array, pane: Array) -> Array:
-    return (device << PANE_BITS) + pane
+def _number(pieces: Array, units: tuple[float, ...]) -> Array:
+    """Return the number that pieces are the sum of; the same for whatever pieces it was put together from."""
+    pieces = pieces.copy()
+    for place in range(len(units) - 1, 0, -1):
+        carried = (pieces[place] + (1 << (FINER - 1))) >> FINER
+        pieces[place] -= carried << FINER
+        pieces[place - 1] += carried
+    found: Array = sum(piece * unit for piece, unit in zip(pieces, units, strict=True))
+    return found
 
 
 def _squared_differences(parts: Partials) -> Array:
     """Return Σ(x − m)² about the mean, from exact sums, in the order that loses least: Σx² − (Σx)²/n."""
     n = parts.count
-    squares: Array = (parts.squares * np.array(SQUARE_UNITS)[:, None, None]).sum(axis=0)
-    total = parts.sums[0] * SUM_UNITS[0] + parts.sums[1] * SUM_UNITS[1]
+    squares, total = _number(parts.squares, SQUARE_UNITS), _number(parts.sums, SUM_UNITS)
     found: Array = np.maximum(squares - total * (total / n), 0.0)
     return found
 
 
 def _quantiles(parts: Partials, declared: Statistics) -> Array:
+    """Return the quantiles, float64 [g, c, quantiles]; of a group of which a part is counted, the whole is."""
     g, c = parts.count.shape
-    at = np.searchsorted(_group(parts.device, parts.pane), _group(parts.sketch[:, 0], parts.sketch[:, 1]))
-    slot = at * c + parts.sketch[:, 2]
-    return quantiles(slot, parts.sketch[:, 3], parts.sketch[:, 4], g * c, declared.quantiles, declared.centre, declared.resolution)
+    how = (declared.quantiles, declared.centre, declared.resolution)
+    some = np.isin(parts.group, parts.sketch[0])
+    at = np.searchsorted(parts.group, parts.loose)
+    loose = ~some[at]
+    found = quantiles_of_loose(at[loose], parts.keys[loose], np.where(some[:, None], 0, parts.count), *how)
+    if some.any():
+        sketch = sketched(np.concatenate([parts.sketch, counted(parts.loose[~loose], parts.keys[~loose])], axis=1))
+        found[some] = quantiles_of_counted(np.searchsorted(parts.group, sketch[0]), sketch, g, c, *how)[some]
+    return found
 
 
 def _known(values: Array, known: Array) -> pa.Array:

@@ -69,6 +69,13 @@ def of_blocks(blocks: Sequence[Block], channels: int) -> Samples:
     )
 
 
+def joined(parts: Sequence[Samples]) -> Samples:
+    """Return samples one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Samples(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("device", "seq", "at_us", "values")))
+
+
 def of_table(rows: pa.Table, channels: Sequence[str]) -> Samples:
     """Return the samples of rows as `Samples.table` gives them."""
     import pyarrow as pa

@@ -13,6 +13,10 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 _SHIFT = 17  # of the 23 bits of a float32's mantissa, 6 remain
+MISSING = np.int16(-(1 << 15))
+_KEY_BITS = 15  # keys are within ±2^13
+_MIDDLE = 1 << (_KEY_BITS - 1)
+_SLOT_BITS = 31  # with up to 2^16 sensors
 _ONE = int(np.float32(1).view(np.int32)) >> _SHIFT
 
 
@@ -42,26 +46,104 @@ def values_of(key: Array, centre: float, resolution: float) -> Array:
     return centre + np.sign(key) * middle * resolution
 
 
-def quantiles(
-    slot: Array, key: Array, readings: Array, slots: int, wanted: Sequence[float], centre: float, resolution: float
-) -> Array:
-    """Return the quantiles of each slot, float64 [slots, wanted]; NaN where a slot has no readings.
+def counted(group: Array, keys: Array) -> Array:
+    """Return the sketch of readings.
 
     Parameters
     ----------
-    slot, key, readings : int64 [k], in order of (slot, key), no pair twice
+    group : int64 [n]; keys : int16 [n, c], `MISSING` where there is no reading
     """
-    out = np.full((slots, len(wanted)), np.nan)
-    if len(slot) == 0:
-        return out
-    running = np.cumsum(readings)
-    starts = np.searchsorted(slot, np.arange(slots))
-    ends = np.searchsorted(slot, np.arange(slots), side="right")
+    groups, at = np.unique(group, return_inverse=True)
+    code = _coded(at, keys, len(groups))
+    firsts = _changes(code)
+    cell, key = np.divmod(code[firsts].astype(np.int64), 1 << _KEY_BITS)
+    at, sensor = np.divmod(cell, keys.shape[1])
+    return np.stack([groups[at], (sensor << _KEY_BITS) + key, np.diff(np.append(firsts, len(code)))])
+
+
+def _coded(at: Array, keys: Array, groups: int) -> Array:
+    """Return one number for group, sensor and key of each reading, in order."""
+    c = keys.shape[1]
+    kind = np.int32 if groups * c << _KEY_BITS < 1 << 31 else np.int64
+    code = ((at * c).astype(kind)[:, None] + np.arange(c, dtype=kind)) << _KEY_BITS
+    code += keys
+    code += kind(_MIDDLE)
+    code = code.ravel() if keys.min(initial=0) > MISSING else code[keys > MISSING]
+    code.sort()
+    found: Array = code
+    return found
+
+
+def sketched(rows: Array) -> Array:
+    """Return a sketch in order, with what stands for the same readings added.
+
+    Whole groups are moved where they belong; only what has several pieces of the same group is sorted.
+    """
+    starts = _changes(rows[0])
+    groups = rows[0, starts]
+    if np.all(groups[1:] > groups[:-1]):
+        return rows
+    lengths = np.diff(np.append(starts, rows.shape[1]))
+    order = np.argsort(groups, kind="stable")
+    starts, lengths, groups = starts[order], lengths[order], groups[order]
+    rows = rows[:, np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(rows.shape[1])]
+    same = groups[1:] == groups[:-1]
+    if not same.any():
+        return rows
+    several = np.repeat(np.append(same, False) | np.append(False, same), lengths)
+    number = np.repeat(np.cumsum(np.append(True, ~same)), lengths)[several]
+    group, slot, readings = rows[:, several]
+    key = (number << _SLOT_BITS) + slot
+    order = np.argsort(key)
+    key = key[order]
+    firsts = _changes(key)
+    first = order[firsts]
+    added = np.stack([group[first], slot[first], np.add.reduceat(readings[order], firsts)])
+    return added if several.all() else sketched(np.concatenate([rows[:, ~several], added], axis=1))
+
+
+def _changes(numbers: Array) -> Array:
+    """Return where another number than the one before begins."""
+    return np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1]))[: len(numbers)])
+
+
+def quantiles_of_loose(at: Array, keys: Array, count: Array, wanted: Sequence[float], centre: float, resolution: float) -> Array:
+    """Return the quantiles of readings that are not counted, float64 [g, c, wanted]; NaN where there are none.
+
+    Parameters
+    ----------
+    at : int64 [n], the group of each sample, 0 … g - 1; keys : int16 [n, c]
+    count : int64 [g, c], the readings of each
+    """
+    code = _coded(at, keys, len(count))
+    n = count.ravel()
+    before = np.cumsum(n) - n
+    out = np.full((len(n), len(wanted)), np.nan)
+    has = n > 0
+    for i, q in enumerate(wanted):
+        place = (before + np.maximum(1, np.ceil(q * n).astype(np.int64)) - 1)[has]
+        out[has, i] = values_of((code[place] & ((1 << _KEY_BITS) - 1)).astype(np.int32) - _MIDDLE, centre, resolution)
+    return out.reshape(*count.shape, len(wanted))
+
+
+def quantiles_of_counted(
+    at: Array, sketch: Array, groups: int, channels: int, wanted: Sequence[float], centre: float, resolution: float
+) -> Array:
+    """Return the quantiles of a sketch, float64 [groups, channels, wanted]; NaN where there are no readings.
+
+    Parameters
+    ----------
+    at : int64 [k], the group of each row, 0 … groups - 1
+    """
+    cells = groups * channels
+    out = np.full((cells, len(wanted)), np.nan)
+    sensor, key = sketch[1] >> _KEY_BITS, (sketch[1] & ((1 << _KEY_BITS) - 1)) - _MIDDLE
+    cell, running = at * channels + sensor, np.cumsum(sketch[2])
+    starts, ends = np.searchsorted(cell, np.arange(cells)), np.searchsorted(cell, np.arange(cells), side="right")
     has = ends > starts
-    before = np.where(starts > 0, running[np.maximum(starts, 1) - 1], 0)
-    total = np.where(has, running[np.maximum(ends, 1) - 1] - before, 0)
+    before = np.append(0, running)[starts[has]]
+    total = running[ends[has] - 1] - before
     for i, q in enumerate(wanted):
         rank = before + np.maximum(1, np.ceil(q * total)).astype(np.int64)
-        at = np.searchsorted(running, rank)
-        out[has, i] = values_of(key[at[has]], centre, resolution)
-    return out
+        out[has, i] = values_of(key[np.searchsorted(running, rank)], centre, resolution)
+    return out.reshape(groups, channels, len(wanted))

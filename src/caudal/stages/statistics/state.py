@@ -14,6 +14,7 @@ from caudal.stages.statistics.partial import Partials, empty, partials
 from caudal.stages.statistics.samples import Samples, Seen, seen_of
 
 NEVER = -(1 << 62)
+SHOWN = 32  # devices whose open windows are told of
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,12 @@ def _closed(open_: Partials, before: int, closed: int, declared: Statistics) -> 
 
 
 def _changed(open_: Partials, new: Partials, closed: int, declared: Statistics) -> Partials:
-    """Return the open windows' sums so far, those that end next of each device that sent something."""
-    if len(new) == 0 or len(open_) == 0:
-        return open_.where(np.zeros(len(open_), bool))
-    whole = windows(open_, declared)
-    return whole.where((whole.pane > closed) & (whole.pane <= int(new.pane.max())) & np.isin(whole.device, new.device))
+    """Return the open windows' sums so far, of the first devices that sent something: more nobody can look at."""
+    shown = np.isin(open_.device, np.unique(new.device)[:SHOWN])
+    if not shown.any():
+        return open_.where(shown)
+    whole = windows(open_.where(shown), declared)
+    return whole.where((whole.pane > closed) & (whole.pane <= int(new.pane.max())))
 
 
 def as_dict(state: State) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""Arrow rows → Parquet files of a Delta table: fast to write, and read by Spark's vectorised reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def write(rows: pa.Table, file: Path) -> None:
+    """Write rows; numbers as they are, for a dictionary of measured values costs seven times the time and is larger."""
+    import pyarrow.parquet as pq
+
+    whole = [one.name for one in rows.schema if pa.types.is_integer(one.type) or pa.types.is_timestamp(one.type)]
+    words = [one.name for one in rows.schema if pa.types.is_string(one.type)]
+    pq.write_table(
+        rows, file, compression="snappy", use_dictionary=words, column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED")
+    )
+
+
+def by_day(rows: pa.Table, moment: str, tz: str | None) -> Iterator[tuple[str | None, pa.Table]]:
+    """Yield rows by the day (ISO) of a moment in a time zone; all together where there is no zone."""
+    if tz is None:
+        yield None, rows
+        return
+    days = pc.local_timestamp(rows.column(moment).cast(pa.timestamp("us", tz))).cast(pa.date32())
+    ends = pc.min_max(days).as_py()
+    if ends["min"] == ends["max"]:
+        yield ends["min"].isoformat(), rows
+        return
+    for day in sorted(pc.unique(days), key=str):
+        yield day.as_py().isoformat(), rows.filter(pc.equal(days, day))
