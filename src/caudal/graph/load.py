@@ -9,7 +9,8 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
 
-from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
+from caudal.errors import CaudalError, DeclarationProblem, NotThere
+from caudal.graph.near import product_near
 from caudal.spec.product import Product
 
 FILE = "product.py"
@@ -76,15 +77,12 @@ def product_file(folder: Path) -> Path:
     file = folder if folder.suffix == ".py" else folder / FILE
     if file.is_file():
         return file
-    if not folder.exists():
-        among = [entry.name for entry in folder.parent.iterdir()] if folder.parent.is_dir() else []
-        close = nearest(folder.name, among)
-        raise NotThere(
-            f"There is no product folder '{folder}'.",
-            nearest=str(folder.parent / close) if close else None,
-            fix="Make one with: caudal new NAME.",
-        )
-    raise NotThere(f"The folder '{folder}' holds no {FILE}.", fix="Make a product with: caudal new NAME.")
+    near = product_near(folder, FILE)
+    raise NotThere(
+        f"The folder '{folder}' holds no {FILE}." if folder.is_dir() else f"There is no product folder '{folder}'.",
+        nearest=str(near) if near else None,
+        fix=None if near else "Make one with: caudal new NAME.",
+    )
 
 
 def _line(error: Exception, file: Path) -> int | None:

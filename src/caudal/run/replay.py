@@ -209,9 +209,10 @@ class _Target:
 
 
 def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, str]:
-    if not (Path(what).is_dir() or what.endswith(".py")):
+    path = Path(what)
+    if len(path.parts) == 1 and not path.is_dir() and path.suffix != ".py":
         return _Target("log", _default("log", what, settings)), what
-    product, chosen, simulator = declared(Path(what), name)
+    product, chosen, simulator = declared(path, name)
     connection = chosen.connection
     label_channels = simulators()[simulator].label_channels
     beside = [one for one in _streams(product) if one.connection.channels == label_channels and label_channels]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from caudal.errors import DeclarationProblem, NotThere
@@ -31,9 +33,17 @@ def test_no_product_and_two_products(tmp_path):
         load(tmp_path)
 
 
-def test_a_missing_folder_names_the_nearest(tmp_path):
-    (tmp_path / "taxi").mkdir()
-    with pytest.raises(NotThere, match="taxi"):
-        load(tmp_path / "taxy")
-    with pytest.raises(NotThere, match=r"holds no product\.py"):
-        load(tmp_path / "taxi")
+def test_a_folder_without_a_product_says_so(tmp_path):
+    (tmp_path / "demand").mkdir()
+    with pytest.raises(NotThere, match=r"holds no product\.py\. Make one with"):
+        load(tmp_path / "demand")
+
+
+@pytest.mark.parametrize("typed", ["product/taxi", "products/taxii", "taxi", "products/taxi/prodct"])
+def test_a_mistyped_folder_names_the_product(tmp_path, monkeypatch, typed):
+    (tmp_path / "products" / "taxi").mkdir(parents=True)
+    (tmp_path / "products" / "taxi" / "product.py").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotThere) as caught:
+        load(Path(typed))
+    assert str(caught.value) == f"There is no product folder '{typed}'. Did you mean 'products/taxi'?"

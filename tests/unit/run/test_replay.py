@@ -199,3 +199,13 @@ def test_an_unknown_name_is_told(tmp_path: Path) -> None:
     _, trouble = running.communicate(timeout=60)
     assert running.returncode == NotThere.exit_code
     assert "Did you mean 'eeg'" in trouble
+
+
+@pytest.mark.slow
+def test_a_mistyped_product_is_told(tmp_path: Path) -> None:
+    (tmp_path / "products" / "headset").mkdir(parents=True)
+    (tmp_path / "products" / "headset" / "product.py").write_text(PRODUCT)
+    running = caudal("product/headset", "--home", str(tmp_path), cwd=tmp_path)
+    _, trouble = running.communicate(timeout=60)
+    assert running.returncode == NotThere.exit_code
+    assert trouble.endswith("Did you mean 'products/headset'?\n")

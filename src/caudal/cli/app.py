@@ -1,0 +1,120 @@
+"""What every command shares: the app, the options, and how answers and problems are shown."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from caudal.errors import CaudalError
+
+app = typer.Typer(
+    name="caudal",
+    help="From raw data to a governed, served and watched model: a data product declared once, in Python.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Folder = Annotated[Path, typer.Argument(help="The product's folder (holding product.py).", show_default=False)]
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Folder of lake, ledger, models and run pages.  [default: .caudal]")
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder that the sources' file patterns are looked up in.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
+ProductOption = Annotated[str | None, typer.Option("--product", help="The product's name; needed when the home holds several.")]
+WaitOption = Annotated[float, typer.Option("--wait", help="Seconds to wait for another run of the product to end.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@contextlib.contextmanager
+def problems_shown(as_json: bool) -> Iterator[None]:
+    """Show errors as sentences (or as JSON) and leave with their exit code; a stack trace of ours is never shown."""
+    try:
+        yield
+    except CaudalError as error:
+        _show_problem(error, as_json)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped; nothing half done is left. Run the same command to go on.\n")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except (typer.Exit, typer.Abort, SystemExit):
+        raise
+    except Exception as error:
+        if os.environ.get("CAUDAL_TRACE"):
+            raise
+        _show_problem(
+            CaudalError(
+                f"caudal itself failed: {type(error).__name__}: {error}.", fix="Set CAUDAL_TRACE=1 to see where, and report it."
+            ),
+            as_json,
+        )
+        raise typer.Exit(70) from None
+
+
+def _show_problem(error: CaudalError, as_json: bool) -> None:
+    if as_json:
+        print_json(error.as_dict())
+    sys.stderr.write(f"✗ {error.sentence()}\n")
+
+
+@contextlib.contextmanager
+def progress_shown(as_json: bool) -> Iterator[Any]:
+    if as_json:
+        from caudal.run.workspace import Quiet
+
+        yield Quiet()
+        return
+    from caudal.report.terminal import Progress
+
+    with Progress() as progress:
+        yield progress
+
+
+def say_end(as_json: bool, result: Any) -> None:
+    """Show how a run ended and leave with its exit code."""
+    if as_json:
+        print_json(result.document)
+    else:
+        from caudal.report.terminal import summary
+
+        summary(result.document)
+    if result.error is not None:
+        sys.stderr.write(f"✗ {result.error.sentence()}\n")
+        raise typer.Exit(result.error.exit_code)
+
+
+def say(as_json: bool, document: dict[str, Any], sentence: str) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        print(sentence)
+
+
+def say_rows(as_json: bool, rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:
+    if as_json:
+        return print_json(rows)
+    if not rows:
+        return print(nothing)
+    from caudal.report.terminal import table
+
+    table(rows, columns)
+    return None
+
+
+def print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, default=str, ensure_ascii=False))

@@ -1,0 +1,150 @@
+"""Commands on a product's folder: make it, look at it, run it, serve it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from caudal.cli.app import (
+    DataOption,
+    Folder,
+    HomeOption,
+    JsonOption,
+    WaitOption,
+    app,
+    print_json,
+    problems_shown,
+    progress_shown,
+    say,
+    say_end,
+)
+from caudal.spec.settings import settings
+
+
+@app.command()
+def demo(data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
+         serve: Annotated[bool, typer.Option(help="Leave the web app running at the end (on a terminal).")] = True,
+         port: Annotated[int, typer.Option(help="Port of the web app; 0 takes a free one.")] = 0,
+         simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without asking the network.")] = False) -> None:  # fmt: skip
+    """Run the taxi product from raw trips to a served prediction."""
+    from caudal.run.demo import demo as work
+
+    with problems_shown(as_json):
+        work(
+            settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), data=data),
+            as_json=as_json,
+            keep=serve,
+            port=port,
+            simulate=simulate,
+        )
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
+        into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path(), as_json: JsonOption = False) -> None:  # fmt: skip
+    """Make a product's folder: a sample that runs, its data, its tests and a README."""
+    from caudal.run.new import create
+
+    with problems_shown(as_json):
+        made = create(name, into)
+        say(as_json, {"product": name, "folder": str(made)}, f"Made {made}. Next:\n\n  caudal run {made}\n")
+
+
+@app.command()
+def check(folder: Folder, home: HomeOption = None, as_json: JsonOption = False,
+          static: Annotated[bool, typer.Option("--static", help="Read the declaration only; do not let Spark analyse it.")] = False) -> None:  # fmt: skip
+    """Find what is wrong with a declaration. Reads no data."""
+    from caudal.run.check import check as work
+
+    with problems_shown(as_json):
+        problems = work(folder, settings(home=home), static=static)
+        if not problems:
+            return say(as_json, {"ok": True, "problems": []}, f"{folder}: nothing wrong.")
+        say(
+            as_json,
+            {"ok": False, "problems": [one.as_dict() for one in problems]},
+            "\n".join(f"✗ {one.sentence()}" for one in problems),
+        )
+        raise typer.Exit(2)
+
+
+@app.command()
+def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help="Write the drawing into this file.")] = None,
+          as_json: JsonOption = False) -> None:  # fmt: skip
+    """Draw a product's graph, as text or as SVG."""
+    from caudal.graph.build import build
+    from caudal.graph.draw import as_svg, as_text
+    from caudal.graph.load import load
+
+    with problems_shown(as_json):
+        drawn = build(load(folder))
+        if svg:
+            svg.write_text(as_svg(drawn))
+        nodes = [
+            {"name": one.name, "kind": one.kind, "inputs": list(one.inputs), "description": one.description}
+            for one in drawn.nodes.values()
+        ]
+        say(as_json, {"nodes": nodes, "svg": str(svg) if svg else None}, f"Wrote {svg}." if svg else as_text(drawn))
+
+
+@app.command()
+def run(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
+        only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
+    """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
+    from caudal.run.run import run as work
+
+    with problems_shown(as_json):
+        with progress_shown(as_json) as progress:
+            result = work(folder, settings(home=home, data=data), pipeline=only, progress=progress, wait_s=wait)
+        say_end(as_json, result)
+
+
+@app.command()
+def predict(
+    folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0
+) -> None:
+    """Write predictions by the published champion; trains nothing."""
+    run(folder, data, home, as_json, wait, "predict")
+
+
+@app.command()
+def status(folder: Annotated[Path | None, typer.Argument(help="The product's folder; all products of the home when left out.")] = None,
+           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show products, last runs, tables and champions."""
+    from caudal.run.status import status as work
+
+    with problems_shown(as_json):
+        told = work(settings(home=home), folder)
+        if as_json:
+            return print_json(told)
+        from caudal.report.terminal import status as show
+
+        show(told)
+    return None
+
+
+@app.command()
+def serve(folder: Annotated[Path | None, typer.Argument(help="The product's folder; every product of the home when left out.")] = None,
+          home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
+          port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
+          key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
+    """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
+    from caudal.run.run import opened
+    from caudal.run.status import product_name
+    from caudal.serve.server import serve as work
+
+    with problems_shown(False):
+        set_to = settings(home=home, key=key)
+        place = opened(set_to)
+        work(
+            place.path,
+            place.url,
+            host=host,
+            port=port,
+            key=set_to.key,
+            trust=set_to.trust,
+            product=product_name(folder) if folder else None,
+        )

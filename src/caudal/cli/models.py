@@ -1,0 +1,87 @@
+"""Commands on models: versions, cards, decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from caudal.cli.app import HomeOption, JsonOption, ProductOption, app, print_json, problems_shown, say, say_rows
+from caudal.spec.settings import settings
+
+model_app = typer.Typer(help="Model versions and decisions: list, show, promote, rollback, history.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+
+
+@model_app.command("list")
+def model_list(product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List models and their versions."""
+    from caudal.run.models import listing
+
+    with problems_shown(as_json):
+        say_rows(
+            as_json,
+            listing(settings(home=home), product),
+            ("product", "model", "version", "candidate", "metric", "score", "spread", "state", "created"),
+            "No model yet.",
+        )
+
+
+@model_app.command("show")
+def model_show(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int | None, typer.Option(help="The champion when left out.")] = None,
+               product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show a model version's card: data, code, parameters, metrics, gates, decision, environment."""
+    from caudal.run.models import card
+
+    with problems_shown(as_json):
+        told = card(settings(home=home), model, version, product)
+        if as_json:
+            return print_json(told)
+        from caudal.report.terminal import card as show
+
+        show(told)
+    return None
+
+
+@model_app.command("promote")
+def model_promote(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int, typer.Argument(help="The version.")],
+                  reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "by hand", product: ProductOption = None,
+                  home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Put a version into production by hand, whatever its gates said; the decision is kept."""
+    from caudal.run.models import promote
+
+    with problems_shown(as_json):
+        told = promote(settings(home=home), model, version, reason, product)
+        say(
+            as_json,
+            told,
+            f"{model} version {told['version']} is in production"
+            + (f", instead of {told['replaced']}." if told["replaced"] else "."),
+        )
+
+
+@model_app.command("rollback")
+def model_rollback(model: Annotated[str, typer.Argument(help="The model.")], to: Annotated[int | None, typer.Option("--to", help="The champion before, when left out.")] = None,
+                   reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "rolled back by hand", product: ProductOption = None,
+                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Bring an earlier champion back."""
+    from caudal.run.models import rollback
+
+    with problems_shown(as_json):
+        told = rollback(settings(home=home), model, to, reason, product)
+        say(as_json, told, f"{model} version {told['version']} is in production again, instead of {told['replaced']}.")
+
+
+@model_app.command("history")
+def model_history(model: Annotated[str, typer.Argument(help="The model.")], product: ProductOption = None, home: HomeOption = None,
+                  as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show every decision on a model: what, who, when, why, what it replaced."""
+    from caudal.run.models import history
+
+    with problems_shown(as_json):
+        say_rows(
+            as_json,
+            history(settings(home=home), model, product),
+            ("at", "decision", "version", "replaced", "who", "reason", "gates"),
+            "No decision yet.",
+        )

@@ -1,0 +1,120 @@
+"""Commands on streams: run and compare them, feed them, show them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from caudal.cli.app import DataOption, Folder, HomeOption, JsonOption, app, problems_shown, say
+from caudal.spec.settings import settings
+
+
+@app.command()
+def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
+           seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C]")] = None,
+           once: Annotated[bool, typer.Option("--once", help="Stop when all that is there has been read.")] = False,
+           end: Annotated[bool, typer.Option("--end", help="Close the windows that are open at the end: nothing more will come.")] = False,
+           every: Annotated[float, typer.Option(help="Seconds from one micro-batch to the next.")] = 0.1,
+           publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
+           platform: Annotated[Literal["here", "spark"], typer.Option(help="Who computes: this process, or Spark's tasks.")] = "here") -> None:  # fmt: skip
+    """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
+    from caudal.report.terminal import streams
+    from caudal.run.stream.stream import stream as work
+
+    with problems_shown(as_json):
+        told = work(
+            folder,
+            settings(home=home, data=data),
+            seconds=seconds,
+            once=once,
+            end=end,
+            every_s=every,
+            publish_s=publish,
+            platform=platform,
+        )
+        say(as_json, told, streams(told))
+
+
+@app.command()
+def parity(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Compare what the streams have published with a run over the captured samples: row for row."""
+    from caudal.report.terminal import parity as show
+    from caudal.run.parity import parity as work
+
+    with problems_shown(as_json):
+        told = work(folder, settings(home=home, data=data))
+        say(as_json, told, show(told))
+        if not told["equal"]:
+            raise typer.Exit(1)
+
+
+@app.command()
+def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where its topics lie.  [default: HOME/kafka]")] = None,
+           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 9092,
+           heap: Annotated[str, typer.Option(help="Memory of its Java process.")] = "512m", home: HomeOption = None,
+           as_json: JsonOption = False) -> None:  # fmt: skip
+    """Run a real Kafka broker on this machine, for this machine only, until Ctrl-C."""
+    from caudal.spark.broker import Broker
+
+    with problems_shown(as_json), Broker(folder or settings(home=home).home / "kafka", port, heap) as running:
+        told = {"address": running.address, "folder": str(running.folder), "pid": running.pid, "log": str(running.log)}
+        with contextlib.suppress(KeyboardInterrupt):
+            say(as_json, told, f"Kafka answers at {running.address}; its topics lie in {running.folder}. Ctrl-C ends it.")
+            sys.stdout.flush()
+            running.wait()
+
+
+@app.command()
+def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, robot, stocks, traffic), 'recording', or a product's folder: its stream source is fed.")],
+           into: Annotated[Literal["log", "kafka", "folder", "socket"] | None, typer.Option("--into", help="Where to.  [default: the product's own, else log]")] = None,
+           to: Annotated[str | None, typer.Option("--to", help="Folder, topic, or HOST:PORT to listen on.  [default: by name]")] = None,
+           rate: Annotated[float, typer.Option(help="Readings a second; 0: as fast as it goes.  [default: that of one device]")] = -1.0,
+           seconds: Annotated[float, typer.Option(help="Seconds of event time to play.")] = 60.0,
+           speed: Annotated[float, typer.Option(help="Seconds of event time in a second.")] = 1.0,
+           devices: Annotated[int | None, typer.Option(help="Devices that play the same.  [default: as many as the rate takes]")] = None,
+           wire: Annotated[Literal["packed", "json", "avro"] | None, typer.Option(help="How messages are written.  [default: the product's, else packed]")] = None,
+           labels: Annotated[bool, typer.Option("--labels", help="Send labels too, late as they are, to a stream of their own.")] = False,
+           source: Annotated[str | None, typer.Option("--source", help="Which stream source of the product.")] = None,
+           seed: Annotated[int, typer.Option(help="Of the simulator.")] = 0,
+           data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Play a simulator or a recording into a stream, at a chosen rate. Ctrl-C stops it."""
+    from caudal.run.replay import command
+
+    with problems_shown(as_json):
+        told = command(
+            what,
+            settings(home=home, data=data),
+            into=into,
+            to=to,
+            rate=rate,
+            seconds=seconds,
+            speed=speed,
+            devices=devices,
+            wire=wire,
+            labels=labels,
+            source_name=source,
+            seed=seed,
+            say=(lambda _: None) if as_json else (lambda line: print(line, flush=True)),
+        )
+        say(
+            as_json,
+            told,
+            f"{told['readings']:,} readings in {told['seconds']:,} s: {told['readings_per_s']:,} a second, "
+            f"at most {told['most_behind_s']} s behind. {'Stopped.' if told['stopped'] else ''}".rstrip(),
+        )
+
+
+@app.command()
+def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
+            port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
+            key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
+    """Show the streams of a home as they run: signals, statistics, anomalies, classes, throughput and latency."""
+    from caudal.serve.console import console as work
+
+    with problems_shown(False):
+        set_to = settings(home=home, key=key)
+        work(set_to.home, host=host, port=port, key=set_to.key)
