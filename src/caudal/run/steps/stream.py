@@ -24,6 +24,8 @@ def land(ws: Workspace, source: Source) -> Done:
             while engine.step():
                 pass
             engine.finish()
+            if engine.tap.away is not None:
+                raise engine.tap.away
             counts = {name: count - before.get(name, 0) for name, count in engine.memory.counts.items()}
     except LeaseHeld:
         return skipped("the product's streams are running")

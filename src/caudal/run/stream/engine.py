@@ -29,7 +29,7 @@ from caudal.run.stream.watch import SCHEMA as ANOMALIES, Watch, of_samples, of_w
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
-from caudal.stages.ingest.streams.tap import Offsets, Tap
+from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
 from caudal.stages.statistics import advanced, begin, ended, rows, told_twice
 from caudal.stages.statistics.batch import marks
 
@@ -118,7 +118,11 @@ class Engine:
                 self._publish()
             return False
         read_s = time.perf_counter() - began
-        found = self._taken(start, end)
+        try:
+            found = self._taken(start, end)
+        except Away as away:  # nothing has been done yet
+            self.tap.away = away
+            return False
         taken_s = time.perf_counter() - began - read_s
         after = self._next(end)
         closed, open_ = self._advance(after, found)

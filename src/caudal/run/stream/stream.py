@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 import time
@@ -27,6 +28,9 @@ from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 
+log = logging.getLogger(__name__)
+_AWAY_S = 0.5  # until a source that does not answer is asked again
+_PATIENCE_S = 600.0
 _IDLE_S = 0.01  # between two looks at a source that had nothing
 
 
@@ -103,6 +107,7 @@ class Thread(threading.Thread):
         super().__init__(name=f"stream {engine.source.name}", daemon=True)
         self._engine, self._asked, self._every_s, self._until, self._once = engine, asked, every_s, until, once
         self._broke: BaseException | None = None
+        self._away_since: float | None = None
 
     def run(self) -> None:
         """Go on until time is up, somebody asks to stop, or, where asked once, nothing is left."""
@@ -110,6 +115,9 @@ class Thread(threading.Thread):
             while not self._asked.is_set() and (self._until is None or time.monotonic() < self._until):
                 began = time.monotonic()
                 did = self._engine.step()
+                if self._away():
+                    self._asked.wait(_AWAY_S)
+                    continue
                 if self._once and not did:
                     return
                 if not self._once:
@@ -117,6 +125,21 @@ class Thread(threading.Thread):
         except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
             self._broke = error
             self._asked.set()
+
+    def _away(self) -> bool:
+        """Tell whether the source does not answer; it is waited for, but not for ever."""
+        away = self._engine.tap.away
+        if away is None:
+            if self._away_since is not None:
+                log.warning("The source of '%s' answers again.", self._engine.source.name)
+            self._away_since = None
+            return False
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            log.warning("%s The stream waits and goes on when it answers again.", away)
+        if time.monotonic() - self._away_since > _PATIENCE_S:
+            raise away
+        return True
 
     def raise_what_broke(self) -> None:
         """Raise what went wrong, with the source's name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,19 @@ from caudal.spec.connection import Connection, Folder, Kafka, Socket
 Offsets = tuple[int, ...]
 
 
+class Away(EnvironmentProblem):
+    """The source does not answer just now; what was being read is read again when it does."""
+
+
 class Tap(ABC):
-    """A source's messages by offset; offsets are given for each partition."""
+    """A source's messages by offset; offsets are given for each partition.
+
+    Attributes
+    ----------
+    away : Away, why nothing can be read just now; None while the source answers
+    """
+
+    away: Away | None = None
 
     @abstractmethod
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
@@ -116,17 +128,25 @@ class KafkaTap(Tap):
         }  # fmt: skip
         self._consumer = Consumer(told)
         self._partitions = self._known()
-        self._at: dict[int, int] = {}
+        self._at: dict[int, int] = {}  # where the consumer goes on, for each partition that it is assigned
+        self._ahead: dict[int, list[Any]] = {}  # what it has read beyond the last micro-batch
         self._bytes_a_message = 1024.0
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
         """Return the topic's high watermarks, drawn in where there are too many messages before them."""
-        from confluent_kafka import TopicPartition
+        from confluent_kafka import KafkaException, TopicPartition
 
-        bounds = [
-            self._consumer.get_watermark_offsets(TopicPartition(self._connection.topic, one), timeout=self._WAIT_S)
-            for one in range(self._partitions)
-        ]
+        try:
+            bounds = [
+                self._consumer.get_watermark_offsets(TopicPartition(self._connection.topic, one), timeout=self._WAIT_S)
+                for one in range(self._partitions)
+            ]
+        except KafkaException as error:
+            self.away = self._away(error.args[0].str())
+            if start is None:
+                raise self.away from None
+            return start, start, 0
+        self.away = None
         if start is None:
             start = tuple(low if self._connection.starting == "earliest" else high for low, high in bounds)
         self._hold(start, bounds)
@@ -138,35 +158,50 @@ class KafkaTap(Tap):
 
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages; what the broker has counted but no reader sees (markers of transactions) is passed over."""
-        from confluent_kafka import TopicPartition
-
-        topic = self._connection.topic
         wanted = {one: span for one, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
-        if any(self._at.get(one) != low for one, (low, _) in wanted.items()):
-            self._consumer.assign([TopicPartition(topic, one, low) for one, low in enumerate(start)])
-            self._at = dict(enumerate(start))
-        held: dict[int, list[Any]] = {one: [] for one in wanted}
-        idle = 0
+        self._go_to(start)
+        held = {one: self._ahead.get(one, []) for one in range(len(start))}
+        idle, waited = 0, 0.05
         while any(self._at[one] < high for one, (_, high) in wanted.items()):
-            messages = self._consumer.consume(10_000, timeout=0.05)
+            messages = self._consumer.consume(10_000, timeout=waited)
             idle = 0 if messages else idle + 1
             for message in messages:
                 if (error := message.error()) is not None:
-                    raise EnvironmentProblem(f"Kafka at {self._servers} cannot be read: {error.str()}.", topic=topic)
-                one, offset = int(message.partition() or 0), int(message.offset() or 0)
-                if one in wanted and offset < wanted[one][1]:
-                    held[one].append(message)
-                self._at[one] = offset + 1
-            if idle > self._WAIT_S / 0.05:
-                raise EnvironmentProblem(f"Kafka at {self._servers} gave no message for {self._WAIT_S:.0f} seconds.", topic=topic)
-        # What was read beyond the end is read again by the next batch.
-        if any(self._at[one] > high for one, (_, high) in wanted.items()):
-            self._at = {}
+                    self._lose()
+                    raise self._away(error.str())
+                held[int(message.partition() or 0)].append(message)
+                self._at[int(message.partition() or 0)] = int(message.offset() or 0) + 1
+            if idle > self._WAIT_S / waited:
+                self._lose()
+                raise self._away(f"it gave no message for {self._WAIT_S:.0f} seconds")
+        now: dict[int, list[Any]] = {}
         for one, messages in held.items():
-            if messages:
-                yield _batch(one, messages)
-        size = sum(len(message) for messages in held.values() for message in messages)
-        self._bytes_a_message = max(16.0, size / max(1, sum(map(len, held.values()))))
+            high = end[one]
+            cut = bisect_left(messages, high, key=lambda message: message.offset() or 0)
+            now[one], self._ahead[one] = messages[:cut], messages[cut:]
+            if cut:
+                yield _batch(one, now[one])
+        size = sum(len(message) for messages in now.values() for message in messages)
+        self._bytes_a_message = max(16.0, size / max(1, sum(map(len, now.values()))))
+
+    def _go_to(self, start: Offsets) -> None:
+        """Have the consumer go on where the micro-batch begins; mostly it is there."""
+        from confluent_kafka import TopicPartition
+
+        here = all(
+            self._ahead[one][0].offset() == low if self._ahead.get(one) else self._at.get(one) == low
+            for one, low in enumerate(start)
+        )
+        if not here:
+            self._consumer.assign([TopicPartition(self._connection.topic, one, low) for one, low in enumerate(start)])
+            self._at, self._ahead = dict(enumerate(start)), {}
+
+    def _lose(self) -> None:
+        self._at, self._ahead = {}, {}
+
+    def _away(self, why: str) -> Away:
+        fix = "Start it (caudal broker), or name its servers in CAUDAL_KAFKA."
+        return Away(f"Kafka at {self._servers} cannot be read: {why}.", fix=fix, topic=self._connection.topic)
 
     def close(self) -> None:
         """Leave the broker."""
