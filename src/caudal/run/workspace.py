@@ -52,7 +52,7 @@ class Quiet:
 
 @dataclass
 class Workspace:
-    """One run's view of the world."""
+    """One run's view of the world; ``connectors`` are those that its Spark needs."""
 
     product: Product
     home: Home
@@ -61,6 +61,7 @@ class Workspace:
     run_id: str
     clock: Callable[[], float] = time.time
     progress: Progress = field(default_factory=Quiet)
+    connectors: frozenset[str] = frozenset()
     published: dict[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -69,6 +70,8 @@ class Workspace:
         from caudal.spark.session import session
 
         return session(
+            connectors=self.connectors,
+            master=self.settings.master,
             cores=self.settings.cores,
             memory=self.settings.memory,
             conf=dict(self.settings.spark),

@@ -112,16 +112,19 @@ class Engine:
     def step(self) -> bool:
         """Do what is there, and tell whether there was anything."""
         began = time.perf_counter()
-        start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
+        try:
+            start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
+            if self.memory.offsets is None and any(start):  # that it begins here is not to be forgotten
+                self.memory = replace(self.memory, offsets=start)
+                save(self._memories, self.memory)
+            read_s = time.perf_counter() - began
+            found = self._taken(start, end) if start != end else []
+        except Away as away:  # nothing has been done yet
+            self.tap.away = away
+            return False
         if start == end:
             if (self.memory.pending or self.memory.files) and self._due():
                 self._publish()
-            return False
-        read_s = time.perf_counter() - began
-        try:
-            found = self._taken(start, end)
-        except Away as away:  # nothing has been done yet
-            self.tap.away = away
             return False
         taken_s = time.perf_counter() - began - read_s
         after = self._next(end)
@@ -170,7 +173,15 @@ class Engine:
         todo = self._work()
         if self.platform == "here" or self.frame is None:
             return [found_in(self.tap.read(start, end), todo)]
-        frame = self.frame(start, end)
+        try:
+            return self._by_spark(self.frame(start, end), todo)
+        except Exception:
+            self.tap.ends(start, 1)
+            if self.tap.away is not None:  # it was the source that failed, not Spark
+                raise self.tap.away from None
+            raise
+
+    def _by_spark(self, frame: DataFrame, todo: Work) -> list[Found]:
         found = _collected(frame.mapInArrow(partial(work, todo=todo), SCHEMA))
         for name in self.tables:
             if told_twice([one.taken[name] for one in found if name in one.taken]):

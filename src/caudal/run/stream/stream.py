@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caudal.errors import CaudalError, DeclarationProblem, StepFailed
+from caudal.errors import CaudalError, DeclarationProblem
 from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
@@ -20,10 +20,11 @@ from caudal.lake.lease import lease
 from caudal.lake.records import runs
 from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, opened, run
 from caudal.run.stream.engine import Engine, Platform
+from caudal.run.stream.faults import explained, told
 from caudal.run.stream.follow import Follower, followed
 from caudal.run.stream.live import Live
 from caudal.run.workspace import Workspace
-from caudal.spec.connection import CHANNELLED
+from caudal.spec.connection import CHANNELLED, Kafka
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -66,9 +67,15 @@ def stream(
         product = checked(load(folder))
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
-            ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
+            connectors = frozenset(
+                {"kafka"} if platform == "spark" and any(isinstance(one.connection, Kafka) for one in sources) else ()
+            )
+            ws = Workspace(product, home, ledger, settings, run_id=new_run_id(), connectors=connectors)
             with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
-                engines = [engine_of(ws, source, open_, publish_s, platform) for source in sources]
+                engines = []
+                for source in sources:
+                    with told(source.name):
+                        engines.append(engine_of(ws, source, open_, publish_s, platform))
                 followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
                 _look_on(engines, followers, Feed(home.live(product.name)))
                 began = time.monotonic()
@@ -82,32 +89,44 @@ def stream(
                     follower.stop()
                 for thread in threads:
                     thread.raise_what_broke()
-                for engine in engines:
-                    engine.end() if end else engine.finish()
+                for engine, thread in zip(engines, threads, strict=True):
+                    with told(engine.source.name):
+                        engine.end() if end and thread.read_all else engine.finish()
             return document(engines, followers, time.monotonic() - began)
 
 
 @contextlib.contextmanager
 def _in_ledger(ws: Workspace) -> Iterator[None]:
     """Let the ledger know of this stream as of any run, and how it ended; one whose process died is told of by the next."""
-    abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
-    begin(ws, "stream")
+    with told("ledger"):
+        abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
+        begin(ws, "stream")
     try:
         yield
     except CaudalError as error:
-        ended(ws, error)
+        try:
+            ended(ws, error)
+        except Exception as beside:  # noqa: BLE001 (a full disk takes no note of itself, and is what the user has to hear of)
+            log.warning("The ledger could not be told how the stream ended: %s", explained(beside, "ledger").what)
         raise
-    ended(ws, None)
+    with told("ledger"):
+        ended(ws, None)
 
 
 class Thread(threading.Thread):
-    """Does a source's micro-batches, one after another; what goes wrong ends the other sources too."""
+    """Does a source's micro-batches, one after another; what goes wrong ends the other sources too.
+
+    Attributes
+    ----------
+    read_all : bool, True when, at the end, all that was asked for had been read: only then may windows be closed for good
+    """
 
     def __init__(self, engine: Engine, asked: threading.Event, every_s: float, until: float | None, once: bool) -> None:
         super().__init__(name=f"stream {engine.source.name}", daemon=True)
         self._engine, self._asked, self._every_s, self._until, self._once = engine, asked, every_s, until, once
         self._broke: BaseException | None = None
         self._away_since: float | None = None
+        self.read_all = False
 
     def run(self) -> None:
         """Go on until time is up, somebody asks to stop, or, where asked once, nothing is left."""
@@ -119,9 +138,11 @@ class Thread(threading.Thread):
                     self._asked.wait(_AWAY_S)
                     continue
                 if self._once and not did:
+                    self.read_all = True
                     return
                 if not self._once:
                     self._asked.wait(max(self._every_s - (time.monotonic() - began), 0.0 if did else _IDLE_S))
+            self.read_all = not self._once and self._away_since is None
         except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
             self._broke = error
             self._asked.set()
@@ -147,12 +168,7 @@ class Thread(threading.Thread):
             return
         if isinstance(self._broke, CaudalError):
             raise self._broke
-        said = next((line.strip() for line in str(self._broke).splitlines() if line.strip()), "")
-        raise StepFailed(
-            f"The stream '{self._engine.source.name}' broke: {type(self._broke).__name__}: {said}",
-            fix="What it had done is kept: the same command goes on from there.",
-            step=f"stream:{self._engine.source.name}",
-        ) from self._broke
+        raise explained(self._broke, self._engine.source.name) from self._broke
 
 
 def engine_of(

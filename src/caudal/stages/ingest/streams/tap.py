@@ -125,6 +125,7 @@ class KafkaTap(Tap):
         told = {
             "bootstrap.servers": self._servers, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error",
             "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20, "log_level": 0,
+            "reconnect.backoff.max.ms": 1000,
         }  # fmt: skip
         self._consumer = Consumer(told)
         self._partitions = self._known()
