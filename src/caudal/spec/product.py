@@ -123,8 +123,9 @@ class Product:
         name: str,
         of: Source,
         *,
-        window: str | float = "1 second",
+        window: str | float | None = None,
         every: str | float | None = None,
+        session: str | float | None = None,
         ranges: Sequence[float] = (),
         quantiles: Sequence[float] = (),
         centre: float = 0.0,
@@ -134,9 +135,19 @@ class Product:
         partition: Partition | None = None,
         description: str | None = None,
     ) -> Statistics:
-        """Declare a table of statistics of a stream: one row per device, sensor and window; see `caudal.spec.statistics.Statistics`."""
+        """Declare a table of statistics of a stream: one row per device, sensor and window; see `caudal.spec.statistics.Statistics`.
+
+        Windows are of one second; or as wide as ``window`` says, one ``every`` so often; or sessions that end after a silence of ``session``.
+        """
+        where = caller()
+        if session is not None and (window is not None or every is not None):
+            raise DeclarationProblem(
+                f"Statistics '{name}' have either windows or sessions.", fix="Leave one out.", where=str(where)
+            )
+        width = seconds("1 second" if window is None else window)
         declared = statistics_of(
-            name, of, caller(), width_s=seconds(window), every_s=seconds(window if every is None else every), ranges=tuple(ranges),
+            name, of, where, width_s=width, every_s=width if every is None else seconds(every),
+            gap_s=0.0 if session is None else seconds(session), ranges=tuple(ranges),
             quantiles=tuple(quantiles), centre=centre, resolution=resolution, bands=dict(bands or {}), rate_hz=rate_hz,
             partition=partition, description=description,
         )  # fmt: skip

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer
 from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere
 from caudal.lake.log import Reader
 from caudal.lake.wire import WIRES, Block, many
-from caudal.run.replay import Pace, pace, replay, ending_by_now
+from caudal.run.replay import Pace, ending_by_now, pace, replay
 from caudal.run.sinks import FolderSink, KafkaSink, LogSink, SocketSink
 from caudal.spark.broker import Broker
 from caudal.spec.connection import socket
