@@ -14,6 +14,7 @@ from caudal.spec.expectation import Expectation
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
+from caudal.spec.outlet import Delivery, Drop, Outlet, Topic, outlet_of
 from caudal.spec.schema import Field, Schema
 from caudal.spec.sql import inputs_of_sql
 from caudal.spec.statistics import Statistics, statistics_of
@@ -54,6 +55,7 @@ class Product:
         self.predictions: dict[str, Prediction] = {}
         self.servings: dict[str, Serving] = {}
         self.detections: dict[str, Detection] = {}
+        self.outlets: dict[str, Outlet] = {}
 
     def source(
         self,
@@ -169,6 +171,14 @@ class Product:
         declared = Detection(name, of.name, detector, threshold, column, where)
         self._free(name, where)
         self.detections[name] = declared
+        return declared
+
+    def send(self, name: str, of: Statistics | Detection, to: Topic | Drop, *, delivery: Delivery = "at least once") -> Outlet:
+        """Declare that rows of a stream go out as soon as they are there, and what is promised of each of them."""
+        where = caller()
+        declared = outlet_of(name, of, to, delivery, where)
+        self._free(name, where)
+        self.outlets[name] = declared
         return declared
 
     def sql(
@@ -311,7 +321,7 @@ class Product:
         self.nodes[node.name] = node
 
     def _free(self, name: str, where: Location | None) -> None:
-        for taken in (self.nodes, self.models, self.predictions, self.detections):
+        for taken in (self.nodes, self.models, self.predictions, self.detections, self.outlets):
             if name in taken:
                 raise DeclarationProblem(
                     f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",
