@@ -144,7 +144,7 @@ class Outbox(threading.Thread):
     @property
     def full(self) -> bool:
         """Whether so much waits that the stream must, too."""
-        return sum(rows.nbytes for _, rows in self._waiting) > MOST_BYTES
+        return bool(sum(rows.nbytes for _, rows in self._waiting) > MOST_BYTES)
 
     def document(self) -> dict[str, Any]:
         """Return how it stands, JSON-ready."""
