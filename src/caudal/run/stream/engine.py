@@ -293,7 +293,7 @@ class Engine:
         for name in self._owned:
             if (held := upto(self._folder(name))) > self.memory.batch:
                 raise StepFailed(
-                    f"Table '{name}' holds the stream up to micro-batch {held}, but {self._memories} knows of {self.memory.batch} only.",
+                    f"Table '{name}' holds the stream up to micro-batch {held:.0f}, but {self._memories} knows of {self.memory.batch} only.",
                     fix=f"Bring that folder back; or, to begin anew, move {self._memories.parent} and the tables made of it away.",
                     table=name,
                 )
