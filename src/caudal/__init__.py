@@ -10,6 +10,7 @@ from caudal.errors import CaudalError
 from caudal.spec.connection import files, folder, http, kafka, simulated, socket, stream
 from caudal.spec.detector import density, half_space_trees, local_outlier, robust_z, surprise
 from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity, temporal
+from caudal.spec.outlet import drop, topic
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
 from caudal.spec.statistics import EEG_BANDS
@@ -37,8 +38,8 @@ _LATER = {
 }
 
 __all__ = [
-    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "density", "files",
-    "fill_gaps", "folder", "half_space_trees", "http", "kafka", "lag", "limit", "local_outlier", "on_arrival", "parity", "past_mean", "robust_z", "rolling", "schema", "simulated", "socket", "stream", "surprise", "temporal", "tumble",
+    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "density", "drop", "files",
+    "fill_gaps", "folder", "half_space_trees", "http", "kafka", "lag", "limit", "local_outlier", "on_arrival", "parity", "past_mean", "robust_z", "rolling", "schema", "simulated", "socket", "stream", "surprise", "temporal", "topic", "tumble",
 ]  # fmt: skip
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
 
 from caudal.errors import NotThere, nearest
 from caudal.lake import delta
+from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import model_versions, runs, steps
 from caudal.run.run import opened
 from caudal.spec.settings import Settings
+
+_LOOKED_AT = 200  # updates of the live feed: enough for each source to be among them
 
 
 def status(settings: Settings, folder: Path | None = None) -> dict[str, Any]:
@@ -72,23 +77,65 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
             "seconds": None if last["finished_at"] is None else round(last["finished_at"] - last["started_at"], 2), "error": last["error"],
             "page": str(home.page(product, last["run_id"])),
         },
-        "tables": [_table(home, product, name, row) for name, row in tables.items()],
+        "tables": [
+            *(_table(home, product, name, row["kind"], row["finished_at"]) for name, row in tables.items()),
+            *(_table(home, product, name, "stream", None) for name in _streamed(home, product) if name not in tables),
+        ],
+        "streams": _streams(home, ledger, product),
         "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
     }  # fmt: skip
 
 
-def _table(home: Home, product: str, name: str, row: dict[str, Any]) -> dict[str, Any]:
+def _streamed(home: Home, product: str) -> list[str]:
+    """Return the tables that no step of a run has made: a stream's."""
+    return sorted(log.parent.name for log in home.table(product, "*").parent.glob("*/_delta_log"))
+
+
+def _streams(home: Home, ledger: Ledger, product: str) -> dict[str, Any] | None:
+    """Return how the product's streams stand by the last updates of the live feed; None where it never had any."""
+    feed = Feed(home.live(product))
+    last = {update["source"]: update for _, update in feed.tail(feed.end() - _LOOKED_AT)}
+    if not last:
+        return None
+    running = ledger.find(runs, product=product, state="running", command="stream")
+    return {
+        "running": any(row["host"] != socket.gethostname() or _alive(row["pid"]) for row in running),
+        "sources": {
+            name: {
+                "at": one["at"], "readings": one["total"], "per_s": one["rate"], "p95_s": (one["latency_s"] or {}).get("p95"), "late": one["late"],
+                "duplicates": one["duplicates"], "unreadable": one["unreadable"], "windows": one["state"]["windows"],
+            }
+            for name, one in last.items()
+        },
+    }  # fmt: skip
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _table(home: Home, product: str, name: str, kind: str, finished_at: float | None) -> dict[str, Any]:
     folder = home.table(product, name)
     quarantine = home.quarantine(product, name)
     number = delta.version_of(folder)
     return {
         "table": name,
-        "kind": row["kind"],
+        "kind": kind,
         "version": number,
         "rows": delta.read(folder).rows if number is not None else 0,
         "quarantined": delta.read(quarantine).rows if delta.version_of(quarantine) is not None else 0,
-        "age_s": round(time.time() - row["finished_at"], 1),
+        "age_s": round(time.time() - (finished_at or _changed(folder)), 1),
     }
+
+
+def _changed(folder: Path) -> float:
+    return max((one.stat().st_mtime for one in (folder / "_delta_log").glob("*.json")), default=0.0)
 
 
 def _model(ledger: Ledger, product: str, model: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from caudal.spec.expectation import Expectation
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
+from caudal.spec.outlet import Delivery, Drop, Outlet, Topic, outlet_of
 from caudal.spec.schema import Field, Schema
 from caudal.spec.sql import inputs_of_sql
 from caudal.spec.statistics import Statistics, statistics_of
@@ -54,6 +55,7 @@ class Product:
         self.predictions: dict[str, Prediction] = {}
         self.servings: dict[str, Serving] = {}
         self.detections: dict[str, Detection] = {}
+        self.outlets: dict[str, Outlet] = {}
 
     def source(
         self,
@@ -123,8 +125,9 @@ class Product:
         name: str,
         of: Source,
         *,
-        window: str | float = "1 second",
+        window: str | float | None = None,
         every: str | float | None = None,
+        session: str | float | None = None,
         ranges: Sequence[float] = (),
         quantiles: Sequence[float] = (),
         centre: float = 0.0,
@@ -134,9 +137,19 @@ class Product:
         partition: Partition | None = None,
         description: str | None = None,
     ) -> Statistics:
-        """Declare a table of statistics of a stream: one row per device, sensor and window; see `caudal.spec.statistics.Statistics`."""
+        """Declare a table of statistics of a stream: one row per device, sensor and window; see `caudal.spec.statistics.Statistics`.
+
+        Windows are of one second; or as wide as ``window`` says, one ``every`` so often; or sessions that end after a silence of ``session``.
+        """
+        where = caller()
+        if session is not None and (window is not None or every is not None):
+            raise DeclarationProblem(
+                f"Statistics '{name}' have either windows or sessions.", fix="Leave one out.", where=str(where)
+            )
+        width = seconds("1 second" if window is None else window)
         declared = statistics_of(
-            name, of, caller(), width_s=seconds(window), every_s=seconds(window if every is None else every), ranges=tuple(ranges),
+            name, of, where, width_s=width, every_s=width if every is None else seconds(every),
+            gap_s=0.0 if session is None else seconds(session), ranges=tuple(ranges),
             quantiles=tuple(quantiles), centre=centre, resolution=resolution, bands=dict(bands or {}), rate_hz=rate_hz,
             partition=partition, description=description,
         )  # fmt: skip
@@ -158,6 +171,14 @@ class Product:
         declared = Detection(name, of.name, detector, threshold, column, where)
         self._free(name, where)
         self.detections[name] = declared
+        return declared
+
+    def send(self, name: str, of: Statistics | Detection, to: Topic | Drop, *, delivery: Delivery = "at least once") -> Outlet:
+        """Declare that rows of a stream go out as soon as they are there, and what is promised of each of them."""
+        where = caller()
+        declared = outlet_of(name, of, to, delivery, where)
+        self._free(name, where)
+        self.outlets[name] = declared
         return declared
 
     def sql(
@@ -300,7 +321,7 @@ class Product:
         self.nodes[node.name] = node
 
     def _free(self, name: str, where: Location | None) -> None:
-        for taken in (self.nodes, self.models, self.predictions, self.detections):
+        for taken in (self.nodes, self.models, self.predictions, self.detections, self.outlets):
             if name in taken:
                 raise DeclarationProblem(
                     f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",

@@ -25,6 +25,7 @@ class Statistics(Table):
     ----------
     channels : the stream's sensors, in its order
     width_s, every_s : float, windows of ``width_s`` end every ``every_s``; equal: they follow one another (tumbling)
+    gap_s : float, where not 0, windows are sessions instead: one ends when its device has sent nothing for so long
     ranges : ascending edges; readings are counted below the first, between each two, and from the last on
     quantiles : which of them are told, e.g. ``(0.05, 0.5, 0.95)``, to within 1/128 of the distance from ``centre`` and ``resolution``
     centre, resolution : float, the value around which quantiles are told finely, e.g. a sensor's offset, and how finely at best
@@ -37,6 +38,7 @@ class Statistics(Table):
     channels: tuple[str, ...] = ()
     width_s: float = 1.0
     every_s: float = 1.0
+    gap_s: float = 0.0
     ranges: tuple[float, ...] = ()
     quantiles: tuple[float, ...] = ()
     centre: float = 0.0
@@ -53,12 +55,17 @@ class Statistics(Table):
     @property
     def pane_us(self) -> int:
         """Width of a pane in microseconds: windows are made of panes, which do not overlap."""
-        return round(self.every_s * 1e6)
+        return self.gap_us or round(self.every_s * 1e6)
+
+    @property
+    def gap_us(self) -> int:
+        """How long a device is silent between two sessions, in microseconds; 0 where windows are no sessions."""
+        return round(self.gap_s * 1e6)
 
     @property
     def panes(self) -> int:
         """How many panes a window is made of."""
-        return self.width_us // self.pane_us
+        return 1 if self.gap_us else self.width_us // self.pane_us
 
 
 def statistics_of(name: str, of: Source, where: Location, **options: Any) -> Statistics:
@@ -86,7 +93,12 @@ def statistics_of(name: str, of: Source, where: Location, **options: Any) -> Sta
 def _wrong(one: Statistics) -> Sequence[tuple[bool, str]]:
     bands = list(one.bands.values())
     return (
-        (one.pane_us <= 0 or one.width_us % max(one.pane_us, 1) != 0, "the window's width has to be a multiple of 'every'."),
+        (one.gap_s != 0 and one.gap_s < 0.02, "a session's gap cannot be shorter than 20 milliseconds."),
+        (one.gap_s > 0 and bool(bands), "bands need windows of one width, which sessions have not."),
+        (
+            one.gap_us == 0 and (one.pane_us <= 0 or one.width_us % max(one.pane_us, 1) != 0),
+            "the window's width has to be a multiple of 'every'.",
+        ),
         (one.every_s < 0.01, "windows cannot follow one another faster than every 10 milliseconds."),
         (one.resolution <= 0, "the resolution has to be greater than 0."),
         (list(one.ranges) != sorted(set(one.ranges)), "ranges have to be ascending edges, none twice."),

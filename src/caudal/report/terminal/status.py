@@ -46,6 +46,9 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     if product["tables"]:
         out.print()
         out.print(inset(_tables(product["tables"])))
+    if product.get("streams"):
+        out.print()
+        out.print(inset(_streams(product["streams"], now)))
     if product["models"]:
         out.print()
         out.print(inset(_models(product["models"], now)))
@@ -76,6 +79,22 @@ def _tables(tables: list[Mapping[str, Any]]) -> Table:
             Text(count(aside), style="yellow" if aside else "bright_black"),
             age(one["age_s"]),
         )
+    return rows
+
+
+def _streams(streams: Mapping[str, Any], now: float) -> Table:
+    rows = grid("left", "left", "fill")
+    for name, one in streams["sources"].items():
+        state = (
+            Text("streaming", style="green")
+            if streams["running"]
+            else Text(f"stopped {age(now - one['at'])}", style="bright_black")
+        )
+        figures = [f"{one['readings']:,} readings"]
+        if streams["running"]:
+            figures += [f"{one['per_s']:,.0f} a second", f"p95 {duration(one['p95_s'])}" if one["p95_s"] is not None else ""]
+        figures += [f"{one[kind]:,} {kind}" for kind in ("late", "duplicates", "unreadable") if one[kind]]
+        rows.add_row(name, state, ", ".join(figure for figure in figures if figure))
     return rows
 
 

@@ -27,6 +27,12 @@ def streams(told: Mapping[str, Any]) -> str:
                 f"    {table}: {figures['readings']:,} readings, {figures['late']:,} samples late, {figures['duplicates']:,} came again, "
                 f"{figures['open_windows']} windows open"
             )
+    for name, one in told.get("outlets", {}).items():
+        lines.append(f"  {name}: {one['sent']:,} rows of {one['of']} sent to {one['to']}, {one['delivery']}")
+        if one["lost"]:
+            lines.append(f"    {one['lost']:,} rows were lost on the way")
+        if one["waiting"]:
+            lines.append(f"    {one['waiting']:,} rows wait: {one['trouble']}")
     for name, one in told.get("models", {}).items():
         shown = f"{one['accuracy']:.1%} of {one['compared']:,} right" if one["compared"] else "no label to compare with yet"
         lines.append(f"  {name}: version {one['version'] or 'none yet'}, {one['predicted']:,} windows classified, {shown}")

@@ -24,6 +24,7 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.run.stream.append import append, compact, upto
 from caudal.run.stream.memory import Memory, newest, save
+from caudal.run.stream.out import Outbox, Sender
 from caudal.run.stream.task import SCHEMA, Captured, Found, Work, found_in, work
 from caudal.run.stream.watch import SCHEMA as ANOMALIES, Watch, of_samples, of_windows
 from caudal.spec.node import Source
@@ -74,6 +75,7 @@ class Engine:
     platform : ``here``: in this process, where small micro-batches are done soonest; ``spark``: by Spark's tasks
     frame : gives messages between two offsets as Spark's frame, where Spark is the platform
     publish_s : float, seconds between two versions of the tables; 0: each micro-batch is one
+    senders : the ways to the product's outlets, by name
     onlookers : are told of each micro-batch when it has been done; what they do is not undone by a restart
     """
 
@@ -86,6 +88,7 @@ class Engine:
     platform: Platform = "here"
     frame: Callable[[Offsets, Offsets], DataFrame] | None = None
     clock: Callable[[], float] = time.time
+    senders: Mapping[str, Sender] = field(default_factory=dict)
     onlookers: Sequence[Callable[[Step, Memory], None]] = ()
     memory: Memory = field(default_factory=Memory)
 
@@ -101,6 +104,13 @@ class Engine:
         self._owned = [*self.tables, *(one.declared.name for one in self.watches), self.source.name]
         self.memory = newest(self._memories)
         self._hold()
+        self.outboxes = [
+            Outbox(one, self.senders[one.name], self.memory.outbox.get(one.name, []))
+            for one in self.product.outlets.values()
+            if one.name in self.senders
+        ]
+        for box in self.outboxes:
+            box.start()
         for watch in self.watches:
             watch.restore(self.memory.operators)
         for name, one in self.tables.items():
@@ -112,8 +122,10 @@ class Engine:
     def step(self) -> bool:
         """Do what is there, and tell whether there was anything."""
         began = time.perf_counter()
+        self.tap.away = None
         try:
             start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
+            self._check_outboxes()
             if self.memory.offsets is None and any(start):  # that it begins here is not to be forgotten
                 self.memory = replace(self.memory, offsets=start)
                 save(self._memories, self.memory)
@@ -130,9 +142,9 @@ class Engine:
         after = self._next(end)
         closed, open_ = self._advance(after, found)
         anomalies = self._watch(after, found, closed)
+        self._put_out(after, closed | anomalies)
         merged_s = time.perf_counter() - began - read_s - taken_s
-        save(self._memories, after)
-        self.memory = after
+        self._remember(after)
         if self._due():
             self._publish()
         commit_s = time.perf_counter() - began - read_s - taken_s - merged_s
@@ -142,21 +154,33 @@ class Engine:
             look(told, after)
         return True
 
+    def close(self) -> None:
+        """Let go of what is open."""
+        for box in self.outboxes:
+            box.stop()
+        self.tap.close()
+
     def finish(self) -> None:
         """Publish what is pending; open windows stay open, for the stream may go on."""
         self._publish()
+        for box in self.outboxes:
+            box.drain()
+            box.check()
         if self.memory.batch >= 0:
+            self._put_out(self.memory, {})
             save(self._memories, self.memory)
 
     def end(self) -> None:
         """Close every window and publish: the stream has ended for good, and what comes after is late."""
         after = self._next(self.memory.offsets)
+        closed = {}
         for name, declared in self.tables.items():
             after.states[name], last = ended(after.states[name], declared)
+            closed[name] = rows(last, declared)
             if len(last):
-                after.pending.setdefault(name, []).append(rows(last, declared))
-        save(self._memories, after)
-        self.memory = after
+                after.pending.setdefault(name, []).append(closed[name])
+        self._put_out(after, closed)
+        self._remember(after)
         self.finish()
 
     def _next(self, offsets: Offsets | None) -> Memory:
@@ -230,6 +254,28 @@ class Engine:
                 after.pending.setdefault(watch.declared.name, []).append(told[watch.declared.name])
         return told
 
+    def _check_outboxes(self) -> None:
+        """Raise when one cannot take more: what would come is then left where it is."""
+        for box in self.outboxes:
+            box.check()
+            if box.full:
+                raise Away(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
+
+    def _put_out(self, after: Memory, come: Mapping[str, pa.Table]) -> None:
+        """Put rows on their way out; they are in the memory before they are sent."""
+        for box in self.outboxes:
+            rows_of = come.get(box.declared.of)
+            if rows_of is not None and len(rows_of):
+                box.put(after.batch, rows_of)
+        after.outbox = {box.declared.name: box.waiting for box in self.outboxes}
+
+    def _remember(self, after: Memory) -> None:
+        """Write the memory; from here on its micro-batch has happened, and what it holds may go out."""
+        save(self._memories, after)
+        self.memory = after
+        for box in self.outboxes:
+            box.release(after.batch)
+
     def _due(self) -> bool:
         pending = sum(one.nbytes for some in self.memory.pending.values() for one in some)
         return self.clock() - self.memory.published >= self.publish_s or pending > PENDING_BYTES
@@ -262,7 +308,7 @@ class Engine:
         for name in self._owned:
             if (held := upto(self._folder(name))) > self.memory.batch:
                 raise StepFailed(
-                    f"Table '{name}' holds the stream up to micro-batch {held}, but {self._memories} knows of {self.memory.batch} only.",
+                    f"Table '{name}' holds the stream up to micro-batch {held:.0f}, but {self._memories} knows of {self.memory.batch} only.",
                     fix=f"Bring that folder back; or, to begin anew, move {self._memories.parent} and the tables made of it away.",
                     table=name,
                 )

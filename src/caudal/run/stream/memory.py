@@ -37,6 +37,7 @@ class Memory:
     states : of each statistics table
     pending : rows of each table that are not published yet
     files : captured files that are not published yet, each with its folder's name
+    outbox : rows that are to go out, by outlet, with their micro-batch
     published : clock at the last publishing, seconds
     counts : what is counted over the stream's life
     operators : states of detectors, by detection and device
@@ -48,6 +49,7 @@ class Memory:
     states: dict[str, State] = field(default_factory=dict)
     pending: dict[str, list[pa.Table]] = field(default_factory=dict)
     files: list[tuple[str, Captured]] = field(default_factory=list)
+    outbox: dict[str, list[tuple[int, pa.Table]]] = field(default_factory=dict)
     published: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     operators: dict[str, bytes] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caudal.errors import CaudalError, DeclarationProblem
+from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem
 from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
@@ -23,6 +23,7 @@ from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.faults import explained, told
 from caudal.run.stream.follow import Follower, followed
 from caudal.run.stream.live import Live
+from caudal.run.stream.out import opened as way_out
 from caudal.run.workspace import Workspace
 from caudal.spec.connection import CHANNELLED, Kafka
 from caudal.spec.node import Source
@@ -92,6 +93,7 @@ def stream(
                 for engine, thread in zip(engines, threads, strict=True):
                     with told(engine.source.name):
                         engine.end() if end and thread.read_all else engine.finish()
+                _all_sent(engines)
             return document(engines, followers, time.monotonic() - began)
 
 
@@ -111,6 +113,16 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
         raise
     with told("ledger"):
         ended(ws, None)
+
+
+def _all_sent(engines: list[Engine]) -> None:
+    """Raise when rows still wait for where they are to go; they are kept, and the next stream sends them."""
+    for box in (box for engine in engines for box in engine.outboxes if box.waiting):
+        raise EnvironmentProblem(
+            f"{sum(len(rows) for _, rows in box.waiting):,} rows of '{box.declared.of}' wait for outlet '{box.declared.name}': {box.trouble}",
+            fix="They are kept: the next stream sends them.",
+            where=str(box.declared.where),
+        )
 
 
 class Thread(threading.Thread):
@@ -184,11 +196,19 @@ def engine_of(
 
     place = ws.home.stream(ws.product.name, source.name)
     opened_tap = tap(source.connection, place, ws.settings.data)
-    open_.callback(opened_tap.close)
-    return Engine(
+    of_source = {source.name, *(name for name, one in ws.product.nodes.items() if one.inputs == (source.name,))}
+    of_source |= {name for name, one in ws.product.detections.items() if one.of in of_source}
+    senders = {
+        name: way_out(one, ws.product.name, ws.settings.data or Path.cwd())
+        for name, one in ws.product.outlets.items()
+        if one.of in of_source
+    }
+    engine = Engine(
         ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
-        frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
+        frame=lambda start, end: batch(ws.spark, source.connection, place, start, end), senders=senders,
     )  # fmt: skip
+    open_.callback(engine.close)
+    return engine
 
 
 def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> None:
@@ -242,6 +262,7 @@ def document(engines: list[Engine], followers: list[Follower], seconds: float) -
         "product": engines[0].product.name,
         "seconds": round(seconds, 3),
         "sources": said,
+        "outlets": {one.declared.name: one.document() for engine in engines for one in engine.outboxes},
         "models": {one.name_of_model: one.document() for one in followers},
     }
 

@@ -111,7 +111,7 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
     found.rows = [one.table(todo.channels) for one in few]
     for name, some in parts.items():
         if some:
-            found.taken[name] = _one(some)
+            found.taken[name] = _one(some, todo.tables[name][0].gap_us)
     return found
 
 
@@ -165,12 +165,12 @@ def _read(batch: pa.RecordBatch, todo: Work, found: Found) -> Samples:
     return samples.where(good)
 
 
-def _one(parts: list[Taken]) -> Taken:
+def _one(parts: list[Taken], gap_us: int) -> Taken:
     seen = Seen()
     for one in parts:
         seen = seen.with_(one.seen)
     return Taken(
-        merged([one.parts for one in parts]), seen, sum(one.samples for one in parts), sum(one.duplicates for one in parts),
+        merged([one.parts for one in parts], gap_us), seen, sum(one.samples for one in parts), sum(one.duplicates for one in parts),
         sum(one.late for one in parts), max(one.newest_us for one in parts),
     )  # fmt: skip
 

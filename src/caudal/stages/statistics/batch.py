@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow as pa
 from caudal.spark.marks import EVENT_TIME, KEY, KNOWN, STEP_S
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics.finish import rows, schema, windows
+from caudal.stages.statistics.merge import merged
 from caudal.stages.statistics.partial import partials
 from caudal.stages.statistics.samples import Seen, of_table
 
@@ -39,7 +41,10 @@ def statistics(samples: DataFrame, declared: Statistics) -> DataFrame:
     def chunk(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:  # Spark reads what it is given from these hints
         return _chunk(key[1].as_py(), table, declared, chunk_us)
 
-    made = spread.groupBy("device", _SIZE).applyInArrow(chunk, from_arrow_schema(schema(declared)))
+    if declared.gap_us:
+        made = _sessions(spread, declared)
+    else:
+        made = spread.groupBy("device", _SIZE).applyInArrow(chunk, from_arrow_schema(schema(declared)))
     for name, said in marks(declared).items():
         made = made.withMetadata(name, dict(said))
     return made
@@ -48,7 +53,9 @@ def statistics(samples: DataFrame, declared: Statistics) -> DataFrame:
 def marks(declared: Statistics) -> dict[str, dict[str, Any]]:
     """Return what is said of columns: keys, the window's ends, and that all else is known when the window ends."""
     told: dict[str, dict[str, Any]] = {one.name: {KNOWN: "window_end"} for one in schema(declared)}
-    width = {STEP_S: int(declared.width_s) if declared.width_s.is_integer() else declared.width_s}
+    width: dict[str, Any] = {STEP_S: int(declared.width_s) if declared.width_s.is_integer() else declared.width_s}
+    if declared.gap_us:
+        width = {}  # each is as long as it is
     return told | {"device": {KEY: True}, "sensor": {KEY: True}, "window_start": {EVENT_TIME: True, **width}, "window_end": width}
 
 
@@ -57,3 +64,21 @@ def _chunk(number: int, table: pa.Table, declared: Statistics, chunk_us: int) ->
     new = Seen().new(samples.group(declared.pane_us), samples.seq)
     parts = windows(partials(samples.where(new), declared), declared)
     return rows(parts.where(parts.pane * declared.pane_us // chunk_us == number), declared)
+
+
+def _sessions(spread: DataFrame, declared: Statistics) -> DataFrame:
+    """Return the rows of sessions: what chunks add up to, put together for each device, for a session may be longer than a chunk."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    def part(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
+        samples = of_table(table, declared.channels)
+        new = Seen().new(samples.group(declared.pane_us), samples.seq)
+        found = pickle.dumps(partials(samples.where(new), declared), protocol=5)
+        return pa.table({"device": pa.array([key[0].as_py()], pa.int64()), "part": pa.array([found], pa.binary())})
+
+    def whole(table: pa.Table) -> pa.Table:
+        parts = [pickle.loads(one) for one in table.column("part").to_pylist()]  # noqa: S301 (our own, of the task before)
+        return rows(merged(parts, declared.gap_us), declared)
+
+    parts = spread.groupBy("device", _SIZE).applyInArrow(part, "device long, part binary")
+    return parts.groupBy("device").applyInArrow(whole, from_arrow_schema(schema(declared)))

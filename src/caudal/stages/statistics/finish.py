@@ -63,7 +63,8 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     import pyarrow as pa
 
     g, c = parts.count.shape
-    end = (parts.pane + 1) * declared.pane_us
+    end = parts.newest + declared.gap_us if declared.gap_us else (parts.pane + 1) * declared.pane_us
+    start = parts.oldest if declared.gap_us else end - declared.width_us
     n = parts.count
     with np.errstate(invalid="ignore", divide="ignore"):
         total = _number(parts.sums, SUM_UNITS)
@@ -72,7 +73,7 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     has, spread = n > 0, n > 1
     columns: list[Any] = [
         np.repeat(parts.device, c), pa.array(list(declared.channels) * g, pa.string()),
-        _moments(np.repeat(end - declared.width_us, c)), _moments(np.repeat(end, c)),
+        _moments(np.repeat(start, c)), _moments(np.repeat(end, c)),
         n.ravel(), (parts.samples[:, None] - n).ravel(),
         _known(parts.low, has), _known(parts.high, has), _known(mean, has), _known(std, spread),
     ]  # fmt: skip

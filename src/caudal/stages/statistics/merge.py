@@ -7,35 +7,62 @@ from typing import Any
 
 import numpy as np
 
-from caudal.stages.statistics.partial import Partials, group_of
+from caudal.stages.statistics.partial import Partials
 from caudal.stages.statistics.sketch import counted, sketched
 
 Array = np.ndarray[Any, Any]
 MANY = 4096  # samples of a group: with more, there are fewer keys than readings
 
 
-def merged(parts: Sequence[Partials]) -> Partials:
-    """Return the sum of partials: counts and sums added, bounds widened, samples gathered in order."""
+def merged(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
+    """Return the sum of partials: counts and sums added, bounds widened, samples gathered in order.
+
+    Parameters
+    ----------
+    gap_us : of sessions; those that are closer together become one
+    """
     parts = [one for one in parts if len(one)] or list(parts[:1])
     if len(parts) == 1:
         return parts[0]
-    device, pane = _all(parts, "device"), _all(parts, "pane")
-    group = group_of(device, pane)
-    order = np.argsort(group, kind="stable")
-    device, pane, group = device[order], pane[order], group[order]
-    starts = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
+    group = np.concatenate([one.group for one in parts])
+    if gap_us:
+        order, starts = _sessions(_all(parts, "device"), _all(parts, "oldest"), _all(parts, "newest"), gap_us)
+    else:
+        order = np.argsort(group, kind="stable")
+        starts = np.flatnonzero(np.concatenate(([True], group[order][1:] != group[order][:-1])))
+    group = group[order]
+    first = order[starts]
+    loose, sketch = _all(parts, "loose"), _all(parts, "sketch", 1)
+    if gap_us:
+        belongs = np.repeat(group[starts], np.diff(np.append(starts, len(group))))
+        loose = belongs[np.searchsorted(group, loose)]
+        sketch = np.stack([belongs[np.searchsorted(group, sketch[0])], *sketch[1:]])
 
     def added(name: str, axis: int = 0) -> Array:
         return np.add.reduceat(np.take(_all(parts, name, axis), order, axis=axis), starts, axis=axis)
 
-    loose, keys, sketch = _counted(group[starts], _all(parts, "loose"), _all(parts, "keys"), _all(parts, "sketch", 1))
+    loose, keys, sketch = _counted(group[starts], loose, _all(parts, "keys"), sketch)
     kept, values = _all(parts, "kept"), _all(parts, "values")
     line = np.lexsort((kept[:, 2], kept[:, 1], kept[:, 0]))
     return Partials(
-        device[starts], pane[starts], added("samples"), np.maximum.reduceat(_all(parts, "newest")[order], starts), added("count"),
+        _all(parts, "device")[first], _all(parts, "pane")[first], added("samples"),
+        np.minimum.reduceat(_all(parts, "oldest")[order], starts), np.maximum.reduceat(_all(parts, "newest")[order], starts), added("count"),
         np.minimum.reduceat(_all(parts, "low")[order], starts, axis=0), np.maximum.reduceat(_all(parts, "high")[order], starts, axis=0),
         added("sums", 1), added("squares", 1), added("ranges"), loose, keys, sketch, kept[line], values[line],
     )  # fmt: skip
+
+
+def _sessions(device: Array, oldest: Array, newest: Array, gap_us: int) -> tuple[Array, Array]:
+    """Return pieces of sessions in order of device and time, and which of them, so ordered, begin a session."""
+    order = np.lexsort((oldest, device))
+    # The greatest end so far, device by device, as a place in the order of ends: a later device's are all further on.
+    by_end = np.lexsort((newest, device))
+    place = np.empty(len(device), np.int64)
+    place[by_end] = np.arange(len(device))
+    reach = newest[by_end][np.maximum.accumulate(place[order])]
+    device, oldest = device[order], oldest[order]
+    begins = np.concatenate(([True], (device[1:] != device[:-1]) | (oldest[1:] - reach[:-1] > gap_us)))
+    return order, np.flatnonzero(begins)
 
 
 def _counted(group: Array, loose: Array, keys: Array, sketch: Array) -> tuple[Array, Array, Array]:

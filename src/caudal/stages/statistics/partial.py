@@ -24,6 +24,7 @@ LARGEST = float(1 << 24)
 SUM_UNITS = (2.0**-10, 2.0**-50)
 SQUARE_UNITS = (2.0**10, 2.0**-30, 2.0**-70)
 FINER = 40  # bits from one unit to the next
+SESSION_PANE_US = 10_000
 _AT_ONCE = 1 << 15  # readings that are in the cache together
 _LONGEST = 1 << 14  # samples for which a sum of doubles is exact
 _COARSE = 256.0  # readings from here on are multiples of 2^-15: see `_sums`
@@ -33,10 +34,12 @@ _COARSE = 256.0  # readings from here on are multiples of 2^-15: see `_sums`
 class Partials:
     """What has been added up of panes; groups are rows, in order of (device, pane), none twice.
 
+    Of sessions, a group is what is known of one, and its pane that of 10 milliseconds in which it begins: no two begin so close together.
+
     Parameters
     ----------
     device, pane : int64 [g]
-    samples : int64 [g], samples taken, and ``newest`` int64 [g], the event time of the last one, microseconds
+    samples : int64 [g], samples taken; oldest, newest : int64 [g], event times of the first and the last one, microseconds
     count : int64 [g, c], readings that are numbers
     low, high : float32 [g, c], least and greatest; +inf and -inf where there is none
     sums : int64 [2, g, c] in units of ``SUM_UNITS``; squares : int64 [3, g, c] in units of ``SQUARE_UNITS``
@@ -49,6 +52,7 @@ class Partials:
     device: Array
     pane: Array
     samples: Array
+    oldest: Array
     newest: Array
     count: Array
     low: Array
@@ -85,7 +89,7 @@ class Partials:
         kept = mask[np.searchsorted(self.group, group_of(self.kept[:, 0], self.kept[:, 1]))]
         return replace(
             self,
-            device=self.device[mask], pane=self.pane[mask], samples=self.samples[mask], newest=self.newest[mask],
+            device=self.device[mask], pane=self.pane[mask], samples=self.samples[mask], oldest=self.oldest[mask], newest=self.newest[mask],
             count=self.count[mask], low=self.low[mask], high=self.high[mask], sums=self.sums[:, mask], squares=self.squares[:, mask],
             ranges=self.ranges[mask], loose=self.loose[loose], keys=self.keys[loose], sketch=self.sketch[:, counted],
             kept=self.kept[kept], values=self.values[kept],
@@ -97,7 +101,7 @@ def empty(declared: Statistics) -> Partials:
     c, r = len(declared.channels), len(declared.ranges) + 1
     none = np.empty(0, np.int64)
     return Partials(
-        none, none, none, none, np.empty((0, c), np.int64), np.empty((0, c), np.float32), np.empty((0, c), np.float32),
+        none, none, none, none, none, np.empty((0, c), np.int64), np.empty((0, c), np.float32), np.empty((0, c), np.float32),
         np.empty((2, 0, c), np.int64), np.empty((3, 0, c), np.int64), np.empty((0, c, r if declared.ranges else 0), np.int64),
         none, np.empty((0, c if declared.quantiles else 0), np.int16), np.empty((3, 0), np.int64),
         np.empty((0, 3), np.int64), np.empty((0, c), np.float32),
@@ -108,19 +112,24 @@ def partials(taken: Samples, declared: Statistics) -> Partials:
     """Return what samples add up to; one that comes twice counts twice (see `Seen`)."""
     if len(taken) == 0:
         return empty(declared)
+    if declared.gap_us:
+        taken, pane, starts = _sessions(taken, declared.gap_us)
+        group = group_of(taken.device, pane)
+    else:
+        pane = taken.at_us // declared.pane_us
+        group = group_of(taken.device, pane)
+        if np.any(group[1:] < group[:-1]):
+            order = np.argsort(group, kind="stable")
+            taken, pane, group = taken.where(order), pane[order], group[order]
+        starts = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
     device, at_us, values = taken.device, taken.at_us, taken.values
-    pane = at_us // declared.pane_us
-    group = group_of(device, pane)
-    if np.any(group[1:] < group[:-1]):
-        order = np.argsort(group, kind="stable")
-        device, at_us, values, pane, group = (one[order] for one in (device, at_us, values, pane, group))
-    starts = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
     pieces = _Pieces(len(taken), starts, declared)
     for first, last in pieces.at_once():
         pieces.take(values, first, last)
     count, low, high, sums, squares, ranges = pieces.of_groups()
     return Partials(
-        device[starts], pane[starts], np.diff(np.append(starts, len(taken))), np.maximum.reduceat(at_us, starts),
+        device[starts], pane[starts], np.diff(np.append(starts, len(taken))),
+        np.minimum.reduceat(at_us, starts), np.maximum.reduceat(at_us, starts),
         count, low, high, sums, squares, ranges, group if declared.quantiles else group[:0], pieces.keys, np.empty((3, 0), np.int64),
         np.stack([device, pane, at_us], axis=1) if declared.bands else np.empty((0, 3), np.int64),
         values if declared.bands else np.empty((0, values.shape[1]), np.float32),
@@ -131,6 +140,17 @@ def group_of(device: Array, pane: Array) -> Array:
     """Return one number for device and pane that orders as the pair does; `Samples.bounded` keeps both within their bits."""
     found: Array = (device << PANE_BITS) + pane
     return found
+
+
+def _sessions(taken: Samples, gap_us: int) -> tuple[Samples, Array, Array]:
+    """Return samples in order of device and time, the pane in which each one's session begins, and where sessions begin."""
+    device, at_us = taken.device, taken.at_us
+    if np.any((device[1:] < device[:-1]) | ((device[1:] == device[:-1]) & (at_us[1:] < at_us[:-1]))):
+        taken = taken.where(np.lexsort((at_us, device)))
+        device, at_us = taken.device, taken.at_us
+    starts = np.flatnonzero(np.concatenate(([True], (device[1:] != device[:-1]) | (at_us[1:] - at_us[:-1] > gap_us))))
+    pane = np.repeat(at_us[starts] // SESSION_PANE_US, np.diff(np.append(starts, len(taken))))
+    return taken, pane, starts
 
 
 class _Pieces:

@@ -115,8 +115,8 @@ def advanced(state: State, found: list[Taken], declared: Statistics) -> tuple[St
     ----------
     found : of the tasks of one micro-batch, none of which took a sample that another took
     """
-    new = merged([one.parts for one in found]) if found else empty(declared)
-    open_ = merged([state.open, new])
+    new = merged([one.parts for one in found], declared.gap_us) if found else empty(declared)
+    open_ = merged([state.open, new], declared.gap_us)
     newest = max([state.newest_us, *(one.newest_us for one in found)])
     closed = state.closed
     if newest > NEVER:
@@ -137,7 +137,7 @@ def ended(state: State, declared: Statistics) -> tuple[State, Partials]:
     """Return the state after the stream's end, and the windows that were still open: nothing more can come."""
     if len(state.open) == 0:
         return state, state.open
-    last = int(state.open.pane.max()) + declared.panes - 1
+    last = int((state.open.newest.max() + declared.gap_us) // declared.pane_us) + declared.panes
     rest, kept = _closed(state.open, state.closed, last, declared)
     return replace(state, open=kept, closed=last), rest
 
@@ -146,6 +146,9 @@ def _closed(open_: Partials, before: int, closed: int, declared: Statistics) -> 
     """Return the windows that end after pane ``before`` and up to pane ``closed``, and the panes that later windows need."""
     if closed <= before or len(open_) == 0:
         return open_.where(np.zeros(len(open_), bool)), open_
+    if declared.gap_us:
+        over = open_.newest + declared.gap_us < (closed + 1) * declared.pane_us
+        return open_.where(over), open_.where(~over)
     due = windows(open_.where(open_.pane <= closed), declared)
     due = due.where((due.pane > before) & (due.pane <= closed))
     return due, open_.where(open_.pane > closed - declared.panes + 1)
@@ -157,6 +160,8 @@ def _changed(open_: Partials, new: Partials, closed: int, declared: Statistics) 
     if not shown.any():
         return open_.where(shown)
     whole = windows(open_.where(shown), declared)
+    if declared.gap_us:
+        return whole
     return whole.where((whole.pane > closed) & (whole.pane <= int(new.pane.max())))
 
 

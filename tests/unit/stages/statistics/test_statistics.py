@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.spec.statistics import EEG_BANDS, Statistics
-from caudal.stages.statistics import Samples, advanced, begin, ended, of_table, rows, taken, told_twice
+from caudal.stages.statistics import Bounds, Samples, advanced, begin, ended, of_table, rows, taken, told_twice
 
 CHANNELS = ("a", "b", "c")
 DECLARED = Statistics(
@@ -112,6 +112,65 @@ def test_sliding_windows_are_sums_of_panes() -> None:
     assert len(got) == 4 * 2 + 3
     pieces = [samples.where(np.arange(i, len(samples), 4)) for i in range(4)]
     assert streamed([pieces], sliding).equals(whole(samples, sliding))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_sessions_end_after_a_silence_however_samples_are_spread(data: Any) -> None:
+    sessions = replace(DECLARED, gap_s=0.25, bands={}, late_s=100.0)
+    samples = made(6)
+    silent = np.zeros(len(samples), bool)
+    for start, length in data.draw(st.lists(st.tuples(st.integers(0, 5900), st.integers(1, 900)), max_size=4)):
+        silent |= (samples.at_us >= T0 + start * 1000) & (samples.at_us < T0 + (start + length) * 1000)
+    samples = samples.where(~silent)
+    frame = samples.table(CHANNELS).to_pandas().sort_values(["device", "at"])
+    begins = frame.groupby("device")["at"].diff() > pd.Timedelta("250ms")
+    frame["session"] = begins.groupby(frame["device"]).cumsum()
+    want = frame.groupby(["device", "session"])["at"].agg(["min", "max", "size"])
+    order = np.random.default_rng(data.draw(st.integers(0, 99))).permutation(len(samples))
+    order = order if data.draw(st.booleans()) else np.arange(len(samples))
+    pieces = [samples.where(part) for part in np.array_split(order, data.draw(st.integers(1, 6)))]
+    got = streamed([[one] for one in pieces], sessions)
+    assert got.equals(whole(samples, sessions))
+    one = got.to_pandas().query("sensor == 'a'")
+    assert (one["window_start"].to_numpy() == want["min"].to_numpy()).all()
+    assert (one["window_end"].to_numpy() == (want["max"] + pd.Timedelta("250ms")).to_numpy()).all()
+    assert (one["readings"].to_numpy() == want["size"].to_numpy()).all()
+
+
+def test_a_session_is_closed_when_nothing_in_time_can_belong_to_it() -> None:
+    sessions = replace(DECLARED, gap_s=0.25, bands={}, late_s=0.5)
+    one, other = made(2, devices=1), made(2, devices=1)
+    other = replace(other, at_us=other.at_us + 3_000_000, seq=other.seq + 256)
+    state, closed, open_ = advanced(begin(sessions), [taken(one, sessions, Bounds())], sessions)
+    assert (len(closed), len(state.open), len(open_)) == (0, 1, 1)
+    state, closed, _ = advanced(state, [taken(other, sessions, state.bounds)], sessions)
+    assert closed.samples.tolist() == [256]
+    state, closed, _ = advanced(state, [taken(one, sessions, state.bounds)], sessions)
+    assert (state.late, len(closed)) == (256, 0)
+    assert ended(state, sessions)[1].samples.tolist() == [256]
+
+
+def test_windows_of_many_samples_are_counted_and_tell_the_same() -> None:
+    samples = made(200, devices=1)
+    minutes = replace(DECLARED, width_s=100.0, every_s=100.0, bands={}, late_s=1000.0)
+    want = whole(samples, minutes)
+    pieces = [samples.where(part) for part in np.array_split(np.random.default_rng(3).permutation(len(samples)), 9)]
+    state = begin(minutes)
+    for one in pieces:
+        state, _, _ = advanced(state, [taken(one, minutes, state.bounds)], minutes)
+    assert state.open.sketch.shape[1] > 0
+    assert streamed([[one] for one in pieces], minutes).equals(want)
+    exact = np.quantile(samples.values[: 128 * 100 - 27, 0], 0.5, method="inverted_cdf")
+    assert want.to_pandas()["q50"][0] == pytest.approx(exact, abs=0.2)
+
+
+def test_readings_of_all_magnitudes_add_up_alike() -> None:
+    samples = made(8, devices=2)
+    samples.values[samples.device == 1] *= np.float32(1e-3)
+    mixed = replace(DECLARED, late_s=100.0)
+    order = np.random.default_rng(1).permutation(len(samples))
+    assert streamed([[samples.where(part)] for part in np.array_split(order, 7)], mixed).equals(whole(samples, mixed))
 
 
 def test_late_samples_and_duplicates_are_counted_and_left_out() -> None:

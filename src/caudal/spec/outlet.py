@@ -1,0 +1,89 @@
+"""Where rows of a stream go besides the lake: to others, as they come, with a delivery that is declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.detector import Detection
+from caudal.spec.location import Location
+from caudal.spec.statistics import Statistics
+
+Delivery = Literal["exactly once", "at least once", "at most once"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A Kafka topic: one message a row, a JSON object, with the device as its key.
+
+    Parameters
+    ----------
+    servers : str, optional, ``host:port`` of brokers; from the setting ``kafka`` (``CAUDAL_KAFKA``), else 127.0.0.1:9092, when left out
+    """
+
+    topic: str
+    servers: str | None = None
+    kind: ClassVar[str] = "topic"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A folder: one file of JSON lines a micro-batch that has rows, moved in when it is whole."""
+
+    folder: str
+    kind: ClassVar[str] = "drop"
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """Rows that leave.
+
+    Parameters
+    ----------
+    of : str, the statistics table or the detection whose rows go out, as soon as they are there
+    delivery : what is promised when the stream or the other side breaks down
+    """
+
+    name: str
+    of: str
+    to: Topic | Drop
+    delivery: Delivery
+    where: Location
+
+
+def topic(name: str, *, servers: str | None = None) -> Topic:
+    """Return a Kafka topic as a place that rows go to."""
+    return Topic(name, servers)
+
+
+def drop(folder: str) -> Drop:
+    """Return a folder as a place that rows go to; relative to the data folder (``--data``)."""
+    return Drop(str(folder))
+
+
+def outlet_of(name: str, of: Statistics | Detection, to: Topic | Drop, delivery: Delivery, where: Location) -> Outlet:
+    """Return the declaration, checked.
+
+    Raises
+    ------
+    DeclarationProblem : what goes out is no statistics and no detection, or the place or the delivery are none
+    """
+    if not isinstance(of, Statistics | Detection):
+        raise DeclarationProblem(
+            f"'{name}' cannot send '{getattr(of, 'name', of)}'.",
+            fix="Name what product.statistics(...) or product.detect(...) gave; other tables are exported (caudal export).",
+            where=str(where),
+        )
+    if not isinstance(to, Topic | Drop):
+        raise DeclarationProblem(
+            f"'{name}' has no place to send to.", fix="Write cd.topic('name') or cd.drop('folder').", where=str(where)
+        )
+    if delivery not in get_args(Delivery):
+        raise DeclarationProblem(
+            f"'{name}' asks for the delivery '{delivery}'.",
+            nearest=nearest(delivery, get_args(Delivery)),
+            fix=f"Choose one of: {', '.join(get_args(Delivery))}.",
+            where=str(where),
+        )
+    return Outlet(name, of.name, to, delivery, where)
