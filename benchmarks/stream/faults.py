@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stream.streaming import NAME, PRODUCT, SOURCE, Streaming, differences, parity, same_messages, send, tables
 from confluent_kafka import Consumer, TopicPartition
 
+from benchmarks.stream.streaming import NAME, PRODUCT, SOURCE, Streaming, differences, parity, same_messages, send, tables
 from caudal.lake.home import Home
 from caudal.spark.broker import Broker
 from caudal.spark.cluster import Cluster
@@ -201,7 +201,12 @@ def main() -> int:
             told = one(Path(place))
         for since, seconds in told.recovery.items():
             print(f"{told.fault:44} {since:28} {seconds:11.2f}  {'no' if told.wrong else 'yes'}", flush=True)
-        print(*(f"    {key}: {value}" for key, value in told.facts.items()), *(f"  ! {one}" for one in told.wrong), sep="\n", flush=True)
+        print(
+            *(f"    {key}: {value}" for key, value in told.facts.items()),
+            *(f"  ! {one}" for one in told.wrong),
+            sep="\n",
+            flush=True,
+        )
         failed += bool(told.wrong)
     return int(failed > 0)
 

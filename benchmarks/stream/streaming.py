@@ -69,6 +69,10 @@ class Streaming:
         """Return what the live feed holds of this process's micro-batches."""
         return [update for _, update in self._feed.tail(self.before)]
 
+    def newest(self) -> dict[str, Any]:
+        """Return the last of them."""
+        return self._feed.tail(self._feed.end() - 1)[-1][1]
+
     def wait_for(self, batches: int = 1, since: float = 0.0, patience_s: float = 120.0) -> dict[str, Any]:
         """Return the micro-batch that was the last of so many done after a moment; it may have to be waited for.
 

@@ -16,6 +16,7 @@ from caudal.lake.rows import by_day, write
 _SMALL_BYTES = 4 << 20
 _MANY = 24  # small files of a day become one
 _CHECKPOINT = 50  # commits; readers then need not read each of them
+_REMOVED_KEPT = "interval 1 days"  # small files that went into larger ones: a hundred thousand of them make each commit slow
 
 
 def upto(folder: Path) -> float:
@@ -50,8 +51,9 @@ def append(
         days = by_day(pa.concat_tables(rows), moment, tz if partitioned else None)
         written += [_file(some, folder, stage, day) for day, some in days if len(some)]
     version = delta.commit(
-        folder, written, spark_schema(schema, partitioned, marks), partitioned=partitioned, replace="none", identity=identity
-    )
+        folder, written, spark_schema(schema, partitioned, marks), partitioned=partitioned, replace="none", identity=identity,
+        removed_kept=_REMOVED_KEPT,
+    )  # fmt: skip
     if version % _CHECKPOINT == _CHECKPOINT - 1:
         delta.checkpoint(folder)
     return version

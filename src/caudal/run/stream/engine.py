@@ -31,7 +31,7 @@ from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
-from caudal.stages.statistics import advanced, begin, ended, rows, told_twice
+from caudal.stages.statistics import NEVER, advanced, begin, ended, rows, told_twice
 from caudal.stages.statistics.batch import marks
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ UNREADABLE = pa.schema(
     ]
 )
 PENDING_BYTES = 64 << 20
+SETTLE_S = 30.0
+"""Seconds for which partitions are waited for after their source was away."""
 MOST_BYTES: Mapping[Platform, int] = {"here": 8 << 20, "spark": 128 << 20}
 """Bytes of messages of a micro-batch: a backlog is read bit by bit, and memory stays bounded."""
 
@@ -103,6 +105,8 @@ class Engine:
         ]
         self._owned = [*self.tables, *(one.declared.name for one in self.watches), self.source.name]
         self.memory = newest(self._memories)
+        self._newest: dict[int, int] = {}  # event time by partition
+        self._away_at = float("-inf")
         self._hold()
         self.outboxes = [
             Outbox(one, self.senders[one.name], self.memory.outbox.get(one.name, []))
@@ -132,8 +136,9 @@ class Engine:
             read_s = time.perf_counter() - began
             found = self._taken(start, end) if start != end else []
         except Away as away:  # nothing has been done yet
-            self.tap.away = away
-            return False
+            self.tap.away, start, end = away, (), ()
+        if self.tap.away is not None:
+            self._away_at = self.clock()
         if start == end:
             if (self.memory.pending or self.memory.files) and self._due():
                 self._publish()
@@ -223,8 +228,11 @@ class Engine:
 
     def _advance(self, after: Memory, found: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
+        reached = self._reached(found)
         for name, declared in self.tables.items():
-            state, done, changed = advanced(after.states[name], [one.taken[name] for one in found if name in one.taken], declared)
+            taken = [one.taken[name] for one in found if name in one.taken]
+            taken = [replace(one, newest_us=min(one.newest_us, reached)) for one in taken]
+            state, done, changed = advanced(after.states[name], taken, declared)
             after.states[name] = state
             closed[name], open_[name] = rows(done, declared), rows(changed, declared)
             if len(done):
@@ -238,6 +246,18 @@ class Engine:
         for name in ("samples", "messages", "outside", "unreadable_messages"):
             after.counts[name] = after.counts.get(name, 0) + sum(getattr(one, name) for one in found)
         return closed, open_
+
+    def _reached(self, found: list[Found]) -> int:
+        """Return the event time that the stream has come to.
+
+        After a source was away, its partitions do not come back together, and what was held back behind one of them is not late for
+        that: for a while, time is where the slowest has come to.
+        """
+        for one in found:
+            for partition, at_us in one.newest.items():
+                self._newest[partition] = max(self._newest.get(partition, at_us), at_us)
+        settling = self.clock() - self._away_at < SETTLE_S
+        return (min if settling else max)(self._newest.values(), default=NEVER)
 
     def _watch(self, after: Memory, found: list[Found], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         """Return what the detectors have found; they have learned what they saw."""

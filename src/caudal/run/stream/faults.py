@@ -9,25 +9,23 @@ from collections.abc import Iterator
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large", "disk is full")
+_FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large", "disk is full", "disk I/O error")
 GOES_ON = "the same command goes on from there; nothing is lost, and nothing is counted twice."
 
 
-def explained(error: BaseException, source: str) -> CaudalError:
-    """Return an error as one that a reader can act on."""
+def explained(error: BaseException, what: str) -> CaudalError:
+    """Return an error of ``what``, such as ``the stream 'samples'``, as one that a reader can act on."""
     if isinstance(error, CaudalError):
         return error
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     if is_full(error):
         return EnvironmentProblem(
-            f"The disk is full; the stream '{source}' has stopped ({said}).",
-            fix=f"Free space where --home lies: {GOES_ON}",
-            step=f"stream:{source}",
+            f"The disk is full: {what} cannot go on ({said}).", fix=f"Free space where --home lies: {GOES_ON}", step=what
         )
     return StepFailed(
-        f"The stream '{source}' broke: {type(error).__name__}: {said}",
+        f"{what[0].upper()}{what[1:]} broke: {type(error).__name__}: {said}",
         fix="What it had done is kept: the same command goes on from there.",
-        step=f"stream:{source}",
+        step=what,
     )
 
 
@@ -37,11 +35,11 @@ def is_full(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def told(source: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """Let whatever breaks in the block be one of our errors."""
     try:
         yield
     except CaudalError:
         raise
     except Exception as error:
-        raise explained(error, source) from error
+        raise explained(error, what) from error

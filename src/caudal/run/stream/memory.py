@@ -68,7 +68,8 @@ def save(folder: Path, memory: Memory) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as out:
-            out.write(_MAGIC + hashlib.sha256(body).digest() + body)
+            out.write(_MAGIC + hashlib.sha256(body).digest())
+            out.write(body)
             out.flush()
             os.fsync(out.fileno())
         part.replace(folder / f"{memory.batch:012d}.memory")

@@ -33,6 +33,7 @@ from caudal.spec.settings import Settings
 log = logging.getLogger(__name__)
 _AWAY_S = 0.5  # until a source that does not answer is asked again
 _PATIENCE_S = 600.0
+_LEDGER = "the ledger"
 _IDLE_S = 0.01  # between two looks at a source that had nothing
 
 
@@ -64,7 +65,9 @@ def stream(
     """
     home = opened(settings)
     settings = replace(settings, data=settings.data or product_file(folder).parent)
-    with contextlib.closing(home.ledger()) as ledger:
+    with told(_LEDGER):
+        ledger = home.ledger()
+    with contextlib.closing(ledger):
         product = checked(load(folder))
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
@@ -75,7 +78,7 @@ def stream(
             with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
                 engines = []
                 for source in sources:
-                    with told(source.name):
+                    with told(f"the stream '{source.name}'"):
                         engines.append(engine_of(ws, source, open_, publish_s, platform))
                 followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
                 _look_on(engines, followers, Feed(home.live(product.name)))
@@ -91,7 +94,7 @@ def stream(
                 for thread in threads:
                     thread.raise_what_broke()
                 for engine, thread in zip(engines, threads, strict=True):
-                    with told(engine.source.name):
+                    with told(f"the stream '{engine.source.name}'"):
                         engine.end() if end and thread.read_all else engine.finish()
                 _all_sent(engines)
             return document(engines, followers, time.monotonic() - began)
@@ -100,7 +103,7 @@ def stream(
 @contextlib.contextmanager
 def _in_ledger(ws: Workspace) -> Iterator[None]:
     """Let the ledger know of this stream as of any run, and how it ended; one whose process died is told of by the next."""
-    with told("ledger"):
+    with told(_LEDGER):
         abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
         begin(ws, "stream")
     try:
@@ -109,9 +112,9 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
         try:
             ended(ws, error)
         except Exception as beside:  # noqa: BLE001 (a full disk takes no note of itself, and is what the user has to hear of)
-            log.warning("The ledger could not be told how the stream ended: %s", explained(beside, "ledger").what)
+            log.warning("The ledger could not be told how the stream ended: %s", explained(beside, _LEDGER).what)
         raise
-    with told("ledger"):
+    with told(_LEDGER):
         ended(ws, None)
 
 
@@ -180,7 +183,7 @@ class Thread(threading.Thread):
             return
         if isinstance(self._broke, CaudalError):
             raise self._broke
-        raise explained(self._broke, self._engine.source.name) from self._broke
+        raise explained(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
 def engine_of(
