@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from benchmarks.stream.streaming import NAME, PRODUCT, SOURCE, Streaming
 
+from benchmarks.stream.streaming import NAME, PRODUCT, SOURCE, Streaming
 from caudal.lake.home import Home
 
 EVENT_S, SPEED, READINGS_S = 3 * 3600.0, 36.0, 4096
@@ -80,8 +80,7 @@ def table(looks: Sequence[Look]) -> str:
     end = looks[-1].event_s
     columns = [min(looks, key=lambda one: abs(one.event_s - share * end)) for share in (0.1, 0.5, 1.0)]
     lines = [f"{'':18}" + "".join(f"{share:>16}" for share in ("10 %", "50 %", "100 %"))]
-    for name in asdict(looks[0]):
-        lines.append(f"{name:18}" + "".join(f"{getattr(one, name):>16,.0f}" for one in columns))
+    lines += [f"{name:18}" + "".join(f"{getattr(one, name):>16,.0f}" for one in columns) for name in asdict(looks[0])]
     return "\n".join(lines)
 
 

@@ -153,7 +153,13 @@ class Broker:
 
     def _format(self, settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*self._java("kafka.tools.StorageTool"), "format", "-t", cluster, "-c", str(settings)]
+        command = [
+            *self._java("kafka.tools.StorageTool"),
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+            str(settings),
+        ]  # it may begin with a dash
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
         if done.returncode:
             raise EnvironmentProblem(
