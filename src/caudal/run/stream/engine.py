@@ -143,6 +143,7 @@ class Engine:
             if (self.memory.pending or self.memory.files) and self._due():
                 self._publish()
             return False
+        self.tap.learn(sum(one.messages for one in found), sum(one.message_bytes for one in found))
         taken_s = time.perf_counter() - began - read_s
         after = self._next(end)
         closed, open_ = self._advance(after, found)

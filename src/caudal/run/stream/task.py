@@ -72,6 +72,7 @@ class Found:
 
     taken: dict[str, Taken] = field(default_factory=dict)
     messages: int = 0
+    message_bytes: int = 0
     samples: int = 0
     unreadable: list[tuple[int, int, str, bytes | None]] = field(default_factory=list)
     unreadable_messages: int = 0
@@ -154,6 +155,7 @@ def signal(samples: Samples) -> dict[str, Any]:
 def _read(batch: pa.RecordBatch, todo: Work, found: Found) -> Samples:
     payloads = batch.column("payload")
     found.messages += len(payloads)
+    found.message_bytes += payloads.nbytes
     blocks, unreadable = many(payloads, todo.wire)
     right = [block for block in blocks if block.channels == len(todo.channels)]
     wrong = len(blocks) - len(right)
