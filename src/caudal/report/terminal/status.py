@@ -82,6 +82,9 @@ def _tables(tables: list[Mapping[str, Any]]) -> Table:
     return rows
 
 
+_FRESH_S = 5.0  # older rates and latencies are of the past
+
+
 def _streams(streams: Mapping[str, Any], now: float) -> Table:
     rows = grid("left", "left", "fill")
     for name, one in streams["sources"].items():
@@ -91,7 +94,7 @@ def _streams(streams: Mapping[str, Any], now: float) -> Table:
             else Text(f"stopped {age(now - one['at'])}", style="bright_black")
         )
         figures = [f"{one['readings']:,} readings"]
-        if streams["running"]:
+        if streams["running"] and now - one["at"] < _FRESH_S:
             figures += [f"{one['per_s']:,.0f} a second", f"p95 {duration(one['p95_s'])}" if one["p95_s"] is not None else ""]
         figures += [f"{one[kind]:,} {kind}" for kind in ("late", "duplicates", "unreadable") if one[kind]]
         rows.add_row(name, state, ", ".join(figure for figure in figures if figure))
