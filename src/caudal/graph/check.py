@@ -24,6 +24,7 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_features(product),
         *_models(product),
         *_predictions(product),
+        *_promises(product),
     ]
 
 
@@ -237,3 +238,14 @@ def _no_column(node: Source | Table, schema: Schema, column: str, what: str) -> 
         table=node.name,
         column=column,
     )
+
+
+def _promises(product: Product) -> Iterator[DeclarationProblem]:
+    for one in product.slas:
+        if one.table not in product.nodes:
+            yield DeclarationProblem(
+                f"'{one.table}' is promised within a time, and nothing declares it.",
+                nearest=nearest(one.table, product.nodes),
+                fix="Name a source or a table.",
+                where=str(one.where),
+            )

@@ -108,8 +108,11 @@ def recover(ws: Workspace) -> None:
 
 def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
     """Tell the ledger that those who wrote these rows are gone: we hold their lease."""
+    from caudal.report.document import run_document
+
     for row in rows:
         ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
+        tell(ws, run_document(ws.ledger, row["run_id"]))
 
 
 def streams(product: Product, name: str) -> bool:
@@ -149,7 +152,20 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
     document = {**run_document(ws.ledger, ws.run_id), "page": str(page)}
     ws.ledger.change(runs, {"run_id": ws.run_id}, summary=document)
     write_run_page(ws.ledger, ws.run_id, build(ws.product), page)
+    tell(ws, document)
     return document
+
+
+def tell(ws: Workspace, document: Mapping[str, Any]) -> None:
+    """Tell who wants to be told of what happened; a place that does not answer is tried again by later runs."""
+    from caudal.run.alerts import deliver, note
+    from caudal.run.alerts.happen import in_run, late
+
+    if not ws.product.alerts:
+        return
+    happened = [*in_run(ws.ledger, document), *late(ws.product, ws.home, ws.clock())]
+    note(ws.ledger, ws.product, happened, ws.run_id, ws.clock(), document.get("page"))
+    deliver(ws.ledger, ws.settings, clock=ws.clock)
 
 
 def opened(settings: Settings) -> Home:

@@ -7,6 +7,7 @@ from typing import Any, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.alert import Alert, Happening, Mail, Sla, Webhook, alert_of
 from caudal.spec.connection import CHANNELLED, Connection
 from caudal.spec.detector import Detection, Detector
 from caudal.spec.duration import seconds
@@ -56,6 +57,8 @@ class Product:
         self.servings: dict[str, Serving] = {}
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
+        self.alerts: list[Alert] = []
+        self.slas: list[Sla] = []
 
     def source(
         self,
@@ -180,6 +183,24 @@ class Product:
         self._free(name, where)
         self.outlets[name] = declared
         return declared
+
+    def alert(
+        self,
+        to: Mail | Webhook,
+        *,
+        on: Sequence[Happening] = ("failure", "recovery", "quarantine", "sla"),
+        share: float = 0.05,
+        repeat: str | float = "6 hours",
+    ) -> None:
+        """Declare who is told when a run fails or works again, rows are set aside, a table is late, or a model is promoted or refused."""
+        self.alerts.append(alert_of(to, on, share, seconds(repeat), caller()))
+
+    def sla(self, table: Node | Function | str, *, within: str | float) -> None:
+        """Declare that a table's newest version is never older than ``within``."""
+        name = (
+            table if isinstance(table, str) else table.name if isinstance(table, Node) else str(getattr(table, "__name__", table))
+        )
+        self.slas.append(Sla(name, seconds(within), caller()))
 
     def sql(
         self,

@@ -46,6 +46,12 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     if product["tables"]:
         out.print()
         out.print(inset(_tables(product["tables"])))
+    for one in product.get("alerts", ()):
+        again = (
+            "given up" if one["next_at"] is None else f"tried again in {duration(max(0.0, one['next_at'] - now))}, by the next run"
+        )
+        told = f"not told: {one['title']}, to {one['to']}: {one['error']} (tried {one['attempts']}×, {again})"
+        out.print(inset(Text(told, style="yellow")))
     if product.get("streams"):
         out.print()
         out.print(inset(_streams(product["streams"], now)))
