@@ -27,6 +27,12 @@ def streams(told: Mapping[str, Any]) -> str:
                 f"    {table}: {figures['readings']:,} readings, {figures['late']:,} samples late, {figures['duplicates']:,} came again, "
                 f"{figures['open_windows']} windows open"
             )
+    for name, one in told.get("joins", {}).items():
+        lines.append(
+            f"  {name}: {one['rows']:,} rows since its beginning, {one['unmatched']:,} without a match, {one['late']:,} too late"
+        )
+        if one["waits_for"]:
+            lines.append(f"    waits for {one['waits_for']}, of which nothing has been published: caudal run")
     for name, one in told.get("models", {}).items():
         shown = f"{one['accuracy']:.1%} of {one['compared']:,} right" if one["compared"] else "no label to compare with yet"
         lines.append(f"  {name}: version {one['version'] or 'none yet'}, {one['predicted']:,} windows classified, {shown}")

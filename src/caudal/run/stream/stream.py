@@ -20,6 +20,7 @@ from caudal.lake.records import runs
 from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, opened, run
 from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.follow import Follower, followed
+from caudal.run.stream.joiner import FeedOfJoins, Joiner, joinings
 from caudal.run.stream.live import Live
 from caudal.run.workspace import Workspace
 from caudal.spec.connection import CHANNELLED
@@ -66,11 +67,12 @@ def stream(
             with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
                 engines = [engine_of(ws, source, open_, publish_s, platform) for source in sources]
                 followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
-                _look_on(engines, followers, Feed(home.live(product.name)))
+                joiner = Joiner(joinings(ws), asked)
+                _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(one, asked, every_s, until, once) for one in engines]
-                for thread in (*followers, *threads):
+                for thread in (*followers, *threads, joiner):
                     thread.start()
                 for thread in threads:
                     thread.join()
@@ -80,7 +82,8 @@ def stream(
                     thread.raise_what_broke()
                 for engine in engines:
                     engine.end() if end else engine.finish()
-            return document(engines, followers, time.monotonic() - began)
+                joiner.stop(whole=once or end, end=end)
+            return document(engines, followers, time.monotonic() - began, joiner.documents())
 
 
 @contextlib.contextmanager
@@ -186,7 +189,9 @@ def stream_lease(home: Home, product: Product) -> Path:
     return home.lease(f"{product.name}.stream")
 
 
-def document(engines: list[Engine], followers: list[Follower], seconds: float) -> dict[str, Any]:
+def document(
+    engines: list[Engine], followers: list[Follower], seconds: float, joins: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
     said = {}
     for engine in engines:
@@ -203,6 +208,7 @@ def document(engines: list[Engine], followers: list[Follower], seconds: float) -
         "product": engines[0].product.name,
         "seconds": round(seconds, 3),
         "sources": said,
+        "joins": joins or {},
         "models": {one.name_of_model: one.document() for one in followers},
     }
 
