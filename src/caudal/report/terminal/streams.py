@@ -49,6 +49,8 @@ def parity(told: Mapping[str, Any]) -> str:
         lines.append(
             f"{name}: {said}; {one['rows']:,} rows streamed, {one['rows_of_run']:,} by a run, {one['not_closed_yet']:,} not closed yet"
         )
+        if one.get("late"):
+            lines.append(f"  {one['late']:,} left rows were given without a match, which came later")
         if not one["equal"]:
             lines.append(
                 f"  {one['differing']:,} differ, {one['only_run']:,} only by the run, {one['only_stream']:,} only streamed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ class Joiner(threading.Thread):
     def run(self) -> None:
         """Go on until asked to end."""
         while self._joinings and not self._ending.wait(_PAUSE_S):
-            for one in self._joinings:
-                self._try(one, whole=False, end=False)
+            while self._each_did() and not self._ending.is_set():
+                pass
             if self._broke:
                 self._asked.set()
                 return
@@ -38,23 +38,29 @@ class Joiner(threading.Thread):
         """End; before that, where asked, take all that is published, and give the left rows that are still without a match."""
         self._ending.set()
         self.join()
-        for one in self._joinings if whole or end else ():
-            if self._broke is None:
-                self._try(one, whole=whole, end=end)
+        while (whole or end) and self._each_did():
+            pass
+        for one in self._joinings if end else ():
+            self._did(one, one.end)
         self._raise_what_broke()
 
     def documents(self) -> dict[str, dict[str, Any]]:
         """Return how each join stands, JSON-ready."""
         return {one.declared.name: one.document() for one in self._joinings}
 
-    def _try(self, one: Joining, *, whole: bool, end: bool) -> None:
+    def _each_did(self) -> bool:
+        """Let each do a step, however much one of them has to do; tell whether there was anything."""
+        return sum(self._did(one) for one in self._joinings) > 0
+
+    def _did(self, one: Joining, doing: Callable[[], object] | None = None) -> bool:
+        """Do a step, or what is given; tell whether there was anything. After a fault there is nothing any more."""
+        if self._broke is not None:
+            return False
         try:
-            while (whole or not self._ending.is_set()) and one.step():
-                pass
-            if end:
-                one.end()
+            return bool((doing or one.step)())
         except Exception as error:  # noqa: BLE001 (it is raised again in the main thread)
             self._broke = (one, error)
+            return False
 
     def _raise_what_broke(self) -> None:
         if self._broke is None:
