@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from caudal.lake import delta
 from caudal.lake.added import added
-from caudal.lake.frames import arrow, frame
+from caudal.lake.frames import arrow, empty, frame
 from caudal.run.steps.join import frame as made
 from caudal.run.stream.join import standing
+from caudal.run.stream.side import Side
 from caudal.run.workspace import Workspace
 from caudal.spec.join import Join, is_stream, keys_of, shape
 from caudal.spec.node import Node
@@ -34,7 +35,7 @@ def compared(ws: Workspace, declared: Join) -> dict[str, Any]:
     assert said is not None
     streamed = arrow(delta.read(ws.folder(declared.name), number))
     if is_stream(nodes[1]):
-        frames = {name: frame(ws.spark, delta.read(ws.folder(name), said.inputs[name])) for name in declared.inputs}
+        frames = {node.name: _at(ws, node, said.inputs[node.name]) for node in nodes}
         rows = made(ws, declared, frames, None)
     else:
         rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), _by_version(ws, declared, number))
@@ -54,6 +55,18 @@ def compared(ws: Workspace, declared: Join) -> dict[str, Any]:
         "late": len(late), "twice": sum(count for row, count in only_stream.items() if there.get(row)),
         "examples": [_example(row, keys, only_stream) for row in [*only_run, *only_stream][:_SHOWN]],
     }  # fmt: skip
+
+
+def _at(ws: Workspace, stream: Node, version: int) -> DataFrame:
+    """Return a stream's rows at a version; none before the first."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    folder = ws.folder(stream.name)
+    return (
+        frame(ws.spark, delta.read(folder, version))
+        if version >= 0
+        else empty(ws.spark, from_arrow_schema(Side(stream, folder).schema))
+    )
 
 
 def _by_version(ws: Workspace, declared: Join, newest: int) -> Iterator[DataFrame]:

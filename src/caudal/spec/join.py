@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, NamedTuple
 
-from caudal.errors import nearest
+from caudal.errors import DeclarationProblem, nearest
 from caudal.spec.connection import CHANNELLED
 from caudal.spec.node import Node, Source, Table
 from caudal.spec.statistics import Statistics
@@ -58,6 +58,7 @@ class Shape:
     """
 
     name: str
+    where: str
     left_keys: tuple[str, ...]
     right_keys: tuple[str, ...]
     left_at: str
@@ -150,9 +151,23 @@ def shape(declared: Join, left: Node, right: Node, right_names: Sequence[str] | 
         ours = tuple(name for name in ours if name in declared.wanted or name in stays)
         named = {name: other for name, other in named.items() if other in declared.wanted or name in times}
     return Shape(
-        declared.name, keys_of(left), keys_of(right) if stream else (), left.event_time or "", right.event_time if stream else None,
+        declared.name, str(declared.where), keys_of(left), keys_of(right) if stream else (), left.event_time or "", right.event_time if stream else None,
         ours, named, declared.on, round(declared.within_s * 1e6) if stream and declared.within_s is not None else None, declared.how,
     )  # fmt: skip
+
+
+def settled(declared: Join, left: Node, right: Node, right_names: Sequence[str]) -> Shape:
+    """Return what of either side goes where, now that the columns of the right side are known.
+
+    Raises
+    ------
+    DeclarationProblem : the join asks for what is not there
+    """
+    for one in problems(declared, left, right, right_names):
+        raise DeclarationProblem(
+            one.what, nearest=one.nearest, fix=one.fix, where=str(declared.where), table=declared.name, column=one.column
+        )
+    return shape(declared, left, right, right_names)
 
 
 def problems(declared: Join, left: Node, right: Node, right_names: Sequence[str] | None = None) -> Iterator[Problem]:

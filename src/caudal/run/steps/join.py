@@ -11,7 +11,7 @@ from caudal.lake.lease import lease
 from caudal.run.publish import Origin, publish
 from caudal.run.step import Done, skipped, waits
 from caudal.run.workspace import Workspace
-from caudal.spec.join import Join, shape
+from caudal.spec.join import Join, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ def frame(ws: Workspace, declared: Join, frames: Mapping[str, DataFrame], given_
     from caudal.stages.join.batch import batch
 
     left, right = (frames[name] for name in declared.inputs)
-    made = shape(declared, ws.product.nodes[declared.left], ws.product.nodes[declared.right], right.columns)
+    made = settled(declared, ws.product.nodes[declared.left], ws.product.nodes[declared.right], right.columns)
     known = {name: told for name, told in declared.known.items() if name in made.columns}
     return batch(left, right, made, known, given_us)
 

@@ -24,7 +24,7 @@ from caudal.lake.home import Home
 from caudal.run.stream.append import append, compact
 from caudal.run.stream.side import Fixed, Side
 from caudal.spark.marks import KNOWN
-from caudal.spec.join import Join, Shape, is_stream, problems, shape
+from caudal.spec.join import Join, Shape, is_stream, settled, shape
 from caudal.spec.node import Node
 from caudal.spec.product import Product
 from caudal.stages.join import alone, among, has_match, joined, micros, pairs
@@ -177,12 +177,7 @@ class Joining:
         return {self.left.name: self.left.version, self.right.name: self.right.version}
 
     def _shape(self, names: list[str] | None = None) -> Shape:
-        if names is not None:
-            for one in problems(self.declared, *self._nodes, names):
-                raise StepFailed(
-                    one.what, nearest=one.nearest, fix=one.fix, where=str(self.declared.where), table=self.declared.name
-                )
-        return shape(self.declared, *self._nodes, names)
+        return shape(self.declared, *self._nodes) if names is None else settled(self.declared, *self._nodes, names)
 
     def _commit(self, made: list[pa.Table]) -> None:
         """Append rows in one commit that names what they were made of; a commit without rows says that there were none."""

@@ -34,10 +34,13 @@ class Joiner(threading.Thread):
                 self._asked.set()
                 return
 
-    def stop(self, *, whole: bool, end: bool) -> None:
-        """End; before that, where asked, take all that is published, and give the left rows that are still without a match."""
+    def stop(self) -> None:
+        """End after the step that is being done."""
         self._ending.set()
         self.join()
+
+    def finish(self, *, whole: bool, end: bool) -> None:
+        """Take, where asked, all that is published, and give the left rows that are still without a match; raise what went wrong."""
         while (whole or end) and self._each_did():
             pass
         for one in self._joinings if end else ():

@@ -78,11 +78,12 @@ def stream(
                     thread.join()
                 for follower in followers:
                     follower.stop()
+                joiner.stop()
                 for thread in threads:
                     thread.raise_what_broke()
                 for engine in engines:
                     engine.end() if end else engine.finish()
-                joiner.stop(whole=once or end, end=end)
+                joiner.finish(whole=once or end, end=end)
             return document(engines, followers, time.monotonic() - began, joiner.documents())
 
 

@@ -72,7 +72,6 @@ def _alike(left: DataFrame, right: DataFrame, shape: Shape) -> None:
         kinds = [frame.schema[name].dataType.simpleString() for frame in (left, right)]
         if kinds[0] != kinds[1] and not any(all(kind in family for kind in kinds) for family in (_INTEGERS, _NUMBERS)):
             raise StepFailed(
-                f"A join is on '{name}', which is {kinds[0]} on the left and {kinds[1]} on the right.",
-                fix="Cast one of them in a table of its own.",
-                column=name,
-            )
+                f"Join '{shape.name}' is on '{name}', which is {kinds[0]} on the left and {kinds[1]} on the right.",
+                fix="Cast one of them in a table of its own.", where=shape.where, table=shape.name, column=name,
+            )  # fmt: skip

@@ -74,6 +74,8 @@ def micros(rows: pa.Table, column: str) -> Array:
 
 def _ranges(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[Array, Array, Array]:
     """Return an order of the right rows, and for each left row from where to where in it its matches lie."""
+    for name in shape.on:
+        _hold_alike(left.schema.field(name).type, right.schema.field(name).type, name, shape)
     mine, theirs = _codes(left, right, shape.on)
     if shape.within_us is None or shape.right_at is None:
         order = np.argsort(theirs, kind="stable")
@@ -99,7 +101,7 @@ def _codes(left: pa.Table, right: pa.Table, names: Sequence[str]) -> tuple[Array
     many = len(left)
     codes, null = np.zeros(many + len(right), np.int64), np.zeros(many + len(right), bool)
     for name in names:
-        mine, theirs = _alike(left.column(name), right.column(name), name)
+        mine, theirs = _alike(left.column(name), right.column(name))
         told = pa.chunked_array([*mine.chunks, *theirs.chunks], mine.type).combine_chunks().dictionary_encode()
         null |= np.asarray(told.is_null())
         values = np.asarray(told.indices.fill_null(0), dtype=np.int64)
@@ -108,19 +110,23 @@ def _codes(left: pa.Table, right: pa.Table, names: Sequence[str]) -> tuple[Array
     return codes[:many], codes[many:]
 
 
-def _alike(left: pa.ChunkedArray, right: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+def _alike(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Return two columns in one type."""
-    for kind, common in ((pa.types.is_integer, pa.int64()), (pa.types.is_floating, pa.float64()), (_is_text, pa.string())):
-        if kind(left.type) and kind(right.type):
-            return left.cast(common), right.cast(common)
-    if left.type != right.type:
+    common = next((type_ for kind, type_ in _FAMILIES if kind(left.type)), left.type)
+    return left.cast(common), right.cast(common)
+
+
+def _hold_alike(left: pa.DataType, right: pa.DataType, name: str, shape: Shape) -> None:
+    """Raise where values of two types cannot be equal."""
+    if left != right and not any(kind(left) and kind(right) for kind, _ in _FAMILIES):
         raise StepFailed(
-            f"A join is on '{name}', which is {left.type} on the left and {right.type} on the right.",
-            fix="Cast one of them in a table of its own.",
-            column=name,
-        )
-    return left, right
+            f"Join '{shape.name}' is on '{name}', which is {left} on the left and {right} on the right.",
+            fix="Cast one of them in a table of its own.", where=shape.where, table=shape.name, column=name,
+        )  # fmt: skip
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+_FAMILIES = ((pa.types.is_integer, pa.int64()), (pa.types.is_floating, pa.float64()), (_is_text, pa.string()))
