@@ -37,9 +37,13 @@ product.join("noted", samples, labels, on=("device", "seq"), within="2 seconds",
 product.join("known", samples, headsets, on="device", how="left", columns=["O1", "owner"])
 """
 DEATHS = (
-    "before added samples", "after added labels", "before append noted", "after append noted", "before compact noted",
-    "after append known", "after compact noted", "before append known",
-)  # fmt: skip
+    "after added labels",
+    "before append noted",
+    "after append noted",
+    "after append known",
+    "after compact noted",
+    "before append known",
+)
 
 
 def caudal(*arguments: str, log: Path, when: str = "count") -> int:
