@@ -72,7 +72,7 @@ def hooks() -> Iterator[tuple[list[tuple[dict[str, str], dict[str, Any]]], list[
     answers: list[int] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 (the library's)
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             code = answers.pop(0) if answers else 200
             if code == 200:

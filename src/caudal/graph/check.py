@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spec.expectation import Expectation
+from caudal.spec.join import Join, problems
 from caudal.spec.model import Beats, Model, Parity
 from caudal.spec.node import Features, Node, Source, Table
 from caudal.spec.product import Product
@@ -21,6 +22,7 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_inputs(product),
         *_cycles(product),
         *_columns(product),
+        *_joins(product),
         *_features(product),
         *_models(product),
         *_predictions(product),
@@ -145,6 +147,18 @@ def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[Dec
             fix="A share lies between 0 and 1.",
             where=str(one.where or node.where),
         )
+
+
+def _joins(product: Product) -> Iterator[DeclarationProblem]:
+    for node in product.nodes.values():
+        if not isinstance(node, Join) or any(name not in product.nodes for name in node.inputs):
+            continue
+        left, right = (product.nodes[name] for name in node.inputs)
+        names = None if right.schema is None or not right.schema.names else right.schema.names
+        for one in problems(node, left, right, names):
+            yield DeclarationProblem(
+                one.what, nearest=one.nearest, fix=one.fix, where=str(node.where), table=node.name, column=one.column
+            )
 
 
 def _features(product: Product) -> Iterator[DeclarationProblem]:

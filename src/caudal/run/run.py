@@ -27,11 +27,9 @@ from caudal.run.execute import execute
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
 from caudal.run.workspace import Progress, Quiet, Workspace
-from caudal.spec.connection import CHANNELLED
-from caudal.spec.node import Source
+from caudal.spec.join import Join, is_stream
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
-from caudal.spec.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
 def streams(product: Product, name: str) -> bool:
     """Tell whether a node's table is written by the product's streams."""
     node = product.nodes.get(name)
-    return isinstance(node, Statistics) or (isinstance(node, Source) and isinstance(node.connection, CHANNELLED))
+    return is_stream(node) or isinstance(node, Join)
 
 
 def begin(ws: Workspace, command: str) -> None:

@@ -69,7 +69,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
     last = ledger.last_run(product)
     tables = {}
     for row in ledger.find(steps, product=product, state="succeeded"):
-        if row["kind"] in ("read", "table", "features", "predict") and row["output_version"] is not None:
+        if row["kind"] in ("read", "table", "join", "features", "predict") and row["output_version"] is not None:
             tables[row["name"]] = row
     return {
         "product": product,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,6 +13,7 @@ from caudal.spec.connection import CHANNELLED, Connection
 from caudal.spec.detector import Detection, Detector
 from caudal.spec.duration import seconds
 from caudal.spec.expectation import Expectation
+from caudal.spec.join import How, Join, known_of
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
@@ -202,6 +204,53 @@ class Product:
         )
         self.slas.append(Sla(name, seconds(within), caller()))
 
+    def join(
+        self,
+        name: str,
+        left: Source | Statistics | str,
+        right: Node | Function | str,
+        *,
+        on: str | Sequence[str],
+        within: str | float | None = None,
+        how: How = "inner",
+        columns: Sequence[str] | None = None,
+        partition: Partition | None = None,
+        description: str | None = None,
+    ) -> Join:
+        """Declare a table of a stream's rows with those of another stream, or of any table, that belong to them.
+
+        Parameters
+        ----------
+        left : a stream's source, or statistics of one
+        right : the same, or any other source or table
+        on : columns that are equal
+        within : how far apart in event time two rows of streams may be; demanded of streams, and of nothing else
+        how : ``inner``, or ``left``: left rows without a match are given with nulls, when it is known that none will come
+        columns : which columns to keep beside keys and times; all of both where left out. One that both have, and that is not in
+            ``on``, bears the right side's name: ``labels_at``
+        partition : that of the left side where left out
+        """
+        where = caller()
+        sides = []
+        for one in (left, right):
+            named = _name(one)
+            if named not in self.nodes:
+                raise DeclarationProblem(
+                    f"Join '{name}' is of '{named}', which nothing has declared before it.",
+                    nearest=nearest(named, self.nodes),
+                    fix="Declare it above the join.",
+                    where=str(where),
+                )
+            sides.append(self.nodes[named])
+        declared = Join(
+            name, (sides[0].name, sides[1].name), event_time=sides[0].event_time, partition=partition or sides[0].partition,
+            description=description, where=where, on=_names(on), within_s=None if within is None else seconds(within), how=how,
+            wanted=None if columns is None else tuple(columns),
+        )  # fmt: skip
+        declared = replace(declared, known=known_of(declared, *sides))
+        self._add(declared)
+        return declared
+
     def sql(
         self,
         name: str,
@@ -354,8 +403,6 @@ class Product:
 
 
 def _at(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
-    from dataclasses import replace
-
     return tuple(one if one.where else replace(one, where=where) for one in expectations)
 
 

@@ -20,8 +20,11 @@ _CHECKPOINT = 50  # commits; readers then need not read each of them
 
 def upto(folder: Path) -> float:
     """Return the last micro-batch whose rows the table holds; -1 where it holds none."""
-    number = delta.version_of(folder)
-    return -1 if number is None else float(delta.identity(folder, number).get("upto", -1))
+    newest = delta.version_of(folder)
+    for number in range(-1 if newest is None else newest, -1, -1):
+        if (found := delta.identity(folder, number).get("upto")) is not None:  # a commit that adds a column says nothing
+            return float(found)
+    return -1
 
 
 def append(

@@ -21,6 +21,7 @@ from caudal.lake.records import runs
 from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, opened, run
 from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.follow import Follower, followed
+from caudal.run.stream.joiner import FeedOfJoins, Joiner, joinings
 from caudal.run.stream.live import Live
 from caudal.run.stream.out import opened as way_out
 from caudal.run.workspace import Workspace
@@ -71,22 +72,25 @@ def stream(
             with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
                 engines = [engine_of(ws, source, open_, publish_s, platform) for source in sources]
                 followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
-                _look_on(engines, followers, Feed(home.live(product.name)))
+                joiner = Joiner(joinings(ws), asked)
+                _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(one, asked, every_s, until, once) for one in engines]
-                for thread in (*followers, *threads):
+                for thread in (*followers, *threads, joiner):
                     thread.start()
                 for thread in threads:
                     thread.join()
                 for follower in followers:
                     follower.stop()
+                joiner.stop()
                 for thread in threads:
                     thread.raise_what_broke()
                 for engine in engines:
                     engine.end() if end else engine.finish()
+                joiner.finish(whole=once or end, end=end)
                 _all_sent(engines)
-            return document(engines, followers, time.monotonic() - began)
+            return document(engines, followers, time.monotonic() - began, joiner.documents())
 
 
 @contextlib.contextmanager
@@ -229,7 +233,9 @@ def stream_lease(home: Home, product: Product) -> Path:
     return home.lease(f"{product.name}.stream")
 
 
-def document(engines: list[Engine], followers: list[Follower], seconds: float) -> dict[str, Any]:
+def document(
+    engines: list[Engine], followers: list[Follower], seconds: float, joins: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
     said = {}
     for engine in engines:
@@ -247,6 +253,7 @@ def document(engines: list[Engine], followers: list[Follower], seconds: float) -
         "seconds": round(seconds, 3),
         "sources": said,
         "outlets": {one.declared.name: one.document() for engine in engines for one in engine.outboxes},
+        "joins": joins or {},
         "models": {one.name_of_model: one.document() for one in followers},
     }
 
