@@ -51,7 +51,7 @@ def append(
     schema = rows[0].schema if rows else pq.read_schema(folder / files[0].path)
     if rows:
         days = by_day(pa.concat_tables(rows), moment, tz if partitioned else None)
-        written += [_file(some, folder, stage, day) for day, some in days if len(some)]
+        written += [_file(some, folder, stage, day) for day, some in days]
     version = delta.commit(
         folder, written, spark_schema(schema, partitioned, marks), partitioned=partitioned, replace="none", identity=identity
     )
