@@ -15,6 +15,7 @@ from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import model_versions, runs, steps
+from caudal.run.alerts import ATTEMPTS, undelivered
 from caudal.run.run import opened
 from caudal.spec.settings import Settings
 
@@ -68,7 +69,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
     last = ledger.last_run(product)
     tables = {}
     for row in ledger.find(steps, product=product, state="succeeded"):
-        if row["kind"] in ("read", "table", "features", "predict") and row["output_version"] is not None:
+        if row["kind"] in ("read", "table", "join", "features", "predict") and row["output_version"] is not None:
             tables[row["name"]] = row
     return {
         "product": product,
@@ -82,6 +83,13 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
             *(_table(home, product, name, "stream", None) for name in _streamed(home, product) if name not in tables),
         ],
         "streams": _streams(home, ledger, product),
+        "alerts": [
+            {
+                "title": f"{row['happening']} of {row['subject']}", "to": row["target"], "at": row["at"], "error": row["error"],
+                "attempts": row["attempts"], "next_at": row["next_at"] if row["attempts"] < ATTEMPTS else None,
+            }
+            for row in undelivered(ledger, product)
+        ],
         "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
     }  # fmt: skip
 

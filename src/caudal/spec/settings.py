@@ -28,6 +28,7 @@ class Settings:
     cores : cores that local Spark uses
     spark : further Spark settings (table ``[spark]`` in the file)
     kafka : ``host:port`` of Kafka's brokers
+    smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
     key : key that the web app asks for
     trust : types that stored models may hold beyond those known to be safe (``shop.model.Cut``, ``shop.*``); ``pickle`` allows pickle
     """
@@ -39,6 +40,7 @@ class Settings:
     memory: str | None = None
     cores: int | None = None
     kafka: str = "127.0.0.1:9092"
+    smtp: str = "smtp://127.0.0.1:25"
     key: str | None = None
     trust: tuple[str, ...] = ()
     spark: Mapping[str, str] = field(default_factory=dict)

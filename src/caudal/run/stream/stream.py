@@ -22,6 +22,7 @@ from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, op
 from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.faults import explained, told
 from caudal.run.stream.follow import Follower, followed
+from caudal.run.stream.joiner import FeedOfJoins, Joiner, joinings
 from caudal.run.stream.live import Live
 from caudal.run.stream.out import opened as way_out
 from caudal.run.workspace import Workspace
@@ -81,23 +82,27 @@ def stream(
                     with told(f"the stream '{source.name}'"):
                         engines.append(engine_of(ws, source, open_, publish_s, platform))
                 followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
-                _look_on(engines, followers, Feed(home.live(product.name)))
+                joiner = Joiner(joinings(ws), asked)
+                _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(one, asked, every_s, until, once) for one in engines]
-                for thread in (*followers, *threads):
+                for thread in (*followers, *threads, joiner):
                     thread.start()
                 for thread in threads:
                     thread.join()
                 for follower in followers:
                     follower.stop()
+                joiner.stop()
                 for thread in threads:
                     thread.raise_what_broke()
-                for engine, thread in zip(engines, threads, strict=True):
+                end = end and all(thread.read_all for thread in threads)
+                for engine in engines:
                     with told(f"the stream '{engine.source.name}'"):
-                        engine.end() if end and thread.read_all else engine.finish()
+                        engine.end() if end else engine.finish()
+                joiner.finish(whole=once or end, end=end)
                 _all_sent(engines)
-            return document(engines, followers, time.monotonic() - began)
+            return document(engines, followers, time.monotonic() - began, joiner.documents())
 
 
 @contextlib.contextmanager
@@ -248,7 +253,9 @@ def stream_lease(home: Home, product: Product) -> Path:
     return home.lease(f"{product.name}.stream")
 
 
-def document(engines: list[Engine], followers: list[Follower], seconds: float) -> dict[str, Any]:
+def document(
+    engines: list[Engine], followers: list[Follower], seconds: float, joins: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
     said = {}
     for engine in engines:
@@ -266,6 +273,7 @@ def document(engines: list[Engine], followers: list[Follower], seconds: float) -
         "seconds": round(seconds, 3),
         "sources": said,
         "outlets": {one.declared.name: one.document() for engine in engines for one in engine.outboxes},
+        "joins": joins or {},
         "models": {one.name_of_model: one.document() for one in followers},
     }
 
