@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from caudal.lake import delta
 from caudal.lake.rows import by_day, write
 
-_SMALL_BYTES = 4 << 20
+_SMALL_BYTES = 1 << 20  # what is put together is at most so many times as much as are put together, and fits into memory
 _MANY = 24  # small files of a day become one
 _SELDOM = 8  # versions from one look for small files to the next: to look is as dear as to commit
 _CHECKPOINT = 50  # commits; readers then need not read each of them
@@ -83,6 +83,8 @@ def compact(folder: Path, *, partitioned: bool, identity: Mapping[str, Any]) -> 
         went = frozenset(file.path for file in small)
         delta.commit(folder, written, schema, partitioned=partitioned, replace=went, identity={**identity, "compacted": len(small)})
         gone += len(small)
+    if gone:
+        pa.default_memory_pool().release_unused()
     return gone
 
 
