@@ -35,8 +35,9 @@ lint: setup ## style, types and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two at a time, each file whole in one of them: most tests wait for processes that they have started.
 test: lint ## everything: lint, then all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-fast: setup ## the tests that take no more than seconds
 	$(BIN)/python -m pytest -m "not slow and not faults" $(ARGS)

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from caudal.spark import session, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+settings.register_profile("caudal", deadline=None)  # machines are shared: how long an example takes says nothing
+settings.load_profile("caudal")
 
 
 @pytest.fixture(scope="session")
