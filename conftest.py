@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from caudal.spark import session, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-settings.register_profile("caudal", deadline=None)  # machines are shared: how long an example takes says nothing
+# Machines are shared: how long an example takes says nothing.
+settings.register_profile("caudal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("caudal")
 
 

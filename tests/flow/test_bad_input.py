@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 
 import pyarrow as pa
@@ -128,24 +127,20 @@ def test_a_missing_and_a_renamed_column(place):
 
 def test_a_file_that_is_still_being_written_waits(place):
     path = place / "in" / "growing.csv"
-    stop = threading.Event()
-
-    def write():
-        with path.open("w") as file:
-            file.write("at,shop,visitors\n")
-            while not stop.is_set():
-                file.write("2024-03-04 09:00:00,x,1\n")
-                file.flush()
-                time.sleep(0.005)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    time.sleep(0.1)
+    code = (
+        "import sys, time\nwith open(sys.argv[1], 'w') as file:\n    file.write('at,shop,visitors\\n')\n"
+        "    while True:\n        file.write('2024-03-04 09:00:00,x,1\\n'); file.flush(); time.sleep(0.005)\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, str(path)])
     try:
+        while not path.exists() or path.stat().st_size < 100:
+            time.sleep(0.01)
         result = again(place)
     finally:
-        stop.set()
-        writer.join()
+        writer.terminate()
+        writer.wait()
+    with path.open("rb+") as file:  # it may have been ended in the middle of a line
+        file.truncate(path.read_bytes().rfind(b"\n") + 1)
     assert result.error is None
     assert rows(place) == 2  # nothing of it yet
     lines = path.read_text().count("\n") - 1

@@ -30,6 +30,7 @@ def _little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(join_module, "_SLACK_US", 0)
     monkeypatch.setattr(join_module, "_ROWS", 3)
     monkeypatch.setattr("caudal.run.stream.append._MANY", 4)
+    monkeypatch.setattr("caudal.run.stream.append._SELDOM", 1)
 
 
 def played(world: World, left: list[Row], right: list[Row], doings: list[str], sizes: list[int]) -> None:
