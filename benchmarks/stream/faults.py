@@ -105,12 +105,7 @@ def broker_restarted(place: Path, seconds: float = 12, away_s: float = 3) -> Out
             stream.wait_for(10)
             broker.kill()
             time.sleep(away_s)
-            began = time.time()
-            broker.start()
-            answers = time.time()
-            again = stream.wait_for(since=began)["at"]
-            _slower(told, "the broker's start command", again - began)
-            _slower(told, "the broker's first answer", max(0.0, again - answers))
+            _started_again(broker, stream, told)
             sent = _told(sending)
             more = send(home, "--seconds", "2", environment=environment)
             acknowledged = 1 + sent["payloads"] + more["payloads"]
@@ -137,12 +132,7 @@ def broker_restarted_once(place: Path, away_s: float = 4) -> Outcome:
             broker.kill()
             time.sleep(away_s)
             told.facts["waits"] = stream.process.poll() is None
-            began = time.time()
-            broker.start()
-            answers = time.time()
-            again = stream.wait_for(since=began)["at"]
-            _slower(told, "the broker's start command", again - began)
-            _slower(told, "the broker's first answer", max(0.0, again - answers))
+            _started_again(broker, stream, told)
             counts = stream.ended()["sources"][SOURCE]
         undisturbed(home, place / "once-truth", environment)
         told.wrong = differences(tables(home), tables(place / "once-truth"))
@@ -215,6 +205,16 @@ def main() -> int:
 def _toml(cluster: Cluster) -> str:
     said = "\n".join(f'"{name}" = "{value}"' for name, value in cluster.settings.items())
     return f'master = "{cluster.address}"\nmemory = "1g"\n[spark]\n{said}\n'
+
+
+def _started_again(broker: Broker, stream: Streaming, told: Outcome) -> None:
+    """Start a killed broker, and note how long the first micro-batch after it takes."""
+    began = time.time()
+    broker.start()
+    answers = time.time()
+    again = stream.wait_for(since=began)["at"]
+    _slower(told, "the broker's start command", again - began)
+    _slower(told, "the broker's first answer", max(0.0, again - answers))
 
 
 def _slower(told: Outcome, since: str, seconds: float) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.flow.commands import caudal, streaming
 
 from caudal.lake import delta
 from caudal.lake.feed import Feed
@@ -55,14 +51,6 @@ def product(tmp_path: Path) -> Path:
     return folder
 
 
-def caudal(*arguments: str | Path) -> dict:
-    """Run a command to its end and return its document."""
-    command = [sys.executable, "-m", "caudal", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
-
-
 def rows(home: Path, name: str) -> list[dict]:
     """Return a table's rows."""
     return arrow(delta.read(Home(home).table("eeg", name))).to_pylist()
@@ -88,18 +76,6 @@ def test_a_run_makes_it_whole_a_stream_goes_on_and_both_are_what_spark_gives(pro
     assert compared["equal"], compared
     assert set(compared["tables"]) == {"sensor_seconds", "noted", "labelled_seconds", "known"}
     assert compared["tables"]["noted"]["rows"] == len(both)
-
-
-@contextlib.contextmanager
-def streaming(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """Give a stream that runs; it is ended, however the test ends."""
-    command = [sys.executable, "-m", "caudal", "stream", *map(str, arguments), "--json"]
-    stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield stream
-    finally:
-        stream.terminate()
-        stream.communicate(timeout=60)
 
 
 def test_joins_follow_while_samples_come(product: Path, tmp_path: Path) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.flow.commands import caudal, streaming
 
 from caudal.lake import delta
 from caudal.lake.feed import Feed
@@ -36,26 +35,6 @@ samples = product.source("samples", cd.kafka("eeg", channels=channels, wire="jso
 product.statistics("sensor_seconds", of=samples, window="1 second", ranges=(4150, 4250), quantiles=(0.5,), centre=4200.0)
 product.statistics("bouts", of=samples, session="100 milliseconds", ranges=(4150, 4250), quantiles=(0.5,), centre=4200.0)
 """
-
-
-def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
-    """Run a command to its end and return its document."""
-    command = [sys.executable, "-m", "caudal", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
-    assert done.returncode == code, done.stdout + done.stderr
-    return json.loads(done.stdout)
-
-
-@contextlib.contextmanager
-def streaming(*arguments: str | Path, product: Path = EEG) -> Iterator[subprocess.Popen[str]]:
-    """Give a stream that runs; it is ended, however the test ends."""
-    command = [sys.executable, "-m", "caudal", "stream", str(product), *map(str, arguments), "--json"]
-    stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield stream
-    finally:
-        stream.terminate()
-        stream.communicate(timeout=60)
 
 
 def test_what_was_sent_is_what_is_counted_and_equals_a_run(tmp_path: Path) -> None:
@@ -105,7 +84,7 @@ def test_messages_that_hold_no_samples_are_set_aside_with_their_bytes(tmp_path: 
 def test_a_stream_goes_on_where_it_was_stopped_and_a_run_takes_what_came_meanwhile(tmp_path: Path) -> None:
     first = caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "5")
     feed = Feed(Home(tmp_path).live("eeg"))
-    with streaming("--home", tmp_path, "--publish", "0.2") as stream:
+    with streaming(EEG, "--home", tmp_path, "--publish", "0.2") as stream:
         until = time.monotonic() + 60
         while delta.version_of(Home(tmp_path).table("eeg", "sensor_seconds")) is None and time.monotonic() < until:
             time.sleep(0.05)
@@ -132,7 +111,7 @@ def test_a_stream_goes_on_where_it_was_stopped_and_a_run_takes_what_came_meanwhi
 
 def test_a_second_stream_of_a_product_is_refused(tmp_path: Path) -> None:
     caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "1")
-    with streaming("--home", tmp_path, "--seconds", "20"):
+    with streaming(EEG, "--home", tmp_path, "--seconds", "20"):
         until = time.monotonic() + 60
         while not Feed(Home(tmp_path).live("eeg")).tail(0) and time.monotonic() < until:
             time.sleep(0.05)
@@ -188,7 +167,7 @@ def test_a_model_learns_from_the_capture_and_follows_the_stream_each_window_once
     home, table = tmp_path / "home", Home(tmp_path / "home").table("eeg", "eyes_predictions_live")
     for _ in range(2):
         caudal("replay", product, "--home", home, "--rate", "0", "--seconds", "140", "--labels")
-        with streaming("--home", home, "--publish", "0.5", product=product):
+        with streaming(product, "--home", home, "--publish", "0.5"):
             before = delta.version_of(table)
             until = time.monotonic() + 240
             while delta.version_of(table) == before and time.monotonic() < until:

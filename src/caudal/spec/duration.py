@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from caudal.errors import DeclarationProblem
+from caudal.spec.location import outside
 
 _SECONDS = {
     "ms": 0.001, "millisecond": 0.001,
@@ -30,7 +31,9 @@ def seconds(text: str | float) -> float:
     unit = match.group(2) if match else ""
     if match is None or (unit not in _SECONDS and unit + "s" not in _SECONDS):
         raise DeclarationProblem(
-            f"'{text}' is not a duration.", fix="Write a number and a unit, such as '15 minutes', '2 hours' or '21 days'."
+            f"'{text}' is not a duration.",
+            fix="Write a number and a unit, such as '15 minutes', '2 hours' or '21 days'.",
+            where=str(outside()),
         )
     return float(match.group(1)) * _SECONDS.get(unit, _SECONDS.get(unit + "s", 0))
 

@@ -6,6 +6,8 @@ import os
 import sys
 from dataclasses import dataclass
 
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 (a prefix of what frames hold)
+
 
 @dataclass(frozen=True)
 class Location:
@@ -20,6 +22,14 @@ class Location:
         except ValueError:  # another drive on Windows
             shown = self.file
         return f"{shown if not shown.startswith('..') else self.file}:{self.line}"
+
+
+def outside() -> Location:
+    """Return the nearest place above that is not caudal's own: where the user has written what is wrong."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    return Location(frame.f_code.co_filename, frame.f_lineno)
 
 
 def caller(depth: int = 1) -> Location:

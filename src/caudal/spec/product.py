@@ -8,25 +8,21 @@ from typing import Any, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.alert import Alert, Happening, Mail, Sla, Webhook, alert_of
+from caudal.spec.alert import Happening, Mail, Sla, Webhook, alert_of
 from caudal.spec.connection import CHANNELLED, Connection
-from caudal.spec.detector import Detection, Detector
+from caudal.spec.declared import Function, name_of, names_of
 from caudal.spec.duration import seconds
 from caudal.spec.expectation import Expectation
-from caudal.spec.join import How, Join, known_of
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
-from caudal.spec.outlet import Delivery, Drop, Outlet, Topic, outlet_of
 from caudal.spec.schema import Field, Schema
 from caudal.spec.sql import inputs_of_sql
-from caudal.spec.statistics import Statistics, statistics_of
+from caudal.spec.streams import Streams
 from caudal.spec.trigger import Trigger
 
-Function = Callable[..., Any]
 
-
-class Product:
+class Product(Streams):
     """A data product: sources, tables, features, models, predictions, each declared by one call.
 
     Parameters
@@ -52,15 +48,8 @@ class Product:
                 fix="Use an IANA name such as 'America/New_York'.",
                 where=str(self.where),
             ) from None
-        self.name, self.tz, self.owner, self.description = name, tz, owner, description
-        self.nodes: dict[str, Node] = {}
-        self.models: dict[str, Model] = {}
-        self.predictions: dict[str, Prediction] = {}
-        self.servings: dict[str, Serving] = {}
-        self.detections: dict[str, Detection] = {}
-        self.outlets: dict[str, Outlet] = {}
-        self.alerts: list[Alert] = []
-        self.slas: list[Sla] = []
+        super().__init__(name)
+        self.tz, self.owner, self.description = tz, owner, description
 
     def source(
         self,
@@ -125,67 +114,6 @@ class Product:
 
         return declare
 
-    def statistics(
-        self,
-        name: str,
-        of: Source,
-        *,
-        window: str | float | None = None,
-        every: str | float | None = None,
-        session: str | float | None = None,
-        ranges: Sequence[float] = (),
-        quantiles: Sequence[float] = (),
-        centre: float = 0.0,
-        resolution: float = 1e-3,
-        bands: Mapping[str, tuple[float, float]] | None = None,
-        rate_hz: float = 0.0,
-        partition: Partition | None = None,
-        description: str | None = None,
-    ) -> Statistics:
-        """Declare a table of statistics of a stream: one row per device, sensor and window; see `caudal.spec.statistics.Statistics`.
-
-        Windows are of one second; or as wide as ``window`` says, one ``every`` so often; or sessions that end after a silence of ``session``.
-        """
-        where = caller()
-        if session is not None and (window is not None or every is not None):
-            raise DeclarationProblem(
-                f"Statistics '{name}' have either windows or sessions.", fix="Leave one out.", where=str(where)
-            )
-        width = seconds("1 second" if window is None else window)
-        declared = statistics_of(
-            name, of, where, width_s=width, every_s=width if every is None else seconds(every),
-            gap_s=0.0 if session is None else seconds(session), ranges=tuple(ranges),
-            quantiles=tuple(quantiles), centre=centre, resolution=resolution, bands=dict(bands or {}), rate_hz=rate_hz,
-            partition=partition, description=description,
-        )  # fmt: skip
-        self._add(declared)
-        return declared
-
-    def detect(
-        self, name: str, of: Source | Statistics, detector: Detector, *, threshold: float = 0.99, column: str = "std"
-    ) -> Detection:
-        """Declare that a stream (its samples, or a column of its statistics) is watched; what scores ``threshold`` goes to the table."""
-        where = caller()
-        streams = isinstance(of, Statistics) or isinstance(of.connection, CHANNELLED)
-        if not streams or not 0 < threshold <= 1 or column not in ("min", "max", "mean", "std"):
-            raise DeclarationProblem(
-                f"'{name}' cannot watch '{of.name}'.",
-                fix="Name a stream of samples or its statistics, a threshold from 0 to 1, and min, max, mean or std for a column.",
-                where=str(where),
-            )
-        declared = Detection(name, of.name, detector, threshold, column, where)
-        self._free(name, where)
-        self.detections[name] = declared
-        return declared
-
-    def send(self, name: str, of: Statistics | Detection, to: Topic | Drop, *, delivery: Delivery = "at least once") -> Outlet:
-        """Declare that rows of a stream go out as soon as they are there, and what is promised of each of them."""
-        where = caller()
-        declared = outlet_of(name, of, to, delivery, where)
-        self._free(name, where)
-        self.outlets[name] = declared
-        return declared
-
     def alert(
         self,
         to: Mail | Webhook,
@@ -199,57 +127,7 @@ class Product:
 
     def sla(self, table: Node | Function | str, *, within: str | float) -> None:
         """Declare that a table's newest version is never older than ``within``."""
-        name = (
-            table if isinstance(table, str) else table.name if isinstance(table, Node) else str(getattr(table, "__name__", table))
-        )
-        self.slas.append(Sla(name, seconds(within), caller()))
-
-    def join(
-        self,
-        name: str,
-        left: Source | Statistics | str,
-        right: Node | Function | str,
-        *,
-        on: str | Sequence[str],
-        within: str | float | None = None,
-        how: How = "inner",
-        columns: Sequence[str] | None = None,
-        partition: Partition | None = None,
-        description: str | None = None,
-    ) -> Join:
-        """Declare a table of a stream's rows with those of another stream, or of any table, that belong to them.
-
-        Parameters
-        ----------
-        left : a stream's source, or statistics of one
-        right : the same, or any other source or table
-        on : columns that are equal
-        within : how far apart in event time two rows of streams may be; demanded of streams, and of nothing else
-        how : ``inner``, or ``left``: left rows without a match are given with nulls, when it is known that none will come
-        columns : which columns to keep beside keys and times; all of both where left out. One that both have, and that is not in
-            ``on``, bears the right side's name: ``labels_at``
-        partition : that of the left side where left out
-        """
-        where = caller()
-        sides = []
-        for one in (left, right):
-            named = _name(one)
-            if named not in self.nodes:
-                raise DeclarationProblem(
-                    f"Join '{name}' is of '{named}', which nothing has declared before it.",
-                    nearest=nearest(named, self.nodes),
-                    fix="Declare it above the join.",
-                    where=str(where),
-                )
-            sides.append(self.nodes[named])
-        declared = Join(
-            name, (sides[0].name, sides[1].name), event_time=sides[0].event_time, partition=partition or sides[0].partition,
-            description=description, where=where, on=_names(on), within_s=None if within is None else seconds(within), how=how,
-            wanted=None if columns is None else tuple(columns),
-        )  # fmt: skip
-        declared = replace(declared, known=known_of(declared, *sides))
-        self._add(declared)
-        return declared
+        self.slas.append(Sla(name_of(table), seconds(within), caller()))
 
     def sql(
         self,
@@ -290,7 +168,7 @@ class Product:
             self._add(
                 self._made(
                     Features, function, where, more,
-                    entity=_names(entity), as_of=as_of, labels=tuple(labels), keep=tuple(keep),
+                    entity=names_of(entity), as_of=as_of, labels=tuple(labels), keep=tuple(keep),
                 )
             )  # fmt: skip
             return function
@@ -318,7 +196,7 @@ class Product:
         """Declare a model. A naive baseline is always among its candidates."""
         where = caller()
         declared = Model(
-            name, _name(features), label, seconds(horizon), dict(candidates), split,
+            name, name_of(features), label, seconds(horizon), dict(candidates), split,
             metric or ("mae" if task == "regression" else "log_loss"), tuple(gates), task, tuple(group_by), max_rows, seed, unit,
             description, where,
         )  # fmt: skip
@@ -386,31 +264,6 @@ class Product:
             **more,
         )
 
-    def _add(self, node: Node) -> None:
-        self._free(node.name, node.where)
-        self.nodes[node.name] = node
-
-    def _free(self, name: str, where: Location | None) -> None:
-        for taken in (self.nodes, self.models, self.predictions, self.detections, self.outlets):
-            if name in taken:
-                raise DeclarationProblem(
-                    f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",
-                    fix="Rename one of them.",
-                    where=str(where),
-                )
-        if not name.isidentifier():
-            raise DeclarationProblem(f"'{name}' cannot name a table.", fix="Use letters, digits and _.", where=str(where))
-
 
 def _at(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
     return tuple(one if one.where else replace(one, where=where) for one in expectations)
-
-
-def _name(thing: Function | str | Node) -> str:
-    if isinstance(thing, str):
-        return thing
-    return thing.name if isinstance(thing, Source | Table) else thing.__name__
-
-
-def _names(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)

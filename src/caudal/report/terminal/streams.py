@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from caudal.report.figures import plural
+
 
 def streams(told: Mapping[str, Any]) -> str:
     """Return the lines that close ``caudal stream``.
@@ -17,15 +19,17 @@ def streams(told: Mapping[str, Any]) -> str:
     """
     lines = [f"{told['product']}: {told['seconds']:.1f} s"]
     for name, one in told["sources"].items():
-        lines.append(f"  {name}: {one.get('samples', 0):,} samples in {one['batches']:,} micro-batches since its beginning")
+        lines.append(
+            f"  {name}: {one.get('samples', 0):,} samples in {plural(one['batches'], 'micro-batch', 'micro-batches')} since its beginning"
+        )
         if unreadable := one.get("unreadable_messages", 0):
-            lines.append(f"    {unreadable:,} messages could not be read: caudal quarantine show {name}")
+            lines.append(f"    {plural(unreadable, 'message')} could not be read: caudal quarantine show {name}")
         if outside := one.get("outside", 0):
             lines.append(f"    {outside:,} samples have a time, number or device that cannot be")
         for table, figures in one["tables"].items():
             lines.append(
                 f"    {table}: {figures['readings']:,} readings, {figures['late']:,} samples late, {figures['duplicates']:,} came again, "
-                f"{figures['open_windows']} windows open"
+                f"{plural(figures['open_windows'], 'window')} open"
             )
     for name, one in told.get("outlets", {}).items():
         lines.append(f"  {name}: {one['sent']:,} rows of {one['of']} sent to {one['to']}, {one['delivery']}")

@@ -46,12 +46,16 @@ def note(ledger: Ledger, product: Product, happened: Iterable[Happened], run_id:
 def deliver(
     ledger: Ledger, settings: Settings, *, clock: Callable[[], float], jitter: Callable[[], float] = random.random
 ) -> list[Row]:
-    """Send what is due, and return those alerts as they stand now; one that fails is tried again later."""
+    """Send what is due, and return those alerts as they stand now; one that fails is tried again later.
+
+    A place that does not answer is waited for once, however many alerts there are for it.
+    """
     from caudal.run.alerts.post import Undelivered, send
 
-    done = []
+    done: list[Row] = []
+    silent: set[str] = set()
     for row in _due(ledger, clock()):
-        if not _claimed(ledger, row, clock()):
+        if row["target"] in silent or not _claimed(ledger, row, clock()):
             continue
         try:
             send(row, settings)
@@ -59,6 +63,7 @@ def deliver(
         except Undelivered as error:
             wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** row["attempts"]) * (0.5 + jitter() / 2)
             said = {"state": "failed", "error": str(error), "next_at": clock() + wait_s}
+            silent.add(row["target"])
         ledger.change(alerts, {"id": row["id"]}, attempts=row["attempts"] + 1, **said)
         done.append({**row, "attempts": row["attempts"] + 1, **said})
     return done

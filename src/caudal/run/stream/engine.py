@@ -28,6 +28,7 @@ from caudal.run.stream.out import Outbox, Sender
 from caudal.run.stream.task import SCHEMA, Captured, Found, Work, found_in, work
 from caudal.run.stream.watch import SCHEMA as ANOMALIES, Watch, of_samples, of_windows
 from caudal.spec.node import Source
+from caudal.spec.outlet import Outlet
 from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
@@ -77,7 +78,7 @@ class Engine:
     platform : ``here``: in this process, where small micro-batches are done soonest; ``spark``: by Spark's tasks
     frame : gives messages between two offsets as Spark's frame, where Spark is the platform
     publish_s : float, seconds between two versions of the tables; 0: each micro-batch is one
-    senders : the ways to the product's outlets, by name
+    way_out : opens the way to an outlet; without it nothing goes out
     onlookers : are told of each micro-batch when it has been done; what they do is not undone by a restart
     """
 
@@ -90,7 +91,7 @@ class Engine:
     platform: Platform = "here"
     frame: Callable[[Offsets, Offsets], DataFrame] | None = None
     clock: Callable[[], float] = time.time
-    senders: Mapping[str, Sender] = field(default_factory=dict)
+    way_out: Callable[[Outlet], Sender] | None = None
     onlookers: Sequence[Callable[[Step, Memory], None]] = ()
     memory: Memory = field(default_factory=Memory)
 
@@ -109,9 +110,9 @@ class Engine:
         self._away_at = float("-inf")
         self._hold()
         self.outboxes = [
-            Outbox(one, self.senders[one.name], self.memory.outbox.get(one.name, []))
+            Outbox(one, self.way_out(one), self.memory.outbox.get(one.name, []))
             for one in self.product.outlets.values()
-            if one.name in self.senders
+            if self.way_out is not None and one.of in self._owned
         ]
         for box in self.outboxes:
             box.start()

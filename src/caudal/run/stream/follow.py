@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 RECALL_S = 120.0  # how late a label may come to be compared
 _PAUSE_S = 0.2
+_MANY = 10_000  # predictions that are remembered without a look at their age
 _PUBLISH_S = 5.0
 _TRY_AGAIN_S = 60.0  # after a training that promoted nothing
 _FIRST_RECALL_S = 3600.0  # what a first champion, or a restart, is given to classify
@@ -65,6 +66,7 @@ class Follower(threading.Thread):
         self._published = 0.0
         self._rounds = 0
         self._predicted = 0
+        self._full = _MANY
         self._waiting = False
         self._try_at = 0.0
         self.confusion: Counter[tuple[str, str]] = Counter()
@@ -195,10 +197,13 @@ class Follower(threading.Thread):
         self._forget()
 
     def _forget(self) -> None:
-        """Forget predictions that are too old to come again or to be compared: a stream may run for years."""
+        """Forget predictions that are too old to come again or to be compared: a stream may run for years. Looks when there are twice as many."""
+        if len(self._said) < self._full:
+            return
         newest = max((key[-1] for key in self._said), default=None)
         if newest is not None:
             self._said = {key: row for key, row in self._said.items() if (newest - key[-1]).total_seconds() <= 2 * _FIRST_RECALL_S}
+        self._full = max(_MANY, 2 * len(self._said))
 
     def _compare(self, rows: pd.DataFrame, keys: list[str]) -> None:
         """Compare predictions with labels that have come since."""

@@ -70,11 +70,12 @@ def anomalies(step: Step) -> list[Mapping[str, Any]]:
 def told(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:
     """Return rows of statistics as the feed has them."""
     places = {name: place for place, name in enumerate(declared.channels)}
+    quantiles = {str(q): quantile_name(q) for q in declared.quantiles}
     return [
         {
             "device": row["device"], "sensor": places[row["sensor"]], "window_start": row["window_start"].timestamp(),
             "window_end": row["window_end"].timestamp(), "count": row["readings"], "min": row["min"], "max": row["max"],
-            "mean": row["mean"], "std": row["std"], "quantiles": {str(q): row[quantile_name(q)] for q in declared.quantiles},
+            "mean": row["mean"], "std": row["std"], "quantiles": {q: row[name] for q, name in quantiles.items()},
             "ranges": row.get("ranges") or [], "bands": {name: row[f"{name}_power"] for name in declared.bands},
         }
         for row in rows.slice(0, _ROWS).to_pylist()

@@ -204,16 +204,10 @@ def engine_of(
 
     place = ws.home.stream(ws.product.name, source.name)
     opened_tap = tap(source.connection, place, ws.settings.data)
-    of_source = {source.name, *(name for name, one in ws.product.nodes.items() if one.inputs == (source.name,))}
-    of_source |= {name for name, one in ws.product.detections.items() if one.of in of_source}
-    senders = {
-        name: way_out(one, ws.product.name, ws.settings.data or Path.cwd())
-        for name, one in ws.product.outlets.items()
-        if one.of in of_source
-    }
     engine = Engine(
         ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
-        frame=lambda start, end: batch(ws.spark, source.connection, place, start, end), senders=senders,
+        frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
+        way_out=lambda outlet: way_out(outlet, ws.product.name, ws.settings.data or Path.cwd()),
     )  # fmt: skip
     open_.callback(engine.close)
     return engine

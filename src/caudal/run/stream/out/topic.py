@@ -1,7 +1,7 @@
 """Rows into a Kafka topic. Exactly once: each micro-batch is a transaction, and its number is committed with it.
 
 The number lies where a consumer group's offset would: of the group ``caudal-<product>-<outlet>``, on partition 0 of the topic. Readers must
-ask for ``isolation.level=read_committed``, as Kafka's own clients do by default from version 4 on in Java's console tools and librdkafka always.
+ask for ``isolation.level=read_committed``: librdkafka does so by itself, Kafka's Java client does not.
 """
 
 from __future__ import annotations

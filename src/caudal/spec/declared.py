@@ -1,0 +1,58 @@
+"""What has been declared, by name: no two things of a product bear the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from caudal.errors import DeclarationProblem
+from caudal.spec.alert import Alert, Sla
+from caudal.spec.detector import Detection
+from caudal.spec.location import Location
+from caudal.spec.model import Model, Prediction, Serving
+from caudal.spec.node import Node, Source, Table
+from caudal.spec.outlet import Outlet
+
+Function = Callable[..., Any]
+
+
+class Declared:
+    """Everything that a product holds, empty at first."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: dict[str, Node] = {}
+        self.models: dict[str, Model] = {}
+        self.predictions: dict[str, Prediction] = {}
+        self.servings: dict[str, Serving] = {}
+        self.detections: dict[str, Detection] = {}
+        self.outlets: dict[str, Outlet] = {}
+        self.alerts: list[Alert] = []
+        self.slas: list[Sla] = []
+
+    def _add(self, node: Node) -> None:
+        self._free(node.name, node.where)
+        self.nodes[node.name] = node
+
+    def _free(self, name: str, where: Location | None) -> None:
+        for taken in (self.nodes, self.models, self.predictions, self.detections, self.outlets):
+            if name in taken:
+                raise DeclarationProblem(
+                    f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",
+                    fix="Rename one of them.",
+                    where=str(where),
+                )
+        if not name.isidentifier():
+            raise DeclarationProblem(f"'{name}' cannot name a table.", fix="Use letters, digits and _.", where=str(where))
+
+
+def name_of(thing: Function | str | Node) -> str:
+    """Return the name of a node, or of what is declared by a function."""
+    if isinstance(thing, str):
+        return thing
+    return thing.name if isinstance(thing, Source | Table) else thing.__name__
+
+
+def names_of(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several as several."""
+    return (names,) if isinstance(names, str) else tuple(names)
