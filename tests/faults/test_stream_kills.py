@@ -70,7 +70,7 @@ def undisturbed(log: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
 def test_killed_at_twenty_four_boundaries_in_one_chain(log: Path, undisturbed, tmp_path: Path) -> None:
     """Each start goes on where the one before died, and dies at an event of its own: the second, the third, and so on."""
     want, events = undisturbed
-    assert len(events) > 400
+    assert len(events) > 100  # far more than the chain needs: every kill meets an event of its own
     shutil.copytree(log, tmp_path / "streams")
     for number in range(2, 26):
         assert streamed(tmp_path, tmp_path / f"events-{number}", when=str(number)) != 0

@@ -194,6 +194,7 @@ def model_section(name: str, model: Document, done: Sequence[Row]) -> dict[str, 
         "name": name,
         "candidates": told,
         "axis": charts.axis(scale) if scale else "",
+        "why": why(train) if train is not None and not told else None,
         "here": train is not None and train["state"] == "succeeded",
         "learned": f"{plural(learned['rows'], 'row')}, {learned.get('from', '–')} to {learned.get('until', '–')}"
         if learned.get("rows")

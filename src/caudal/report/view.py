@@ -16,7 +16,7 @@ from caudal.report.document import Document, run_document, run_row, step_rows
 from caudal.report.figures import duration, moment, plural, score, share, size, value
 
 # Steps that made each kind of node.
-KINDS = {"source": ("land", "read"), "model": ("train", "promote"), "prediction": ("predict",)}
+KINDS = {"source": ("land", "read"), "table": ("table", "statistics"), "model": ("train", "promote"), "prediction": ("predict",)}
 TOLD = ("error", "what", "where", "nearest", "fix", "step")
 
 
@@ -159,7 +159,9 @@ def _tiles(document: Document, done: Sequence[Row]) -> list[tuple[str, str, str]
     written, aside = sum(one["rows_written"] for one in tables), sum(one["rows_quarantined"] for one in tables)
     judged = f"{share(aside, written + aside)} of all judged" if written + aside else "no row judged"
     return [
-        ("Landed", plural(files, "file"), f"{size(taken)}, {plural(read, 'row')} read"),
+        ("Landed", plural(files, "file"), f"{size(taken)}, {plural(read, 'row')} read")
+        if files or not read
+        else ("Landed", plural(read, "row"), "from streams"),
         ("Written", plural(written, "row"), f"in {plural(sum(1 for one in tables if one['rows_written']), 'table')}"),
         ("Quarantined", plural(aside, "row"), judged),
         ("Steps", f"{sum(row['state'] == 'succeeded' for row in done)} of {len(done)} run", _states(done)),

@@ -64,7 +64,8 @@ def _landed(document: Document) -> tuple[str, str, Table]:
     rows = grid("left", "right", "right", "right")
     for name, one in document["landed"].items():
         if one["files"] or one["rows"]:
-            rows.add_row(name, plural(one["files"], "file"), size(one["bytes"]), plural(one["rows"], "row"))
+            files = (plural(one["files"], "file"), size(one["bytes"])) if one["files"] else ("stream", "")
+            rows.add_row(name, *files, plural(one["rows"], "row"))
     return "Landed", "", rows
 
 

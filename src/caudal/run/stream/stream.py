@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
-from caudal.lake.records import runs
+from caudal.lake.records import runs, steps
 from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, opened, run
 from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.faults import explained, told
@@ -84,6 +84,7 @@ def stream(
                 followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
                 joiner = Joiner(joinings(ws), asked)
                 _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
+                before, since = {one.source.name: dict(one.memory.counts) for one in engines}, ws.clock()
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(one, asked, every_s, until, once) for one in engines]
@@ -101,6 +102,8 @@ def stream(
                     with told(f"the stream '{engine.source.name}'"):
                         engine.end() if end else engine.finish()
                 joiner.finish(whole=once or end, end=end)
+                for engine in engines:
+                    _note(ws, engine, before[engine.source.name], since)
                 _all_sent(engines)
             return document(engines, followers, time.monotonic() - began, joiner.documents())
 
@@ -121,6 +124,17 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
         raise
     with told(_LEDGER):
         ended(ws, None)
+
+
+def _note(ws: Workspace, engine: Engine, before: Mapping[str, int], since: float) -> None:
+    """Tell the ledger what a stream has brought, as a run tells of its steps."""
+    counts = {name: count - before.get(name, 0) for name, count in engine.memory.counts.items()}
+    name, now, came = engine.source.name, ws.clock(), counts.get("messages", 0)
+    ws.ledger.add(steps, {
+        "run_id": ws.run_id, "product": ws.product.name, "step": f"land:{name}", "kind": "land", "name": name,
+        "state": "succeeded" if came else "skipped", "started_at": since, "finished_at": now, "seconds": round(now - since, 4),
+        "rows_read": counts.get("samples", 0), "output_version": ws.version(name), "detail": counts if came else {"why": "no new message"},
+    })  # fmt: skip
 
 
 def _all_sent(engines: list[Engine]) -> None:
