@@ -68,6 +68,7 @@ def publish(
         _remove(stage)
         outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them
         raise outcome.stop
+    ws.held()
     schema = _schema(judged.frame, node)
     good = delta.staged(folder, stage / "_verdict=good")
     bad_folder = ws.home.quarantine(ws.product.name, node.name)
