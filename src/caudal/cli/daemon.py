@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from caudal.cli.app import DataOption, HomeOption, app, problems_shown
+from caudal.cli.app import (
+    DataOption,
+    Folder,
+    HomeOption,
+    JsonOption,
+    WaitOption,
+    app,
+    print_json,
+    problems_shown,
+    progress_shown,
+    say_end,
+)
 from caudal.spec.settings import settings
 
 
@@ -26,9 +39,36 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
     from caudal.run.up.daemon import Pace, up as work
 
     def say(document: dict[str, Any]) -> None:
-        line = json.dumps(document, default=str, ensure_ascii=False) if as_json else up_line(document)
-        print(line, flush=True)
+        now = datetime.now().astimezone()
+        at = {"at": now.isoformat(timespec="milliseconds")}
+        print(json.dumps({**at, **document}, ensure_ascii=False) if as_json else up_line(document, now), flush=True)
 
     with problems_shown(as_json):
         pace = Pace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
         work(folders, settings(home=home, data=data, settle=settle), say, pace)
+
+
+@app.command()
+def backfill(folder: Folder, first: Annotated[str, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)],
+             last: Annotated[str, typer.Option("--to", help="Last day.", show_default=False)],
+             yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None,
+             as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
+    """Make some days again from raw, by the product as it is now: first shows which tables, days and files that means."""
+    from caudal.report.terminal import backfill_plan
+    from caudal.run.backfill import backfill as work, plan
+
+    with problems_shown(as_json):
+        set_to = settings(home=home, data=data)
+        if not yes:
+            told = plan(folder, set_to, first, last)
+            if as_json:
+                return print_json(told)
+            print(backfill_plan(told))
+            if not sys.stdin.isatty():
+                return print("Nothing was done. Give --yes to have it done.")
+            if not typer.confirm("Make them again?"):
+                return None
+        with progress_shown(as_json) as progress:
+            result = work(folder, set_to, first, last, progress, wait)
+        say_end(as_json, result)
+    return None

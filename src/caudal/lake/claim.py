@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -121,7 +122,8 @@ def who_holds(ledger: Ledger, name: str) -> str | None:
 
 def myself() -> str:
     """Return what a holder is called: machine, process, and a word that no other process has."""
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "word": secrets.token_hex(4)})
+    said = {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid()), "word": secrets.token_hex(4)}
+    return json.dumps(said)
 
 
 def gone(holder: str) -> bool:
@@ -135,7 +137,17 @@ def gone(holder: str) -> bool:
         return True
     except PermissionError:
         return False
-    return False
+    began = _began(said["pid"])
+    return began != said.get("began") and said.get("began") is not None
+
+
+def _began(pid: int) -> str | None:
+    """Return when a process began, which tells it from a later one of its number; None where that is not told, and of a dead one."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # no Linux
+        return None
+    return None if told[0] in "ZX" else told[19]
 
 
 def _taken(ledger: Ledger, name: str, holder: str, watch: Watch) -> bool:

@@ -189,7 +189,7 @@ def _quarantine_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_quarantine(replace: Replace, node: Source | Table, origin: Origin) -> Replace:
-    if isinstance(node, Table):
+    if isinstance(node, Table) or isinstance(replace, set):
         return replace
     if replace == "all":
         return "all"

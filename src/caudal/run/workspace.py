@@ -78,6 +78,7 @@ class Workspace:
     ----------
     held : raises when the product is no longer this run's to change
     process : the process, where it is this run's alone
+    again : days to be made again although nothing has changed
     """
 
     product: Product
@@ -90,6 +91,7 @@ class Workspace:
     published: dict[str, int] = field(default_factory=dict)
     held: Callable[[], None] = lambda: None
     process: Process | None = None
+    again: frozenset[str] = frozenset()
     _group: str | None = None
 
     @cached_property

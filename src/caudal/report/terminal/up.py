@@ -1,4 +1,4 @@
-"""What ``caudal up`` prints: one line for each thing that happens."""
+"""What ``caudal up`` prints, one line for each thing that happens, and the plan of a backfill."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from caudal.report.figures import duration, plural
+from caudal.report.figures import count, duration, plural, size
+from caudal.report.sections import days as stretches
 from caudal.report.terminal.console import mark
 
 
@@ -50,3 +51,16 @@ def _ended(one: Mapping[str, Any]) -> str:
     if one["why"]:
         line += f": {one['why']}"
     return line + (f" Again in {duration(one['again_s'])}." if one["again_s"] is not None else "")
+
+
+def backfill_plan(document: Mapping[str, Any], files_shown: int = 5) -> str:
+    """Return what would be made again, and from what."""
+    lines = [f"{document['product']}, {document['from']} to {document['to']}: made again would be", ""]
+    for one in (*document["sources"], *document["tables"]):
+        when = "all of it" if one["days"] is None else f"{plural(len(one['days']), 'day')} ({stretches(one['days'])})"
+        lines.append(f"  {one['table']:<26} {when}, {count(one['rows'])} rows now")
+        files = one.get("files", ())
+        lines += [f"    from {file['path']} ({size(file['bytes'])})" for file in files[:files_shown]]
+        if len(files) > files_shown:
+            lines.append(f"    and {plural(len(files) - files_shown, 'more file')}")
+    return "\n".join([*lines, "", "Predictions of these days follow. Nothing is landed, nothing is learned."])

@@ -25,6 +25,7 @@ from caudal.run.run import new_run_id
 from caudal.run.up.events import Ending, settle, take
 from caudal.spec.settings import Settings
 
+COMMAND = (sys.executable, "-m", "caudal.run.up.child")
 ATTEMPTS = 5  # of runs that fail by what may pass
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 600.0
@@ -119,7 +120,7 @@ class Worker:
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("w") as told, self._log(product) as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "caudal.run.up.child", json.dumps(order)],
+                [*COMMAND, json.dumps(order)],
                 stdin=subprocess.PIPE, stdout=told, stderr=log, start_new_session=True,
             )  # fmt: skip
         return Job(product, run_id, process, out, taken)
