@@ -107,23 +107,51 @@ def times(trigger: Timed, tz: str, since: float) -> Iterator[float]:
         while True:
             yield count * trigger.length_s
             count += 1
-    calendar, zone = _calendar(trigger, tz), ZoneInfo(trigger.tz or tz)
-    moment: dt.datetime | None = dt.datetime.fromtimestamp(since, zone)
-    last = since
+    zone, last = ZoneInfo(trigger.tz or tz), since
+    for day in _days(trigger, dt.datetime.fromtimestamp(since, zone).date()):
+        for at in _instants(day, zone, twice=parsed(trigger.expression).hours is None):
+            if at > last:
+                last = at
+                yield at
+
+
+def _days(trigger: Cron, since: dt.date) -> Iterator[list[dt.datetime]]:
+    """Yield the wall-clock times of each day that has any.
+
+    APScheduler is asked in UTC: with a zone it passes over times on days when the clocks change (3.11 does not give the midnight
+    after the night in which summer time begins).
+    """
+    calendar = _calendar(trigger)
+    moment: dt.datetime | None = calendar.get_next_fire_time(None, dt.datetime.combine(since, dt.time(), dt.UTC))
+    found: list[dt.datetime] = []
     while moment is not None:
+        if found and moment.date() != found[0].date():
+            yield found
+            found = []
+        found.append(moment)
         moment = calendar.get_next_fire_time(None, moment + dt.timedelta(microseconds=1))
-        if moment is not None and moment.timestamp() > last:
-            last = moment.timestamp()
-            yield last
+    yield found
 
 
-def _calendar(trigger: Cron, tz: str) -> Any:
+def _instants(walls: list[dt.datetime], zone: ZoneInfo, *, twice: bool) -> list[float]:
+    """Return when a zone's clocks show these times; a time that they leave out comes as much later as they are put forward.
+
+    A time that comes twice counts once, unless the expression is of every hour.
+    """
+    folds = (0, 1) if twice else (0,)
+    return sorted({wall.replace(tzinfo=zone, fold=fold).timestamp() for wall in walls for fold in folds})
+
+
+def _calendar(trigger: Cron) -> Any:
     """Return APScheduler's trigger. It counts days of the week from Monday and wants both kinds of day; cron does neither."""
     of = parsed(trigger.expression)
     common = {
-        "minute": _listed(of.minutes), "hour": _listed(of.hours), "month": _listed(of.months), "second": "0",
-        "timezone": ZoneInfo(trigger.tz or tz),
-    }  # fmt: skip
+        "minute": _listed(of.minutes),
+        "hour": _listed(of.hours),
+        "month": _listed(of.months),
+        "second": "0",
+        "timezone": dt.UTC,
+    }
     weekdays = None if of.weekdays is None else ",".join(DAYS[day] for day in of.weekdays)
     if of.days is not None and weekdays is not None:
         return OrTrigger([CronTrigger(day=_listed(of.days), **common), CronTrigger(day_of_week=weekdays, **common)])
