@@ -58,6 +58,7 @@ class Job:
     out: Path
     events: list[Row]
     began: float = field(default_factory=time.monotonic)
+    asked_to_stop: bool = False
 
 
 class Worker:
@@ -101,6 +102,7 @@ class Worker:
     def ask_to_stop(self) -> None:
         """Let runs at work end after the step at hand."""
         for job in self.jobs.values():
+            job.asked_to_stop = True
             with contextlib.suppress(ProcessLookupError):
                 job.process.send_signal(signal.SIGTERM)
 
@@ -141,7 +143,7 @@ class Worker:
         if state == "succeeded" or code == 0:
             count = settle(self._ledger, job.run_id, "done")
             return Ended(*told, "done", state or "up to date", count, seconds)
-        if code == _STOPPED:
+        if code == _STOPPED or (job.asked_to_stop and code < 0):  # killed by us, or before it could hear what was asked
             return Ended(*told, "new", "stopped", settle(self._ledger, job.run_id, "new"), seconds)
         error = (found[0]["error"] if found else None) or said or {}
         kind = "killed" if code < 0 else str(error.get("error", ""))
