@@ -21,6 +21,7 @@ from caudal.cli.app import (
     problems_shown,
     progress_shown,
     say_end,
+    show_problem,
 )
 from caudal.spec.settings import settings
 
@@ -56,6 +57,7 @@ def backfill(folder: Folder, first: Annotated[str, typer.Option("--from", help="
     """Make some days again from raw, by the product as it is now: first shows which tables, days and files that means."""
     from caudal.report.terminal import backfill_plan
     from caudal.run.backfill import backfill as work, plan
+    from caudal.run.workspace import Process
 
     with problems_shown(as_json):
         set_to = settings(home=home, data=data)
@@ -69,6 +71,7 @@ def backfill(folder: Folder, first: Annotated[str, typer.Option("--from", help="
             if not typer.confirm("Make them again?"):
                 return None
         with progress_shown(as_json) as progress:
-            result = work(folder, set_to, first, last, progress, wait)
+            process = Process(lambda error: show_problem(error, as_json))
+            result = work(folder, set_to, first, last, progress=progress, wait_s=wait, process=process)
         say_end(as_json, result)
     return None

@@ -60,12 +60,13 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, A
 
 
 def backfill(
-    folder: Path, settings: Settings, first: str, last: str, progress: Progress | None = None, wait_s: float = 0.0
-) -> Result:
+    folder: Path, settings: Settings, first: str, last: str, *, progress: Progress | None = None, wait_s: float = 0.0,
+    process: Process | None = None,
+) -> Result:  # fmt: skip
     """Make these days again from raw, and what follows from them; published as in any run."""
     again = between(first, last)
     with _workspace(folder, settings, again, progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as mine:
-        ws.held = mine.check
+        ws.held, ws.process = mine.check, process
         recover(ws)
         begin(ws, "backfill")
         board = execute(ws, [step for step in steps_of(ws.product) if step.kind not in LEFT_OUT])

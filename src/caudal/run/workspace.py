@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -56,15 +55,20 @@ class Quiet:
 
 
 class Process:
-    """The process that a run has for itself."""
+    """The process that a run has for itself.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    say : shows the error that ends the process
+    """
+
+    def __init__(self, say: Callable[[CaudalError], None]) -> None:
         self.asked_to_stop = False  # a plain value: a signal's handler sets it
+        self._say = say
 
     def end(self, error: CaudalError) -> None:
         """End the process at once, whatever it is doing; what the ledger is to know it has been told."""
-        sys.stdout.write(json.dumps(error.as_dict()) + "\n")
-        sys.stderr.write(f"✗ {error.sentence()}\n")
+        self._say(error)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(error.exit_code)  # Spark's Java process ends with the pipe to it

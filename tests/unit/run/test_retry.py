@@ -209,7 +209,7 @@ from caudal.run.run import run
 from caudal.run.workspace import Process
 from caudal.spec.settings import Settings
 retry.CANCELLED_S = 0.5
-result = run(Path(sys.argv[1]), Settings(home=Path(sys.argv[2])), process=Process(), run_id="hung")
+result = run(Path(sys.argv[1]), Settings(home=Path(sys.argv[2])), process=Process(lambda error: print(error, file=sys.stderr)), run_id="hung")
 print("not ended", result)
 """
 

@@ -24,7 +24,7 @@ WAIT_S = 60.0  # for another run of the product to end
 def main() -> int:
     """Run what the order says, print how it ended as one JSON line, and return the exit code."""
     order = json.loads(sys.argv[1])
-    process = Process()
+    process = Process(lambda error: print(json.dumps(error.as_dict())))
 
     def ask(*_: object) -> None:
         process.asked_to_stop = True
