@@ -113,6 +113,13 @@ def held_by_another(ledger: Ledger, name: str, watch: Watch) -> bool:
     return bool(rows) and not watch.dead(rows[0])
 
 
+def forget(ledger: Ledger, row: Row) -> None:
+    """Take away the claim of a holder that is dead."""
+    with ledger.engine.begin() as connection:
+        same = (claims.c.name == row["name"], claims.c.holder == row["holder"], claims.c.beat == row["beat"])
+        connection.execute(delete(claims).where(*same))
+
+
 def who_holds(ledger: Ledger, name: str) -> str | None:
     """Return who holds a name, in words."""
     rows = ledger.find(claims, name=name)

@@ -17,7 +17,7 @@ from caudal.run.plan import in_order, plan as steps_of
 from caudal.run.run import Result, begin, checked, end, held, new_run_id, opened, recover, streams
 from caudal.run.steps.build import spread
 from caudal.run.steps.read import days_again, files_of
-from caudal.run.workspace import Progress, Quiet, Workspace
+from caudal.run.workspace import Process, Progress, Quiet, Workspace
 from caudal.spec.node import Source, Table
 from caudal.spec.settings import Settings
 

@@ -175,7 +175,8 @@ def _clean(ws: Workspace, step: Step, error: BaseException) -> None:
     if name in ws.product.nodes and not streams(ws.product, name):
         delta.sweep(ws.folder(name))
         delta.sweep(ws.home.quarantine(ws.product.name, name))
-    if any(one in _chain(error) for one in (*_MACHINE, "Py4JNetworkError")):
+    # In a process that is not the run's alone, others may be at work with the same Spark.
+    if ws.process is not None and any(one in _chain(error) for one in (*_MACHINE, "Py4JNetworkError")):
         ws.restart_spark()
 
 

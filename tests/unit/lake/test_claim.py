@@ -120,6 +120,8 @@ def test_a_dead_process_of_this_machine_is_known_at_once():
     assert gone(json.dumps({**json.loads(myself()), "began": "0"}))  # another process of the same number
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
 def test_never_two_at_once_while_holders_are_killed(url, tmp_path, where):
     """Five contenders for eight seconds; every moment one is killed and another comes."""

@@ -16,10 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.errors import DeclarationProblem
 from caudal.graph.load import load, product_file
-from caudal.lake.claim import Watch, claim
+from caudal.lake.claim import Watch, claim, forget
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import claims
+from caudal.run.manifest import folder_digest
 from caudal.run.run import checked, opened
 from caudal.run.up.events import note, orphans, take_up, try_failed_again
 from caudal.run.up.watch import Watcher
@@ -86,9 +87,6 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
         )  # fmt: skip
         rounds = Rounds(ledger, watchers, worker, waker, say, pace)
         say({"what": "up", "products": list(products), "watchers": [one.name for one in watchers]})
-        for name in products:
-            if count := try_failed_again(ledger, name):
-                say({"what": "again", "product": name, "events": count})
         began = time.monotonic()
         while not bell.asked_to_stop and not rounds.idle_for(pace.idle_s):
             if pace.seconds is not None and time.monotonic() - began > pace.seconds:
@@ -112,12 +110,14 @@ class Rounds:
         self._watch, self._orphans_at = Watch(), 0.0
         self._look_at = dict.fromkeys(range(len(watchers)), 0.0)
         self._trouble: dict[str, str] = {}
+        self._code: dict[str, str] = {}
         self._last = time.monotonic()
 
     def round(self, *, woken: bool = False) -> None:
         """Do one round."""
         if time.monotonic() >= self._orphans_at:
             self._take_up_orphans()
+            self._look_at_code()
             self._orphans_at = time.monotonic() + _ORPHANS_S
         for place, watcher in enumerate(self._watchers):
             if woken or time.monotonic() >= self._look_at[place]:
@@ -150,6 +150,8 @@ class Rounds:
         if seen.trouble and self._trouble.get(watcher.name) != seen.trouble:
             self._say({"what": "trouble", "trigger": watcher.name, "why": seen.trouble})
         self._trouble[watcher.name] = seen.trouble or ""
+        if seen.mended:
+            self._try_failed_again(watcher.product)
         new = note(self._ledger, seen.events, schedule=seen.schedule) if seen.events or seen.schedule else []
         watcher.told(seen.events)
         for one in new:
@@ -162,7 +164,11 @@ class Rounds:
             self._heard({"what": "ended", **asdict(ended)})
 
     def _take_up_orphans(self) -> None:
-        for daemon, rows in orphans(self._ledger).items():
+        taken = orphans(self._ledger)
+        for row in self._ledger.find(claims):
+            if row["name"].startswith("up ") and row["holder"] not in taken and self._watch.dead(row):
+                forget(self._ledger, row)
+        for daemon, rows in taken.items():
             if daemon == self._worker.daemon:  # taken, but the run could not be begun
                 rows = [row for row in rows if row["run_id"] not in {job.run_id for job in self._worker.jobs.values()}]
             theirs = [row for row in self._ledger.find(claims) if row["holder"] == daemon]
@@ -172,6 +178,18 @@ class Rounds:
                 self._heard(
                     {"what": "taken up", "run_id": run_id, "events": sum(row["run_id"] == run_id for row in rows), "ending": ending}
                 )
+
+    def _look_at_code(self) -> None:
+        """Try what failed again when the product's files have changed: the mistake may have been mended. So too when the daemon begins."""
+        for product, folder in self._worker.folders.items():
+            code = folder_digest(product_file(folder).parent)
+            if self._code.get(product) != code:
+                self._code[product] = code
+                self._try_failed_again(product)
+
+    def _try_failed_again(self, product: str) -> None:
+        if count := try_failed_again(self._ledger, product):
+            self._heard({"what": "again", "product": product, "events": count})
 
     def _heard(self, document: dict[str, Any]) -> None:
         self._last = time.monotonic()

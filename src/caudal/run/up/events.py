@@ -80,14 +80,19 @@ def note(ledger: Ledger, happened: Sequence[Event], *, schedule: Row | None = No
 
 
 def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> list[Row]:
-    """Take the events that a run of a product is to be for: all that wait, or the oldest where that is to be alone."""
+    """Take the events that a run of a product is to be for: all that wait, or the oldest where that is to be alone.
+
+    Those that failed before come along: the run is for all that is there.
+    """
     ready = [row for row in ledger.find(events, product=product, state="new") if row["not_before"] <= now]
     if not ready:
         return []
-    chosen = ready[:1] if ready[0]["alone"] else [row for row in ready if not row["alone"]]
+    failed = ledger.find(events, product=product, state="failed")
+    chosen = ready[:1] if ready[0]["alone"] else [row for row in (*ready, *failed) if not row["alone"]]
     ids = [row["id"] for row in chosen]
     with ledger.engine.begin() as connection:
-        mine = update(events).where(events.c.id.in_(ids), events.c.state == "new")  # another daemon may have been quicker
+        free = events.c.state.in_(["new", "failed"])  # another daemon may have been quicker
+        mine = update(events).where(events.c.id.in_(ids), free)
         connection.execute(mine.values(state="taken", taken_by=daemon, run_id=run_id))
     return ledger.find(events, product=product, run_id=run_id, state="taken")
 

@@ -18,17 +18,21 @@ class Look:
     ----------
     again_s : seconds after which something is to be seen that is not ripe yet
     trouble : why nothing can be seen
+    mended : something that may have made runs fail is gone, so that what failed is worth trying again
     schedule : row that is written with the events, for watchers that remember how far they have come
     """
 
     events: list[Event]
     again_s: float | None = None
     trouble: str | None = None
+    mended: bool = False
     schedule: Row | None = None
 
 
 class Watcher(Protocol):
     """Looks out for one kind of happening. It only tells; what it told before it may tell again."""
+
+    product: str
 
     @property
     def name(self) -> str:

@@ -18,13 +18,13 @@ from watchdog.observers.api import ObservedWatch
 
 from caudal.errors import SourceProblem
 from caudal.lake.ledger import Ledger
-from caudal.lake.records import landed
+from caudal.lake.records import events, landed
 from caudal.run.up.events import Event
 from caudal.run.up.watch import Look
 from caudal.spec.connection import Files
 from caudal.spec.node import Source
 from caudal.stages.ingest import Seen
-from caudal.stages.ingest.files import look, place
+from caudal.stages.ingest.files import look, place, present
 
 CHANGES = ("created", "modified", "moved", "closed", "deleted")  # not "opened": looking opens files
 
@@ -37,6 +37,7 @@ class FileWatcher:
         self.product, self.source, self.data, self._clock = product, source, data, clock
         self._connection = replace(source.connection, settle_s=max(source.connection.settle_s, settle_s))
         self._noted: set[str] = set()
+        self._present: frozenset[str] | None = None  # while there are events that failed
 
     @property
     def name(self) -> str:
@@ -54,22 +55,33 @@ class FileWatcher:
         seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
         try:
             found = look(self._connection, data=self.data, seen=seen, clock=self._clock)
+            mended = self._mended(ledger)
         except SourceProblem as problem:  # the folder is not there yet, or cannot be read
             return Look([], trouble=problem.sentence())
-        happened = []
+        happened, keys = [], set()
         for one in found:
             event = Event(
                 self.product, self.name, "file", one.path, f"{one.path}\0{one.bytes}\0{one.modified_ns}", self._clock(),
                 detail={"bytes": one.bytes, **({"fault": one.fault} if one.fault else {})},
             )  # fmt: skip
+            keys.add(event.key)
             if one.settled and event.key not in self._noted:
                 happened.append(event)
+        self._noted &= keys  # what is landed, or gone, need not be remembered
         waiting = [self._connection.settle_s - (self._clock() - one.modified_ns / 1e9) for one in found if not one.settled]
-        return Look(happened, again_s=max(min(waiting), 0.1) if waiting else None)
+        return Look(happened, again_s=max(min(waiting), 0.1) if waiting else None, mended=mended)
 
     def told(self, happened: list[Event]) -> None:
         """Remember what the ledger knows now."""
         self._noted |= {one.key for one in happened}
+
+    def _mended(self, ledger: Ledger) -> bool:
+        """Tell whether a file was taken away since runs fail: it may have been the one that no run could read."""
+        if not ledger.find(events, product=self.product, trigger=self.name, state="failed", limit=1):
+            self._present = None
+            return False
+        before, self._present = self._present, present(self._connection, self.data)
+        return before is not None and bool(before - self._present)
 
 
 class Waker(FileSystemEventHandler):

@@ -32,6 +32,7 @@ LONGEST_WAIT_S = 600.0
 _BUSY_S = 1.0  # until a product is looked at again that somebody else runs
 _PASSING = ("EnvironmentProblem", "LeaseHeld", "killed")
 _STOPPED = 75
+_LEFT_S = 86400.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ class Worker:
         self._watch = Watch()
         self._busy: dict[str, float] = {}
         self.jobs: dict[str, Job] = {}
+        for left in home.path.glob("up/*.out"):  # of runs whose daemon died
+            if clock() - left.stat().st_mtime > _LEFT_S:
+                left.unlink(missing_ok=True)
 
     def start(self) -> Iterator[Job]:
         """Start a run for each product that has events, where there is room, and yield it."""
@@ -148,7 +152,7 @@ class Worker:
         error = (found[0]["error"] if found else None) or said or {}
         kind = "killed" if code < 0 else str(error.get("error", ""))
         why = str(error.get("what") or f"its process ended with {code}" + (" (killed)" if code < 0 else ""))
-        attempts = 1 + max((row["attempts"] for row in job.events), default=0)
+        attempts = 1 + min((row["attempts"] for row in job.events), default=0)
         again = kind in _PASSING or bool(error.get("passing"))
         if kind == "TimeLimitPassed" and error.get("hung"):  # its process had to be ended, so its step could not be tried again
             again = attempts <= int(error.get("retry", 0))

@@ -52,6 +52,11 @@ def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], cloc
     return arrived
 
 
+def present(connection: Files, data: Path | None) -> frozenset[str]:
+    """Return the files that match the pattern, landed before or not."""
+    return frozenset(str(path) for path, _ in _found(connection, data))
+
+
 def place(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:
     """Return the folder that a pattern is looked up in, and the rest of the pattern.
 

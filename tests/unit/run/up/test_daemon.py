@@ -23,6 +23,7 @@ from caudal.run.up.daemon import Pace, triggered, up
 from caudal.run.up.events import Event, note, take
 from caudal.spec.settings import Settings
 
+pytestmark = pytest.mark.slow
 PRODUCT = """
 import caudal as cd
 product = cd.Product("p", tz="Europe/Berlin")
@@ -156,16 +157,57 @@ def test_a_daemon_that_begins_tries_what_failed_once_more(place):
     assert endings(said) == ["succeeded"]
 
 
-def started(folder, *more):
-    """A daemon as a process of its own, with played runs."""
+@pytest.mark.parametrize("mended", ["file taken away", "code changed", "another file comes"])
+def test_what_failed_is_tried_again_when_something_has_been_mended(place, mended):
+    (place / "play").write_text("mistake succeed")
+    drop(place, "good.csv", "broken.csv")
+    said: list[dict] = []
+    thread = threading.Thread(target=daemon, args=(place, said), kwargs={"idle_s": 8.0})
+    thread.start()
+    until = time.monotonic() + 30
+    while endings(said) != ["failed"] and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1.5)
+    assert endings(said) == ["failed"]
+    if mended == "file taken away":
+        (place / "in" / "broken.csv").unlink()
+    elif mended == "code changed":
+        (place / "product.py").write_text(PRODUCT + "\n# mended\n")
+    else:
+        drop(place, "third.csv")
+    thread.join(60)
+    assert endings(said) == ["failed", "succeeded"]
+    assert {row["state"] for row in rows(place)} == {"done"}
+
+
+def started(folder, *more, kill=None):
+    """A daemon as a process of its own, with played runs; ``kill`` has it die before or after an act, such as ``("before", "take")``."""
+    armed = KILL.format(moment=kill[0], act=kill[1]) if kill else ""
     code = (
         "import sys, json\nfrom pathlib import Path\nfrom caudal.run.up import worker\nfrom caudal.run.up.daemon import Pace, up\n"
         "from caudal.spec.settings import Settings\n"
-        f"worker.COMMAND = {worker_of.COMMAND!r}\n"
+        f"worker.COMMAND = {worker_of.COMMAND!r}\n{armed}"
         f"up([Path({str(folder)!r})], Settings(home=Path({str(folder.parent / 'home')!r}), settle=0.3), lambda one: print(json.dumps(one), flush=True),"
         f" Pace(scan_s=0.3, seconds=60, {', '.join(more)}))"
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+
+KILL = """
+import os, signal
+from caudal.run.up import daemon
+place = daemon if "{act}" in ("note", "take_up") else worker
+real = getattr(place, "{act}")
+def armed(*args, **more):
+    happens = "{act}" != "note" or args[1]
+    if "{moment}" == "before" and happens:
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = real(*args, **more)
+    if "{moment}" == "after" and (happens and result):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+setattr(place, "{act}", armed)
+"""
 
 
 def until_said(process, what):
@@ -214,6 +256,25 @@ def test_killed_and_started_again_it_takes_up_what_was_taken(place):
     assert {one["run_id"]: one["ending"] for one in said if one["what"] == "taken up"}["run-succeeded"] == "done"
     assert {one["run_id"]: one["ending"] for one in said if one["what"] == "taken up"}["run-running"] == "new"
     assert {row["state"] for row in rows(place)} == {"done"}
+
+
+def test_killed_at_every_act_nothing_is_lost_and_nothing_is_two_events(place):
+    (place / "play").write_text("succeed")
+    acts = [(moment, act) for act in ("note", "take", "settle", "take_up") for moment in ("before", "after")]
+    for number, kill in enumerate(acts):
+        drop(place, f"{number}.csv")
+        process = started(place, "idle_s=6.0", kill=kill)
+        process.communicate(timeout=60)
+        assert process.returncode in (-9, 0), kill
+        if kill[1] != "take_up":
+            assert process.returncode == -9, kill
+    daemon(place, idle_s=6.0)
+    found = rows(place)
+    assert sorted(Path(row["subject"]).name for row in found) == sorted(f"{number}.csv" for number in range(len(acts)))
+    assert {row["state"] for row in found} == {"done"}
+    ledger = Home(place.parent / "home").ledger()
+    assert ledger.find(daemon_of.claims) == []
+    ledger.close()
 
 
 def test_the_run_of_a_killed_daemon_ends_with_it(tmp_path):
