@@ -37,7 +37,8 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
        idle: Annotated[float | None, typer.Option(help="Stop when nothing has happened for so many seconds.")] = None) -> None:  # fmt: skip
     """Keep products running: by the clock, by files that arrive, by tables that are published. Ctrl-C or SIGTERM stops it."""
     from caudal.report.terminal import up_line
-    from caudal.run.up.daemon import Pace, up as work
+    from caudal.run.up.daemon import up as work
+    from caudal.run.up.rounds import Pace
 
     def say(document: dict[str, Any]) -> None:
         now = datetime.now().astimezone()

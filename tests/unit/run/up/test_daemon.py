@@ -15,12 +15,13 @@ import pytest
 
 from caudal.errors import DeclarationProblem
 from caudal.lake.home import Home
-from caudal.lake.records import events, runs
+from caudal.lake.records import claims, events, runs
 from caudal.report.terminal.up import up_line
 from caudal.run.status import status
-from caudal.run.up import daemon as daemon_of, worker as worker_of
-from caudal.run.up.daemon import Pace, triggered, up
+from caudal.run.up import worker as worker_of
+from caudal.run.up.daemon import declared, triggered, up
 from caudal.run.up.events import Event, note, take
+from caudal.run.up.rounds import Pace
 from caudal.spec.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -184,7 +185,7 @@ def started(folder, *more, kill=None):
     """A daemon as a process of its own, with played runs; ``kill`` has it die before or after an act, such as ``("before", "take")``."""
     armed = KILL.format(moment=kill[0], act=kill[1]) if kill else ""
     code = (
-        "import sys, json\nfrom pathlib import Path\nfrom caudal.run.up import worker\nfrom caudal.run.up.daemon import Pace, up\n"
+        "import sys, json\nfrom pathlib import Path\nfrom caudal.run.up import worker\nfrom caudal.run.up.daemon import up\nfrom caudal.run.up.rounds import Pace\n"
         "from caudal.spec.settings import Settings\n"
         f"worker.COMMAND = {worker_of.COMMAND!r}\n{armed}"
         f"up([Path({str(folder)!r})], Settings(home=Path({str(folder.parent / 'home')!r}), settle=0.3), lambda one: print(json.dumps(one), flush=True),"
@@ -195,8 +196,8 @@ def started(folder, *more, kill=None):
 
 KILL = """
 import os, signal
-from caudal.run.up import daemon
-place = daemon if "{act}" in ("note", "take_up") else worker
+from caudal.run.up import rounds
+place = rounds if "{act}" in ("note", "take_up") else worker
 real = getattr(place, "{act}")
 def armed(*args, **more):
     happens = "{act}" != "note" or args[1]
@@ -248,7 +249,7 @@ def test_killed_and_started_again_it_takes_up_what_was_taken(place):
         process.wait()
         ledger = home.ledger()
         note(ledger, [Event("p", "t", "file", state, state, 1.0)])
-        dead = [row["holder"] for row in ledger.find(daemon_of.claims) if row["name"].startswith("up ")][-1]
+        dead = [row["holder"] for row in ledger.find(claims) if row["name"].startswith("up ")][-1]
         assert take(ledger, "p", dead, f"run-{state}", time.time())
         ledger.add(runs, {"run_id": f"run-{state}", "product": "p", "command": "run", "state": state, "started_at": 1.0})
         ledger.close()
@@ -273,7 +274,7 @@ def test_killed_at_every_act_nothing_is_lost_and_nothing_is_two_events(place):
     assert sorted(Path(row["subject"]).name for row in found) == sorted(f"{number}.csv" for number in range(len(acts)))
     assert {row["state"] for row in found} == {"done"}
     ledger = Home(place.parent / "home").ledger()
-    assert ledger.find(daemon_of.claims) == []
+    assert ledger.find(claims) == []
     ledger.close()
 
 
@@ -287,7 +288,7 @@ def test_the_run_of_a_killed_daemon_ends_with_it(tmp_path):
         "product.source('s', cd.simulated(write), trigger=cd.every('1 second'))\n"
     )
     code = (
-        "from pathlib import Path\nfrom caudal.run.up.daemon import Pace, up\nfrom caudal.spec.settings import Settings\n"
+        "from pathlib import Path\nfrom caudal.run.up.daemon import up\nfrom caudal.run.up.rounds import Pace\nfrom caudal.spec.settings import Settings\n"
         f"up([Path({str(folder)!r})], Settings(home=Path({str(tmp_path / 'home')!r})), print, Pace(seconds=120))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
@@ -324,3 +325,8 @@ def test_what_nothing_triggers_is_told_at_once(place):
     (place / "product.py").write_text("import caudal as cd\nproduct = cd.Product('p')\nproduct.source('s', cd.files('*.csv'))\n")
     with pytest.raises(DeclarationProblem, match=r"Nothing triggers product 'p'.*on_arrival"):
         triggered(place)
+
+
+def test_one_product_given_twice_is_told_at_once(place):
+    with pytest.raises(DeclarationProblem, match="'p' is given twice"):
+        declared([place, place])
