@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--readings", type=int, default=40_000_000)
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--only", choices=("log", "kafka", "latency"))
+    parser.add_argument("--only", choices=("log", "kafka", "latency", "faults", "soak"))
     told = parser.parse_args()
+    if told.only in ("faults", "soak"):
+        sys.exit(import_module(f"benchmarks.stream.{told.only}").main())
     place = Path(tempfile.mkdtemp(prefix="caudal-stream-"))
     figures: dict[str, Any] = {}
 

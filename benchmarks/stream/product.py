@@ -1,4 +1,7 @@
-"""What the benchmark streams: 16 channels with every statistic that needs no sampling rate, from the log or from Kafka (STREAM_FROM)."""
+"""What the benchmark streams: 16 channels with every statistic that needs no sampling rate, from the log or from Kafka (STREAM_FROM).
+
+STREAM_LATE says how long windows wait: the longer, the more the stream has to remember.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ source = product.source(
     cd.kafka(TOPIC, channels=CHANNELS, wire=WIRE)
     if os.environ.get("STREAM_FROM") == "kafka"
     else cd.stream(channels=CHANNELS, wire=WIRE),
-    late="2 seconds",
+    late=os.environ.get("STREAM_LATE", "2 seconds"),
     partition="day",
 )
 product.statistics(

@@ -32,6 +32,9 @@ PLACES = (
     ("caudal.run.stream.engine", "save"),
     ("caudal.run.stream.engine", "append"),
     ("caudal.run.stream.engine", "compact"),
+    ("caudal.run.stream.side", "added"),
+    ("caudal.run.stream.join", "append"),
+    ("caudal.run.stream.join", "compact"),
 )
 
 
@@ -70,6 +73,8 @@ def main() -> None:
     if bytes_of_a_batch := os.environ.get("KILLED_BATCH_BYTES"):
         engine = importlib.import_module("caudal.run.stream.engine")
         engine.MOST_BYTES = dict.fromkeys(engine.MOST_BYTES, int(bytes_of_a_batch))
+    if bytes_of_a_commit := os.environ.get("KILLED_JOIN_BYTES"):
+        importlib.import_module("caudal.run.stream.join")._BYTES = int(bytes_of_a_commit)
     if when.startswith("after:"):
         delay = float(when.removeprefix("after:"))
 

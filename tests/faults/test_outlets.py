@@ -69,6 +69,7 @@ def test_each_delivery_is_what_it_is_called(tmp_path: Path) -> None:
         assert caudal("count", "replay", str(product), "--rate", "0", "--seconds", "60") == 0
         stream = ("stream", str(product), "--publish", "0.2", "--once", "--end")
         killed = sum(caudal(f"after:{chance.uniform(1.6, 3.2):.2f}", *stream) != 0 for _ in range(6))
+        assert caudal("count", "replay", str(product), "--rate", "0", "--seconds", "5") == 0
         broker.kill()
         assert caudal("count", *stream) == 6  # rows wait, and that is told
         broker.start()
@@ -77,7 +78,9 @@ def test_each_delivery_is_what_it_is_called(tmp_path: Path) -> None:
         want = Counter((row["sensor"], row["window_start"].strftime("%Y-%m-%dT%H:%M:%S+00:00")) for row in rows)
         got = {topic: arrived(broker.address, topic) for topic in ("exactly", "at_least", "at_most")}
     assert killed >= 3
-    got = {topic: Counter({(sensor, at.replace("Z", "+00:00")): n for (sensor, at), n in one.items()}) for topic, one in got.items()}
+    got = {
+        topic: Counter({(sensor, at.replace("Z", "+00:00")): n for (sensor, at), n in one.items()}) for topic, one in got.items()
+    }
     assert want
     assert max(want.values()) == 1
     assert got["exactly"] == want

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from caudal.graph.shape import Graph, GraphNode, Kind
+from caudal.spec.join import Join
 from caudal.spec.node import Features, Node, Source
 from caudal.spec.product import Product
 
@@ -25,7 +26,8 @@ def build(product: Product) -> Graph:
 
 
 def _kind(node: Node) -> Kind:
-    return "source" if isinstance(node, Source) else "features" if isinstance(node, Features) else "table"
+    kinds: tuple[tuple[type[Node], Kind], ...] = ((Source, "source"), (Features, "features"), (Join, "join"))
+    return next((kind for declared, kind in kinds if isinstance(node, declared)), "table")
 
 
 def _where(location: object) -> str | None:

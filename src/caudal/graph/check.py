@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spec.connection import Files
 from caudal.spec.expectation import Expectation
+from caudal.spec.join import Join, problems
 from caudal.spec.model import Beats, Model, Parity
 from caudal.spec.node import Features, Node, Source, Table
 from caudal.spec.product import Product
@@ -23,10 +24,12 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_inputs(product),
         *_cycles(product),
         *_columns(product),
+        *_joins(product),
         *_features(product),
         *_models(product),
         *_predictions(product),
         *_triggers(product),
+        *_promises(product),
     ]
 
 
@@ -149,6 +152,18 @@ def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[Dec
         )
 
 
+def _joins(product: Product) -> Iterator[DeclarationProblem]:
+    for node in product.nodes.values():
+        if not isinstance(node, Join) or any(name not in product.nodes for name in node.inputs):
+            continue
+        left, right = (product.nodes[name] for name in node.inputs)
+        names = None if right.schema is None or not right.schema.names else right.schema.names
+        for one in problems(node, left, right, names):
+            yield DeclarationProblem(
+                one.what, nearest=one.nearest, fix=one.fix, where=str(node.where), table=node.name, column=one.column
+            )
+
+
 def _features(product: Product) -> Iterator[DeclarationProblem]:
     for node in product.nodes.values():
         if not isinstance(node, Features) or node.schema is None:
@@ -265,3 +280,14 @@ def _no_column(node: Source | Table, schema: Schema, column: str, what: str) -> 
         table=node.name,
         column=column,
     )
+
+
+def _promises(product: Product) -> Iterator[DeclarationProblem]:
+    for one in product.slas:
+        if one.table not in product.nodes:
+            yield DeclarationProblem(
+                f"'{one.table}' is promised within a time, and nothing declares it.",
+                nearest=nearest(one.table, product.nodes),
+                fix="Name a source or a table.",
+                where=str(one.where),
+            )

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from caudal.spec.join import Join
 from caudal.spec.location import Location
 from caudal.spec.model import Model
 from caudal.spec.node import Node, Source, Table
@@ -57,6 +58,18 @@ def _declared(node: Node | Model) -> list[object]:
             "source", node.name, node.connection.kind, describe(node.connection), describe(node.schema), node.event_time,
             node.partition, [[one.kind, describe(one.parameters())] for one in node.expect],
         ]  # fmt: skip
+    if isinstance(node, Join):
+        return [
+            node.kind,
+            node.name,
+            list(node.inputs),
+            list(node.on),
+            node.within_s,
+            node.how,
+            describe(node.wanted),
+            node.event_time,
+            node.partition,
+        ]
     if isinstance(node, Table):
         return [
             node.kind, node.name, list(node.inputs), function_digest(node.function) if node.function else node.sql, describe(node.schema),

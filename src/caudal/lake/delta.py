@@ -64,12 +64,21 @@ class Version:
 
 
 def version_of(folder: Path) -> int | None:
-    """Return the number of the newest version, or None where there is no table. Reads folder names only."""
+    """Return the number of the newest version, or None where there is no table.
+
+    Versions follow one another without a gap, so the few after the last checkpoint are looked for by name: a table of a stream has
+    ten thousand versions a day, and listing them would take longer each time.
+    """
     log = folder / "_delta_log"
-    if not log.is_dir():
-        return None
-    numbers = [int(entry.stem) for entry in log.iterdir() if entry.suffix == ".json" and entry.stem.isdigit()]
-    return max(numbers) if numbers else None
+    number = _checkpointed(log)
+    if number is None or not _entry(log, number).exists():
+        if not log.is_dir():
+            return None
+        numbers = [int(entry.stem) for entry in log.iterdir() if entry.suffix == ".json" and entry.stem.isdigit()]
+        return max(numbers) if numbers else None
+    while _entry(log, number + 1).exists():
+        number += 1
+    return number
 
 
 def read(folder: Path, version: int | None = None) -> Version:
@@ -79,7 +88,10 @@ def read(folder: Path, version: int | None = None) -> Version:
     ------
     NotThere : there is no such table or version
     """
-    table = _open(folder, version)
+    return _read(folder, _open(folder, version))
+
+
+def _read(folder: Path, table: DeltaTable) -> Version:
     actions = table.get_add_actions(flatten=True)
     columns = {name: actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")}
     partitioned = DAY in table.metadata().partition_columns
@@ -98,9 +110,8 @@ def read(folder: Path, version: int | None = None) -> Version:
 
 def identity(folder: Path, version: int) -> dict[str, Any]:
     """Return what the commit of a version said of itself; empty for commits that caudal did not make."""
-    log = folder / "_delta_log" / f"{version:020d}.json"
     try:
-        with log.open() as lines:
+        with _entry(folder / "_delta_log", version).open() as lines:
             for line in lines:
                 entry = json.loads(line)
                 if "commitInfo" in entry:
@@ -145,6 +156,7 @@ def commit(
     partitioned: bool,
     replace: Literal["all", "none"] | set[str | None] | frozenset[str],
     identity: Mapping[str, Any],
+    removed_kept: str = "interval 36500 days",
 ) -> int:
     """Publish files as the table's next version, in one atomic step, and return its number.
 
@@ -153,6 +165,7 @@ def commit(
     replace : ``"all"`` takes every older file out, ``"none"`` none of them, a set of days those of these days, a frozenset of
         path fragments those whose path holds one of them
     schema : Spark's JSON; with ``"all"`` it becomes the table's, else new columns are added to the table's
+    removed_kept : how long checkpoints tell of files that were taken out; said when the table is made. The files themselves stay
     """
     from deltalake import Schema
     from deltalake.transaction import CommitProperties, create_table_with_add_actions
@@ -169,7 +182,7 @@ def commit(
             configuration={
                 # Time travel by run is for ever: nothing of the log is cleaned up behind our back.
                 "delta.logRetentionDuration": "interval 36500 days",
-                "delta.deletedFileRetentionDuration": "interval 36500 days",
+                "delta.deletedFileRetentionDuration": removed_kept,
             },
         )  # fmt: skip
         return 0
@@ -182,12 +195,11 @@ def commit(
         else:
             table.create_write_transaction(adds, "overwrite", delta_schema, partition_by=by, commit_properties=said)
     else:
-        older = [] if replace == "none" else read(folder).files
-        _widen(table, delta_schema, said)
+        older = [] if replace == "none" else _read(folder, table).files
+        if _widen(table, delta_schema, said):
+            table = _open(folder, None)
         removes = [_remove(file, partitioned, now_ms) for file in older if _leaves(file, replace)]
-        _open(folder, None).create_write_transaction(
-            [*adds, *removes], "append", _open(folder, None).schema(), partition_by=by, commit_properties=said
-        )
+        table.create_write_transaction([*adds, *removes], "append", table.schema(), partition_by=by, commit_properties=said)
     number = version_of(folder)
     assert number is not None
     return number
@@ -234,6 +246,18 @@ def _named_ever(folder: Path) -> set[str]:
     return named
 
 
+def _entry(log: Path, version: int) -> Path:
+    return log / f"{version:020d}.json"
+
+
+def _checkpointed(log: Path) -> int | None:
+    """Return the version of the last checkpoint, or None where none is told of."""
+    try:
+        return int(json.loads((log / "_last_checkpoint").read_text())["version"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def _open(folder: Path, version: int | None) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -268,11 +292,13 @@ def _leaves(file: DataFile, replace: str | set[str | None] | frozenset[str]) -> 
     return not isinstance(replace, str) and file.day in replace
 
 
-def _widen(table: DeltaTable, schema: Any, said: Any) -> None:
+def _widen(table: DeltaTable, schema: Any, said: Any) -> bool:
+    """Add columns that are new to a table and tell whether there were any."""
     have = {field.name for field in table.schema().fields}
     new = [field for field in schema.fields if field.name not in have]
     if new:
         table.alter.add_columns(new)
+    return bool(new)
 
 
 def _storable(schema: Mapping[str, Any]) -> dict[str, Any]:

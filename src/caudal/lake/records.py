@@ -11,7 +11,7 @@ runs = Table(
     Column("run_id", String(40), primary_key=True),
     Column("product", String(100), nullable=False),
     Column("command", String(40), nullable=False),
-    Column("state", String(20), nullable=False),  # running | succeeded | failed | abandoned
+    Column("state", String(20), nullable=False),  # running | succeeded | failed | stopped (asked to) | abandoned (died)
     Column("started_at", Float, nullable=False),  # seconds since 1970, UTC
     Column("finished_at", Float),
     Column("who", String(100)),
@@ -195,4 +195,27 @@ claims = Table(
     Column("holder", String(300), nullable=False),
     Column("beat", Integer, nullable=False),  # goes up while the holder lives
     Column("at", Float, nullable=False),  # by the holder's clock
+)  # fmt: skip
+
+alerts = Table(
+    "alerts", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("happening", String(20), nullable=False),  # failure | recovery | quarantine | sla | promoted | refused
+    Column("subject", String(200), nullable=False),  # step, table or model
+    Column("run_id", String(40), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),  # when it happened last
+    Column("repeats", Integer, nullable=False),  # how often since, without being told again
+    Column("kind", String(20), nullable=False),  # mail | webhook
+    Column("target", Text, nullable=False),
+    Column("place", JSON, nullable=False),
+    Column("document", JSON, nullable=False),  # {what, fix, page, …}
+    Column("state", String(20), nullable=False),  # new | sending | sent | failed
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("sent_at", Float),
+    Column("error", Text),
+    Index("alerts_by_subject", "product", "happening", "subject", "id"),
+    Index("alerts_by_state", "state", "next_at"),
 )  # fmt: skip

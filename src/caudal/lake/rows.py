@@ -21,14 +21,17 @@ def write(rows: pa.Table, file: Path) -> None:
 
 
 def by_day(rows: pa.Table, moment: str, tz: str | None) -> Iterator[tuple[str | None, pa.Table]]:
-    """Yield rows by the day (ISO) of a moment in a time zone; all together where there is no zone."""
-    if tz is None:
-        yield None, rows
+    """Yield rows, where there are any, by the day (ISO) of a moment in a time zone, None without one; all together where there is no zone."""
+    if tz is None or len(rows) == 0:
+        if len(rows):
+            yield None, rows
         return
     days = pc.local_timestamp(rows.column(moment).cast(pa.timestamp("us", tz))).cast(pa.date32())
     ends = pc.min_max(days).as_py()
-    if ends["min"] == ends["max"]:
+    if ends["min"] == ends["max"] and not days.null_count:
         yield ends["min"].isoformat(), rows
         return
-    for day in sorted(pc.unique(days), key=str):
+    for day in sorted(pc.unique(days).drop_null(), key=str):
         yield day.as_py().isoformat(), rows.filter(pc.equal(days, day))
+    if days.null_count:
+        yield None, rows.filter(pc.is_null(days))

@@ -14,7 +14,7 @@ Document = dict[str, Any]
 
 # Metrics in the unit of what is predicted; all others are bare numbers.
 DISTANCES = ("mae", "rmse", "medae", "max_error")
-TABLES = ("read", "table", "features")
+TABLES = ("read", "table", "join", "features")
 
 
 def run_document(ledger: Ledger, run_id: str) -> Document:

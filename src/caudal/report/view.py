@@ -98,7 +98,7 @@ def _changes(run: Row, before: Row | None, document: Document, done: Sequence[Ro
     new = [
         row["name"]
         for row in done
-        if row["kind"] in ("read", "table", "features", "predict")
+        if row["kind"] in ("read", "table", "join", "features", "predict")
         and row["state"] == "succeeded"
         and row["output_version"] is not None
     ]

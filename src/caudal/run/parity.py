@@ -13,9 +13,11 @@ from caudal.errors import NotThere
 from caudal.graph.load import load, product_file
 from caudal.lake import delta
 from caudal.lake.frames import arrow
+from caudal.run.parity_join import compared
 from caudal.run.run import checked, new_run_id, opened
 from caudal.run.steps.build import made
 from caudal.run.workspace import Workspace
+from caudal.spec.join import Join
 from caudal.spec.settings import Settings
 from caudal.spec.statistics import Statistics
 
@@ -32,10 +34,11 @@ def parity(folder: Path, settings: Settings) -> dict[str, Any]:
     with contextlib.closing(home.ledger()) as ledger:
         product = checked(load(folder))
         ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
-        tables = [one for one in product.nodes.values() if isinstance(one, Statistics)]
+        tables = [one for one in product.nodes.values() if isinstance(one, Statistics | Join)]
         if not tables:
             raise NotThere(
-                f"Product '{product.name}' has no table that a stream publishes.", fix="Declare one with product.statistics(...)."
+                f"Product '{product.name}' has no table that a stream publishes.",
+                fix="Declare one with product.statistics(...) or product.join(...).",
             )
         found = {one.name: _compared(ws, one) for one in tables if ws.version(one.name) is not None}
         if not found:
@@ -45,7 +48,9 @@ def parity(folder: Path, settings: Settings) -> dict[str, Any]:
     return {"product": product.name, "equal": all(one["equal"] for one in found.values()), "tables": found}
 
 
-def _compared(ws: Workspace, table: Statistics) -> dict[str, Any]:
+def _compared(ws: Workspace, table: Statistics | Join) -> dict[str, Any]:
+    if isinstance(table, Join):
+        return compared(ws, table)
     streamed = _plain(arrow(delta.read(ws.folder(table.name))))
     again = _plain(made(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow()).select(streamed.column_names)
     keys = ["device", "sensor", "window_start"]

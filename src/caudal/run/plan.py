@@ -6,8 +6,9 @@ from functools import partial
 from typing import Literal
 
 from caudal.run.step import Step
-from caudal.run.steps import build, land, predict, promote, read, stream, train
+from caudal.run.steps import build, join, land, predict, promote, read, stream, train
 from caudal.spec.connection import CHANNELLED
+from caudal.spec.join import Join
 from caudal.spec.node import Source, Table
 from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
@@ -34,6 +35,9 @@ def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
         elif isinstance(node, Statistics):
             needs = (f"read:{node.inputs[0]}",)
             steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(stream.published, node=node)))
+        elif isinstance(node, Join):
+            needs = tuple(_making(product, one) for one in node.inputs)
+            steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(join.work, declared=node)))
         elif isinstance(node, Source):
             steps.append(Step(f"land:{name}", "land", name, (), partial(land.work, source=node)))
             steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(read.work, source=node)))

@@ -29,11 +29,9 @@ from caudal.run.execute import execute
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
 from caudal.run.workspace import Process, Progress, Quiet, Workspace
-from caudal.spec.connection import CHANNELLED
-from caudal.spec.node import Source
+from caudal.spec.join import Join, is_stream
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
-from caudal.spec.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -135,14 +133,17 @@ def recover(ws: Workspace) -> None:
 
 def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
     """Tell the ledger that those who wrote these rows are gone: we hold their lease."""
+    from caudal.report.document import run_document
+
     for row in rows:
         ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
+        tell(ws, run_document(ws.ledger, row["run_id"]))
 
 
 def streams(product: Product, name: str) -> bool:
     """Tell whether a node's table is written by the product's streams."""
     node = product.nodes.get(name)
-    return isinstance(node, Statistics) or (isinstance(node, Source) and isinstance(node.connection, CHANNELLED))
+    return is_stream(node) or isinstance(node, Join)
 
 
 def begin(ws: Workspace, command: str) -> None:
@@ -167,7 +168,7 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
     ws.ledger.change(
         runs,
         {"run_id": ws.run_id},
-        state="abandoned" if isinstance(error, Stopped) else "failed" if error else "succeeded",
+        state="stopped" if isinstance(error, Stopped) else "failed" if error else "succeeded",
         finished_at=ws.clock(),
         error=error.as_dict() if error else None,
     )
@@ -176,7 +177,20 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
     document = {**run_document(ws.ledger, ws.run_id), "page": str(page)}
     ws.ledger.change(runs, {"run_id": ws.run_id}, summary=document)
     write_run_page(ws.ledger, ws.run_id, build(ws.product), page)
+    tell(ws, document)
     return document
+
+
+def tell(ws: Workspace, document: Mapping[str, Any]) -> None:
+    """Tell who wants to be told of what happened; a place that does not answer is tried again by later runs."""
+    from caudal.run.alerts import deliver, note
+    from caudal.run.alerts.happen import in_run, late
+
+    if not ws.product.alerts:
+        return
+    happened = [*in_run(ws.ledger, document), *late(ws.product, ws.home, ws.clock())]
+    note(ws.ledger, ws.product, happened, ws.run_id, ws.clock(), document.get("page"))
+    deliver(ws.ledger, ws.settings, clock=ws.clock)
 
 
 def opened(settings: Settings) -> Home:

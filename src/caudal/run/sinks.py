@@ -85,6 +85,7 @@ class KafkaSink:
                 "batch.size": 1 << 20,
                 "message.max.bytes": 8 << 20,
                 "queue.buffering.max.kbytes": 256 << 10,
+                "reconnect.backoff.max.ms": 1000,
                 "log_level": 0,
             }
         )

@@ -17,6 +17,7 @@ from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import events, model_versions, runs, schedules, steps
+from caudal.run.alerts import ATTEMPTS, undelivered
 from caudal.run.run import opened
 from caudal.spec.settings import Settings
 
@@ -70,7 +71,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
     last = ledger.last_run(product)
     tables = {}
     for row in ledger.find(steps, product=product, state="succeeded"):
-        if row["kind"] in ("read", "table", "features", "predict") and row["output_version"] is not None:
+        if row["kind"] in ("read", "table", "join", "features", "predict") and row["output_version"] is not None:
             tables[row["name"]] = row
     return {
         "product": product,
@@ -85,6 +86,13 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
         ],
         "streams": _streams(home, ledger, product),
         "up": _up(ledger, product),
+        "alerts": [
+            {
+                "title": f"{row['happening']} of {row['subject']}", "to": row["target"], "at": row["at"], "error": row["error"],
+                "attempts": row["attempts"], "next_at": row["next_at"] if row["attempts"] < ATTEMPTS else None,
+            }
+            for row in undelivered(ledger, product)
+        ],
         "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
     }  # fmt: skip
 

@@ -80,6 +80,7 @@ class Workspace:
 
     Parameters
     ----------
+    connectors : those that its Spark needs
     held : raises when the product is no longer this run's to change
     process : the process, where it is this run's alone
     again : days to be made again although nothing has changed
@@ -92,6 +93,7 @@ class Workspace:
     run_id: str
     clock: Callable[[], float] = time.time
     progress: Progress = field(default_factory=Quiet)
+    connectors: frozenset[str] = frozenset()
     published: dict[str, int] = field(default_factory=dict)
     held: Callable[[], None] = lambda: None
     process: Process | None = None
@@ -104,6 +106,8 @@ class Workspace:
         from caudal.spark.session import session
 
         started = session(
+            connectors=self.connectors,
+            master=self.settings.master,
             cores=self.settings.cores,
             memory=self.settings.memory,
             conf=dict(self.settings.spark),

@@ -6,9 +6,7 @@ It is for work and tests on a laptop; where a cluster is there, its address is s
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -18,11 +16,9 @@ from pathlib import Path
 from caudal.errors import EnvironmentProblem
 from caudal.spark.connectors import program
 from caudal.spark.java import java_home
+from caudal.spark.loopback import HOST, ended, free_port, killed, launched, let_go
 
-HOST = "127.0.0.1"
 _PATIENCE_S = 60.0
-# The broker ends when its standard input does, so that it does not outlive a Python that is killed.
-_TIED = 'exec 3<&0; (read _ <&3; kill $$ 2>/dev/null) & exec "$@" 3<&-'
 _LOGGING = """\
 status = error
 appender.console.type = Console
@@ -101,25 +97,18 @@ class Broker:
         """
         if self.pid is not None:
             return self
-        self._close()
-        self.port = _free(self.port)
+        if self._process is not None:
+            let_go(self._process)
+        self.port = free_port(self.port)
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "server.properties"
         settings.write_text(
-            _SERVER.format(host=HOST, port=self.port, controller=_free(0), data=str(self.folder / "data").replace("\\", "\\\\"))
+            _SERVER.format(host=HOST, port=self.port, controller=free_port(), data=str(self.folder / "data").replace("\\", "\\\\"))
         )
         (self.folder / "log4j2.properties").write_text(_LOGGING)
         if not (self.folder / "data" / "meta.properties").is_file():
             self._format(settings)
-        with self.log.open("ab") as said:
-            self._process = subprocess.Popen(
-                ["sh", "-c", _TIED, "sh", *self._java("kafka.Kafka"), str(settings)],
-                stdin=subprocess.PIPE,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                cwd=self.folder,
-                start_new_session=True,  # Ctrl-C is for us; we then stop it in good order
-            )
+        self._process = launched([*self._java("kafka.Kafka"), str(settings)], self.log, cwd=self.folder)
         try:
             self._wait()
         except BaseException:
@@ -141,21 +130,14 @@ class Broker:
     def stop(self, wait_s: float = 30.0) -> None:
         """End the broker in good order."""
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(wait_s)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._close()
+            ended(self._process, wait_s)
+        self._process = None
 
     def kill(self) -> None:
         """End the broker as a power cut would."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._close()
+            killed(self._process)
+        self._process = None
 
     def __enter__(self) -> Broker:
         return self.start()
@@ -171,7 +153,13 @@ class Broker:
 
     def _format(self, settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*self._java("kafka.tools.StorageTool"), "format", "-t", cluster, "-c", str(settings)]
+        command = [
+            *self._java("kafka.tools.StorageTool"),
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+            str(settings),
+        ]  # it may begin with a dash
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
         if done.returncode:
             raise EnvironmentProblem(
@@ -204,24 +192,3 @@ class Broker:
             f"The Kafka broker {how}. Its last words: {' | '.join(words) or 'none'}",
             fix=f"All it said is in '{self.log}'. Is another broker at work in this folder?",
         )
-
-    def _close(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-        self._process = None
-
-
-def _free(port: int) -> int:
-    """Return a port that can be listened on, ``port`` itself unless it is 0."""
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((HOST, port))
-        except OSError:
-            raise EnvironmentProblem(
-                f"Port {port} is taken: another program listens on {HOST}:{port}.",
-                fix="Give another --port, or 0 for a free one.",
-                port=port,
-            ) from None
-        return int(trial.getsockname()[1])

@@ -55,6 +55,7 @@ _running: _Running | None = None
 def session(
     *,
     connectors: frozenset[str] = frozenset(),
+    master: str | None = None,
     cores: int | None = None,
     memory: str | None = None,
     conf: Mapping[str, str] | None = None,
@@ -65,6 +66,7 @@ def session(
     Parameters
     ----------
     connectors : names from `caudal.spark.connectors.CONNECTORS`
+    master : str, optional, a cluster's address such as ``spark://host:7077``; from ``CAUDAL_MASTER`` or this process when left out
     cores : int, optional, tasks at once; all cores when left out
     memory : str, optional, the driver's heap such as ``4g``; from ``CAUDAL_MEMORY`` or the machine when left out
     conf : Spark settings that win over ours; on a session that runs, those that can change while it runs
@@ -86,7 +88,7 @@ def session(
         for name, value in (conf or {}).items():
             _running.spark.conf.set(name, value)
         return _running.spark
-    chosen = plan(connectors=connectors, cores=cores, memory=memory, conf=conf, app=app)
+    chosen = plan(connectors=connectors, master=master, cores=cores, memory=memory, conf=conf, app=app)
     spark = start(chosen, cds.use(chosen.java, chosen.archive) if chosen.local else [])
     atexit.unregister(_at_exit)
     atexit.register(_at_exit, chosen)
@@ -121,6 +123,7 @@ def stop(*, wait_s: float = 60) -> None:
 def plan(
     *,
     connectors: frozenset[str] = frozenset(),
+    master: str | None = None,
     cores: int | None = None,
     memory: str | None = None,
     conf: Mapping[str, str] | None = None,
@@ -131,7 +134,7 @@ def plan(
     jars = tuple(known.jars(connectors)) if connectors else ()
     return Plan(
         app=app,
-        master=os.environ.get("CAUDAL_MASTER") or f"local[{cores or '*'}]",
+        master=(conf or {}).get("spark.master") or master or os.environ.get("CAUDAL_MASTER") or f"local[{cores or '*'}]",
         cores=cores or settings.usable_cores(),
         memory=memory or os.environ.get("CAUDAL_MEMORY") or settings.default_memory(),
         connectors=connectors,

@@ -41,12 +41,9 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
         "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
         "spark.driver.memory": memory,
     }
+    if is_local(master) or master.startswith("spark://127.0.0.1:"):
+        chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.local.dir": str(folder)}
     if is_local(master):
-        chosen |= {
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.local.dir": str(folder),
-        }
         if class_path:
             # On the class path of the process the jars can be in the class-data archive; those of spark.jars cannot.
             chosen["spark.driver.extraClassPath"] = os.pathsep.join(map(str, class_path))

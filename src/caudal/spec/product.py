@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.alert import Alert, Happening, Mail, Sla, Webhook, alert_of
 from caudal.spec.connection import CHANNELLED, Connection
 from caudal.spec.detector import Detection, Detector
 from caudal.spec.duration import seconds
 from caudal.spec.expectation import Expectation
+from caudal.spec.join import How, Join, known_of
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
@@ -57,6 +60,8 @@ class Product:
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
         self.schedules: list[Trigger] = []
+        self.alerts: list[Alert] = []
+        self.slas: list[Sla] = []
 
     def schedule(self, *triggers: Trigger) -> None:
         """Declare when ``caudal up`` brings the whole product up to date."""
@@ -199,6 +204,71 @@ class Product:
         declared = outlet_of(name, of, to, delivery, where)
         self._free(name, where)
         self.outlets[name] = declared
+        return declared
+
+    def alert(
+        self,
+        to: Mail | Webhook,
+        *,
+        on: Sequence[Happening] = ("failure", "recovery", "quarantine", "sla"),
+        share: float = 0.05,
+        repeat: str | float = "6 hours",
+    ) -> None:
+        """Declare who is told when a run fails or works again, rows are set aside, a table is late, or a model is promoted or refused."""
+        self.alerts.append(alert_of(to, on, share, seconds(repeat), caller()))
+
+    def sla(self, table: Node | Function | str, *, within: str | float) -> None:
+        """Declare that a table's newest version is never older than ``within``."""
+        name = (
+            table if isinstance(table, str) else table.name if isinstance(table, Node) else str(getattr(table, "__name__", table))
+        )
+        self.slas.append(Sla(name, seconds(within), caller()))
+
+    def join(
+        self,
+        name: str,
+        left: Source | Statistics | str,
+        right: Node | Function | str,
+        *,
+        on: str | Sequence[str],
+        within: str | float | None = None,
+        how: How = "inner",
+        columns: Sequence[str] | None = None,
+        partition: Partition | None = None,
+        description: str | None = None,
+    ) -> Join:
+        """Declare a table of a stream's rows with those of another stream, or of any table, that belong to them.
+
+        Parameters
+        ----------
+        left : a stream's source, or statistics of one
+        right : the same, or any other source or table
+        on : columns that are equal
+        within : how far apart in event time two rows of streams may be; demanded of streams, and of nothing else
+        how : ``inner``, or ``left``: left rows without a match are given with nulls, when it is known that none will come
+        columns : which columns to keep beside keys and times; all of both where left out. One that both have, and that is not in
+            ``on``, bears the right side's name: ``labels_at``
+        partition : that of the left side where left out
+        """
+        where = caller()
+        sides = []
+        for one in (left, right):
+            named = _name(one)
+            if named not in self.nodes:
+                raise DeclarationProblem(
+                    f"Join '{name}' is of '{named}', which nothing has declared before it.",
+                    nearest=nearest(named, self.nodes),
+                    fix="Declare it above the join.",
+                    where=str(where),
+                )
+            sides.append(self.nodes[named])
+        declared = Join(
+            name, (sides[0].name, sides[1].name), event_time=sides[0].event_time, partition=partition or sides[0].partition,
+            description=description, where=where, on=_names(on), within_s=None if within is None else seconds(within), how=how,
+            wanted=None if columns is None else tuple(columns),
+        )  # fmt: skip
+        declared = replace(declared, known=known_of(declared, *sides))
+        self._add(declared)
         return declared
 
     def sql(
@@ -362,8 +432,6 @@ class Product:
 
 
 def _at(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
-    from dataclasses import replace
-
     return tuple(one if one.where else replace(one, where=where) for one in expectations)
 
 

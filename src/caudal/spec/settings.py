@@ -29,6 +29,7 @@ class Settings:
     spark : further Spark settings (table ``[spark]`` in the file)
     kafka : ``host:port`` of Kafka's brokers
     settle : seconds for which a file must not have changed before it is landed; none, but 2 in ``caudal up``, unless given
+    smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
     key : key that the web app asks for
     trust : types that stored models may hold beyond those known to be safe (``shop.model.Cut``, ``shop.*``); ``pickle`` allows pickle
     """
@@ -41,6 +42,7 @@ class Settings:
     cores: int | None = None
     kafka: str = "127.0.0.1:9092"
     settle: float | None = None
+    smtp: str = "smtp://127.0.0.1:25"
     key: str | None = None
     trust: tuple[str, ...] = ()
     spark: Mapping[str, str] = field(default_factory=dict)

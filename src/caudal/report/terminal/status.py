@@ -52,6 +52,12 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     if product.get("up"):
         out.print()
         out.print(inset(_up(product["up"], now)))
+    for one in product.get("alerts", ()):
+        again = (
+            "given up" if one["next_at"] is None else f"tried again in {duration(max(0.0, one['next_at'] - now))}, by the next run"
+        )
+        told = f"not told: {one['title']}, to {one['to']}: {one['error']} (tried {one['attempts']}×, {again})"
+        out.print(inset(Text(told, style="yellow")))
     if product.get("streams"):
         out.print()
         out.print(inset(_streams(product["streams"], now)))
@@ -106,6 +112,9 @@ def _up(up: Mapping[str, Any], now: float) -> Table:
     return rows
 
 
+_FRESH_S = 5.0  # older rates and latencies are of the past
+
+
 def _streams(streams: Mapping[str, Any], now: float) -> Table:
     rows = grid("left", "left", "fill")
     for name, one in streams["sources"].items():
@@ -115,7 +124,7 @@ def _streams(streams: Mapping[str, Any], now: float) -> Table:
             else Text(f"stopped {age(now - one['at'])}", style="bright_black")
         )
         figures = [f"{one['readings']:,} readings"]
-        if streams["running"]:
+        if streams["running"] and now - one["at"] < _FRESH_S:
             figures += [f"{one['per_s']:,.0f} a second", f"p95 {duration(one['p95_s'])}" if one["p95_s"] is not None else ""]
         figures += [f"{one[kind]:,} {kind}" for kind in ("late", "duplicates", "unreadable") if one[kind]]
         rows.add_row(name, state, ", ".join(figure for figure in figures if figure))

@@ -33,6 +33,12 @@ def streams(told: Mapping[str, Any]) -> str:
             lines.append(f"    {one['lost']:,} rows were lost on the way")
         if one["waiting"]:
             lines.append(f"    {one['waiting']:,} rows wait: {one['trouble']}")
+    for name, one in told.get("joins", {}).items():
+        lines.append(
+            f"  {name}: {one['rows']:,} rows since its beginning, {one['unmatched']:,} without a match, {one['late']:,} too late"
+        )
+        if one["waits_for"]:
+            lines.append(f"    waits for {one['waits_for']}, of which nothing has been published: caudal run")
     for name, one in told.get("models", {}).items():
         shown = f"{one['accuracy']:.1%} of {one['compared']:,} right" if one["compared"] else "no label to compare with yet"
         lines.append(f"  {name}: version {one['version'] or 'none yet'}, {one['predicted']:,} windows classified, {shown}")
@@ -49,6 +55,8 @@ def parity(told: Mapping[str, Any]) -> str:
         lines.append(
             f"{name}: {said}; {one['rows']:,} rows streamed, {one['rows_of_run']:,} by a run, {one['not_closed_yet']:,} not closed yet"
         )
+        if one.get("late"):
+            lines.append(f"  {one['late']:,} left rows were given without a match, which came later")
         if not one["equal"]:
             lines.append(
                 f"  {one['differing']:,} differ, {one['only_run']:,} only by the run, {one['only_stream']:,} only streamed"

@@ -188,7 +188,7 @@ def _told(document: Document, model: str) -> bool:
 
 def _state(document: Document, name: str) -> str | None:
     """Return how the step that writes a table ended."""
-    kinds = ("read", "table", "features", "predict")
+    kinds = ("read", "table", "join", "features", "predict")
     return next((one["state"] for one in document["steps"] if one["step"] in [f"{kind}:{name}" for kind in kinds]), None)
 
 

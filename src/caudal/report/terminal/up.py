@@ -46,8 +46,7 @@ def _said(one: Mapping[str, Any]) -> str:
 
 
 def _ended(one: Mapping[str, Any]) -> str:
-    state = {"stopped": "waiting"}.get(one["state"], one["state"])
-    line = f"{one['product']}  {mark(state)} run {one['run_id']} {one['state']} after {duration(one['seconds'])}"
+    line = f"{one['product']}  {mark(one['state'])} run {one['run_id']} {one['state']} after {duration(one['seconds'])}"
     if one["why"]:
         line += f": {one['why']}"
     return line + (f" Again in {duration(one['again_s'])}." if one["again_s"] is not None else "")

@@ -15,6 +15,7 @@ from caudal.lake import delta
 from caudal.run.publish import Origin, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
+from caudal.spec.join import Join
 from caudal.spec.lookback import recorded
 from caudal.spec.node import Table
 from caudal.spec.statistics import Statistics
@@ -128,6 +129,10 @@ def made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFr
             from caudal.stages.statistics.batch import statistics
 
             return statistics(frames[table.inputs[0]], table)
+        if isinstance(table, Join):
+            from caudal.run.steps.join import frame
+
+            return frame(ws, table, frames)
         if table.sql is not None:
             return _query(ws, table, frames)
         assert table.function is not None

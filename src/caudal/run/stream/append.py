@@ -16,12 +16,16 @@ from caudal.lake.rows import by_day, write
 _SMALL_BYTES = 4 << 20
 _MANY = 24  # small files of a day become one
 _CHECKPOINT = 50  # commits; readers then need not read each of them
+_REMOVED_KEPT = "interval 1 days"  # small files that went into larger ones: a hundred thousand of them make each commit slow
 
 
 def upto(folder: Path) -> float:
     """Return the last micro-batch whose rows the table holds; -1 where it holds none."""
-    number = delta.version_of(folder)
-    return -1 if number is None else float(delta.identity(folder, number).get("upto", -1))
+    newest = delta.version_of(folder)
+    for number in range(-1 if newest is None else newest, -1, -1):
+        if (found := delta.identity(folder, number).get("upto")) is not None:  # a commit that adds a column says nothing
+            return float(found)
+    return -1
 
 
 def append(
@@ -48,10 +52,11 @@ def append(
     schema = rows[0].schema if rows else pq.read_schema(folder / files[0].path)
     if rows:
         days = by_day(pa.concat_tables(rows), moment, tz if partitioned else None)
-        written += [_file(some, folder, stage, day) for day, some in days if len(some)]
+        written += [_file(some, folder, stage, day) for day, some in days]
     version = delta.commit(
-        folder, written, spark_schema(schema, partitioned, marks), partitioned=partitioned, replace="none", identity=identity
-    )
+        folder, written, spark_schema(schema, partitioned, marks), partitioned=partitioned, replace="none", identity=identity,
+        removed_kept=_REMOVED_KEPT,
+    )  # fmt: skip
     if version % _CHECKPOINT == _CHECKPOINT - 1:
         delta.checkpoint(folder)
     return version

@@ -31,7 +31,7 @@ from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
-from caudal.stages.statistics import advanced, begin, ended, rows, told_twice
+from caudal.stages.statistics import NEVER, advanced, begin, ended, rows, told_twice
 from caudal.stages.statistics.batch import marks
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ UNREADABLE = pa.schema(
     ]
 )
 PENDING_BYTES = 64 << 20
+SETTLE_S = 30.0
+"""Seconds for which partitions are waited for after their source was away."""
 MOST_BYTES: Mapping[Platform, int] = {"here": 8 << 20, "spark": 128 << 20}
 """Bytes of messages of a micro-batch: a backlog is read bit by bit, and memory stays bounded."""
 
@@ -103,6 +105,8 @@ class Engine:
         ]
         self._owned = [*self.tables, *(one.declared.name for one in self.watches), self.source.name]
         self.memory = newest(self._memories)
+        self._newest: dict[int, int] = {}  # event time by partition
+        self._away_at = float("-inf")
         self._hold()
         self.outboxes = [
             Outbox(one, self.senders[one.name], self.memory.outbox.get(one.name, []))
@@ -122,22 +126,24 @@ class Engine:
     def step(self) -> bool:
         """Do what is there, and tell whether there was anything."""
         began = time.perf_counter()
-        start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
-        for box in self.outboxes:
-            box.check()
-            if box.full:
-                self.tap.away = Away(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
-                return False
+        self.tap.away = None
+        try:
+            start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
+            self._check_outboxes()
+            if self.memory.offsets is None and any(start):  # that it begins here is not to be forgotten
+                self.memory = replace(self.memory, offsets=start)
+                save(self._memories, self.memory)
+            read_s = time.perf_counter() - began
+            found = self._taken(start, end) if start != end else []
+        except Away as away:  # nothing has been done yet
+            self.tap.away, start, end = away, (), ()
+        if self.tap.away is not None:
+            self._away_at = self.clock()
         if start == end:
             if (self.memory.pending or self.memory.files) and self._due():
                 self._publish()
             return False
-        read_s = time.perf_counter() - began
-        try:
-            found = self._taken(start, end)
-        except Away as away:  # nothing has been done yet
-            self.tap.away = away
-            return False
+        self.tap.learn(sum(one.messages for one in found), sum(one.message_bytes for one in found))
         taken_s = time.perf_counter() - began - read_s
         after = self._next(end)
         closed, open_ = self._advance(after, found)
@@ -197,7 +203,15 @@ class Engine:
         todo = self._work()
         if self.platform == "here" or self.frame is None:
             return [found_in(self.tap.read(start, end), todo)]
-        frame = self.frame(start, end)
+        try:
+            return self._by_spark(self.frame(start, end), todo)
+        except Exception:
+            self.tap.ends(start, 1)
+            if self.tap.away is not None:  # it was the source that failed, not Spark
+                raise self.tap.away from None
+            raise
+
+    def _by_spark(self, frame: DataFrame, todo: Work) -> list[Found]:
         found = _collected(frame.mapInArrow(partial(work, todo=todo), SCHEMA))
         for name in self.tables:
             if told_twice([one.taken[name] for one in found if name in one.taken]):
@@ -215,8 +229,11 @@ class Engine:
 
     def _advance(self, after: Memory, found: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
+        reached = self._reached(found)
         for name, declared in self.tables.items():
-            state, done, changed = advanced(after.states[name], [one.taken[name] for one in found if name in one.taken], declared)
+            taken = [one.taken[name] for one in found if name in one.taken]
+            taken = [replace(one, newest_us=min(one.newest_us, reached)) for one in taken]
+            state, done, changed = advanced(after.states[name], taken, declared)
             after.states[name] = state
             closed[name], open_[name] = rows(done, declared), rows(changed, declared)
             if len(done):
@@ -230,6 +247,18 @@ class Engine:
         for name in ("samples", "messages", "outside", "unreadable_messages"):
             after.counts[name] = after.counts.get(name, 0) + sum(getattr(one, name) for one in found)
         return closed, open_
+
+    def _reached(self, found: list[Found]) -> int:
+        """Return the event time that the stream has come to.
+
+        After a source was away, its partitions do not come back together, and what was held back behind one of them is not late for
+        that: for a while, time is where the slowest has come to.
+        """
+        for one in found:
+            for partition, at_us in one.newest.items():
+                self._newest[partition] = max(self._newest.get(partition, at_us), at_us)
+        settling = self.clock() - self._away_at < SETTLE_S
+        return (min if settling else max)(self._newest.values(), default=NEVER)
 
     def _watch(self, after: Memory, found: list[Found], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         """Return what the detectors have found; they have learned what they saw."""
@@ -245,6 +274,13 @@ class Engine:
             if len(told[watch.declared.name]):
                 after.pending.setdefault(watch.declared.name, []).append(told[watch.declared.name])
         return told
+
+    def _check_outboxes(self) -> None:
+        """Raise when one cannot take more: what would come is then left where it is."""
+        for box in self.outboxes:
+            box.check()
+            if box.full:
+                raise Away(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
 
     def _put_out(self, after: Memory, come: Mapping[str, pa.Table]) -> None:
         """Put rows on their way out; they are in the memory before they are sent."""

@@ -226,6 +226,7 @@ class Follower(threading.Thread):
         return {
             "at": row[self._features.as_of].timestamp(), "device": row.get("device", 0), "label": label,
             "probability": row.get(f"probability_{label}"), "model": self._model.name, "version": int(row["model_version"]), "actual": actual,
+            "learned": actual is not None and self._trained_on(row),
         }  # fmt: skip
 
     def _frame(self, name: str) -> Any:

@@ -6,6 +6,7 @@ folder of our own: who can write there can run code as the stream's user anyway.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pickle
@@ -15,6 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from caudal.errors import EnvironmentProblem
+from caudal.run.stream.faults import GOES_ON
 from caudal.run.stream.task import Captured
 from caudal.stages.statistics import State
 from caudal.stages.statistics.samples import Seen
@@ -54,15 +57,30 @@ class Memory:
 
 
 def save(folder: Path, memory: Memory) -> int:
-    """Write a memory whole or not at all; return its bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a memory whole or not at all; return its bytes.
+
+    Raises
+    ------
+    EnvironmentProblem : it cannot be written; the memories before it are kept, and the stream goes on from the newest
+    """
     body = pickle.dumps(memory, protocol=5)
     part = folder / f".{memory.batch}.part"
-    with part.open("wb") as out:
-        out.write(_MAGIC + hashlib.sha256(body).digest() + body)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(folder / f"{memory.batch:012d}.memory")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as out:
+            out.write(_MAGIC + hashlib.sha256(body).digest())
+            out.write(body)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(folder / f"{memory.batch:012d}.memory")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise EnvironmentProblem(
+            f"The stream's memory cannot be written: {error.strerror or error} ({len(body):,} bytes for '{folder}').",
+            fix=f"Free space there, three times as much: {GOES_ON}",
+            bytes=len(body),
+        ) from None
     for old in _files(folder)[:-_KEPT]:
         old.unlink(missing_ok=True)
     return len(body)

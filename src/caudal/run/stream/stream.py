@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, StepFailed
+from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem
 from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
@@ -20,11 +20,13 @@ from caudal.lake.lease import lease
 from caudal.lake.records import runs
 from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, opened, run
 from caudal.run.stream.engine import Engine, Platform
+from caudal.run.stream.faults import explained, told
 from caudal.run.stream.follow import Follower, followed
+from caudal.run.stream.joiner import FeedOfJoins, Joiner, joinings
 from caudal.run.stream.live import Live
 from caudal.run.stream.out import opened as way_out
 from caudal.run.workspace import Workspace
-from caudal.spec.connection import CHANNELLED
+from caudal.spec.connection import CHANNELLED, Kafka
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -32,6 +34,7 @@ from caudal.spec.settings import Settings
 log = logging.getLogger(__name__)
 _AWAY_S = 0.5  # until a source that does not answer is asked again
 _PATIENCE_S = 600.0
+_LEDGER = "the ledger"
 _IDLE_S = 0.01  # between two looks at a source that had nothing
 
 
@@ -63,43 +66,61 @@ def stream(
     """
     home = opened(settings)
     settings = replace(settings, data=settings.data or product_file(folder).parent)
-    with contextlib.closing(home.ledger()) as ledger:
+    with told(_LEDGER):
+        ledger = home.ledger()
+    with contextlib.closing(ledger):
         product = checked(load(folder))
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
-            ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
+            connectors = frozenset(
+                {"kafka"} if platform == "spark" and any(isinstance(one.connection, Kafka) for one in sources) else ()
+            )
+            ws = Workspace(product, home, ledger, settings, run_id=new_run_id(), connectors=connectors)
             with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
-                engines = [engine_of(ws, source, open_, publish_s, platform) for source in sources]
+                engines = []
+                for source in sources:
+                    with told(f"the stream '{source.name}'"):
+                        engines.append(engine_of(ws, source, open_, publish_s, platform))
                 followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
-                _look_on(engines, followers, Feed(home.live(product.name)))
+                joiner = Joiner(joinings(ws), asked)
+                _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(one, asked, every_s, until, once) for one in engines]
-                for thread in (*followers, *threads):
+                for thread in (*followers, *threads, joiner):
                     thread.start()
                 for thread in threads:
                     thread.join()
                 for follower in followers:
                     follower.stop()
+                joiner.stop()
                 for thread in threads:
                     thread.raise_what_broke()
+                end = end and all(thread.read_all for thread in threads)
                 for engine in engines:
-                    engine.end() if end else engine.finish()
+                    with told(f"the stream '{engine.source.name}'"):
+                        engine.end() if end else engine.finish()
+                joiner.finish(whole=once or end, end=end)
                 _all_sent(engines)
-            return document(engines, followers, time.monotonic() - began)
+            return document(engines, followers, time.monotonic() - began, joiner.documents())
 
 
 @contextlib.contextmanager
 def _in_ledger(ws: Workspace) -> Iterator[None]:
     """Let the ledger know of this stream as of any run, and how it ended; one whose process died is told of by the next."""
-    abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
-    begin(ws, "stream")
+    with told(_LEDGER):
+        abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
+        begin(ws, "stream")
     try:
         yield
     except CaudalError as error:
-        ended(ws, error)
+        try:
+            ended(ws, error)
+        except Exception as beside:  # noqa: BLE001 (a full disk takes no note of itself, and is what the user has to hear of)
+            log.warning("The ledger could not be told how the stream ended: %s", explained(beside, _LEDGER).what)
         raise
-    ended(ws, None)
+    with told(_LEDGER):
+        ended(ws, None)
 
 
 def _all_sent(engines: list[Engine]) -> None:
@@ -113,13 +134,19 @@ def _all_sent(engines: list[Engine]) -> None:
 
 
 class Thread(threading.Thread):
-    """Does a source's micro-batches, one after another; what goes wrong ends the other sources too."""
+    """Does a source's micro-batches, one after another; what goes wrong ends the other sources too.
+
+    Attributes
+    ----------
+    read_all : bool, True when, at the end, all that was asked for had been read: only then may windows be closed for good
+    """
 
     def __init__(self, engine: Engine, asked: threading.Event, every_s: float, until: float | None, once: bool) -> None:
         super().__init__(name=f"stream {engine.source.name}", daemon=True)
         self._engine, self._asked, self._every_s, self._until, self._once = engine, asked, every_s, until, once
         self._broke: BaseException | None = None
         self._away_since: float | None = None
+        self.read_all = False
 
     def run(self) -> None:
         """Go on until time is up, somebody asks to stop, or, where asked once, nothing is left."""
@@ -131,9 +158,11 @@ class Thread(threading.Thread):
                     self._asked.wait(_AWAY_S)
                     continue
                 if self._once and not did:
+                    self.read_all = True
                     return
                 if not self._once:
                     self._asked.wait(max(self._every_s - (time.monotonic() - began), 0.0 if did else _IDLE_S))
+            self.read_all = not self._once and self._away_since is None
         except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
             self._broke = error
             self._asked.set()
@@ -159,12 +188,7 @@ class Thread(threading.Thread):
             return
         if isinstance(self._broke, CaudalError):
             raise self._broke
-        said = next((line.strip() for line in str(self._broke).splitlines() if line.strip()), "")
-        raise StepFailed(
-            f"The stream '{self._engine.source.name}' broke: {type(self._broke).__name__}: {said}",
-            fix="What it had done is kept: the same command goes on from there.",
-            step=f"stream:{self._engine.source.name}",
-        ) from self._broke
+        raise explained(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
 def engine_of(
@@ -229,7 +253,9 @@ def stream_lease(home: Home, product: Product) -> Path:
     return home.lease(f"{product.name}.stream")
 
 
-def document(engines: list[Engine], followers: list[Follower], seconds: float) -> dict[str, Any]:
+def document(
+    engines: list[Engine], followers: list[Follower], seconds: float, joins: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
     said = {}
     for engine in engines:
@@ -247,6 +273,7 @@ def document(engines: list[Engine], followers: list[Follower], seconds: float) -
         "seconds": round(seconds, 3),
         "sources": said,
         "outlets": {one.declared.name: one.document() for engine in engines for one in engine.outboxes},
+        "joins": joins or {},
         "models": {one.name_of_model: one.document() for one in followers},
     }
 

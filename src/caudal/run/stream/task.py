@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ import pyarrow as pa
 from caudal.lake.rows import by_day, write
 from caudal.lake.wire import many
 from caudal.spec.statistics import Statistics
-from caudal.stages.statistics import Bounds, Samples, Taken, merged, of_blocks, taken
+from caudal.stages.statistics import NEVER, Bounds, Samples, Taken, merged, of_blocks, taken
 from caudal.stages.statistics.samples import Seen, joined
 
 SCHEMA = "found binary"
@@ -67,10 +67,12 @@ class Found:
     rows : captured samples; files : captured files, where there are more
     at_us : int64, event times, evenly taken, and ``weight``, how many samples each stands for
     signal : points of one device: at seconds, least, greatest, mean by channel
+    newest : partition → greatest event time of its samples, microseconds
     """
 
     taken: dict[str, Taken] = field(default_factory=dict)
     messages: int = 0
+    message_bytes: int = 0
     samples: int = 0
     unreadable: list[tuple[int, int, str, bytes | None]] = field(default_factory=list)
     unreadable_messages: int = 0
@@ -80,6 +82,7 @@ class Found:
     at_us: list[tuple[Any, float]] = field(default_factory=list)
     signal: dict[str, Any] | None = None
     kept: list[Samples] = field(default_factory=list)
+    newest: dict[int, int] = field(default_factory=dict)
 
 
 def work(batches: Iterator[pa.RecordBatch], todo: Work) -> Iterator[pa.RecordBatch]:
@@ -95,10 +98,11 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
     few: list[Samples] = []
     with ThreadPoolExecutor(1, "capture") as beside:  # files are written while the next samples are added up
         written: list[Future[list[Captured]]] = []
-        for batch in batches:
+        for partition, batch in _by_partition(batches):
             samples = _read(batch, todo, found)
             if len(samples) == 0:
                 continue
+            found.newest[partition] = max(found.newest.get(partition, NEVER), int(samples.at_us.max()))
             if samples.values.nbytes > _INLINE_BYTES:
                 written.append(beside.submit(_written, samples, todo))
             else:
@@ -113,6 +117,14 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
         if some:
             found.taken[name] = _one(some, todo.tables[name][0].gap_us)
     return found
+
+
+def _by_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    for batch in batches:
+        partition = np.asarray(batch.column("_partition"))
+        each = np.unique(partition)
+        for one in each.tolist():
+            yield one, batch if len(each) == 1 else batch.filter(pa.array(partition == one))
 
 
 def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[str, list[Taken]], found: Found) -> None:
@@ -143,6 +155,7 @@ def signal(samples: Samples) -> dict[str, Any]:
 def _read(batch: pa.RecordBatch, todo: Work, found: Found) -> Samples:
     payloads = batch.column("payload")
     found.messages += len(payloads)
+    found.message_bytes += payloads.nbytes
     blocks, unreadable = many(payloads, todo.wire)
     right = [block for block in blocks if block.channels == len(todo.channels)]
     wrong = len(blocks) - len(right)

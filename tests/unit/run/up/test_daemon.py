@@ -58,7 +58,7 @@ with claim(ledger, "p", 60):
         end = time.monotonic() + 60
         while not stopped and time.monotonic() < end:
             time.sleep(0.05)
-        state, code = ("abandoned", 75) if stopped else ("succeeded", 0)
+        state, code = ("stopped", 75) if stopped else ("succeeded", 0)
     elif play == "hang":
         while True:
             time.sleep(1)

@@ -71,7 +71,7 @@ def test_what_failed_by_what_may_pass_waits_and_comes_again(ledger):
     assert take(ledger, "p", "me", "r3", 99.0)[0]["attempts"] == 0
 
 
-@pytest.mark.parametrize(("state", "ending"), [("succeeded", "done"), ("failed", "new"), ("running", "new"), ("abandoned", "new"), (None, "new")])  # fmt: skip
+@pytest.mark.parametrize(("state", "ending"), [("succeeded", "done"), ("failed", "new"), ("running", "new"), ("stopped", "new"), ("abandoned", "new"), (None, "new")])  # fmt: skip
 def test_events_of_a_dead_daemon_are_settled_by_their_run(ledger, state, ending):
     note(ledger, [event(1)])
     take(ledger, "p", "dead", "r1", 1.0)

@@ -104,7 +104,7 @@ window.caudal = window.caudal || {};
     classified(one) {
       // A label that arrives later comes with the class it judges; the two are told apart by time.
       const known = this.classes.findLast((before) => before.at === one.at);
-      const judged = (what) => what && what.actual !== null && what.actual !== undefined;
+      const judged = (what) => what && what.actual !== null && what.actual !== undefined && !what.learned; // to know what was learned is no merit
       if (judged(one) && !judged(known)) {
         this.judged += 1;
         this.right += one.actual === one.label ? 1 : 0;
@@ -174,7 +174,8 @@ window.caudal = window.caudal || {};
     // Return source, device and signal of a choice such as "samples|0"; the first of each when the choice is not there.
     chosen(choice) {
       const [name, number] = (choice ?? "|").split("|");
-      const source = this.sources.get(name) ?? this.sources.values().next().value;
+      // Unless somebody has chosen: the source with most sensors, the first of those; labels are no signal to look at.
+      const source = this.sources.get(name) ?? [...this.sources.values()].sort((a, b) => b.sensors.length - a.sensors.length)[0];
       if (!source) return null;
       const key = source.devices.has(Number(number)) ? Number(number) : (source.devices.keys().next().value ?? 0);
       const ring = source.rings.get(key) ?? source.rings.get(null) ?? null;

@@ -44,6 +44,9 @@ class Tap(ABC):
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages: ``_partition, _offset, payload, arrived``."""
 
+    def learn(self, messages: int, size: int) -> None:  # noqa: B027 (few need it)
+        """Take note of how many bytes the messages of a micro-batch had."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of what is held."""
@@ -125,12 +128,13 @@ class KafkaTap(Tap):
         told = {
             "bootstrap.servers": self._servers, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error",
             "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20, "log_level": 0,
+            "reconnect.backoff.max.ms": 1000,
         }  # fmt: skip
         self._consumer = Consumer(told)
         self._partitions = self._known()
         self._at: dict[int, int] = {}  # where the consumer goes on, for each partition that it is assigned
         self._ahead: dict[int, list[Any]] = {}  # what it has read beyond the last micro-batch
-        self._bytes_a_message = 1024.0
+        self._bytes_a_message = 65536.0  # until it is known: a first micro-batch of large messages is to be no larger than the next
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
         """Return the topic's high watermarks, drawn in where there are too many messages before them."""
@@ -174,15 +178,17 @@ class KafkaTap(Tap):
             if idle > self._WAIT_S / waited:
                 self._lose()
                 raise self._away(f"it gave no message for {self._WAIT_S:.0f} seconds")
-        now: dict[int, list[Any]] = {}
         for one, messages in held.items():
             high = end[one]
             cut = bisect_left(messages, high, key=lambda message: message.offset() or 0)
-            now[one], self._ahead[one] = messages[:cut], messages[cut:]
+            self._ahead[one] = messages[cut:]
             if cut:
-                yield _batch(one, now[one])
-        size = sum(len(message) for messages in now.values() for message in messages)
-        self._bytes_a_message = max(16.0, size / max(1, sum(map(len, now.values()))))
+                yield _batch(one, messages[:cut])
+
+    def learn(self, messages: int, size: int) -> None:
+        """Take note of how large messages are: the topic tells only how many there are."""
+        if messages:
+            self._bytes_a_message = max(16.0, size / messages)
 
     def _go_to(self, start: Offsets) -> None:
         """Have the consumer go on where the micro-batch begins; mostly it is there."""

@@ -1,0 +1,108 @@
+"""An alert on its way: mail by SMTP, a webhook by HTTP. Each is told apart by its number, so that a second delivery is known as one."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+import ssl
+import urllib.error
+import urllib.request
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from caudal.lake.ledger import Row
+from caudal.report.document import iso
+
+if TYPE_CHECKING:
+    from caudal.spec.settings import Settings
+
+_WAIT_S = 10.0
+_PAGE_BYTES = 8 << 20  # a larger page is named, not attached
+
+
+class Undelivered(Exception):
+    """The other side did not take it."""
+
+
+def send(row: Row, settings: Settings) -> None:
+    """Send an alert.
+
+    Raises
+    ------
+    Undelivered : with the reason
+    """
+    try:
+        if row["kind"] == "mail":
+            _mail(row, settings.smtp)
+        else:
+            _post(row)
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        raise Undelivered(_reason(error)) from None
+
+
+def subject(row: Row) -> str:
+    """Return the headline."""
+    words = {
+        "failure": f"failed in {row['subject']}", "recovery": "runs again", "quarantine": f"rows of {row['subject']} set aside",
+        "sla": f"{row['subject']} is late", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
+    }  # fmt: skip
+    return f"[caudal] {row['product']}: {words[row['happening']]}"
+
+
+def _mail(row: Row, server: str) -> None:
+    said, place = row["document"], row["place"]
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = subject(row), place["sender"], ", ".join(place["to"])
+    message["Message-ID"] = f"<{row['id']}.{row['run_id']}@caudal>"
+    again = f"It had happened {row['repeats']:,} times more when this was sent." if row["repeats"] else ""
+    lines = [said["what"], said.get("fix") or "", again, f"Run {row['run_id']}, {iso(row['at'])}."]
+    message.set_content("\n\n".join(line for line in lines if line) + "\n")
+    page = Path(said["page"]) if said.get("page") else None
+    if page is not None and page.is_file() and page.stat().st_size <= _PAGE_BYTES:
+        message.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
+    with _server(server) as smtp:
+        refused = smtp.send_message(message)
+    if refused:
+        raise ValueError(f"refused for {', '.join(refused)}")
+
+
+def _server(address: str) -> smtplib.SMTP:
+    """Return the open server of ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``."""
+    parts = urlsplit(address if "://" in address else f"smtp://{address}")
+    host = parts.hostname or "127.0.0.1"
+    safe = ssl.create_default_context()
+    if parts.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, parts.port or 465, timeout=_WAIT_S, context=safe)
+    else:
+        server = smtplib.SMTP(host, parts.port or 25, timeout=_WAIT_S)
+    if parts.scheme == "smtp+starttls":
+        server.starttls(context=safe)
+    if parts.username:
+        server.login(unquote(parts.username), unquote(parts.password or ""))
+    return server
+
+
+def _post(row: Row) -> None:
+    place = row["place"]
+    body: dict[str, Any] = {
+        "id": row["id"], "product": row["product"], "happening": row["happening"], "subject": row["subject"], "title": subject(row),
+        "run_id": row["run_id"], "at": iso(row["at"]), "repeats": row["repeats"], **row["document"],
+    }  # fmt: skip
+    headers = {"Content-Type": "application/json", "Idempotency-Key": f"caudal-{row['id']}-{row['run_id']}", "User-Agent": "caudal"}
+    if place["secret"]:
+        headers["Authorization"] = f"Bearer {os.environ.get(place['secret'], '')}"
+    request = urllib.request.Request(place["url"], orjson.dumps(body), headers, method="POST")
+    with urllib.request.urlopen(request, timeout=_WAIT_S) as answer:
+        answer.read(1024)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"{error.code} {error.reason}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{error.smtp_code} {error.smtp_error.decode(errors='replace') if isinstance(error.smtp_error, bytes) else error.smtp_error}"
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)

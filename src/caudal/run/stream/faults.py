@@ -1,0 +1,45 @@
+"""What broke a stream, told in a sentence: what it is, and that the same command goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large", "disk is full", "disk I/O error")
+GOES_ON = "the same command goes on from there; nothing is lost, and nothing is counted twice."
+
+
+def explained(error: BaseException, what: str) -> CaudalError:
+    """Return an error of ``what``, such as ``the stream 'samples'``, as one that a reader can act on."""
+    if isinstance(error, CaudalError):
+        return error
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    if is_full(error):
+        return EnvironmentProblem(
+            f"The disk is full: {what} cannot go on ({said}).", fix=f"Free space where --home lies: {GOES_ON}", step=what
+        )
+    return StepFailed(
+        f"{what[0].upper()}{what[1:]} broke: {type(error).__name__}: {said}",
+        fix="What it had done is kept: the same command goes on from there.",
+        step=what,
+    )
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether there was no room for what was to be written."""
+    return getattr(error, "errno", None) in _FULL or any(text in str(error) for text in _FULL_TEXTS)
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Let whatever breaks in the block be one of our errors."""
+    try:
+        yield
+    except CaudalError:
+        raise
+    except Exception as error:
+        raise explained(error, what) from error
