@@ -152,7 +152,7 @@ def broker_restarted_once(place: Path, away_s: float = 4) -> Outcome:
     return told
 
 
-def state_filled(place: Path, devices: int = 256, seconds: float = 60) -> Outcome:
+def state_filled(place: Path, devices: int = 128, seconds: float = 40) -> Outcome:
     """Keep every window open, by a long wait for late samples, and kill the process with -9 in the middle."""
     home, told = place / "state", Outcome("state filled, driver killed")
     environment = {"STREAM_LATE": "10 minutes"}

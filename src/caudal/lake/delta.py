@@ -168,12 +168,14 @@ def commit(
     removed_kept : how long checkpoints tell of files that were taken out; said when the table is made. The files themselves stay
     """
     from deltalake import Schema
-    from deltalake.transaction import CommitProperties, create_table_with_add_actions
+    from deltalake.transaction import CommitProperties, PostCommitHookProperties, create_table_with_add_actions
 
     now_ms = int(time.time() * 1000)
     adds = [_add(file, partitioned, now_ms) for file in files]
     delta_schema = Schema.from_json(json.dumps(_storable(schema)))
     said = CommitProperties(custom_metadata={"caudal": json.dumps(identity, default=str, allow_nan=False)}, max_commit_retries=0)
+    # Nothing of the log expires; to look whether anything has would take longer with each version.
+    after = PostCommitHookProperties(cleanup_expired_logs=False)
     by = [DAY] if partitioned else []
     if version_of(folder) is None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,13 +195,17 @@ def commit(
                 str(folder), delta_schema, adds, mode="overwrite", partition_by=by, commit_properties=said
             )
         else:
-            table.create_write_transaction(adds, "overwrite", delta_schema, partition_by=by, commit_properties=said)
+            table.create_write_transaction(
+                adds, "overwrite", delta_schema, partition_by=by, commit_properties=said, post_commithook_properties=after
+            )
     else:
         older = [] if replace == "none" else _read(folder, table).files
         if _widen(table, delta_schema, said):
             table = _open(folder, None)
         removes = [_remove(file, partitioned, now_ms) for file in older if _leaves(file, replace)]
-        table.create_write_transaction([*adds, *removes], "append", table.schema(), partition_by=by, commit_properties=said)
+        table.create_write_transaction(
+            [*adds, *removes], "append", table.schema(), partition_by=by, commit_properties=said, post_commithook_properties=after
+        )
     number = version_of(folder)
     assert number is not None
     return number

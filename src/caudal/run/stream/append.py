@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from caudal.lake import delta
 from caudal.lake.rows import by_day, write
 
-_SMALL_BYTES = 4 << 20
+_SMALL_BYTES = 1 << 20  # what is put together is at most so many times as much as are put together, and fits into memory
 _MANY = 24  # small files of a day become one
+_SELDOM = 8  # versions from one look for small files to the next: to look is as dear as to commit
 _CHECKPOINT = 50  # commits; readers then need not read each of them
 _REMOVED_KEPT = "interval 1 days"  # small files that went into larger ones: a hundred thousand of them make each commit slow
 
@@ -64,6 +65,8 @@ def append(
 
 def compact(folder: Path, *, partitioned: bool, identity: Mapping[str, Any]) -> int:
     """Put the small files of a day into one, where there are many; return how many files went."""
+    if (delta.version_of(folder) or 0) % _SELDOM:
+        return 0
     current = delta.read(folder)
     gone = 0
     days: dict[str | None, list[delta.DataFile]] = {}
@@ -80,6 +83,8 @@ def compact(folder: Path, *, partitioned: bool, identity: Mapping[str, Any]) -> 
         went = frozenset(file.path for file in small)
         delta.commit(folder, written, schema, partitioned=partitioned, replace=went, identity={**identity, "compacted": len(small)})
         gone += len(small)
+    if gone:
+        pa.default_memory_pool().release_unused()
     return gone
 
 

@@ -13,7 +13,7 @@ from caudal.lake.home import Home
 from caudal.serve.console.feeds import products
 
 FILE = "platforms.json"
-COMMAND = "python -m benchmarks stream --home {home}"
+COMMAND = "python -m benchmarks.stream --only peers --home {home} --product {product}"
 EVERY_MS = 10_000
 
 
@@ -58,7 +58,9 @@ def read(home: Path, product: str) -> list[dict[str, Any]] | None:
 def _content(home: Path, product: str) -> Component:
     rows = read(home, product)
     if not rows:
-        return html.P(["No comparison yet. ", html.Code(COMMAND.format(home=home)), " makes it."], className="note")
+        return html.P(
+            ["No comparison yet. ", html.Code(COMMAND.format(home=home, product=product)), " makes it."], className="note"
+        )
     fastest = max(one["readings_per_s"] for one in rows) or 1.0
     head = [
         html.Th("Platform", scope="col"),

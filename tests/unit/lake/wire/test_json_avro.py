@@ -10,7 +10,7 @@ import fastavro
 import numpy as np
 import pytest
 from fastavro.schema import fingerprint, to_parsing_canonical_form
-from hypothesis import given
+from hypothesis import given, settings
 from tests.unit.lake.wire.strategies import blocks
 
 from caudal.lake.wire import Block, avro, json, many
@@ -19,6 +19,7 @@ from caudal.lake.wire.block import joined
 _TIMES = 2**55  # microseconds that fall between the years 1 and 9999
 
 
+@settings(deadline=None)  # the reader is loaded when it is first used
 @given(blocks(least=1, far=_TIMES))
 def test_json_round_trip(block: Block) -> None:
     finite = Block(block.device, block.seq, block.at_us, np.where(np.isinf(block.values), np.nan, block.values))

@@ -115,7 +115,7 @@ def test_platforms_are_compared_by_speed(fed: Path) -> None:
 def test_without_a_comparison_the_page_says_what_makes_one(fed: Path, text: str | None) -> None:
     if text is not None:
         (fed / "live" / "eeg" / "platforms.json").write_text(text)
-    assert f"python -m benchmarks stream --home {fed}" in page(create_console(fed), "/live/eeg")
+    assert f"python -m benchmarks.stream --only peers --home {fed} --product eeg" in page(create_console(fed), "/live/eeg")
 
 
 def test_a_forged_product_reads_no_other_file(fed: Path) -> None:

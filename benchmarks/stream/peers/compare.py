@@ -1,0 +1,232 @@
+"""The comparison: every engine reads the same topics, one engine after another, and is believed only if its windows are right.
+
+A backlog of JSON samples and one of packed blocks, each in one partition and in four, from a real broker on this machine; windows of one
+second of event time by device and sensor, two seconds late at most; count, min, max, mean, variance. Counted from the first message read to
+the last window out; what an engine needs before is told apart. Latency: one device sends JSON by the clock, and the time counts from
+a reading to the first result that has it, while its window is still open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.stream.peers import messages
+from benchmarks.stream.peers.environment import jars_of, python_of
+from benchmarks.stream.peers.messages import Backlog
+from benchmarks.stream.peers.task import CHANNELS, Task
+from caudal.errors import CaudalError
+from caudal.lake.home import Home
+from caudal.spark.broker import Broker
+from caudal.spark.java import java_home
+from caudal.spark.settings import usable_cores
+
+ROOT = Path(__file__).parents[3]
+CASES = tuple((wire, partitions) for wire in ("json", "packed") for partitions in (1, 4))
+_PATIENCE_S = 300.0
+_LEAD_S = 20.0  # at least, in which an engine starts and gets warm before latency counts
+_TAIL_S = 5.0  # in which it may still tell what was sent before
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One line of the table; without ``environment`` it runs in this one."""
+
+    name: str
+    module: str
+    environment: str | None = None
+    arguments: tuple[str, ...] = ()
+
+
+ENGINES = (
+    Engine("caudal, one process", "own", None, ("here",)),
+    Engine("caudal on Spark", "own", None, ("spark",)),
+    Engine("Bytewax", "bytewax", "bytewax"),
+    Engine("PyFlink", "flink", "flink"),
+    Engine("Structured Streaming", "spark", "spark"),
+)
+
+
+class NoAnswer(Exception):
+    """An engine broke or took too long; the message has its last words."""
+
+
+def compared(place: Path, readings: int, seconds: float) -> list[dict[str, Any]]:
+    """Return a row for each engine: figures by case, start-up and latency, or what went wrong."""
+    backlog = Backlog(max(4, round(readings / (messages.DEVICES * CHANNELS * messages.RATE_HZ))))
+    place.mkdir(parents=True)
+    rows = []
+    with Broker(place / "kafka", 0) as broker:
+        for wire, partitions in CASES:
+            backlog.send(broker.address, f"{wire}-{partitions}", wire, partitions)
+        for engine in ENGINES:
+            row: dict[str, Any] = {"platform": engine.name, "readings": backlog.readings, "cases": {}, "p50_s": None, "p95_s": None}
+            rows.append(row)
+            _measure(engine, backlog, broker.address, place, seconds, row)
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as one table, million readings a second."""
+    names = [f"{wire}-{partitions}" for wire, partitions in CASES]
+    lines = [
+        f"| million readings/s, {rows[0]['readings']:,} readings | {' | '.join(names)} | start, s | p50, s | p95, s |",
+        "|---" * (len(names) + 4) + "|",
+    ]
+    for row in rows:
+        cases = [row["cases"].get(name, {}) for name in names]
+        starts = [case["start_s"] for case in cases if "start_s" in case]
+        cells = [f"{case['readings_per_s'] / 1e6:.2f}" if "readings_per_s" in case else "–" for case in cases]
+        cells += [
+            "–" if one is None else f"{one:.2f}"
+            for one in (float(np.median(starts)) if starts else None, row["p50_s"], row["p95_s"])
+        ]
+        lines.append(f"| {row['platform']} | {' | '.join(cells)} |")
+    lines.append("")
+    for row in rows:
+        for name, one in {"": row, **row["cases"]}.items():
+            if problem := one.get("problem"):
+                lines.append(f"{row['platform']}{name and f', {name}'}: {problem.splitlines()[-1]}")
+    lines.append(
+        "All engines: count, min, max, mean, variance, right to the last window. caudal beside that: three quantiles, eight"
+    )
+    lines.append("ranges, duplicates left out, every sample captured to the lake, windows and capture each written exactly once.")
+    return "\n".join(lines)
+
+
+def publish(rows: list[dict[str, Any]], home: Path, product: str) -> None:
+    """Write what the console shows: each engine with each wire, four partitions; latency was measured with JSON."""
+    found = [
+        {
+            "platform": f"{row['platform']}, {wire}",
+            "readings_per_s": row["cases"][f"{wire}-4"]["readings_per_s"],
+            "p95_s": row["p95_s"] if wire == "json" else None,
+        }
+        for row in rows
+        for wire in ("json", "packed")
+        if "readings_per_s" in row["cases"].get(f"{wire}-4", {})
+    ]
+    folder = Home(home).live(product)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "platforms.part"
+    part.write_text(json.dumps(found, indent=2))
+    part.rename(folder / "platforms.json")
+
+
+def latencies(updates: list[list[float]], sent: dict[int, list[float]], since: float, until: float) -> np.ndarray[Any, Any]:
+    """Return the seconds from each sample sent between two moments to the first update that counts it; infinite where none does.
+
+    Examples
+    --------
+    >>> latencies([[0, 7, 1, 7.3], [0, 7, 2, 7.9]], {7: [7.0, 7.5]}, 7, 8).round(1).tolist()
+    [0.3, 0.4]
+    """
+    told: dict[int, list[float]] = {}
+    for _, second, count, now in sorted(updates, key=lambda one: one[3]):
+        known = told.setdefault(int(second), [])
+        known += [now] * (int(count) - len(known))
+    found = []
+    for second, moments in sent.items():
+        known = told.get(second, [])
+        for place, at in enumerate(moments):
+            if since <= at < until:
+                found.append(known[place] - at if place < len(known) else np.inf)
+    return np.array(found)
+
+
+def _measure(engine: Engine, backlog: Backlog, servers: str, place: Path, seconds: float, row: dict[str, Any]) -> None:
+    """Fill an engine's row; what goes wrong is in it, and the others go on."""
+    try:
+        command, jars = _command(engine), jars_of(engine.environment or "")
+    except CaudalError as error:
+        row["problem"] = str(error)
+        print(f"{engine.name}: {error}", flush=True)
+        return
+    task = Task(servers, "", "json", 1, usable_cores(), str(place / "answer"), jars=jars)
+    for wire, partitions in CASES:
+        told = replace(task, topic=f"{wire}-{partitions}", wire=wire, partitions=partitions)
+        row["cases"][told.topic] = _said(engine.name, told.topic, partial(_backlog, command, told, backlog))
+    starts = [case["start_s"] for case in row["cases"].values() if "start_s" in case]
+    lead_s = max(_LEAD_S, 10 + 2 * max(starts, default=0.0))
+    topic = "-".join(("paced", engine.module, *engine.arguments))
+    row |= _said(engine.name, "latency", partial(_latency, command, task, topic, lead_s, seconds))
+
+
+def _backlog(command: list[str], task: Task, backlog: Backlog) -> dict[str, Any]:
+    began, load = time.time(), os.getloadavg()[0]
+    answer = _answer(_started(command, task), task, _PATIENCE_S)
+    if problem := messages.wrong(backlog, answer["windows"]):
+        raise NoAnswer(f"wrong: {problem}")
+    seconds = answer["last_s"] - answer["first_s"]
+    return {
+        "readings_per_s": round(backlog.readings / seconds),
+        "seconds": round(seconds, 3),
+        "start_s": round(answer["first_s"] - began, 3),
+        "load_before": round(load, 1),
+    }
+
+
+def _latency(command: list[str], task: Task, topic: str, lead_s: float, seconds: float) -> dict[str, Any]:
+    messages.make(task.servers, topic, 1)
+    since = time.time() + lead_s
+    until = since + seconds
+    paced = replace(task, topic=topic, until=until + _TAIL_S)
+    process = _started(command, paced)
+    sent = messages.follow(task.servers, topic, "json", until + _TAIL_S)
+    found = latencies(_answer(process, paced, _PATIENCE_S)["updates"], sent, since, until)
+    if not len(found) or np.isinf(found).mean() > 0.001:
+        raise NoAnswer(f"{np.isinf(found).sum():,} of {len(found):,} samples were in no result")
+    p50, p95 = np.quantile(found[np.isfinite(found)], (0.5, 0.95))
+    return {"p50_s": round(float(p50), 3), "p95_s": round(float(p95), 3)}
+
+
+def _said(engine: str, what: str, measured: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        found = measured()
+    except NoAnswer as problem:
+        found = {"problem": str(problem)}
+    print(f"{engine}, {what}: {json.dumps(found)}", flush=True)
+    return found
+
+
+def _command(engine: Engine) -> list[str]:
+    python = python_of(engine.environment) if engine.environment else sys.executable
+    return [str(python), "-m", f"benchmarks.stream.peers.{engine.module}", *engine.arguments]
+
+
+def _started(command: list[str], task: Task) -> subprocess.Popen[bytes]:
+    """Start an engine in a group of its own; what it says lies beside its answer."""
+    Path(task.out).unlink(missing_ok=True)
+    python, flag, module, *arguments = command
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": path, "JAVA_HOME": str(java_home().runtime)}
+    with Path(f"{task.out}.log").open("wb") as said:
+        return subprocess.Popen(
+            [python, flag, module, json.dumps(asdict(task)), *arguments], cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True,
+        )  # fmt: skip
+
+
+def _answer(process: subprocess.Popen[bytes], task: Task, patience_s: float) -> dict[str, Any]:
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        raise NoAnswer(f"no answer in {patience_s:.0f} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it left behind; it leads its own group
+        process.wait()
+    if process.returncode or not Path(task.out).is_file():
+        raise NoAnswer(f"ended with {process.returncode}: {Path(f'{task.out}.log').read_text(errors='replace').strip()[-1500:]}")
+    return dict(json.loads(Path(task.out).read_text()))

@@ -1,0 +1,76 @@
+"""caudal itself, asked like the others: `benchmarks/stream/product.py` with its full statistics and capture to the lake."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from deltalake import DeltaTable
+
+from benchmarks.stream.peers.task import Task, asked
+from benchmarks.stream.product import CHANNELS
+from caudal.lake.feed import Feed
+from caudal.lake.home import Home
+from caudal.run.stream.engine import Platform
+from caudal.run.stream.stream import stream
+from caudal.spark.session import session, stop
+from caudal.spec.settings import Settings
+
+_PRODUCT = Path(__file__).parent.parent
+
+
+def backlog(task: Task, settings: Settings, platform: Platform) -> None:
+    """Read all that is there and answer with the published windows."""
+    home = Home(settings.home)
+    stream(_PRODUCT, settings, once=True, end=True, platform=platform)
+    last_s = time.time()
+    _, update = Feed(home.live("readings")).tail(0)[0]
+    # The first micro-batch begins before its update.
+    first_s = update["at"] - sum(update["seconds"].values())
+    columns = ("device", "sensor", "window_start", "readings", "min", "max", "mean", "std")
+    found = DeltaTable(home.table("readings", "seconds")).to_pyarrow_table(columns=list(columns)).to_pylist()
+    task.windows(
+        first_s,
+        last_s,
+        [
+            [
+                one["device"], CHANNELS.index(one["sensor"]), one["window_start"].timestamp(), one["readings"], one["min"], one["max"],
+                one["mean"], None if one["std"] is None else one["std"] ** 2,
+            ]
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def follow(task: Task, settings: Settings, platform: Platform) -> None:
+    """Tell counts as they change until the time is up."""
+    assert task.until is not None
+    stream(_PRODUCT, settings, seconds=task.until - time.time(), every_s=0, platform=platform)
+    updates = [update for _, update in Feed(Home(settings.home).live("readings")).tail(0)]
+    task.updates(
+        [
+            [row["device"], row["window_start"], row["count"], update["at"]]
+            for update in updates
+            for row in update["statistics"]
+            if row["sensor"] == 0
+        ]
+    )
+
+
+def main() -> None:
+    """Do the task on the platform that the command names."""
+    task, platform = asked(), sys.argv[2]
+    os.environ.update(CAUDAL_KAFKA=task.servers, STREAM_FROM="kafka", STREAM_WIRE=task.wire, STREAM_TOPIC=task.topic)
+    with TemporaryDirectory(dir=Path(task.out).parent) as scratch:
+        if platform == "spark":
+            session(connectors=frozenset({"kafka"}), cores=task.cores)
+        settings = Settings(home=Path(scratch), kafka=task.servers)
+        (backlog if task.until is None else follow)(task, settings, "spark" if platform == "spark" else "here")
+        stop()
+
+
+if __name__ == "__main__":
+    main()
