@@ -15,7 +15,7 @@ from caudal.spec.outlet import drop, topic
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
 from caudal.spec.statistics import EEG_BANDS
-from caudal.spec.trigger import cron, on_arrival
+from caudal.spec.trigger import cron, every, on_arrival, on_publish
 
 if TYPE_CHECKING:
     from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
@@ -39,8 +39,8 @@ _LATER = {
 }
 
 __all__ = [
-    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "density", "drop", "files",
-    "fill_gaps", "folder", "half_space_trees", "http", "kafka", "lag", "limit", "local_outlier", "mail", "on_arrival", "parity", "past_mean", "robust_z", "rolling", "schema", "simulated", "socket", "stream", "surprise", "temporal", "topic", "tumble", "webhook",
+    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "density", "drop", "every", "files", "fill_gaps", "folder", "half_space_trees", "http",
+    "kafka", "lag", "limit", "local_outlier", "mail", "on_arrival", "on_publish", "parity", "past_mean", "robust_z", "rolling", "schema", "simulated", "socket", "stream", "surprise", "temporal", "topic", "tumble", "webhook",
 ]  # fmt: skip
 
 

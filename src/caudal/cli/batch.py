@@ -20,6 +20,7 @@ from caudal.cli.app import (
     progress_shown,
     say,
     say_end,
+    show_problem,
 )
 from caudal.spec.settings import settings
 
@@ -95,10 +96,12 @@ def run(folder: Folder, data: DataOption = None, home: HomeOption = None, as_jso
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
     from caudal.run.run import run as work
+    from caudal.run.workspace import Process
 
     with problems_shown(as_json):
+        process = Process(lambda error: show_problem(error, as_json))
         with progress_shown(as_json) as progress:
-            result = work(folder, settings(home=home, data=data), pipeline=only, progress=progress, wait_s=wait)
+            result = work(folder, settings(home=home, data=data), pipeline=only, progress=progress, wait_s=wait, process=process)
         say_end(as_json, result)
 
 

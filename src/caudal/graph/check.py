@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.connection import Files
 from caudal.spec.expectation import Expectation
 from caudal.spec.join import Join, problems
 from caudal.spec.model import Beats, Model, Parity
 from caudal.spec.node import Features, Node, Source, Table
 from caudal.spec.product import Product
 from caudal.spec.schema import Schema
+from caudal.spec.trigger import OnArrival, OnPublish, Timed
 
 SYSTEM = ("_file", "_day")
 
@@ -26,6 +28,7 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_features(product),
         *_models(product),
         *_predictions(product),
+        *_triggers(product),
         *_promises(product),
     ]
 
@@ -240,6 +243,31 @@ def _predictions(product: Product) -> Iterator[DeclarationProblem]:
                 f"Model '{name}' is to be served, but nothing declares it.",
                 nearest=nearest(name, product.models),
                 where=str(serving.where),
+            )
+
+
+def _triggers(product: Product) -> Iterator[DeclarationProblem]:
+    for source in product.sources.values():
+        if isinstance(source.trigger, OnArrival) and not isinstance(source.connection, Files):
+            yield DeclarationProblem(
+                f"Source '{source.name}' is to run on arrival, but nothing tells of arrivals at {source.connection.kind}.",
+                fix='Ask by the clock: trigger=cd.every("15 minutes").',
+                where=str(source.where),
+            )
+    triggers = [*product.schedules, *(one.trigger for one in product.sources.values())]
+    for one in triggers:
+        if isinstance(one, OnPublish) and one.product == product.name:
+            yield DeclarationProblem(
+                f"Product '{product.name}' waits for its own table '{one.table}'.",
+                fix="Name another product's.",
+                where=str(one.where),
+            )
+    for prediction in product.predictions.values():
+        if prediction.trigger is not None and not isinstance(prediction.trigger, Timed):
+            yield DeclarationProblem(
+                f"Prediction '{prediction.name}' is not by the clock.",
+                fix='Use at=cd.cron("…") or cd.every("…"); new data predicts by itself.',
+                where=str(prediction.where),
             )
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, Table, create_engine, event, insert, select, update
 from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from caudal.lake.records import decisions, metadata, model_versions, runs, steps
 
 Row = dict[str, Any]
+_RACES = 10
+_RACE_S = 0.1
 
 
 def open_ledger(url: str) -> Ledger:
@@ -30,7 +34,7 @@ class Ledger:
         self.engine: Engine = create_engine(parsed)
         if parsed.get_backend_name() == "sqlite":
             event.listen(self.engine, "connect", _durable)
-        metadata.create_all(self.engine)
+        _made(self.engine)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -87,6 +91,19 @@ class Ledger:
 def latest(rows: Sequence[Row]) -> Row | None:
     """Return the last of some rows, or None."""
     return rows[-1] if rows else None
+
+
+def _made(engine: Engine) -> None:
+    """Make the tables that are missing; another process may be making them at the same moment."""
+    for attempt in range(_RACES):
+        try:
+            metadata.create_all(engine)
+        except (OperationalError, ProgrammingError, IntegrityError):  # "already exists", as each database says it
+            if attempt == _RACES - 1:
+                raise
+            time.sleep(_RACE_S)
+        else:
+            return
 
 
 def _durable(connection: Any, _: Any) -> None:

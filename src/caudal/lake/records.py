@@ -1,4 +1,4 @@
-"""The ledger's tables: what is remembered of runs, steps, files, checks, models and decisions."""
+"""The ledger's tables: what is remembered of runs, steps, files, checks, models, decisions and events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ runs = Table(
     Column("run_id", String(40), primary_key=True),
     Column("product", String(100), nullable=False),
     Column("command", String(40), nullable=False),
-    Column("state", String(20), nullable=False),  # running | succeeded | failed | abandoned
+    Column("state", String(20), nullable=False),  # running | succeeded | failed | stopped (asked to) | abandoned (died)
     Column("started_at", Float, nullable=False),  # seconds since 1970, UTC
     Column("finished_at", Float),
     Column("who", String(100)),
@@ -158,6 +158,43 @@ manifests = Table(
     Column("product", String(100), primary_key=True),
     Column("folder", Text, primary_key=True),
     Column("document", JSON, nullable=False),
+)  # fmt: skip
+
+events = Table(
+    "events", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("trigger", String(200), nullable=False),  # source:trips_raw, schedule:cron '0 6 * * *', prediction:forecast …
+    Column("kind", String(20), nullable=False),  # file | time | table
+    Column("subject", Text, nullable=False),  # the file, the time, the table
+    Column("key", String(64), nullable=False),  # one a happening
+    Column("at", Float, nullable=False),  # seconds since 1970, UTC
+    Column("pipeline", String(20), nullable=False),  # all | predict
+    Column("alone", Boolean, nullable=False),  # gets a run of its own
+    Column("state", String(20), nullable=False),  # new | taken | done | failed
+    Column("taken_by", String(300)),  # the daemon
+    Column("run_id", String(40)),
+    Column("attempts", Integer, nullable=False),  # runs that failed by what may pass
+    Column("not_before", Float, nullable=False),
+    Column("detail", JSON),
+    UniqueConstraint("product", "key", name="happened_once"),
+    Index("events_by_state", "state", "product", "id"),
+)  # fmt: skip
+
+schedules = Table(
+    "schedules", metadata,
+    Column("product", String(100), primary_key=True),
+    Column("trigger", String(200), primary_key=True),
+    Column("until", Float, nullable=False),  # what was due up to then is among the events
+    Column("next_at", Float),
+)  # fmt: skip
+
+claims = Table(
+    "claims", metadata,
+    Column("name", String(200), primary_key=True),
+    Column("holder", String(300), nullable=False),
+    Column("beat", Integer, nullable=False),  # goes up while the holder lives
+    Column("at", Float, nullable=False),  # by the holder's clock
 )  # fmt: skip
 
 alerts = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -37,6 +38,8 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     last = product["last_run"]
     if last is None:
         out.print(heading(product["product"], "has not run yet"))
+        if product.get("up"):
+            out.print(inset(_up(product["up"], now)))
         return
     out.print(Text.assemble(mark(last["state"]), " ", (product["product"], "bold"), f"  last run {_ended(last, now)}"))
     if last.get("error"):
@@ -46,6 +49,9 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     if product["tables"]:
         out.print()
         out.print(inset(_tables(product["tables"])))
+    if product.get("up"):
+        out.print()
+        out.print(inset(_up(product["up"], now)))
     for one in product.get("alerts", ()):
         again = (
             "given up" if one["next_at"] is None else f"tried again in {duration(max(0.0, one['next_at'] - now))}, by the next run"
@@ -85,6 +91,24 @@ def _tables(tables: list[Mapping[str, Any]]) -> Table:
             Text(count(aside), style="yellow" if aside else "bright_black"),
             age(one["age_s"]),
         )
+    return rows
+
+
+def _up(up: Mapping[str, Any], now: float) -> Table:
+    rows = grid("left", "fill")
+    words = {"new": "waiting", "taken": "at work", "done": "done", "failed": "failed"}
+    said = [f"{number:,} {words[state]}" for state, number in up["events"].items() if number]
+    rows.add_row("events", ", ".join(said) or "none yet")
+    if up["failed"]:
+        rows.add_row("", Text(f"{up['failed']['subject']}: {up['failed']['why']}", style="red"))
+    for one in up["schedules"]:
+        if one["next_at"] is None:
+            rows.add_row(one["trigger"], "never again")
+        elif one["next_at"] < now:
+            rows.add_row(one["trigger"], Text(f"was due {age(now - one['next_at'])}: is caudal up running?", style="yellow"))
+        else:
+            at = datetime.fromtimestamp(one["next_at"]).strftime("%Y-%m-%d %H:%M:%S")
+            rows.add_row(one["trigger"], f"next {at}, in {duration(round(one['next_at'] - now))}")
     return rows
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from caudal.lake.landing import land
 from caudal.lake.records import landed
 from caudal.run.step import Done
 from caudal.run.workspace import Workspace
+from caudal.spec.connection import Connection, Files
 from caudal.spec.node import Source
 
 
@@ -19,7 +21,9 @@ def work(ws: Workspace, source: Source) -> Done:
     seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
     scratch = ws.home.scratch(ws.product.name) / source.name
     scratch.mkdir(parents=True, exist_ok=True)
-    found = arrivals(source.connection, data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock)
+    found = arrivals(
+        patient(source.connection, ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock
+    )
     whole = [one for one in found if one.settled]
     files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id)
     said: list[dict[str, Any]] = [
@@ -31,3 +35,8 @@ def work(ws: Workspace, source: Source) -> Done:
         why = "no new file" + (f"; still being written: {', '.join(map(str, waiting))}" if waiting else "")
         return Done(state="skipped", detail={"why": why, "files": said})
     return Done(detail={"files": said, "landed": sum(one.new for one in files), "waiting": waiting})
+
+
+def patient(connection: Connection, settle_s: float) -> Connection:
+    """Return the connection with files left alone until they are at least so old."""
+    return replace(connection, settle_s=max(connection.settle_s, settle_s)) if isinstance(connection, Files) else connection

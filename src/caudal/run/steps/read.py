@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from caudal.lake import delta
 from caudal.lake.corrections import key, replaced
 from caudal.lake.landing import LandedFile, current
 from caudal.lake.records import landed
-from caudal.run.publish import Origin, Replace, adopt, publish
+from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
 from caudal.spec.node import Source
@@ -37,9 +39,7 @@ class Change:
 
 def change(ws: Workspace, source: Source) -> Change | None:
     """Return what there is to do for a source, or None when its table is up to date."""
-    files = current(
-        ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=getattr(source.connection, "changed", "replace")
-    )
+    files = _current(ws, source)
     segments = tuple(sorted(file.segment for file in files))
     code = code_of(source)
     fingerprint = digest(code, list(segments))
@@ -60,11 +60,51 @@ def change(ws: Workspace, source: Source) -> Change | None:
 
 def work(ws: Workspace, source: Source) -> Done:
     """Read new files by the source's schema, judge their rows, and publish them."""
-    todo = change(ws, source)
-    if todo is None:
-        number = ws.version(source.name)
-        assert number is not None
-        return _known(ws, source, number)
+    todo, days = change(ws, source), days_again(ws, source)
+    if todo is not None:
+        done = _read(ws, source, todo)
+    if days:
+        return _read(ws, source, _repeated(ws, source, days))
+    if todo is not None:
+        return done
+    number = ws.version(source.name)
+    assert number is not None
+    return _known(ws, source, number)
+
+
+def days_again(ws: Workspace, source: Source) -> set[str | None]:
+    """Return the days of a source that are to be read again although no file has changed."""
+    if not ws.again or not source.partition:
+        return set()
+    return {file.day for version in _published(ws, source) for file in version.files if file.day in ws.again}
+
+
+def files_of(ws: Workspace, source: Source, days: set[str | None]) -> list[LandedFile]:
+    """Return the landed files that rows of these days came from."""
+    paths = [file.path for version in _published(ws, source) for file in version.files if file.day in days]
+    segments = {match.group(1) for path in paths if (match := re.search(r"_segment=([0-9a-f]+)", path))}
+    return [file for file in _current(ws, source) if file.segment in segments]
+
+
+def _published(ws: Workspace, source: Source) -> list[delta.Version]:
+    """Return the versions that hold the source's rows: its table, and its quarantine where there is one."""
+    folders = (ws.folder(source.name), ws.home.quarantine(ws.product.name, source.name))
+    return [delta.read(folder) for folder in folders if delta.version_of(folder) is not None]
+
+
+def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
+    segments = tuple(sorted(file.segment for file in _current(ws, source)))
+    code = code_of(source)
+    return Change(files_of(ws, source, days), days, code, digest(code, list(segments)), segments)
+
+
+def _current(ws: Workspace, source: Source) -> list[LandedFile]:
+    changed = getattr(source.connection, "changed", "replace")
+    return current(ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=changed)
+
+
+def _read(ws: Workspace, source: Source, todo: Change) -> Done:
+    """Read files and publish their rows; of days that are read again, the rows of these days."""
     from caudal.stages.ingest import RawFile, explain, read
 
     told = getattr(source.connection, "format", None)
@@ -80,6 +120,9 @@ def work(ws: Workspace, source: Source) -> Done:
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files)
         )
         frame = _without_replaced(ws, source, result.frame)
+        if isinstance(todo.replace, set):
+            dates = [dt.date.fromisoformat(day) for day in todo.replace if day is not None]
+            frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
         notes = {"files": len(todo.files), "notes": list(result.notes)}
         done = publish(ws, source, frame, origin, todo.replace, notes)
     except CaudalError as error:

@@ -27,6 +27,7 @@ class Arrival:
     modified_ns : int, when its origin says it changed, nanoseconds since 1970, UTC
     etag : str, optional, what its origin calls this content
     settled : bool, False while it is still being written; it is then left alone and looked at again next time
+    fault : str, optional, what is wrong with a file that nobody writes any more
     """
 
     path: str
@@ -35,6 +36,7 @@ class Arrival:
     modified_ns: int
     etag: str | None = None
     settled: bool = True
+    fault: str | None = None
 
     @property
     def name(self) -> str:
