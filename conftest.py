@@ -14,6 +14,8 @@ from caudal.spark import session, stop
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytest_plugins = ["tests.postgres"]
+
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,18 @@ from caudal.lake import delta
 from caudal.lake.corrections import key, replaced
 from caudal.lake.landing import LandedFile, current
 from caudal.lake.records import landed
+from caudal.lake.versions import in_order, touched
 from caudal.run.publish import Origin, Replace, adopt, publish
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
+from caudal.spec.database import Database
 from caudal.spec.node import Source
 from caudal.spec.schema import Field, Schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from caudal.stages.ingest import RawFile
 
 # Spark's names of types → ours, where they differ.
 _SPEC = {"timestamp_ntz": "timestamp", "timestamp": "timestamp_utc", "integer": "int", "short": "int", "byte": "int"}
@@ -54,6 +59,11 @@ def change(ws: Workspace, source: Source) -> Change | None:
         return None
     _, corrected = replaced(new)  # files whose rows are corrected are read again, without those rows
     again = [file for file in files if file.segment in corrected and file.segment in have]
+    if _by_key(source):
+        assert isinstance(source.connection, Database)
+        old = [file for file in in_order(files) if file.segment in have and file not in again]
+        outdated = touched(old, in_order(new), source.connection.key)
+        again += [file for file in old if file.segment in outdated]
     out = frozenset(f"_segment={one}" for one in gone | {file.segment for file in again})
     return Change([*new, *again], out or "none", code, fingerprint, segments)
 
@@ -65,13 +75,9 @@ def work(ws: Workspace, source: Source) -> Done:
         number = ws.version(source.name)
         assert number is not None
         return _known(ws, source, number)
-    from caudal.stages.ingest import RawFile, explain, read
+    from caudal.stages.ingest import explain, read
 
-    told = getattr(source.connection, "format", None)
-    raw = [
-        RawFile(path=file.stored, sha256=file.sha256, name=file.path, format="parquet" if file.kind == "correction" else told)
-        for file in todo.files
-    ]
+    raw = _raw(source, todo.files)
     old = ws.version(source.name)
     known = _known_schema(ws, source) if old is not None and todo.replace != "all" else None
     try:
@@ -79,7 +85,7 @@ def work(ws: Workspace, source: Source) -> Done:
         origin = Origin(
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files)
         )
-        frame = _without_replaced(ws, source, result.frame)
+        frame = _newest(ws, source, _without_replaced(ws, source, result.frame), result.schema, todo)
         notes = {"files": len(todo.files), "notes": list(result.notes)}
         done = publish(ws, source, frame, origin, todo.replace, notes)
     except CaudalError as error:
@@ -96,6 +102,56 @@ def work(ws: Workspace, source: Source) -> Done:
     return replace(done, rows_read=rows)
 
 
+def _raw(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
+    from caudal.stages.ingest import RawFile
+
+    told = getattr(source.connection, "format", None)
+    return [
+        RawFile(path=file.stored, sha256=file.sha256, name=file.path, format="parquet" if file.kind == "correction" else told)
+        for file in files
+    ]
+
+
+def _by_key(source: Source) -> bool:
+    """Tell whether rows of a newer file take the place of those with the same key."""
+    asked = source.connection
+    return isinstance(asked, Database) and bool(asked.key) and asked.watermark is not None and not asked.history
+
+
+def _newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema, todo: Change) -> DataFrame:
+    """Return the rows that are the newest of their key among all files of the source."""
+    if not _by_key(source):
+        return frame
+    from pyspark.sql import functions as F
+
+    from caudal.stages.ingest import read
+
+    assert isinstance(source.connection, Database)
+    files = in_order(current(ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=source.connection.changed))
+    if len(files) < 2:
+        return frame
+    named = {field.raw_name: field.name for field in schema}
+    key = [named[one] for one in source.connection.key]
+    mark = named[str(source.connection.watermark)]
+    order = F.broadcast(ws.spark.createDataFrame([(file.segment, n) for n, file in enumerate(files)], "_file string, _place long"))
+    whole = read(ws.spark, _raw(source, files), source, known=schema, tz=ws.product.tz).frame
+    version = F.struct("_place", F.col(f"`{mark}`").alias("_mark"))
+    names = {one: f"_key{i}" for i, one in enumerate(key)}
+    tops = (
+        whole.join(order, "_file").groupBy(*(F.col(f"`{one}`").alias(names[one]) for one in key)).agg(F.max(version).alias("_top"))
+    )
+    # Rows of a correction and rows without a key stand for themselves.
+    alone = ~F.col("_file").isin([file.segment for file in files])
+    for one in key:
+        alone = alone | F.col(f"`{one}`").isNull()
+    together = F.lit(True)
+    for one in key:
+        together = together & (F.col(f"`{one}`") == F.col(names[one]))
+    same = together & (F.col("_place") == F.col("_top._place")) & F.col(f"`{mark}`").eqNullSafe(F.col("_top._mark"))
+    newest = frame.filter(~alone).join(order, "_file").join(tops, same, "left_semi").select(*frame.columns)
+    return newest.unionByName(frame.filter(alone))
+
+
 def _refuse(ws: Workspace, source: Source, error: CaudalError) -> None:
     """Remember that a landed file could not be read: its bytes are kept, and it counts only while its origin is still there."""
     if isinstance(error, SourceProblem) and "file" in error.facts:
@@ -105,7 +161,8 @@ def _refuse(ws: Workspace, source: Source, error: CaudalError) -> None:
 
 def _without_replaced(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:
     """Return the rows that no correction replaces."""
-    keys, _ = replaced(current(ws.home, ws.ledger, product=ws.product.name, source=source.name))
+    changed = getattr(source.connection, "changed", "replace")
+    keys, _ = replaced(current(ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=changed))
     if not keys:
         return frame
     from pyspark.sql import functions as F
