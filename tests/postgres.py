@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import subprocess
@@ -37,6 +36,12 @@ def sakila(postgres: Server, shared_data: Path) -> Iterator[str]:
     """The URL of the DVD rental database; read it, change nothing."""
     with postgres.sakila(shared_data) as url:
         yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a ledger that is not made yet: a test that asks for it runs with each kind of database."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
 
 
 class Server:
@@ -106,8 +111,8 @@ def binaries() -> Path | None:
         return Path(found.origin).parent / "pginstall" / "bin"
     if on_path := shutil.which("initdb"):
         return Path(on_path).resolve().parent
-    system = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
-    return Path(system[-1]).parent if system else None
+    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return system[-1].parent if system else None
 
 
 @contextmanager

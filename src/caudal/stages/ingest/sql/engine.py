@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
+from caudal.lake.driver import driven
 from caudal.spec.database import Database, shown
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL, Engine
+    from sqlalchemy.engine import Engine
 
 CONNECT_S = 10  # seconds until a server that does not answer is given up
 
@@ -49,25 +49,6 @@ def opened(source: Database, data: Path | None) -> Engine:
     return engine
 
 
-def driven(said: str) -> URL:
-    """Return a URL with its driver: PostgreSQL's is psycopg.
-
-    Raises
-    ------
-    EnvironmentProblem : psycopg is not installed
-    """
-    from sqlalchemy.engine import make_url
-
-    url = make_url(said.replace("postgres://", "postgresql://", 1) if said.startswith("postgres://") else said)
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    if url.drivername == "postgresql+psycopg" and find_spec("psycopg") is None:
-        raise EnvironmentProblem(
-            "PostgreSQL's driver is not installed.", fix="Install it: pip install 'caudal[postgres]'.", package="psycopg"
-        )
-    return url
-
-
 def explained(error: Exception, source: Database) -> CaudalError:
     """Return what a database said, in our words and without its password; whether to try again is the error's class."""
     from sqlalchemy.exc import DBAPIError
@@ -78,11 +59,11 @@ def explained(error: Exception, source: Database) -> CaudalError:
     said = _without_password(lines[0], source)
     state = getattr(origin, "sqlstate", None) or ""
     whole = " ".join(lines)
-    if state.startswith("28") or "password" in whole and ("failed" in whole or "supplied" in whole):
+    if state.startswith("28") or ("password" in whole and ("failed" in whole or "supplied" in whole)):
         return SourceProblem(
             f"The database {place} does not let this user in: {said}.", fix="Check user and password of the URL.", place=place
         )
-    if state == "3D000" or "does not exist" in whole and ("database" in whole or "role" in whole) and not state:
+    if state == "3D000" or ("does not exist" in whole and ("database" in whole or "role" in whole) and not state):
         return SourceProblem(f"The database {place} cannot be opened: {said}.", fix="Check the URL.", place=place)
     if state == "42501":
         return SourceProblem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -78,10 +78,8 @@ def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
 
     if engine.dialect.name != "postgresql":
         with engine.connect() as connection:
-            try:
+            with suppress(ArgumentError):  # SQLite's transactions are serializable
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            except ArgumentError:  # SQLite's transactions are serializable
-                pass
             if engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
             yield connection, None
@@ -128,7 +126,6 @@ def _write(
     connection: Connection, source: Database, found: Sequence[Column], bounds: tuple[int | None, int | None], low: Any,
     known: Brought | None, file: Path, mark: str,
 ) -> Range:  # fmt: skip
-    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -171,7 +168,8 @@ def _statement(
     from sqlalchemy import bindparam, text
 
     quote = connection.dialect.identifier_preparer.quote
-    wanted, given = [], []
+    wanted: list[str] = []
+    given: list[Any] = []
     key = quote(source.key[0]) if source.key else ""
     if bounds[0] is not None:
         wanted.append(f"{key} >= :least")
