@@ -58,12 +58,19 @@ def columns(connection: Connection, source: Database) -> list[Column]:
 
 def relation(connection: Connection, source: Database) -> str:
     """Return what stands after FROM."""
-    quote = connection.dialect.identifier_preparer.quote
     if source.table is not None:
-        return ".".join(quote(part) for part in _parts(source.table) if part)
-    # A colon of the query is no parameter of ours.
-    query = (source.query or "").strip().rstrip(";").replace("\\", "\\\\").replace(":", "\\:")
-    return f"({query}) AS q"
+        return ".".join(quoted(connection, part) for part in _parts(source.table) if part)
+    return f"({_plain((source.query or '').strip().rstrip(';'))}) AS q"
+
+
+def quoted(connection: Connection, name: str) -> str:
+    """Return a name as it stands in SQLAlchemy's text, where colons begin parameters and a percent sign is one."""
+    said = connection.dialect.identifier_preparer.quote(name)
+    return _plain(said.replace("%%", "%") if connection.dialect.paramstyle in ("format", "pyformat") else said)
+
+
+def _plain(sql: str) -> str:
+    return sql.replace(":", "\\:")
 
 
 def _parts(table: str) -> tuple[str | None, str]:
@@ -76,6 +83,13 @@ def _present(connection: Connection, table: str, source: Database) -> None:
 
     schema, name = _parts(table)
     look = inspect(connection)
+    if schema is not None and schema not in (schemas := look.get_schema_names()):
+        raise SourceProblem(
+            f"The database {source.address!r} has no schema '{schema}', so no table '{table}'.",
+            nearest=nearest(schema, schemas),
+            fix=f"It has {', '.join(sorted(schemas)[:20])}.",
+            table=table,
+        )
     if look.has_table(name, schema=schema):
         return
     among = [*look.get_table_names(schema=schema), *look.get_view_names(schema=schema)]
@@ -88,7 +102,8 @@ def _present(connection: Connection, table: str, source: Database) -> None:
 
 
 # Names of pg_type.
-_TEXT = {"text", "varchar", "bpchar", "name", "char", "uuid", "json", "jsonb", "xml", "citext"}
+_READ = {"text", "varchar", "bpchar", "name"}  # that the driver gives as text by itself
+_TEXT = {*_READ, "char", "uuid", "json", "jsonb", "xml", "citext"}
 _SAME = {
     "bool": "bool", "int2": "int16", "int4": "int32", "int8": "int64", "oid": "int64", "float4": "float32", "float8": "float64",
     "bytea": "binary", "date": "date32",
@@ -106,22 +121,21 @@ def _postgres(connection: Connection, source: Database) -> list[Column]:
 
     result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} LIMIT 0"))  # noqa: S608 - the user's own words
     assert result.cursor is not None
-    described: Any = list(result.cursor.description or ())
+    cursor: Any = result.cursor
+    described = list(cursor.description or ())
+    modifiers = [cursor.pgresult.fmod(i) for i in range(len(described))]
     result.close()
     told = connection.execute(text(_TYPES), {"oids": [one.type_code for one in described]})
     types = {row.oid: row for row in told}
-    quote = connection.dialect.identifier_preparer.quote
     found = []
-    for one in described:
+    for one, digits in zip(described, modifiers, strict=True):
         type = types[one.type_code]
-        name = quote(one.name)
+        name = quoted(connection, one.name)
         listed = type.element is not None
-        arrow, why = _arrow(
-            type.element if listed else type.typname, type.element_kind if listed else type.typtype, one.precision, one.scale
-        )
-        as_text = str(arrow) == "string" and (type.element or type.typname) not in ("text", "varchar")
+        arrow, why = _arrow(type.element if listed else type.typname, type.element_kind if listed else type.typtype, digits)
+        as_text = str(arrow) == "string" and (type.element or type.typname) not in _READ
         cast = ("::text[]" if listed else "::text") if as_text else ""
-        found.append(Column(one.name, name + cast.replace(":", "\\:"), _listed(arrow) if listed else arrow, why=why))
+        found.append(Column(one.name, name + _plain(cast), _listed(arrow) if listed else arrow, why=why))
     return found
 
 
@@ -131,17 +145,19 @@ def _listed(arrow: pa.DataType) -> pa.DataType:
     return pa.list_(arrow)
 
 
-def _arrow(name: str, kind: str, precision: int | None, scale: int | None) -> tuple[pa.DataType, str | None]:
+def _arrow(name: str, kind: str, modifier: int) -> tuple[pa.DataType, str | None]:
     """Return the Arrow type of a type of PostgreSQL, and why it is text where it could be thought to be more."""
     import pyarrow as pa
 
+    # How PostgreSQL packs the digits of a numeric: precision above, scale below; -1 where none were declared.
+    precision, scale = (0, 0) if modifier < 4 else ((modifier - 4) >> 16, (modifier - 4) & 0x7FF)
     if name in _SAME:
         return getattr(pa, _SAME[name])() if _SAME[name] != "bool" else pa.bool_(), None
     if name == "timestamp":
         return pa.timestamp("us"), None
     if name == "timestamptz":
         return pa.timestamp("us", tz="UTC"), None
-    if name == "numeric" and precision and scale is not None and precision <= DIGITS and 0 <= scale <= precision:
+    if name == "numeric" and precision and precision <= DIGITS and 0 <= scale <= precision:
         return pa.decimal128(precision, scale), None
     if name == "numeric":
         said = f"has more than {DIGITS} digits" if precision else "has no declared digits; cast it in a query, e.g. ::numeric(12,2)"
@@ -155,12 +171,14 @@ def _any(connection: Connection, source: Database) -> list[Column]:
     """Return the columns as SQLAlchemy's inspector tells them; of a query, their names."""
     from sqlalchemy import inspect, text
 
-    quote = connection.dialect.identifier_preparer.quote
     if source.table is None:
         result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} WHERE 1 = 0"))  # noqa: S608
-        return [Column(name, quote(name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
+        return [Column(name, quoted(connection, name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
     schema, name = _parts(source.table)
-    return [_told(one["name"], quote(one["name"]), one["type"]) for one in inspect(connection).get_columns(name, schema=schema)]
+    return [
+        _told(one["name"], quoted(connection, one["name"]), one["type"])
+        for one in inspect(connection).get_columns(name, schema=schema)
+    ]
 
 
 def _told(name: str, asked: str, type: Any) -> Column:

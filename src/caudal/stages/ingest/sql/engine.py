@@ -69,6 +69,8 @@ def explained(error: Exception, source: Database) -> CaudalError:
         return SourceProblem(
             f"'{source.what}' at {place} may not be read: {said}.", fix="Grant the user SELECT on it.", place=place
         )
+    if type(origin).__module__ == "sqlite3" and not ("locked" in whole or "unable to open" in whole):
+        state = "sqlite"  # an OperationalError there is mostly one of the statement
     gone = isinstance(error, DBAPIError) and error.connection_invalidated
     again = ("08", "57", "53", "40", "55")  # connection, shutdown, resources, serialization, locks
     if (

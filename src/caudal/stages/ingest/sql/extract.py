@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
 from caudal.spec.database import Database
-from caudal.stages.ingest.sql.columns import Column, columns, relation
+from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
 from caudal.stages.ingest.sql.known import Before, Brought, since
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def _bounds(connection: Connection, source: Database, found: Sequence[Column], l
     if source.parallel == 1:
         return [(None, None)]
     key = next(one for one in found if one.name == source.key[0])
-    quoted = connection.dialect.identifier_preparer.quote(key.name)
-    least, most = connection.execute(text(f"SELECT min({quoted}), max({quoted}) FROM {relation(connection, source)}")).one()  # noqa: S608
+    name = quoted(connection, key.name)
+    least, most = connection.execute(text(f"SELECT min({name}), max({name}) FROM {relation(connection, source)}")).one()  # noqa: S608
     if least is None:
         return [(None, None)]
     if not isinstance(least, int | Decimal) or isinstance(least, bool):
@@ -134,7 +134,7 @@ def _write(
     writer, rows, last, without = None, 0, None, False
     schema: pa.Schema | None = None
     try:
-        for part in result.partitions():
+        for part in _parts(result, source):
             batch = _batch(part, found, schema, source)
             if schema is None:
                 notes = [f"'{one.name}' of '{source.what}' is kept as text: {one.why}." for one in found if one.why]
@@ -162,15 +162,25 @@ def _write(
     return Range(file, rows, last, without)
 
 
+def _parts(result: Any, source: Database) -> Iterator[Sequence[Any]]:
+    """Yield rows, a few at a time. SQLite's columns take any value, whatever their type says."""
+    try:
+        yield from result.partitions()
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise SourceProblem(
+            f"'{source.what}' at {source.address!r} holds a value that is not of its column's type: {error}.",
+            fix="Ask for it in a query that makes it so: CAST(… AS …).",
+        ) from None
+
+
 def _statement(
     connection: Connection, source: Database, found: Sequence[Column], bounds: tuple[int | None, int | None], low: Any
 ) -> Any:
     from sqlalchemy import bindparam, text
 
-    quote = connection.dialect.identifier_preparer.quote
     wanted: list[str] = []
     given: list[Any] = []
-    key = quote(source.key[0]) if source.key else ""
+    key = quoted(connection, source.key[0]) if source.key else ""
     if bounds[0] is not None:
         wanted.append(f"{key} >= :least")
         given.append(bindparam("least", bounds[0]))
@@ -178,13 +188,13 @@ def _statement(
         wanted.append(f"({key} < :most OR {key} IS NULL)" if bounds[0] is None else f"{key} < :most")
         given.append(bindparam("most", bounds[1]))
     if low is not None and source.watermark:
-        column = quote(source.watermark)
+        column = quoted(connection, source.watermark)
         wanted.append(f"({column} >= :low OR {column} IS NULL)")
         # SQLite keeps times as text, with or without a fraction: the shorter text is the lesser.
         given.append(bindparam("low", str(low) if connection.dialect.name == "sqlite" and hasattr(low, "isoformat") else low))
-    asked = ", ".join(f"{one.asked} AS {quote(one.name)}" for one in found)
+    asked = ", ".join(f"{one.asked} AS {quoted(connection, one.name)}" for one in found)
     where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
-    order = f" ORDER BY {', '.join(quote(one) for one in source.key)}" if source.key else ""
+    order = f" ORDER BY {', '.join(quoted(connection, one) for one in source.key)}" if source.key else ""
     statement = text(f"SELECT {asked} FROM {relation(connection, source)}{where}{order}").bindparams(*given)  # noqa: S608
     return statement.columns(**{one.name: one.told for one in found if one.told is not None})
 
