@@ -138,6 +138,8 @@ def server() -> Iterator[Server]:
     with open(root / "log", "wb") as log:
         made = [found / "initdb", "-D", cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
         subprocess.run(made, check=True, stdout=log, stderr=log, env=environment, **user)  # type: ignore[call-overload]
+        rules = cluster / "pg_hba.conf"
+        rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())  # everybody else comes in without a password
 
         def start() -> None:
             settings = {

@@ -312,6 +312,24 @@ def test_tables_and_columns_are_named(shop: tuple[str, object], lake: Lake) -> N
         assert "hunter2" not in str(raised.value)
 
 
+def test_a_wrong_password_is_told_and_not_tried_again(
+    shop: tuple[str, psycopg.Connection], lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, connection = shop
+    connection.execute("DROP ROLE IF EXISTS guarded; CREATE ROLE guarded LOGIN PASSWORD 'right'")
+    connection.execute("DROP OWNED BY guarded; GRANT SELECT ON sale TO guarded; CREATE TABLE secret (a int)")
+    monkeypatch.setattr(fetching.time, "sleep", lambda _: pytest.fail("it was tried again"))
+    with pytest.raises(SourceProblem, match=r"does not let this user in.*Check user and password") as raised:
+        lake.look(cd.database(url.replace("postgres@", "guarded:hunter2@"), table="sale"))
+    assert "hunter2" not in str(raised.value)
+    right = url.replace("postgres@", "guarded:right@")
+    assert lake.land(cd.database(right, table="sale"))[0].num_rows == 100
+    assert not any("right" in path for path in lake.seen)
+    with pytest.raises(SourceProblem, match=r"'secret' at .* may not be read.*Grant the user"):
+        lake.look(cd.database(right, table="secret"))
+    connection.execute("DROP OWNED BY guarded; DROP ROLE guarded")
+
+
 def test_a_server_that_is_away_is_asked_again_and_then_told(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(fetching.time, "sleep", waits.append)
