@@ -46,6 +46,7 @@ def sakila_of_mine(postgres, shared_data, monkeypatch):
     with postgres.sakila(shared_data) as url:
         monkeypatch.setenv("SHOP_DB", url.replace("postgres@", "postgres:hunter2@"))
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("ALTER TABLE rental DISABLE TRIGGER USER")  # it would write last_update by the clock
             yield connection
 
 
@@ -122,9 +123,9 @@ def test_an_empty_ledger_and_a_new_home_give_the_same_table(sakila_of_mine, tmp_
     states(run(folder, settings))
     for part in range(2):
         sakila_of_mine.execute("UPDATE later SET last_update = %s", [f"2030-01-0{part + 1}"])
-        sakila_of_mine.execute("INSERT INTO rental SELECT * FROM later WHERE rental_id % 2 = %s", [part])
+        sakila_of_mine.execute("INSERT INTO rental SELECT * FROM later WHERE rental_id %% 2 = %s", [part])
         sakila_of_mine.execute(
-            "UPDATE rental SET staff_id = 3 - staff_id, last_update = %s WHERE rental_id % 7 = %s", [f"2030-01-0{part + 1}", part]
+            "UPDATE rental SET staff_id = 3 - staff_id, last_update = %s WHERE rental_id %% 7 = %s", [f"2030-01-0{part + 1}", part]
         )
         states(run(folder, settings))
     other = Settings(home=tmp_path / "other")
@@ -146,11 +147,9 @@ def test_history_keeps_all_versions(sakila_of_mine, tmp_path, spark):
     for day in (1, 2):
         sakila_of_mine.execute(f"UPDATE rental SET staff_id = {day}, last_update = '2030-01-0{day}' WHERE rental_id = 5")
         states(run(folder, settings))
-    assert [
-        (row["staff_id"], row["last_update"].day) for row in sorted(table(settings, "rentals"), key=repr) if row["rental_id"] == 5
-    ] == [(1, 15), (1, 1), (2, 2)] or sorted(
-        (row["last_update"].year, row["last_update"].day) for row in table(settings, "rentals") if row["rental_id"] == 5
-    ) == [(2006, 15), (2030, 1), (2030, 2)]
+    versions = sorted((row["last_update"].year, row["staff_id"]) for row in table(settings, "rentals") if row["rental_id"] == 5)
+    assert versions == [(2006, 1), (2030, 1), (2030, 2)]
+    assert len(table(settings, "rentals")) == 16_046
     assert set(states(run(folder, settings)).values()) == {"skipped"}
 
 
@@ -162,7 +161,7 @@ def test_the_contract_freezes_evolves_and_sets_aside(sakila_of_mine, tmp_path, s
     folder, settings = declared(tmp_path / "shop", closed), Settings(home=tmp_path / "home")
     states(run(folder, settings))
     sakila_of_mine.execute(
-        "ALTER TABLE rental ADD COLUMN coupon text; ALTER TABLE rental ALTER staff_id DROP NOT NULL; ALTER TABLE rental ALTER rental_id TYPE bigint"
+        "DROP VIEW sales_by_film_category, sales_by_store CASCADE; ALTER TABLE rental ADD COLUMN coupon text; ALTER TABLE rental ALTER staff_id DROP NOT NULL; ALTER TABLE rental ALTER rental_id TYPE bigint"
     )
     sakila_of_mine.execute("UPDATE rental SET coupon = 'spring', last_update = '2030-01-01' WHERE rental_id IN (1, 2, 3)")
     sakila_of_mine.execute("UPDATE rental SET staff_id = NULL WHERE rental_id = 1")
@@ -207,10 +206,9 @@ def test_an_extraction_that_is_killed_lands_nothing(sakila_of_mine, tmp_path, sp
     folder, settings = declared(tmp_path / "shop"), Settings(home=tmp_path / "home")
     killer = Path(__file__).parents[1] / "faults" / "killed.py"
     log = tmp_path / "log"
-    for when in ("at:before _write", "at:after _write", "at:before _copy", "at:after _copy", 6, 7):
-        command = [sys.executable, killer, str(when), log, "--", "run", folder, "--home", settings.home, "--only", "land"]
-        command = [part for part in map(str, command) if part not in ("--only", "land")]
-        died = subprocess.run(command, env=os.environ, capture_output=True, timeout=300)
+    for when in ("before _write 001", "after _write 002", "before _copy 001", "after _copy 002"):
+        command = [sys.executable, killer, f"at:{when}.parquet", log, "--", "run", folder, "--home", settings.home]
+        died = subprocess.run([str(part) for part in command], env=os.environ, capture_output=True, timeout=300)
         assert died.returncode == -9, died.stderr[-2000:]
         ledger = Home(settings.home).ledger()
         assert [row for row in ledger.find(landed) if row["source"] == "rentals"] == []

@@ -6,11 +6,12 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ import caudal as cd
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
 from caudal.spec.database import Database, shown
 from caudal.stages.ingest import Arrival, Seen, arrivals, database as fetching
+from caudal.stages.ingest.sql import copy as copying, extract as extracting
 
 NOW = 1_700_000_000.0
 
@@ -127,6 +129,60 @@ def test_the_other_types_of_postgresql(postgres_url: str, lake: Lake) -> None:
     assert set(empty.values()) == {None}
     notes = json.loads(table.schema.metadata[b"caudal.notes"])
     assert [note.split("'")[1] for note in notes] == ["plain", "span", "clock"]
+
+
+@pytest.mark.parametrize("by_copy", [True, False])
+def test_texts_and_numbers_are_the_same_by_copy_and_by_cursor(
+    postgres_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch, by_copy: bool
+) -> None:
+    taken: list[bool] = []
+    able = extracting.copyable
+    monkeypatch.setattr(extracting, "copyable", lambda *said: taken.append(able(*said)) or (by_copy and taken[-1]))
+    texts = [
+        "",
+        None,
+        "NULL",
+        "\\N",
+        "\\.",
+        '"',
+        "a,b",
+        "two\nlines",
+        "\r\n",
+        " blank ",
+        "ünïcødé 🦊",
+        "''",
+        "%s",
+        "t",
+        "x" * 100_000,
+    ]
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE plain (n serial, text text, fixed char(8), yes bool, single real, double float8, cost numeric(20,6), day date,"
+            " at timestamp, at_z timestamptz)"
+        )
+        rows = [(text, (text or "")[:5], n % 2 == 0, n / 3, 10.0**n / 7, Decimal(n) / 8, date(1900, 1, n + 1),
+                 datetime(1969, 12, 31, 23, 59, 59, 10**n % 10**6), datetime(2024, 3, 31, 1, 2, 3, n, UTC)) for n, text in enumerate(texts)]  # fmt: skip
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO plain (text, fixed, yes, single, double, cost, day, at, at_z) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                rows,
+            )
+            cursor.execute("INSERT INTO plain (single, double) VALUES ('Infinity', '-Infinity'), (NULL, NULL)")
+            expected = cursor.execute("SELECT * FROM plain ORDER BY n").fetchall()
+    (table,) = lake.land(cd.database(postgres_url, table="plain", key="n"))
+    assert taken == [True]
+    found = [tuple(row.values()) for row in table.to_pylist()]
+    # The driver gives a real the digits that it needs, Arrow those of the double that it is.
+    single = [None if row[4] is None else np.float32(row[4]) for row in expected]
+    assert [None if row[4] is None else np.float32(row[4]) for row in found] == single
+    assert [(*row[:4], *row[5:]) for row in found] == [(*row[:4], *row[5:]) for row in expected]
+
+
+def test_what_copy_cannot_say_comes_by_cursor(postgres_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "BLOCK", 1000)
+    long = "SELECT n AS id, repeat('x', n) AS what FROM generate_series(1, 3000) n"
+    (table,) = lake.land(cd.database(postgres_url, query=long, key="id", watermark="id"))
+    assert [len(row["what"]) for row in table.to_pylist()] == list(range(1, 3001))
 
 
 def test_a_query_with_colons_and_percents_is_asked_as_it_stands(shop: tuple[str, object], lake: Lake) -> None:
@@ -340,24 +396,31 @@ def test_a_server_that_is_away_is_asked_again_and_then_told(lake: Lake, monkeypa
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("by_copy", [True, False])
 def test_a_connection_that_breaks_in_the_middle_is_taken_up_with_nothing_doubled(
-    shop: tuple[str, psycopg.Connection], lake: Lake, monkeypatch: pytest.MonkeyPatch
+    shop: tuple[str, psycopg.Connection], lake: Lake, monkeypatch: pytest.MonkeyPatch, by_copy: bool
 ) -> None:
-    import caudal.stages.ingest.sql.extract as extracting
-
     shop[1].execute("INSERT INTO sale SELECT n, repeat('x', 500), NULL FROM generate_series(101, 30000) n")
-    batch, cut = extracting._batch, []
+    cut: list[bool] = []
 
-    def cutting(*arguments: object) -> object:
-        if not cut:
-            cut.append(True)
-            shop[1].execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'caudal'")
-        return batch(*arguments)  # type: ignore[arg-type]
+    def cutting(way: Callable[..., Iterator[pa.RecordBatch]]) -> Callable[..., Iterator[pa.RecordBatch]]:
+        def batches(*said: object) -> Iterator[pa.RecordBatch]:
+            for batch in way(*said):
+                yield batch
+                if not cut:
+                    cut.append(True)
+                    shop[1].execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'caudal'")
 
+        return batches
+
+    for name in ("copied", "_fetched"):
+        monkeypatch.setattr(extracting, name, cutting(getattr(extracting, name)))
     monkeypatch.setattr(extracting, "ROWS", 1000)
-    monkeypatch.setattr(extracting, "_batch", cutting)
+    monkeypatch.setattr(copying, "BLOCK", 50_000)
+    monkeypatch.setattr(extracting, "copyable", lambda *_: by_copy)
     monkeypatch.setattr(fetching, "BACKOFF_S", 0.01)
     tables = lake.land(cd.database(shop[0], table="sale", key="id", parallel=2))
+    assert cut == [True]
     assert sorted(row for table in tables for row in table.column("id").to_pylist()) == list(range(1, 30001))
 
 

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
 from caudal.spec.database import Database
 from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
+from caudal.stages.ingest.sql.copy import copied, copyable
 from caudal.stages.ingest.sql.known import Before, Brought, since
 
 if TYPE_CHECKING:
@@ -126,40 +128,53 @@ def _write(
     connection: Connection, source: Database, found: Sequence[Column], bounds: tuple[int | None, int | None], low: Any,
     known: Brought | None, file: Path, mark: str,
 ) -> Range:  # fmt: skip
+    import pyarrow as pa
+
+    statement = _statement(connection, source, found, bounds, low)
+    if copyable(connection, found):
+        try:
+            with connection.begin_nested():
+                return _written(copied(connection, statement, found), source, found, known, file, mark)
+        except pa.ArrowInvalid:
+            pass  # a value that only the driver reads, or can tell what is wrong with
+    return _written(_fetched(connection, statement, source, found), source, found, known, file, mark)
+
+
+def _written(
+    batches: Iterator[pa.RecordBatch], source: Database, found: Sequence[Column], known: Brought | None, file: Path, mark: str
+) -> Range:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    statement = _statement(connection, source, found, bounds, low)
-    result = connection.execution_options(stream_results=True, yield_per=ROWS).execute(statement)
-    writer, rows, last, without = None, 0, None, False
-    schema: pa.Schema | None = None
-    try:
-        for part in _parts(result, source):
-            batch = _batch(part, found, schema, source)
-            if schema is None:
-                notes = [f"'{one.name}' of '{source.what}' is kept as text: {one.why}." for one in found if one.why]
-                schema = batch.schema.with_metadata({"caudal.notes": json.dumps(notes), "caudal.extraction": mark})
+    rows, last, without = 0, None, False
+    first = next(batches, None)
+    first = _batch([], found, None, source) if first is None else first
+    notes = [f"'{one.name}' of '{source.what}' is kept as text: {one.why}." for one in found if one.why]
+    schema = first.schema.with_metadata({"caudal.notes": json.dumps(notes), "caudal.extraction": mark})
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in chain([first], batches):
             if source.watermark:
                 column = batch.column(source.watermark)
                 top = pc.max(column).as_py()
                 last = top if last is None or (top is not None and top > last) else last
                 without = without or column.null_count > 0
-            if known is not None:
-                batch = known.new(batch)
-            if writer is None:
-                writer = pq.ParquetWriter(file, schema, compression="zstd")
-            writer.write_batch(batch)
-            rows += batch.num_rows
-        if writer is None:
-            empty = _batch([], found, None, source)
-            notes = [f"'{one.name}' of '{source.what}' is kept as text: {one.why}." for one in found if one.why]
-            schema = empty.schema.with_metadata({"caudal.notes": json.dumps(notes), "caudal.extraction": mark})
-            writer = pq.ParquetWriter(file, schema, compression="zstd")
+            kept = batch if known is None else known.new(batch)
+            writer.write_batch(kept)
+            rows += kept.num_rows
+    return Range(file, rows, last, without)
+
+
+def _fetched(connection: Connection, statement: Any, source: Database, found: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+    """Yield rows through the driver's cursor, which knows every type."""
+    result = connection.execution_options(stream_results=True, yield_per=ROWS).execute(statement)
+    schema: pa.Schema | None = None
+    try:
+        for part in _parts(result, source):
+            batch = _batch(part, found, schema, source)
+            schema = batch.schema
+            yield batch
     finally:
         result.close()
-        if writer is not None:
-            writer.close()
-    return Range(file, rows, last, without)
 
 
 def _parts(result: Any, source: Database) -> Iterator[Sequence[Any]]:
