@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Select, Table, create_engine, event, insert, select, update
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from caudal.errors import EnvironmentProblem
+from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.lake.driver import driven
 from caudal.lake.migrations.upgrade import upgrade
 from caudal.lake.records import decisions, model_versions, runs, steps
@@ -27,6 +27,7 @@ def open_ledger(url: str) -> Ledger:
     Raises
     ------
     EnvironmentProblem : its server is away, its driver is missing, or a newer caudal has made it
+    DeclarationProblem : the URL is none
     """
     return Ledger(url)
 
@@ -36,7 +37,13 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        parsed = driven(url)
+        try:
+            parsed = driven(url)
+        except ArgumentError:
+            raise DeclarationProblem(
+                f"The ledger's URL '{shown(url)}' is none.",
+                fix="Write CAUDAL_LEDGER as postgresql://user@host/database, or leave it out.",
+            ) from None
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         # A server may have been started anew since a connection was used last.
@@ -45,11 +52,11 @@ class Ledger:
             event.listen(self.engine, "connect", _durable)
         try:
             upgrade(self.engine)
-        except OperationalError as error:
+        except DBAPIError as error:
             self.engine.dispose()
             raise EnvironmentProblem(
                 f"The ledger {shown(url)} cannot be opened: {_first_line(error)}.",
-                fix="Check CAUDAL_LEDGER, and whether its server is up.",
+                fix="Check CAUDAL_LEDGER, whether its server is up, and whether the user may create tables there.",
             ) from None
 
     def close(self) -> None:
@@ -125,7 +132,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _first_line(error: OperationalError) -> str:
+def _first_line(error: DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
 
 

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect, text
 
-from caudal.errors import EnvironmentProblem
+from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.lake.ledger import Ledger, open_ledger
 from caudal.lake.migrations.upgrade import TABLE, revisions, version
 from caudal.lake.records import decisions, landed, metadata, model_versions, runs, steps
@@ -171,3 +171,21 @@ def test_a_server_that_is_away_is_told_without_its_password() -> None:
         open_ledger("postgresql://anna:hunter2@127.0.0.1:1/ledger")
     assert "postgresql://anna@127.0.0.1:1/ledger" in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+def test_what_is_no_url_is_told() -> None:
+    with pytest.raises(DeclarationProblem, match="The ledger's URL 'ledger.db' is none"):
+        open_ledger("ledger.db")
+
+
+def test_a_user_who_may_make_no_tables_is_told(postgres_url: str) -> None:
+    engine = create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE reader LOGIN"))
+    try:
+        with pytest.raises(EnvironmentProblem, match=r"cannot be opened: permission denied for schema public"):
+            open_ledger(postgres_url.replace("postgres@", "reader@"))
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("DROP ROLE reader"))
+        engine.dispose()

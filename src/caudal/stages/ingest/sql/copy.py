@@ -1,4 +1,4 @@
-"""PostgreSQL's COPY → Arrow: the rows as CSV, parsed by Arrow, a third of a cursor's work; for columns whose text is plain."""
+"""PostgreSQL's COPY → Arrow: the rows as CSV, parsed by Arrow; for columns whose text is plain."""
 
 from __future__ import annotations
 
