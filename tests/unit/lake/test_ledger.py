@@ -174,7 +174,7 @@ def test_a_server_that_is_away_is_told_without_its_password() -> None:
 
 
 def test_what_is_no_url_is_told() -> None:
-    with pytest.raises(DeclarationProblem, match="The ledger's URL 'ledger.db' is none"):
+    with pytest.raises(DeclarationProblem, match=r"The ledger's URL 'ledger.db' is none"):
         open_ledger("ledger.db")
 
 
