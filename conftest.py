@@ -15,6 +15,8 @@ from caudal.spark import session, stop
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytest_plugins = ["tests.postgres"]
+
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("caudal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("caudal")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import CaudalError
 from caudal.spec.alert import mail, webhook
 from caudal.spec.connection import files, folder, http, kafka, simulated, socket, stream
+from caudal.spec.database import database
 from caudal.spec.detector import density, half_space_trees, local_outlier, robust_z, surprise
 from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity, temporal
 from caudal.spec.outlet import drop, topic
@@ -39,9 +40,46 @@ _LATER = {
 }
 
 __all__ = [
-    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "density", "drop", "every", "files", "fill_gaps", "folder", "half_space_trees", "http",
-    "kafka", "lag", "limit", "local_outlier", "mail", "on_arrival", "on_publish", "parity", "past_mean", "robust_z", "rolling", "schema", "simulated", "socket", "stream", "surprise", "temporal", "topic", "tumble", "webhook",
-]  # fmt: skip
+    "EEG_BANDS",
+    "CaudalError",
+    "Product",
+    "as_of_join",
+    "beats",
+    "beats_baseline",
+    "beats_champion",
+    "calendar",
+    "column",
+    "cron",
+    "database",
+    "density",
+    "drop",
+    "every",
+    "files",
+    "fill_gaps",
+    "folder",
+    "half_space_trees",
+    "http",
+    "kafka",
+    "lag",
+    "limit",
+    "local_outlier",
+    "mail",
+    "on_arrival",
+    "on_publish",
+    "parity",
+    "past_mean",
+    "robust_z",
+    "rolling",
+    "schema",
+    "simulated",
+    "socket",
+    "stream",
+    "surprise",
+    "temporal",
+    "topic",
+    "tumble",
+    "webhook",
+]
 
 
 def __getattr__(name: str) -> Any:

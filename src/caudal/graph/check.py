@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spec.connection import Files
+from caudal.spec.database import Database
 from caudal.spec.expectation import Expectation
 from caudal.spec.join import Join, problems
 from caudal.spec.model import Beats, Model, Parity
@@ -24,6 +25,7 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_inputs(product),
         *_cycles(product),
         *_columns(product),
+        *_databases(product),
         *_joins(product),
         *_features(product),
         *_models(product),
@@ -150,6 +152,24 @@ def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[Dec
             fix="A share lies between 0 and 1.",
             where=str(one.where or node.where),
         )
+
+
+def _databases(product: Product) -> Iterator[DeclarationProblem]:
+    for node in product.nodes.values():
+        if not isinstance(node, Source) or not isinstance(node.connection, Database) or node.schema is None or node.schema.open:
+            continue
+        names = [field.raw_name for field in node.schema]
+        asked = node.connection
+        for role, column in [("watermark", asked.watermark), *(("key", one) for one in asked.key)]:
+            if column is not None and column not in names:
+                yield DeclarationProblem(
+                    f"Source '{node.name}' names '{column}' as its {role}, and its closed schema has no such column.",
+                    nearest=nearest(column, names),
+                    fix=f"It has {', '.join(names)}.",
+                    where=str(node.where),
+                    table=node.name,
+                    column=column,
+                )
 
 
 def _joins(product: Product) -> Iterator[DeclarationProblem]:

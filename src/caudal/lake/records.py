@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
 metadata = MetaData()
 
@@ -38,9 +38,9 @@ steps = Table(
     Column("fingerprint", String(64)),
     Column("inputs", JSON),  # {input: version}
     Column("output_version", Integer),
-    Column("rows_read", Integer),
-    Column("rows_written", Integer),
-    Column("rows_quarantined", Integer),
+    Column("rows_read", BigInteger),
+    Column("rows_written", BigInteger),
+    Column("rows_quarantined", BigInteger),
     Column("partitions", JSON),  # days written; null when the table has no partitions
     Column("detail", JSON),  # what else the step says, by kind
     Column("error", JSON),
@@ -55,8 +55,8 @@ landed = Table(
     Column("source", String(100), nullable=False),
     Column("path", Text, nullable=False),  # where it came from
     Column("sha256", String(64), nullable=False),
-    Column("bytes", Integer, nullable=False),
-    Column("modified_ns", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
     Column("landed_at", Float, nullable=False),
     Column("run_id", String(40), nullable=False),
     Column("kind", String(20), nullable=False),  # data | correction
@@ -73,8 +73,8 @@ checks = Table(
     Column("expectation", Text, nullable=False),
     Column("kind", String(40), nullable=False),
     Column("action", String(20), nullable=False),
-    Column("rows", Integer),
-    Column("broken", Integer),
+    Column("rows", BigInteger),
+    Column("broken", BigInteger),
     Column("passed", Boolean, nullable=False),
     Column("message", Text),
     Index("checks_by_run", "run_id", "table"),
@@ -87,7 +87,7 @@ profiles = Table(
     Column("product", String(100), nullable=False),
     Column("table", String(100), nullable=False),
     Column("version", Integer),
-    Column("rows", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
     Column("columns", JSON, nullable=False),  # {column: {nulls, min, max, mean, stddev, distinct}}
     Index("profiles_by_table", "product", "table", "id"),
 )  # fmt: skip
@@ -122,7 +122,7 @@ model_versions = Table(
     Column("code", String(64), nullable=False),
     Column("training_table", String(100), nullable=False),
     Column("training_version", Integer, nullable=False),  # Delta version
-    Column("training_rows", Integer, nullable=False),
+    Column("training_rows", BigInteger, nullable=False),
     Column("training_from", String(40)),
     Column("training_until", String(40)),
     Column("parameters", JSON, nullable=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from caudal.lake.landing import land
+from caudal.lake.landing import land, store_path
 from caudal.lake.records import landed
 from caudal.run.step import Done
 from caudal.run.workspace import Workspace
@@ -18,14 +18,20 @@ def work(ws: Workspace, source: Source) -> Done:
     from caudal.stages.ingest import Seen, arrivals
 
     rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
-    seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
+    raw = ws.home.raw(ws.product.name, source.name)
+    seen = {
+        row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"]))
+        for row in rows
+        if row["kind"] != "correction"
+    }
     scratch = ws.home.scratch(ws.product.name) / source.name
     scratch.mkdir(parents=True, exist_ok=True)
     found = arrivals(
         patient(source.connection, ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock
     )
     whole = [one for one in found if one.settled]
-    files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id)
+    changed = getattr(source.connection, "changed", "replace")
+    files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed)
     said: list[dict[str, Any]] = [
         {"path": one.path, "bytes": one.bytes, "sha256": one.sha256, "state": "landed" if one.new else "known"} for one in files
     ]

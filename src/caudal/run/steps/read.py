@@ -5,22 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, SourceProblem
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
-from caudal.lake.corrections import key, replaced
-from caudal.lake.landing import LandedFile, current
+from caudal.lake.corrections import replaced
+from caudal.lake.landing import LandedFile
 from caudal.lake.records import landed
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
+from caudal.run.steps.newest import files_now, newest, outdated, raw_files, without_replaced
 from caudal.run.workspace import Workspace
 from caudal.spec.node import Source
 from caudal.spec.schema import Field, Schema
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 # Spark's names of types → ours, where they differ.
 _SPEC = {"timestamp_ntz": "timestamp", "timestamp": "timestamp_utc", "integer": "int", "short": "int", "byte": "int"}
@@ -39,7 +36,7 @@ class Change:
 
 def change(ws: Workspace, source: Source) -> Change | None:
     """Return what there is to do for a source, or None when its table is up to date."""
-    files = _current(ws, source)
+    files = files_now(ws, source)
     segments = tuple(sorted(file.segment for file in files))
     code = code_of(source)
     fingerprint = digest(code, list(segments))
@@ -54,6 +51,7 @@ def change(ws: Workspace, source: Source) -> Change | None:
         return None
     _, corrected = replaced(new)  # files whose rows are corrected are read again, without those rows
     again = [file for file in files if file.segment in corrected and file.segment in have]
+    again += outdated(source, new, [file for file in files if file.segment in have and file not in again])
     out = frozenset(f"_segment={one}" for one in gone | {file.segment for file in again})
     return Change([*new, *again], out or "none", code, fingerprint, segments)
 
@@ -83,7 +81,7 @@ def files_of(ws: Workspace, source: Source, days: set[str | None]) -> list[Lande
     """Return the landed files that rows of these days came from."""
     paths = [file.path for version in _published(ws, source) for file in version.files if file.day in days]
     segments = {match.group(1) for path in paths if (match := re.search(r"_segment=([0-9a-f]+)", path))}
-    return [file for file in _current(ws, source) if file.segment in segments]
+    return [file for file in files_now(ws, source) if file.segment in segments]
 
 
 def _published(ws: Workspace, source: Source) -> list[delta.Version]:
@@ -93,25 +91,16 @@ def _published(ws: Workspace, source: Source) -> list[delta.Version]:
 
 
 def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
-    segments = tuple(sorted(file.segment for file in _current(ws, source)))
+    segments = tuple(sorted(file.segment for file in files_now(ws, source)))
     code = code_of(source)
     return Change(files_of(ws, source, days), days, code, digest(code, list(segments)), segments)
 
 
-def _current(ws: Workspace, source: Source) -> list[LandedFile]:
-    changed = getattr(source.connection, "changed", "replace")
-    return current(ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=changed)
-
-
 def _read(ws: Workspace, source: Source, todo: Change) -> Done:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
-    from caudal.stages.ingest import RawFile, explain, read
+    from caudal.stages.ingest import explain, read
 
-    told = getattr(source.connection, "format", None)
-    raw = [
-        RawFile(path=file.stored, sha256=file.sha256, name=file.path, format="parquet" if file.kind == "correction" else told)
-        for file in todo.files
-    ]
+    raw = raw_files(source, todo.files)
     old = ws.version(source.name)
     known = _known_schema(ws, source) if old is not None and todo.replace != "all" else None
     try:
@@ -119,7 +108,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
         origin = Origin(
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files)
         )
-        frame = _without_replaced(ws, source, result.frame)
+        frame = newest(ws, source, without_replaced(ws, source, result.frame), result.schema)
         if isinstance(todo.replace, set):
             dates = [dt.date.fromisoformat(day) for day in todo.replace if day is not None]
             frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
@@ -144,18 +133,6 @@ def _refuse(ws: Workspace, source: Source, error: CaudalError) -> None:
     if isinstance(error, SourceProblem) and "file" in error.facts:
         about = {"product": ws.product.name, "source": source.name, "path": error.facts["file"], "kind": "data"}
         ws.ledger.change(landed, about, kind="refused")
-
-
-def _without_replaced(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:
-    """Return the rows that no correction replaces."""
-    keys, _ = replaced(current(ws.home, ws.ledger, product=ws.product.name, source=source.name))
-    if not keys:
-        return frame
-    from pyspark.sql import functions as F
-
-    own = [name for name in frame.columns if not name.startswith("_")]
-    gone = F.broadcast(ws.spark.createDataFrame([(one,) for one in keys], "_key long"))
-    return frame.withColumn("_key", key(own)).join(gone, "_key", "left_anti").drop("_key")
 
 
 def _known(ws: Workspace, source: Source, number: int) -> Done:

@@ -46,12 +46,13 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is remembered of a file that was landed before."""
+    """What is remembered of a file that was landed before, and where its bytes are kept."""
 
     etag: str | None
     modified_ns: int
     bytes: int
     sha256: str
+    stored: Path | None = None
 
 
 class Fetch(Protocol):
