@@ -13,6 +13,7 @@ from caudal.cli.app import (
     Folder,
     HomeOption,
     JsonOption,
+    ProductOption,
     WaitOption,
     app,
     print_json,
@@ -111,6 +112,21 @@ def predict(
 ) -> None:
     """Write predictions by the published champion; trains nothing."""
     run(folder, data, home, as_json, wait, "predict")
+
+
+@app.command()
+def times(product: ProductOption = None, step: Annotated[str | None, typer.Option(help="One step, run by run.")] = None,
+          home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show how long steps took, what is usual, and where it tends."""
+    from caudal.run.times import times as work
+
+    with problems_shown(as_json):
+        document = work(settings(home=home), product, step)
+        if as_json:
+            return print_json(document)
+        from caudal.report.terminal import times as show
+
+        return show(document, one=step is not None)
 
 
 @app.command()

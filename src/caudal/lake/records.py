@@ -21,6 +21,7 @@ runs = Table(
     Column("caudal_version", String(40)),
     Column("error", JSON),
     Column("summary", JSON),  # the document that `caudal run --json` prints
+    Column("at_hand", JSON),  # {step, since, expected_s, slow} while a step is at work for longer than a moment
 )  # fmt: skip
 
 steps = Table(
@@ -201,7 +202,7 @@ alerts = Table(
     "alerts", metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
-    Column("happening", String(20), nullable=False),  # failure | recovery | quarantine | sla | promoted | refused
+    Column("happening", String(20), nullable=False),  # failure | recovery | quarantine | sla | slow | promoted | refused
     Column("subject", String(200), nullable=False),  # step, table or model
     Column("run_id", String(40), nullable=False),
     Column("at", Float, nullable=False),

@@ -15,6 +15,7 @@ from typing import Any
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.lake.records import checks, profiles, steps
 from caudal.run.retry import Attempts, attempted
+from caudal.run.slow import watched
 from caudal.run.step import Done, State, Step, waits
 from caudal.run.workspace import Workspace
 
@@ -86,7 +87,8 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
             ws.process.end(problem)
 
     try:
-        done = attempted(ws, step, attempts, hung)
+        with watched(ws, step):
+            done = attempted(ws, step, attempts, hung)
     except Exception as error:
         problem = as_problem(error, step)
         seconds = time.perf_counter() - clock

@@ -30,6 +30,9 @@ class Progress(Protocol):
     def started(self, step: str) -> None:
         """Say that a step begins."""
 
+    def slow(self, step: str, seconds: float, expected_s: float) -> None:
+        """Say that a step at work takes longer than usual."""
+
     def finished(
         self,
         step: str,
@@ -48,6 +51,9 @@ class Quiet:
     """Nobody is told."""
 
     def started(self, step: str) -> None:
+        """Say nothing."""
+
+    def slow(self, step: str, seconds: float, expected_s: float) -> None:
         """Say nothing."""
 
     def finished(self, step: str, state: str, **figures: Any) -> None:

@@ -44,6 +44,8 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     out.print(Text.assemble(mark(last["state"]), " ", (product["product"], "bold"), f"  last run {_ended(last, now)}"))
     if last.get("error"):
         out.print(inset(Text(str(last["error"].get("what", "")), style="red")))
+    if last.get("at_hand"):
+        out.print(inset(_at_hand(last["at_hand"], now)))
     details = Text(f"{last['run_id']}" + (f"  {last['page']}" if last.get("page") else ""), style="bright_black")
     out.print(inset(details), soft_wrap=True)
     if product["tables"]:
@@ -73,6 +75,12 @@ def _ended(last: Mapping[str, Any], now: float) -> str:
     ended = last["finished_at"] if last["finished_at"] is not None else last["started_at"]
     took = f", took {duration(last['seconds'])}" if last["state"] != "abandoned" else ""
     return f"{words} {age(now - ended)}{took}"
+
+
+def _at_hand(one: Mapping[str, Any], now: float) -> Text:
+    """Return which step is at work, for how long, and how long it takes usually."""
+    usual = f"; {duration(one['expected_s'])} is usual" if one["expected_s"] is not None else ""
+    return Text(f"{one['step']} for {duration(round(now - one['since']))}{usual}", style="yellow" if one["slow"] else "")
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Table:

@@ -48,7 +48,7 @@ def subject(row: Row) -> str:
     """Return the headline."""
     words = {
         "failure": f"failed in {row['subject']}", "recovery": "runs again", "quarantine": f"rows of {row['subject']} set aside",
-        "sla": f"{row['subject']} is late", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
+        "sla": f"{row['subject']} is late", "slow": f"{row['subject']} takes longer than usual", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
     }  # fmt: skip
     return f"[caudal] {row['product']}: {words[row['happening']]}"
 
