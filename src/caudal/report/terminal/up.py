@@ -39,6 +39,13 @@ def _said(one: Mapping[str, Any]) -> str:
             return f"{plural(one['events'], 'event')} of run {one['run_id']}, whose daemon is gone: {one['ending']}"
         case "trouble":
             return f"{one['trigger']}  {mark('waiting')} {one['why']}"
+        case "told":
+            to = f"{one['to']} of {one['happening']} of {one['subject']}"
+            return f"{one['product']}  " + (
+                f"{mark('succeeded')} told {to}"
+                if one["state"] == "sent"
+                else f"{mark('waiting')} could not tell {to}: {one['why']}"
+            )
         case "stopping":
             return f"asked to stop; steps at hand have {duration(one['grace_s'])}"
         case what:

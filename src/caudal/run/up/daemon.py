@@ -16,6 +16,7 @@ from caudal.lake.claim import claim
 from caudal.lake.home import Home
 from caudal.run.run import checked, opened
 from caudal.run.up.bell import Bell
+from caudal.run.up.messenger import Messenger
 from caudal.run.up.rounds import TICK_S, Pace, Rounds, Say
 from caudal.run.up.watch import Watcher
 from caudal.run.up.watch_clock import ClockWatcher
@@ -47,6 +48,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
         Bell() as bell,
         claim(ledger, f"up {secrets.token_hex(4)}") as me,
         Waker(bell.ring) as waker,
+        Messenger([product for _, product in products.values()], home, ledger, settings, say),
     ):
         watchers = [
             one for folder, product in products.values() for one in watchers_of(product, home, _data(folder, settings), settle_s)
