@@ -1,14 +1,9 @@
-"""Steps → Luigi tasks, one class for all of them. Luigi orders them; a step runs only if all that it needs succeeded.
-
-Everything runs in one process: forked workers and a Spark session do not mix.
-"""
+"""The steps of a run, performed one after another; what became of each is told the ledger."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +12,7 @@ from caudal.lake.records import checks, profiles, steps
 from caudal.run.retry import Attempts, attempted
 from caudal.run.slow import watched
 from caudal.run.step import Done, State, Step, waits
+from caudal.run.tasks import ordered
 from caudal.run.workspace import Workspace
 
 
@@ -38,11 +34,13 @@ class Board:
 def execute(ws: Workspace, plan: Sequence[Step]) -> Board:
     """Do the steps in order of need and return how each ended; steps behind a failed one are not started."""
     board = Board()
-    with _quiet_luigi() as luigi:
-        tasks = _tasks(luigi, ws, plan, board)
-        # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be another's (a stream that trains).
-        luigi.configuration.get_config().set("worker", "no_install_shutdown_handler", "true")
-        luigi.build(list(tasks.values()), workers=1, local_scheduler=True, no_lock=True, log_level="CRITICAL")
+    for name, problem in ordered(ws, plan, board, perform).items():
+        board.failed[name] = problem
+        step = next(one for one in plan if one.name == name)
+        _tell(ws, step, "failed", None, error=problem.as_dict())
+        ws.progress.finished(
+            name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=problem.sentence()
+        )
     for step in plan:
         if step.name not in board.done and step.name not in board.failed and step.name not in board.waiting:
             why = "the run was asked to stop" if board.stopped else _why(step, plan, board)
@@ -128,45 +126,6 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
     )
 
 
-def _tasks(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board) -> dict[str, Any]:
-    """Return one task a step. The class is made here because luigi is imported only when there is work."""
-    tasks: dict[str, Any] = {}
-    order = {step.name: len(plan) - place for place, step in enumerate(plan)}
-    by_name = {step.name: step for step in plan}
-
-    class StepTask(luigi.Task):  # type: ignore[misc]
-        """One step of a run."""
-
-        run_id = luigi.Parameter()
-        step = luigi.Parameter()
-
-        @property
-        def priority(self) -> int:
-            return order[self.step]
-
-        def requires(self) -> list[Any]:
-            return [tasks[name] for name in by_name[self.step].needs if name in tasks]
-
-        def complete(self) -> bool:
-            return self.step in board.done
-
-        def run(self) -> None:
-            if ws.process is not None and ws.process.asked_to_stop:
-                board.stopped = board.stopped or Stopped(
-                    f"Stopped before step '{self.step}', as was asked.", fix="The same command goes on from there."
-                )
-                raise board.stopped
-            perform(ws, by_name[self.step], board)
-            if self.step in board.failed:
-                raise board.failed[self.step]
-            if self.step in board.waiting:
-                raise RuntimeError(board.waiting[self.step].why)
-
-    for step in plan:
-        tasks[step.name] = StepTask(run_id=ws.run_id, step=step.name)
-    return tasks
-
-
 def _tell(
     ws: Workspace, step: Step, state: State, done: Done | None, *, seconds: float = 0.0, began: float | None = None,
     error: dict[str, Any] | None = None, detail: dict[str, Any] | None = None, broken: Sequence[dict[str, Any]] = (),
@@ -192,20 +151,6 @@ def _tell(
             connection.execute(insert(checks), [{**about, **one} for one in found])
         if done is not None and done.state == "succeeded" and done.profile is not None:
             connection.execute(insert(profiles).values({**about, "version": done.output_version, **done.profile}))
-
-
-@contextlib.contextmanager
-def _quiet_luigi() -> Iterator[Any]:
-    """Import luigi without its warnings and its start-up log lines: the progress display is ours."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import luigi
-
-        for name in ("luigi", "luigi-interface", "luigi.scheduler"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        yield luigi
 
 
 def _first_line(error: Exception) -> str:

@@ -60,6 +60,8 @@ def remember(
     }
     if any(not isinstance(one.connection, Files) and one.connection.kind != "simulated" for one in product.sources.values()):
         return
+    if any(one.after for one in product.sources.values()):  # tasks of others are asked each time whether they are complete
+        return
     root = Path(product.where.file).resolve().parent
     outside = [
         Path(file)

@@ -39,7 +39,7 @@ def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
             needs = tuple(_making(product, one) for one in node.inputs)
             steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(join.work, declared=node)))
         elif isinstance(node, Source):
-            steps.append(Step(f"land:{name}", "land", name, (), partial(land.work, source=node)))
+            steps.append(Step(f"land:{name}", "land", name, (), partial(land.work, source=node), behind=node.after))
             steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(read.work, source=node)))
         else:
             needs = tuple(dict.fromkeys(_making(product, one) for one in _needs(node)))

@@ -44,6 +44,7 @@ class Step:
     subject : str, the source, table, model or prediction that it is about
     needs : names of the steps that must have succeeded before
     after : names of steps that come first if they run at all, but may fail
+    behind : Luigi tasks of the user's own that must be complete before, or functions that return them
     work : does it, or finds that nothing is to be done
     """
 
@@ -53,6 +54,7 @@ class Step:
     needs: tuple[str, ...]
     work: Callable[[Workspace], Done]
     after: tuple[str, ...] = ()
+    behind: tuple[Any, ...] = ()
 
 
 def waits(why: str) -> Done:

@@ -33,6 +33,9 @@ class Progress(Protocol):
     def slow(self, step: str, seconds: float, expected_s: float) -> None:
         """Say that a step at work takes longer than usual."""
 
+    def noted(self, sentence: str) -> None:
+        """Say something about the run as a whole."""
+
     def finished(
         self,
         step: str,
@@ -54,6 +57,9 @@ class Quiet:
         """Say nothing."""
 
     def slow(self, step: str, seconds: float, expected_s: float) -> None:
+        """Say nothing."""
+
+    def noted(self, sentence: str) -> None:
         """Say nothing."""
 
     def finished(self, step: str, state: str, **figures: Any) -> None:

@@ -18,7 +18,10 @@ Partition = Literal["day"]
 
 @dataclass(frozen=True)
 class Source:
-    """Raw data, landed byte for byte and read into a typed table of the same name."""
+    """Raw data, landed byte for byte and read into a typed table of the same name.
+
+    ``after`` are Luigi tasks of the user's own that make it, or functions that return them.
+    """
 
     kind: ClassVar[str] = "source"
     name: str
@@ -33,6 +36,7 @@ class Source:
     description: str | None = None
     where: Location | None = field(default=None, compare=False)
     time_limit_s: float | None = None
+    after: tuple[Any, ...] = field(default=(), compare=False)
 
     @property
     def inputs(self) -> tuple[str, ...]:

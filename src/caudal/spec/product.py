@@ -76,11 +76,12 @@ class Product(Streams):
         trigger: Trigger | None = None,
         retry: int = 0,
         time_limit: str | float | None = None,
+        after: Sequence[Any] | Any = (),
         description: str | None = None,
     ) -> Source:
         """Declare raw data and return it; pass it on or name it as a parameter of a table function.
 
-        ``trigger`` is for ``caudal up``. ``retry`` and ``time_limit`` are for the steps that land and read it.
+        ``after`` are Luigi tasks that make the data, or functions that return them: they come first. ``trigger`` is for ``caudal up``. ``retry`` and ``time_limit`` are for the steps that land and read it.
         """
         where = caller()
         if isinstance(connection, CHANNELLED) and schema is None:
@@ -94,7 +95,7 @@ class Product(Streams):
             event_time = event_time or "at"
         declared = Source(
             name, connection, schema, event_time, partition, seconds(late), _at(expect, where), trigger, _retry(retry, where),
-            description, where, _limit(time_limit),
+            description, where, _limit(time_limit), tuple(after) if isinstance(after, list | tuple) else (after,),
         )  # fmt: skip
         self._add(declared)
         return declared

@@ -30,6 +30,7 @@ class Settings:
     kafka : ``host:port`` of Kafka's brokers
     settle : seconds for which a file must not have changed before it is landed; none, but 2 in ``caudal up``, unless given
     smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
+    luigi : address of Luigi's central scheduler, where it is to order the steps
     key : key that the web app asks for
     trust : types that stored models may hold beyond those known to be safe (``shop.model.Cut``, ``shop.*``); ``pickle`` allows pickle
     """
@@ -43,6 +44,7 @@ class Settings:
     kafka: str = "127.0.0.1:9092"
     settle: float | None = None
     smtp: str = "smtp://127.0.0.1:25"
+    luigi: str | None = None
     key: str | None = None
     trust: tuple[str, ...] = ()
     spark: Mapping[str, str] = field(default_factory=dict)

@@ -69,6 +69,11 @@ class Progress:
             self._live = Live(get_renderable=self._at_work, console=self.console, transient=True, refresh_per_second=10)
             self._live.start()
 
+    def noted(self, sentence: str) -> None:
+        """Show a sentence about the run as a whole, on a line that stays."""
+        if not self.quiet:
+            self.console.print(Text.assemble(mark("waiting"), (f" {sentence}", "yellow")), soft_wrap=not self._redraws)
+
     def slow(self, step: str, seconds: float, expected_s: float) -> None:
         """Say, on a line that stays, that a step at work takes longer than usual."""
         if not self.quiet:
