@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.lake.records import checks, profiles, steps
+from caudal.run.faults import explained, ledger_away
 from caudal.run.retry import Attempts, attempted
 from caudal.run.slow import watched
 from caudal.run.step import Done, State, Step, waits
@@ -98,7 +101,12 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
     seconds = time.perf_counter() - clock
     done = replace(done, detail={**done.detail, **_told(attempts)})
     (board.waiting if done.state == "waiting" else board.done)[step.name] = done
-    _tell(ws, step, done.state, done, seconds=seconds, began=began)
+    try:
+        _tell(ws, step, done.state, done, seconds=seconds, began=began)
+    except DBAPIError as error:  # what the step has published, the next run finds
+        board.done.pop(step.name, None)
+        board.failed[step.name] = ledger_away(error, step.name)
+        raise board.failed[step.name] from None
     ws.progress.finished(
         step.name,
         done.state,
@@ -119,8 +127,6 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
     if isinstance(error, CaudalError):
         error.facts.setdefault("step", step.name)
         return error
-    from caudal.run.faults import explained
-
     return explained(error, step.name) or StepFailed(
         f"Step '{step.name}' failed: {type(error).__name__}: {_first_line(error)}", step=step.name
     )

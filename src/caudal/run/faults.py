@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import re
 
+from sqlalchemy.exc import DBAPIError
+
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
 
 
@@ -30,9 +32,21 @@ def explained(error: BaseException, step: str) -> CaudalError | None:
             fix="Give it more: CAUDAL_MEMORY=8g (or memory in caudal.toml).",
             step=step,
         )
+    if isinstance(error, DBAPIError):
+        return ledger_away(error, step)
     if type(error).__module__.startswith(("pyspark", "py4j")):
         return StepFailed(f"Step '{step}' failed in Spark: {_spark_sentence(text)}", step=step, kind=type(error).__name__)
     return None
+
+
+def ledger_away(error: DBAPIError, step: str | None = None) -> EnvironmentProblem:
+    """Return that the ledger could not be asked or told."""
+    why = (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
+    return EnvironmentProblem(
+        "The ledger does not answer" + (f" in step '{step}'" if step else "") + f": {why}.",
+        fix="The same command goes on when it is there again; nothing is lost.",
+        **({"step": step} if step else {}),
+    )
 
 
 def _whole_text(error: BaseException) -> str:

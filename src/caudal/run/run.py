@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 import caudal
 from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, Stopped
 from caudal.graph.build import build
@@ -26,6 +28,7 @@ from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import runs
 from caudal.run.execute import execute
+from caudal.run.faults import ledger_away
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
 from caudal.run.workspace import Process, Progress, Quiet, Workspace
@@ -66,7 +69,7 @@ def run(
     home = opened(settings)
     # Without --data, patterns are looked up in the product's own folder.
     settings = replace(settings, data=settings.data or product_file(folder).parent)
-    with contextlib.closing(home.ledger()) as ledger:
+    with contextlib.closing(home.ledger()) as ledger, answering():
         if (idle := nothing_new(folder, settings, home, ledger, pipeline)) is not None:
             return Result(idle, None)
         product = checked(load(folder))
@@ -82,6 +85,20 @@ def run(
             if board.error is None:
                 remember(folder, settings, home, ledger, product, pipeline, document)
             return Result(document, board.error)
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Tell in a sentence that the ledger has gone away during the block.
+
+    Raises
+    ------
+    EnvironmentProblem : it has
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        raise ledger_away(error) from None
 
 
 @contextlib.contextmanager
