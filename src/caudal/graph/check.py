@@ -268,10 +268,18 @@ def _predictions(product: Product) -> Iterator[DeclarationProblem]:
 
 def _triggers(product: Product) -> Iterator[DeclarationProblem]:
     for source in product.sources.values():
-        if isinstance(source.trigger, OnArrival) and not isinstance(source.connection, Files):
+        if not isinstance(source.trigger, OnArrival) or isinstance(source.connection, Files):
+            continue
+        if not isinstance(source.connection, Database):
             yield DeclarationProblem(
                 f"Source '{source.name}' is to run on arrival, but nothing tells of arrivals at {source.connection.kind}.",
                 fix='Ask by the clock: trigger=cd.every("15 minutes").',
+                where=str(source.where),
+            )
+        elif source.connection.watermark is None:
+            yield DeclarationProblem(
+                f"Source '{source.name}' is to run on arrival, but no column tells of new rows.",
+                fix='Name the one that grows: watermark=; or ask by the clock: trigger=cd.every("15 minutes").',
                 where=str(source.where),
             )
     triggers = [*product.schedules, *(one.trigger for one in product.sources.values())]

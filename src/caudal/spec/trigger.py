@@ -48,7 +48,7 @@ class Every:
 
 @dataclass(frozen=True)
 class OnArrival:
-    """Runs when new files have arrived, or known ones have changed."""
+    """Runs when new files have arrived or known ones have changed; or a database's watermark has grown."""
 
     where: Location | None = field(default=None, compare=False)
 
@@ -115,7 +115,7 @@ def every(length: str | float, *, tz: str | None = None, missed: Missed = "once"
 
 
 def on_arrival() -> OnArrival:
-    """Return a trigger by the arrival of files."""
+    """Return a trigger by the arrival of files, or of rows in a database whose source has a watermark."""
     return OnArrival(caller())
 
 

@@ -21,8 +21,10 @@ from caudal.run.up.rounds import TICK_S, Pace, Rounds, Say
 from caudal.run.up.watch import Watcher
 from caudal.run.up.watch_clock import ClockWatcher
 from caudal.run.up.watch_files import FileWatcher, Waker
+from caudal.run.up.watch_rows import RowWatcher
 from caudal.run.up.watch_tables import TableWatcher
 from caudal.run.up.worker import Worker
+from caudal.spec.database import Database
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 from caudal.spec.trigger import OnArrival, OnPublish, Timed
@@ -126,7 +128,11 @@ def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> li
     ]
     for of, trigger, source in declared:
         if isinstance(trigger, OnArrival) and source is not None:
-            found.append(FileWatcher(product.name, source, data, settle_s))
+            found.append(
+                RowWatcher(product.name, source, data)
+                if isinstance(source.connection, Database)
+                else FileWatcher(product.name, source, data, settle_s)
+            )
         elif isinstance(trigger, OnPublish):
             found.append(TableWatcher(product.name, trigger, home, of))
         elif isinstance(trigger, Timed):

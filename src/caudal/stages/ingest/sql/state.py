@@ -1,0 +1,37 @@
+"""How far a database table has grown, asked cheaply: its greatest watermark, and the rows from the overlap before it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from caudal.spec.database import Database
+from caudal.stages.ingest.sql.columns import quoted, relation
+from caudal.stages.ingest.sql.engine import explained, opened
+from caudal.stages.ingest.sql.known import since
+
+
+def state(source: Database, data: Path | None) -> tuple[Any, int] | None:
+    """Return the greatest watermark and how many rows are from the overlap before it on; None while there is none.
+
+    Raises
+    ------
+    CaudalError : the database does not answer, or not to this question
+    """
+    from sqlalchemy import bindparam, text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    assert source.watermark is not None
+    engine = opened(source, data)
+    try:
+        with engine.connect() as connection:
+            column, rows = quoted(connection, source.watermark), relation(connection, source)
+            most = connection.execute(text(f"SELECT max({column}) FROM {rows}")).scalar_one()  # noqa: S608
+            if most is None:
+                return None
+            late = text(f"SELECT count(*) FROM {rows} WHERE {column} >= :low").bindparams(bindparam("low", since(source, most)))  # noqa: S608
+            return most, int(connection.execute(late).scalar_one())
+    except SQLAlchemyError as error:
+        raise explained(error, source) from None
+    finally:
+        engine.dispose()
