@@ -126,8 +126,8 @@ def test_the_central_scheduler_shows_the_real_graph(tmp_path, luigid):
     board = execute(workspace(tmp_path, luigid.url), chain(done, done, done))
     assert list(board.done) == ["table:t0", "table:t1", "table:t2"]
     found = luigid.asked("task_list", status="DONE", upstream_status="")
-    assert {one["params"]["step"] for one in found.values()} == {"table:t0", "table:t1", "table:t2"}
-    last = next(name for name, one in found.items() if one["params"]["step"] == "table:t2")
+    assert {one["params"].get("step") for one in found.values()} == {"table:t0", "table:t1", "table:t2", None}  # and the run
+    last = next(name for name, one in found.items() if one["params"].get("step") == "table:t2")
     graph = luigid.asked("dep_graph", task_id=last)
     assert {name: [graph[to]["params"]["step"] for to in one["deps"]] for name, one in graph.items()}[last] == ["table:t1"]
     assert len(graph) == 3

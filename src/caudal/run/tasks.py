@@ -43,25 +43,25 @@ def ordered(ws: Workspace, plan: Sequence[Step], board: Board, perform: Perform)
             outside(step)  # what is no task is said before anything is done
         _FAILED.clear()
         central = _central(luigi, ws)
-        tasks = _tasks(luigi, ws, plan, board, perform)
+        whole = _task(luigi, ws, plan, board, perform)
         settings = luigi.configuration.get_config()
         # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be another's (a stream that trains).
         settings.set("worker", "no_install_shutdown_handler", "true")
         if central is not None:
             settings.set("core", "rpc-retry-wait", "1")
             with contextlib.suppress(luigi.rpc.RPCError):
-                _build(luigi, tasks, local_scheduler=False, scheduler_url=central)
+                _build(luigi, whole, local_scheduler=False, scheduler_url=central)
         if central is None or _left(plan, board):  # the central scheduler has gone away: what is left is ordered here
-            _build(luigi, tasks, local_scheduler=True)
+            _build(luigi, whole, local_scheduler=True)
         return _behind_others(plan, board)
 
 
-def _build(luigi: Any, tasks: dict[str, Any], **scheduler: Any) -> None:
-    luigi.build(list(tasks.values()), workers=1, no_lock=True, log_level="CRITICAL", **scheduler)
+def _build(luigi: Any, whole: Any, **scheduler: Any) -> None:
+    luigi.build([whole], workers=1, no_lock=True, log_level="CRITICAL", **scheduler)
 
 
-def _tasks(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board, perform: Perform) -> dict[str, Any]:
-    """Return one task a step. The class is made here because luigi is imported only when there is work."""
+def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board, perform: Perform) -> Any:
+    """Return a task that requires all steps, each a task. The classes are made here because luigi is imported only when there is work."""
     tasks: dict[str, Any] = {}
     order = {step.name: len(plan) - place for place, step in enumerate(plan)}
     by_name = {step.name: step for step in plan}
@@ -98,9 +98,20 @@ def _tasks(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board, perfor
             if self.step in board.waiting:
                 raise RuntimeError(board.waiting[self.step].why)
 
+    class Run(luigi.WrapperTask):  # type: ignore[misc]
+        """All steps of a run. One task to begin with: Luigi looks through everything below each that it is given."""
+
+        task_namespace = ws.product.name
+        step_of_caudal = True
+        run_id = luigi.Parameter()
+
+        def requires(self) -> list[Any]:
+            needed = {need for step in plan for need in step.needs}
+            return [task for name, task in tasks.items() if name not in needed]
+
     for step in plan:
         tasks[step.name] = StepTask(run_id=ws.run_id, step=step.name)
-    return tasks
+    return Run(run_id=ws.run_id)
 
 
 def outside(step: Step) -> list[Any]:

@@ -1,0 +1,1 @@
+"""What a graph of a thousand steps costs before any of them does anything."""
