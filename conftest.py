@@ -25,6 +25,7 @@ settings.load_profile("caudal")
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The session of this test run, with the connectors that tests of tables use."""
+    stop()  # a test before may have started one of its own, without these
     yield session(connectors=frozenset({"avro"}), cores=2, memory="1g", app="caudal-tests")
     stop()
 
