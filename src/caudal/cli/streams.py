@@ -112,9 +112,9 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
 def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
             port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
             key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
-    """Show the streams of a home as they run: signals, statistics, anomalies, classes, throughput and latency."""
+    """Show the streams of a home as they run (signals, statistics, anomalies, classes, latency), and its runs."""
     from caudal.serve.console import console as work
 
     with problems_shown(False):
         set_to = settings(home=home, key=key)
-        work(set_to.home, host=host, port=port, key=set_to.key)
+        work(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)

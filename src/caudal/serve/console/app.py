@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 from flask import Flask, Response, render_template
 
 from caudal.serve.access import POLICY, guard
-from caudal.serve.console import live, platforms, streams
+from caudal.serve.console import live, platforms, runs, streams
 from caudal.serve.console.events import VIEWERS, offer_events
 from caudal.serve.console.parts import notice
 from caudal.serve.refusals import HINTS, refuse
@@ -25,18 +25,19 @@ class _Console(Dash):
         return render_template("console.html", **parts)
 
 
-def create_console(home: Path, *, key: str | None = None, viewers: int = VIEWERS) -> Flask:
-    """Return the web app that shows the streams of a home.
+def create_console(home: Path, *, ledger: str | None = None, key: str | None = None, viewers: int = VIEWERS) -> Flask:
+    """Return the web app that shows the streams and the runs of a home.
 
     Parameters
     ----------
     home : Path, the folder with the live feeds
+    ledger : str, optional, the ledger's database URL; SQLite in the home when left out
     key : str, optional, what visitors must show
     viewers : how many pages may follow a stream at a time
     """
     app = Flask("caudal.serve")  # whose templates and static files it shares
     server: Any = app  # Dash's types know of no server that is given
-    app.jinja_env.globals.update(has_key=key is not None, pages=(("/", "Streams"),), below=())
+    app.jinja_env.globals.update(has_key=key is not None, pages=(("/", "Streams"), (runs.PATH, "Runs")), below=())
     guard(app, key)
     refuse(app, {**HINTS, 404: "See the list of streams at /."})
     offer_events(app, home, viewers)
@@ -44,21 +45,20 @@ def create_console(home: Path, *, key: str | None = None, viewers: int = VIEWERS
         __name__,
         server=server,
         assets_folder=str(Path(__file__).parent / "assets"),
-        title="Streams · caudal",
+        title="caudal",
         update_title=None,  # type: ignore[arg-type]  # callbacks come and go; the tab's name stays
         suppress_callback_exceptions=True,  # a page's controls are there only while it is shown
     )
     dash.layout = html.Div([dcc.Location(id="address"), html.Div(id="page")])
     for part in (*PAGES, platforms):
         part.offer(dash, home)
+    ledgers = runs.Ledgers(home, ledger)
+    runs.offer(dash, app, ledgers)
 
     @dash.callback(Output("page", "children"), Input("address", "pathname"))
     def shown(path: str) -> Component:
-        for page in PAGES:
-            found: Component | None = page.layout(home, path)
-            if found is not None:
-                return found
-        return notice("Nothing here", f"There is no page {path}.")
+        found: list[Component | None] = [*(page.layout(home, path) for page in PAGES), runs.layout(ledgers, path)]
+        return next((one for one in found if one is not None), None) or notice("Nothing here", f"There is no page {path}.")
 
     _bind(app, dash)
     return app

@@ -18,17 +18,19 @@ _SPARE = 8
 def console(
     home: Path,
     *,
+    ledger: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8001,
     key: str | None = None,
     viewers: int = VIEWERS,
     announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Show the streams of a home until SIGINT or SIGTERM.
+    """Show the streams and the runs of a home until SIGINT or SIGTERM.
 
     Parameters
     ----------
     home : Path, the folder with the live feeds
+    ledger : str, optional, the ledger's database URL; SQLite in the home when left out
     host, port : where; port 0 takes a free one
     key : str, optional, what visitors must show; demanded unless only this machine reaches the host
     viewers : how many pages may follow a stream at a time
@@ -42,7 +44,7 @@ def console(
         the address is taken or not this machine's
     """
     demand_key(host, key)
-    app = create_console(home, key=key, viewers=viewers)
+    app = create_console(home, ledger=ledger, key=key, viewers=viewers)
 
     def begin(url: str, _stopped: threading.Event) -> None:
         (announce or _print)(url)

@@ -17,6 +17,8 @@ import pytest
 
 from caudal.errors import DeclarationProblem
 from caudal.lake.feed import Feed
+from caudal.lake.home import Home
+from caudal.lake.records import alerts, runs
 from caudal.serve.console import console, create_console, platforms, streams
 from caudal.serve.console.feeds import feed_of, last_of, products
 
@@ -149,3 +151,39 @@ def test_the_command_serves_with_a_key_and_ends_when_told(fed: Path, served: Cal
             assert answer.status == 200
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"{url}/_dash-layout", timeout=10)
+
+
+def test_runs_tell_what_is_at_work_and_who_could_not_be_told(tmp_path: Path) -> None:
+    assert "Nothing has run yet" in page(create_console(tmp_path), "/runs")
+    assert not (tmp_path / "ledger.db").exists()  # looking makes none
+    home, now = Home(tmp_path), time.time()
+    ledger = home.ledger()
+    ended = {"run_id": "r1", "product": "shop", "command": "run", "state": "failed", "started_at": now - 90, "finished_at": now - 60, "error": {"what": "The table is broken."}}  # fmt: skip
+    at_hand = {"step": "table:good", "since": now - 30, "expected_s": 4.0, "slow": True}
+    ledger.add(runs, ended)
+    ledger.add(
+        runs, {"run_id": "r2", "product": "shop", "command": "run", "state": "running", "started_at": now - 40, "at_hand": at_hand}
+    )
+    ledger.add(alerts, {
+        "product": "shop", "happening": "failure", "subject": "table:good", "run_id": "r1", "at": now, "last_at": now, "repeats": 0, "kind": "mail",
+        "target": "team@example.org", "place": {}, "document": {}, "state": "failed", "attempts": 2, "next_at": now + 60, "error": "Connection refused",
+    })  # fmt: skip
+    home.page("shop", "r1").parent.mkdir(parents=True)
+    home.page("shop", "r1").write_text("<p>the page of r1</p>")
+    app = create_console(tmp_path)
+    shown = page(app, "/runs")
+    for part in (
+        "The table is broken.",
+        "table:good for ",
+        " is usual",
+        '"slow"',
+        "Connection refused",
+        "team@example.org",
+        "/runs/shop/r1",
+    ):
+        assert part in shown
+    assert "/runs/shop/r2" not in shown  # it has no page yet
+    assert "the page of r1" in app.test_client().get("/runs/shop/r1").text
+    assert app.test_client().get("/runs/shop/r9").status_code == 404
+    assert "SQLite" not in app.test_client().get("/runs/shop/..%2f..%2fledger.db").text
+    ledger.close()
