@@ -115,8 +115,11 @@ def _printable(path: str) -> str:
 
 
 def _store_path(folder: Path, sha256: str, origin: str) -> Path:
+    if "://" in origin:  # an address may go on after the file's name
+        origin = origin.partition("#")[0].partition("?")[0]
     name = Path(origin).name
-    endings = "".join(Path(name).suffixes[-2:]) if name.lower().endswith((".gz", ".bz2", ".zst")) else Path(name).suffix
+    packed = name.lower().endswith((".gz", ".bz2", ".zst", ".xz", ".zip"))
+    endings = "".join(Path(name).suffixes[-2:]) if packed else Path(name).suffix
     return folder / sha256[:2] / f"{sha256}{endings.lower()}"
 
 

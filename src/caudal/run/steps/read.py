@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,9 @@ def work(ws: Workspace, source: Source) -> Done:
     ]
     old = ws.version(source.name)
     known = _known_schema(ws, source) if old is not None and todo.replace != "all" else None
+    unpacked = ws.home.scratch(ws.product.name) / source.name / "unpacked"
     try:
-        result = read(ws.spark, raw, source, known=known, tz=ws.product.tz)
+        result = read(ws.spark, raw, source, known=known, tz=ws.product.tz, scratch=unpacked)
         origin = Origin(
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files)
         )
@@ -91,6 +93,8 @@ def work(ws: Workspace, source: Source) -> Done:
             raise
         _refuse(ws, source, told)
         raise told from error
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
     ws.ledger.change(landed, {"product": ws.product.name, "source": source.name, "kind": "refused"}, kind="data")
     rows = (done.rows_written or 0) + (done.rows_quarantined or 0)
     return replace(done, rows_read=rows)
