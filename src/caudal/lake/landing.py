@@ -76,6 +76,8 @@ def land(
         path = _printable(arrival.path)
         row = known.get((path, arrival.bytes, arrival.modified_ns))
         if row is not None and _store_path(folder, row["sha256"], path).exists():
+            if row["kind"] in ("refused", "gone"):  # it lies at its origin again, or still
+                ledger.change(landed, {"id": row["id"]}, kind=kind)
             result.append(LandedFile(path, _store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
         sha256, size = _copy(arrival.local, folder, path)
@@ -85,7 +87,7 @@ def land(
         }  # fmt: skip
         same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
         if same:  # touched, not changed; or landed by a run that died before it could say so
-            ledger.change(landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag)
+            ledger.change(landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag, kind=kind)
         else:
             ledger.add(landed, said)
         result.append(LandedFile(path, _store_path(folder, sha256, path), sha256, size, not same, kind))
@@ -96,10 +98,10 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
     """Return the landed files that make up a source now: of each path the newest content, each content once.
 
     With ``changed="append"`` older contents of a path stay as well. A file that could not be read counts while it lies where it
-    came from: once it is taken away, its bytes are kept but not asked for again.
+    came from: once it is taken away, its bytes are kept but not asked for again. What its origin has no longer (``gone``) does not count.
     """
     rows: list[dict[str, Any]] = sorted(ledger.find(landed, product=product, source=source), key=lambda row: row["landed_at"])
-    rows = [row for row in rows if row["kind"] != "refused" or Path(row["path"]).exists()]
+    rows = [row for row in rows if row["kind"] != "gone" and (row["kind"] != "refused" or Path(row["path"]).exists())]
     newest = {(row["path"] if changed == "replace" else (row["path"], row["sha256"])): row for row in rows}
     by_content = {row["sha256"]: row for row in newest.values()}
     folder = home.raw(product, source)

@@ -27,6 +27,7 @@ class Arrival:
     modified_ns : int, when its origin says it changed, nanoseconds since 1970, UTC
     etag : str, optional, what its origin calls this content
     settled : bool, False while it is still being written; it is then left alone and looked at again next time
+    gone : bool, True where the origin had it and has it no longer; what was landed from it counts no more
     """
 
     path: str
@@ -35,6 +36,7 @@ class Arrival:
     modified_ns: int
     etag: str | None = None
     settled: bool = True
+    gone: bool = False
 
     @property
     def name(self) -> str:
@@ -82,7 +84,7 @@ def arrivals(
     Parameters
     ----------
     data : Path, optional, the folder that relative patterns are meant in
-    scratch : Path, a folder of this source alone; what is fetched is put there, and an interrupted download is taken up again
+    scratch : Path, a folder of this source alone; what is fetched is put there, and an interrupted download is taken up from there
     seen : mapping of origin to what was landed from it before; what has not changed since is left out
 
     Raises

@@ -16,6 +16,7 @@ _ENDINGS = {
     ".fwf": "fixed_width",
 }  # fmt: skip
 PACKINGS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zst": b"\x28\xb5\x2f\xfd", ".xz": b"\xfd7zXZ\x00", ".zip": b"PK"}
+TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 _MAGIC = {"parquet": b"PAR1", "avro": b"Obj\x01"}
 
 
@@ -81,6 +82,11 @@ def packing_of(name: str) -> str | None:
 def _plain(name: str) -> str:
     """Return a file's name without what follows it in an address."""
     return (name.partition("#")[0].partition("?")[0] if "://" in name else name.partition("?")[0]).lower()
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file's name says that it is not finished."""
+    return name.lower().endswith(TEMPORARY)
 
 
 def fault(path: Path, format: str) -> str | None:
