@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.servers.s3 import S3Server
 
+pytest_plugins = ["tests.postgres"]
+
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("caudal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("caudal")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import CaudalError
 from caudal.spec.alert import mail, webhook
 from caudal.spec.connection import files, folder, http, kafka, simulated, socket, stream
+from caudal.spec.database import database
 from caudal.spec.detector import density, half_space_trees, local_outlier, robust_z, surprise
 from caudal.spec.format import fixed_width
 from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity, temporal
@@ -16,7 +17,7 @@ from caudal.spec.outlet import drop, topic
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
 from caudal.spec.statistics import EEG_BANDS
-from caudal.spec.trigger import cron, on_arrival
+from caudal.spec.trigger import cron, every, on_arrival, on_publish
 from caudal.spec.web import env, pages, since
 
 if TYPE_CHECKING:
@@ -41,9 +42,50 @@ _LATER = {
 }
 
 __all__ = [
-    "EEG_BANDS", "CaudalError", "Product", "as_of_join", "beats", "beats_baseline", "beats_champion", "calendar", "column", "cron", "density", "drop", "env", "files",
-    "fill_gaps", "fixed_width", "folder", "half_space_trees", "http", "kafka", "lag", "limit", "local_outlier", "mail", "on_arrival", "pages", "parity", "past_mean", "robust_z", "rolling", "schema", "simulated", "since", "socket", "stream", "surprise", "temporal", "topic", "tumble", "webhook",
-]  # fmt: skip
+    "EEG_BANDS",
+    "CaudalError",
+    "Product",
+    "as_of_join",
+    "beats",
+    "beats_baseline",
+    "beats_champion",
+    "calendar",
+    "column",
+    "cron",
+    "database",
+    "density",
+    "drop",
+    "env",
+    "every",
+    "files",
+    "fill_gaps",
+    "fixed_width",
+    "folder",
+    "half_space_trees",
+    "http",
+    "kafka",
+    "lag",
+    "limit",
+    "local_outlier",
+    "mail",
+    "on_arrival",
+    "on_publish",
+    "pages",
+    "parity",
+    "past_mean",
+    "robust_z",
+    "rolling",
+    "schema",
+    "simulated",
+    "since",
+    "socket",
+    "stream",
+    "surprise",
+    "temporal",
+    "topic",
+    "tumble",
+    "webhook",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -91,6 +91,10 @@ class StepFailed(CaudalError):
     exit_code = 5
 
 
+class TimeLimitPassed(StepFailed):
+    """A step took longer than it may, and was ended."""
+
+
 class EnvironmentProblem(CaudalError):
     """The machine lacks something: Java, disk space, a permission, a network."""
 
@@ -107,6 +111,12 @@ class NotThere(CaudalError):
     """What was asked for by name does not exist."""
 
     exit_code = 8
+
+
+class Stopped(CaudalError):
+    """Somebody asked the run to stop; what it had done is kept."""
+
+    exit_code = 75
 
 
 def nearest(name: str, among: Iterable[str]) -> str | None:

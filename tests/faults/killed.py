@@ -17,6 +17,7 @@ import time
 PLACES = (
     ("caudal.run.execute", "perform"),
     ("caudal.run.execute", "_tell"),
+    ("caudal.stages.ingest.sql.extract", "_write"),
     ("caudal.lake.landing", "_copy"),
     ("caudal.lake.delta", "commit"),
     ("caudal.run.publish", "_write"),

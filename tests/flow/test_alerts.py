@@ -16,11 +16,14 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from caudal.graph.load import load
+from caudal.lake.home import Home
 from caudal.lake.ledger import open_ledger
 from caudal.lake.records import alerts
 from caudal.run.alerts import deliver, undelivered
 from caudal.run.run import run
 from caudal.run.status import status
+from caudal.run.up.messenger import Messenger
 from caudal.spec.settings import Settings
 
 PRODUCT = """
@@ -153,4 +156,27 @@ def test_a_place_that_does_not_answer_is_seen_and_tried_again(tmp_path, hooks) -
     assert [body["happening"] for _, body in got] == ["failure", "sla"]
     assert {row["kind"] for row in undelivered(ledger)} == {"mail"}
     assert {row["attempts"] for row in undelivered(ledger)} == {2}
+    ledger.close()
+
+
+def test_the_daemon_tells_of_a_table_that_is_late_because_nothing_comes(tmp_path, hooks) -> None:
+    got, answers, port = hooks
+    folder = tmp_path / "shop"
+    write(folder, port, broken=False)
+    product, home = load(folder), Home(tmp_path / "home")
+    ledger, said, clock = home.ledger(), [], [1000.0]
+    messenger = Messenger(
+        [product], home, ledger, Settings(home=home.path, smtp="smtp://127.0.0.1:1"), said.append, clock=lambda: clock[0]
+    )
+    answers.append(503)
+    for _ in range(5):
+        messenger.look()
+        clock[0] += 10
+    told = [(one["happening"], one["subject"], one["state"]) for one in said if "hook" in one["to"]]
+    assert told[0] == ("sla", "good", "failed")
+    assert told[-1] == ("sla", "good", "sent")
+    assert [(body["happening"], body["repeats"]) for _, body in got] == [("sla", 0)]  # late once, however often one looks
+    clock[0] += 7 * 3600
+    messenger.look()
+    assert [body["happening"] for _, body in got] == ["sla", "sla"]
     ledger.close()

@@ -104,9 +104,7 @@ def test_corrections_take_the_place_of_what_they_correct(mine):
     folder, settings = mine
     text = (folder / "product.py").read_text()
     text = text.replace(
-        'event_time="counted_at", partition="day")\n\n',
-        'event_time="counted_at", partition="day",\n    expect=[ex.between("visitors", 0, 1000).quarantine()])\n\n',
-        1,
+        "trigger=cd.on_arrival()\n)", 'trigger=cd.on_arrival(),\n    expect=[ex.between("visitors", 0, 1000).quarantine()]\n)', 1
     )
     (folder / "product.py").write_text(text)
     assert run(folder, settings).error is None

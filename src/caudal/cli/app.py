@@ -44,7 +44,7 @@ def problems_shown(as_json: bool) -> Iterator[None]:
     try:
         yield
     except CaudalError as error:
-        _show_problem(error, as_json)
+        show_problem(error, as_json)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped; nothing half done is left. Run the same command to go on.\n")
@@ -57,7 +57,7 @@ def problems_shown(as_json: bool) -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CAUDAL_TRACE"):
             raise
-        _show_problem(
+        show_problem(
             CaudalError(
                 f"caudal itself failed: {type(error).__name__}: {error}.", fix="Set CAUDAL_TRACE=1 to see where, and report it."
             ),
@@ -66,7 +66,8 @@ def problems_shown(as_json: bool) -> Iterator[None]:
         raise typer.Exit(70) from None
 
 
-def _show_problem(error: CaudalError, as_json: bool) -> None:
+def show_problem(error: CaudalError, as_json: bool) -> None:
+    """Show an error as a sentence, and as JSON where that was asked for."""
     if as_json:
         print_json(error.as_dict())
     sys.stderr.write(f"✗ {error.sentence()}\n")

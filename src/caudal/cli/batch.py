@@ -13,6 +13,7 @@ from caudal.cli.app import (
     Folder,
     HomeOption,
     JsonOption,
+    ProductOption,
     WaitOption,
     app,
     print_json,
@@ -20,6 +21,7 @@ from caudal.cli.app import (
     progress_shown,
     say,
     say_end,
+    show_problem,
 )
 from caudal.spec.settings import settings
 
@@ -95,10 +97,12 @@ def run(folder: Folder, data: DataOption = None, home: HomeOption = None, as_jso
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
     from caudal.run.run import run as work
+    from caudal.run.workspace import Process
 
     with problems_shown(as_json):
+        process = Process(lambda error: show_problem(error, as_json))
         with progress_shown(as_json) as progress:
-            result = work(folder, settings(home=home, data=data), pipeline=only, progress=progress, wait_s=wait)
+            result = work(folder, settings(home=home, data=data), pipeline=only, progress=progress, wait_s=wait, process=process)
         say_end(as_json, result)
 
 
@@ -108,6 +112,21 @@ def predict(
 ) -> None:
     """Write predictions by the published champion; trains nothing."""
     run(folder, data, home, as_json, wait, "predict")
+
+
+@app.command()
+def times(product: ProductOption = None, step: Annotated[str | None, typer.Option(help="One step, run by run.")] = None,
+          home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show how long steps took, what is usual, and where it tends."""
+    from caudal.run.times import times as work
+
+    with problems_shown(as_json):
+        document = work(settings(home=home), product, step)
+        if as_json:
+            return print_json(document)
+        from caudal.report.terminal import times as show
+
+        return show(document, one=step is not None)
 
 
 @app.command()

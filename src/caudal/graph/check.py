@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.connection import Files
+from caudal.spec.database import Database
 from caudal.spec.expectation import Expectation
 from caudal.spec.join import Join, problems
 from caudal.spec.model import Beats, Model, Parity
 from caudal.spec.node import Features, Node, Source, Table
 from caudal.spec.product import Product
 from caudal.spec.schema import Schema
+from caudal.spec.trigger import OnArrival, OnPublish, Timed
 
 SYSTEM = ("_file", "_day")
 
@@ -22,10 +25,12 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_inputs(product),
         *_cycles(product),
         *_columns(product),
+        *_databases(product),
         *_joins(product),
         *_features(product),
         *_models(product),
         *_predictions(product),
+        *_triggers(product),
         *_promises(product),
     ]
 
@@ -149,6 +154,24 @@ def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[Dec
         )
 
 
+def _databases(product: Product) -> Iterator[DeclarationProblem]:
+    for node in product.nodes.values():
+        if not isinstance(node, Source) or not isinstance(node.connection, Database) or node.schema is None or node.schema.open:
+            continue
+        names = [field.raw_name for field in node.schema]
+        asked = node.connection
+        for role, column in [("watermark", asked.watermark), *(("key", one) for one in asked.key)]:
+            if column is not None and column not in names:
+                yield DeclarationProblem(
+                    f"Source '{node.name}' names '{column}' as its {role}, and its closed schema has no such column.",
+                    nearest=nearest(column, names),
+                    fix=f"It has {', '.join(names)}.",
+                    where=str(node.where),
+                    table=node.name,
+                    column=column,
+                )
+
+
 def _joins(product: Product) -> Iterator[DeclarationProblem]:
     for node in product.nodes.values():
         if not isinstance(node, Join) or any(name not in product.nodes for name in node.inputs):
@@ -240,6 +263,31 @@ def _predictions(product: Product) -> Iterator[DeclarationProblem]:
                 f"Model '{name}' is to be served, but nothing declares it.",
                 nearest=nearest(name, product.models),
                 where=str(serving.where),
+            )
+
+
+def _triggers(product: Product) -> Iterator[DeclarationProblem]:
+    for source in product.sources.values():
+        if isinstance(source.trigger, OnArrival) and not isinstance(source.connection, Files):
+            yield DeclarationProblem(
+                f"Source '{source.name}' is to run on arrival, but nothing tells of arrivals at {source.connection.kind}.",
+                fix='Ask by the clock: trigger=cd.every("15 minutes").',
+                where=str(source.where),
+            )
+    triggers = [*product.schedules, *(one.trigger for one in product.sources.values())]
+    for one in triggers:
+        if isinstance(one, OnPublish) and one.product == product.name:
+            yield DeclarationProblem(
+                f"Product '{product.name}' waits for its own table '{one.table}'.",
+                fix="Name another product's.",
+                where=str(one.where),
+            )
+    for prediction in product.predictions.values():
+        if prediction.trigger is not None and not isinstance(prediction.trigger, Timed):
+            yield DeclarationProblem(
+                f"Prediction '{prediction.name}' is not by the clock.",
+                fix='Use at=cd.cron("…") or cd.every("…"); new data predicts by itself.',
+                where=str(prediction.where),
             )
 
 

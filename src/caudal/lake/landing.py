@@ -63,22 +63,25 @@ class LandedFile:
 
 
 def land(
-    arrivals: Sequence[Arrival], home: Home, ledger: Ledger, *, product: str, source: str, run_id: str, kind: str = "data"
-) -> list[LandedFile]:
+    arrivals: Sequence[Arrival], home: Home, ledger: Ledger, *, product: str, source: str, run_id: str, kind: str = "data",
+    changed: str = "replace",
+) -> list[LandedFile]:  # fmt: skip
     """Copy what is new into the raw store and return every arrival with its hash.
 
-    A file whose path, size and time of change are known is not read again. The same bytes are stored once.
+    A file whose path, size and time of change are known is not read again. The same bytes are stored once. Files that count together
+    (``changed="set"``) are told to the ledger in one transaction, after all of them were copied.
     """
     known = {(row["path"], row["bytes"], row["modified_ns"]): row for row in ledger.find(landed, product=product, source=source)}
     folder = home.raw(product, source)
     result = []
+    together: list[dict[str, Any]] = []
     for arrival in arrivals:
         path = _printable(arrival.path)
         row = known.get((path, arrival.bytes, arrival.modified_ns))
-        if row is not None and _store_path(folder, row["sha256"], path).exists():
-            if row["kind"] in ("refused", "gone"):  # it lies at its origin again, or still
+        if row is not None and store_path(folder, row["sha256"], path).exists():
+            if row["kind"] == "refused":  # it lies at its origin again, or still
                 ledger.change(landed, {"id": row["id"]}, kind=kind)
-            result.append(LandedFile(path, _store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
+            result.append(LandedFile(path, store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
         sha256, size = _copy(arrival.local, folder, path)
         said = {
@@ -88,27 +91,39 @@ def land(
         same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
         if same:  # touched, not changed; or landed by a run that died before it could say so
             ledger.change(landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag, kind=kind)
+        elif changed == "set":
+            together.append(said)
         else:
             ledger.add(landed, said)
-        result.append(LandedFile(path, _store_path(folder, sha256, path), sha256, size, not same, kind))
+        result.append(LandedFile(path, store_path(folder, sha256, path), sha256, size, not same, kind))
+    ledger.add(landed, *together)
     return result
 
 
 def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: str = "replace") -> list[LandedFile]:
     """Return the landed files that make up a source now: of each path the newest content, each content once.
 
-    With ``changed="append"`` older contents of a path stay as well. A file that could not be read counts while it lies where it
-    came from: once it is taken away, its bytes are kept but not asked for again. What its origin has no longer (``gone``) does not count.
+    With ``changed="append"`` older contents of a path stay as well; with ``"set"`` the files of the newest folder are the source. A file that could not be read counts while it lies where it
+    came from: once it is taken away, its bytes are kept but not asked for again.
     """
     rows: list[dict[str, Any]] = sorted(ledger.find(landed, product=product, source=source), key=lambda row: row["landed_at"])
-    rows = [row for row in rows if row["kind"] != "gone" and (row["kind"] != "refused" or Path(row["path"]).exists())]
-    newest = {(row["path"] if changed == "replace" else (row["path"], row["sha256"])): row for row in rows}
+    if changed == "set":
+        # What a database gave is not to be had a second time, so a file that was refused goes on being asked for.
+        data = [row for row in rows if row["kind"] != "correction"]
+        rows = [row for row in rows if row["kind"] == "correction" or _set(row) == _set(data[-1])]
+    else:
+        rows = [row for row in rows if row["kind"] != "refused" or Path(row["path"]).exists()]
+    newest = {(row["path"] if changed != "append" else (row["path"], row["sha256"])): row for row in rows}
     by_content = {row["sha256"]: row for row in newest.values()}
     folder = home.raw(product, source)
     return [
-        LandedFile(row["path"], _store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"])
+        LandedFile(row["path"], store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"])
         for sha, row in sorted(by_content.items())
     ]
+
+
+def _set(row: dict[str, Any]) -> str:
+    return str(row["path"]).rpartition("/")[0]
 
 
 def _printable(path: str) -> str:
@@ -116,7 +131,8 @@ def _printable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _store_path(folder: Path, sha256: str, origin: str) -> Path:
+def store_path(folder: Path, sha256: str, origin: str) -> Path:
+    """Return where bytes of a hash lie, under the endings of their origin's name."""
     if "://" in origin:  # an address may go on after the file's name
         origin = origin.partition("#")[0].partition("?")[0]
     name = Path(origin).name
@@ -139,7 +155,7 @@ def _copy(origin: Path, folder: Path, path: str) -> tuple[str, int]:
             target.flush()
             os.fsync(target.fileno())
         sha256 = digest.hexdigest()
-        final = _store_path(folder, sha256, path)
+        final = store_path(folder, sha256, path)
         if not final.exists():
             final.parent.mkdir(exist_ok=True)
             temporary.chmod(0o444)
@@ -165,4 +181,4 @@ def _opened(origin: Path, path: str) -> Any:
             f"'{path}' cannot be read: permission denied.", fix="Give the user who runs caudal read access.", file=path
         ) from None
     except FileNotFoundError:
-        raise SourceProblem(f"'{path}' vanished before it was landed.", fix="Run again.", file=path) from None
+        raise SourceProblem(f"'{path}' vanished before it was landed.", fix="Run again.", file=path, passing=True) from None

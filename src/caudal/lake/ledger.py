@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, Table, create_engine, event, insert, select, update
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from caudal.lake.records import decisions, metadata, model_versions, runs, steps
+from caudal.errors import DeclarationProblem, EnvironmentProblem
+from caudal.lake.driver import driven
+from caudal.lake.migrations.upgrade import upgrade
+from caudal.lake.records import decisions, model_versions, runs, steps
+from caudal.spec.database import shown
 
 Row = dict[str, Any]
 
 
 def open_ledger(url: str) -> Ledger:
-    """Return the ledger at a database URL, its tables made when they are missing."""
+    """Return the ledger at a database URL, its tables made or brought up to date.
+
+    Raises
+    ------
+    EnvironmentProblem : its server is away, its driver is missing, or a newer caudal has made it
+    DeclarationProblem : the URL is none
+    """
     return Ledger(url)
 
 
@@ -24,13 +37,27 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        parsed = make_url(url)
+        try:
+            parsed = driven(url)
+        except ArgumentError:
+            raise DeclarationProblem(
+                f"The ledger's URL '{shown(url)}' is none.",
+                fix="Write CAUDAL_LEDGER as postgresql://user@host/database, or leave it out.",
+            ) from None
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine: Engine = create_engine(parsed)
+        # A server may have been started anew since a connection was used last.
+        self.engine: Engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", json_serializer=_json)
         if parsed.get_backend_name() == "sqlite":
             event.listen(self.engine, "connect", _durable)
-        metadata.create_all(self.engine)
+        try:
+            upgrade(self.engine)
+        except DBAPIError as error:
+            self.engine.dispose()
+            raise EnvironmentProblem(
+                f"The ledger {shown(url)} cannot be opened: {_first_line(error)}.",
+                fix="Check CAUDAL_LEDGER, whether its server is up, and whether the user may create tables there.",
+            ) from None
 
     def close(self) -> None:
         """Let go of the database."""
@@ -89,8 +116,28 @@ def latest(rows: Sequence[Row]) -> Row | None:
     return rows[-1] if rows else None
 
 
+def _json(value: Any) -> str:
+    """Return JSON that every database takes: what is no finite number is null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _first_line(error: DBAPIError) -> str:
+    return (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
+
+
 def _durable(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -1,8 +1,8 @@
-"""The ledger's tables: what is remembered of runs, steps, files, checks, models and decisions."""
+"""The ledger's tables: what is remembered of runs, steps, files, checks, models, decisions and events."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
 metadata = MetaData()
 
@@ -11,7 +11,7 @@ runs = Table(
     Column("run_id", String(40), primary_key=True),
     Column("product", String(100), nullable=False),
     Column("command", String(40), nullable=False),
-    Column("state", String(20), nullable=False),  # running | succeeded | failed | abandoned
+    Column("state", String(20), nullable=False),  # running | succeeded | failed | stopped (asked to) | abandoned (died)
     Column("started_at", Float, nullable=False),  # seconds since 1970, UTC
     Column("finished_at", Float),
     Column("who", String(100)),
@@ -21,6 +21,7 @@ runs = Table(
     Column("caudal_version", String(40)),
     Column("error", JSON),
     Column("summary", JSON),  # the document that `caudal run --json` prints
+    Column("at_hand", JSON),  # {step, since, expected_s, slow} while a step is at work for longer than a moment
 )  # fmt: skip
 
 steps = Table(
@@ -38,9 +39,9 @@ steps = Table(
     Column("fingerprint", String(64)),
     Column("inputs", JSON),  # {input: version}
     Column("output_version", Integer),
-    Column("rows_read", Integer),
-    Column("rows_written", Integer),
-    Column("rows_quarantined", Integer),
+    Column("rows_read", BigInteger),
+    Column("rows_written", BigInteger),
+    Column("rows_quarantined", BigInteger),
     Column("partitions", JSON),  # days written; null when the table has no partitions
     Column("detail", JSON),  # what else the step says, by kind
     Column("error", JSON),
@@ -55,8 +56,8 @@ landed = Table(
     Column("source", String(100), nullable=False),
     Column("path", Text, nullable=False),  # where it came from
     Column("sha256", String(64), nullable=False),
-    Column("bytes", Integer, nullable=False),
-    Column("modified_ns", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
     Column("landed_at", Float, nullable=False),
     Column("run_id", String(40), nullable=False),
     Column("kind", String(20), nullable=False),  # data | correction
@@ -73,8 +74,8 @@ checks = Table(
     Column("expectation", Text, nullable=False),
     Column("kind", String(40), nullable=False),
     Column("action", String(20), nullable=False),
-    Column("rows", Integer),
-    Column("broken", Integer),
+    Column("rows", BigInteger),
+    Column("broken", BigInteger),
     Column("passed", Boolean, nullable=False),
     Column("message", Text),
     Index("checks_by_run", "run_id", "table"),
@@ -87,7 +88,7 @@ profiles = Table(
     Column("product", String(100), nullable=False),
     Column("table", String(100), nullable=False),
     Column("version", Integer),
-    Column("rows", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
     Column("columns", JSON, nullable=False),  # {column: {nulls, min, max, mean, stddev, distinct}}
     Index("profiles_by_table", "product", "table", "id"),
 )  # fmt: skip
@@ -122,7 +123,7 @@ model_versions = Table(
     Column("code", String(64), nullable=False),
     Column("training_table", String(100), nullable=False),
     Column("training_version", Integer, nullable=False),  # Delta version
-    Column("training_rows", Integer, nullable=False),
+    Column("training_rows", BigInteger, nullable=False),
     Column("training_from", String(40)),
     Column("training_until", String(40)),
     Column("parameters", JSON, nullable=False),
@@ -160,11 +161,48 @@ manifests = Table(
     Column("document", JSON, nullable=False),
 )  # fmt: skip
 
+events = Table(
+    "events", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("trigger", String(200), nullable=False),  # source:trips_raw, schedule:cron '0 6 * * *', prediction:forecast …
+    Column("kind", String(20), nullable=False),  # file | time | table
+    Column("subject", Text, nullable=False),  # the file, the time, the table
+    Column("key", String(64), nullable=False),  # one a happening
+    Column("at", Float, nullable=False),  # seconds since 1970, UTC
+    Column("pipeline", String(20), nullable=False),  # all | predict
+    Column("alone", Boolean, nullable=False),  # gets a run of its own
+    Column("state", String(20), nullable=False),  # new | taken | done | failed
+    Column("taken_by", String(300)),  # the daemon
+    Column("run_id", String(40)),
+    Column("attempts", Integer, nullable=False),  # runs that failed by what may pass
+    Column("not_before", Float, nullable=False),
+    Column("detail", JSON),
+    UniqueConstraint("product", "key", name="happened_once"),
+    Index("events_by_state", "state", "product", "id"),
+)  # fmt: skip
+
+schedules = Table(
+    "schedules", metadata,
+    Column("product", String(100), primary_key=True),
+    Column("trigger", String(200), primary_key=True),
+    Column("until", Float, nullable=False),  # what was due up to then is among the events
+    Column("next_at", Float),
+)  # fmt: skip
+
+claims = Table(
+    "claims", metadata,
+    Column("name", String(200), primary_key=True),
+    Column("holder", String(300), nullable=False),
+    Column("beat", Integer, nullable=False),  # goes up while the holder lives
+    Column("at", Float, nullable=False),  # by the holder's clock
+)  # fmt: skip
+
 alerts = Table(
     "alerts", metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
-    Column("happening", String(20), nullable=False),  # failure | recovery | quarantine | sla | promoted | refused
+    Column("happening", String(20), nullable=False),  # failure | recovery | quarantine | sla | slow | promoted | refused
     Column("subject", String(200), nullable=False),  # step, table or model
     Column("run_id", String(40), nullable=False),
     Column("at", Float, nullable=False),

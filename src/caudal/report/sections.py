@@ -35,9 +35,12 @@ def step_line(row: Row) -> dict[str, Any]:
 def why(row: Row) -> str | None:
     """Return what a step says of itself: why it did nothing, what failed, how it worked."""
     said = detail_of(row)
-    if row["state"] == "failed":
-        return (row["error"] or {}).get("what")
-    return said.get("why") or said.get("note") or said.get("rule")
+    told = (row["error"] or {}).get("what") if row["state"] == "failed" else said.get("why") or said.get("note") or said.get("rule")
+    before = said.get("attempts", ())
+    if not before:
+        return told
+    tried = f"attempt {len(before) + 1}; before it: " + "; ".join(f"{one['error']} ({duration(one['seconds'])})" for one in before)
+    return f"{told}; {tried}" if told else tried
 
 
 def timeline(run: Row, done: Sequence[Row]) -> list[dict[str, Any]]:

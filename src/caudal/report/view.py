@@ -138,7 +138,7 @@ def _error(run: Row, done: Sequence[Row]) -> dict[str, Any] | None:
 
 def _aftermath(run: Row, done: Sequence[Row]) -> str | None:
     """Return what a run that did not succeed has left, and how to go on."""
-    if run["state"] not in ("failed", "abandoned"):
+    if run["state"] not in ("failed", "abandoned", "stopped"):
         return None
     kept = sum(row["state"] in ("succeeded", "skipped") for row in done)
     waiting = sum(row["state"] == "waiting" for row in done)

@@ -9,11 +9,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from caudal.errors import CaudalError, StepFailed
+from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.lake.records import checks, profiles, steps
+from caudal.run.retry import Attempts, attempted
+from caudal.run.slow import watched
 from caudal.run.step import Done, State, Step, waits
 from caudal.run.workspace import Workspace
 
@@ -25,11 +27,12 @@ class Board:
     done: dict[str, Done] = field(default_factory=dict)
     failed: dict[str, CaudalError] = field(default_factory=dict)
     waiting: dict[str, Done] = field(default_factory=dict)
+    stopped: Stopped | None = None
 
     @property
     def error(self) -> CaudalError | None:
-        """The first failure."""
-        return next(iter(self.failed.values()), None)
+        """The first failure, or that the run was asked to stop."""
+        return next(iter(self.failed.values()), self.stopped)
 
 
 def execute(ws: Workspace, plan: Sequence[Step]) -> Board:
@@ -42,7 +45,7 @@ def execute(ws: Workspace, plan: Sequence[Step]) -> Board:
         luigi.build(list(tasks.values()), workers=1, local_scheduler=True, no_lock=True, log_level="CRITICAL")
     for step in plan:
         if step.name not in board.done and step.name not in board.failed and step.name not in board.waiting:
-            why = _why(step, plan, board)
+            why = "the run was asked to stop" if board.stopped else _why(step, plan, board)
             board.waiting[step.name] = waits(why)
             _tell(ws, step, "waiting", None, detail={"why": why})
             ws.progress.finished(step.name, "waiting", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=why)
@@ -66,20 +69,36 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
     """Do one step, tell the ledger and the board."""
     ws.progress.started(step.name)
     began, clock = ws.clock(), time.perf_counter()
+    attempts = Attempts()
+
+    def failed(problem: CaudalError) -> None:
+        board.failed[step.name] = problem
+        _tell(
+            ws, step, "failed", None, seconds=time.perf_counter() - clock, began=began, error=problem.as_dict(),
+            detail=_told(attempts) or None, broken=getattr(problem, "checks", ()),
+        )  # fmt: skip
+
+    def hung(problem: TimeLimitPassed) -> None:
+        if ws.process is not None:  # a Python that hangs can only be ended with its process; what follows is told first
+            from caudal.run.run import end
+
+            failed(problem)
+            end(ws, problem)
+            ws.process.end(problem)
+
     try:
-        done = step.work(ws)
+        with watched(ws, step):
+            done = attempted(ws, step, attempts, hung)
     except Exception as error:
         problem = as_problem(error, step)
-        board.failed[step.name] = problem
         seconds = time.perf_counter() - clock
-        _tell(
-            ws, step, "failed", None, seconds=seconds, began=began, error=problem.as_dict(), broken=getattr(problem, "checks", ())
-        )
+        failed(problem)
         ws.progress.finished(
             step.name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=seconds, why=problem.sentence()
         )
         return
     seconds = time.perf_counter() - clock
+    done = replace(done, detail={**done.detail, **_told(attempts)})
     (board.waiting if done.state == "waiting" else board.done)[step.name] = done
     _tell(ws, step, done.state, done, seconds=seconds, began=began)
     ws.progress.finished(
@@ -91,6 +110,10 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         seconds=seconds,
         why=done.why,
     )
+
+
+def _told(attempts: Attempts) -> dict[str, Any]:
+    return {"attempts": attempts.failed} if attempts.failed else {}
 
 
 def as_problem(error: Exception, step: Step) -> CaudalError:
@@ -128,6 +151,11 @@ def _tasks(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board) -> dic
             return self.step in board.done
 
         def run(self) -> None:
+            if ws.process is not None and ws.process.asked_to_stop:
+                board.stopped = board.stopped or Stopped(
+                    f"Stopped before step '{self.step}', as was asked.", fix="The same command goes on from there."
+                )
+                raise board.stopped
             perform(ws, by_name[self.step], board)
             if self.step in board.failed:
                 raise board.failed[self.step]

@@ -68,6 +68,7 @@ def publish(
         _remove(stage)
         outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them
         raise outcome.stop
+    ws.held()
     schema = _schema(judged.frame, node)
     good = delta.staged(folder, stage / "_verdict=good")
     bad_folder = ws.home.quarantine(ws.product.name, node.name)
@@ -188,7 +189,7 @@ def _quarantine_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_quarantine(replace: Replace, node: Source | Table, origin: Origin) -> Replace:
-    if isinstance(node, Table):
+    if isinstance(node, Table) or isinstance(replace, set):
         return replace
     if replace == "all":
         return "all"

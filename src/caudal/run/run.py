@@ -9,24 +9,26 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import caudal
-from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem
+from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, Stopped
 from caudal.graph.build import build
 from caudal.graph.check import check
 from caudal.graph.load import load, product_file
 from caudal.lake import delta
+from caudal.lake.claim import Claim, claim
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
+from caudal.lake.ledger import Ledger
 from caudal.lake.records import runs
 from caudal.run.execute import execute
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
-from caudal.run.workspace import Progress, Quiet, Workspace
+from caudal.run.workspace import Process, Progress, Quiet, Workspace
 from caudal.spec.join import Join, is_stream
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -46,9 +48,15 @@ class Result:
 
 
 def run(
-    folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0
-) -> Result:
+    folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0,
+    run_id: str | None = None, process: Process | None = None,
+) -> Result:  # fmt: skip
     """Bring a product up to date: land, read, build, train, promote, predict; only what is not up to date yet.
+
+    Parameters
+    ----------
+    run_id : str, what the run is to be called; made up when left out
+    process : whose run this is alone, where it is one process's: it can be asked to stop, and is ended when a step hangs
 
     Raises
     ------
@@ -62,8 +70,11 @@ def run(
         if (idle := nothing_new(folder, settings, home, ledger, pipeline)) is not None:
             return Result(idle, None)
         product = checked(load(folder))
-        with lease(home.lease(product.name), product.name, wait_s):
-            ws = Workspace(product, home, ledger, settings, run_id=new_run_id(), progress=progress or Quiet())
+        with held(home, ledger, product, wait_s) as mine:
+            ws = Workspace(
+                product, home, ledger, settings, run_id=run_id or new_run_id(), progress=progress or Quiet(), held=mine.check,
+                process=process,
+            )  # fmt: skip
             recover(ws)
             begin(ws, "run" if pipeline == "all" else pipeline)
             board = execute(ws, plan(product, pipeline))
@@ -71,6 +82,22 @@ def run(
             if board.error is None:
                 remember(folder, settings, home, ledger, product, pipeline, document)
             return Result(document, board.error)
+
+
+@contextlib.contextmanager
+def held(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> Iterator[Claim]:
+    """Hold a product for the length of the block: its home's lock on this machine, and its name in the ledger for all machines.
+
+    Raises
+    ------
+    LeaseHeld : another run of the product is at work
+    """
+    began = time.monotonic()
+    with (
+        lease(home.lease(product.name), product.name, wait_s),
+        claim(ledger, product.name, max(wait_s - (time.monotonic() - began), 0.0)) as mine,
+    ):
+        yield mine
 
 
 def checked(product: Product) -> Product:
@@ -141,7 +168,7 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
     ws.ledger.change(
         runs,
         {"run_id": ws.run_id},
-        state="failed" if error else "succeeded",
+        state="stopped" if isinstance(error, Stopped) else "failed" if error else "succeeded",
         finished_at=ws.clock(),
         error=error.as_dict() if error else None,
     )

@@ -9,12 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func, select
+
 from caudal.errors import NotThere, nearest
 from caudal.lake import delta
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
-from caudal.lake.records import model_versions, runs, steps
+from caudal.lake.records import events, model_versions, runs, schedules, steps
 from caudal.run.alerts import ATTEMPTS, undelivered
 from caudal.run.run import opened
 from caudal.spec.settings import Settings
@@ -31,8 +33,8 @@ def status(settings: Settings, folder: Path | None = None) -> dict[str, Any]:
 
 
 def products(ledger: Ledger) -> list[str]:
-    """Return the names of the products that have run."""
-    return sorted({row["product"] for row in ledger.find(runs)})
+    """Return the names of the products that have run, or wait to."""
+    return sorted({row["product"] for table in (runs, events) for row in ledger.rows(select(table.c.product).distinct())})
 
 
 def the_product(home: Home, ledger: Ledger, product: str | None) -> str:
@@ -76,13 +78,14 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
         "last_run": None if last is None else {
             "run_id": last["run_id"], "state": last["state"], "started_at": last["started_at"], "finished_at": last["finished_at"],
             "seconds": None if last["finished_at"] is None else round(last["finished_at"] - last["started_at"], 2), "error": last["error"],
-            "page": str(home.page(product, last["run_id"])),
+            "page": str(home.page(product, last["run_id"])), "at_hand": last["at_hand"] if last["state"] == "running" else None,
         },
         "tables": [
             *(_table(home, product, name, row["kind"], row["finished_at"]) for name, row in tables.items()),
             *(_table(home, product, name, "stream", None) for name in _streamed(home, product) if name not in tables),
         ],
         "streams": _streams(home, ledger, product),
+        "up": _up(ledger, product),
         "alerts": [
             {
                 "title": f"{row['happening']} of {row['subject']}", "to": row["target"], "at": row["at"], "error": row["error"],
@@ -92,6 +95,23 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
         ],
         "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
     }  # fmt: skip
+
+
+def _up(ledger: Ledger, product: str) -> dict[str, Any] | None:
+    """Return the events that wait, are at work or have failed, and when schedules come next; None where ``caudal up`` never was."""
+    counted = ledger.rows(
+        select(events.c.state, func.count().label("events")).where(events.c.product == product).group_by(events.c.state)
+    )
+    come = ledger.find(schedules, product=product)
+    if not counted and not come:
+        return None
+    count = {row["state"]: row["events"] for row in counted}
+    failed = ledger.find(events, product=product, state="failed", newest=True, limit=1)
+    return {
+        "events": {state: count.get(state, 0) for state in ("new", "taken", "done", "failed")},
+        "failed": {"subject": failed[0]["subject"], "why": (failed[0]["detail"] or {}).get("why")} if failed else None,
+        "schedules": [{"trigger": row["trigger"], "next_at": row["next_at"]} for row in come],
+    }
 
 
 def _streamed(home: Home, product: str) -> list[str]:

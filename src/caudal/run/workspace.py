@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from caudal.errors import CaudalError
 from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
@@ -25,6 +29,9 @@ class Progress(Protocol):
 
     def started(self, step: str) -> None:
         """Say that a step begins."""
+
+    def slow(self, step: str, seconds: float, expected_s: float) -> None:
+        """Say that a step at work takes longer than usual."""
 
     def finished(
         self,
@@ -46,13 +53,44 @@ class Quiet:
     def started(self, step: str) -> None:
         """Say nothing."""
 
+    def slow(self, step: str, seconds: float, expected_s: float) -> None:
+        """Say nothing."""
+
     def finished(self, step: str, state: str, **figures: Any) -> None:
         """Say nothing."""
 
 
+class Process:
+    """The process that a run has for itself.
+
+    Parameters
+    ----------
+    say : shows the error that ends the process
+    """
+
+    def __init__(self, say: Callable[[CaudalError], None]) -> None:
+        self.asked_to_stop = False  # a plain value: a signal's handler sets it
+        self._say = say
+
+    def end(self, error: CaudalError) -> None:
+        """End the process at once, whatever it is doing; what the ledger is to know it has been told."""
+        self._say(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(error.exit_code)  # Spark's Java process ends with the pipe to it
+
+
 @dataclass
 class Workspace:
-    """One run's view of the world; ``connectors`` are those that its Spark needs."""
+    """One run's view of the world.
+
+    Parameters
+    ----------
+    connectors : those that its Spark needs
+    held : raises when the product is no longer this run's to change
+    process : the process, where it is this run's alone
+    again : days to be made again although nothing has changed
+    """
 
     product: Product
     home: Home
@@ -63,13 +101,17 @@ class Workspace:
     progress: Progress = field(default_factory=Quiet)
     connectors: frozenset[str] = frozenset()
     published: dict[str, int] = field(default_factory=dict)
+    held: Callable[[], None] = lambda: None
+    process: Process | None = None
+    again: frozenset[str] = frozenset()
+    _group: str | None = None
 
     @cached_property
     def spark(self) -> SparkSession:
         """The Spark session, started when first asked for."""
         from caudal.spark.session import session
 
-        return session(
+        started = session(
             connectors=self.connectors,
             master=self.settings.master,
             cores=self.settings.cores,
@@ -77,6 +119,28 @@ class Workspace:
             conf=dict(self.settings.spark),
             app=f"caudal {self.product.name}",
         )
+        if self._group is not None:
+            started.sparkContext.setJobGroup(self._group, self._group, interruptOnCancel=True)
+        return started
+
+    def group(self, name: str | None) -> None:
+        """Let the Spark jobs that this thread begins from now on be cancelled together."""
+        self._group = name
+        if "spark" in self.__dict__ and name is not None:
+            self.spark.sparkContext.setJobGroup(name, name, interruptOnCancel=True)
+
+    def cancel(self, group: str) -> None:
+        """End the Spark jobs of a group."""
+        if "spark" in self.__dict__:
+            with contextlib.suppress(Exception):  # Java may be dead, which has ended them too
+                self.spark.sparkContext.cancelJobGroup(group)
+
+    def restart_spark(self) -> None:
+        """Have a new Spark session from here on."""
+        from caudal.spark.session import stop
+
+        self.__dict__.pop("spark", None)
+        stop(wait_s=10)
 
     def folder(self, table: str) -> Path:
         """Return the folder of a table of the product."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spec.location import Location
 
-Happening = Literal["failure", "recovery", "quarantine", "sla", "promoted", "refused"]
+Happening = Literal["failure", "recovery", "quarantine", "sla", "slow", "promoted", "refused"]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from caudal.spec.location import Location
 from caudal.spec.model import Model, Prediction, Serving
 from caudal.spec.node import Node, Source, Table
 from caudal.spec.outlet import Outlet
+from caudal.spec.trigger import Trigger
 
 Function = Callable[..., Any]
 
@@ -27,6 +28,7 @@ class Declared:
         self.servings: dict[str, Serving] = {}
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
+        self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []
 

@@ -114,6 +114,8 @@ class Model:
     unit: str | None = None
     description: str | None = None
     where: Location | None = field(default=None, compare=False)
+    retry: int = 0
+    time_limit_s: float | None = None
 
 
 @dataclass(frozen=True)

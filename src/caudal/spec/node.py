@@ -32,6 +32,7 @@ class Source:
     retry: int = 0
     description: str | None = None
     where: Location | None = field(default=None, compare=False)
+    time_limit_s: float | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -51,6 +52,8 @@ class Table:
     partition : ``"day"`` promises that the rows of a day follow from its inputs' rows of that day and of ``lookback_s``
         before it; then new data costs work for the days it touches only. Without it the table is rebuilt whole
     known : mapping of column to the column that tells when its value is known; the others are known at ``event_time``
+    retry : how often the step is tried again when the machine or the network failed it
+    time_limit_s : seconds after which an attempt is ended
     """
 
     kind: ClassVar[str] = "table"
@@ -66,6 +69,8 @@ class Table:
     known: Mapping[str, str] = field(default_factory=dict)
     description: str | None = None
     where: Location | None = field(default=None, compare=False)
+    retry: int = 0
+    time_limit_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of
 from caudal.spec.schema import Field, Schema
 from caudal.spec.sql import inputs_of_sql
 from caudal.spec.streams import Streams
-from caudal.spec.trigger import Trigger
+from caudal.spec.trigger import OnArrival, Trigger
 
 
 class Product(Streams):
@@ -51,6 +51,18 @@ class Product(Streams):
         super().__init__(name)
         self.tz, self.owner, self.description = tz, owner, description
 
+    def schedule(self, *triggers: Trigger) -> None:
+        """Declare when ``caudal up`` brings the whole product up to date."""
+        where = caller()
+        for one in triggers:
+            if isinstance(one, OnArrival):
+                raise DeclarationProblem(
+                    f"Product '{self.name}' is to run on arrival, but of what?",
+                    fix="Give it to the source: product.source(..., trigger=cd.on_arrival()).",
+                    where=str(where),
+                )
+            self.schedules.append(one)
+
     def source(
         self,
         name: str,
@@ -63,9 +75,13 @@ class Product(Streams):
         expect: Sequence[Expectation] = (),
         trigger: Trigger | None = None,
         retry: int = 0,
+        time_limit: str | float | None = None,
         description: str | None = None,
     ) -> Source:
-        """Declare raw data and return it; pass it on or name it as a parameter of a table function."""
+        """Declare raw data and return it; pass it on or name it as a parameter of a table function.
+
+        ``trigger`` is for ``caudal up``. ``retry`` and ``time_limit`` are for the steps that land and read it.
+        """
         where = caller()
         if isinstance(connection, CHANNELLED) and schema is None:
             own = {"device": "long", "seq": "long", "at": "timestamp_utc"}
@@ -77,8 +93,9 @@ class Product(Streams):
             )
             event_time = event_time or "at"
         declared = Source(
-            name, connection, schema, event_time, partition, seconds(late), _at(expect, where), trigger, retry, description, where
-        )
+            name, connection, schema, event_time, partition, seconds(late), _at(expect, where), trigger, _retry(retry, where),
+            description, where, _limit(time_limit),
+        )  # fmt: skip
         self._add(declared)
         return declared
 
@@ -96,6 +113,8 @@ class Product(Streams):
         lookback: str | float = 0,
         known: Mapping[str, str] | None = None,
         name: str | None = None,
+        retry: int = 0,
+        time_limit: str | float | None = None,
     ) -> Callable[[Function], Function]: ...
 
     def table(self, *functions: Function, **options: Any) -> Any:
@@ -141,12 +160,14 @@ class Product(Streams):
         lookback: str | float = 0,
         known: Mapping[str, str] | None = None,
         description: str | None = None,
+        retry: int = 0,
+        time_limit: str | float | None = None,
     ) -> Table:
         """Declare a table by a query; the tables it names are its inputs."""
         where = caller()
         declared = Table(
             name, inputs_of_sql(query, name, where), None, query, schema, _at(expect, where), event_time, partition, seconds(lookback),
-            dict(known or {}), description, where,
+            dict(known or {}), description, where, _retry(retry, where), _limit(time_limit),
         )  # fmt: skip
         self._add(declared)
         return declared
@@ -192,13 +213,18 @@ class Product(Streams):
         seed: int = 0,
         unit: str | None = None,
         description: str | None = None,
+        retry: int = 0,
+        time_limit: str | float | None = None,
     ) -> Model:
-        """Declare a model. A naive baseline is always among its candidates."""
+        """Declare a model. A naive baseline is always among its candidates.
+
+        ``retry`` and ``time_limit`` are for training, deciding and predicting, each by itself.
+        """
         where = caller()
         declared = Model(
             name, name_of(features), label, seconds(horizon), dict(candidates), split,
             metric or ("mae" if task == "regression" else "log_loss"), tuple(gates), task, tuple(group_by), max_rows, seed, unit,
-            description, where,
+            description, where, _retry(retry, where), _limit(time_limit),
         )  # fmt: skip
         self._free(name, where)
         self.models[name] = declared
@@ -243,7 +269,7 @@ class Product(Streams):
         return {name: node for name, node in self.nodes.items() if isinstance(node, Table)}
 
     def _made(self, kind: type[Table], function: Function, where: Location, options: Mapping[str, Any], **more: Any) -> Table:
-        allowed = ("expect", "schema", "event_time", "partition", "lookback", "known", "name")
+        allowed = ("expect", "schema", "event_time", "partition", "lookback", "known", "name", "retry", "time_limit")
         for option in options:
             if option not in allowed:
                 raise DeclarationProblem(
@@ -261,9 +287,23 @@ class Product(Streams):
             known=dict(options.get("known") or {}),
             description=summary_of(function),
             where=where,
+            retry=_retry(options.get("retry", 0), where),
+            time_limit_s=_limit(options.get("time_limit")),
             **more,
         )
 
 
 def _at(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
     return tuple(one if one.where else replace(one, where=where) for one in expectations)
+
+
+def _retry(times: int, where: Location) -> int:
+    if not isinstance(times, int) or times < 0:
+        raise DeclarationProblem(
+            f"A step is to be tried again {times!r} times.", fix="Give a whole number from 0.", where=str(where)
+        )
+    return times
+
+
+def _limit(length: str | float | None) -> float | None:
+    return None if length is None else seconds(length)

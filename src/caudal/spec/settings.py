@@ -28,6 +28,7 @@ class Settings:
     cores : cores that local Spark uses
     spark : further Spark settings (table ``[spark]`` in the file)
     kafka : ``host:port`` of Kafka's brokers
+    settle : seconds for which a file must not have changed before it is landed; none, but 2 in ``caudal up``, unless given
     smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
     key : key that the web app asks for
     trust : types that stored models may hold beyond those known to be safe (``shop.model.Cut``, ``shop.*``); ``pickle`` allows pickle
@@ -40,6 +41,7 @@ class Settings:
     memory: str | None = None
     cores: int | None = None
     kafka: str = "127.0.0.1:9092"
+    settle: float | None = None
     smtp: str = "smtp://127.0.0.1:25"
     key: str | None = None
     trust: tuple[str, ...] = ()
@@ -79,6 +81,10 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
             values["cores"] = int(values["cores"])
         except ValueError:
             raise DeclarationProblem(f"'{values['cores']}' cores are asked for.", fix="CAUDAL_CORES is a whole number.") from None
+    try:
+        values["settle"] = None if values.get("settle") is None else float(values["settle"])
+    except ValueError:
+        raise DeclarationProblem(f"Files are to settle for '{values['settle']}' seconds.", fix="Give a number.") from None
     trusted = values.get("trust", ())
     values["trust"] = tuple(one.strip() for one in (trusted.split(",") if isinstance(trusted, str) else trusted) if one.strip())
     values["spark"] = {str(key): str(value) for key, value in _flat(values.get("spark", {}))}

@@ -11,7 +11,7 @@ from caudal.cli.app import app
 
 HEAVY = {"pyspark", "pandas", "numpy", "pyarrow", "sklearn", "deltalake", "mlflow", "luigi", "sqlalchemy", "flask", "dash", "river"}
 COMMANDS = {
-    "caudal": "demo new check graph run predict status serve stream parity broker replay console export quarantine model",
+    "caudal": "demo new check graph run predict status serve up backfill stream parity broker replay console export quarantine model",
     "quarantine": "list show replay",
     "model": "list show promote rollback history",
 }

@@ -116,3 +116,14 @@ def test_an_unknown_option_is_named_with_its_nearest():
 
         @made.table(partitions="day")
         def clean(raw): ...
+
+
+def test_a_key_or_watermark_that_a_closed_schema_lacks():
+    made = cd.Product("p")
+    columns = cd.schema(id=cd.column("long", raw="rental_id"), at="timestamp", open=False)
+    made.source("good", cd.database(env="D", table="t", watermark="at", key="rental_id"), schema=columns)
+    made.source("bad", cd.database(env="D", table="t", watermark="att", key=["id"]), schema=columns)
+    watermark, key = check(made)
+    assert watermark.nearest == "at"
+    assert "names 'att' as its watermark" in str(watermark)
+    assert "names 'id' as its key" in str(key)

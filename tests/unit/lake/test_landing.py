@@ -30,8 +30,8 @@ def arrival(path: Path) -> File:
 
 
 @pytest.fixture
-def place(tmp_path):
-    home = Home(tmp_path / "home")
+def place(tmp_path, ledger_url):
+    home = Home(tmp_path / "home", ledger_url)
     ledger = home.ledger()
 
     def work(*paths):

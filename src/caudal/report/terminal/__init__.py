@@ -5,5 +5,7 @@ from caudal.report.terminal.status import status
 from caudal.report.terminal.streams import parity, streams
 from caudal.report.terminal.summary import summary
 from caudal.report.terminal.tables import card, table
+from caudal.report.terminal.times import times
+from caudal.report.terminal.up import backfill_plan, up_line
 
-__all__ = ["Progress", "card", "parity", "status", "streams", "summary", "table"]
+__all__ = ["Progress", "backfill_plan", "card", "parity", "status", "streams", "summary", "table", "times", "up_line"]

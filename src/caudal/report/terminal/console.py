@@ -22,6 +22,7 @@ MARKS = {
     "waiting": ("…", "yellow"),
     "running": ("▸", "cyan"),
     "abandoned": ("✗", "yellow"),
+    "stopped": ("…", "yellow"),
 }
 
 

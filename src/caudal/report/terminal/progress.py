@@ -69,6 +69,12 @@ class Progress:
             self._live = Live(get_renderable=self._at_work, console=self.console, transient=True, refresh_per_second=10)
             self._live.start()
 
+    def slow(self, step: str, seconds: float, expected_s: float) -> None:
+        """Say, on a line that stays, that a step at work takes longer than usual."""
+        if not self.quiet:
+            said = f" {step:<{STEP_WIDTH}}{duration(round(seconds)):>9}  so far; {duration(expected_s)} is usual"
+            self.console.print(Text.assemble(mark("running"), (said, "yellow")), soft_wrap=not self._redraws)
+
     def finished(
         self,
         step: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -37,15 +38,22 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     last = product["last_run"]
     if last is None:
         out.print(heading(product["product"], "has not run yet"))
+        if product.get("up"):
+            out.print(inset(_up(product["up"], now)))
         return
     out.print(Text.assemble(mark(last["state"]), " ", (product["product"], "bold"), f"  last run {_ended(last, now)}"))
     if last.get("error"):
         out.print(inset(Text(str(last["error"].get("what", "")), style="red")))
+    if last.get("at_hand"):
+        out.print(inset(_at_hand(last["at_hand"], now)))
     details = Text(f"{last['run_id']}" + (f"  {last['page']}" if last.get("page") else ""), style="bright_black")
     out.print(inset(details), soft_wrap=True)
     if product["tables"]:
         out.print()
         out.print(inset(_tables(product["tables"])))
+    if product.get("up"):
+        out.print()
+        out.print(inset(_up(product["up"], now)))
     for one in product.get("alerts", ()):
         again = (
             "given up" if one["next_at"] is None else f"tried again in {duration(max(0.0, one['next_at'] - now))}, by the next run"
@@ -69,6 +77,12 @@ def _ended(last: Mapping[str, Any], now: float) -> str:
     return f"{words} {age(now - ended)}{took}"
 
 
+def _at_hand(one: Mapping[str, Any], now: float) -> Text:
+    """Return which step is at work, for how long, and how long it takes usually."""
+    usual = f"; {duration(one['expected_s'])} is usual" if one["expected_s"] is not None else ""
+    return Text(f"{one['step']} for {duration(round(now - one['since']))}{usual}", style="yellow" if one["slow"] else "")
+
+
 def _tables(tables: list[Mapping[str, Any]]) -> Table:
     rows = grid("left", "left", "right", "right", "right", "left")
     rows.show_header = True
@@ -85,6 +99,24 @@ def _tables(tables: list[Mapping[str, Any]]) -> Table:
             Text(count(aside), style="yellow" if aside else "bright_black"),
             age(one["age_s"]),
         )
+    return rows
+
+
+def _up(up: Mapping[str, Any], now: float) -> Table:
+    rows = grid("left", "fill")
+    words = {"new": "waiting", "taken": "at work", "done": "done", "failed": "failed"}
+    said = [f"{number:,} {words[state]}" for state, number in up["events"].items() if number]
+    rows.add_row("events", ", ".join(said) or "none yet")
+    if up["failed"]:
+        rows.add_row("", Text(f"{up['failed']['subject']}: {up['failed']['why']}", style="red"))
+    for one in up["schedules"]:
+        if one["next_at"] is None:
+            rows.add_row(one["trigger"], "never again")
+        elif one["next_at"] < now:
+            rows.add_row(one["trigger"], Text(f"was due {age(now - one['next_at'])}: is caudal up running?", style="yellow"))
+        else:
+            at = datetime.fromtimestamp(one["next_at"]).strftime("%Y-%m-%d %H:%M:%S")
+            rows.add_row(one["trigger"], f"next {at}, in {duration(round(one['next_at'] - now))}")
     return rows
 
 

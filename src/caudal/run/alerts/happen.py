@@ -10,6 +10,8 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import decisions, runs
+from caudal.report.figures import duration
+from caudal.run.times import Usual
 from caudal.spec.alert import Happening
 from caudal.spec.duration import text
 from caudal.spec.product import Product
@@ -73,6 +75,13 @@ def late(product: Product, home: Home, now: float) -> Iterator[Happened]:
             yield Happened(
                 "sla", one.table, f"'{one.table}' is {text(round((now - at) / 60) * 60)} old; promised is {text(one.within_s)}."
             )
+
+
+def slow(step: str, usual: Usual) -> Happened:
+    """Return that a step at work takes longer than usual."""
+    facts = {"expected_s": usual.expected_s, "limit_s": usual.limit_s}
+    what = f"'{step}' has been at work for {duration(usual.limit_s)}; {duration(usual.expected_s)} is usual."
+    return Happened("slow", step, what, "See how long it took before: caudal times --step " + step, facts)
 
 
 def _failed_before(ledger: Ledger, document: Mapping[str, Any]) -> bool:

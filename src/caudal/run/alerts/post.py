@@ -48,7 +48,7 @@ def subject(row: Row) -> str:
     """Return the headline."""
     words = {
         "failure": f"failed in {row['subject']}", "recovery": "runs again", "quarantine": f"rows of {row['subject']} set aside",
-        "sla": f"{row['subject']} is late", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
+        "sla": f"{row['subject']} is late", "slow": f"{row['subject']} takes longer than usual", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
     }  # fmt: skip
     return f"[caudal] {row['product']}: {words[row['happening']]}"
 
@@ -59,7 +59,12 @@ def _mail(row: Row, server: str) -> None:
     message["Subject"], message["From"], message["To"] = subject(row), place["sender"], ", ".join(place["to"])
     message["Message-ID"] = f"<{row['id']}.{row['run_id']}@caudal>"
     again = f"It had happened {row['repeats']:,} times more when this was sent." if row["repeats"] else ""
-    lines = [said["what"], said.get("fix") or "", again, f"Run {row['run_id']}, {iso(row['at'])}."]
+    lines = [
+        said["what"],
+        said.get("fix") or "",
+        again,
+        f"Run {row['run_id']}, {iso(row['at'])}." if row["run_id"] else f"{iso(row['at'])}.",
+    ]
     message.set_content("\n\n".join(line for line in lines if line) + "\n")
     page = Path(said["page"]) if said.get("page") else None
     if page is not None and page.is_file() and page.stat().st_size <= _PAGE_BYTES:

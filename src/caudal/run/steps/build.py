@@ -42,10 +42,11 @@ def work(ws: Workspace, table: Table) -> Done:
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last = ws.ledger.last_success(ws.product.name, step)
-    if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(table.name):
-        return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
-    if (found := adopt(ws, ws.folder(table.name), fingerprint)) is not None:
-        return found
+    if not again(ws, table):
+        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(table.name):
+            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
+        if (found := adopt(ws, ws.folder(table.name), fingerprint)) is not None:
+            return found
     extent = extent_of(ws, table, code, inputs)
     if extent.days is not None and not extent.days:
         return _nothing_changed(ws, table, fingerprint, inputs)
@@ -80,7 +81,7 @@ def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int])
     old = said.get("inputs", {})
     if said.get("code") != code or set(old) != set(inputs):
         return Extent(why="whole table: its code changed")
-    changed: set[str | None] = set()
+    changed: set[str | None] = again(ws, table)
     for name, version in inputs.items():
         if old[name] == version:
             continue
@@ -90,6 +91,20 @@ def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int])
                 continue
             return Extent(why=f"whole table: '{name}' changed")
         changed |= delta.changed_days(ws.folder(name), old[name], version)
+    return spread(ws, table, changed)
+
+
+def again(ws: Workspace, table: Table) -> set[str | None]:
+    """Return the days of a table that are to be made again although nothing has changed."""
+    number = ws.version(table.name)
+    if not ws.again or not table.partition or number is None:
+        return set()
+    there = delta.read(ws.folder(table.name), number).days
+    return {day for day in ws.again if day in there or _exists(ws, table, day)}
+
+
+def spread(ws: Workspace, table: Table, changed: set[str | None]) -> Extent:
+    """Return the days that have to be made when these days of the inputs have changed: they, and those that look back on them."""
     back_s = max(table.lookback_s, _recorded_lookback(ws, table))
     if changed and math.isinf(back_s):
         return Extent(why="whole table: it looks back without limit (give as_of_join a tolerance)")

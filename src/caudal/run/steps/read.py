@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import shutil
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, SourceProblem
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
-from caudal.lake.corrections import key, replaced
-from caudal.lake.landing import LandedFile, current
+from caudal.lake.corrections import replaced
+from caudal.lake.landing import LandedFile
 from caudal.lake.records import landed
-from caudal.run.publish import Origin, Replace, adopt, publish
+from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
+from caudal.run.steps.newest import files_now, newest, outdated, raw_files, without_replaced
 from caudal.run.workspace import Workspace
 from caudal.spec.node import Source
 from caudal.spec.schema import Field, Schema
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 # Spark's names of types → ours, where they differ.
 _SPEC = {"timestamp_ntz": "timestamp", "timestamp": "timestamp_utc", "integer": "int", "short": "int", "byte": "int"}
@@ -38,9 +37,7 @@ class Change:
 
 def change(ws: Workspace, source: Source) -> Change | None:
     """Return what there is to do for a source, or None when its table is up to date."""
-    files = current(
-        ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=getattr(source.connection, "changed", "replace")
-    )
+    files = files_now(ws, source)
     segments = tuple(sorted(file.segment for file in files))
     code = code_of(source)
     fingerprint = digest(code, list(segments))
@@ -55,24 +52,56 @@ def change(ws: Workspace, source: Source) -> Change | None:
         return None
     _, corrected = replaced(new)  # files whose rows are corrected are read again, without those rows
     again = [file for file in files if file.segment in corrected and file.segment in have]
+    again += outdated(source, new, [file for file in files if file.segment in have and file not in again])
     out = frozenset(f"_segment={one}" for one in gone | {file.segment for file in again})
     return Change([*new, *again], out or "none", code, fingerprint, segments)
 
 
 def work(ws: Workspace, source: Source) -> Done:
     """Read new files by the source's schema, judge their rows, and publish them."""
-    todo = change(ws, source)
-    if todo is None:
-        number = ws.version(source.name)
-        assert number is not None
-        return _known(ws, source, number)
-    from caudal.stages.ingest import RawFile, explain, read
+    todo, days = change(ws, source), days_again(ws, source)
+    if todo is not None:
+        done = _read(ws, source, todo)
+    if days:
+        return _read(ws, source, _repeated(ws, source, days))
+    if todo is not None:
+        return done
+    number = ws.version(source.name)
+    assert number is not None
+    return _known(ws, source, number)
 
-    told = getattr(source.connection, "format", None)
-    raw = [
-        RawFile(path=file.stored, sha256=file.sha256, name=file.path, format="parquet" if file.kind == "correction" else told)
-        for file in todo.files
-    ]
+
+def days_again(ws: Workspace, source: Source) -> set[str | None]:
+    """Return the days of a source that are to be read again although no file has changed."""
+    if not ws.again or not source.partition:
+        return set()
+    return {file.day for version in _published(ws, source) for file in version.files if file.day in ws.again}
+
+
+def files_of(ws: Workspace, source: Source, days: set[str | None]) -> list[LandedFile]:
+    """Return the landed files that rows of these days came from."""
+    paths = [file.path for version in _published(ws, source) for file in version.files if file.day in days]
+    segments = {match.group(1) for path in paths if (match := re.search(r"_segment=([0-9a-f]+)", path))}
+    return [file for file in files_now(ws, source) if file.segment in segments]
+
+
+def _published(ws: Workspace, source: Source) -> list[delta.Version]:
+    """Return the versions that hold the source's rows: its table, and its quarantine where there is one."""
+    folders = (ws.folder(source.name), ws.home.quarantine(ws.product.name, source.name))
+    return [delta.read(folder) for folder in folders if delta.version_of(folder) is not None]
+
+
+def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
+    segments = tuple(sorted(file.segment for file in files_now(ws, source)))
+    code = code_of(source)
+    return Change(files_of(ws, source, days), days, code, digest(code, list(segments)), segments)
+
+
+def _read(ws: Workspace, source: Source, todo: Change) -> Done:
+    """Read files and publish their rows; of days that are read again, the rows of these days."""
+    from caudal.stages.ingest import explain, read
+
+    raw = raw_files(source, todo.files)
     old = ws.version(source.name)
     known = _known_schema(ws, source) if old is not None and todo.replace != "all" else None
     unpacked = ws.home.scratch(ws.product.name) / source.name / "unpacked"
@@ -81,7 +110,10 @@ def work(ws: Workspace, source: Source) -> Done:
         origin = Origin(
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files)
         )
-        frame = _without_replaced(ws, source, result.frame)
+        frame = newest(ws, source, without_replaced(ws, source, result.frame), result.schema)
+        if isinstance(todo.replace, set):
+            dates = [dt.date.fromisoformat(day) for day in todo.replace if day is not None]
+            frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
         notes = {"files": len(todo.files), "notes": list(result.notes)}
         done = publish(ws, source, frame, origin, todo.replace, notes)
     except CaudalError as error:
@@ -95,7 +127,9 @@ def work(ws: Workspace, source: Source) -> Done:
         raise told from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    ws.ledger.change(landed, {"product": ws.product.name, "source": source.name, "kind": "refused"}, kind="data")
+    for row in ws.ledger.find(landed, product=ws.product.name, source=source.name, kind="refused"):
+        if row["sha256"][:16] in todo.segments:  # one that was taken away goes on being left out
+            ws.ledger.change(landed, {"id": row["id"]}, kind="data")
     rows = (done.rows_written or 0) + (done.rows_quarantined or 0)
     return replace(done, rows_read=rows)
 
@@ -105,18 +139,6 @@ def _refuse(ws: Workspace, source: Source, error: CaudalError) -> None:
     if isinstance(error, SourceProblem) and "file" in error.facts:
         about = {"product": ws.product.name, "source": source.name, "path": error.facts["file"], "kind": "data"}
         ws.ledger.change(landed, about, kind="refused")
-
-
-def _without_replaced(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:
-    """Return the rows that no correction replaces."""
-    keys, _ = replaced(current(ws.home, ws.ledger, product=ws.product.name, source=source.name))
-    if not keys:
-        return frame
-    from pyspark.sql import functions as F
-
-    own = [name for name in frame.columns if not name.startswith("_")]
-    gone = F.broadcast(ws.spark.createDataFrame([(one,) for one in keys], "_key long"))
-    return frame.withColumn("_key", key(own)).join(gone, "_key", "left_anti").drop("_key")
 
 
 def _known(ws: Workspace, source: Source, number: int) -> Done:

@@ -27,7 +27,7 @@ class Arrival:
     modified_ns : int, when its origin says it changed, nanoseconds since 1970, UTC
     etag : str, optional, what its origin calls this content
     settled : bool, False while it is still being written; it is then left alone and looked at again next time
-    gone : bool, True where the origin had it and has it no longer; what was landed from it counts no more
+    fault : str, optional, what is wrong with a file that nobody writes any more
     """
 
     path: str
@@ -36,7 +36,7 @@ class Arrival:
     modified_ns: int
     etag: str | None = None
     settled: bool = True
-    gone: bool = False
+    fault: str | None = None
 
     @property
     def name(self) -> str:
@@ -46,12 +46,13 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is remembered of a file that was landed before."""
+    """What is remembered of a file that was landed before, and where its bytes are kept."""
 
     etag: str | None
     modified_ns: int
     bytes: int
     sha256: str
+    stored: Path | None = None
 
 
 class Fetch(Protocol):

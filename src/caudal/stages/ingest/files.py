@@ -25,9 +25,21 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
         from caudal.stages.ingest.remote import fetch_remote
 
         return fetch_remote(connection, scratch=scratch, seen=seen, clock=clock)
-    found = _found(connection, data)
+    arrived = look(connection, data=data, seen=seen, clock=clock)
+    for one in arrived:
+        if one.fault is not None:
+            raise SourceProblem(
+                f"'{one.path}' {one.fault}, and has not grown for {clock() - one.modified_ns / 1e9:.0f} s.",
+                fix="Deliver the file again, or move it away; nothing of it was taken.",
+                file=one.path,
+            )
+    return arrived
+
+
+def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+    """Return the files that match the pattern and are new, have changed, are still being written, or are broken."""
     new = []
-    for path, stat in found:
+    for path, stat in _found(connection, data):
         known = seen.get(str(path))
         if known is None or (known.bytes, known.modified_ns) != (stat.st_size, stat.st_mtime_ns):
             new.append((path, stat))
@@ -36,21 +48,25 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     for path, stat in new:
         age_s = clock() - stat.st_mtime
         settled = path not in moving and not abs(age_s) < connection.settle_s
-        if settled:
-            reason = _fault(path, format_of(path.name, connection.format))
-            if reason is not None and abs(age_s) < FRESH_S:
-                settled = False  # writers that put the footer last, or have only just opened the file
-            elif reason is not None:
-                raise SourceProblem(
-                    f"'{path}' {reason}, and has not grown for {age_s:.0f} s.",
-                    fix="Deliver the file again, or move it away; nothing of it was taken.",
-                    file=str(path),
-                )
-        arrived.append(Arrival(str(path), path, stat.st_size, stat.st_mtime_ns, None, settled))
+        reason = _fault(path, format_of(path.name, connection.format)) if settled else None
+        if reason is not None and abs(age_s) < FRESH_S:
+            settled, reason = False, None  # writers that put the footer last, or have only just opened the file
+        arrived.append(Arrival(str(path), path, stat.st_size, stat.st_mtime_ns, None, settled, reason))
     return arrived
 
 
-def _found(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_result]]:
+def present(connection: Files, data: Path | None) -> frozenset[str]:
+    """Return the files that match the pattern, landed before or not."""
+    return frozenset(str(path) for path, _ in _found(connection, data))
+
+
+def place(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder that a pattern is looked up in, and the rest of the pattern.
+
+    Raises
+    ------
+    SourceProblem : the pattern is relative, and no data folder was given
+    """
     pattern = Path(connection.pattern).expanduser()
     if not pattern.is_absolute() and data is None:
         raise SourceProblem(
@@ -65,6 +81,11 @@ def _found(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_res
         base, parts = data.absolute(), pattern.parts
     while len(parts) > 1 and not _magic(parts[0]):
         base, parts = base / parts[0], parts[1:]
+    return base, parts
+
+
+def _found(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_result]]:
+    base, parts = place(connection, data)
     if not base.is_dir():
         if not connection.required:
             return []
@@ -75,7 +96,7 @@ def _found(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_res
             fix=f"'{parent}' is the deepest folder of it that exists.",
             folder=str(base),
         )
-    matched = {path: _stat(path) for path in _match(base, parts)}
+    matched = {path: stat for path in _match(base, parts) if (stat := _stat(path)) is not None}
     if not matched and connection.required:
         names = _names(base)
         shown = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -116,10 +137,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise _unreadable(folder, "folder", error) from None
 
 
-def _stat(path: Path) -> os.stat_result:
+def _stat(path: Path) -> os.stat_result | None:
+    """Return a file's size and times, or None when it was taken away since it was found."""
     try:
         with path.open("rb"):  # says now, with the file's name, what the copying would say later
             return path.stat()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise _unreadable(path, "file", error) from None
 
@@ -140,7 +164,7 @@ def _moving(found: list[tuple[Path, os.stat_result]], clock: Clock) -> set[Path]
     moving = set()
     for path, before in fresh:
         after = _stat(path)
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        if after is None or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             moving.add(path)
     return moving
 

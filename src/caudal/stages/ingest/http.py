@@ -79,6 +79,7 @@ def _fetched(url: str, timeout_s: float, scratch: Path, seen: Seen | None, clock
         fix="Run again when the server answers; what was downloaded is kept and taken up.",
         url=url,
         attempts=ATTEMPTS,
+        passing=True,
     )
 
 

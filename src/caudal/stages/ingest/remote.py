@@ -238,5 +238,6 @@ def _tried(what: str, act: Callable[[], _T], progress: Callable[[], int] = lambd
                     fix="Check the host, and run again when it answers; what was fetched is kept and taken up.",
                     url=what,
                     attempts=ATTEMPTS,
+                    passing=True,
                 ) from None
             time.sleep(wait_s)

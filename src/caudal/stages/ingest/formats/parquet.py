@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
@@ -32,7 +33,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
             file=file.name,
         ) from None
     check_names(file, tuple(schema.names))
-    return Inspected(file, Physical("parquet", tuple(_column(one, one.name in int96) for one in schema)))
+    notes = tuple(json.loads((schema.metadata or {}).get(b"caudal.notes", b"[]")))
+    return Inspected(file, Physical("parquet", tuple(_column(one, one.name in int96) for one in schema)), notes)
 
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:

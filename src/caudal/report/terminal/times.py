@@ -1,0 +1,71 @@
+"""How long steps took: what is usual, where it tends, and each execution as a stroke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from caudal.report.figures import count, duration, moment
+from caudal.report.terminal.console import console, grid, heading
+
+_STROKES = "▁▂▃▄▅▆▇█"
+
+
+def times(document: Mapping[str, Any], to: Console | None = None, *, one: bool = False) -> None:
+    """Print the document of ``caudal times``; of one step also each execution."""
+    out = to or console()
+    if not document["steps"]:
+        out.print(f"No step of '{document['product']}' has been done yet.")
+        return
+    out.print(heading(document["product"], "how long steps take"))
+    rows = grid("left", "right", "right", "right", "left", "left")
+    rows.show_header = True
+    for column, name in zip(rows.columns, ("step", "last", "usual", "slow above", "trend", "history, oldest first"), strict=True):
+        column.header = Text(name, style="bright_black")
+    for step in document["steps"]:
+        usual = step["usual"]
+        slow = usual is not None and step["last_s"] > usual["limit_s"]
+        rows.add_row(
+            step["step"],
+            Text(duration(step["last_s"]), style="yellow" if slow else ""),
+            duration(usual["expected_s"]) if usual else "–",
+            Text(duration(usual["limit_s"]) if usual else "–", style="bright_black"),
+            trend(usual),
+            strokes([done["seconds"] for done in step["history"]]),
+        )
+    out.print(rows)
+    if one:
+        out.print()
+        for done in document["steps"][0]["history"]:
+            read = f"  {count(done['rows'])} rows" if done["rows"] is not None else ""
+            out.print(f"{moment(done['at'])}  {duration(done['seconds']):>9}{read}  [bright_black]{done['run_id']}[/]")
+
+
+def trend(usual: Mapping[str, Any] | None) -> Text:
+    """Return where the duration tends, in words.
+
+    Examples
+    --------
+    >>> trend({"trend": 0.021}).plain, trend({"trend": 0.0}).plain, trend(None).plain
+    ('+2.1 % each time', 'steady', '–')
+    """
+    if usual is None:
+        return Text("–", style="bright_black")
+    if not usual["trend"]:
+        return Text("steady", style="bright_black")
+    return Text(f"{usual['trend']:+.1%} each time".replace("%", " %"), style="yellow" if usual["trend"] > 0 else "green")
+
+
+def strokes(values: Sequence[float]) -> str:
+    """Return one stroke for each value, as high as it is beside the greatest.
+
+    Examples
+    --------
+    >>> strokes([1.0, 2.0, 4.0])
+    '▂▄█'
+    """
+    most = max(values, default=0.0) or 1.0
+    return "".join(_STROKES[max(0, min(len(_STROKES), round(value / most * len(_STROKES))) - 1)] for value in values)

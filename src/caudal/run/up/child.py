@@ -1,0 +1,54 @@
+"""One run in a process of its own: ``python -m caudal.run.up.child '{"folder": …, "run_id": …}'``.
+
+It ends when the daemon does: its standard input is a pipe that nobody writes to, and whose end says that the daemon has died. Asked by
+SIGTERM it stops after the step at hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from caudal.errors import CaudalError, Stopped
+from caudal.run.run import run
+from caudal.run.workspace import Process
+from caudal.spec.settings import settings
+
+WAIT_S = 60.0  # for another run of the product to end
+
+
+def main() -> int:
+    """Run what the order says, print how it ended as one JSON line, and return the exit code."""
+    order = json.loads(sys.argv[1])
+    process = Process(lambda error: print(json.dumps(error.as_dict())))
+
+    def ask(*_: object) -> None:
+        process.asked_to_stop = True
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to hear
+    threading.Thread(target=_end_with_the_daemon, daemon=True).start()
+    try:
+        place = settings(home=Path(order["home"]), data=order["data"] and Path(order["data"]), settle=order["settle_s"])
+        result = run(
+            Path(order["folder"]), place, pipeline=order["pipeline"], wait_s=WAIT_S, run_id=order["run_id"], process=process
+        )
+    except CaudalError as error:
+        print(json.dumps(error.as_dict()))
+        return error.exit_code
+    print(json.dumps(result.error.as_dict() if result.error else {"state": result.document["state"]}, default=str))
+    return Stopped.exit_code if isinstance(result.error, Stopped) else result.exit_code
+
+
+def _end_with_the_daemon() -> None:
+    while os.read(0, 1024):
+        pass
+    os._exit(Stopped.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Cron expressions as cron reads them: five fields, lists, ranges, steps and names; 0 and 7 are Sunday."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7))
+
+
+@dataclass(frozen=True)
+class Crontab:
+    """The values that each field allows; None: all of them."""
+
+    minutes: tuple[int, ...] | None
+    hours: tuple[int, ...] | None
+    days: tuple[int, ...] | None
+    months: tuple[int, ...] | None
+    weekdays: tuple[int, ...] | None
+
+
+def parsed(expression: str) -> Crontab:
+    """Return the values that an expression names.
+
+    Raises
+    ------
+    ValueError : with a sentence of what is wrong
+
+    Examples
+    --------
+    >>> parsed("*/20 6 * * 5-7").weekdays, parsed("*/20 6 * * mon").minutes
+    ((0, 5, 6), (0, 20, 40))
+    """
+    written = expression.lower().split()
+    if len(written) != len(_FIELDS):
+        raise ValueError(f"'{expression}' has {len(written)} fields, not five.")
+    found = [_values(text, *field) for text, field in zip(written, _FIELDS, strict=True)]
+    if found[4] is not None:
+        found[4] = tuple(sorted({day % 7 for day in found[4]}))
+    return Crontab(*found)
+
+
+def _values(text: str, name: str, least: int, most: int) -> tuple[int, ...] | None:
+    if text == "*":
+        return None
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(?:/(\d+))?", part)
+        if match is None:
+            raise ValueError(f"'{part}' says nothing of the {name}.")
+        every, first, last, step = match.groups()
+        low = least if every == "*" else _number(first, name, least, most)
+        high = most if every == "*" else _number(last, name, least, most) if last else most if step else low
+        if every == "*" and most == 7:
+            high = 6  # Sunday once
+        if high < low or step == "0":
+            raise ValueError(f"'{part}' names no {name}.")
+        found |= set(range(low, high + 1, int(step or 1)))
+    return tuple(sorted(found))
+
+
+def _number(text: str, name: str, least: int, most: int) -> int:
+    names = {
+        "month": {one: place for place, one in enumerate(_MONTHS, 1)},
+        "day of the week": {one: place for place, one in enumerate(DAYS)},
+    }
+    named = names.get(name, {})
+    if text not in named and not text.isdigit():
+        raise ValueError(f"'{text}' is no {name}.")
+    number = named[text] if text in named else int(text)
+    if not least <= number <= most:
+        raise ValueError(f"{number} is no {name}: it goes from {least} to {most}.")
+    return number

@@ -1,0 +1,152 @@
+"""Rows of a database as a source: declared, without any driver."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from caudal.errors import DeclarationProblem, EnvironmentProblem, nearest
+from caudal.spec.connection import Connection
+from caudal.spec.duration import seconds
+from caudal.spec.location import caller
+
+
+class Address:
+    """Where a database is. Its text never holds the password, so that neither fingerprints nor messages do."""
+
+    __slots__ = ("_env", "_url")
+
+    def __init__(self, url: str | None, env: str | None) -> None:
+        self._url, self._env = url, env
+
+    def __repr__(self) -> str:
+        return f"env:{self._env}" if self._env else shown(self._url or "")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Address) and (self._url, self._env) == (other._url, other._env)
+
+    def __hash__(self) -> int:
+        return hash((self._url, self._env))
+
+    def url(self, environment: Mapping[str, str] | None = None) -> str:
+        """Return the whole URL.
+
+        Raises
+        ------
+        EnvironmentProblem : the variable that is to hold it is not set
+        """
+        if self._env is None:
+            return self._url or ""
+        environment = os.environ if environment is None else environment
+        if not (found := environment.get(self._env)):
+            raise EnvironmentProblem(
+                f"The variable {self._env}, which is to hold a database's URL, is not set.",
+                nearest=nearest(self._env, environment),
+                fix=f"Set it: export {self._env}=postgresql://user:password@host/database.",
+                variable=self._env,
+            )
+        return found
+
+
+def shown(url: str) -> str:
+    """Return a URL without its password.
+
+    Examples
+    --------
+    >>> shown("postgresql://anna:secret@db:5432/shop?sslpassword=x&sslmode=require")
+    'postgresql://anna@db:5432/shop?sslmode=require'
+    """
+    # Up to the last @, however the password is written; an @ among the options hides a little too much.
+    plain = re.sub(r"^([^:]+://[^:/@]*):.*@", r"\1@", url)
+    before, mark, options = plain.partition("?")
+    kept = [one for one in options.split("&") if not re.search("password|secret|token", one.partition("=")[0], re.IGNORECASE)]
+    return before + (mark + "&".join(kept) if any(kept) else "")
+
+
+@dataclass(frozen=True)
+class Database(Connection):
+    """Rows of a table, or of a query, in any database that SQLAlchemy knows.
+
+    Parameters
+    ----------
+    address : where the database is
+    table : str, ``table`` or ``schema.table``; or else ``query``, a SELECT
+    watermark : str, optional, column that grows with every change: only rows from the last one seen less ``overlap`` are asked for.
+        Without it the whole table is taken each time
+    overlap : float, seconds for times, or a number for whole numbers: how far back rows may still have appeared
+    key : columns that name a row; of a key the newest version counts
+    parallel : int, into how many ranges of the (first) key the rows are taken; PostgreSQL gives them at the same time
+    history : bool, True keeps all versions of a key
+    """
+
+    address: Address
+    table: str | None = None
+    query: str | None = None
+    watermark: str | None = None
+    overlap: float = 0.0
+    key: tuple[str, ...] = ()
+    parallel: int = 1
+    history: bool = False
+    kind: ClassVar[str] = "database"
+    changed: ClassVar[str] = "set"
+    """An extraction is many files, which count together."""
+
+    @property
+    def what(self) -> str:
+        """What is asked of the database, in a word."""
+        return self.table or "query"
+
+
+def database(
+    url: str | None = None,
+    *,
+    env: str | None = None,
+    table: str | None = None,
+    query: str | None = None,
+    watermark: str | None = None,
+    overlap: str | float = 0,
+    key: str | Sequence[str] = (),
+    parallel: int = 1,
+    history: bool = False,
+) -> Database:
+    """Return a source of a database's rows; give its ``url``, or the variable that holds it (``env``), and a table or a query."""
+    where = str(caller())
+    if (url is None) == (env is None):
+        raise DeclarationProblem(
+            "A database needs a URL, or the variable that holds it.", fix="Give url or env=, one of them.", where=where
+        )
+    if url is not None and not urlsplit(url).scheme:
+        raise DeclarationProblem(
+            f"'{shown(url)}' is no database URL.",
+            fix="Write it as postgresql://user@host/database or sqlite:///file.db.",
+            where=where,
+        )
+    if (table is None) == (query is None):
+        raise DeclarationProblem(
+            "A database source takes a table or a query.", fix="Give table= or query=, one of them.", where=where
+        )
+    keys = (key,) if isinstance(key, str) else tuple(key)
+    if parallel < 1 or (parallel > 1 and not keys):
+        raise DeclarationProblem(
+            f"'{table or 'query'}' is to be taken in {parallel} ranges of no key."
+            if parallel > 1
+            else f"parallel={parallel} takes nothing.",
+            fix="Name the key, whole numbers, by key=, and at least one range.",
+            where=where,
+        )
+    if overlap and watermark is None:
+        raise DeclarationProblem(
+            f"'{table or 'query'}' has an overlap and no watermark.", fix="Name the column that grows: watermark=.", where=where
+        )
+    if history and not keys:
+        raise DeclarationProblem(
+            f"'{table or 'query'}' is to keep the versions of a key it does not name.", fix="Name it: key=.", where=where
+        )
+    back = seconds(overlap) if isinstance(overlap, str) else float(overlap)
+    if back < 0:
+        raise DeclarationProblem("An overlap cannot be negative.", fix='Write it as overlap="10 minutes".', where=where)
+    return Database(Address(url, env), table, query, watermark, back, keys, parallel, history)

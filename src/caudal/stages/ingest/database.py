@@ -1,0 +1,90 @@
+"""Rows of a database: whole, or those that changed since the last extraction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.errors import CaudalError, EnvironmentProblem
+from caudal.spec.connection import Connection
+from caudal.spec.database import Database
+from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
+
+if TYPE_CHECKING:
+    from caudal.stages.ingest.sql.extract import Range
+    from caudal.stages.ingest.sql.known import Before
+
+ATTEMPTS = 4
+BACKOFF_S = 0.5  # before the second attempt; doubled before each one after it
+
+
+@fetches("database")
+def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+    """Return the files of one extraction, all of the same state of the database; none when it brought nothing new."""
+    assert isinstance(connection, Database)
+    from caudal.stages.ingest.sql.known import before, declared, stamp
+
+    earlier = before(connection, seen)
+    at = max(int(clock() * 1e6), earlier.newest + 1 if earlier is not None else 0)
+    goes_on = earlier is not None and bool(earlier.files) and connection.watermark is not None
+    ranges = _extracted(connection, earlier if goes_on else None, data, scratch / "extraction", stamp(at) if goes_on else "")
+    kept = [one for one in ranges if one.rows] or ([] if goes_on else ranges[:1])
+    if not goes_on and earlier is not None and connection.watermark is None and _same(kept, earlier):
+        return []
+    folder = earlier.set if goes_on and earlier is not None else f"{connection.address!r}/{connection.what}/{stamp(at)}"
+    from caudal.stages.ingest.sql.known import written
+
+    tops = [one.last for one in ranges if one.last is not None]
+    noted = {
+        "at": at,
+        "declared": declared(connection),
+        "watermark": written(max(tops)) if tops else None,
+        "without": any(one.without for one in ranges),
+    }
+    return [
+        Arrival(
+            f"{folder}/{stamp(at)}-{one.file.name}", one.file, one.file.stat().st_size, at * 1000, json.dumps(noted, sort_keys=True)
+        )
+        for one in kept
+    ]
+
+
+def _extracted(source: Database, earlier: Before | None, data: Path | None, folder: Path, mark: str) -> list[Range]:
+    """Return the files of an extraction; a database that does not answer is asked again."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from caudal.stages.ingest.sql.engine import explained, opened
+    from caudal.stages.ingest.sql.extract import extract
+
+    wait_s = BACKOFF_S
+    for attempt in range(1, ATTEMPTS + 1):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        engine = opened(source, data)
+        try:
+            return extract(engine, source, earlier, folder, mark)
+        except CaudalError:
+            raise
+        except Exception as error:
+            if not isinstance(error, SQLAlchemyError) and not type(error).__module__.startswith(("psycopg", "sqlite3")):
+                raise
+            problem = explained(error, source)
+            if not isinstance(problem, EnvironmentProblem) or attempt == ATTEMPTS:
+                raise problem from None
+        finally:
+            engine.dispose()
+        time.sleep(wait_s)
+        wait_s *= 2
+    raise AssertionError("unreachable")
+
+
+def _same(ranges: list[Range], earlier: Before) -> bool:
+    """Tell whether a whole extraction brought what the one before it did."""
+    return sorted(hashlib.sha256(one.file.read_bytes()).hexdigest() for one in ranges) == sorted(
+        one.sha256 for one, _ in earlier.files
+    )

@@ -1,0 +1,1 @@
+"""Rows of a database: connection, columns and types, extraction."""

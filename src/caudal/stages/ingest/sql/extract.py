@@ -1,0 +1,235 @@
+"""Rows → Parquet files: one snapshot of the database, one file a key range."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import SourceProblem
+from caudal.spec.database import Database
+from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
+from caudal.stages.ingest.sql.copy import copied, copyable
+from caudal.stages.ingest.sql.known import Before, Brought, since
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sqlalchemy import Connection, Engine
+
+ROWS = 20_000  # that are in memory at once, of each range
+
+
+@dataclass(frozen=True)
+class Range:
+    """Rows of a range of keys, in a file.
+
+    Parameters
+    ----------
+    last : the greatest watermark that the database gave, of rows that were landed before too
+    without : bool, whether a row has no watermark
+    """
+
+    file: Path
+    rows: int
+    last: Any
+    without: bool
+
+
+def extract(engine: Engine, source: Database, earlier: Before | None, folder: Path, mark: str) -> list[Range]:
+    """Write the rows that are asked for into ``folder`` and return the files, all of one snapshot.
+
+    Parameters
+    ----------
+    mark : str, written into each file: a file that continues a set is like no other, even when its rows are
+    """
+    last = earlier.watermark if earlier is not None and source.watermark else None
+    low = None if last is None else since(source, last)
+    with _snapshot(engine) as (connection, others):
+        found = columns(connection, source)
+        known = Brought(source, earlier, low) if earlier is not None and low is not None else None
+        bounds = _bounds(connection, source, found, low)
+
+        def take(number: int, using: Connection) -> Range:
+            return _write(using, source, found, bounds[number], low, known, folder / f"{number:03}.parquet", mark)
+
+        if others is None or len(bounds) == 1:
+            return [take(number, connection) for number in range(len(bounds))]
+        with ThreadPoolExecutor(max_workers=len(bounds)) as threads:
+            return list(threads.map(lambda number: _with(others, lambda using: take(number, using)), range(len(bounds))))
+
+
+Open = Callable[[], Any]
+
+
+def _with(others: Open, work: Callable[[Connection], Range]) -> Range:
+    with others() as connection:
+        return work(connection)
+
+
+@contextmanager
+def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
+    """Yield a connection that sees one state of the database, and how to get more that see the same one, where that is possible."""
+    from sqlalchemy import text
+    from sqlalchemy.exc import ArgumentError
+
+    if engine.dialect.name != "postgresql":
+        with engine.connect() as connection:
+            with suppress(ArgumentError):  # SQLite's transactions are serializable
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            yield connection, None
+        return
+
+    @contextmanager
+    def reader(snapshot: str | None) -> Iterator[Connection]:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+            if snapshot is not None:
+                connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+            # Times come in UTC, and a table that nobody changed comes in the same order again.
+            for setting in ("timezone = 'UTC'", "synchronize_seqscans = off", "datestyle = 'ISO'", "intervalstyle = 'iso_8601'"):
+                connection.exec_driver_sql(f"SET LOCAL {setting}")
+            yield connection
+
+    with reader(None) as connection:
+        snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+        yield connection, lambda: reader(str(snapshot))
+
+
+def _bounds(connection: Connection, source: Database, found: Sequence[Column], low: Any) -> list[tuple[int | None, int | None]]:
+    """Return the key ranges, each from its first key up to before its last; open at both ends."""
+    from sqlalchemy import text
+
+    if source.parallel == 1:
+        return [(None, None)]
+    key = next(one for one in found if one.name == source.key[0])
+    name = quoted(connection, key.name)
+    least, most = connection.execute(text(f"SELECT min({name}), max({name}) FROM {relation(connection, source)}")).one()  # noqa: S608
+    if least is None:
+        return [(None, None)]
+    if not isinstance(least, int | Decimal) or isinstance(least, bool):
+        raise SourceProblem(
+            f"'{source.what}' at {source.address!r} cannot be taken in {source.parallel} ranges: its key '{key.name}' is no number.",
+            fix="Name a key of numbers first, or leave parallel= out.",
+            column=key.name,
+        )
+    width = (int(most) - int(least)) // source.parallel + 1
+    edges = [int(least) + i * width for i in range(1, source.parallel) if int(least) + i * width <= int(most)]
+    return list(zip([None, *edges], [*edges, None], strict=True))
+
+
+def _write(
+    connection: Connection, source: Database, found: Sequence[Column], bounds: tuple[int | None, int | None], low: Any,
+    known: Brought | None, file: Path, mark: str,
+) -> Range:  # fmt: skip
+    import pyarrow as pa
+
+    statement = _statement(connection, source, found, bounds, low)
+    if copyable(connection, found):
+        try:
+            with connection.begin_nested():
+                return _written(copied(connection, statement, found), source, found, known, file, mark)
+        except pa.ArrowInvalid:
+            pass  # a value that only the driver reads, or can tell what is wrong with
+    return _written(_fetched(connection, statement, source, found), source, found, known, file, mark)
+
+
+def _written(
+    batches: Iterator[pa.RecordBatch], source: Database, found: Sequence[Column], known: Brought | None, file: Path, mark: str
+) -> Range:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    rows, last, without = 0, None, False
+    first = next(batches, None)
+    first = _batch([], found, None, source) if first is None else first
+    notes = [f"'{one.name}' of '{source.what}' is kept as text: {one.why}." for one in found if one.why]
+    schema = first.schema.with_metadata({"caudal.notes": json.dumps(notes), "caudal.extraction": mark})
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in chain([first], batches):
+            if source.watermark:
+                column = batch.column(source.watermark)
+                top = pc.max(column).as_py()
+                last = top if last is None or (top is not None and top > last) else last
+                without = without or column.null_count > 0
+            kept = batch if known is None else known.new(batch)
+            writer.write_batch(kept)
+            rows += kept.num_rows
+    return Range(file, rows, last, without)
+
+
+def _fetched(connection: Connection, statement: Any, source: Database, found: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+    """Yield rows through the driver's cursor, which knows every type."""
+    result = connection.execution_options(stream_results=True, yield_per=ROWS).execute(statement)
+    schema: pa.Schema | None = None
+    try:
+        for part in _parts(result, source):
+            batch = _batch(part, found, schema, source)
+            schema = batch.schema
+            yield batch
+    finally:
+        result.close()
+
+
+def _parts(result: Any, source: Database) -> Iterator[Sequence[Any]]:
+    """Yield rows, a few at a time. SQLite's columns take any value, whatever their type says."""
+    try:
+        yield from result.partitions()
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise SourceProblem(
+            f"'{source.what}' at {source.address!r} holds a value that is not of its column's type: {error}.",
+            fix="Ask for it in a query that makes it so: CAST(… AS …).",
+        ) from None
+
+
+def _statement(
+    connection: Connection, source: Database, found: Sequence[Column], bounds: tuple[int | None, int | None], low: Any
+) -> Any:
+    from sqlalchemy import bindparam, text
+
+    wanted: list[str] = []
+    given: list[Any] = []
+    key = quoted(connection, source.key[0]) if source.key else ""
+    if bounds[0] is not None:
+        wanted.append(f"{key} >= :least")
+        given.append(bindparam("least", bounds[0]))
+    if bounds[1] is not None:
+        wanted.append(f"({key} < :most OR {key} IS NULL)" if bounds[0] is None else f"{key} < :most")
+        given.append(bindparam("most", bounds[1]))
+    if low is not None and source.watermark:
+        column = quoted(connection, source.watermark)
+        wanted.append(f"({column} >= :low OR {column} IS NULL)")
+        # SQLite keeps times as text, with or without a fraction: the shorter text is the lesser.
+        given.append(bindparam("low", str(low) if connection.dialect.name == "sqlite" and hasattr(low, "isoformat") else low))
+    asked = ", ".join(f"{one.asked} AS {quoted(connection, one.name)}" for one in found)
+    where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
+    order = f" ORDER BY {', '.join(quoted(connection, one) for one in source.key)}" if source.key else ""
+    statement = text(f"SELECT {asked} FROM {relation(connection, source)}{where}{order}").bindparams(*given)  # noqa: S608
+    return statement.columns(**{one.name: one.told for one in found if one.told is not None})
+
+
+def _batch(rows: Sequence[Any], found: Sequence[Column], schema: pa.Schema | None, source: Database) -> pa.RecordBatch:
+    """Return rows as Arrow; a column whose type nobody tells is of the type of its first values."""
+    import pyarrow as pa
+
+    arrays = []
+    columns = list(zip(*rows, strict=True)) or [()] * len(found)
+    for place, (one, values) in enumerate(zip(found, columns, strict=True)):
+        type = one.type if schema is None else schema.field(place).type
+        try:
+            array = pa.array(values, type)
+            arrays.append(array.cast(pa.string()) if type is None and pa.types.is_null(array.type) else array)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise SourceProblem(
+                f"Column '{one.name}' of '{source.what}' at {source.address!r} holds a value that is no {type or 'one type'}:"
+                f" {str(error).splitlines()[0]}",
+                fix="Ask for it in a query that makes it so: CAST(… AS …), or NULLIF for NaN and infinity.",
+                column=one.name,
+            ) from None
+    return pa.RecordBatch.from_arrays(arrays, names=[one.name for one in found])
