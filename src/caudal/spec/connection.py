@@ -72,6 +72,11 @@ class Http(Connection):
     since: Since | None = None
     kind: ClassVar[str] = "http"
 
+    @property
+    def changed(self) -> str:
+        """Pages count together; a file takes the place of the one before."""
+        return "set" if self.pages or self.since else "replace"
+
 
 @dataclass(frozen=True)
 class Simulated(Connection):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.spec.connection import Files
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
@@ -30,18 +31,24 @@ _READ_AHEAD = 8 << 20
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
 class Place:
     """A remote file system and the pattern that is looked for on it.
 
     Parameters
     ----------
     shown : str, the pattern's address, without user and password
+    connect : returns the file system, connected anew, and the pattern as it names it
     """
 
-    fs: Any
-    pattern: str
-    shown: str
+    def __init__(self, shown: str, connect: Callable[[], tuple[Any, str]]) -> None:
+        self.shown, self._connect, self._lock = shown, connect, threading.Lock()
+        self.fs, self.pattern = connect()
+
+    def renew(self, broken: Any) -> None:
+        """Connect anew, once for all threads that found the connection broken."""
+        with self._lock:
+            if self.fs is broken:
+                self.fs, self.pattern = self._connect()
 
     def origin(self, path: str) -> str:
         """Return a file's address."""
@@ -70,7 +77,7 @@ class Remote:
 def fetch_remote(connection: Files, *, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
     """Return the files that are new or have changed, downloaded into ``scratch``, and those that are still being written."""
     place = _place(connection)
-    listed = _tried(place.shown, lambda: _listed(place))
+    listed = _tried(place.shown, lambda: _listed(place), place=place)
     if not listed and connection.required:
         raise _tried(place.shown, lambda: nothing_there(place.fs, place.pattern, place.shown))
     new = [one for one in listed if not _known(one, seen.get(place.origin(one.path)))]
@@ -96,22 +103,25 @@ def _place(connection: Files) -> Place:
     options = _defaults(protocol) | looked_up(connection.storage)
     if protocol in ("http", "https"):
         raise SourceProblem(f"'{shown}' is an address of the web.", fix="Declare it with cd.http(…).", pattern=shown)
-    try:
-        fs, path = fsspec.url_to_fs(connection.pattern, skip_instance_cache=True, **options)
-    except ImportError as error:
-        extra = {"s3": "s3", "s3a": "s3", "sftp": "sftp", "ssh": "sftp", "webhdfs": "hdfs", "hdfs": "hdfs"}.get(protocol)
-        raise EnvironmentProblem(
-            f"'{shown}' needs a library that is not installed: {error}.",
-            fix=f"Run: pip install 'caudal[{extra}]'" if extra else "Install what fsspec needs for it.",
-        ) from None
-    except Exception as error:
-        raise explained(error, shown, user) from None
-    return Place(fs, path, shown)
+
+    def connect() -> tuple[Any, str]:
+        try:
+            fs, path = fsspec.url_to_fs(connection.pattern, skip_instance_cache=True, **options)
+        except ImportError as error:
+            extra = {"s3": "s3", "s3a": "s3", "sftp": "sftp", "ssh": "sftp", "webhdfs": "hdfs", "hdfs": "hdfs"}.get(protocol)
+            raise EnvironmentProblem(
+                f"'{shown}' needs a library that is not installed: {error}.",
+                fix=f"Run: pip install 'caudal[{extra}]'" if extra else "Install what fsspec needs for it.",
+            ) from None
+        if protocol in ("s3", "s3a"):
+            fs.retries = 1  # waiting and trying again is done here, for every file system alike
+        return fs, path
+
+    return _tried(shown, lambda: Place(shown, connect), user=user)
 
 
 def _defaults(protocol: str) -> dict[str, Any]:
     if protocol in ("s3", "s3a"):
-        # Waiting and trying again is done here, for every file system alike.
         return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}}
     if protocol in ("sftp", "ssh"):
         return {"known_hosts": (), "connect_timeout": 20}  # the host's key is checked against ~/.ssh/known_hosts
@@ -166,7 +176,7 @@ def _moving(place: Place, new: list[Remote], settle_s: float, clock: Clock) -> s
     fresh = [one for one in new if one.etag is None and one.path not in young and abs(clock() - one.modified_ns / 1e9) < FRESH_S]
     if fresh:
         time.sleep(LOOK_AGAIN_S)
-        again = {one.path: one.mark for one in _tried(place.shown, lambda: _listed(place))}
+        again = {one.path: one.mark for one in _tried(place.shown, lambda: _listed(place), place=place)}
         young |= {one.path for one in fresh if again.get(one.path) != one.mark}
     return young
 
@@ -180,8 +190,8 @@ def _downloaded(place: Place, one: Remote, origin: str, local: Path, connection:
         tag.write_text(one.mark)
     waiting = Arrival(origin, local, one.bytes, one.modified_ns, one.etag, False)
     if not local.exists():
-        _tried(origin, lambda: _append(place, one, part), lambda: part.stat().st_size if part.exists() else 0)
-        after = _tried(origin, lambda: _info(place, one.path))
+        _tried(origin, lambda: _append(place, one, part), lambda: part.stat().st_size if part.exists() else 0, place)
+        after = _tried(origin, lambda: _info(place, one.path), place=place)
         if after.mark != one.mark:
             part.unlink(missing_ok=True)
             return waiting
@@ -221,15 +231,24 @@ def _buffered(fs: Any) -> dict[str, Any]:
     return {} if {"sftp", "ssh", "hdfs"} & set(protocols) else {"block_size": _READ_AHEAD, "cache_type": "readahead"}
 
 
-def _tried(what: str, act: Callable[[], _T], progress: Callable[[], int] = lambda: 0) -> _T:
+def _tried(
+    what: str,
+    act: Callable[[], _T],
+    progress: Callable[[], int] = lambda: 0,
+    place: Place | None = None,
+    user: str | None = None,
+) -> _T:
     """Return what ``act`` returns, tried again while the network fails; attempts that got further do not count."""
-    attempt, wait_s, got = 1, BACKOFF_S, progress()
+    attempt, wait_s, got, renew = 1, BACKOFF_S, progress(), False
     while True:
+        fs = place.fs if place else None
         try:
+            if place and renew:
+                place.renew(fs)
             return act()
         except Exception as error:
-            if isinstance(error, SourceProblem | EnvironmentProblem) or is_final(error):
-                raise explained(error, what) from None
+            if isinstance(error, CaudalError) or is_final(error):
+                raise explained(error, what, user) from None
             further = progress() > got
             attempt, wait_s, got = (1, BACKOFF_S, progress()) if further else (attempt + 1, wait_s * 2, got)
             if attempt > ATTEMPTS:
@@ -240,4 +259,5 @@ def _tried(what: str, act: Callable[[], _T], progress: Callable[[], int] = lambd
                     attempts=ATTEMPTS,
                     passing=True,
                 ) from None
+            renew = True
             time.sleep(wait_s)

@@ -23,6 +23,7 @@ def is_final(error: BaseException) -> bool:
         isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError | TypeError | ValueError)
         or type(error).__name__ in (*_NO_LOGIN, "HostKeyNotVerifiable", "KeyImportError")
         or (isinstance(error, OSError) and error.errno in (28, 122))
+        or "Unable to load lib" in str(error)  # Hadoop's, for hdfs://
     )
 
 

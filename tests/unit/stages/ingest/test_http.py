@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import caudal.stages.ingest.http as client
+import caudal.stages.ingest.web as client
 from caudal.errors import SourceProblem
 from caudal.spec.connection import http
 from caudal.stages.ingest import Arrival, Seen, arrivals
