@@ -14,7 +14,6 @@ from caudal.spark import session, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
     from tests.servers.s3 import S3Server
 
 pytest_plugins = ["tests.postgres"]

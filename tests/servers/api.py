@@ -28,7 +28,9 @@ class Api(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.records: list[dict[str, Any]] = [{"id": i, "amount": f"{i}.50", "updated_at": f"2024-03-{i // 10 + 1:02}T00:00:00"} for i in range(35)]
+        self.records: list[dict[str, Any]] = [
+            {"id": i, "amount": f"{i}.50", "updated_at": f"2024-03-{i // 10 + 1:02}T00:00:00"} for i in range(35)
+        ]
         self.plan: list[str] = []
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []

@@ -90,7 +90,9 @@ def land(
         }  # fmt: skip
         same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
         if same:  # touched, not changed; or landed by a run that died before it could say so
-            ledger.change(landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag, kind=kind)
+            ledger.change(
+                landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag, kind=kind
+            )
         elif changed == "set":
             together.append(said)
         else:

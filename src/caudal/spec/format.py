@@ -47,7 +47,8 @@ def fixed_width(columns: Mapping[str, int | tuple[int, int]], **options: Any) ->
         over = next((other for other, (start, stop) in places.items() if first <= stop and start <= last), None)
         if over is not None:
             raise DeclarationProblem(
-                f"The columns '{over}' ({places[over][0]} to {places[over][1]}) and '{name}' ({first} to {last}) overlap.", column=name
+                f"The columns '{over}' ({places[over][0]} to {places[over][1]}) and '{name}' ({first} to {last}) overlap.",
+                column=name,
             )
         places[name], end = (first, last), last
     gaps = any(not isinstance(said, int) for said in columns.values())

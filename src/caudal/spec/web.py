@@ -81,10 +81,13 @@ def pages(
     >>> pages(next="link").kind, pages(page="page", first=0).first, pages(cursor=("after", "meta.cursor")).path
     ('link', 0, 'meta.cursor')
     """
-    ways: dict[str, Any] = {name: said for name, said in (("next", next), ("page", page), ("offset", offset), ("cursor", cursor)) if said}
+    ways: dict[str, Any] = {
+        name: said for name, said in (("next", next), ("page", page), ("offset", offset), ("cursor", cursor)) if said
+    }
     if len(ways) != 1:
         raise DeclarationProblem(
-            f"cd.pages is given {' and '.join(ways) or 'no way to find the next page'}.", fix="Give one of next=, page=, offset=, cursor=."
+            f"cd.pages is given {' and '.join(ways) or 'no way to find the next page'}.",
+            fix="Give one of next=, page=, offset=, cursor=.",
         )
     if next == "link":
         return Pages("link", most=most)

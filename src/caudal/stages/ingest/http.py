@@ -28,7 +28,9 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     assert isinstance(connection, Http)
     for url in connection.urls:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
-            raise SourceProblem(f"'{without_user(url)[0]}' is not an HTTP address.", fix="Begin it with https:// or http://.", url=url)
+            raise SourceProblem(
+                f"'{without_user(url)[0]}' is not an HTTP address.", fix="Begin it with https:// or http://.", url=url
+            )
     with Client(connection) as client:
         if connection.pages or connection.since:
             from caudal.stages.ingest.pages import fetch_pages

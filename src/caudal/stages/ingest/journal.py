@@ -55,9 +55,7 @@ class Journal:
         self.pages, self.asked, self.request, self.done, self.continued = [], [], None, False, False
         return self
 
-    def add(
-        self, content: bytes, records: int, since: Any, request: dict[str, Any], following: dict[str, Any] | None
-    ) -> None:
+    def add(self, content: bytes, records: int, since: Any, request: dict[str, Any], following: dict[str, Any] | None) -> None:
         """Keep a page, and what comes next, in one step."""
         name = f"{len(self.pages) + 1:06}"
         (self.folder / name).write_bytes(content)

@@ -76,7 +76,9 @@ def _members(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
             )
         if any(one.compress_type == 99 for one in wanted):  # APPNOTE 6.3.10, 4.4.5: WinZip AES
             raise SourceProblem(
-                f"'{file.name}' is encrypted by AES, which is not read.", fix="Have it unpacked before it is delivered.", file=file.name
+                f"'{file.name}' is encrypted by AES, which is not read.",
+                fix="Have it unpacked before it is delivered.",
+                file=file.name,
             )
         if password:
             archive.setpassword(revealed(password).encode())
@@ -125,7 +127,9 @@ def _told(file: RawFile, packing: str) -> Iterator[None]:
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         if isinstance(error, OSError) and error.errno in (28, 122):  # no space, quota
             raise EnvironmentProblem(
-                f"The disk is full: '{file.name}' could not be unpacked.", fix="Free space where --home lies and run again.", file=file.name
+                f"The disk is full: '{file.name}' could not be unpacked.",
+                fix="Free space where --home lies and run again.",
+                file=file.name,
             ) from None
         if "password" in str(error).lower():
             raise SourceProblem(f"The password of '{file.name}' is another one.", file=file.name) from None

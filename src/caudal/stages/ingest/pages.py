@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
@@ -68,9 +69,7 @@ def fetch_pages(connection: Http, client: Client, *, scratch: Path, seen: Mappin
     names = f"{stamp}-" if connection.since else ""
     newest = _greatest([page.since for _, page, _ in found] + [start])
     said = json.dumps({"declared": declared, "since": newest, "pages": len(found)})
-    return [
-        Arrival(f"{folder_name}/{names}{name}", path, path.stat().st_size, at_ns, said) for name, page, path in found
-    ]
+    return [Arrival(f"{folder_name}/{names}{name}", path, path.stat().st_size, at_ns, said) for name, page, path in found]
 
 
 @dataclass(frozen=True)
@@ -112,11 +111,12 @@ def _all(connection: Http, client: Client, url: str, journal: Journal, start: An
     while request is not None:
         if len(journal.pages) >= how.most and how.kind != "one":
             raise SourceProblem(
-                f"'{without_user(url)[0]}' has more than {how.most} pages.", fix="Raise most= of cd.pages if that is meant.", url=url
+                f"'{without_user(url)[0]}' has more than {how.most} pages.",
+                fix="Raise most= of cd.pages if that is meant.",
+                url=url,
             )
-        asked = request
         try:
-            body = client.tried(url, lambda: _body(client, asked, connection))
+            body = client.tried(url, partial(_body, client, request, connection))
         except SourceProblem as problem:
             if problem.facts.get("status") == 404 and how.kind in ("page", "offset") and journal.pages:
                 break  # some services answer so behind the last page
@@ -161,7 +161,9 @@ def _body(client: Client, request: Mapping[str, Any], connection: Http) -> Body:
     try:
         document = json.loads(content)
     except ValueError as error:
-        raise SourceProblem(f"'{shown}' answered with what is no JSON; it begins with {content[:60]!r}: {error}.", url=shown) from None
+        raise SourceProblem(
+            f"'{shown}' answered with what is no JSON; it begins with {content[:60]!r}: {error}.", url=shown
+        ) from None
     return Body(content, document, _records(document, str(connection.options.get("records", "")), shown), answer)
 
 
@@ -183,9 +185,7 @@ def _records(document: Any, path: str, shown: str) -> list[Any]:
     return found
 
 
-def _next(
-    how: Pages, request: Mapping[str, Any], body: Body, url: str, client: Client, first: bool
-) -> dict[str, Any] | None:
+def _next(how: Pages, request: Mapping[str, Any], body: Body, url: str, client: Client, first: bool) -> dict[str, Any] | None:
     """Return the request of the next page, None behind the last one."""
     if how.kind == "one" or (how.kind in ("page", "offset") and not body.records):
         return None
@@ -219,11 +219,15 @@ def _same_host(said: str, url: str, client: Client) -> str:
     first, then = urlsplit(without_user(url)[0]), urlsplit(said)
     if then.hostname != first.hostname or then.scheme not in ("http", "https"):
         raise SourceProblem(
-            f"The next page of '{without_user(url)[0]}' is at another host, '{then.hostname}'.", fix="Declare that address.", url=url
+            f"The next page of '{without_user(url)[0]}' is at another host, '{then.hostname}'.",
+            fix="Declare that address.",
+            url=url,
         )
     # Behind a proxy a service may not know that it is reached by https.
     scheme, host = (first.scheme, first.netloc) if first.scheme == "https" and then.scheme == "http" else (then.scheme, then.netloc)
-    query = urlencode([(name, one) for name, one in parse_qsl(then.query, keep_blank_values=True) if name not in client.secret_params])
+    query = urlencode(
+        [(name, one) for name, one in parse_qsl(then.query, keep_blank_values=True) if name not in client.secret_params]
+    )
     return urlunsplit((scheme, host, then.path, query, ""))
 
 
@@ -239,4 +243,4 @@ def _greatest(values: list[Any]) -> Any:
     try:
         return max(there, key=float) if there else None
     except (TypeError, ValueError):
-        return max((str(one) for one in there))
+        return max(str(one) for one in there)

@@ -70,7 +70,9 @@ def read(
         return _read(spark, [part for part, _ in parts], source, known, tz)
     except SourceProblem as error:
         # A sheet or a member is named in the sentence; what was landed, and is refused, is the whole file.
-        error.facts["file"] = {part.name: whole.name for part, whole in parts}.get(error.facts.get("file", ""), error.facts.get("file"))
+        error.facts["file"] = {part.name: whole.name for part, whole in parts}.get(
+            error.facts.get("file", ""), error.facts.get("file")
+        )
         if error.facts["file"] is None:
             del error.facts["file"]
         raise
@@ -106,7 +108,7 @@ def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> 
         plain = [file]
         if needs_unpacking(file, options):
             plain = unpacked(file, options, folder)
-        found = []
+        found: list[RawFile] = []
         for one in plain:
             format = _format(format_of(one.name, one.format))
             found += format.parts(one, options, folder) if hasattr(format, "parts") else [one]

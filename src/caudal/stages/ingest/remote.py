@@ -145,7 +145,14 @@ def _left_out(path: str) -> bool:
 
 def _remote(path: str, info: Mapping[str, Any]) -> Remote:
     etag = next((str(info[key]) for key in ("ETag", "etag", "e_tag", "md5Hash", "content_md5") if info.get(key)), None)
-    changed = next((info[key] for key in ("LastModified", "mtime", "last_modified", "modificationTime", "updated", "modified") if info.get(key)), 0)
+    changed = next(
+        (
+            info[key]
+            for key in ("LastModified", "mtime", "last_modified", "modificationTime", "updated", "modified")
+            if info.get(key)
+        ),
+        0,
+    )
     at_ns = _nanoseconds(changed)
     if etag is not None:  # dates are too coarse to tell two contents apart: the digits below a second hold the checksum
         at_ns = at_ns // 1_000_000_000 * 1_000_000_000 + zlib.crc32(etag.encode()) % 1_000_000_000
@@ -201,7 +208,9 @@ def _downloaded(place: Place, one: Remote, origin: str, local: Path, connection:
         if one.etag is None and abs(clock() - one.modified_ns / 1e9) < FRESH_S:
             local.unlink()
             return waiting
-        raise SourceProblem(f"'{origin}' {reason}.", fix="Deliver the file again, or move it away; nothing of it was taken.", file=origin)
+        raise SourceProblem(
+            f"'{origin}' {reason}.", fix="Deliver the file again, or move it away; nothing of it was taken.", file=origin
+        )
     return Arrival(origin, local, one.bytes, one.modified_ns, one.etag)
 
 

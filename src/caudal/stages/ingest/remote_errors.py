@@ -14,7 +14,13 @@ _CREDENTIALS = {
     "webhdfs": "Name the user by storage={'user': …}, or Kerberos by storage={'kerberos': True}.",
 }
 _ALIKE = {"s3a": "s3", "ssh": "sftp"}
-_NO_LOGIN = ("NoCredentialsError", "PartialCredentialsError", "PermissionDenied", "AuthenticationException", "UnauthorizedSSOTokenError")
+_NO_LOGIN = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "PermissionDenied",
+    "AuthenticationException",
+    "UnauthorizedSSOTokenError",
+)
 
 
 def is_final(error: BaseException) -> bool:
@@ -62,9 +68,7 @@ def explained(error: BaseException, shown: str, user: str | None = None) -> Caud
         return SourceProblem(
             f"'{shown}' is of a kind that is not known.", nearest=nearest(protocol, fsspec.available_protocols()), url=shown
         )
-    return SourceProblem(
-        f"'{shown}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=shown
-    )
+    return SourceProblem(f"'{shown}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=shown)
 
 
 def nothing_there(fs: Any, pattern: str, shown: str) -> SourceProblem:
@@ -80,7 +84,9 @@ def nothing_there(fs: Any, pattern: str, shown: str) -> SourceProblem:
         if depth == len(fixed):
             said = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             return SourceProblem(
-                f"No file matches '{asked}' of '{shown}'; there is {said or 'no file'}.", nearest=nearest(asked, names), pattern=shown
+                f"No file matches '{asked}' of '{shown}'; there is {said or 'no file'}.",
+                nearest=nearest(asked, names),
+                pattern=shown,
             )
         return SourceProblem(
             f"'{fixed[depth]}' of '{shown}' does not exist in '{folder}'.", nearest=nearest(fixed[depth], names), pattern=shown

@@ -64,8 +64,8 @@ class _Session(requests.Session):
     secret_headers: tuple[str, ...] = ()
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
-        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
-        if self.should_strip_auth(response.request.url, prepared_request.url):  # type: ignore[no-untyped-call]
+        super().rebuild_auth(prepared_request, response)
+        if self.should_strip_auth(response.request.url, prepared_request.url):
             for name in self.secret_headers:
                 prepared_request.headers.pop(name, None)
 
@@ -116,7 +116,12 @@ class Client:
         own = {name: said for name, said in self._params.items() if not link or name in self.secret_params}
         try:
             answer = self._session.get(
-                plain, headers={**self._headers, **(headers or {})}, params={**own, **(params or {})}, auth=login, stream=True, timeout=self._connection.timeout_s
+                plain,
+                headers={**self._headers, **(headers or {})},
+                params={**own, **(params or {})},
+                auth=login,
+                stream=True,
+                timeout=self._connection.timeout_s,
             )
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
             raise SourceProblem(f"'{plain}' cannot be asked: {masked(str(error))}.", url=plain) from None
@@ -165,7 +170,12 @@ def cause(error: BaseException) -> str:
     """Return the innermost reason of an error of the network, without addresses of objects."""
     at: Any = error
     while True:
-        inner = getattr(at, "reason", None) or next((one for one in at.args if isinstance(one, BaseException)), None) or at.__cause__ or at.__context__
+        inner = (
+            getattr(at, "reason", None)
+            or next((one for one in at.args if isinstance(one, BaseException)), None)
+            or at.__cause__
+            or at.__context__
+        )
         if not isinstance(inner, BaseException):
             break
         at = inner

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.api import Api, running
 
 import caudal as cd
 import caudal.stages.ingest.web as web
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
 from caudal.spec.connection import Http
 from caudal.stages.ingest import Arrival, Seen, arrivals
-from tests.servers.api import Api, running
 
 NOW = 1_700_000_000.0
 
@@ -56,7 +56,9 @@ def ids(arrived: list[Arrival], path: str = "") -> list[int]:
 
 
 def remembered(arrived: list[Arrival]) -> dict[str, Seen]:
-    return {one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest()) for one in arrived}
+    return {
+        one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest()) for one in arrived
+    }
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -81,7 +83,9 @@ def test_a_fetch_that_died_goes_on_at_the_page_it_had_reached(api: Api, tmp_path
     api.asked.clear()
     assert ids(fetched(source(api, "cursor"), tmp_path, at=NOW + 60), "items") == list(range(35))
     assert api.asked == ["/cursor?after=c20", "/cursor?after=c30"]
-    assert ids(fetched(source(api, "cursor"), tmp_path, at=NOW + 61), "items") == list(range(35))  # not landed: nothing is asked again
+    assert ids(fetched(source(api, "cursor"), tmp_path, at=NOW + 61), "items") == list(
+        range(35)
+    )  # not landed: nothing is asked again
     assert len(api.asked) == 2
 
 
@@ -123,10 +127,14 @@ def test_only_what_is_new_is_asked_for(api: Api, tmp_path: Path) -> None:
     assert api.asked[-1].endswith("since=2024-03-09T00%3A00%3A00")
 
 
-def test_secrets_come_from_the_environment_and_are_written_nowhere(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_come_from_the_environment_and_are_written_nowhere(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     api.token = "swordfish"
-    connection = source(api, "next", auth=cd.env("API_TOKEN"), params={"key": cd.env("API_KEY"), "kind": "a"}, headers={"X-Team": "data"})
-    with pytest.raises(EnvironmentProblem, match="'API_(TOKEN|KEY)' is not set"):
+    connection = source(
+        api, "next", auth=cd.env("API_TOKEN"), params={"key": cd.env("API_KEY"), "kind": "a"}, headers={"X-Team": "data"}
+    )
+    with pytest.raises(EnvironmentProblem, match=r"'API_(TOKEN|KEY)' is not set"):
         fetched(connection, tmp_path)
     monkeypatch.setenv("API_TOKEN", "swordfish")
     monkeypatch.setenv("API_KEY", "hush-hush")
@@ -176,7 +184,7 @@ def test_a_page_that_is_none_and_one_elsewhere_are_refused(api: Api, tmp_path: P
     with pytest.raises(SourceProblem, match="answered with what is no JSON; it begins with b'<html>"):
         fetched(source(api, "next"), tmp_path)
     api.next_host = "http://elsewhere.example"
-    with pytest.raises(SourceProblem, match="is at another host, 'elsewhere.example'"):
+    with pytest.raises(SourceProblem, match=r"is at another host, 'elsewhere.example'"):
         fetched(source(api, "next"), tmp_path)
 
 

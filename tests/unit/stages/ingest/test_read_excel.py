@@ -43,7 +43,13 @@ def rows(result: Any, *names: str) -> list[tuple[Any, ...]]:
 
 
 def test_cells_tell_the_types_of_columns_that_nobody_declared(spark: Any, land: Any, source: Any, book: Any) -> None:
-    path = book(O=[["id", "code", "amount", "day", "at", "paid", "mixed"], [1, "007", 1.5, DAY, AT, True, 1], [2, "12", 2, DAY, None, False, "x"]])
+    path = book(
+        O=[
+            ["id", "code", "amount", "day", "at", "paid", "mixed"],
+            [1, "007", 1.5, DAY, AT, True, 1],
+            [2, "12", 2, DAY, None, False, "x"],
+        ]
+    )
     result = read(spark, [land(path)], source())
     assert {one.name: one.type for one in result.schema} == {
         "id": "long", "code": "string", "amount": "double", "day": "date", "at": "timestamp", "paid": "boolean", "mixed": "string",
@@ -74,7 +80,10 @@ def test_titles_above_the_header_and_the_margin_are_passed_over(spark: Any, land
     path = book(O=[[None, "Orders of March"], [], [None, "id", "name"], [None, 1, "a"], [], [None, 2, "b"]])
     assert rows(read(spark, [land(path)], source(header=3)), "id", "name") == [(1, "a"), (2, "b")]
     bare = book(O=[[1, "a"], [2, "b"]])
-    assert rows(read(spark, [land(bare)], source(schema(id="long", name="string"), header=False)), "id", "name") == [(1, "a"), (2, "b")]
+    assert rows(read(spark, [land(bare)], source(schema(id="long", name="string"), header=False)), "id", "name") == [
+        (1, "a"),
+        (2, "b"),
+    ]
 
 
 def test_sheets_are_chosen_by_name_number_and_pattern(spark: Any, land: Any, source: Any, book: Any) -> None:
@@ -85,7 +94,9 @@ def test_sheets_are_chosen_by_name_number_and_pattern(spark: Any, land: Any, sou
     assert rows(read(spark, [file], source(sheet="2024")), "id") == [(2,)]
     assert rows(read(spark, [file], source(sheet=2)), "id") == [(2,)]
     assert rows(read(spark, [file], source(sheet="20*")), "id") == [(1,), (2,)]
-    with pytest.raises(SourceProblem, match=r"has no sheet '2034'; it has '2023', '2024', 'Notes'. Did you mean '2024'\?") as raised:
+    with pytest.raises(
+        SourceProblem, match=r"has no sheet '2034'; it has '2023', '2024', 'Notes'. Did you mean '2024'\?"
+    ) as raised:
         read(spark, [file], source(sheet="2034"))
     assert raised.value.facts["file"] == "orders.xlsx"
 

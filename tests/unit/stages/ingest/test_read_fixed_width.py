@@ -53,7 +53,9 @@ def test_types_are_inferred_and_other_encodings_read(spark: Any, land: Any, decl
 
 def test_lines_of_another_length_are_format_errors(spark: Any, land: Any, declared: Any) -> None:
     file = land("   1Ann        2.50\n   2Bo\n   3Cy         3.00 and more\n\n", "rides.txt", "fixed_width")
-    bad = read(spark, [file], declared(schema=schema(id="long", name="string", fare="double"))).frame.where("_format_errors is not null")
+    bad = read(spark, [file], declared(schema=schema(id="long", name="string", fare="double"))).frame.where(
+        "_format_errors is not null"
+    )
     assert sorted(row._raw for row in bad.collect()) == ['{"_line":"   2Bo"}', '{"_line":"   3Cy         3.00 and more"}']
     short = read(spark, [file], declared(schema=schema(id="long", name="string", fare="double"), short=True))
     assert rows(short.frame and short, "id", "fare")[:2] == [(1, 2.5), (2, None)]

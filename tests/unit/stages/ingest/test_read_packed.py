@@ -43,7 +43,10 @@ def names(result: Any) -> list[str]:
 
 
 def test_the_same_rows_however_they_are_packed(spark: Any, land: Any, source: Any) -> None:
-    files = [land(pack((f"id,name\n{i},{ending}\n" + "9,x\n" * 50).encode()), f"rows.csv{ending}") for i, (ending, pack) in enumerate(PACKINGS.items())]
+    files = [
+        land(pack((f"id,name\n{i},{ending}\n" + "9,x\n" * 50).encode()), f"rows.csv{ending}")
+        for i, (ending, pack) in enumerate(PACKINGS.items())
+    ]
     result = read(spark, files, source())
     assert [one.type for one in result.schema] == ["long", "string"]
     assert names(result) == sorted([*PACKINGS, *["x"] * 250])
@@ -76,7 +79,9 @@ def test_a_cut_or_mislabelled_file_is_one_sentence(spark: Any, land: Any, source
 
 
 def test_members_of_an_archive_are_chosen_and_each_names_itself(spark: Any, land: Any, source: Any) -> None:
-    file = land(zipped(**{"in/a.csv": b"name\na\n", "in/b.csv": b"name\nb\n", "README.md": b"# x", "__MACOSX/a.csv": b"\0"}), "all.zip")
+    file = land(
+        zipped(**{"in/a.csv": b"name\na\n", "in/b.csv": b"name\nb\n", "README.md": b"# x", "__MACOSX/a.csv": b"\0"}), "all.zip"
+    )
     assert names(read(spark, [file], source())) == ["a", "b"]
     assert names(read(spark, [file], source(members="in/b*"))) == ["b"]
     with pytest.raises(SourceProblem, match=r"has no member that matches 'in/c.csv'; it holds 'in/a.csv'"):
@@ -90,7 +95,9 @@ def test_members_of_an_archive_are_chosen_and_each_names_itself(spark: Any, land
 
 
 # Two rows, encrypted by Info-ZIP's `zip -P swordfish`.
-LOCKED = bytes.fromhex("504b03040a00090000005d9f755d5bb012af150000000900000006001c006c6b2e637376555409000301f8016b01f8016b75780b000104000000000400000000e2af1d77541406d493d007aced686bef51f204f9e9504b07085bb012af1500000009000000504b01021e030a00090000005d9f755d5bb012af1500000009000000060018000000000001000000a481000000006c6b2e637376555405000301f8016b75780b000104000000000400000000504b050600000000010001004c000000650000000000")
+LOCKED = bytes.fromhex(
+    "504b03040a00090000005d9f755d5bb012af150000000900000006001c006c6b2e637376555409000301f8016b01f8016b75780b000104000000000400000000e2af1d77541406d493d007aced686bef51f204f9e9504b07085bb012af1500000009000000504b01021e030a00090000005d9f755d5bb012af1500000009000000060018000000000001000000a481000000006c6b2e637376555405000301f8016b75780b000104000000000400000000504b050600000000010001004c000000650000000000"
+)
 
 
 def test_a_locked_archive_is_opened_by_a_password_from_the_environment(
@@ -102,7 +109,7 @@ def test_a_locked_archive_is_opened_by_a_password_from_the_environment(
     with pytest.raises(EnvironmentProblem, match="'ZIP_WORD' is not set"):
         read(spark, [file], source(password=cd.env("ZIP_WORD")))
     monkeypatch.setenv("ZIP_WORD", "wrong")
-    with pytest.raises(SourceProblem, match="The password of 'locked.zip' is another one"):
+    with pytest.raises(SourceProblem, match=r"The password of 'locked.zip' is another one"):
         read(spark, [file], source(password=cd.env("ZIP_WORD")))
     monkeypatch.setenv("ZIP_WORD", "swordfish")
     assert names(read(spark, [file], source(password=cd.env("ZIP_WORD")))) == ["a", "b"]

@@ -36,7 +36,9 @@ def fetched(connection: Files, scratch: Path, seen: dict[str, Seen] | None = Non
 
 
 def remembered(*arrived: Arrival) -> dict[str, Seen]:
-    return {one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest()) for one in arrived}
+    return {
+        one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest()) for one in arrived
+    }
 
 
 # S3
@@ -82,7 +84,7 @@ def test_who_may_not_read_is_told_so(s3: Any, tmp_path: Path, monkeypatch: pytes
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    with pytest.raises(SourceProblem, match="may not be read: NoCredentialsError.*AWS_PROFILE"):
+    with pytest.raises(SourceProblem, match=r"may not be read: NoCredentialsError.*AWS_PROFILE"):
         fetched(cd.files(f"s3://{bucket}/*.csv"), tmp_path)
     monkeypatch.setenv("KEY", "caudal")
     (one,) = fetched(cd.files(f"s3://{bucket}/*.csv", storage={"key": cd.env("KEY"), "secret": "caudal-secret"}), tmp_path)
@@ -92,7 +94,9 @@ def test_who_may_not_read_is_told_so(s3: Any, tmp_path: Path, monkeypatch: pytes
 def test_nobody_there_is_told_after_some_attempts(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "ATTEMPTS", 2)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    with pytest.raises(SourceProblem, match="could not be read in 2 attempts; the last one ended with: EndpointConnectionError") as raised:
+    with pytest.raises(
+        SourceProblem, match="could not be read in 2 attempts; the last one ended with: EndpointConnectionError"
+    ) as raised:
         fetched(cd.files("s3://bucket/*.csv"), tmp_path)
     assert raised.value.facts["passing"]
 
@@ -136,7 +140,9 @@ def test_a_fetch_whose_server_stops_in_the_middle_finishes_once_it_is_there_agai
         filled()
         offsets = _offsets(monkeypatch)
         arrived = fetched(source, tmp_path)
-        assert {one.path: one.local.read_bytes() for one in arrived} == {f"s3://orders/{key}": content for key, content in contents.items()}
+        assert {one.path: one.local.read_bytes() for one in arrived} == {
+            f"s3://orders/{key}": content for key, content in contents.items()
+        }
         assert max(offsets) > 0  # some object was taken up within
         assert not list(tmp_path.rglob("*.part"))
     finally:
@@ -173,7 +179,9 @@ def sftp(tmp_path: Path) -> Iterator[Any]:
 
 def over_sftp(server: Any, pattern: str, tmp_path: Path, **more: Any) -> Files:
     hosts = server.known_hosts(tmp_path / "known_hosts")
-    return cd.files(f"sftp://ann:secret@127.0.0.1:{server.port}/{pattern}", storage={"known_hosts": str(hosts), "client_keys": None}, **more)
+    return cd.files(
+        f"sftp://ann:secret@127.0.0.1:{server.port}/{pattern}", storage={"known_hosts": str(hosts), "client_keys": None}, **more
+    )
 
 
 def aged(path: Path, content: bytes, seconds: float = 3600) -> None:
@@ -230,10 +238,14 @@ def test_a_wrong_password_and_an_unknown_host_are_told(sftp: Any, tmp_path: Path
     aged(sftp.root / "a.csv", b"id\n1\n")
     hosts = str(sftp.known_hosts(tmp_path / "known_hosts"))
     with pytest.raises(SourceProblem, match=r"'sftp://127.*/\*.csv' may not be read to 'ann'") as raised:
-        fetched(cd.files(f"sftp://ann:wrong@127.0.0.1:{sftp.port}/*.csv", storage={"known_hosts": hosts, "client_keys": None}), tmp_path)
+        fetched(
+            cd.files(f"sftp://ann:wrong@127.0.0.1:{sftp.port}/*.csv", storage={"known_hosts": hosts, "client_keys": None}), tmp_path
+        )
     assert "wrong" not in str(raised.value)
     (tmp_path / "none").write_text("")
     with pytest.raises(SourceProblem, match="is not known: its key is not among the known hosts"):
-        fetched(cd.files(f"sftp://ann:secret@127.0.0.1:{sftp.port}/*.csv", storage={"known_hosts": str(tmp_path / "none")}), tmp_path)
+        fetched(
+            cd.files(f"sftp://ann:secret@127.0.0.1:{sftp.port}/*.csv", storage={"known_hosts": str(tmp_path / "none")}), tmp_path
+        )
     with pytest.raises(SourceProblem, match=r"No file matches 'b.csv'.*Did you mean 'a.csv'"):
         fetched(over_sftp(sftp, "b.csv", tmp_path), tmp_path)

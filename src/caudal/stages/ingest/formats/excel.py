@@ -69,7 +69,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         names = list(expected) or names
     check_names(file, tuple(names))
     columns = tuple(
-        PhysicalColumn(name, "text", "cells", f"c{i}", guess=guess) for i, (name, guess) in enumerate(zip(names, said["guesses"], strict=True))
+        PhysicalColumn(name, "text", "cells", f"c{i}", guess=guess)
+        for i, (name, guess) in enumerate(zip(names, said["guesses"], strict=True))
     )
     return Inspected(file, Physical("excel", columns), tuple(said["notes"]))
 
@@ -81,7 +82,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     ddl = ", ".join(f"c{i} string" for i in range(len(physical.columns)))
     read = spark.read.schema(ddl).parquet(*(str(file.path) for file in files))
     return read.select(
-        *(F.col(column.ddl).alias(f"_r{i}") for i, column in enumerate(used)), F.substring("_metadata.file_name", 1, 16).alias("_file")
+        *(F.col(column.ddl).alias(f"_r{i}") for i, column in enumerate(used)),
+        F.substring("_metadata.file_name", 1, 16).alias("_file"),
     )
 
 
@@ -119,14 +121,18 @@ def _chosen(file: RawFile, said: object, names: list[str], visible: list[str]) -
     if said is None:
         shown = visible or names
         others = ", ".join(repr(name) for name in shown[1:6])
-        return shown[:1], f"'{file.name}': the sheet '{shown[0]}' is read, and not {others}; name others with sheet=." if others else None
+        return shown[
+            :1
+        ], f"'{file.name}': the sheet '{shown[0]}' is read, and not {others}; name others with sheet=." if others else None
     patterns = [said] if isinstance(said, str | int) else list(said) if isinstance(said, list | tuple) else []
     found: list[str] = []
     for pattern in patterns:
         if isinstance(pattern, int):
             fits = names[pattern - 1 : pattern] if pattern > 0 else []
         else:
-            fits = [name for name in names if name == pattern] or [name for name in names if fnmatch.fnmatchcase(name, str(pattern))]
+            fits = [name for name in names if name == pattern] or [
+                name for name in names if fnmatch.fnmatchcase(name, str(pattern))
+            ]
         if not fits:
             raise SourceProblem(
                 f"'{file.name}' has no sheet '{pattern}'; it has {', '.join(repr(name) for name in names)}.",
@@ -202,13 +208,17 @@ def _header(file: RawFile, sheet: str, rows: Iterator[Row], said: object) -> tup
         row = next(rows, None)
         return ([], [_name(cell) for cell in row[1]]) if row else None
     if not isinstance(said, int):
-        raise DeclarationProblem(f"header={said!r} is no row of a sheet.", fix="Pass the row's number as Excel shows it, True or False.")
+        raise DeclarationProblem(
+            f"header={said!r} is no row of a sheet.", fix="Pass the row's number as Excel shows it, True or False."
+        )
     for number, cells in rows:
         if number == said:
             return [], [_name(cell) for cell in cells]
         if number > said:
             break
-    raise SourceProblem(f"'{file.name}' has no row {said} in the sheet '{sheet}'.", fix="Pass the header's row with header=.", file=file.name)
+    raise SourceProblem(
+        f"'{file.name}' has no row {said} in the sheet '{sheet}'.", fix="Pass the header's row with header=.", file=file.name
+    )
 
 
 def _name(cell: Any) -> str:

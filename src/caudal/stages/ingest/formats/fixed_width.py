@@ -79,7 +79,9 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     from pyspark.sql import functions as F
 
     said = dict(physical.dialect)
-    if said["encoding"] not in ("UTF-8", "ISO-8859-1", "US-ASCII") and not said["encoding"].lower().startswith(("utf-16", "utf-32")):
+    if said["encoding"] not in ("UTF-8", "ISO-8859-1", "US-ASCII") and not said["encoding"].lower().startswith(
+        ("utf-16", "utf-32")
+    ):
         spark.conf.set("spark.sql.legacy.javaCharsets", "true")
     options: dict[str, Any] = {
         "sep": _APART, "quote": "", "header": False, "encoding": said["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from json.decoder import scanstring
 from typing import Any
 
 from caudal.errors import SourceProblem, nearest
@@ -33,9 +32,7 @@ def records(text: str, path: str, name: str) -> list[str]:
             walked.append(key)
         return _items(text, at, path, name)
     except (ValueError, IndexError) as error:
-        raise SourceProblem(
-            f"'{name}' is no JSON: {error}.", fix=f"It begins with {text[:60]!r}.", file=name
-        ) from None
+        raise SourceProblem(f"'{name}' is no JSON: {error}.", fix=f"It begins with {text[:60]!r}.", file=name) from None
 
 
 def lookup(document: Any, path: str) -> Any:
@@ -82,7 +79,7 @@ def _below(text: str, at: int, key: str, walked: list[str], name: str) -> int:
     if text[at] == "{":
         at = _space(text, at + 1)
         while text[at] == '"':
-            said, end = scanstring(text, at + 1)
+            said, end = _DECODER.raw_decode(text, at)
             at = _space(text, end)
             if text[at] != ":":
                 raise ValueError(f"a colon is missing at character {at}")
