@@ -10,6 +10,7 @@ from typing import Any
 
 import openpyxl
 import pytest
+from tests.servers.api import Api, running
 
 import caudal.stages.ingest.web as web
 from caudal.errors import SourceProblem
@@ -17,7 +18,6 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.run.run import run
 from caudal.spec.settings import Settings
-from tests.servers.api import Api, running
 
 pytest.importorskip("s3fs")
 
