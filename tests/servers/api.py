@@ -62,6 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault == "slow":
             time.sleep(3)
+        if self.path.startswith("/away"):  # the same server under another name is another host
+            return self._say(302, b"", {"Location": f"http://localhost:{server.server_address[1]}/link"})
         if fault == "html":
             return self._say(200, b"<html>please log in</html>")
         if fault[:3].isdigit():

@@ -165,8 +165,9 @@ def _nanoseconds(said: Any) -> int:
         said = datetime.fromisoformat(re.sub(r"Z$", "+00:00", said))
     if isinstance(said, datetime):
         said = (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
-    seconds = float(said)
-    return int((seconds / 1000 if seconds > 1e11 else seconds) * 1e9)
+    if isinstance(said, int) and said > 10**11:
+        return said * 1_000_000
+    return int(float(said) * 1e9)
 
 
 def _known(one: Remote, seen: Seen | None) -> bool:

@@ -188,6 +188,25 @@ def test_a_page_that_is_none_and_one_elsewhere_are_refused(api: Api, tmp_path: P
         fetched(source(api, "next"), tmp_path)
 
 
+def test_another_host_that_is_redirected_to_gets_no_secret(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_TOKEN", "swordfish")
+    fetched(cd.http(api.url("away"), auth=cd.env("API_TOKEN"), headers={"X-Key": cd.env("API_TOKEN")}), tmp_path)
+    there, away = api.headers
+    assert (there["Authorization"], there["X-Key"]) == ("Bearer swordfish", "swordfish")
+    assert not {"Authorization", "X-Key"} & set(away)
+
+
+def test_a_user_in_an_address_is_told_to_the_server_and_to_nobody_else(api: Api, tmp_path: Path) -> None:
+    url = api.url("link").replace("://", "://ann:swordfish@")
+    (one,) = fetched(cd.http(url, format="json"), tmp_path)
+    assert one.path == api.url("link")
+    assert api.headers[0]["Authorization"] == "Basic YW5uOnN3b3JkZmlzaA=="
+    api.plan = ["404"]
+    with pytest.raises(SourceProblem, match="answered 404") as raised:
+        fetched(cd.http(url, pages=cd.pages(next="link")), tmp_path)
+    assert "swordfish" not in str(raised.value) + str(raised.value.as_dict())
+
+
 def test_one_way_to_the_next_page_is_declared() -> None:
     with pytest.raises(DeclarationProblem, match="page and cursor"):
         cd.pages(page="p", cursor=("a", "b"))

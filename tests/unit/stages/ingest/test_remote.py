@@ -249,3 +249,26 @@ def test_a_wrong_password_and_an_unknown_host_are_told(sftp: Any, tmp_path: Path
         )
     with pytest.raises(SourceProblem, match=r"No file matches 'b.csv'.*Did you mean 'a.csv'"):
         fetched(over_sftp(sftp, "b.csv", tmp_path), tmp_path)
+
+
+# HDFS
+
+
+@pytest.mark.slow
+def test_files_of_hdfs_come_by_webhdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.servers.hdfs import Hdfs
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    cluster = Hdfs(tmp_path / "hdfs")
+    cluster.start()
+    try:
+        cluster.put("/in/a.csv", BODY)
+        cluster.put("/in/b b.csv", b"id\n2\n")
+        source = cd.files(f"webhdfs://{cluster.address}/in/*.csv", storage={"user": "caudal"})
+        arrived = fetched(source, tmp_path / "1")
+        assert [(one.path.rpartition("/")[2], one.local.read_bytes()) for one in arrived] == [("a.csv", BODY), ("b b.csv", b"id\n2\n")]
+        assert fetched(source, tmp_path / "2", remembered(*arrived)) == []
+        with pytest.raises(SourceProblem, match=r"'inn' of '.*' does not exist in '/'. Did you mean 'in'\?"):
+            fetched(cd.files(f"webhdfs://{cluster.address}/inn/*.csv"), tmp_path)
+    finally:
+        cluster.stop()
