@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import time
-import urllib.request
 from contextlib import closing
 from pathlib import Path
 
@@ -53,9 +52,7 @@ class Hdfs:
             "dfs.replication": "1",
             "dfs.namenode.safemode.extension": "0",
         }
-        said = "\n".join(
-            f"<property><name>{name}</name><value>{value}</value></property>" for name, value in properties.items()
-        )
+        said = "\n".join(f"<property><name>{name}</name><value>{value}</value></property>" for name, value in properties.items())
         for name in ("core-site.xml", "hdfs-site.xml"):
             (self.folder / name).write_text(_SITE.format(properties=said))
         self._java(f"{_HDFS}.namenode.NameNode", "-format", "-nonInteractive").wait(60)

@@ -268,9 +268,11 @@ def _predictions(product: Product) -> Iterator[DeclarationProblem]:
 
 def _triggers(product: Product) -> Iterator[DeclarationProblem]:
     for source in product.sources.values():
-        if isinstance(source.trigger, OnArrival) and not isinstance(source.connection, Files):
+        connection = source.connection
+        if isinstance(source.trigger, OnArrival) and (not isinstance(connection, Files) or connection.remote):
+            at = connection.pattern.partition("://")[0] + "://" if isinstance(connection, Files) else connection.kind
             yield DeclarationProblem(
-                f"Source '{source.name}' is to run on arrival, but nothing tells of arrivals at {source.connection.kind}.",
+                f"Source '{source.name}' is to run on arrival, but nothing tells of arrivals at {at}.",
                 fix='Ask by the clock: trigger=cd.every("15 minutes").',
                 where=str(source.where),
             )

@@ -135,7 +135,7 @@ def _printable(path: str) -> str:
 
 def store_path(folder: Path, sha256: str, origin: str) -> Path:
     """Return where bytes of a hash lie, under the endings of their origin's name."""
-    if "://" in origin:  # an address may go on after the file's name
+    if origin.startswith(("http://", "https://")):  # an address may go on after the file's name
         origin = origin.partition("#")[0].partition("?")[0]
     name = Path(origin).name
     packed = name.lower().endswith((".gz", ".bz2", ".zst", ".xz", ".zip"))

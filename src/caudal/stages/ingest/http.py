@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,9 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     for url in connection.urls:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
             raise SourceProblem(
-                f"'{without_user(url)[0]}' is not an HTTP address.", fix="Begin it with https:// or http://.", url=url
+                f"'{without_user(url)[0]}' is not an HTTP address.",
+                fix="Begin it with https:// or http://.",
+                url=without_user(url)[0],
             )
     with Client(connection) as client:
         if connection.pages or connection.since:
@@ -55,7 +58,11 @@ def _asked(client: Client, url: str, folder: Path, seen: Seen | None, clock: Clo
     # A URL without a last segment has to be called something.
     local = folder / (Path(unquote(urlsplit(shown).path)).name or "download")
     asked: dict[str, str] = {}
-    if seen is not None and seen.etag:
+    done = folder / "download.done"  # what a whole file is, that no run has landed yet
+    kept = json.loads(done.read_text()) if done.exists() and local.exists() else {}
+    if kept.get("etag") or kept.get("changed"):
+        asked |= {"If-None-Match": kept["etag"]} if kept["etag"] else {"If-Modified-Since": kept["changed"]}
+    elif seen is not None and seen.etag:
         asked["If-None-Match"] = seen.etag
     elif seen is not None and seen.modified_ns:
         asked["If-Modified-Since"] = formatdate(seen.modified_ns // 1_000_000_000, usegmt=True)
@@ -64,7 +71,9 @@ def _asked(client: Client, url: str, folder: Path, seen: Seen | None, clock: Clo
         asked |= {"Range": f"bytes={have}-", "If-Range": tag.read_text()}
     with client.ask(url, asked) as answer:
         if answer.status_code == 304:
-            return None
+            if not kept or (seen and (seen.modified_ns, seen.etag) == (kept["modified_ns"], kept["etag"])):
+                return None
+            return Arrival(shown, local, local.stat().st_size, kept["modified_ns"], kept["etag"])
         if answer.status_code == 416:  # what was kept of an earlier download does not fit any more
             part.unlink(missing_ok=True)
             raise Again("416 the part does not fit any more")
@@ -80,9 +89,12 @@ def _asked(client: Client, url: str, folder: Path, seen: Seen | None, clock: Clo
             if strong:
                 tag.write_text(strong)
         _append(answer, part, "ab" if goes_on else "wb")
+    done.unlink(missing_ok=True)
     part.replace(local)
     tag.unlink(missing_ok=True)
-    return Arrival(shown, local, local.stat().st_size, _modified_ns(changed, etag, clock), etag)
+    modified_ns = _modified_ns(changed, etag, clock)
+    done.write_text(json.dumps({"etag": etag, "changed": changed, "modified_ns": modified_ns}))
+    return Arrival(shown, local, local.stat().st_size, modified_ns, etag)
 
 
 def _append(answer: requests.Response, part: Path, mode: str) -> None:

@@ -7,6 +7,7 @@ import fnmatch
 import gzip
 import lzma
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -17,7 +18,7 @@ from typing import IO
 
 from caudal.errors import EnvironmentProblem, SourceProblem, nearest
 from caudal.stages.ingest.physical import Options
-from caudal.stages.ingest.raw import ARCHIVE, RawFile, check_whole, format_of, packing_of
+from caudal.stages.ingest.raw import ARCHIVE, RawFile, check_whole, format_of, packing_of, path_of
 from caudal.stages.ingest.secret import revealed
 
 ARCHIVE_OPTIONS = ("members", "password")
@@ -47,8 +48,7 @@ def unpacked(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     packing = packing_of(file.name)
     if packing == ".zip":
         return _members(file, options, folder)
-    plain = file.path.name.removesuffix(packing or "")
-    target = folder / f"{file.sha256}{Path(plain).suffix}"
+    target = folder / f"{stem(file)}-0{Path(file.path.name.removesuffix(packing or '')).suffix}"
     with _told(file, (packing or "")[1:]), _stream(file.path, packing) as stream:
         _written(stream, target, file)
     return [RawFile(target, file.sha256, file.name, format_of(file.name, file.format))]
@@ -84,12 +84,22 @@ def _members(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
             archive.setpassword(revealed(password).encode())
         found = []
         for number, one in enumerate(wanted):
-            target = folder / f"{file.sha256}-{number}{''.join(Path(one.filename).suffixes[-2:]).lower()}"
+            target = folder / f"{stem(file)}-{number}{_endings(one.filename)}"
             with archive.open(one) as stream:
                 _written(stream, target, file)
-            member = RawFile(target, file.sha256, f"{file.name}/{one.filename}", file.format)
+            member = RawFile(target, file.sha256, f"{path_of(file.name)}/{one.filename}", file.format)
             found += unpacked(member, options, folder) if needs_unpacking(member, options) else [member]
         return found
+
+
+def stem(file: RawFile) -> str:
+    """Return what the names of a file's parts begin with; a member of an archive has parts of its own."""
+    return file.path.name.partition(".")[0]
+
+
+def _endings(name: str) -> str:
+    """Return a member's last endings, without what Spark takes for a pattern."""
+    return re.sub(r"[^.\w]", "_", "".join(Path(name).suffixes[-2:] if packing_of(name) else [Path(name).suffix])).lower()
 
 
 def _wanted(file: RawFile, members: list[zipfile.ZipInfo], options: Options) -> list[zipfile.ZipInfo]:

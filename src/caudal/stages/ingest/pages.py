@@ -113,7 +113,7 @@ def _all(connection: Http, client: Client, url: str, journal: Journal, start: An
             raise SourceProblem(
                 f"'{without_user(url)[0]}' has more than {how.most} pages.",
                 fix="Raise most= of cd.pages if that is meant.",
-                url=url,
+                url=without_user(url)[0],
             )
         try:
             body = client.tried(url, partial(_body, client, request, connection))
@@ -125,11 +125,11 @@ def _all(connection: Http, client: Client, url: str, journal: Journal, start: An
             raise SourceProblem(
                 f"'{without_user(url)[0]}' answers page {len(journal.pages) + 1} as it answers the page before.",
                 fix=f"Check that '{how.parameter or how.path or 'Link'}' is what tells its pages apart.",
-                url=url,
+                url=without_user(url)[0],
             )
         following = _next(how, request, body, url, client, not journal.pages)
         if following is not None and (following in journal.asked or following == request):
-            raise SourceProblem(f"The pages of '{without_user(url)[0]}' lead back to one that was read.", url=url)
+            raise SourceProblem(f"The pages of '{without_user(url)[0]}' lead back to one that was read.", url=without_user(url)[0])
         if how.kind not in ("page", "offset") or body.records or not journal.pages:
             journal.add(body.content, len(body.records or ()), _newest(connection, body), request, following)
         request = following
@@ -209,7 +209,7 @@ def _said(body: Body, path: str, url: str, first: bool) -> Any:
         raise SourceProblem(
             f"'{without_user(url)[0]}' says nothing at '{path}' of what comes next.",
             nearest=nearest(path.partition(".")[0], body.document) if isinstance(body.document, dict) else None,
-            url=url,
+            url=without_user(url)[0],
         )
     return lookup(inside, key)
 
@@ -221,7 +221,7 @@ def _same_host(said: str, url: str, client: Client) -> str:
         raise SourceProblem(
             f"The next page of '{without_user(url)[0]}' is at another host, '{then.hostname}'.",
             fix="Declare that address.",
-            url=url,
+            url=without_user(url)[0],
         )
     # Behind a proxy a service may not know that it is reached by https.
     scheme, host = (first.scheme, first.netloc) if first.scheme == "https" and then.scheme == "http" else (then.scheme, then.netloc)

@@ -17,6 +17,7 @@ _ENDINGS = {
 }  # fmt: skip
 PACKINGS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zst": b"\x28\xb5\x2f\xfd", ".xz": b"\xfd7zXZ\x00", ".zip": b"PK"}
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
+_ZIPPED = (".xlsx", ".xlsm", ".xlsb", ".ods")
 _MAGIC = {"parquet": b"PAR1", "avro": b"Obj\x01"}
 
 
@@ -53,7 +54,7 @@ def format_of(name: str, declared: str | None = None) -> str:
                 format=declared,
             )  # fmt: skip
         return declared
-    plain = _plain(name)
+    plain = path_of(name).lower()
     packing = packing_of(name)
     found = _ENDINGS.get(Path(plain.removesuffix(packing or "")).suffix)
     if found is None and packing == ".zip":
@@ -75,13 +76,13 @@ def packing_of(name: str) -> str | None:
     >>> packing_of("trips.csv.ZST"), packing_of("trips.csv")
     ('.zst', None)
     """
-    ending = Path(_plain(name)).suffix
+    ending = Path(path_of(name)).suffix.lower()
     return ending if ending in PACKINGS else None
 
 
-def _plain(name: str) -> str:
-    """Return a file's name without what follows it in an address."""
-    return (name.partition("#")[0].partition("?")[0] if "://" in name else name.partition("?")[0]).lower()
+def path_of(name: str) -> str:
+    """Return a file's name without what follows it in an address of the web."""
+    return name.partition("#")[0].partition("?")[0] if name.startswith(("http://", "https://")) else name
 
 
 def is_temporary(name: str) -> bool:
@@ -96,6 +97,8 @@ def fault(path: Path, format: str) -> str | None:
         return "is empty (0 bytes)"
     if packing := packing_of(path.name):
         return _packing_fault(path, packing)
+    if format == "excel" and path.suffix.lower() in _ZIPPED and _begins(path, b"PK") and not is_zipfile(path):
+        return "is truncated: it has no zip directory at its end"
     magic = _MAGIC.get(format)
     if magic is None:
         return None
@@ -112,11 +115,15 @@ def fault(path: Path, format: str) -> str | None:
 
 def _packing_fault(path: Path, packing: str) -> str | None:
     magic = PACKINGS[packing]
-    with path.open("rb") as file:
-        if file.read(len(magic)) != magic:
-            return f"is no {packing[1:]} file: it does not begin with {magic!r}"
+    if not _begins(path, magic):
+        return f"is no {packing[1:]} file: it does not begin with {magic!r}"
     # A zip's directory is at its end.
     return "is truncated: it has no zip directory at its end" if packing == ".zip" and not is_zipfile(path) else None
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def check_whole(path: Path, format: str, name: str) -> None:

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -92,6 +93,31 @@ def test_members_of_an_archive_are_chosen_and_each_names_itself(spark: Any, land
     assert raised.value.facts["file"] == "bad.zip"
     with pytest.raises(SourceProblem, match="no member of a format that is read"):
         read(spark, [land(zipped(**{"README.md": b"x"}), "none.zip")], source())
+
+
+def test_packed_members_and_workbooks_of_an_archive_do_not_meet(spark: Any, land: Any, source: Any) -> None:
+    def book(name: str) -> bytes:
+        made, content = openpyxl.Workbook(), io.BytesIO()
+        for row in (["name"], [name]):
+            made.active.append(row)
+        made.save(content)
+        return content.getvalue()
+
+    members = {
+        "a.csv.zst": zstd(b"name\na\n"),
+        "b [1]*.csv.xz": lzma.compress(b"name\nb\n"),
+        "c.xlsx": book("c"),
+        "d.xlsx": book("d"),
+    }
+    inner = zipped(**{"e.csv.zst": zstd(b"name\ne\n"), "f.c?v.csv": b"name\nf\n"})
+    assert names(read(spark, [land(zipped(**members, **{"in.zip": inner}), "all.zip")], source(members="*"))) == [
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f",
+    ]
 
 
 # Two rows, encrypted by Info-ZIP's `zip -P swordfish`.

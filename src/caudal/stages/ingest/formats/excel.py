@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem, nearest
 from caudal.stages.ingest.formats.sheet_errors import errors_of
+from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 
@@ -39,7 +40,7 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for name in chosen:
-        target = folder / f"{file.sha256}-{names.index(name)}.parquet"
+        target = folder / f"{stem(file)}-{names.index(name)}.parquet"
         if _write(file, book, name, options, target, note):
             called = file.name if len(chosen) == 1 else f"{file.name}[{name}]"
             found.append(RawFile(target, file.sha256, called, "excel"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import look
 from caudal.stages.ingest.formats.json_records import records
+from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 
@@ -26,7 +27,7 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     look(file, str(options.get("encoding") or "utf-8"), None)
     rows = records(file.path.read_text(str(options.get("encoding") or "utf-8-sig")), str(options["records"]), file.name)
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{file.path.name.partition('.')[0]}-records.json"
+    target = folder / f"{stem(file)}-records.json"
     if not rows:  # a whole answer, and nothing in it
         return []
     target.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
