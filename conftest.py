@@ -14,6 +14,7 @@ from caudal.spark import session, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from tests.servers.s3 import S3Server
 
 pytest_plugins = ["tests.postgres"]
 
@@ -37,3 +38,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set CAUDAL_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_process() -> Iterator[S3Server]:
+    """The S3 server of this test run."""
+    pytest.importorskip("moto")
+    from tests.servers.s3 import s3_server
+
+    server = s3_server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_process: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An S3 server that this process's environment points to; ``s3.bucket()`` makes a fresh bucket."""
+    for name, value in s3_process.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_process

@@ -11,12 +11,14 @@ from caudal.spec.alert import mail, webhook
 from caudal.spec.connection import files, folder, http, kafka, simulated, socket, stream
 from caudal.spec.database import database
 from caudal.spec.detector import density, half_space_trees, local_outlier, robust_z, surprise
+from caudal.spec.format import fixed_width
 from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity, temporal
 from caudal.spec.outlet import drop, topic
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
 from caudal.spec.statistics import EEG_BANDS
 from caudal.spec.trigger import cron, every, on_arrival, on_publish
+from caudal.spec.web import env, pages, since
 
 if TYPE_CHECKING:
     from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
@@ -53,9 +55,11 @@ __all__ = [
     "database",
     "density",
     "drop",
+    "env",
     "every",
     "files",
     "fill_gaps",
+    "fixed_width",
     "folder",
     "half_space_trees",
     "http",
@@ -66,12 +70,14 @@ __all__ = [
     "mail",
     "on_arrival",
     "on_publish",
+    "pages",
     "parity",
     "past_mean",
     "robust_z",
     "rolling",
     "schema",
     "simulated",
+    "since",
     "socket",
     "stream",
     "surprise",

@@ -56,6 +56,10 @@ class Home:
         """File whose lock is held while a run of the product is at work."""
         return self.path / "leases" / f"{product}.lock"
 
+    def fetched(self, product: str, source: str) -> Path:
+        """Folder of a source's downloads; kept over runs until they are landed, so that a broken one is taken up."""
+        return self.path / "fetched" / product / source
+
     def scratch(self, product: str) -> Path:
         """Folder for files in the making; emptied at the start of each run."""
         return self.path / "scratch" / product

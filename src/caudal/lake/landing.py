@@ -79,6 +79,8 @@ def land(
         path = _printable(arrival.path)
         row = known.get((path, arrival.bytes, arrival.modified_ns))
         if row is not None and store_path(folder, row["sha256"], path).exists():
+            if row["kind"] == "refused":  # it lies at its origin again, or still
+                ledger.change(landed, {"id": row["id"]}, kind=kind)
             result.append(LandedFile(path, store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
         sha256, size = _copy(arrival.local, folder, path)
@@ -88,7 +90,9 @@ def land(
         }  # fmt: skip
         same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
         if same:  # touched, not changed; or landed by a run that died before it could say so
-            ledger.change(landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag)
+            ledger.change(
+                landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag, kind=kind
+            )
         elif changed == "set":
             together.append(said)
         else:
@@ -131,8 +135,11 @@ def _printable(path: str) -> str:
 
 def store_path(folder: Path, sha256: str, origin: str) -> Path:
     """Return where bytes of a hash lie, under the endings of their origin's name."""
+    if origin.startswith(("http://", "https://")):  # an address may go on after the file's name
+        origin = origin.partition("#")[0].partition("?")[0]
     name = Path(origin).name
-    endings = "".join(Path(name).suffixes[-2:]) if name.lower().endswith((".gz", ".bz2", ".zst")) else Path(name).suffix
+    packed = name.lower().endswith((".gz", ".bz2", ".zst", ".xz", ".zip"))
+    endings = "".join(Path(name).suffixes[-2:]) if packed else Path(name).suffix
     return folder / sha256[:2] / f"{sha256}{endings.lower()}"
 
 

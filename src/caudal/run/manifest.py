@@ -58,7 +58,8 @@ def remember(
         for name, one in product.sources.items()
         if isinstance(one.connection, Files)
     }
-    if any(not isinstance(one.connection, Files) and one.connection.kind != "simulated" for one in product.sources.values()):
+    asked = [one.connection for one in product.sources.values()]
+    if any(one.remote if isinstance(one, Files) else one.kind != "simulated" for one in asked):
         return
     if any(one.after for one in product.sources.values()):  # tasks of others are asked each time whether they are complete
         return

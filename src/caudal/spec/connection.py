@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from caudal.spec.format import Format
+from caudal.spec.web import Env, Pages, Since, rate_of
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -16,16 +19,17 @@ class Connection:
 
 @dataclass(frozen=True)
 class Files(Connection):
-    """Files that match a glob, relative to the data folder (``--data``) unless absolute.
+    """Files that match a glob, relative to the data folder (``--data``) unless absolute or at an address (``s3://``, ``sftp://`` …).
 
     Parameters
     ----------
-    pattern : str, e.g. ``green_*.parquet``; ``**`` descends
-    format : str, optional, ``parquet | csv | json | avro``; told by the file's ending when left out
+    pattern : str, e.g. ``green_*.parquet``, ``s3://bucket/orders/*.csv.gz``; ``**`` descends
+    format : str, optional, ``parquet | csv | json | avro | excel | fixed_width``; told by the file's ending when left out
     options : mapping, reader options (``separator``, ``encoding``, ``header``, ``null``)
     settle_s : float, a file younger than this is taken as still being written, and waits
     required : bool, False lets the product run while no file is there yet
     changed : ``replace``: a file that comes again with other bytes takes the place of the old one; ``append``: both count
+    storage : mapping, options of the remote file system, as fsspec names them; `Env` values are looked up when it is asked
     """
 
     pattern: str
@@ -34,18 +38,44 @@ class Files(Connection):
     settle_s: float = 0.0
     required: bool = True
     changed: str = "replace"
+    storage: Mapping[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "files"
+
+    @property
+    def remote(self) -> bool:
+        """Are the files at an address, and not in a folder?"""
+        return "://" in self.pattern
 
 
 @dataclass(frozen=True)
 class Http(Connection):
-    """Files behind URLs, landed under their last path segment; asked again with ETag and Last-Modified."""
+    """Files behind URLs, landed under their last path segment; asked again with ETag and Last-Modified.
+
+    Parameters
+    ----------
+    params, headers : mappings, sent with every request; `Env` values are looked up when it is made
+    auth : `Env` of a bearer token, or a pair of user and password, either of which may be an `Env`
+    rate : str, optional, ``10/s``, ``100/min``: no more requests than these to one host
+    pages : how the next page is found, for answers in pages
+    since : the parameter that asks for what is new, for answers that grow
+    """
 
     urls: tuple[str, ...]
     format: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float = 60.0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    auth: Env | tuple[str | Env, str | Env] | None = None
+    rate: str | None = None
+    pages: Pages | None = None
+    since: Since | None = None
     kind: ClassVar[str] = "http"
+
+    @property
+    def changed(self) -> str:
+        """Pages count together; a file takes the place of the one before."""
+        return "set" if self.pages or self.since else "replace"
 
 
 @dataclass(frozen=True)
@@ -128,19 +158,46 @@ class Socket(Connection):
 def files(
     pattern: str,
     *,
-    format: str | None = None,
+    format: str | Format | None = None,
     settle: float = 0.0,
     required: bool = True,
     changed: str = "replace",
+    storage: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Files:
     """Return a source of files that match ``pattern``."""
-    return Files(str(pattern), format, options, settle, required, changed)
+    name, said = _format(format)
+    return Files(str(pattern), name, {**said, **options}, settle, required, changed, storage or {})
 
 
-def http(*urls: str, format: str | None = None, timeout_s: float = 60.0, **options: Any) -> Http:
-    """Return a source of files behind ``urls``."""
-    return Http(tuple(urls), format, options, timeout_s)
+def http(
+    *urls: str,
+    format: str | Format | None = None,
+    timeout_s: float = 60.0,
+    params: Mapping[str, Any] | None = None,
+    headers: Mapping[str, Any] | None = None,
+    auth: Env | tuple[str | Env, str | Env] | None = None,
+    rate: str | None = None,
+    pages: Pages | None = None,
+    since: Since | None = None,
+    **options: Any,
+) -> Http:
+    """Return a source of files, or of answers in pages, behind ``urls``.
+
+    ``records="data.items"`` says where in a JSON answer the list of rows is.
+    """
+    name, said = _format(format)
+    if name is None and (pages or since or "records" in options):
+        name = "json"
+    if name == "json" and (pages or since):
+        options.setdefault("records", "")
+    if rate is not None:
+        rate_of(rate)
+    return Http(tuple(urls), name, {**said, **options}, timeout_s, params or {}, headers or {}, auth, rate, pages, since)
+
+
+def _format(said: str | Format | None) -> tuple[str | None, Mapping[str, Any]]:
+    return (said.name, said.options) if isinstance(said, Format) else (said, {})
 
 
 def simulated(write: Callable[..., Any], *, seed: int = 0, format: str | None = None, **parameters: Any) -> Simulated:

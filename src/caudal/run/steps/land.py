@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from caudal.lake.landing import land, store_path
@@ -18,20 +20,21 @@ def work(ws: Workspace, source: Source) -> Done:
     from caudal.stages.ingest import Seen, arrivals
 
     rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
+    changed = getattr(source.connection, "changed", "replace")
     raw = ws.home.raw(ws.product.name, source.name)
     seen = {
         row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"]))
         for row in rows
-        if row["kind"] != "correction"
+        if row["kind"] != "correction" and not _asked_again(row, changed)
     }
-    scratch = ws.home.scratch(ws.product.name) / source.name
+    scratch = ws.home.fetched(ws.product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     found = arrivals(
         patient(source.connection, ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock
     )
     whole = [one for one in found if one.settled]
-    changed = getattr(source.connection, "changed", "replace")
     files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed)
+    shutil.rmtree(scratch, ignore_errors=True)
     said: list[dict[str, Any]] = [
         {"path": one.path, "bytes": one.bytes, "sha256": one.sha256, "state": "landed" if one.new else "known"} for one in files
     ]
@@ -43,6 +46,13 @@ def work(ws: Workspace, source: Source) -> Done:
     return Done(detail={"files": said, "landed": sum(one.new for one in files), "waiting": waiting})
 
 
+def _asked_again(row: dict[str, Any], changed: str) -> bool:
+    """Return whether a file that was refused is asked for again: it counts only while it is at its origin (`lake.landing.current`)."""
+    return row["kind"] == "refused" and changed != "set" and not Path(row["path"]).exists()
+
+
 def patient(connection: Connection, settle_s: float) -> Connection:
-    """Return the connection with files left alone until they are at least so old."""
-    return replace(connection, settle_s=max(connection.settle_s, settle_s)) if isinstance(connection, Files) else connection
+    """Return the connection with files of this machine left alone until they are at least so old."""
+    if not isinstance(connection, Files) or connection.remote:
+        return connection
+    return replace(connection, settle_s=max(connection.settle_s, settle_s))

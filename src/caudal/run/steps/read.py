@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
 from dataclasses import dataclass, replace
 
 from caudal.errors import CaudalError, SourceProblem
@@ -103,8 +104,9 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
     raw = raw_files(source, todo.files)
     old = ws.version(source.name)
     known = _known_schema(ws, source) if old is not None and todo.replace != "all" else None
+    unpacked = ws.home.scratch(ws.product.name) / source.name / "unpacked"
     try:
-        result = read(ws.spark, raw, source, known=known, tz=ws.product.tz)
+        result = read(ws.spark, raw, source, known=known, tz=ws.product.tz, scratch=unpacked)
         origin = Origin(
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files)
         )
@@ -123,7 +125,11 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
             raise
         _refuse(ws, source, told)
         raise told from error
-    ws.ledger.change(landed, {"product": ws.product.name, "source": source.name, "kind": "refused"}, kind="data")
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+    for row in ws.ledger.find(landed, product=ws.product.name, source=source.name, kind="refused"):
+        if row["sha256"][:16] in todo.segments:  # one that was taken away goes on being left out
+            ws.ledger.change(landed, {"id": row["id"]}, kind="data")
     rows = (done.rows_written or 0) + (done.rows_quarantined or 0)
     return replace(done, rows_read=rows)
 

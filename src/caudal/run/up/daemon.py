@@ -21,10 +21,13 @@ from caudal.run.up.rounds import TICK_S, Pace, Rounds, Say
 from caudal.run.up.watch import Watcher
 from caudal.run.up.watch_clock import ClockWatcher
 from caudal.run.up.watch_files import FileWatcher, Waker
+from caudal.run.up.watch_objects import ObjectWatcher
 from caudal.run.up.watch_rows import RowWatcher
 from caudal.run.up.watch_tables import TableWatcher
 from caudal.run.up.worker import Worker
+from caudal.spec.connection import Files
 from caudal.spec.database import Database
+from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 from caudal.spec.trigger import OnArrival, OnPublish, Timed
@@ -128,16 +131,22 @@ def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> li
     ]
     for of, trigger, source in declared:
         if isinstance(trigger, OnArrival) and source is not None:
-            found.append(
-                RowWatcher(product.name, source, data)
-                if isinstance(source.connection, Database)
-                else FileWatcher(product.name, source, data, settle_s)
-            )
+            found.append(_arrivals(product, source, data, settle_s))
         elif isinstance(trigger, OnPublish):
             found.append(TableWatcher(product.name, trigger, home, of))
         elif isinstance(trigger, Timed):
             found.append(ClockWatcher(product.name, trigger, product.tz, of, "predict" if of.startswith("prediction:") else "all"))
     return found
+
+
+def _arrivals(product: Product, source: Source, data: Path, settle_s: float) -> Watcher:
+    """Return what looks out for what arrives at a source."""
+    if isinstance(source.connection, Database):
+        return RowWatcher(product.name, source, data)
+    assert isinstance(source.connection, Files)
+    if source.connection.remote:  # an object is whole when it is listed
+        return ObjectWatcher(product.name, source, data, 0.0)
+    return FileWatcher(product.name, source, data, settle_s)
 
 
 def _data(folder: Path, settings: Settings) -> Path:

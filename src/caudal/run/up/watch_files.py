@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
-from caudal.errors import SourceProblem
+from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import events, landed
 from caudal.run.up.events import Event
 from caudal.run.up.watch import Look
 from caudal.spec.connection import Files
 from caudal.spec.node import Source
-from caudal.stages.ingest import Seen
+from caudal.stages.ingest import Arrival, Seen
 from caudal.stages.ingest.files import look, place, present
 
 CHANGES = ("created", "modified", "moved", "closed", "deleted")  # not "opened": looking opens files
@@ -54,9 +54,9 @@ class FileWatcher:
         rows = ledger.find(landed, product=self.product, source=self.source.name)
         seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
         try:
-            found = look(self._connection, data=self.data, seen=seen, clock=self._clock)
+            found = self._found(seen)
             mended = self._mended(ledger)
-        except SourceProblem as problem:  # the folder is not there yet, or cannot be read
+        except (SourceProblem, EnvironmentProblem) as problem:  # the folder is not there yet, or cannot be read
             return Look([], trouble=problem.sentence())
         happened, keys = [], set()
         for one in found:
@@ -74,6 +74,9 @@ class FileWatcher:
     def told(self, happened: list[Event]) -> None:
         """Remember what the ledger knows now."""
         self._noted |= {one.key for one in happened}
+
+    def _found(self, seen: Mapping[str, Seen]) -> list[Arrival]:
+        return look(self._connection, data=self.data, seen=seen, clock=self._clock)
 
     def _mended(self, ledger: Ledger) -> bool:
         """Tell whether a file was taken away since runs fail: it may have been the one that no run could read."""

@@ -85,7 +85,7 @@ def arrivals(
     Parameters
     ----------
     data : Path, optional, the folder that relative patterns are meant in
-    scratch : Path, a folder of this source alone; what is fetched is put there, and an interrupted download is taken up again
+    scratch : Path, a folder of this source alone; what is fetched is put there, and an interrupted download is taken up from there
     seen : mapping of origin to what was landed from it before; what has not changed since is left out
 
     Raises

@@ -11,9 +11,8 @@ from pathlib import Path
 from caudal.errors import SourceProblem, nearest
 from caudal.spec.connection import Connection, Files
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
-from caudal.stages.ingest.raw import fault, format_of
+from caudal.stages.ingest.raw import fault, format_of, is_temporary
 
-TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 FRESH_S = 2.0  # a file that changed this recently may still be growing
 LOOK_AGAIN_S = 0.05
 
@@ -22,6 +21,10 @@ LOOK_AGAIN_S = 0.05
 def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
     """Return the files that match the pattern and are new, have changed, or are still being written."""
     assert isinstance(connection, Files)
+    if connection.remote:
+        from caudal.stages.ingest.remote import fetch_remote
+
+        return fetch_remote(connection, scratch=scratch, seen=seen, clock=clock)
     arrived = look(connection, data=data, seen=seen, clock=clock)
     for one in arrived:
         if one.fault is not None:
@@ -120,7 +123,7 @@ def _match(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         elif fnmatch.fnmatchcase(entry.name, head):
             if rest and entry.is_dir():
                 yield from _match(Path(entry.path), rest)
-            elif not rest and entry.is_file() and not _temporary(entry.name):
+            elif not rest and entry.is_file() and not is_temporary(entry.name):
                 yield Path(entry.path)
     if head == "**":
         yield from _match(folder, rest)
@@ -175,11 +178,7 @@ def _unreadable(path: Path, thing: str, error: OSError) -> SourceProblem:
 
 
 def _names(folder: Path) -> list[str]:
-    return [entry.name for entry in _entries(folder) if not _temporary(entry.name)]
-
-
-def _temporary(name: str) -> bool:
-    return name.lower().endswith(TEMPORARY)
+    return [entry.name for entry in _entries(folder) if not is_temporary(entry.name)]
 
 
 def _magic(part: str) -> bool:

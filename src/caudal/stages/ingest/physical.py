@@ -21,6 +21,7 @@ class PhysicalColumn:
     shown : str, the file's own word for the type, for messages
     ddl : str, the type that Spark reads it as
     nanoseconds : bool, True for times that are stored as a count of nanoseconds
+    guess : str, optional, for ``text``: the type that the file's own cells have
     """
 
     name: str
@@ -28,6 +29,7 @@ class PhysicalColumn:
     shown: str
     ddl: str = "string"
     nanoseconds: bool = False
+    guess: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 from caudal.errors import SourceProblem, nearest
 
-FORMATS = ("parquet", "csv", "json", "avro")
+FORMATS = ("parquet", "csv", "json", "avro", "excel", "fixed_width")
+ARCHIVE = "archive"  # a zip file whose name does not tell what is in it
 _ENDINGS = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json",
-    ".ndjson": "json", ".avro": "avro",
+    ".ndjson": "json", ".avro": "avro", ".xlsx": "excel", ".xlsm": "excel", ".xlsb": "excel", ".xls": "excel", ".ods": "excel",
+    ".fwf": "fixed_width",
 }  # fmt: skip
-_PACKED = (".gz",)
+PACKINGS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zst": b"\x28\xb5\x2f\xfd", ".xz": b"\xfd7zXZ\x00", ".zip": b"PK"}
+TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
+_ZIPPED = (".xlsx", ".xlsm", ".xlsb", ".ods")
 _MAGIC = {"parquet": b"PAR1", "avro": b"Obj\x01"}
 
 
@@ -49,10 +54,11 @@ def format_of(name: str, declared: str | None = None) -> str:
                 format=declared,
             )  # fmt: skip
         return declared
-    plain = name.partition("?")[0].lower()
-    for ending in _PACKED:
-        plain = plain.removesuffix(ending)
-    found = _ENDINGS.get(Path(plain).suffix)
+    plain = path_of(name).lower()
+    packing = packing_of(name)
+    found = _ENDINGS.get(Path(plain.removesuffix(packing or "")).suffix)
+    if found is None and packing == ".zip":
+        return ARCHIVE
     if found is None:
         raise SourceProblem(
             f"The format of '{name}' cannot be told by its ending.",
@@ -62,11 +68,37 @@ def format_of(name: str, declared: str | None = None) -> str:
     return found
 
 
+def packing_of(name: str) -> str | None:
+    """Return the ending that says how a file is packed, or None.
+
+    Examples
+    --------
+    >>> packing_of("trips.csv.ZST"), packing_of("trips.csv")
+    ('.zst', None)
+    """
+    ending = Path(path_of(name)).suffix.lower()
+    return ending if ending in PACKINGS else None
+
+
+def path_of(name: str) -> str:
+    """Return a file's name without what follows it in an address of the web."""
+    return name.partition("#")[0].partition("?")[0] if name.startswith(("http://", "https://")) else name
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file's name says that it is not finished."""
+    return name.lower().endswith(TEMPORARY)
+
+
 def fault(path: Path, format: str) -> str | None:
     """Return why a file cannot be whole, or None. Looks at its size and its first and last bytes only."""
     size = path.stat().st_size
     if size == 0:
         return "is empty (0 bytes)"
+    if packing := packing_of(path.name):
+        return _packing_fault(path, packing)
+    if format == "excel" and path.suffix.lower() in _ZIPPED and _begins(path, b"PK") and not is_zipfile(path):
+        return "is truncated: it has no zip directory at its end"
     magic = _MAGIC.get(format)
     if magic is None:
         return None
@@ -79,6 +111,19 @@ def fault(path: Path, format: str) -> str | None:
             return "is truncated: it has no Parquet footer"
         file.seek(-4, 2)
         return None if file.read(4) == magic else "is truncated: it has no Parquet footer at its end"
+
+
+def _packing_fault(path: Path, packing: str) -> str | None:
+    magic = PACKINGS[packing]
+    if not _begins(path, magic):
+        return f"is no {packing[1:]} file: it does not begin with {magic!r}"
+    # A zip's directory is at its end.
+    return "is truncated: it has no zip directory at its end" if packing == ".zip" and not is_zipfile(path) else None
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def check_whole(path: Path, format: str, name: str) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
 from caudal.stages.ingest.contract import base_of, bind, check_present, settle, unknown_columns
+from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpacked
 from caudal.stages.ingest.physical import Inspected, Options, Physical
 from caudal.stages.ingest.raw import FORMATS, RawFile, format_of
+from caudal.stages.ingest.widen import common
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -39,18 +44,41 @@ class Read:
     notes: list[str] = field(default_factory=list)
 
 
-def read(spark: SparkSession, files: Sequence[RawFile], source: Source, *, known: Schema | None = None, tz: str = "UTC") -> Read:
+def read(
+    spark: SparkSession,
+    files: Sequence[RawFile],
+    source: Source,
+    *,
+    known: Schema | None = None,
+    tz: str = "UTC",
+    scratch: Path | None = None,
+) -> Read:
     """Return the rows of landed files in the source's schema.
 
     Parameters
     ----------
     known : Schema, optional, of the table that was published from earlier files
     tz : str, the product's time zone: instants become its wall time where wall time is declared
+    scratch : Path, optional, a folder for what has to be unpacked first; it must stay until the frame's rows are written
 
     Raises
     ------
     SourceProblem : a file is broken, lacks a required column, or changes a type so that values could be lost; the file is named
     """
+    parts = _parts(files, getattr(source.connection, "options", {}), scratch)
+    try:
+        return _read(spark, [part for part, _ in parts], source, known, tz)
+    except SourceProblem as error:
+        # A sheet or a member is named in the sentence; what was landed, and is refused, is the whole file.
+        error.facts["file"] = {part.name: whole.name for part, whole in parts}.get(
+            error.facts.get("file", ""), error.facts.get("file")
+        )
+        if error.facts["file"] is None:
+            del error.facts["file"]
+        raise
+
+
+def _read(spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, tz: str) -> Read:
     options = _options(source, files)
     inspected = _inspect(spark, files, source, known, options)
     base = base_of(source, known)
@@ -71,6 +99,34 @@ def read(spark: SparkSession, files: Sequence[RawFile], source: Source, *, known
     return Read(reduce(lambda above, below: above.union(below), frames), schema, list(dict.fromkeys(notes)))
 
 
+def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> list[tuple[RawFile, RawFile]]:
+    """Return what the files are made of, each part with its file: members of archives, sheets of workbooks, else the file itself."""
+
+    def parts(file: RawFile) -> list[tuple[RawFile, RawFile]]:
+        if not file.path.name.startswith(file.sha256[:16]):
+            raise ValueError(f"{file.path} is not named by its hash {file.sha256[:16]}…; rows could not name their file")
+        plain = [file]
+        if needs_unpacking(file, options):
+            plain = unpacked(file, options, folder)
+        found: list[RawFile] = []
+        for one in plain:
+            format = _format(format_of(one.name, one.format))
+            found += format.parts(one, options, folder) if hasattr(format, "parts") else [one]
+        return [(one, file) for one in found]
+
+    folder = scratch or _lasting()
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as threads:
+        return [pair for some in threads.map(parts, files) for pair in some]
+
+
+@cache
+def _lasting() -> Path:
+    """Return a folder that lasts as long as this process: frames are read later than they are made."""
+    folder = tempfile.TemporaryDirectory(prefix="caudal-unpacked-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
 def _inspect(
     spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, options: Options
 ) -> list[Inspected]:
@@ -78,8 +134,6 @@ def _inspect(
     expected = tuple(one.raw_name for one in declared) if declared else ()
 
     def inspect(file: RawFile) -> Inspected:
-        if not file.path.name.startswith(file.sha256[:16]):
-            raise ValueError(f"{file.path} is not named by its hash {file.sha256[:16]}…; rows could not name their file")
         try:
             found: Inspected = _format(format_of(file.name, file.format)).inspect(spark, file, options, expected)
         except OSError as error:
@@ -97,14 +151,20 @@ def _guesses(spark: SparkSession, inspected: list[Inspected], base: Schema | Non
     if base is not None and not base.open:
         return {}
     found: dict[str, list[Counts]] = {}
+    told: dict[str, str] = {}
     for group in _groups(inspected):
         unknown = [column for column in unknown_columns(base, group[0]) if column.type == "text"]
+        for column in unknown:
+            if column.guess:
+                told[column.name] = common(told.get(column.name, column.guess), column.guess) or "string"
+        unknown = [column for column in unknown if not column.guess]
         if unknown:
             physical = group[0].physical
             frame = _format(physical.format).frame(spark, [one.file for one in group], physical, unknown)
             for name, counts in count(frame, [column.name for column in unknown], options, tz).items():
                 found.setdefault(name, []).append(counts)
-    return {name: decide(counts) for name, counts in found.items()}
+    counted = {name: decide(counts) for name, counts in found.items()}
+    return told | {name: common(told.get(name, type), type) or "string" for name, type in counted.items()}
 
 
 def _groups(inspected: list[Inspected]) -> list[list[Inspected]]:
@@ -141,7 +201,7 @@ def _options(source: Source, files: Sequence[RawFile]) -> Options:
     options: Options = getattr(source.connection, "options", {})
     if options:
         formats = {format_of(file.name, file.format) for file in files} or set(FORMATS)
-        allowed = sorted({option for format in formats for option in _format(format).OPTIONS})
+        allowed = sorted({*ARCHIVE_OPTIONS, *(option for format in formats for option in _format(format).OPTIONS)})
         for option in options:
             if option not in allowed:
                 raise DeclarationProblem(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import caudal.stages.ingest.http as client
+import caudal.stages.ingest.web as client
 from caudal.errors import SourceProblem
 from caudal.spec.connection import http
 from caudal.stages.ingest import Arrival, Seen, arrivals
@@ -183,3 +183,14 @@ def test_several_files_of_one_name_do_not_meet(server: Server, tmp_path: Path) -
     assert [one.path for one in arrived] == urls
     assert len({one.local for one in arrived}) == 3
     assert {one.local.name for one in arrived} == {"trips.parquet"}
+
+
+def test_what_came_whole_and_was_not_landed_does_not_come_again(server: Server, tmp_path: Path) -> None:
+    urls = [server.url("a.csv"), server.url("b.csv")]
+    fetched(server, tmp_path, None, urls[0])
+    sent = len(server.asked)
+    first, _ = fetched(server, tmp_path, None, *urls)
+    assert first.local.read_bytes() == BODY
+    assert [asked.get("If-None-Match") for asked in server.asked[sent:]].count('"v1"') == 1
+    server.etag, server.body = '"v2"', BODY[::-1]
+    assert fetched(server, tmp_path, None, urls[0])[0].local.read_bytes() == BODY[::-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import zlib
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.raw import RawFile
+from caudal.stages.ingest.raw import PACKINGS, RawFile
 
 _BLOCK = 1 << 22
 _HEAD = 1 << 18
@@ -43,8 +44,12 @@ class Looked:
 def opened(path: Path) -> IO[bytes]:
     """Return a file opened for its plain bytes, unpacked when it is compressed."""
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+        begins = file.read(4)
+    if begins.startswith(PACKINGS[".gz"]):
+        return gzip.open(path)  # type: ignore[return-value]
+    if begins.startswith(PACKINGS[".bz2"]) and path.name.endswith(".bz2"):  # three letters, which text may begin with
+        return bz2.open(path)
+    return path.open("rb")
 
 
 def look(file: RawFile, encoding: str, quote: str | None) -> Looked:
@@ -90,9 +95,12 @@ def look(file: RawFile, encoding: str, quote: str | None) -> Looked:
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise _undecodable(file, error, lines, offset, b"", encoding) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the content
+            raise
+        packing = "bzip2" if file.path.name.endswith(".bz2") else "gzip"
         raise SourceProblem(
-            f"'{file.name}' is a truncated or damaged gzip file: {str(error).lower().rstrip('.')}.",
+            f"'{file.name}' is a truncated or damaged {packing} file: {str(error).lower().rstrip('.')}.",
             fix="Deliver the file again.",
             file=file.name,
         ) from None

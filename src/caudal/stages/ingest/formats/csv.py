@@ -30,7 +30,7 @@ OPTIONS = (
 )
 SEPARATORS = (",", ";", "\t", "|", ":")
 _SAMPLE = 50
-_SPARKS_ENCODINGS = {
+SPARKS_ENCODINGS = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8",
     "iso8859-1": "ISO-8859-1",
@@ -72,7 +72,7 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     check_names(file, tuple(names))
     dialect = {
         "sep": separator,
-        "encoding": _SPARKS_ENCODINGS.get(codecs.lookup(encoding).name, encoding),
+        "encoding": SPARKS_ENCODINGS.get(codecs.lookup(encoding).name, encoding),
         "quote": quote or "",
         "header": str(bool(options.get("header", True))).lower(),
         "comment": str(options.get("comment") or ""),

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import look
+from caudal.stages.ingest.formats.json_records import records
+from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-OPTIONS = ("encoding", "null", "timestamp_format", "date_format")
+OPTIONS = ("encoding", "null", "timestamp_format", "date_format", "records")
 _BAD = "_bad"
+
+
+def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
+    """Return the file, or where ``records=`` says that its rows lie deeper, those rows, one a line."""
+    if "records" not in options:
+        return [file]
+    check_whole(file.path, "json", file.name)
+    look(file, str(options.get("encoding") or "utf-8"), None)
+    rows = records(file.path.read_text(str(options.get("encoding") or "utf-8-sig")), str(options["records"]), file.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{stem(file)}-records.json"
+    if not rows:  # a whole answer, and nothing in it
+        return []
+    target.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return [RawFile(target, file.sha256, file.name, "json")]
 
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
     """Return the keys that a file's objects have; Spark looks at all of them."""
     check_whole(file.path, "json", file.name)
-    encoding = str(options.get("encoding") or "utf-8")
+    encoding = str(options.get("encoding") or "utf-8") if "records" not in options else "utf-8"
     head = look(file, encoding, None).head.lstrip()
     if not head:
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)

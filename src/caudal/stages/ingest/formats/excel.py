@@ -1,0 +1,266 @@
+"""Workbooks (xlsx, xlsm, xlsb, xls, ods): each sheet becomes a file of texts, made into their types afterwards like those of CSV."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem, nearest
+from caudal.stages.ingest.formats.sheet_errors import errors_of
+from caudal.stages.ingest.packed import stem
+from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
+from caudal.stages.ingest.raw import RawFile, check_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+OPTIONS = ("sheet", "header", "null", "decimal", "timestamp_format", "date_format")
+_BATCH = 20_000
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2: what old workbooks are kept in, and encrypted new ones
+_MIDNIGHT = datetime.time()
+Row = tuple[int, list[Any]]  # a row's number in the sheet, from 1, and its cells
+
+
+def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
+    """Return the chosen sheets, each written to ``folder`` as a Parquet file of texts.
+
+    Raises
+    ------
+    SourceProblem : the workbook is broken or locked, has no such sheet, or no row
+    """
+    check_whole(file.path, "excel", file.name)
+    book, names, visible = _opened(file)
+    chosen, note = _chosen(file, options.get("sheet"), names, visible)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for name in chosen:
+        target = folder / f"{stem(file)}-{names.index(name)}.parquet"
+        if _write(file, book, name, options, target, note):
+            called = file.name if len(chosen) == 1 else f"{file.name}[{name}]"
+            found.append(RawFile(target, file.sha256, called, "excel"))
+    if not found:
+        raise SourceProblem(
+            f"'{file.name}' holds no row in the sheet {' or '.join(repr(name) for name in chosen)}.",
+            fix="Name the sheet that does with sheet=, or have the file delivered again.",
+            file=file.name,
+        )
+    return found
+
+
+def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
+    """Return the columns of a sheet that was written by `parts`."""
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(file.path)
+    said = json.loads(schema.metadata[b"sheet"])
+    names = said["names"]
+    if options.get("header", True) is False:
+        if expected and len(expected) != len(names):
+            raise SourceProblem(
+                f"'{file.name}' has {len(names)} columns; {len(expected)} are declared and the sheet has no header.",
+                fix="Declare a column for each of the sheet's, in its order.",
+                file=file.name,
+            )
+        names = list(expected) or names
+    check_names(file, tuple(names))
+    columns = tuple(
+        PhysicalColumn(name, "text", "cells", f"c{i}", guess=guess)
+        for i, (name, guess) in enumerate(zip(names, said["guesses"], strict=True))
+    )
+    return Inspected(file, Physical("excel", columns), tuple(said["notes"]))
+
+
+def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
+    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``."""
+    from pyspark.sql import functions as F
+
+    ddl = ", ".join(f"c{i} string" for i in range(len(physical.columns)))
+    read = spark.read.schema(ddl).parquet(*(str(file.path) for file in files))
+    return read.select(
+        *(F.col(column.ddl).alias(f"_r{i}") for i, column in enumerate(used)),
+        F.substring("_metadata.file_name", 1, 16).alias("_file"),
+    )
+
+
+def _opened(file: RawFile) -> tuple[Any, list[str], list[str]]:
+    """Return the workbook, the names of its sheets of cells, and those of them that are shown."""
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
+    except ImportError:
+        raise EnvironmentProblem(
+            f"'{file.name}' is a workbook; the library that reads them is not installed.", fix="Run: pip install 'caudal[excel]'"
+        ) from None
+    with file.path.open("rb") as raw:
+        compound = raw.read(8) == _COMPOUND
+    locked = SourceProblem(
+        f"'{file.name}' is protected by a password.", fix="Have it saved without one; workbooks are not decrypted.", file=file.name
+    )
+    if compound and file.path.suffix in (".xlsx", ".xlsm", ".xlsb"):
+        raise locked
+    try:
+        book = CalamineWorkbook.from_path(str(file.path))
+    except PasswordError:
+        raise locked from None
+    except CalamineError as error:
+        raise SourceProblem(
+            f"'{file.name}' is no workbook, or a broken one: {str(error).splitlines()[0].rstrip('.')}.",
+            fix="Deliver the file again, as xlsx, xlsm, xlsb, xls or ods.",
+            file=file.name,
+        ) from None
+    sheets = [one for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
+    return book, [one.name for one in sheets], [one.name for one in sheets if one.visible == SheetVisibleEnum.Visible]
+
+
+def _chosen(file: RawFile, said: object, names: list[str], visible: list[str]) -> tuple[list[str], str | None]:
+    """Return the sheets that are wanted, and a note where others are left out unasked."""
+    if said is None:
+        shown = visible or names
+        others = ", ".join(repr(name) for name in shown[1:6])
+        return shown[
+            :1
+        ], f"'{file.name}': the sheet '{shown[0]}' is read, and not {others}; name others with sheet=." if others else None
+    patterns = [said] if isinstance(said, str | int) else list(said) if isinstance(said, list | tuple) else []
+    found: list[str] = []
+    for pattern in patterns:
+        if isinstance(pattern, int):
+            fits = names[pattern - 1 : pattern] if pattern > 0 else []
+        else:
+            fits = [name for name in names if name == pattern] or [
+                name for name in names if fnmatch.fnmatchcase(name, str(pattern))
+            ]
+        if not fits:
+            raise SourceProblem(
+                f"'{file.name}' has no sheet '{pattern}'; it has {', '.join(repr(name) for name in names)}.",
+                nearest=nearest(str(pattern), names),
+                fix="Pass sheet='NAME' to the connection; a list, or a pattern such as '20*', takes several.",
+                file=file.name,
+            )
+        found += [name for name in fits if name not in found]
+    return found, None
+
+
+def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path, note: str | None) -> bool:
+    """Write a sheet's rows as texts; return False when it has none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = _rows(book, sheet, errors_of(file.path, sheet))
+    header = _header(file, sheet, rows, options.get("header", True))
+    if header is None:
+        return False
+    first, names = header
+    kinds: list[set[str]] = []
+    texts: list[list[str | None]] = []
+    for _, cells in first + list(rows):
+        while len(kinds) < len(cells):
+            kinds.append(set())
+        line = []
+        for i, cell in enumerate(cells):
+            text, kind = _text(cell)
+            if kind:
+                kinds[i].add(kind)
+            line.append(text)
+        if any(text is not None for text in line):
+            texts.append(line)
+    # Columns with neither a name nor a value are the sheet's margin.
+    width = max(len(kinds), len(names))
+    kept = [i for i in range(width) if (i < len(names) and names[i]) or (i < len(kinds) and kinds[i])]
+    said = {
+        "names": [(names[i] if i < len(names) else "") or f"column_{i}" for i in kept],
+        "guesses": [_guess(kinds[i] if i < len(kinds) else set()) for i in kept],
+        "notes": [note] if note else [],
+    }
+    schema = pa.schema([(f"c{at}", pa.string()) for at in range(len(kept))], metadata={"sheet": json.dumps(said)})
+    with pq.ParquetWriter(target, schema) as writer:
+        for start in range(0, len(texts), _BATCH):
+            writer.write_batch(_batch(texts[start : start + _BATCH], kept, schema))
+    return True
+
+
+class _Fault(str):
+    """What a cell with an error shows: no value, and nothing that tells its column's type."""
+
+
+def _rows(book: Any, sheet: str, errors: dict[int, dict[int, str]]) -> Iterator[Row]:
+    """Yield the rows that hold something; cells with an error hold its name."""
+    opened = book.get_sheet_by_name(sheet)
+    left = (opened.start or (0, 0))[1]  # rows come from the first of the sheet, columns from the first in use
+    for number, row in enumerate(opened.iter_rows(), start=1):
+        cells = [*row]
+        for column, word in errors.get(number, {}).items():
+            if 0 <= column - left < len(cells):
+                cells[column - left] = _Fault(word)
+        if any(cell != "" for cell in cells):
+            yield number, cells
+
+
+def _header(file: RawFile, sheet: str, rows: Iterator[Row], said: object) -> tuple[list[Row], list[str]] | None:
+    """Return the rows that were read ahead, and the columns' names; None when nothing is there."""
+    if said is False:
+        ahead = list(islice(rows, 1))
+        return (ahead, []) if ahead else None
+    if said is True or said is None:
+        row = next(rows, None)
+        return ([], [_name(cell) for cell in row[1]]) if row else None
+    if not isinstance(said, int):
+        raise DeclarationProblem(
+            f"header={said!r} is no row of a sheet.", fix="Pass the row's number as Excel shows it, True or False."
+        )
+    for number, cells in rows:
+        if number == said:
+            return [], [_name(cell) for cell in cells]
+        if number > said:
+            break
+    raise SourceProblem(
+        f"'{file.name}' has no row {said} in the sheet '{sheet}'.", fix="Pass the header's row with header=.", file=file.name
+    )
+
+
+def _name(cell: Any) -> str:
+    return (_text(cell)[0] or "").strip().replace("\n", " ")
+
+
+def _text(cell: Any) -> tuple[str | None, str]:
+    """Return a cell as text, and the type it has."""
+    if isinstance(cell, _Fault):
+        return str(cell), ""
+    if isinstance(cell, str):
+        return (cell, "string") if cell != "" else (None, "")
+    if isinstance(cell, bool):
+        return str(cell).lower(), "boolean"
+    if isinstance(cell, int | float):
+        if float(cell).is_integer() and abs(cell) < 2**63:
+            return str(int(cell)), "long"
+        return repr(cell), "double"
+    if isinstance(cell, datetime.datetime):
+        return cell.isoformat(sep=" "), "date" if cell.time() == _MIDNIGHT else "timestamp"
+    if isinstance(cell, datetime.date):
+        return cell.isoformat(), "date"
+    return str(cell), "string"
+
+
+def _guess(kinds: set[str]) -> str | None:
+    """Return the type of a column whose cells have these types.
+
+    Examples
+    --------
+    >>> _guess({"long", "double"}), _guess({"date"}), _guess({"date", "timestamp"}), _guess({"long", "string"}), _guess(set())
+    ('double', 'date', 'timestamp', 'string', None)
+    """
+    for whole, narrow in (("double", {"long", "double"}), ("timestamp", {"date", "timestamp"})):
+        if whole in kinds and kinds <= narrow:
+            return whole
+    return next(iter(kinds)) if len(kinds) == 1 else "string" if kinds else None
+
+
+def _batch(texts: list[list[str | None]], kept: list[int], schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns = [pa.array([line[i] if i < len(line) else None for line in texts], pa.string()) for i in kept]
+    return pa.record_batch(columns, schema=schema)

@@ -1,0 +1,114 @@
+"""Where in a JSON answer the rows are: found without reading numbers into floats, so that every digit stays."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from caudal.errors import SourceProblem, nearest
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+def records(text: str, path: str, name: str) -> list[str]:
+    """Return the rows of an answer as they are written, each on a line; ``path`` is like ``data.items``, empty for the answer itself.
+
+    Examples
+    --------
+    >>> records('{"n": 2, "data": {"items": [{"a": 1.50}, {"a": 2}]}}', "data.items", "page")
+    ['{"a": 1.50}', '{"a": 2}']
+
+    Raises
+    ------
+    SourceProblem : the answer is no JSON, or has nothing there
+    """
+    try:
+        at = _space(text, 0)
+        walked: list[str] = []
+        for key in [part for part in path.split(".") if part]:
+            at = _below(text, at, key, walked, name)
+            walked.append(key)
+        return _items(text, at, path, name)
+    except (ValueError, IndexError) as error:
+        raise SourceProblem(f"'{name}' is no JSON: {error}.", fix=f"It begins with {text[:60]!r}.", file=name) from None
+
+
+def lookup(document: Any, path: str) -> Any:
+    """Return what lies at a path of a JSON document, None where nothing does.
+
+    Examples
+    --------
+    >>> lookup({"meta": {"next": "abc"}}, "meta.next"), lookup({"meta": []}, "meta.next")
+    ('abc', None)
+    """
+    for key in [part for part in path.split(".") if part]:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
+
+
+def _items(text: str, at: int, path: str, name: str) -> list[str]:
+    if text[at] == "{" and not path:
+        return [_line(text[at : _end(text, at)])]
+    if text.startswith("null", at):
+        return []
+    if text[at] != "[":
+        _, end = _DECODER.raw_decode(text, at)
+        raise SourceProblem(
+            f"'{name}' has {text[at:end][:40]!r} at '{path or 'its top'}', where a list of records should be.",
+            fix="Say where the records are with records=.",
+            file=name,
+        )
+    found = []
+    at = _space(text, at + 1)
+    while text[at] != "]":
+        end = _end(text, at)
+        found.append(_line(text[at:end]))
+        at = _space(text, end)
+        if text[at] == ",":
+            at = _space(text, at + 1)
+        elif text[at] != "]":
+            raise ValueError(f"a comma is missing at character {at}")
+    return found
+
+
+def _below(text: str, at: int, key: str, walked: list[str], name: str) -> int:
+    """Return where the value of a key of the object at ``at`` begins."""
+    keys = []
+    if text[at] == "{":
+        at = _space(text, at + 1)
+        while text[at] == '"':
+            said, end = _DECODER.raw_decode(text, at)
+            at = _space(text, end)
+            if text[at] != ":":
+                raise ValueError(f"a colon is missing at character {at}")
+            at = _space(text, at + 1)
+            if said == key:
+                return at
+            keys.append(said)
+            at = _space(text, _end(text, at))
+            if text[at] == ",":
+                at = _space(text, at + 1)
+    where = ".".join(walked) or "its top"
+    raise SourceProblem(
+        f"'{name}' has no '{key}' at {where}" + (f"; it has {', '.join(repr(one) for one in keys[:10])}." if keys else "."),
+        nearest=nearest(key, keys),
+        fix="Say where the records are with records=.",
+        file=name,
+    )
+
+
+def _end(text: str, at: int) -> int:
+    return _DECODER.raw_decode(text, at)[1]
+
+
+def _space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    assert found is not None
+    return found.end()
+
+
+def _line(text: str) -> str:
+    # Inside strings JSON writes a line's end as an escape: those that are there lie between values.
+    return text.replace("\r", " ").replace("\n", " ")

@@ -1,0 +1,80 @@
+"""What a fetch in pages has got so far, so that another run goes on at the page it had reached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+LASTS_S = 3600.0  # pages older than this are asked for again: what they follow from may have changed
+_FILE = "journal.json"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that was kept: its file, its hash, how many records it has, and the newest of them."""
+
+    file: str
+    sha256: str
+    records: int
+    since: Any
+
+
+@dataclass
+class Journal:
+    """Pages in a folder, in order, and the request that comes next."""
+
+    folder: Path
+    key: str
+    began: float
+    pages: list[Page] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    request: dict[str, Any] | None = None
+    done: bool = False
+    continued: bool = False
+
+    @classmethod
+    def opened(cls, folder: Path, key: str, now: float) -> Journal:
+        """Return the journal of a fetch that was broken off lately and is asked for as it was then, else a new one."""
+        file = folder / _FILE
+        if file.exists():
+            said = json.loads(file.read_text())
+            if said["key"] == key and abs(now - said["began"]) < LASTS_S:
+                pages = [Page(**one) for one in said["pages"]]
+                return cls(folder, key, said["began"], pages, said["asked"], said["request"], said["done"], bool(pages))
+        return cls(folder, key, now).anew()
+
+    def anew(self) -> Journal:
+        """Forget all pages."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.pages, self.asked, self.request, self.done, self.continued = [], [], None, False, False
+        return self
+
+    def add(self, content: bytes, records: int, since: Any, request: dict[str, Any], following: dict[str, Any] | None) -> None:
+        """Keep a page, and what comes next, in one step."""
+        name = f"{len(self.pages) + 1:06}"
+        (self.folder / name).write_bytes(content)
+        self.pages.append(Page(name, hashlib.sha256(content).hexdigest(), records, since))
+        self.asked.append(request)
+        self.request = following
+        self._write()
+
+    def finish(self) -> None:
+        """Say that no page comes after these."""
+        self.request, self.done = None, True
+        if self.pages:
+            self._write()
+
+    def _write(self) -> None:
+        said = {
+            "key": self.key, "began": self.began, "pages": [asdict(one) for one in self.pages], "asked": self.asked, "request": self.request,
+            "done": self.done,
+        }  # fmt: skip
+        temporary = self.folder / f".{_FILE}-{os.getpid()}"
+        temporary.write_text(json.dumps(said))
+        temporary.replace(self.folder / _FILE)

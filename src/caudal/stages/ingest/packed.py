@@ -1,0 +1,162 @@
+"""Files that Spark cannot read as they are packed: unpacked beside the raw bytes, which stay as they came."""
+
+from __future__ import annotations
+
+import bz2
+import fnmatch
+import gzip
+import lzma
+import os
+import re
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from caudal.errors import EnvironmentProblem, SourceProblem, nearest
+from caudal.stages.ingest.physical import Options
+from caudal.stages.ingest.raw import ARCHIVE, RawFile, check_whole, format_of, packing_of, path_of
+from caudal.stages.ingest.secret import revealed
+
+ARCHIVE_OPTIONS = ("members", "password")
+_BLOCK = 1 << 20
+_SPARKS_OWN = (".gz", ".bz2")  # of text; read by Spark, whose workers unpack them in the stream
+_TEXT = ("csv", "json", "fixed_width")
+
+
+def needs_unpacking(file: RawFile, options: Options) -> bool:
+    """Return whether a file must be unpacked before Spark reads it."""
+    packing = packing_of(file.name)
+    if packing is None:
+        return False
+    return not (packing in _SPARKS_OWN and format_of(file.name, file.format) in _TEXT and "records" not in options)
+
+
+def unpacked(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
+    """Return a packed file's content as plain files in ``folder``; of a zip file each member that is wanted.
+
+    Raises
+    ------
+    SourceProblem : the file is broken, holds no such member, or wants another password
+    EnvironmentProblem : the disk is full
+    """
+    check_whole(file.path, format_of(file.name, file.format), file.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    packing = packing_of(file.name)
+    if packing == ".zip":
+        return _members(file, options, folder)
+    target = folder / f"{stem(file)}-0{Path(file.path.name.removesuffix(packing or '')).suffix}"
+    with _told(file, (packing or "")[1:]), _stream(file.path, packing) as stream:
+        _written(stream, target, file)
+    return [RawFile(target, file.sha256, file.name, format_of(file.name, file.format))]
+
+
+def _stream(path: Path, packing: str | None) -> IO[bytes]:
+    if packing == ".gz":
+        return gzip.open(path)  # type: ignore[return-value]
+    if packing == ".bz2":
+        return bz2.open(path)
+    if packing == ".xz":
+        return lzma.open(path)
+    import pyarrow as pa
+
+    return pa.input_stream(str(path), compression="zstd")  # type: ignore[no-any-return]
+
+
+def _members(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
+    password = options.get("password")
+    with _told(file, "zip"), zipfile.ZipFile(file.path) as archive:
+        wanted = _wanted(file, [one for one in archive.infolist() if not one.is_dir()], options)
+        if any(one.flag_bits & 1 for one in wanted) and not password:
+            raise SourceProblem(
+                f"'{file.name}' is encrypted.", fix='Pass password=cd.env("NAME"), the variable that holds it.', file=file.name
+            )
+        if any(one.compress_type == 99 for one in wanted):  # APPNOTE 6.3.10, 4.4.5: WinZip AES
+            raise SourceProblem(
+                f"'{file.name}' is encrypted by AES, which is not read.",
+                fix="Have it unpacked before it is delivered.",
+                file=file.name,
+            )
+        if password:
+            archive.setpassword(revealed(password).encode())
+        found = []
+        for number, one in enumerate(wanted):
+            target = folder / f"{stem(file)}-{number}{_endings(one.filename)}"
+            with archive.open(one) as stream:
+                _written(stream, target, file)
+            member = RawFile(target, file.sha256, f"{path_of(file.name)}/{one.filename}", file.format)
+            found += unpacked(member, options, folder) if needs_unpacking(member, options) else [member]
+        return found
+
+
+def stem(file: RawFile) -> str:
+    """Return what the names of a file's parts begin with; a member of an archive has parts of its own."""
+    return file.path.name.partition(".")[0]
+
+
+def _endings(name: str) -> str:
+    """Return a member's last endings, without what Spark takes for a pattern."""
+    return re.sub(r"[^.\w]", "_", "".join(Path(name).suffixes[-2:] if packing_of(name) else [Path(name).suffix])).lower()
+
+
+def _wanted(file: RawFile, members: list[zipfile.ZipInfo], options: Options) -> list[zipfile.ZipInfo]:
+    """Return the members that match ``members=``, else those whose format is known; hidden ones are none."""
+    pattern = options.get("members")
+    names = [one.filename for one in members]
+    shown = [one for one in members if not any(part.startswith((".", "__MACOSX")) for part in Path(one.filename).parts)]
+    if pattern:
+        found = [one for one in shown if fnmatch.fnmatchcase(one.filename, str(pattern))]
+    else:
+        found = [one for one in shown if file.format or _readable(one.filename)]
+    if not found:
+        asked = f"no member that matches '{pattern}'" if pattern else "no member of a format that is read"
+        raise SourceProblem(
+            f"'{file.name}' has {asked}; it holds {', '.join(repr(name) for name in names[:5]) or 'nothing'}.",
+            nearest=nearest(str(pattern), names) if pattern else None,
+            fix="Pass members='*.csv', or format= where the endings do not tell it.",
+            file=file.name,
+        )
+    return found
+
+
+def _readable(name: str) -> bool:
+    try:
+        return format_of(name) != ARCHIVE
+    except SourceProblem:
+        return False
+
+
+@contextmanager
+def _told(file: RawFile, packing: str) -> Iterator[None]:
+    """Turn what a broken file makes the unpackers say into one sentence."""
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (28, 122):  # no space, quota
+            raise EnvironmentProblem(
+                f"The disk is full: '{file.name}' could not be unpacked.",
+                fix="Free space where --home lies and run again.",
+                file=file.name,
+            ) from None
+        if "password" in str(error).lower():
+            raise SourceProblem(f"The password of '{file.name}' is another one.", file=file.name) from None
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the content
+            raise
+        reason = str(error).splitlines()[0].rstrip(". ") if str(error) else "it ends too early"
+        raise SourceProblem(
+            f"'{file.name}' is a truncated or damaged {packing} file: {reason}.", fix="Deliver the file again.", file=file.name
+        ) from None
+
+
+def _written(stream: IO[bytes], target: Path, file: RawFile) -> None:
+    """Write a stream to a file that is there only when it is whole."""
+    temporary = target.with_name(f".{target.name}-{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as plain:
+            shutil.copyfileobj(stream, plain, _BLOCK)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""What remote file systems raise → one sentence with the nearest right thing and the fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, nearest
+from caudal.stages.ingest.secret import masked
+
+_CREDENTIALS = {
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; of a public bucket pass storage={'anon': True}.",
+    "sftp": "Write the user into the address (sftp://ann@host/…); keys come from ~/.ssh or the agent, a password by "
+    "storage={'password': cd.env('NAME')}.",
+    "webhdfs": "Name the user by storage={'user': …}, or Kerberos by storage={'kerberos': True}.",
+}
+_ALIKE = {"s3a": "s3", "ssh": "sftp"}
+_NO_LOGIN = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "PermissionDenied",
+    "AuthenticationException",
+    "UnauthorizedSSOTokenError",
+)
+
+
+def is_final(error: BaseException) -> bool:
+    """Return whether trying again cannot help."""
+    return (
+        isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError | TypeError | ValueError)
+        or type(error).__name__ in (*_NO_LOGIN, "HostKeyNotVerifiable", "KeyImportError")
+        or (isinstance(error, OSError) and error.errno in (28, 122))
+        or "Unable to load lib" in str(error)  # Hadoop's, for hdfs://
+    )
+
+
+def explained(error: BaseException, shown: str, user: str | None = None) -> CaudalError:
+    """Return an error of a file system as one of ours."""
+    if isinstance(error, CaudalError):
+        return error
+    protocol = shown.partition("://")[0]
+    protocol = _ALIKE.get(protocol, protocol)
+    name = type(error).__name__
+    if isinstance(error, OSError) and error.errno in (28, 122):  # no space, quota
+        return EnvironmentProblem(
+            f"The disk is full: '{shown}' could not be downloaded.", fix="Free space where --home lies and run again.", url=shown
+        )
+    if name in _NO_LOGIN or isinstance(error, PermissionError):
+        who = f" to '{user}'" if user else ""
+        return SourceProblem(f"'{shown}' may not be read{who}: {summary(error)}.", fix=_CREDENTIALS.get(protocol), url=shown)
+    if name == "HostKeyNotVerifiable":
+        host = shown.partition("://")[2].partition("/")[0]
+        return SourceProblem(
+            f"The host '{host}' is not known: its key is not among the known hosts.",
+            fix=f"Check its key and add it to ~/.ssh/known_hosts (ssh {host.partition(':')[0]} asks), or pass storage={{'known_hosts': 'FILE'}}.",
+            url=shown,
+        )
+    if isinstance(error, FileNotFoundError):
+        return SourceProblem(f"'{shown}' is not there any more.", fix="Run again.", url=shown)
+    if protocol == "hdfs":
+        return EnvironmentProblem(
+            f"'{shown}' cannot be opened: {summary(error)}.",
+            fix="hdfs:// needs Hadoop's libhdfs (HADOOP_HOME, CLASSPATH); webhdfs://host:9870/… needs nothing.",
+            url=shown,
+        )
+    if isinstance(error, ValueError) and "rotocol not known" in str(error):
+        import fsspec
+
+        return SourceProblem(
+            f"'{shown}' is of a kind that is not known.", nearest=nearest(protocol, fsspec.available_protocols()), url=shown
+        )
+    return SourceProblem(f"'{shown}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=shown)
+
+
+def nothing_there(fs: Any, pattern: str, shown: str) -> SourceProblem:
+    """Return why nothing matches a pattern: no such bucket or folder, or none such in it."""
+    parts = pattern.split("/")
+    fixed = parts[: next((i for i, part in enumerate(parts[:-1]) if any(sign in part for sign in "*?[")), len(parts) - 1)]
+    asked = "/".join(parts[len(fixed) :])
+    for depth in range(len(fixed), 0, -1):
+        folder = "/".join(fixed[:depth]) or "/"
+        names = _names(fs, folder)
+        if names is None:
+            continue
+        if depth == len(fixed):
+            said = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            return SourceProblem(
+                f"No file matches '{asked}' of '{shown}'; there is {said or 'no file'}.",
+                nearest=nearest(asked, names),
+                pattern=shown,
+            )
+        return SourceProblem(
+            f"'{fixed[depth]}' of '{shown}' does not exist in '{folder}'.", nearest=nearest(fixed[depth], names), pattern=shown
+        )
+    above = _names(fs, "") or []
+    if shown.startswith(("s3://", "s3a://", "gs://")):
+        return SourceProblem(f"The bucket '{fixed[0]}' does not exist.", nearest=nearest(fixed[0], above), pattern=shown)
+    return SourceProblem(f"Nothing is at '{shown}'.", nearest=nearest(fixed[0], above), pattern=shown)
+
+
+def _names(fs: Any, folder: str) -> list[str] | None:
+    """Return the names in a folder, None when it does not exist or may not be looked into."""
+    try:
+        found = fs.ls(folder, detail=False)
+    except (FileNotFoundError, PermissionError):
+        return None
+    names = [str(one).rstrip("/").rpartition("/")[2] for one in found]
+    return sorted(name for name in names if name)
+
+
+def summary(error: BaseException) -> str:
+    """Return an error as one short line without passwords."""
+    said = str(error).strip().splitlines()
+    text = masked(said[0].rstrip(".")) if said else ""
+    name = type(error).__name__
+    return f"{name}: {text}"[:300] if text else name

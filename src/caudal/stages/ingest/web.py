@@ -1,0 +1,225 @@
+"""Asking over HTTP: who asks, how often, and what is tried again."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.spec.connection import Http
+from caudal.spec.web import Env, rate_of
+from caudal.stages.ingest.secret import masked, revealed, without_user
+
+ATTEMPTS = 5
+BACKOFF_S = 0.25  # before the second attempt; doubled before each one after it
+LONGEST_WAIT_S = 60.0  # a server that asks for more is left alone, and the run ends
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+AT_ONCE = 4
+_T = TypeVar("_T")
+
+
+class Again(Exception):
+    """What may go better the next time."""
+
+    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
+        self.reason, self.wait_s = reason, wait_s
+        super().__init__(reason)
+
+
+class Pace:
+    """Requests to one host, evenly apart: in no stretch of the period are there more than are allowed."""
+
+    def __init__(self, requests: float, period_s: float) -> None:
+        self._apart_s, self._free_at, self._lock = period_s / requests, 0.0, threading.Lock()
+
+    def wait(self) -> None:
+        """Wait for this request's turn."""
+        with self._lock:
+            now = time.monotonic()
+            at = max(now, self._free_at)
+            self._free_at = at + self._apart_s
+        time.sleep(at - now)
+
+
+_PACES: dict[tuple[str, str], Pace] = {}
+_PACES_LOCK = threading.Lock()
+
+
+def _pace(host: str, rate: str) -> Pace:
+    with _PACES_LOCK:  # one for all sources of this process
+        return _PACES.setdefault((host, rate), Pace(*rate_of(rate)))
+
+
+class _Session(requests.Session):
+    """A session whose secrets stay with the host that they are meant for."""
+
+    secret_headers: tuple[str, ...] = ()
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        super().rebuild_auth(prepared_request, response)
+        if self.should_strip_auth(response.request.url, prepared_request.url):
+            for name in self.secret_headers:
+                prepared_request.headers.pop(name, None)
+
+
+class Client:
+    """Asks one connection's servers, at its pace and in its name."""
+
+    def __init__(self, connection: Http) -> None:
+        self._connection = connection
+        self._session = _Session()
+        self._session.secret_headers = tuple(connection.headers)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE, max_retries=0))
+        self._headers = {"User-Agent": "caudal", "Accept-Encoding": "identity"}
+        self._headers |= {name: revealed(said) for name, said in connection.headers.items()}
+        self._params = {name: revealed(said) for name, said in connection.params.items()}
+        auth = connection.auth
+        self._login = (revealed(auth[0]), revealed(auth[1])) if isinstance(auth, tuple) else None
+        if isinstance(auth, Env):
+            self._headers["Authorization"] = f"Bearer {revealed(auth)}"
+            self._session.secret_headers += ("Authorization",)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._session.close()
+
+    @property
+    def secret_params(self) -> tuple[str, ...]:
+        """The names of parameters whose values are secret."""
+        return tuple(name for name, said in self._connection.params.items() if isinstance(said, Env))
+
+    def ask(
+        self, url: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None, *, link: bool = False
+    ) -> requests.Response:
+        """Return the answer, its body unread; an address that a server gave (``link``) has all parameters but the secret ones.
+
+        Raises
+        ------
+        Again : it may go better the next time
+        SourceProblem : the server refuses, whoever asks again
+        """
+        plain, user, password = without_user(url)
+        if self._connection.rate:
+            _pace(urlsplit(plain).netloc, self._connection.rate).wait()
+        login = self._login or ((user, password or "") if user else None)
+        own = {name: said for name, said in self._params.items() if not link or name in self.secret_params}
+        try:
+            answer = self._session.get(
+                plain,
+                headers={**self._headers, **(headers or {})},
+                params={**own, **(params or {})},
+                auth=login,
+                stream=True,
+                timeout=self._connection.timeout_s,
+            )
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
+            raise SourceProblem(f"'{plain}' cannot be asked: {masked(str(error))}.", url=plain) from None
+        except requests.RequestException as error:
+            raise Again(cause(error)) from None
+        if answer.status_code in AGAIN:
+            with answer:
+                raise Again(f"{answer.status_code} {answer.reason}", wait_s(answer.headers, plain))
+        if answer.status_code >= 400 and answer.status_code != 416:
+            with answer:
+                raise refused(plain, answer)
+        return answer
+
+    def tried(self, url: str, act: Callable[[], _T]) -> _T:
+        """Return what ``act`` returns; it is done again while it raises `Again`."""
+        shown, last, wait = without_user(url)[0], "no answer", BACKOFF_S
+        asked = 0.0
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(max(wait, asked))
+                wait, asked = wait * 2, 0.0
+            try:
+                return act()
+            except Again as again:
+                last, asked = again.reason, again.wait_s
+            except requests.RequestException as error:
+                last = cause(error)
+            except OSError as error:
+                if error.errno in (28, 122):  # no space, quota
+                    raise EnvironmentProblem(
+                        f"The disk is full: '{shown}' could not be downloaded.",
+                        fix="Free space where --home lies and run again.",
+                        url=shown,
+                    ) from None
+                raise
+        raise SourceProblem(
+            f"'{shown}' could not be fetched in {ATTEMPTS} attempts; the last one ended with: {last}.",
+            fix="Run again when the server answers; what was downloaded is kept and taken up.",
+            url=shown,
+            attempts=ATTEMPTS,
+            passing=True,
+        )
+
+
+def cause(error: BaseException) -> str:
+    """Return the innermost reason of an error of the network, without addresses of objects."""
+    at: Any = error
+    while True:
+        inner = (
+            getattr(at, "reason", None)
+            or next((one for one in at.args if isinstance(one, BaseException)), None)
+            or at.__cause__
+            or at.__context__
+        )
+        if not isinstance(inner, BaseException):
+            break
+        at = inner
+    said = re.sub(r"<[^>]*>: ", "", str(at))
+    return masked(f"{type(at).__name__}: {said}" if said else type(at).__name__)
+
+
+def wait_s(headers: Mapping[str, str], url: str) -> float:
+    """Return how long a server asks to be left alone, by seconds or by a date.
+
+    Raises
+    ------
+    SourceProblem : longer than a run waits
+    """
+    said = headers.get("Retry-After")
+    if not said:
+        return 0.0
+    try:
+        asked = float(said)
+    except ValueError:
+        try:
+            now = parsedate_to_datetime(headers["Date"]).timestamp() if headers.get("Date") else time.time()
+            asked = parsedate_to_datetime(said).timestamp() - now
+        except ValueError:
+            return 0.0
+    if asked > LONGEST_WAIT_S:
+        raise SourceProblem(
+            f"'{url}' asks to be left alone for {asked:.0f} s.",
+            fix="Run again after that; what was fetched is kept. A lower rate= avoids it.",
+            url=url,
+            wait_s=asked,
+            passing=True,
+        )
+    return max(0.0, asked)
+
+
+def refused(url: str, answer: requests.Response) -> SourceProblem:
+    """Return what a refusal means."""
+    fixes = {
+        400: "The server does not understand the request; check the address and params=.",
+        401: "The server wants to know who asks: pass auth=cd.env('TOKEN'), or headers=.",
+        403: "The server does not let this machine read it.",
+        404: "Check the address; the file may not be published yet.",
+        410: "The file was taken away for good; find its new address.",
+    }
+    code = answer.status_code
+    return SourceProblem(f"'{url}' answered {code} {answer.reason}.", fix=fixes.get(code), url=url, status=code)
