@@ -54,9 +54,11 @@ def test_every_is_a_word_or_a_duration():
 def test_triggers_that_bind_to_nothing_are_found_by_check():
     product = cd.Product("p")
     product.source("s", cd.http("http://127.0.0.1/x.csv"), trigger=cd.on_arrival())
+    product.source("t", cd.files("s3://bucket/*.csv"), trigger=cd.on_arrival())
     product.schedule(cd.on_publish("p", "s"))
     said = [one.what for one in check(product)]
     assert any("nothing tells of arrivals at http" in one for one in said)
+    assert any("nothing tells of arrivals at s3://" in one for one in said)
     assert any("waits for its own table" in one for one in said)
     with pytest.raises(DeclarationProblem, match="on arrival, but of what"):
         product.schedule(cd.on_arrival())
