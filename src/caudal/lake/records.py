@@ -92,6 +92,17 @@ profiles = Table(
     Index("profiles_by_table", "product", "table", "id"),
 )  # fmt: skip
 
+lineages = Table(
+    "lineages", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(40), nullable=False),
+    Column("product", String(100), nullable=False),
+    Column("table", String(100), nullable=False),
+    Column("version", Integer),  # the first version that is made so
+    Column("document", JSON, nullable=False),  # {columns: {name: {from, indirect, unknown?}}, rows}
+    Index("lineages_by_table", "product", "table", "id"),
+)  # fmt: skip
+
 candidates = Table(
     "candidates", metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
