@@ -164,6 +164,20 @@ decisions = Table(
     Index("decisions_by_model", "product", "model", "id"),
 )  # fmt: skip
 
+lineage_events = Table(
+    "lineage_events", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # the order in which they are sent
+    Column("product", String(100), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("event", JSON, nullable=False),  # by OpenLineage's schema
+    Column("state", String(20), nullable=False),  # new | sent
+    Column("sent_at", Float),
+    Column("error", Text),
+    Index("lineage_events_by_state", "state", "id"),
+    Index("lineage_events_by_run", "run_id"),
+)  # fmt: skip
+
 manifests = Table(
     "manifests", metadata,
     Column("product", String(100), primary_key=True),

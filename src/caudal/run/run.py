@@ -23,6 +23,7 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.lake.records import runs
+from caudal.run import openlineage
 from caudal.run.execute import execute
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
@@ -111,6 +112,7 @@ def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
         tell(ws, run_document(ws.ledger, row["run_id"]))
+        openlineage.note(ws, row["run_id"])
 
 
 def streams(product: Product, name: str) -> bool:
@@ -131,6 +133,7 @@ def begin(ws: Workspace, command: str) -> None:
             "code": folder_digest(Path(ws.product.where.file).parent),
         },
     )  # fmt: skip
+    openlineage.note_start(ws)
 
 
 def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
@@ -151,6 +154,7 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
     ws.ledger.change(runs, {"run_id": ws.run_id}, summary=document)
     write_run_page(ws.ledger, ws.run_id, build(ws.product), page)
     tell(ws, document)
+    openlineage.note(ws, ws.run_id)
     return document
 
 
