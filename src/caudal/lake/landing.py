@@ -75,8 +75,8 @@ def land(
     for arrival in arrivals:
         path = _printable(arrival.path)
         row = known.get((path, arrival.bytes, arrival.modified_ns))
-        if row is not None and _store_path(folder, row["sha256"], path).exists():
-            result.append(LandedFile(path, _store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
+        if row is not None and stored(folder, row["sha256"], path).exists():
+            result.append(LandedFile(path, stored(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
         sha256, size = _copy(arrival.local, folder, path)
         said = {
@@ -88,7 +88,7 @@ def land(
             ledger.change(landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag)
         else:
             ledger.add(landed, said)
-        result.append(LandedFile(path, _store_path(folder, sha256, path), sha256, size, not same, kind))
+        result.append(LandedFile(path, stored(folder, sha256, path), sha256, size, not same, kind))
     return result
 
 
@@ -104,7 +104,7 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
     by_content = {row["sha256"]: row for row in newest.values()}
     folder = home.raw(product, source)
     return [
-        LandedFile(row["path"], _store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"])
+        LandedFile(row["path"], stored(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"])
         for sha, row in sorted(by_content.items())
     ]
 
@@ -114,7 +114,8 @@ def _printable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _store_path(folder: Path, sha256: str, origin: str) -> Path:
+def stored(folder: Path, sha256: str, origin: str) -> Path:
+    """Return where a source's folder keeps the bytes of a hash."""
     name = Path(origin).name
     endings = "".join(Path(name).suffixes[-2:]) if name.lower().endswith((".gz", ".bz2", ".zst")) else Path(name).suffix
     return folder / sha256[:2] / f"{sha256}{endings.lower()}"
@@ -134,7 +135,7 @@ def _copy(origin: Path, folder: Path, path: str) -> tuple[str, int]:
             target.flush()
             os.fsync(target.fileno())
         sha256 = digest.hexdigest()
-        final = _store_path(folder, sha256, path)
+        final = stored(folder, sha256, path)
         if not final.exists():
             final.parent.mkdir(exist_ok=True)
             temporary.chmod(0o444)

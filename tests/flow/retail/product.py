@@ -21,7 +21,12 @@ INVOICES = cd.schema(
 
 product = cd.Product("retail", tz="Europe/London", owner="shop@example.org", description="Invoices of a shop, and who buys again.")
 product.source(
-    "invoices", cd.files("2010-12-*.csv"), schema=INVOICES, event_time="at", partition="day", description="One row per line of an invoice."
+    "invoices",
+    cd.files("2010-12-*.csv"),
+    schema=INVOICES,
+    event_time="at",
+    partition="day",
+    description="One row per line of an invoice.",
 )
 
 

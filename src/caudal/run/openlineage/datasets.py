@@ -72,7 +72,9 @@ class Datasets:
         found = self._ws.ledger.find(checks, **about)
         if not found or step["kind"] not in ("read", "table", "join", "features"):
             return None
-        facets: dict[str, Any] = {"dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(one) for one in found])}
+        facets: dict[str, Any] = {
+            "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(one) for one in found])
+        }
         profile = self._ws.ledger.find(profiles, newest=True, limit=1, **about)
         if profile:
             facets["dataQualityMetrics"] = metrics.DataQualityMetricsInputDatasetFacet(
@@ -93,7 +95,10 @@ class Datasets:
         """Return what is known of a table: columns, place, owner, description, version."""
         product = self._ws.product
         namespace, path = self._table(name)
-        facets: dict[str, Any] = {**_version(number), "dataSource": datasource_dataset.DatasourceDatasetFacet(namespace, f"{namespace}://{path}")}
+        facets: dict[str, Any] = {
+            **_version(number),
+            "dataSource": datasource_dataset.DatasourceDatasetFacet(namespace, f"{namespace}://{path}"),
+        }
         node = product.nodes.get(name)
         if node is not None and node.description:
             facets["documentation"] = documentation_dataset.DocumentationDatasetFacet(node.description)
@@ -129,7 +134,9 @@ class Datasets:
     def _fields(self, made: Mapping[str, Any]) -> list[lineage.InputField]:
         found: dict[tuple[str, str], list[lineage.Transformation]] = {}
         for one in made["from"]:
-            how = lineage.Transformation("DIRECT", _TYPES[one["kind"]], "through a Python function" if one.get("python") else None, False)
+            how = lineage.Transformation(
+                "DIRECT", _TYPES[one["kind"]], "through a Python function" if one.get("python") else None, False
+            )
             found.setdefault((one["table"], one["column"]), []).append(how)
         for one in made["indirect"]:
             how = lineage.Transformation("INDIRECT", one["how"].upper(), None, False)
@@ -166,7 +173,13 @@ def _version(number: int | None) -> dict[str, Any]:
 
 
 def _type(said: Any) -> str:
-    return said if isinstance(said, str) else json.dumps(said) if said.get("type") != "array" else f"array<{_type(said['elementType'])}>"
+    return (
+        said
+        if isinstance(said, str)
+        else json.dumps(said)
+        if said.get("type") != "array"
+        else f"array<{_type(said['elementType'])}>"
+    )
 
 
 def _about(field: Any) -> str | None:
@@ -185,4 +198,6 @@ def _metrics(said: Mapping[str, Any]) -> metrics.ColumnMetrics:
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     distinct = said.get("distinct")
-    return metrics.ColumnMetrics(said.get("nulls"), int(distinct) if isinstance(distinct, int | float) else None, min=number("min"), max=number("max"))
+    return metrics.ColumnMetrics(
+        said.get("nulls"), int(distinct) if isinstance(distinct, int | float) else None, min=number("min"), max=number("max")
+    )

@@ -67,7 +67,11 @@ def note(ws: Workspace, run_id: str) -> None:
     said = checked(dict(ws.settings.openlineage))
     from caudal.run.openlineage.events import events_of
 
-    told = [row["event"]["eventType"] for row in ws.ledger.find(lineage_events, run_id=run_id) if "parent" not in row["event"]["run"]["facets"]]
+    told = [
+        row["event"]["eventType"]
+        for row in ws.ledger.find(lineage_events, run_id=run_id)
+        if "parent" not in row["event"]["run"]["facets"]
+    ]
     if all(one == "START" for one in told):
         _add(ws, run_id, events_of(ws, _namespace(said), run_id))
     deliver(ws)
