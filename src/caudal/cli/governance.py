@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from caudal.cli.app import Folder, HomeOption, JsonOption, app, print_json, problems_shown
+from caudal.cli.app import Folder, HomeOption, JsonOption, app, print_json, problems_shown, say, say_rows
 from caudal.spec.settings import settings
 
 
@@ -27,3 +28,35 @@ def trace(folder: Folder, table: Annotated[str, typer.Argument(help="A table, fe
 
         show(told)
     return None
+
+
+catalog_app = typer.Typer(help="What data there is, as pages that need no server.", no_args_is_help=True)
+app.add_typer(catalog_app, name="catalog")
+
+
+@catalog_app.command("build")
+def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Folders of products, to show them as declared now; without, as they ran last.", show_default=False)] = None,
+                  out: Annotated[Path, typer.Option("--out", help="Folder that the pages are written to.")] = Path("catalog"),
+                  samples: Annotated[int, typer.Option(help="Rows of each table to show; columns that name a person are blotted out.")] = 0,
+                  home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Write the catalog of a home as static pages."""
+    import time
+
+    from caudal.report.catalog import write_catalog
+    from caudal.run.governance.catalog import catalog
+
+    with problems_shown(as_json):
+        told = catalog(settings(home=home), folders or (), samples=samples)
+        pages = write_catalog(told, out, time.time())
+        say(as_json, {"out": str(out), "pages": pages}, f"Wrote {len(pages)} files. Open {out / 'index.html'}.")
+
+
+@app.command()
+def search(word: Annotated[str, typer.Argument(help="Part of a name or of a description.")], limit: Annotated[int, typer.Option(help="Lines to show.")] = 30,
+           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Find tables, columns, models by name, description or owner."""
+    from caudal.run.governance.catalog import catalog, search as work
+
+    with problems_shown(as_json):
+        found = work(catalog(settings(home=home)), word)[:limit]
+        say_rows(as_json, found, ("kind", "where", "name", "about"), f"Nothing is called '{word}'.")

@@ -164,6 +164,16 @@ decisions = Table(
     Index("decisions_by_model", "product", "model", "id"),
 )  # fmt: skip
 
+declarations = Table(
+    "declarations", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("document", JSON, nullable=False),  # what the product declared, as the catalog shows it
+    Index("declarations_by_product", "product", "id"),
+)  # fmt: skip
+
 lineage_events = Table(
     "lineage_events", metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),  # the order in which they are sent

@@ -25,6 +25,7 @@ from caudal.lake.lease import lease
 from caudal.lake.records import runs
 from caudal.run import openlineage
 from caudal.run.execute import execute
+from caudal.run.governance.declared import remember as remember_declaration
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
 from caudal.run.workspace import Progress, Quiet, Workspace
@@ -153,6 +154,7 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
     document = {**run_document(ws.ledger, ws.run_id), "page": str(page)}
     ws.ledger.change(runs, {"run_id": ws.run_id}, summary=document)
     write_run_page(ws.ledger, ws.run_id, build(ws.product), page)
+    remember_declaration(ws.product, ws.ledger, ws.run_id, ws.clock())
     tell(ws, document)
     openlineage.note(ws, ws.run_id)
     return document

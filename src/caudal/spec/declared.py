@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem
 from caudal.spec.alert import Alert, Sla
@@ -12,6 +12,9 @@ from caudal.spec.location import Location
 from caudal.spec.model import Model, Prediction, Serving
 from caudal.spec.node import Node, Source, Table
 from caudal.spec.outlet import Outlet
+
+if TYPE_CHECKING:
+    from caudal.spec.governance import About, Retention, Subject
 
 Function = Callable[..., Any]
 
@@ -29,6 +32,9 @@ class Declared:
         self.outlets: dict[str, Outlet] = {}
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []
+        self.abouts: dict[str, dict[str, About]] = {}
+        self.retentions: list[Retention] = []
+        self.subjects: list[Subject] = []
 
     def _add(self, node: Node) -> None:
         self._free(node.name, node.where)

@@ -28,7 +28,7 @@ from caudal.run.governance.columns import lineage_of
 from caudal.run.governance.condition import condition
 from caudal.run.publish import finite
 from caudal.run.run import opened
-from caudal.spec.node import Node, Source
+from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 
