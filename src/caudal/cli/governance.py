@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from caudal.cli.app import Folder, HomeOption, JsonOption, app, print_json, problems_shown, say, say_rows
+from caudal.cli.app import (
+    DataOption,
+    Folder,
+    HomeOption,
+    JsonOption,
+    app,
+    print_json,
+    problems_shown,
+    progress_shown,
+    say,
+    say_rows,
+)
 from caudal.spec.settings import settings
 
 
@@ -60,3 +71,37 @@ def search(word: Annotated[str, typer.Argument(help="Part of a name or of a desc
     with problems_shown(as_json):
         found = work(catalog(settings(home=home)), word)[:limit]
         say_rows(as_json, found, ("kind", "where", "name", "about"), f"Nothing is called '{word}'.")
+
+
+@app.command()
+def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only what would go is shown.")] = False,
+           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show what may go by the declared times, and delete it with --yes."""
+    from caudal.run.governance.retain import retain as work
+
+    with problems_shown(as_json):
+        told = work(folder, settings(home=home), yes=yes)
+        if as_json:
+            return print_json(told)
+        from caudal.report.terminal.governance import retention
+
+        retention(told)
+    return None
+
+
+@app.command()
+def erase(folder: Folder, subject: Annotated[str, typer.Option("--subject", help="Whose rows: column=value, a column declared by product.subject.")],
+          yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only where the rows lie is shown.")] = False,
+          data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Erase one person's rows from raw files, tables, quarantine, predictions and old versions, and leave a proof."""
+    from caudal.run.governance.erase import erase as work
+
+    with problems_shown(as_json):
+        with progress_shown(as_json) as progress:
+            told = work(folder, settings(home=home, data=data), subject, yes=yes, progress=progress)
+        if as_json:
+            return print_json(told)
+        from caudal.report.terminal.governance import erasure
+
+        erasure(told)
+    return None

@@ -76,3 +76,5 @@ spending = product.model(
     description="What a customer will spend on a day.",
 )
 product.predict(spending)
+product.subject("customer_id")
+product.about(customers_day, lines="Lines of invoices", amount_gbp="What the customer paid for [GBP]")

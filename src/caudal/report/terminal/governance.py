@@ -74,3 +74,42 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
 def rows(found: Sequence[Mapping[str, Any]], columns: Sequence[str], to: Console | None = None) -> None:
     """Print rows under their names."""
     table([{name: value(one.get(name)) for name in columns} for one in found], columns, to)
+
+
+def retention(told: Mapping[str, Any], to: Console | None = None) -> None:
+    """Print what goes and what stays although its time is over."""
+    out = to or console()
+    if told["going"]:
+        table(
+            [{**one, "bytes": size(one["bytes"])} for one in told["going"]], ("kind", "table", "name", "why", "files", "bytes"), out
+        )
+    total = f"{plural(told['files'], 'file')}, {size(told['bytes'])}"
+    if not told["going"]:
+        out.print("Nothing is older than its time.")
+    elif told["done"]:
+        out.print(f"Deleted: {total}.")
+    else:
+        out.print(f"Would go: {total}. Nothing was touched; --yes deletes it.")
+    for one in told["protected"]:
+        out.print(Text(f"stays: {one['table']} version {one['version']} ({one['why']})", style="bright_black"))
+
+
+def erasure(told: Mapping[str, Any], to: Console | None = None) -> None:
+    """Print where a person's rows lie, or that they are gone."""
+    out = to or console()
+    found = told["before"] if "before" in told else told
+    if found["places"]:
+        table(found["places"], ("kind", "name", "file", "rows", "current"), out)
+    for one in found["models"]:
+        out.print(Text(f"learned from it: {one['model']} version {one['version']}", style="yellow"))
+    for one in found["origins"]:
+        out.print(Text(f"outside of the lake, not touched: {one}", style="yellow"))
+    for one in found["not_searched"]:
+        out.print(Text(f"not searched: {one}", style="yellow"))
+    if told["done"]:
+        out.print(f"Erased: nothing of the subject is left. The proof: {told['page']}")
+    elif found["places"]:
+        out.print("Nothing was touched; --yes erases it.")
+    else:
+        earlier = "".join(f" Erased before: {one['erasure']}, {moment(one['at'])}." for one in told["earlier"])
+        out.print(f"Nothing of the subject was found in {sum(found['searched'].values())} files.{earlier}")
