@@ -280,6 +280,8 @@ def _governance(product: Product) -> Iterator[DeclarationProblem]:
             )
     for table, columns in product.abouts.items():
         node = product.nodes.get(table)
-        for column in columns if node is not None and node.schema is not None and node.schema.names else ():
+        if node is None or node.schema is None or not node.schema.names:
+            continue
+        for column in columns:
             if column not in node.schema:
                 yield _no_column(node, node.schema, column, "is told about")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -41,9 +42,8 @@ def lifespans(folder: Path) -> tuple[list[Lifespan], dict[int, float]]:
         times[number] = next(
             (one["commitInfo"]["timestamp"] / 1000 for one in actions if "commitInfo" in one), entry.stat().st_mtime
         )
-        for action in (one["remove"] for one in actions if "remove" in one):
-            if (was := born.pop(unquote(action["path"]), None)) is not None:
-                ended.append(Lifespan(was.path, was.bytes, was.added, number))
+        left = [unquote(one["remove"]["path"]) for one in actions if "remove" in one]
+        ended += [replace(born.pop(path), removed=number) for path in left if path in born]
         for action in (one["add"] for one in actions if "add" in one):
             path = unquote(action["path"])
             born[path] = Lifespan(path, int(action["size"]), number)
@@ -59,7 +59,7 @@ def expired(times: Mapping[int, float], before: float, protected: Collection[int
     [0]
     """
     numbers = sorted(times)
-    replaced = {old: times[new] for old, new in zip(numbers, numbers[1:], strict=False)}
+    replaced = {old: times[new] for old, new in itertools.pairwise(numbers)}
     return {old for old, at in replaced.items() if at <= before and old not in protected}
 
 

@@ -180,10 +180,10 @@ class _Walk:
         if node.kind == "Generate":
             generator = node.expressions("generator")[0]
             given = [one.attribute for one in node.expressions("generatorOutput")]
-            made = _generated(generator.kind, self._of(generator, known), len(given))
+            values = _generated(generator.kind, self._of(generator, known), len(given))
             dropped = set(_numbers(node.said.get("unrequiredChildIndex")))
             kept = tuple(number for at, number in enumerate(passed) if at not in dropped)
-            return (*kept, *given), {**known, **dict(zip(given, made, strict=True))}
+            return (*kept, *given), {**known, **dict(zip(given, values, strict=True))}
         if node.kind == "Expand":
             return self._expanded(node, known)
         if node.kind == "LateralJoin":
@@ -266,7 +266,7 @@ class _Walk:
 
 
 def _decided(fields: Mapping[str, Made] | None, indirect: frozenset[tuple[Column, str]]) -> dict[str, Made] | None:
-    return fields and {name: replace(one, indirect=one.indirect | indirect) for name, one in fields.items()}
+    return None if fields is None else {name: replace(one, indirect=one.indirect | indirect) for name, one in fields.items()}
 
 
 def _generated(kind: str, made: Made, columns: int) -> list[Made]:

@@ -91,7 +91,10 @@ class Governance(Declared):
                 fix="Declare them by a retain without a table.",
                 where=str(where),
             )
-        self.retentions.append(Retention(None if table is None else name_of(table), *lengths, where))
+        days_s, versions_s, quarantine_s, pages_s, live_s = lengths
+        self.retentions.append(
+            Retention(None if table is None else name_of(table), days_s, versions_s, quarantine_s, pages_s, live_s, where)
+        )
 
     def subject(self, column: str, *, of: Sequence[Node | Function | str] = ()) -> None:
         """Declare that a column names a person: ``caudal erase`` finds that person's rows by it.

@@ -78,3 +78,5 @@ spending = product.model(
 product.predict(spending)
 product.subject("customer_id")
 product.about(customers_day, lines="Lines of invoices", amount_gbp="What the customer paid for [GBP]")
+product.retain(versions="30 days", quarantine="30 days", pages="30 days")
+product.retain(sales_day, days="30 days")

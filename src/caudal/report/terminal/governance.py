@@ -97,7 +97,7 @@ def retention(told: Mapping[str, Any], to: Console | None = None) -> None:
 def erasure(told: Mapping[str, Any], to: Console | None = None) -> None:
     """Print where a person's rows lie, or that they are gone."""
     out = to or console()
-    found = told["before"] if "before" in told else told
+    found = told.get("before", told)
     if found["places"]:
         table(found["places"], ("kind", "name", "file", "rows", "current"), out)
     for one in found["models"]:

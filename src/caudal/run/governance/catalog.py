@@ -53,8 +53,9 @@ def search(told: Mapping[str, Any], word: str) -> list[dict[str, Any]]:
     def look(kind: str, where: str, name: str, *texts: str | None) -> None:
         held = [one for one in texts if one and word.lower() in one.lower()]
         if word.lower() in name.lower() or held:
+            about = (held or [texts[0] or ""])[0]
             rank = 0 if name.lower() == word.lower() else 1 if word.lower() in name.lower() else 2
-            found.append((rank, {"kind": kind, "where": where, "name": name, "about": (held or [texts[0]])[0]}))
+            found.append((rank, {"kind": kind, "where": where, "name": name, "about": about}))
 
     for product in told["products"]:
         look("product", "", product["name"], product["description"], product["owner"])

@@ -19,6 +19,7 @@ from caudal.errors import DeclarationProblem, StepFailed
 from caudal.graph.load import load, product_file
 from caudal.lake import delta, erased, kept
 from caudal.lake.home import Home
+from caudal.lake.landing import stored
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
@@ -51,7 +52,7 @@ def erase(
         with lease(home.lease(product.name), product.name):
             held, searched, not_searched = search(product, home, ledger, told)
             plan = _document(product, home, ledger, told, held, searched, not_searched)
-            if not yes or not held:
+            if not yes or not (held or _running(ledger, product, told)):
                 return {**plan, "done": False, "earlier": _earlier(ledger, product, told)}
             _can(product, ledger, held)
             begun = _begin(ledger, product, told, plan, clock())
@@ -101,14 +102,19 @@ def _can(product: Product, ledger: Ledger, held: Sequence[Held]) -> None:
 
 def _begin(ledger: Ledger, product: Product, told: Person, plan: Mapping[str, Any], now: float) -> Row:
     """Return the record of this erasure: the one that was cut off, or a new one."""
-    for row in ledger.find(erasures, product=product.name, column=told.column, state="running"):
-        if row["subject"] == told.digest(row["salt"]):
-            return row
+    if (row := _running(ledger, product, told)) is not None:
+        return row
     salt = secrets.token_hex(16)
     row = {"erasure": f"erase-{new_run_id()}", "product": product.name, "column": told.column, "salt": salt, "subject": told.digest(salt),
            "state": "running", "who": who(), "started_at": now, "before": dict(plan)}  # fmt: skip
     ledger.add(erasures, row)
     return row
+
+
+def _running(ledger: Ledger, product: Product, told: Person) -> Row | None:
+    """Return the erasure of this subject that was cut off."""
+    rows = ledger.find(erasures, product=product.name, column=told.column, state="running")
+    return next((row for row in rows if row["subject"] == told.digest(row["salt"])), None)
 
 
 def _earlier(ledger: Ledger, product: Product, told: Person) -> list[dict[str, Any]]:
@@ -140,7 +146,7 @@ def _raw_files(product: Product, home: Home, ledger: Ledger, told: Person, held:
             continue
         kind, row = raw_kind(source, one.row), one.row
         draft = folder / f".landing-erase{''.join(Path(row['path']).suffixes[-2:]).lower()}"
-        file, rows, kept_rows = erased.stored(folder, row["sha256"], row["path"]), 0, 0
+        file, rows, kept_rows = stored(folder, row["sha256"], row["path"]), 0, 0
         for number, column in enumerate(sorted(columns[one.name])):
             part = draft.with_name(f".landing-erase-{number}{draft.suffix}")
             gone, kept_rows = erased.without(file, part, kind, raw_column(source, column), told.is_it)
@@ -211,13 +217,12 @@ def _figures(product: Product, home: Home, ledger: Ledger, told: Person, columns
         if _blotted(row["columns"], columns[row["table"]], told):
             ledger.change(profiles, {"id": row["id"]}, columns=row["columns"])
             home.page(product.name, row["run_id"]).unlink(missing_ok=True)
-    for name in columns:
-        delta.amend(
-            home.table(product.name, name),
-            lambda said, name=name: _blotted(
-                ((said.get("done") or {}).get("profile") or {}).get("columns") or {}, columns[name], told
-            ),
-        )
+    for name, own in columns.items():
+
+        def blot(said: dict[str, Any], own: set[str] = own) -> bool:
+            return _blotted(((said.get("done") or {}).get("profile") or {}).get("columns") or {}, own, told)
+
+        delta.amend(home.table(product.name, name), blot)
 
 
 def _blotted(figures: dict[str, Any], columns: set[str], told: Person) -> bool:

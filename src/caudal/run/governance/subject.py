@@ -83,15 +83,14 @@ def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dic
     said = next(one for one in product.subjects if one.column == who.column)
     found: dict[str, set[str]] = {}
     for name, folder, _ in places(home, product.name):
-        columns = _columns(folder)
-        if who.column in columns and (not said.tables or name in said.tables):
+        if who.column in _columns(folder) and (not said.tables or name in said.tables):
             found.setdefault(name, set()).add(who.column)
     for name, node in product.sources.items():
         if node.schema is not None and who.column in node.schema and (not said.tables or name in said.tables):
             found.setdefault(name, set()).add(who.column)
     start = {(table, column) for table, columns in found.items() for column in columns}
-    for table, columns in flows(product, ledger, start).items():
-        found.setdefault(table, set()).update(columns)
+    for table, carried in flows(product, ledger, start).items():
+        found.setdefault(table, set()).update(carried)
     return found
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +17,14 @@ from caudal.errors import NotThere, nearest
 from caudal.graph.load import load
 from caudal.lake import delta
 from caudal.lake.found import Found, matching
-from caudal.lake.home import Home
-from caudal.lake.landing import stored
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import decisions, landed, lineages, model_versions
+from caudal.lake.records import lineages
 from caudal.run.export import resolved
 from caudal.run.governance.columns import lineage_of
 from caudal.run.governance.condition import condition
+from caudal.run.governance.origins import Trace, model_of, raw_files
 from caudal.run.publish import finite
 from caudal.run.run import opened
-from caudal.spec.node import Source
-from caudal.spec.product import Product
+from caudal.spec.node import Source, Table
 from caudal.spec.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,18 +32,6 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # rows that are shown of each table
 STEP_S = "caudal.step_s"
-
-
-@dataclass
-class Trace:
-    """What has been found, table by table, nearest first."""
-
-    product: Product
-    home: Home
-    ledger: Ledger
-    hops: list[dict[str, Any]] = field(default_factory=list)
-    segments: dict[str, set[str]] = field(default_factory=dict)  # by source
-    models: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
 
 
 def trace(
@@ -79,12 +62,13 @@ def trace(
             )
         told = Trace(product, home, ledger)
         _rows(told, table, found_version.number, found, "asked for", exact=True)
-        return finite(
+        whole: dict[str, Any] = finite(
             {
                 "product": product.name, "table": table, "where": where, "hops": told.hops, "models": list(told.models.values()),
-                "files": [one for source, names in told.segments.items() for one in _files(told, source, names)],
+                "files": [one for source, names in told.segments.items() for one in raw_files(told, source, names)],
             }
         )  # fmt: skip
+        return whole
 
 
 def _rows(told: Trace, table: str, version: int, found: Sequence[Found], how: str, *, exact: bool) -> None:
@@ -188,7 +172,7 @@ def _of_predictions(told: Trace, table: str, group: Sequence[Found]) -> None:
     import pyarrow.compute as pc
 
     for of_model, of_input in sorted(pairs):
-        told.models.setdefault((model.name, of_model), _model(told, model.name, of_model))
+        told.models.setdefault((model.name, of_model), model_of(told, model.name, of_model))
         parts = [
             Found(
                 one.file,
@@ -202,61 +186,6 @@ def _of_predictions(told: Trace, table: str, group: Sequence[Found]) -> None:
             for one in group
         ]
         _inputs(told, table, model.features, of_input, [one for one in parts if len(one.rows)])
-
-
-def _model(told: Trace, model: str, number: int) -> dict[str, Any]:
-    """Return what is known of a model's version: what it learned from, down to the raw files, and who let it into production."""
-    rows = told.ledger.find(model_versions, product=told.product.name, model=model, version=number)
-    if not rows:
-        return {"model": model, "version": number, "unknown": "the ledger has no such version"}
-    row = rows[0]
-    decided = told.ledger.find(decisions, product=told.product.name, model=model, version=number)
-    files: dict[str, set[str]] = {}
-    _segments(told, row["training_table"], row["training_version"], files)
-    return {
-        "model": model, "version": number, "candidate": row["candidate"], "artifact": row["artifact"], "artifact_sha256": row["artifact_sha256"],
-        "code": row["code"], "run_id": row["run_id"], "created_at": row["created_at"], "metrics": row["metrics"],
-        "training": {
-            "table": row["training_table"], "version": row["training_version"], "rows": row["training_rows"], "from": row["training_from"],
-            "until": row["training_until"], "raw_files": {name: sorted(one) for name, one in files.items()},
-        },
-        "decisions": [{name: one[name] for name in ("decision", "who", "at", "reason", "run_id")} for one in decided],
-    }  # fmt: skip
-
-
-def _segments(told: Trace, table: str, number: int, into: dict[str, set[str]]) -> None:
-    """Collect the raw files that a table's version was made of, by the versions that it read."""
-    said = delta.identity(told.home.table(told.product.name, table), number)
-    into.setdefault(table, set()).update(said.get("segments", ())) if said.get("segments") else None
-    for name, version in said.get("inputs", {}).items():
-        if name in told.product.nodes:
-            _segments(told, name, int(version), into)
-
-
-def _files(told: Trace, source: str, names: Iterable[str]) -> list[dict[str, Any]]:
-    """Return landed files by the names that rows give them, and whether their bytes are still those that came."""
-    rows = {row["sha256"][:16]: row for row in told.ledger.find(landed, product=told.product.name, source=source)}
-    found = []
-    for name in sorted(names):
-        row = rows.get(name)
-        if row is None:
-            found.append({"source": source, "name": name, "sha256": None, "state": "unknown to the ledger"})
-            continue
-        file = stored(told.home.raw(told.product.name, source), row["sha256"], row["path"])
-        found.append({
-            "source": source, "from": row["path"], "landed_at": row["landed_at"], "run_id": row["run_id"], "sha256": row["sha256"], "bytes": row["bytes"],
-            "stored": str(file), "state": _state(file, row),
-        })  # fmt: skip
-    return found
-
-
-def _state(file: Path, row: Row) -> str:
-    try:
-        with file.open("rb") as raw:
-            same = hashlib.file_digest(raw, "sha256").hexdigest() == row["sha256"]
-    except OSError:
-        return "missing"
-    return "verified" if same else "changed"
 
 
 def _keys(told: Trace, table: str, name: str, number: int) -> dict[str, list[str]]:
@@ -291,7 +220,7 @@ def _window(told: Trace, table: str, name: str, group: Sequence[Found]) -> tuple
     if any(one["kind"] == "identity" for one in made["from"]):
         return None
     schema = delta.read(told.home.table(told.product.name, table), group[0].version).schema
-    marks = next((one["metadata"] for one in schema["fields"] if one["name"] == node.event_time), {})
+    marks: dict[str, Any] = next((one["metadata"] for one in schema["fields"] if one["name"] == node.event_time), {})
     return (above.event_time, node.event_time, int(marks[STEP_S])) if STEP_S in marks else None
 
 
@@ -306,7 +235,7 @@ def _days(told: Trace, table: str, name: str, group: Sequence[Found], *, timed: 
     days: set[str | None] = {one.file.day for one in group}
     if node is None or timed:  # a prediction lies on the day of its features
         return days
-    if not node.partition or (node.sql is None and _looks_around(told, table, name)):
+    if not isinstance(node, Table) or not node.partition or (node.sql is None and _looks_around(told, table, name)):
         return None
     back = range(math.ceil(node.lookback_s / 86400) + 1)
     return {(dt.date.fromisoformat(str(day)) - dt.timedelta(days=ago)).isoformat() for day in days for ago in back}
