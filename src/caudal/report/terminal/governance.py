@@ -107,7 +107,9 @@ def erasure(told: Mapping[str, Any], to: Console | None = None) -> None:
     for one in found["not_searched"]:
         out.print(Text(f"not searched: {one}", style="yellow"))
     if told["done"]:
-        out.print(f"Erased: nothing of the subject is left. The proof: {told['page']}")
+        out.print(
+            f"Erased: nothing of the subject is left{' where it could be searched' if told['after']['not_searched'] else ''}. The proof: {told['page']}"
+        )
     elif found["places"]:
         out.print("Nothing was touched; --yes erases it.")
     else:

@@ -76,7 +76,6 @@ def _document(
     product: Product, home: Home, ledger: Ledger, told: Person, held: Sequence[Held], searched: Mapping[str, int], not_searched: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
     """Return what was found, JSON-ready."""
-    tables = {one.name for one in held if one.kind == "table"}
     rows = ledger.find(model_versions, product=product.name)
     return {
         "product": product.name, "column": told.column, "places": [one.told() for one in held], "searched": dict(searched),
@@ -84,10 +83,17 @@ def _document(
         "rows": {kind: sum(one.rows for one in held if one.kind == kind) for kind in ("raw", "table", "quarantine")},
         "models": [
             {"model": row["model"], "version": row["version"], "training_table": row["training_table"], "training_version": row["training_version"]}
-            for row in rows if row["training_table"] in tables
+            for row in rows if _learned_from(home, product, row, held)
         ],
         "origins": sorted({one.row["path"] for one in held if one.row and Path(one.row["path"]).exists()}),
     }  # fmt: skip
+
+
+def _learned_from(home: Home, product: Product, row: Row, held: Sequence[Held]) -> bool:
+    """Tell whether a model's version was trained on a table version that holds the subject."""
+    files = {one.file for one in held if one.kind == "table" and one.name == row["training_table"]}
+    spans = kept.lifespans(home.table(product.name, row["training_table"]))[0] if files else []
+    return any(one.path in files and one.named_by([row["training_version"]]) for one in spans)
 
 
 def _can(product: Product, ledger: Ledger, held: Sequence[Held]) -> None:
