@@ -66,6 +66,15 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
     return gone, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
+def which(values: Any, is_subject: Is) -> Any:
+    """Return for each of some Arrow values whether it is the subject's; each different value is looked at once."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mine = [one for one in pc.unique(values).to_pylist() if is_subject(one)]
+    return pc.is_in(values, pa.array(mine, values.type))
+
+
 def replace(folder: Path, ledger: Ledger, row: Row, new: Path, *, rows: int, empty: bool, erasure: str, at: float) -> str:
     """Put new content in the place of a landed file's and delete the old bytes; return the new hash."""
     with new.open("rb") as raw:
@@ -150,6 +159,7 @@ def _json(raw: IO[bytes], column: str, is_subject: Is) -> Iterator[tuple[bytes, 
 def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> int:
     """Return how many rows are the subject's; the others are written to ``to``, where there is one."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     held = pq.ParquetFile(file)
@@ -158,10 +168,10 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> int:
     writer = None if to is None else pq.ParquetWriter(to, held.schema_arrow)
     try:
         for batch in held.iter_batches(columns=None if writer else [name] if name else []):
-            mine = [False] * len(batch) if name is None else [is_subject(one) for one in batch.column(name).to_pylist()]
-            gone += sum(mine)
+            mine = pa.array([False] * len(batch), pa.bool_()) if name is None else which(batch.column(name), is_subject)
+            gone += mine.true_count
             if writer is not None:
-                writer.write_batch(batch.filter(pa.array([not one for one in mine], pa.bool_())))
+                writer.write_batch(batch.filter(pc.invert(mine)))
     finally:
         if writer is not None:
             writer.close()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.graph.load import load, product_file
@@ -24,7 +25,7 @@ from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
 from caudal.run.governance.proof import write_proof
-from caudal.run.governance.subject import Held, Person, columns_of, person, raw_column, raw_kind, search
+from caudal.run.governance.subject import Held, Person, columns_of, holding, person, raw_column, raw_kind, search
 from caudal.run.run import new_run_id, opened, run, who
 from caudal.run.workspace import Progress
 from caudal.spec.product import Product
@@ -167,8 +168,9 @@ def _what_is_left(product: Product, home: Home, ledger: Ledger, told: Person, er
     columns = columns_of(product, home, ledger, told)
     for name in dict.fromkeys(one.name for one in held if one.kind != "raw" and one.current):
         table = name.rpartition("/")[2]
-        folder = _folder(home, product, name)
-        _rewrite(folder, [one.file for one in held if one.name == name and one.current], columns[table], told, erasure, now)
+        folder, source = _folder(home, product, name), product.sources.get(table)
+        own = columns[table] | ({raw_column(source, one) for one in columns[table]} if source else set())
+        _rewrite(folder, [one.file for one in held if one.name == name and one.current], own, told, erasure, now)
     held, _, _ = search(product, home, ledger, told)
     for name in dict.fromkeys(one.name for one in held if one.kind != "raw" and not one.current):
         files = [
@@ -185,36 +187,21 @@ def _what_is_left(product: Product, home: Home, ledger: Ledger, told: Person, er
 
 def _rewrite(folder: Path, paths: Sequence[str], columns: set[str], told: Person, erasure: str, now: float) -> None:
     """Publish a version whose files are as before, without the subject's rows."""
-    import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     version = delta.read(folder)
-    days = {one.path: one.day for one in version.files}
+    days = {unquote(one.path): one.day for one in version.files}
     stage = folder / f"part-{erasure}-{version.number}"
     for number, path in enumerate(paths):
-        rows = pq.read_table(folder / path, partitioning=None)
-        mine = [
-            any(told.is_it(one) for one in values)
-            for values in zip(*(rows.column(name).to_pylist() for name in rows.column_names if name in columns), strict=True)
-        ]
+        rows = pq.ParquetFile(folder / path).read()
         below = stage if days[path] is None else stage / f"{delta.DAY}={days[path]}"
         below.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows.filter(pa.array([not one for one in mine], pa.bool_())), below / f"{number}.parquet")
-    said = {
-        **{name: one for name, one in version.identity.items() if name != "done"},
-        "run_id": erasure,
-        "step": "erase",
-        "at": now,
-        "compacted": len(paths),
-    }
-    delta.commit(
-        folder,
-        delta.staged(folder, stage),
-        version.schema,
-        partitioned=version.partitioned,
-        replace=frozenset(paths),
-        identity=said,
-    )
+        pq.write_table(rows.filter(pc.invert(holding(rows, columns, told))), below / f"{number}.parquet")
+    about = {name: one for name, one in version.identity.items() if name != "done"}
+    said = {**about, "run_id": erasure, "step": "erase", "at": now, "compacted": len(paths)}
+    files = delta.staged(folder, stage)
+    delta.commit(folder, files, version.schema, partitioned=version.partitioned, replace=frozenset(paths), identity=said)
 
 
 def _figures(product: Product, home: Home, ledger: Ledger, told: Person, columns: Mapping[str, set[str]]) -> None:

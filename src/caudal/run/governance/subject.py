@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.lake import delta, erased, kept
@@ -168,29 +169,40 @@ def _raw(
 
 
 def _table(folder: Path, name: str, aside: bool, columns: set[str], who: Person, searched: dict[str, int]) -> Iterator[Held]:
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    now = {one.path for one in delta.read(folder).files}
+    now = {unquote(one.path) for one in delta.read(folder).files}
     files = [one.path for one in kept.lifespans(folder)[0] if (folder / one.path).is_file()]
     searched[name] = len(files)
     for path in files:
         names = pq.read_schema(folder / path).names
         wanted = [one for one in names if one in columns or (aside and one == "_raw")]
-        rows = pq.ParquetFile(folder / path).read(columns=wanted).to_pylist()
-        count = sum(_holds(row, columns, who) for row in rows)
+        count = pc.sum(holding(pq.ParquetFile(folder / path).read(columns=wanted), columns, who)).as_py() or 0
         if count:
             yield Held("quarantine" if aside else "table", name, path, count, path in now)
 
 
-def _holds(row: Mapping[str, Any], columns: set[str], who: Person) -> bool:
-    """Tell whether a row is the subject's; of a quarantined one, the raw values are looked at too."""
-    if any(who.is_it(row.get(one)) for one in columns):
-        return True
+def holding(rows: Any, columns: set[str], who: Person) -> Any:
+    """Return for each row whether it is the subject's; of quarantined ones, the raw values are looked at too."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mask = pa.array([False] * len(rows), pa.bool_())
+    for name in rows.column_names:
+        if name in columns:
+            mask = pc.or_(mask, erased.which(rows.column(name).combine_chunks(), who.is_it))
+        elif name == "_raw":
+            mask = pc.or_(mask, pa.array([_said_of(raw, columns, who) for raw in rows.column(name).to_pylist()], pa.bool_()))
+    return mask
+
+
+def _said_of(raw: str | None, columns: set[str], who: Person) -> bool:
     try:
-        raw = json.loads(row.get("_raw") or "null")
+        said = json.loads(raw or "null")
     except ValueError:
         return False
-    return isinstance(raw, dict) and any(who.is_it(raw.get(one)) for one in columns)
+    return isinstance(said, dict) and any(who.is_it(said.get(one)) for one in columns)
 
 
 def _columns(folder: Path) -> set[str]:
