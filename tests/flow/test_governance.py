@@ -31,6 +31,7 @@ from caudal.run.openlineage import waiting
 from caudal.run.run import run
 from caudal.spec.settings import Settings
 
+pytestmark = [pytest.mark.slow]
 PRODUCT = Path(__file__).parent / "retail"
 DAYS = ("2010-12-01.csv", "2010-12-02.csv", "2010-12-03.csv", "2010-12-05.csv")
 CUSTOMER, DAY_S = 17850, 86400.0
