@@ -32,6 +32,7 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_predictions(product),
         *_triggers(product),
         *_promises(product),
+        *_governance(product),
     ]
 
 
@@ -319,3 +320,24 @@ def _promises(product: Product) -> Iterator[DeclarationProblem]:
                 fix="Name a source or a table.",
                 where=str(one.where),
             )
+
+
+def _governance(product: Product) -> Iterator[DeclarationProblem]:
+    """What is said about tables and columns must be about some that are there."""
+    named = [(one.table, one.where, "is to be kept for a time") for one in product.retentions if one.table]
+    named += [(table, one.where, "holds a subject") for one in product.subjects for table in one.tables]
+    named += [(table, product.where, "is described") for table in product.abouts]
+    for table, where, what in named:
+        if table not in product.nodes and table not in product.predictions:
+            yield DeclarationProblem(
+                f"'{table}' {what}, and nothing declares it.",
+                nearest=nearest(str(table), (*product.nodes, *product.predictions)),
+                where=str(where),
+            )
+    for table, columns in product.abouts.items():
+        node = product.nodes.get(table)
+        if node is None or node.schema is None or not node.schema.names:
+            continue
+        for column in columns:
+            if column not in node.schema:
+                yield _no_column(node, node.schema, column, "is told about")

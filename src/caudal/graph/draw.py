@@ -68,14 +68,15 @@ def as_text(graph: Graph, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def as_svg(graph: Graph, states: Mapping[str, NodeState] | None = None) -> str:
+def as_svg(graph: Graph, states: Mapping[str, NodeState] | None = None, links: Mapping[str, str] | None = None) -> str:
     """Return the graph as one SVG element, left to right, in light or dark after the reader's setting.
 
     Parameters
     ----------
     states : NodeState by node name, optional; nodes then carry a badge, their rows and their seconds
+    links : addresses by node name, optional; nodes then lead there
     """
-    states = states or {}
+    states, links = states or {}, links or {}
     height = 60.0 if states else 44.0
     drawn = layout(graph, {name: _width(node, states.get(name)) for name, node in graph.nodes.items()}, height)
     width, total = drawn.width + 2 * MARGIN, drawn.height + 2 * MARGIN
@@ -86,7 +87,9 @@ def as_svg(graph: Graph, states: Mapping[str, NodeState] | None = None) -> str:
         f"<title>{escape(_said(graph))}</title>",
     ]
     parts += [_edge(made, reader, points) for (made, reader), points in drawn.edges.items()]
-    parts += [_node(graph.nodes[name], drawn.boxes[name], states.get(name)) for name in graph.order()]
+    for name in graph.order():
+        node = _node(graph.nodes[name], drawn.boxes[name], states.get(name))
+        parts.append(f'<a href="{_attribute(links[name])}">{node}</a>' if name in links else node)
     return "\n".join([*parts, "</svg>"])
 
 

@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import shutil
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,12 +121,34 @@ def identity(folder: Path, version: int) -> dict[str, Any]:
     return {}
 
 
+def amend(folder: Path, blot: Callable[[dict[str, Any]], bool]) -> int:
+    """Rewrite what commits said of themselves where ``blot`` changes it; what they did to files stays. Returns how many were rewritten.
+
+    It is for the erasure of a person alone: figures of a commit can hold a person's value.
+    """
+    count = 0
+    for entry in sorted((folder / "_delta_log").glob("*.json")):
+        lines = entry.read_text().splitlines()
+        for at, line in enumerate(lines):
+            action = json.loads(line) if line else {}
+            said = json.loads(action.get("commitInfo", {}).get("caudal", "{}"))
+            if said and blot(said):
+                action["commitInfo"]["caudal"] = json.dumps(said)
+                lines[at] = json.dumps(action)
+                draft = entry.with_name(f".{entry.name}.amended")
+                draft.write_text("\n".join(lines) + "\n")
+                draft.replace(entry)
+                count += 1
+    return count
+
+
 def changed_days(folder: Path, since: int, until: int) -> set[str | None]:
-    """Return the days whose files differ between two versions."""
+    """Return the days whose files differ between two versions; days that were let go because their time was over did not change."""
     if since == until:
         return set()
     old, new = read(folder, since), read(folder, until)
-    return {file.day for file in set(old.files) ^ set(new.files)}
+    let_go = {day for number in range(since + 1, until + 1) for day in identity(folder, number).get("retained", ())}
+    return {file.day for file in set(old.files) ^ set(new.files)} - (let_go - new.days)
 
 
 def staged(folder: Path, below: Path) -> list[DataFile]:

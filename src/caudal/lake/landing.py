@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
-from caudal.lake.records import landed
+from caudal.lake.records import landed, tombstones
 
 
 class Arrival(Protocol):
@@ -84,6 +84,7 @@ def land(
             result.append(LandedFile(path, store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
         sha256, size = _copy(arrival.local, folder, path)
+        sha256 = _living(ledger, folder, product, source, path, sha256)
         said = {
             "product": product, "source": source, "path": path, "sha256": sha256, "bytes": size,
             "modified_ns": arrival.modified_ns, "landed_at": time.time(), "run_id": run_id, "kind": kind, "etag": arrival.etag,
@@ -109,6 +110,7 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
     came from: once it is taken away, its bytes are kept but not asked for again.
     """
     rows: list[dict[str, Any]] = sorted(ledger.find(landed, product=product, source=source), key=lambda row: row["landed_at"])
+    rows = [row for row in rows if row["kind"] != "erased"]
     if changed == "set":
         # What a database gave is not to be had a second time, so a file that was refused goes on being asked for.
         data = [row for row in rows if row["kind"] != "correction"]
@@ -126,6 +128,16 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
 
 def _set(row: dict[str, Any]) -> str:
     return str(row["path"]).rpartition("/")[0]
+
+
+def _living(ledger: Ledger, folder: Path, product: str, source: str, path: str, sha256: str) -> str:
+    """Return the hash under which a content lives now: where a subject was erased from it, the old bytes are not kept again."""
+    came = sha256
+    while stones := ledger.find(tombstones, product=product, source=source, old_sha256=sha256, newest=True, limit=1):
+        sha256 = stones[0]["new_sha256"]
+    if sha256 != came:
+        store_path(folder, came, path).unlink(missing_ok=True)
+    return sha256
 
 
 def _printable(path: str) -> str:

@@ -60,7 +60,7 @@ landed = Table(
     Column("modified_ns", BigInteger, nullable=False),
     Column("landed_at", Float, nullable=False),
     Column("run_id", String(40), nullable=False),
-    Column("kind", String(20), nullable=False),  # data | correction
+    Column("kind", String(20), nullable=False),  # data | correction | refused | erased
     Column("etag", Text),
     UniqueConstraint("product", "source", "path", "sha256", name="landed_once"),
 )  # fmt: skip
@@ -91,6 +91,17 @@ profiles = Table(
     Column("rows", BigInteger, nullable=False),
     Column("columns", JSON, nullable=False),  # {column: {nulls, min, max, mean, stddev, distinct}}
     Index("profiles_by_table", "product", "table", "id"),
+)  # fmt: skip
+
+lineages = Table(
+    "lineages", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(40), nullable=False),
+    Column("product", String(100), nullable=False),
+    Column("table", String(100), nullable=False),
+    Column("version", Integer),  # the first version that is made so
+    Column("document", JSON, nullable=False),  # {columns: {name: {from, indirect, unknown?}}, rows}
+    Index("lineages_by_table", "product", "table", "id"),
 )  # fmt: skip
 
 candidates = Table(
@@ -152,6 +163,73 @@ decisions = Table(
     Column("reason", Text),
     Column("run_id", String(40)),
     Index("decisions_by_model", "product", "model", "id"),
+)  # fmt: skip
+
+tombstones = Table(
+    "tombstones", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("old_sha256", String(64), nullable=False),  # of raw bytes that are no more
+    Column("new_sha256", String(64), nullable=False),
+    Column("rows", BigInteger, nullable=False),  # that were taken out
+    Column("erasure", String(40), nullable=False),
+    Column("at", Float, nullable=False),
+    Index("tombstones_by_hash", "product", "source", "old_sha256"),
+)  # fmt: skip
+
+erasures = Table(
+    "erasures", metadata,
+    Column("erasure", String(40), primary_key=True),
+    Column("product", String(100), nullable=False),
+    Column("column", String(100), nullable=False),
+    Column("salt", String(64), nullable=False),
+    Column("subject", String(64), nullable=False),  # SHA-256 of salt and value: the value itself is not kept
+    Column("state", String(20), nullable=False),  # running | done
+    Column("who", String(100), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("before", JSON, nullable=False),  # what was found before anything was done
+    Column("proof_sha256", String(64)),
+)  # fmt: skip
+
+deletions = Table(
+    "deletions", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("table", String(100)),
+    Column("kind", String(20), nullable=False),  # versions | days | quarantine | pages | live | erasure
+    Column("why", Text, nullable=False),
+    Column("who", String(100), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("document", JSON, nullable=False),  # which versions, days, files
+    Index("deletions_by_table", "product", "table", "id"),
+)  # fmt: skip
+
+declarations = Table(
+    "declarations", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("document", JSON, nullable=False),  # what the product declared, as the catalog shows it
+    Index("declarations_by_product", "product", "id"),
+)  # fmt: skip
+
+lineage_events = Table(
+    "lineage_events", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # the order in which they are sent
+    Column("product", String(100), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("event", JSON, nullable=False),  # by OpenLineage's schema
+    Column("state", String(20), nullable=False),  # new | sent
+    Column("sent_at", Float),
+    Column("error", Text),
+    Index("lineage_events_by_state", "state", "id"),
+    Index("lineage_events_by_run", "run_id"),
 )  # fmt: skip
 
 manifests = Table(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
-from caudal.lake.records import checks, profiles, steps
+from caudal.lake.records import checks, lineages, profiles, steps
 from caudal.run.faults import explained, ledger_away
 from caudal.run.retry import Attempts, attempted
 from caudal.run.slow import watched
@@ -151,8 +151,14 @@ def _tell(
         }  # fmt: skip
     about = {"run_id": ws.run_id, "product": ws.product.name, "table": step.subject}
     found = broken if done is None else done.checks if done.state == "succeeded" else ()
+    lineage = None if done is None or done.state != "succeeded" else done.lineage
+    if lineage is not None:
+        known = ws.ledger.find(lineages, product=ws.product.name, table=step.subject, newest=True, limit=1)
+        lineage = None if known and known[0]["document"] == lineage else lineage
     with ws.ledger.engine.begin() as connection:
         connection.execute(insert(steps).values(row))
+        if done is not None and lineage is not None:
+            connection.execute(insert(lineages).values({**about, "version": done.output_version, "document": dict(lineage)}))
         if found:
             connection.execute(insert(checks), [{**about, **one} for one in found])
         if done is not None and done.state == "succeeded" and done.profile is not None:

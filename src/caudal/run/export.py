@@ -56,7 +56,14 @@ def resolved(home: Home, ledger: Ledger, product: str, table: str, version: int 
         )
     if run_id is not None:
         version = _as_of_run(ledger, product, table, run_id)
-    return delta.read(folder, version)
+    found = delta.read(folder, version)
+    if any(not Path(path).exists() for path in found.paths()):
+        raise NotThere(
+            f"Version {found.number} of '{table}' is not kept any more: files of it were deleted by retention or erasure.",
+            fix="Take a newer version.",
+            table=table,
+        )
+    return found
 
 
 def _as_of_run(ledger: Ledger, product: str, table: str, run_id: str) -> int:

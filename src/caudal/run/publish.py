@@ -45,8 +45,9 @@ class Origin:
 
 
 def publish(
-    ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any]
-) -> Done:
+    ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any],
+    lineage: Mapping[str, Any] | None = None,
+) -> Done:  # fmt: skip
     """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
 
     Raises
@@ -97,6 +98,7 @@ def publish(
         detail={**detail, "reasons": dict(outcome.reasons)},
         checks=tuple(_check(one) for one in outcome.checks),
         profile={"rows": outcome.good, "columns": finite(outcome.profile)},
+        lineage=lineage,
     )
     version = delta.commit(folder, good, schema, partitioned=partitioned, replace=replace, identity={**said, "done": _told(done)})
     return _with_version(done, version)

@@ -27,8 +27,10 @@ from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import runs
+from caudal.run import openlineage
 from caudal.run.execute import execute
 from caudal.run.faults import ledger_away
+from caudal.run.governance.declared import remember as remember_declaration
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
 from caudal.run.workspace import Process, Progress, Quiet, Workspace
@@ -155,6 +157,7 @@ def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
         tell(ws, run_document(ws.ledger, row["run_id"]))
+        openlineage.note(ws, row["run_id"])
 
 
 def streams(product: Product, name: str) -> bool:
@@ -175,6 +178,7 @@ def begin(ws: Workspace, command: str) -> None:
             "code": folder_digest(Path(ws.product.where.file).parent),
         },
     )  # fmt: skip
+    openlineage.note_start(ws)
 
 
 def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
@@ -194,7 +198,9 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
     document = {**run_document(ws.ledger, ws.run_id), "page": str(page)}
     ws.ledger.change(runs, {"run_id": ws.run_id}, summary=document)
     write_run_page(ws.ledger, ws.run_id, build(ws.product), page)
+    remember_declaration(ws.product, ws.ledger, ws.run_id, ws.clock())
     tell(ws, document)
+    openlineage.note(ws, ws.run_id)
     return document
 
 

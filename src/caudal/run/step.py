@@ -27,6 +27,7 @@ class Done:
     detail: Mapping[str, Any] = field(default_factory=dict)
     checks: tuple[Mapping[str, Any], ...] = ()
     profile: Mapping[str, Any] | None = None
+    lineage: Mapping[str, Any] | None = None  # which input columns each column is made of
 
     @property
     def why(self) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem
 from caudal.spec.alert import Alert, Sla
@@ -13,6 +13,9 @@ from caudal.spec.model import Model, Prediction, Serving
 from caudal.spec.node import Node, Source, Table
 from caudal.spec.outlet import Outlet
 from caudal.spec.trigger import Trigger
+
+if TYPE_CHECKING:
+    from caudal.spec.governance import About, Retention, Subject
 
 Function = Callable[..., Any]
 
@@ -31,6 +34,9 @@ class Declared:
         self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []
+        self.abouts: dict[str, dict[str, About]] = {}
+        self.retentions: list[Retention] = []
+        self.subjects: list[Subject] = []
 
     def _add(self, node: Node) -> None:
         self._free(node.name, node.where)

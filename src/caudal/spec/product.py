@@ -13,6 +13,7 @@ from caudal.spec.connection import CHANNELLED, Connection
 from caudal.spec.declared import Function, name_of, names_of
 from caudal.spec.duration import seconds
 from caudal.spec.expectation import Expectation
+from caudal.spec.governance import Governance
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
@@ -22,7 +23,7 @@ from caudal.spec.streams import Streams
 from caudal.spec.trigger import OnArrival, Trigger
 
 
-class Product(Streams):
+class Product(Streams, Governance):
     """A data product: sources, tables, features, models, predictions, each declared by one call.
 
     Parameters

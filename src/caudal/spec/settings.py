@@ -27,6 +27,8 @@ class Settings:
     memory : memory of the Spark driver, e.g. ``4g``
     cores : cores that local Spark uses
     spark : further Spark settings (table ``[spark]`` in the file)
+    openlineage : where OpenLineage events go (table ``[openlineage]``): ``url`` or ``file``, and ``endpoint``, ``key``, ``namespace``,
+        ``timeout_s``; ``CAUDAL_OPENLINEAGE`` is the url or the file
     kafka : ``host:port`` of Kafka's brokers
     settle : seconds for which a file must not have changed before it is landed; none, but 2 in ``caudal up``, unless given
     smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
@@ -48,6 +50,7 @@ class Settings:
     key: str | None = None
     trust: tuple[str, ...] = ()
     spark: Mapping[str, str] = field(default_factory=dict)
+    openlineage: Mapping[str, str] = field(default_factory=dict)
 
 
 def settings(folder: Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> Settings:
@@ -72,8 +75,10 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
                 )
             values[name] = file.parent / value if name in ("home", "data") else value
     for name in names:
-        if name != "spark" and (variable := environment.get(f"CAUDAL_{name.upper()}")):
+        if name not in ("spark", "openlineage") and (variable := environment.get(f"CAUDAL_{name.upper()}")):
             values[name] = variable
+    if place := environment.get("CAUDAL_OPENLINEAGE"):
+        values["openlineage"] = {"url" if "://" in place else "file": place}
     values |= {name: value for name, value in flags.items() if value is not None}
     for name in ("home", "data"):
         if values.get(name) is not None:

@@ -50,12 +50,16 @@ def work(ws: Workspace, table: Table) -> Done:
     extent = extent_of(ws, table, code, inputs)
     if extent.days is not None and not extent.days:
         return _nothing_changed(ws, table, fingerprint, inputs)
-    frame = made(ws, table, {name: ws.frame(name, _days_of(ws, name, extent)) for name in table.inputs})
+    from caudal.spark.lineage import column_lineage
+
+    frames = {name: ws.frame(name, _days_of(ws, name, extent)).alias(name) for name in table.inputs}  # lineage knows them by it
+    frame = made(ws, table, frames)
+    lineage = column_lineage(frame, {name: one.columns for name, one in frames.items()})
     if extent.days is not None:
         frame = _only(frame, table, extent.days, ws.product.tz)
     origin = Origin(step, code, fingerprint, inputs, rows_read=_rows_read(ws, table, extent))
     detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
-    return publish(ws, table, frame, origin, "all" if extent.days is None else extent.days, detail)
+    return publish(ws, table, frame, origin, "all" if extent.days is None else extent.days, detail, lineage)
 
 
 def versions(ws: Workspace, table: Table) -> dict[str, int]:

@@ -53,17 +53,18 @@ def _anew(ws: Workspace, declared: Join) -> bool:
 def _whole(ws: Workspace, declared: Join) -> Done:
     from caudal.run.steps.build import versions
     from caudal.run.stream.join import given_at
+    from caudal.spark.lineage import column_lineage
 
     inputs, code = versions(ws, declared), code_of(declared)
     nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
     given_us = given_at(declared, nodes, [ws.folder(name) for name in declared.inputs], inputs)
     delta.sweep(ws.folder(declared.name))
-    rows = frame(
-        ws, declared, {name: ws.frame(name) for name in declared.inputs}, given_us if declared.within_s is not None else None
-    )
+    frames = {name: ws.frame(name).alias(name) for name in declared.inputs}
+    rows = frame(ws, declared, frames, given_us if declared.within_s is not None else None)
+    lineage = column_lineage(rows, {name: one.columns for name, one in frames.items()})
     read = sum(delta.read(ws.folder(name), number).rows for name, number in inputs.items())
     origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=read)
-    return publish(ws, declared, rows, origin, "all", {"note": "whole table"})
+    return publish(ws, declared, rows, origin, "all", {"note": "whole table"}, lineage)
 
 
 def _further(ws: Workspace, declared: Join) -> Done:

@@ -1,0 +1,66 @@
+"""The catalog as static pages: a folder that any web server shows, and a browser without one."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caudal.report.catalog_view import Pages
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+FOLDER = Path(__file__).parent / "templates"
+LISTED = "catalog.json"
+
+
+def write_catalog(told: Mapping[str, Any], out: Path, made_at: float) -> list[str]:
+    """Write the pages of a catalog into a folder and return their names; pages of things that are no more are taken away.
+
+    ``catalog.json`` beside them holds the same for programs.
+    """
+    pages = Pages(told, made_at)
+    files = {name: _template().render(content) for name, content in pages.all()}
+    files |= {
+        "catalog.css": (FOLDER / "run.css").read_text("utf-8") + (FOLDER / "catalog.css").read_text("utf-8"),
+        "catalog.js": (FOLDER / "catalog.js").read_text("utf-8"),
+        "search.js": f"window.CATALOG={json.dumps(pages.index(), ensure_ascii=False)};\n",
+    }
+    before = _listed(out)
+    for name, text in files.items():
+        _put(out / name, text)
+    _put(out / LISTED, json.dumps({"made_at": made_at, "pages": sorted(files), **told}, indent=1, ensure_ascii=False, default=str))
+    for name in set(before) - set(files):
+        (out / name).unlink(missing_ok=True)
+    return sorted(files)
+
+
+def _listed(out: Path) -> Sequence[str]:
+    """Return the names of the pages that lie in the folder by our own doing; never one outside of it."""
+    try:
+        names = json.loads((out / LISTED).read_text("utf-8"))["pages"]
+    except (OSError, ValueError, KeyError):
+        return ()
+    return [name for name in names if isinstance(name, str) and ".." not in Path(name).parts and not Path(name).is_absolute()]
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        draft.write_bytes(text.encode("utf-8", errors="replace"))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("catalog.html")

@@ -1,0 +1,29 @@
+"""The page of an erasure's proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from caudal.report.figures import count, moment, plural
+
+FOLDER = Path(__file__).parent / "templates"
+
+
+def proof_page(proof: Mapping[str, Any]) -> str:
+    """Return the page of a proof as HTML."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    before, after = proof["before"], proof["after"]
+    names = {"raw": "Raw files", "table": "Tables, features, predictions", "quarantine": "Quarantine"}
+    return environment.get_template("proof.html").render(
+        proof=proof,
+        facts=[
+            ("Product", proof["product"]), ("Answered for by", proof["owner"] or "–"), ("Done by", proof["who"]),
+            ("Began", moment(proof["started_at"])), ("Ended", moment(proof["finished_at"])), ("Column", proof["column"]),
+        ],
+        counts=[(names[kind], count(before["rows"][kind]), count(after["rows"][kind])) for kind in names],
+        searched=[(name, plural(number, "file")) for name, number in after["searched"].items()],
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""``zone_id = 7 and pickup_at >= '2023-01-01'`` → a condition on Arrow rows; no JVM is needed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import DeclarationProblem, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_COMPARE = {"EQ": "equal", "NEQ": "not_equal", "GT": "greater", "GTE": "greater_equal", "LT": "less", "LTE": "less_equal"}
+
+
+def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
+    """Return what tells which rows of a table match.
+
+    Raises
+    ------
+    DeclarationProblem : it is no condition, or one of a kind that is not there
+    """
+    import pyarrow as pa
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    if text is None:
+        return lambda rows: pa.array([True] * len(rows), pa.bool_())
+    try:
+        parsed = sqlglot.parse_one(text, into=sqlglot.exp.Condition, dialect="spark")
+    except SqlglotError:
+        raise DeclarationProblem(f"'{text}' is no condition.", fix="Write it as in SQL: zone_id = 7 and hour >= 8.") from None
+    return lambda rows: _filled(_of(parsed, rows, text))
+
+
+def _of(node: Any, rows: pa.Table, text: str) -> Any:
+    """Return the value of each row; comparisons with null are null, as in SQL."""
+    import pyarrow.compute as pc
+    from sqlglot import exp
+
+    if isinstance(node, exp.Paren):
+        return _of(node.this, rows, text)
+    if isinstance(node, exp.And | exp.Or):
+        join = pc.and_kleene if isinstance(node, exp.And) else pc.or_kleene
+        return join(_of(node.left, rows, text), _of(node.right, rows, text))
+    if isinstance(node, exp.Not):
+        return pc.invert(_of(node.this, rows, text))
+    if isinstance(node, exp.Is):
+        return pc.is_null(_column(node.this, rows, text))
+    if isinstance(node, exp.In) and node.expressions:
+        column = _column(node.this, rows, text)
+        parts = [pc.equal(column, _value(one, column.type, text)) for one in node.expressions]
+        found = parts[0]
+        for one in parts[1:]:
+            found = pc.or_kleene(found, one)
+        return found
+    if isinstance(node, exp.Between):
+        column = _column(node.this, rows, text)
+        low, high = (_value(node.args[name], column.type, text) for name in ("low", "high"))
+        return pc.and_kleene(pc.greater_equal(column, low), pc.less_equal(column, high))
+    name = _COMPARE.get(type(node).__name__)
+    if name is not None:
+        column = _column(node.this, rows, text)
+        return getattr(pc, name)(column, _value(node.expression, column.type, text))
+    raise _unknown(text)
+
+
+def value_as(text: str, type: pa.DataType) -> Any:
+    """Return a value written as text in the type of a column.
+
+    Raises
+    ------
+    ValueError : it is no value of that type
+    """
+    import pyarrow as pa
+
+    if pa.types.is_string(type) or pa.types.is_large_string(type):
+        return pa.scalar(text, type)
+    if pa.types.is_timestamp(type):
+        moment = dt.datetime.fromisoformat(text)
+        return (
+            pa.scalar(moment, pa.timestamp("us")).cast(type)
+            if type.tz is None
+            else pa.scalar(moment.replace(tzinfo=moment.tzinfo or dt.UTC), type)
+        )
+    if pa.types.is_date(type):
+        return pa.scalar(dt.date.fromisoformat(text), type)
+    if pa.types.is_integer(type):
+        return pa.scalar(float(text)).cast(type) if "." in text else pa.scalar(int(text), type)
+    return pa.scalar(text).cast(type)
+
+
+def _value(node: Any, type: pa.DataType, text: str) -> Any:
+    from sqlglot import exp
+
+    sign = ""
+    if isinstance(node, exp.Neg):
+        sign, node = "-", node.this
+    if isinstance(node, exp.Boolean):
+        return bool(node.this)
+    if isinstance(node, exp.Cast):  # timestamp '…'
+        node = node.this
+    if not isinstance(node, exp.Literal):
+        raise _unknown(text)
+    try:
+        return value_as(sign + node.this, type)
+    except (ValueError, TypeError):
+        raise DeclarationProblem(f"'{node.this}' in '{text}' is no value of type {type}.") from None
+
+
+def _column(node: Any, rows: pa.Table, text: str) -> Any:
+    from sqlglot import exp
+
+    if not isinstance(node, exp.Column):
+        raise _unknown(text)
+    if node.name not in rows.column_names:
+        raise DeclarationProblem(
+            f"'{text}' names the column '{node.name}', which is not there.",
+            nearest=nearest(node.name, rows.column_names),
+            fix=f"There are {', '.join(name for name in rows.column_names if not name.startswith('_'))}.",
+        )
+    return rows.column(node.name)
+
+
+def _unknown(text: str) -> DeclarationProblem:
+    return DeclarationProblem(
+        f"'{text}' is a condition of a kind that is not there.",
+        fix="Compare columns with values (=, <>, <, <=, >, >=, in, between, is null), joined by and, or, not.",
+    )
+
+
+def _filled(mask: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.fill_null(mask, False)

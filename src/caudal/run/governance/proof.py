@@ -1,0 +1,43 @@
+"""The proof of an erasure: a document that says what was searched and what was found before and after, and its page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_proof(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the proof as JSON and as a page, and return it with its hash and where it lies.
+
+    The hash is that of the document as JSON with sorted keys and without the hash itself: whoever has the file can compute it, and
+    compare it with the one in the ledger.
+    """
+    from caudal.report.proof import proof_page
+
+    sha256 = digest(document)
+    whole = {**document, "sha256": sha256}
+    folder.mkdir(parents=True, exist_ok=True)
+    _put(folder / f"{document['erasure']}.json", json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True, default=str))
+    _put(folder / f"{document['erasure']}.html", proof_page(whole))
+    return {**whole, "json": str(folder / f"{document['erasure']}.json"), "page": str(folder / f"{document['erasure']}.html")}
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """Return the hash of a proof.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "sha256": "x"}) == digest({"a": 1})
+    True
+    """
+    said = {name: one for name, one in document.items() if name not in ("sha256", "json", "page")}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+
+
+def _put(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}")
+    draft.write_text(text, "utf-8")
+    draft.replace(path)

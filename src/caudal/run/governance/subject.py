@@ -1,0 +1,216 @@
+"""One person's rows: by which columns they are known, and where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.lake import delta, erased, kept
+from caudal.lake.home import Home
+from caudal.lake.landing import store_path
+from caudal.lake.ledger import Ledger, Row
+from caudal.lake.records import landed
+from caudal.run.governance.columns import flows
+from caudal.spec.connection import CHANNELLED
+from caudal.spec.node import Source
+from caudal.spec.product import Product
+
+QUARANTINE = "_quarantine"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A subject: the declared column and the value that it bears."""
+
+    column: str
+    value: str
+
+    def is_it(self, told: object) -> bool:
+        """Tell whether a value of any type is the subject's: 17850, 17850.0 and "17850" are one."""
+        if told is None or isinstance(told, bool):
+            return False
+        text = str(told).strip()
+        return text == self.value or (_number(text) is not None and _number(text) == _number(self.value))
+
+    def digest(self, salt: str) -> str:
+        """Return what stands for the subject in records that are kept."""
+        plain = _number(self.value)
+        return hashlib.sha256(f"{salt}\0{self.column}\0{self.value if plain is None else plain}".encode()).hexdigest()
+
+
+@dataclass
+class Held:
+    """Rows of the subject in one place."""
+
+    kind: str  # raw | table | quarantine
+    name: str  # source or table
+    file: str  # below the folder of the place
+    rows: int
+    current: bool  # the newest version (or the ledger) names it
+    row: Row = field(default_factory=dict)  # of the ledger, for a raw file
+
+    def told(self) -> dict[str, Any]:
+        """Return it as a line of the plan and of the proof."""
+        return {name: getattr(self, name) for name in ("kind", "name", "file", "rows", "current")}
+
+
+def person(product: Product, text: str) -> Person:
+    """Return the subject that ``column=value`` names.
+
+    Raises
+    ------
+    DeclarationProblem : it is not of that form, or the column is not declared as one that names a person
+    """
+    column, equals, value = (one.strip() for one in text.partition("="))
+    if not equals or not column or not value:
+        raise DeclarationProblem(f"'{text}' names no subject.", fix="Write --subject 'customer_id=42'.")
+    known = [one.column for one in product.subjects]
+    if column not in known:
+        raise DeclarationProblem(
+            f"'{column}' is not declared as a column that names a person.", nearest=nearest(column, known),
+            fix=f'Declare it: product.subject("{column}").', where=str(product.where),
+        )  # fmt: skip
+    return Person(column, value.strip("'\""))
+
+
+def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dict[str, set[str]]:
+    """Return the columns that bear the subject's value, by table: by their declared name, and by lineage where it goes on unchanged."""
+    said = next(one for one in product.subjects if one.column == who.column)
+    found: dict[str, set[str]] = {}
+    for name, folder, _ in places(home, product.name):
+        if who.column in _columns(folder) and (not said.tables or name in said.tables):
+            found.setdefault(name, set()).add(who.column)
+    for name, node in product.sources.items():
+        if node.schema is not None and who.column in node.schema and (not said.tables or name in said.tables):
+            found.setdefault(name, set()).add(who.column)
+    start = {(table, column) for table, columns in found.items() for column in columns}
+    for table, carried in flows(product, ledger, start).items():
+        found.setdefault(table, set()).update(carried)
+    return found
+
+
+def places(home: Home, product: str) -> Iterator[tuple[str, Path, bool]]:
+    """Yield every Delta table that lies in the product's lake, declared or not: name, folder, whether it is of quarantined rows."""
+    lake = home.table(product, "x").parent
+    for above, aside in ((lake, False), (lake / QUARANTINE, True)):
+        for folder in sorted(above.iterdir()) if above.is_dir() else ():
+            if delta.version_of(folder) is not None:
+                yield folder.name, folder, aside
+
+
+def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[list[Held], dict[str, int], list[str]]:
+    """Return where the subject's rows lie, how many files were searched of which place, and what could not be searched."""
+    columns = columns_of(product, home, ledger, who)
+    held: list[Held] = []
+    searched: dict[str, int] = {}
+    not_searched: list[str] = []
+    for name, node in product.sources.items():
+        if isinstance(node.connection, CHANNELLED):
+            if home.stream(product.name, name).is_dir() and name in columns:
+                not_searched.append(f"the log of stream {name}: its messages are packed")
+        elif name in columns:
+            held += _raw(home, ledger, product, node, who, columns[name], searched, not_searched)
+    for name, folder, aside in places(home, product.name):
+        if name in columns:
+            label = f"{QUARANTINE}/{name}" if aside else name
+            raw = {raw_column(product.sources[name], one) for one in columns[name]} if name in product.sources else set()
+            held += _table(folder, label, aside, columns[name] | raw, who, searched)
+    return held, searched, not_searched
+
+
+def raw_column(source: Source, column: str) -> str:
+    """Return what a source's raw files call a column."""
+    return next((one.raw_name for one in source.schema or () if one.name == column), column)
+
+
+def raw_kind(source: Source, row: Row) -> erased.RawKind:
+    """Return how a landed file of a source is read."""
+    from caudal.stages.ingest.raw import format_of
+
+    format = "parquet" if row["kind"] == "correction" else format_of(row["path"], getattr(source.connection, "format", None))
+    options = dict(getattr(source.connection, "options", {}))
+    if format == "csv" and not options.get("separator") and ".tsv" in row["path"].lower():
+        options["separator"] = "\t"
+    return erased.RawKind(format, options)
+
+
+def _raw(
+    home: Home,
+    ledger: Ledger,
+    product: Product,
+    source: Source,
+    who: Person,
+    columns: set[str],
+    searched: dict[str, int],
+    not_searched: list[str],
+) -> Iterator[Held]:
+    folder = home.raw(product.name, source.name)
+    rows = {row["sha256"]: row for row in ledger.find(landed, product=product.name, source=source.name)}
+    searched[f"raw/{source.name}"] = len(rows)
+    for row in rows.values():
+        file = store_path(folder, row["sha256"], row["path"])
+        for column in sorted(columns):
+            try:
+                found = erased.count(file, raw_kind(source, row), raw_column(source, column), who.is_it)
+            except Exception as error:  # noqa: BLE001 a raw file may be anything; what cannot be read is said, not passed over
+                not_searched.append(f"raw file {row['sha256'][:16]} of {source.name} ({row['path']}): {error}")
+                break
+            if found:
+                yield Held("raw", source.name, row["sha256"], found, True, row)
+                break
+    for file in erased.leftovers(folder, ledger, product.name, source.name):
+        yield Held("raw", source.name, file.relative_to(folder).as_posix(), 0, False)
+
+
+def _table(folder: Path, name: str, aside: bool, columns: set[str], who: Person, searched: dict[str, int]) -> Iterator[Held]:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    now = {unquote(one.path) for one in delta.read(folder).files}
+    files = [one.path for one in kept.lifespans(folder)[0] if (folder / one.path).is_file()]
+    searched[name] = len(files)
+    for path in files:
+        names = pq.read_schema(folder / path).names
+        wanted = [one for one in names if one in columns or (aside and one == "_raw")]
+        count = pc.sum(holding(pq.ParquetFile(folder / path).read(columns=wanted), columns, who)).as_py() or 0
+        if count:
+            yield Held("quarantine" if aside else "table", name, path, count, path in now)
+
+
+def holding(rows: Any, columns: set[str], who: Person) -> Any:
+    """Return for each row whether it is the subject's; of quarantined ones, the raw values are looked at too."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mask = pa.array([False] * len(rows), pa.bool_())
+    for name in rows.column_names:
+        if name in columns:
+            mask = pc.or_(mask, erased.which(rows.column(name).combine_chunks(), who.is_it))
+        elif name == "_raw":
+            mask = pc.or_(mask, pa.array([_said_of(raw, columns, who) for raw in rows.column(name).to_pylist()], pa.bool_()))
+    return mask
+
+
+def _said_of(raw: str | None, columns: set[str], who: Person) -> bool:
+    try:
+        said = json.loads(raw or "null")
+    except ValueError:
+        return False
+    return isinstance(said, dict) and any(who.is_it(said.get(one)) for one in columns)
+
+
+def _columns(folder: Path) -> set[str]:
+    return {field["name"] for field in delta.read(folder).schema["fields"]}
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
