@@ -17,6 +17,7 @@ from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
 from caudal.spec.statistics import EEG_BANDS
 from caudal.spec.trigger import cron, every, on_arrival, on_publish
+from caudal.spec.warehouse import warehouse
 
 if TYPE_CHECKING:
     from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
@@ -78,6 +79,7 @@ __all__ = [
     "temporal",
     "topic",
     "tumble",
+    "warehouse",
     "webhook",
 ]
 

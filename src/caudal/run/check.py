@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.check import check as check_declaration
+from caudal.graph.check_publications import columns
 from caudal.graph.load import load
 from caudal.run.plan import in_order
 from caudal.run.run import opened
@@ -58,6 +59,9 @@ def analysed(product: Product, settings: Settings) -> list[CaudalError]:
         if isinstance(node, Features):
             problems += _foresight(ws, node, frames)
         frames[name] = ws.marked(empty(ws.spark, frame.schema), node)
+    for one in product.publications.values():
+        if one.of in frames:
+            problems += columns(one, frames[one.of].columns)
     return problems
 
 

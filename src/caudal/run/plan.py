@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from caudal.run.step import Step
-from caudal.run.steps import build, join, land, predict, promote, read, stream, train
+from caudal.run.steps import build, join, land, predict, promote, read, stream, train, warehouse
 from caudal.spec.connection import CHANNELLED
 from caudal.spec.join import Join
 from caudal.spec.node import Source, Table
@@ -54,6 +54,11 @@ def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
             steps.append(
                 Step(f"predict:{name}", "predict", name, (f"features:{features}",), partial(predict.work, prediction=prediction))
             )
+    made = {step.subject: step.name for step in steps if step.kind not in ("land", "train", "promote")}
+    for name, publication in product.publications.items() if pipeline != "train" else ():
+        if all(one in made for one in publication.tables):
+            needs = tuple(made[one] for one in publication.tables)
+            steps.append(Step(f"publish:{name}", "publish", name, needs, partial(warehouse.work, publication=publication)))
     return steps
 
 

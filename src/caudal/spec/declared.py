@@ -13,6 +13,7 @@ from caudal.spec.model import Model, Prediction, Serving
 from caudal.spec.node import Node, Source, Table
 from caudal.spec.outlet import Outlet
 from caudal.spec.trigger import Trigger
+from caudal.spec.warehouse import Publication
 
 Function = Callable[..., Any]
 
@@ -28,6 +29,7 @@ class Declared:
         self.servings: dict[str, Serving] = {}
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
+        self.publications: dict[str, Publication] = {}
         self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []
