@@ -44,7 +44,7 @@ def repeated(version: Version, key: tuple[str, ...]) -> pa.Table:
     import pyarrow.compute as pc
 
     names = [name for name in key if name != DAY]
-    counted = arrow(version, names).group_by(names).aggregate([([], "count_all")])
+    counted = arrow(version, names).drop_null().group_by(names).aggregate([([], "count_all")])
     several = counted.filter(pc.greater(counted.column("count_all"), 1))
     return several.sort_by([(name, "ascending") for name in names])
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composable
 
-ROWS = 65_536  # that are turned into text at once
+ROWS, BYTES = 65_536, 16 << 20  # that are turned into text at once, at most
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa
     if DAY in columns:
         day = pa.repeat(pa.scalar(file.day, pa.string()), table.num_rows).cast(pa.date32())
         table = table.add_column(list(columns).index(DAY), DAY, day)
-    return list(table.to_batches(max_chunksize=ROWS))
+    fit = BYTES * table.num_rows // max(table.nbytes, 1)
+    return list(table.to_batches(max_chunksize=max(1, min(ROWS, fit))))
 
 
 def as_csv(batch: pa.RecordBatch, zeros: Counter[str]) -> bytes:

@@ -89,15 +89,15 @@ def _array(column: pa.Array) -> tuple[pa.Array, int]:
     import pyarrow.types as t
 
     values, found = written(column.flatten())
-    text = values.cast(pa.large_string())
+    text = values.cast(pa.string())
     if t.is_large_string(values.type) or t.is_string(values.type):
         for mark in ("\\", '"'):
             text = pc.replace_substring(text, mark, "\\" + mark)
         text = pc.binary_join_element_wise('"', text, '"', "")
     text = text.fill_null("NULL")
-    lengths = pc.list_value_length(column).cast(pa.int64()).fill_null(0)
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
-    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, text), ",")
+    lengths = pc.list_value_length(column).cast(pa.int32()).fill_null(0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), ",")
     whole = pc.binary_join_element_wise("{", joined, "}", "")
     return pc.if_else(column.is_null(), None, whole), found
 
