@@ -15,6 +15,7 @@ from caudal.spec.model import beats, beats_baseline, beats_champion, limit, pari
 from caudal.spec.outlet import drop, topic
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
+from caudal.spec.star import date_dimension, dimension, fact
 from caudal.spec.statistics import EEG_BANDS
 from caudal.spec.trigger import cron, every, on_arrival, on_publish
 from caudal.spec.warehouse import warehouse
@@ -52,9 +53,12 @@ __all__ = [
     "column",
     "cron",
     "database",
+    "date_dimension",
     "density",
+    "dimension",
     "drop",
     "every",
+    "fact",
     "files",
     "fill_gaps",
     "folder",

@@ -6,11 +6,12 @@ from functools import partial
 from typing import Literal
 
 from caudal.run.step import Step
-from caudal.run.steps import build, join, land, predict, promote, read, stream, train, warehouse
+from caudal.run.steps import build, join, land, predict, promote, read, star, stream, train, warehouse
 from caudal.spec.connection import CHANNELLED
 from caudal.spec.join import Join
 from caudal.spec.node import Source, Table
 from caudal.spec.product import Product
+from caudal.spec.star import Star
 from caudal.spec.statistics import Statistics
 
 Pipeline = Literal["all", "train", "predict"]
@@ -58,7 +59,12 @@ def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
     for name, publication in product.publications.items() if pipeline != "train" else ():
         if all(one in made for one in publication.tables):
             needs = tuple(made[one] for one in publication.tables)
-            steps.append(Step(f"publish:{name}", "publish", name, needs, partial(warehouse.work, publication=publication)))
+            do = (
+                partial(star.work, star=publication)
+                if isinstance(publication, Star)
+                else partial(warehouse.work, publication=publication)
+            )
+            steps.append(Step(f"publish:{name}", "publish", name, needs, do))
     return steps
 
 

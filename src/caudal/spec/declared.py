@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem
 from caudal.spec.alert import Alert, Sla
@@ -13,7 +13,10 @@ from caudal.spec.model import Model, Prediction, Serving
 from caudal.spec.node import Node, Source, Table
 from caudal.spec.outlet import Outlet
 from caudal.spec.trigger import Trigger
-from caudal.spec.warehouse import Publication
+
+if TYPE_CHECKING:
+    from caudal.spec.star import Star
+    from caudal.spec.warehouse import Publication
 
 Function = Callable[..., Any]
 
@@ -29,7 +32,7 @@ class Declared:
         self.servings: dict[str, Serving] = {}
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
-        self.publications: dict[str, Publication] = {}
+        self.publications: dict[str, Publication | Star] = {}
         self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []

@@ -10,6 +10,7 @@ from caudal.spec.duration import seconds
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Prediction
 from caudal.spec.node import Node
+from caudal.spec.star import Dates, Dimension, Fact, Star
 from caudal.spec.warehouse import OWN_SCHEMA, Names, Publication, Warehouse, lists_of, too_long
 
 
@@ -44,6 +45,33 @@ class Publishing(Declared):
         )  # fmt: skip
         self._published(declared.name, declared.schema, to, where)
         self.publications[declared.name] = declared
+        return declared
+
+    def star(
+        self,
+        name: str,
+        *,
+        to: Warehouse,
+        fact: Fact | Sequence[Fact],
+        dimensions: Sequence[Dimension | Dates],
+        schema: str | None = None,
+        grant: str | None = None,
+        retry: int = 0,
+        time_limit: str | float | None = None,
+    ) -> Star:
+        """Declare a star schema in a warehouse: facts that point to the rows of dimensions that held when they happened.
+
+        Its tables lie in a schema called as the star, unless told.
+        """
+        where = caller()
+        facts = (fact,) if isinstance(fact, Fact) else tuple(fact)
+        calendars = [one for one in dimensions if isinstance(one, Dates)]
+        declared = Star(
+            name, to, schema or name, facts, tuple(one for one in dimensions if isinstance(one, Dimension)),
+            calendars[0] if calendars else None, grant, retry, None if time_limit is None else seconds(time_limit), where,
+        )  # fmt: skip
+        self._published(name, declared.schema, to, where)
+        self.publications[name] = declared
         return declared
 
     def _published(self, name: str, schema: str, to: Warehouse, where: Location) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import json
 import math
 import os
 import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import psycopg
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
+from tests.lakes import write
 
 from caudal.errors import EnvironmentProblem, StepFailed
 from caudal.lake.frames import arrow
@@ -25,7 +24,6 @@ from caudal.lake.warehouse.connect import connected
 from caudal.lake.warehouse.load import as_csv
 from caudal.lake.warehouse.target import Column, Target, columns_of
 from caudal.lake.warehouse.types import type_of
-from tests.lakes import write
 
 
 @pytest.fixture
@@ -49,7 +47,13 @@ def published(url, version, **more):
 
 def rows(days, each=3, column="fare", start=0):
     at = [dt.datetime(2024, 1, day, hour) for day in days for hour in range(each)]
-    return pa.table({"id": pa.array(range(start, start + len(at))), "at": pa.array(at, pa.timestamp("us")), column: [float(one.day) for one in at]})
+    return pa.table(
+        {
+            "id": pa.array(range(start, start + len(at))),
+            "at": pa.array(at, pa.timestamp("us")),
+            column: [float(one.day) for one in at],
+        }
+    )
 
 
 def there(connection, table="taxi.trips", order="id"):
@@ -100,7 +104,12 @@ def test_any_text_and_list_of_texts(postgres, values):
     """By COPY alone; zero characters are the only thing that is lost."""
     from collections import Counter
 
-    batch = pa.record_batch({"text": pa.array([one for one, _ in values], pa.string()), "list": pa.array([one for _, one in values], pa.list_(pa.string()))})
+    batch = pa.record_batch(
+        {
+            "text": pa.array([one for one, _ in values], pa.string()),
+            "list": pa.array([one for _, one in values], pa.list_(pa.string())),
+        }
+    )
     counted = Counter()
     with psycopg.connect(postgres.url("postgres").replace("+psycopg", "")) as connection:
         connection.execute('CREATE TEMP TABLE t ("text" text, "list" text[])')
@@ -137,7 +146,10 @@ def test_only_the_days_that_changed_are_written(tmp_path, url, reader):
     reader.execute("RESET ROLE")
     told = "SELECT obj_description('taxi.trips'::regclass), col_description('taxi.trips'::regclass, 3), has_table_privilege('pg_monitor', 'taxi.trips', 'SELECT')"
     assert reader.execute(told).fetchone() == ("Trips.", "USD", True)
-    assert published(url, version, key=("id",), grant="readers", comments={"fare": "USD"}, comment="Trips.").note == "was there already"
+    assert (
+        published(url, version, key=("id",), grant="readers", comments={"fare": "USD"}, comment="Trips.").note
+        == "was there already"
+    )
     assert published(url, version, key=("id",), indexes=(("fare",),)).note == "keys, indexes, comments, readers"
     indexed = "SELECT count(*) FROM pg_indexes WHERE schemaname = 'taxi'"
     assert reader.execute(indexed).fetchone() == (3,)
@@ -160,12 +172,13 @@ def test_rows_without_a_day(tmp_path, url, reader):
 @pytest.mark.parametrize("isolation", [psycopg.IsolationLevel.READ_COMMITTED, psycopg.IsolationLevel.REPEATABLE_READ])
 def test_readers_see_whole_versions_and_do_not_wait(tmp_path, url, reader, isolation):
     """Each version is of one number; a reader that saw two of them, or none, saw half a version."""
+
     def numbered(number):
         table = rows([1, 2, 3], each=20)
         return table.set_column(2, "fare", pa.array([float(number)] * table.num_rows))
 
     published(url, write(tmp_path / "trips", numbered(0), "at"), key=("id",))
-    done, seen, slowest = threading.Event(), [], 0.0
+    done, seen = threading.Event(), []
 
     def read():
         with psycopg.connect(url) as connection:
@@ -210,7 +223,10 @@ def test_columns_come_go_and_change(tmp_path, url, reader):
     published(url, write(folder, rows([1, 2]), "at"), key=("id",), indexes=(("fare",),), grant="readers")
     reader.execute("CREATE VIEW dear AS SELECT id, fare FROM taxi.trips; CREATE VIEW plain AS SELECT id FROM taxi.trips")
     wider = rows([1, 2, 3]).append_column("tip", pa.array([1.5] * 9))
-    assert published(url, write(folder, wider, "at"), key=("id",), indexes=(("fare",),), grant="readers").note == "every row: new columns tip"
+    assert (
+        published(url, write(folder, wider, "at"), key=("id",), indexes=(("fare",),), grant="readers").note
+        == "every row: new columns tip"
+    )
     assert [row["tip"] for row in there(reader)] == [1.5] * 9
     assert len(there(reader, "dear")) == 9
     other = wider.set_column(2, "fare", pa.array(["a"] * 9)).drop_columns(["tip"])
@@ -268,7 +284,7 @@ def test_a_user_who_may_not_is_told_what_an_administrator_has_to_run(tmp_path, p
         published(theirs, version)
         assert len(there(reader)) == 3
     finally:
-        reader.execute(f"DROP OWNED BY loader CASCADE; DROP ROLE loader")
+        reader.execute("DROP OWNED BY loader CASCADE; DROP ROLE loader")
 
 
 def test_a_server_that_stops_while_rows_are_loaded(tmp_path, postgres, url, monkeypatch):
@@ -369,5 +385,7 @@ def test_types_have_the_catalogs_names(reader):
              pa.list_(pa.timestamp("us")), pa.list_(pa.list_(pa.int8()))]  # fmt: skip
     told = ", ".join(f"c{n} {type_of(kind)}" for n, kind in enumerate(kinds))
     reader.execute(f"CREATE TEMP TABLE t ({told})")
-    found = reader.execute("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum")
+    found = reader.execute(
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum"
+    )
     assert [one for (one,) in found] == [type_of(kind) for kind in kinds]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import StepFailed
@@ -49,6 +49,13 @@ def columns_there(connection: Connection[Any], target: Target) -> dict[str, Colu
     return {name: Column(name, type, comment) for name, type, comment in connection.execute(_COLUMNS, [regclass(target)])}
 
 
+def analysed(target: Target) -> Composed:
+    """Return what tells the planner of new rows at once, not when autovacuum comes by."""
+    from psycopg.sql import SQL
+
+    return SQL("ANALYZE {}").format(named(target))
+
+
 def create(connection: Connection[Any], target: Target, into: Identifier, *, logged: bool = True) -> None:
     """Make a table with the target's columns and nothing else."""
     from psycopg.sql import SQL
@@ -82,9 +89,29 @@ def alter(connection: Connection[Any], target: Target, there: dict[str, Column])
             connection.execute(said.format(named(target), Identifier(name), SQL(one.type)))
 
 
-def views_on(connection: Connection[Any], target: Target, columns: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the views that use some columns, each with the column."""
-    return [(view, column) for view, column in connection.execute(_VIEWS, [regclass(target), list(columns)])]
+def same(target: Target, there: Mapping[str, Column]) -> bool:
+    """Tell whether a table has the target's columns."""
+    return {one.name: one.type for one in there.values()} == {one.name: one.type for one in target.columns}
+
+
+def going(connection: Connection[Any], target: Target, there: Mapping[str, Column]) -> list[str]:
+    """Return the columns that a table is to lose, or whose type is to change.
+
+    Raises
+    ------
+    StepFailed : views use them
+    """
+    wanted = {one.name: one.type for one in target.columns}
+    names = [name for name, one in there.items() if wanted.get(name) != one.type]
+    views = [(view, column) for view, column in connection.execute(_VIEWS, [regclass(target), names])]
+    if views:
+        told = ", ".join(f"'{view}' uses '{column}'" for view, column in views)
+        raise StepFailed(
+            f"'{target.place}' is to lose columns, or change their types, that views depend on: {told}.",
+            fix="Drop or change these views, run again, and make them anew.",
+            views=[view for view, _ in views],
+        )
+    return names
 
 
 def _column(column: Column) -> Composed:
@@ -99,10 +126,7 @@ def _drop_indexes(connection: Connection[Any], target: Target) -> None:
     for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
         if name not in target.all_indexes:
             connection.execute(SQL("DROP INDEX {}").format(Identifier(target.schema, name)))
-    wanted = _references(target)
-    for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
-        if name not in wanted:
-            connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(named(target), Identifier(name)))
+    unrefer(connection, target, kept=_references(target))
 
 
 def _key(connection: Connection[Any], target: Target) -> None:
@@ -140,6 +164,15 @@ def refer(connection: Connection[Any], target: Target) -> None:
             said = SQL("ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
             of = Identifier(target.schema, table)
             connection.execute(said.format(named(target), Identifier(name), Identifier(column), of, Identifier(other)))
+
+
+def unrefer(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
+    """Take foreign keys away."""
+    from psycopg.sql import SQL, Identifier
+
+    for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
+        if name not in kept:
+            connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(named(target), Identifier(name)))
 
 
 def _references(target: Target) -> dict[str, tuple[str, str, str]]:

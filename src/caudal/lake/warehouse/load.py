@@ -54,6 +54,16 @@ def copied(
     return Loaded(rows, dict(zeros))
 
 
+def moved(connection: Connection[Any], into: Composable, table: pa.Table) -> None:
+    """Copy rows that are at hand."""
+    from psycopg.sql import SQL, Identifier
+
+    names = SQL(", ").join(Identifier(name) for name in table.column_names)
+    with connection.cursor() as cursor, cursor.copy(SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, names)) as copy:
+        for batch in table.to_batches(max_chunksize=ROWS):
+            copy.write(as_csv(batch, Counter()))
+
+
 def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa.RecordBatch]:
     """Return the rows of one file, with its day where that is asked for."""
     import pyarrow as pa

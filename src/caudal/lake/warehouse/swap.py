@@ -55,7 +55,7 @@ def publish(connection: Connection[Any], target: Target, version: Version, produ
         if not there:
             return _created(connection, target, version, now)
         assert before is not None
-        if {one.name: one.type for one in there.values()} != {one.name: one.type for one in target.columns}:
+        if not ddl.same(target, there):
             return _altered(connection, target, version, now)
         return _brought_up(connection, target, version, before, now)
     except (errors.UniqueViolation, errors.NotNullViolation) as error:
@@ -82,7 +82,7 @@ def _created(connection: Connection[Any], target: Target, version: Version, now:
         loaded = copied(connection, ddl.named(target), version, target.names, version.files)
         ddl.shape(connection, target)
         known.note(connection, now)
-    connection.execute(_analysed(target))
+    connection.execute(ddl.analysed(target))
     return Outcome("made", loaded.rows, zeros=loaded.zeros)
 
 
@@ -102,7 +102,7 @@ def _brought_up(
         ddl.shape(connection, target)
         known.note(connection, now)
     if days:
-        connection.execute(_analysed(target))
+        connection.execute(ddl.analysed(target))
     said = "every row" if whole else f"{len(days)} day{'' if len(days) == 1 else 's'}"
     return Outcome(
         said if days else "keys, indexes, comments, readers", loaded.rows, None if whole else tuple(sorted(days)), loaded.zeros
@@ -114,15 +114,7 @@ def _altered(connection: Connection[Any], target: Target, version: Version, now:
     from psycopg.sql import SQL, Identifier
 
     there = ddl.columns_there(connection, target)
-    wanted = {one.name: one.type for one in target.columns}
-    going = [name for name, one in there.items() if wanted.get(name) != one.type]
-    if views := ddl.views_on(connection, target, going):
-        told = ", ".join(f"'{view}' uses '{column}'" for view, column in views)
-        raise StepFailed(
-            f"'{target.place}' is to lose columns, or change their types, that views depend on: {told}.",
-            fix="Drop or change these views, run again, and make them anew.",
-            views=[view for view, _ in views],
-        )
+    going = ddl.going(connection, target, there)
     beside = Identifier(OWN_SCHEMA, "load_" + hashlib.sha256(target.place.encode()).hexdigest()[:20])
     connection.execute(SQL("DROP TABLE IF EXISTS {}").format(beside))
     ddl.create(connection, target, beside, logged=False)
@@ -137,8 +129,8 @@ def _altered(connection: Connection[Any], target: Target, version: Version, now:
         ddl.shape(connection, target)
         connection.execute(SQL("DROP TABLE {}").format(beside))
         known.note(connection, now)
-    connection.execute(_analysed(target))
-    new = sorted(wanted.keys() - there.keys())
+    connection.execute(ddl.analysed(target))
+    new = sorted(set(target.names) - there.keys())
     said = [f"new columns {', '.join(new)}" if new else "", f"changed or removed {', '.join(sorted(going))}" if going else ""]
     return Outcome("every row: " + "; ".join(one for one in said if one), loaded.rows, zeros=loaded.zeros)
 
@@ -154,10 +146,3 @@ def delete(connection: Connection[Any], target: Target, days: set[str] | None) -
         none = SQL("{} IS NULL").format(day)
         said = SQL("{} WHERE {} OR {}").format(said, among, none) if "" in days else SQL("{} WHERE {}").format(said, among)
     connection.execute(said)
-
-
-def _analysed(target: Target) -> Any:
-    """The planner learns of the new rows at once, not when autovacuum comes by."""
-    from psycopg.sql import SQL
-
-    return SQL("ANALYZE {}").format(ddl.named(target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from caudal.graph.fingerprint import code_of, digest
@@ -22,7 +23,7 @@ def work(ws: Workspace, publication: Publication) -> Done:
     if number is None:
         return skipped(f"'{publication.of}' has not been published yet")
     inputs = {publication.of: number}
-    comment, comments = said_of(ws.product.nodes.get(publication.of), publication)
+    comment, comments = said_of(ws.product.nodes.get(publication.of), publication.comments)
     fingerprint = digest(code_of(publication), comment, comments, shown(url), inputs)
     last = ws.ledger.last_success(ws.product.name, f"publish:{publication.name}")
     if last is not None and last["fingerprint"] == fingerprint:
@@ -46,8 +47,8 @@ def work(ws: Workspace, publication: Publication) -> Done:
     )  # fmt: skip
 
 
-def said_of(node: Node | None, publication: Publication) -> tuple[str | None, dict[str, str]]:
-    """Return what is said of a table and of its columns: description, schema, and the publication's own comments."""
+def said_of(node: Node | None, comments: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
+    """Return what is said of a table and of its columns: description, schema, and further comments."""
     told: dict[str, str] = {}
     for field in node.schema if node is not None and node.schema is not None else ():
         text = field.description or field.label
@@ -57,4 +58,4 @@ def said_of(node: Node | None, publication: Publication) -> tuple[str | None, di
     description = None if node is None else node.description
     if description is None and isinstance(node, Source):
         description = f"Rows of {node.connection.kind}, as they came."
-    return description, {**told, **publication.comments}
+    return description, {**told, **comments}
