@@ -258,7 +258,7 @@ def test_in_pieces_equals_at_once(postgres, tmp_path_factory, data):
                     ),
                 )
                 facts = [(n, *row) for n, row in enumerate(data.draw(happened))]
-                write(tmp_path / "sales", sales(*facts), "at" if facts else "at")
+                write(tmp_path / "sales", sales(*facts), "at")
                 if step == 0 or data.draw(st.booleans()):
                     published(url, tmp_path)
             published(url, tmp_path)

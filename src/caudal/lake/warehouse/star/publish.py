@@ -149,7 +149,8 @@ def _together(
             connection.execute(ddl.analysed(one.target))
     states = sum(made.note["changed"] for made in dimensions.values())
     days = sum(len(made.days) for _, made in facts)
-    said = [f"{days} day{'' if days == 1 else 's'} of facts", f"{states:,} rows of dimensions", f"{moved:,} pointers set anew"]
+    counted = ((days, "day", "of facts"), (states, "row", "of dimensions"), (moved, "pointer", "set anew"))
+    said = [f"{number:,} {what}{'' if number == 1 else 's'} {of}" for number, what, of in counted]
     return Outcome(", ".join(said), rows, tuple(sorted({day for _, made in facts for day in made.days})))
 
 
