@@ -20,27 +20,14 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
+from tests.lakes import write
+from tests.postgres import server
 
 from benchmarks.etl.data import write as trips
 from caudal.lake import delta
 from caudal.lake.warehouse.connect import connected
 from caudal.lake.warehouse.swap import publish
 from caudal.lake.warehouse.target import Target, columns_of
-from tests.lakes import write
-from tests.postgres import server
-
-SPARK = """
-import sys
-from pyspark.sql import SparkSession
-spark = (SparkSession.builder.master("local[2]").config("spark.driver.memory", "2g").config("spark.jars.packages", "org.postgresql:postgresql:42.7.4")
-         .config("spark.ui.enabled", "false").getOrCreate())
-frame = spark.read.parquet(sys.argv[1])
-frame.count()
-import time
-began = time.perf_counter()
-frame.write.jdbc(sys.argv[2], "by_jdbc", mode="overwrite", properties={"driver": "org.postgresql.Driver", "batchsize": "10000", "reWriteBatchedInserts": "true"})
-print(time.perf_counter() - began)
-"""
 
 
 def by_copy(url: str, csv: bytes, version: delta.Version) -> None:
@@ -69,9 +56,11 @@ def by_pandas(url: str, table: pa.Table) -> None:
     engine.dispose()
 
 
-def by_spark(folder: Path, url: str) -> float:
+def by_spark(file: Path, url: str) -> float:
     """Write by Spark's JDBC writer; its start is not counted. Returns its seconds."""
-    done = subprocess.run([sys.executable, "-c", SPARK, str(folder), url], capture_output=True, text=True, env=dict(os.environ))
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("jdbc.py")), str(file), url], capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return float(done.stdout.split()[-1])
@@ -80,7 +69,9 @@ def by_spark(folder: Path, url: str) -> float:
 def data(place: Path, rows: int) -> pa.Table:
     """Return trips with a number each, without columns of no type."""
     trips(place / "trips", rows, months=12)
-    table = pa.concat_tables([pq.read_table(one) for one in sorted((place / "trips").glob("*.parquet"))], promote_options="permissive")
+    table = pa.concat_tables(
+        [pq.read_table(one) for one in sorted((place / "trips").glob("*.parquet"))], promote_options="permissive"
+    )
     table = table.select([field.name for field in table.schema if not pa.types.is_null(field.type)])
     return table.append_column("id", pa.array(range(table.num_rows)))
 
@@ -97,17 +88,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jdbc", help="URL of the database for Spark's writer: a server that listens on a port; left out where none is given")
     told = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="caudal-warehouse-"))
     table = data(place, told.rows)
     version = write(place / "lake", table, "lpep_pickup_datetime")
+    day = version.files[len(version.files) // 2].day
+    again = pa.array([str(one)[:10] == day for one in table.column("lpep_pickup_datetime").to_pylist()])
+    second = write(place / "lake", table.filter(again), "lpep_pickup_datetime", replace={day})
+    third = write(place / "lake", table, "lpep_pickup_datetime")
     out = pa.BufferOutputStream()
     pc.write_csv(table, out, pc.WriteOptions(include_header=False))
     csv = out.getvalue().to_pybytes()
     pq.write_table(table, place / "whole.parquet", row_group_size=100_000)
     rounds = []
-    with server(tcp=True) as running:
+    with server(listens=True) as running:
         for number in range(told.rounds):
             with running.database() as one:
                 url = one.replace("+psycopg", "")
@@ -115,9 +109,13 @@ def main() -> None:
                     "raw COPY": timed(by_copy, url, csv, version),
                     "caudal": timed(by_caudal, url, version, "by_caudal"),
                     "caudal, key and index": timed(by_caudal, url, version, "by_caudal_keyed", ("id",)),
-                    "again, one day changed": 0.0,
+                    "caudal, one day changed": timed(by_caudal, url, second, "by_caudal_keyed", ("id",)),
+                    "caudal, every row again": timed(by_caudal, url, third, "by_caudal_keyed", ("id",)),
                     "pandas.to_sql": timed(by_pandas, url, table),
-                    "Spark JDBC": by_spark(place / "whole.parquet", running.jdbc(one)),
+                    "Spark JDBC": by_spark(
+                        place / "whole.parquet",
+                        f"jdbc:postgresql://127.0.0.1:{running.port}/{url.partition('@/')[2].partition('?')[0]}?user=postgres",
+                    ),
                 }
                 with psycopg.connect(url) as connection:
                     for name in ("by_copy", "by_caudal", "by_caudal_keyed", "by_pandas", "by_jdbc"):
@@ -126,7 +124,16 @@ def main() -> None:
                 print(number, {name: round(seconds, 2) for name, seconds in took.items()}, flush=True)
                 rounds.append(took)
     base = {name: statistics.median(one[name] / one["raw COPY"] for one in rounds) for name in rounds[0]}
-    print(json.dumps({"rows": table.num_rows, "load": os.getloadavg()[0], "times raw COPY": {name: round(one, 2) for name, one in base.items()}}, indent=2))
+    print(
+        json.dumps(
+            {
+                "rows": table.num_rows,
+                "load": os.getloadavg()[0],
+                "times raw COPY": {name: round(one, 2) for name, one in base.items()},
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":
