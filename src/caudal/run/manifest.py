@@ -128,7 +128,12 @@ def _address(variable: str | None, settings: Settings) -> str:
 
 
 def _made_of(folder: Path, settings: Settings) -> str:
-    told = [folder_digest(product_file(folder).parent), str(settings.data and settings.data.resolve()), dict(settings.spark)]
+    told = [
+        folder_digest(product_file(folder).parent),
+        str(settings.data and settings.data.resolve()),
+        dict(settings.spark),
+        settings.metastore,
+    ]
     return digest(*told, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from caudal.run.step import Step
-from caudal.run.steps import build, join, land, predict, promote, read, star, stream, train, warehouse
+from caudal.run.steps import build, join, land, metastore as hive, predict, promote, read, star, stream, train, warehouse
 from caudal.spec.connection import CHANNELLED
 from caudal.spec.join import Join
 from caudal.spec.node import Source, Table
@@ -17,11 +17,11 @@ from caudal.spec.statistics import Statistics
 Pipeline = Literal["all", "train", "predict"]
 
 
-def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
+def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = False) -> list[Step]:
     """Return the steps of a product.
 
     Training and prediction are two pipelines that share their tables: prediction needs the features and a champion, never the
-    training of the same run. When both run, prediction comes last, so that it finds a new champion.
+    training of the same run. When both run, prediction comes last, so that it finds a new champion. ``metastore`` tells whether one is set.
     """
     steps: list[Step] = []
     needs: tuple[str, ...]
@@ -65,6 +65,8 @@ def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
                 else partial(warehouse.work, publication=publication)
             )
             steps.append(Step(f"publish:{name}", "publish", name, needs, do))
+    if metastore:
+        steps += [Step(f"register:{name}", "register", name, (of,), partial(hive.work, table=name)) for name, of in made.items()]
     return steps
 
 

@@ -175,7 +175,7 @@ def _clean(ws: Workspace, step: Step, error: BaseException) -> None:
     from caudal.run.run import streams
 
     name = step.subject
-    if step.kind != "publish" and name in ws.product.nodes and not streams(ws.product, name):
+    if step.kind not in ("publish", "register") and name in ws.product.nodes and not streams(ws.product, name):
         delta.sweep(ws.folder(name))
         delta.sweep(ws.home.quarantine(ws.product.name, name))
     # In a process that is not the run's alone, others may be at work with the same Spark.

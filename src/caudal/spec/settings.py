@@ -28,6 +28,7 @@ class Settings:
     cores : cores that local Spark uses
     spark : further Spark settings (table ``[spark]`` in the file)
     kafka : ``host:port`` of Kafka's brokers
+    metastore : ``thrift://host:port`` of the Hive metastore that tables are made known to
     warehouse : database URL of the warehouse of publications that name none
     settle : seconds for which a file must not have changed before it is landed; none, but 2 in ``caudal up``, unless given
     smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
@@ -43,6 +44,7 @@ class Settings:
     cores: int | None = None
     kafka: str = "127.0.0.1:9092"
     warehouse: str | None = None
+    metastore: str | None = None
     settle: float | None = None
     smtp: str = "smtp://127.0.0.1:25"
     key: str | None = None
