@@ -72,7 +72,8 @@ def explained(error: Exception, url: str) -> CaudalError:
             place=place,
         )
     # Connection, shutdown, resources, serialization and deadlock, locks: all of that may pass.
-    if not state or state.startswith(("08", "57", "53", "40", "55", "58")):
+    lost = not state and type(error).__name__ in ("OperationalError", "InterfaceError", "ConnectionTimeout")
+    if lost or state.startswith(("08", "57", "53", "40", "55", "58")):
         return EnvironmentProblem(
             f"The warehouse {place} does not answer: {said}.",
             fix="Run again when it does; readers have the version of before.",
