@@ -154,7 +154,7 @@ def _predictions(document: Document) -> tuple[str, str, Table]:
 
 
 def _warehouse(document: Document) -> tuple[str, str, Table]:
-    rows = grid("left", "right", "left")
+    rows = grid("left", "right", "fill")
     states = {one["step"]: one["state"] for one in document["steps"]}
     for name, one in document.get("warehouse", {}).items():
         if states.get(f"publish:{name}") == "succeeded":

@@ -95,7 +95,7 @@ def publish(connection: Connection[Any], star: Star, product: str, given: Mappin
     for fact, made in facts:
         _beside(connection, fact, made)
     now = known.Published(
-        place, product, star.name, max(one.version for one in given.values()), 0, {}, _declared(star, tables), run_id,
+        place, product, star.name, max(one.version for one in given.values()), sum(made.note["rows"] for _, made in facts), {}, _declared(star, tables), run_id,
         {"tables": {one.target.table: one.note for one in tables}},
     )  # fmt: skip
     fact_of = {made.target.table: (made.target, made.version) for _, made in facts}
