@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -124,6 +125,7 @@ def main() -> None:
                         assert found == (table.num_rows,), (name, found)
                 print(number, {name: round(seconds, 2) for name, seconds in took.items()}, flush=True)
                 rounds.append(took)
+    shutil.rmtree(place)
     base = {name: statistics.median(one[name] / one["raw COPY"] for one in rounds) for name in rounds[0]}
     print(
         json.dumps(
