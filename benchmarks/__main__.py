@@ -3,5 +3,5 @@
 import subprocess
 import sys
 
-for name in ("etl", "graph", "stream", "nab"):
+for name in ("etl", "graph", "stream", "nab", "warehouse"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

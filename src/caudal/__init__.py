@@ -16,8 +16,10 @@ from caudal.spec.model import beats, beats_baseline, beats_champion, limit, pari
 from caudal.spec.outlet import drop, topic
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
+from caudal.spec.star import date_dimension, dimension, fact
 from caudal.spec.statistics import EEG_BANDS
 from caudal.spec.trigger import cron, every, on_arrival, on_publish
+from caudal.spec.warehouse import warehouse
 from caudal.spec.web import env, pages, since
 
 if TYPE_CHECKING:
@@ -53,10 +55,13 @@ __all__ = [
     "column",
     "cron",
     "database",
+    "date_dimension",
     "density",
+    "dimension",
     "drop",
     "env",
     "every",
+    "fact",
     "files",
     "fill_gaps",
     "fixed_width",
@@ -84,6 +89,7 @@ __all__ = [
     "temporal",
     "topic",
     "tumble",
+    "warehouse",
     "webhook",
 ]
 

@@ -22,6 +22,8 @@ def build(product: Product) -> Graph:
     for of_model, serving in product.servings.items():
         name = f"serve:{of_model}"
         nodes[name] = GraphNode(name, "serving", (of_model,), None, _where(serving.where))
+    for name, publication in product.publications.items():
+        nodes[f"publish:{name}"] = GraphNode(f"publish:{name}", "warehouse", publication.tables, None, _where(publication.where))
     return Graph(nodes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.check_publications import publications
 from caudal.spec.connection import Files
 from caudal.spec.database import Database
 from caudal.spec.expectation import Expectation
@@ -30,6 +31,7 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_features(product),
         *_models(product),
         *_predictions(product),
+        *publications(product),
         *_triggers(product),
         *_promises(product),
         *_governance(product),

@@ -10,7 +10,16 @@ from caudal.graph.shape import Graph, GraphNode, NodeState
 
 __all__ = ["as_svg", "as_text"]
 
-GLYPHS = {"source": "●", "table": "■", "join": "⋈", "features": "◆", "model": "▲", "prediction": "▼", "serving": "◎"}
+GLYPHS = {
+    "source": "●",
+    "table": "■",
+    "join": "⋈",
+    "features": "◆",
+    "model": "▲",
+    "prediction": "▼",
+    "serving": "◎",
+    "warehouse": "▤",
+}
 STATES = {"succeeded": "✓", "skipped": "–", "failed": "✗", "waiting": "…", "running": "▸"}
 
 CHARACTER = 7.9  # widest of the usual monospace faces at 13 px (0.604 em)
@@ -20,13 +29,13 @@ MARGIN = 8.0
 
 _STYLE = """
 .cg{--ink:#1c2430;--soft:#5b6675;--paper:#fff;--line:#a3adba;
---source:#2f6f9f;--table:#3b7d4f;--join:#1f7a7a;--features:#8a6413;--model:#8b4a9c;--prediction:#b0492f;--serving:#3f5f8a;
+--source:#2f6f9f;--table:#3b7d4f;--join:#1f7a7a;--features:#8a6413;--model:#8b4a9c;--prediction:#b0492f;--serving:#3f5f8a;--warehouse:#5a5fa8;
 --succeeded:#26794a;--skipped:#76808d;--failed:#c0272d;--waiting:#8a6a12;--running:#2f6f9f}
 @media (prefers-color-scheme:dark){.cg{--ink:#e6eaf0;--soft:#a2adbb;--paper:#171c24;--line:#5d6876;
---source:#6cb2e4;--table:#72c48b;--join:#63c5c5;--features:#dcb45a;--model:#cf94df;--prediction:#ee9377;--serving:#93b4e2;
+--source:#6cb2e4;--table:#72c48b;--join:#63c5c5;--features:#dcb45a;--model:#cf94df;--prediction:#ee9377;--serving:#93b4e2;--warehouse:#a7abec;
 --succeeded:#5fc487;--skipped:#929cab;--failed:#ff7a78;--waiting:#dcb45a;--running:#6cb2e4}}
 @media print{.cg{--ink:#000;--soft:#444;--paper:#fff;--line:#888;
---source:#2f6f9f;--table:#3b7d4f;--join:#1f7a7a;--features:#8a6413;--model:#8b4a9c;--prediction:#b0492f;--serving:#3f5f8a;
+--source:#2f6f9f;--table:#3b7d4f;--join:#1f7a7a;--features:#8a6413;--model:#8b4a9c;--prediction:#b0492f;--serving:#3f5f8a;--warehouse:#5a5fa8;
 --succeeded:#26794a;--skipped:#76808d;--failed:#c0272d;--waiting:#8a6a12;--running:#2f6f9f}}
 .cg text{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:var(--ink)}
 .cg .name{font-size:13px;font-weight:600}

@@ -24,6 +24,8 @@ from caudal.spec.join import Join
 from caudal.spec.location import Location
 from caudal.spec.model import Model
 from caudal.spec.node import Node, Source, Table
+from caudal.spec.star import Star
+from caudal.spec.warehouse import Publication
 
 FORMAT = "1"  # raised when caudal itself computes a step differently, so that every step runs again
 
@@ -39,7 +41,7 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps([FORMAT, *parts], sort_keys=True, default=str).encode()).hexdigest()
 
 
-def code_of(node: Node | Model) -> str:
+def code_of(node: Node | Model | Publication | Star) -> str:
     """Return the fingerprint of a declaration: its code and its parameters, without its inputs' versions."""
     return digest(*_declared(node))
 
@@ -52,7 +54,9 @@ def file_digest(paths: list[Path]) -> str:
     return sha.hexdigest()
 
 
-def _declared(node: Node | Model) -> list[object]:
+def _declared(node: Node | Model | Publication | Star) -> list[object]:
+    if isinstance(node, Publication | Star):
+        return ["publish", describe(node)]
     if isinstance(node, Source):
         return [
             "source", node.name, node.connection.kind, describe(node.connection), describe(node.schema), node.event_time,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from caudal.errors import DeclarationProblem, NotThere, nearest
 
-Kind = Literal["source", "table", "join", "features", "model", "prediction", "serving"]
+Kind = Literal["source", "table", "join", "features", "model", "prediction", "serving", "warehouse"]
 
 
 @dataclass(frozen=True)

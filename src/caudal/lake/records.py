@@ -30,7 +30,7 @@ steps = Table(
     Column("run_id", String(40), nullable=False),
     Column("product", String(100), nullable=False),
     Column("step", String(200), nullable=False),  # land:trips_raw, read:trips_raw, table:trips, train:duration …
-    Column("kind", String(20), nullable=False),  # land | read | table | features | train | promote | predict
+    Column("kind", String(20), nullable=False),  # land | read | table | features | train | promote | predict | publish
     Column("name", String(100), nullable=False),  # source, table, model or prediction
     Column("state", String(20), nullable=False),  # running | succeeded | skipped | failed | waiting
     Column("started_at", Float),

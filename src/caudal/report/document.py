@@ -40,6 +40,7 @@ def run_document(ledger: Ledger, run_id: str) -> Document:
             "steps": [_step(row) for row in done],
             "models": {name: _model(ledger, run, name, done) for name in _models(done)},
             "predictions": {row["name"]: _prediction(row) for row in done if row["kind"] == "predict"},
+            "warehouse": {row["name"]: _publication(row) for row in done if row["kind"] == "publish"},
             "page": (run["summary"] or {}).get("page"),
             "error": run["error"],
         }
@@ -174,6 +175,18 @@ def _rank(row: Row, better: str | None) -> float:
     if row["score"] is None or not math.isfinite(row["score"]):
         return math.inf
     return -float(row["score"]) if better == "higher" else float(row["score"])
+
+
+def _publication(row: Row) -> Document:
+    said = detail_of(row)
+    return {
+        "place": said.get("place"),
+        "rows": row["rows_written"] or 0,
+        "version": row["output_version"],
+        "days": None if row["partitions"] is None else len(row["partitions"]),
+        "note": said.get("note"),
+        "zeros": said.get("zeros", {}),
+    }
 
 
 def _prediction(row: Row) -> Document:

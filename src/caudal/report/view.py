@@ -16,7 +16,13 @@ from caudal.report.document import Document, run_document, run_row, step_rows
 from caudal.report.figures import duration, moment, plural, score, share, size, value
 
 # Steps that made each kind of node.
-KINDS = {"source": ("land", "read"), "table": ("table", "statistics"), "model": ("train", "promote"), "prediction": ("predict",)}
+KINDS = {
+    "source": ("land", "read"),
+    "table": ("table", "statistics"),
+    "model": ("train", "promote"),
+    "prediction": ("predict",),
+    "warehouse": ("publish",),
+}
 TOLD = ("error", "what", "where", "nearest", "fix", "step")
 
 
@@ -48,7 +54,7 @@ def node_states(graph: Graph, done: Sequence[Row], document: Document) -> dict[s
     """Return how each node of the graph stands, from the steps that are about it."""
     found = {}
     for name, node in graph.nodes.items():
-        rows = [row for row in done if row["name"] == name and row["kind"] in KINDS.get(node.kind, (node.kind,))]
+        rows = [row for row in done if name in (row["name"], row["step"]) and row["kind"] in KINDS.get(node.kind, (node.kind,))]
         if not rows:
             continue
         states = [row["state"] for row in rows]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.check import check as check_declaration
+from caudal.graph.check_publications import columns, columns_of_star
 from caudal.graph.load import load
 from caudal.run.plan import in_order
 from caudal.run.run import opened
@@ -15,6 +16,7 @@ from caudal.spec.node import Features, Source, Table
 from caudal.spec.product import Product
 from caudal.spec.schema import Schema
 from caudal.spec.settings import Settings
+from caudal.spec.star import Star
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -58,6 +60,11 @@ def analysed(product: Product, settings: Settings) -> list[CaudalError]:
         if isinstance(node, Features):
             problems += _foresight(ws, node, frames)
         frames[name] = ws.marked(empty(ws.spark, frame.schema), node)
+    for one in product.publications.values():
+        for of in one.tables:
+            if of in frames:
+                names = frames[of].columns
+                problems += columns_of_star(one, of, names) if isinstance(one, Star) else columns(one, names)
     return problems
 
 

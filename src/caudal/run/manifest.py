@@ -7,6 +7,7 @@ versions, the sources' arrivals and the tables' versions. While all of that is a
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import decisions, landed, manifests
 from caudal.spec.connection import Files
+from caudal.spec.database import shown
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 
@@ -71,7 +73,8 @@ def remember(
     ]
     said = {
         "product": product.name, "pipeline": pipeline, "made_of": _made_of(folder, settings), "sources": sources,
-        "outside": {str(path): file_digest([path]) for path in outside},
+        "warehouses": {name: _address(variable, settings) for name, variable in _warehouses(product).items()},
+        "publications": _warehouses(product), "outside": {str(path): file_digest([path]) for path in outside},
         "versions": {name: _version(home, product.name, name) for name in (*product.nodes, *product.predictions)},
         "decisions": _newest(ledger, decisions, product.name), "landed": _newest(ledger, landed, product.name), "run_id": document["run_id"],
         "steps": [step["step"] for step in document["steps"]],
@@ -94,6 +97,8 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
         said["made_of"] == _made_of(folder, settings)
         and all(Path(path).is_file() and file_digest([Path(path)]) == known for path, known in said["outside"].items())
         and all(_version(home, product, name) == number for name, number in said["versions"].items())
+        and said.get("warehouses", {})
+        == {name: _address(variable, settings) for name, variable in said.get("publications", {}).items()}
         and said.get("decisions") == _newest(ledger, decisions, product)
         and said.get("landed") == _newest(ledger, landed, product)
         and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in said["sources"].items())
@@ -115,8 +120,23 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
     }
 
 
+def _warehouses(product: Product) -> dict[str, str | None]:
+    """Return the variable, or None for the setting, that says where each publication goes, where the product's file does not."""
+    places = {name: one.to.address for name, one in product.publications.items()}
+    return {name: None if place is None else place.variable for name, place in places.items() if place is None or place.variable}
+
+
+def _address(variable: str | None, settings: Settings) -> str:
+    return shown((settings.warehouse if variable is None else os.environ.get(variable)) or "")
+
+
 def _made_of(folder: Path, settings: Settings) -> str:
-    told = [folder_digest(product_file(folder).parent), str(settings.data and settings.data.resolve()), dict(settings.spark)]
+    told = [
+        folder_digest(product_file(folder).parent),
+        str(settings.data and settings.data.resolve()),
+        dict(settings.spark),
+        settings.metastore,
+    ]
     return digest(*told, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
 
 

@@ -6,21 +6,22 @@ from functools import partial
 from typing import Literal
 
 from caudal.run.step import Step
-from caudal.run.steps import build, join, land, predict, promote, read, stream, train
+from caudal.run.steps import build, join, land, metastore as hive, predict, promote, read, star, stream, train, warehouse
 from caudal.spec.connection import CHANNELLED
 from caudal.spec.join import Join
 from caudal.spec.node import Source, Table
 from caudal.spec.product import Product
+from caudal.spec.star import Star
 from caudal.spec.statistics import Statistics
 
 Pipeline = Literal["all", "train", "predict"]
 
 
-def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
+def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = False) -> list[Step]:
     """Return the steps of a product.
 
     Training and prediction are two pipelines that share their tables: prediction needs the features and a champion, never the
-    training of the same run. When both run, prediction comes last, so that it finds a new champion.
+    training of the same run. When both run, prediction comes last, so that it finds a new champion. ``metastore`` tells whether one is set.
     """
     steps: list[Step] = []
     needs: tuple[str, ...]
@@ -54,6 +55,18 @@ def plan(product: Product, pipeline: Pipeline = "all") -> list[Step]:
             steps.append(
                 Step(f"predict:{name}", "predict", name, (f"features:{features}",), partial(predict.work, prediction=prediction))
             )
+    made = {step.subject: step.name for step in steps if step.kind not in ("land", "train", "promote")}
+    for name, publication in product.publications.items() if pipeline != "train" else ():
+        if all(one in made for one in publication.tables):
+            needs = tuple(made[one] for one in publication.tables)
+            do = (
+                partial(star.work, star=publication)
+                if isinstance(publication, Star)
+                else partial(warehouse.work, publication=publication)
+            )
+            steps.append(Step(f"publish:{name}", "publish", name, needs, do))
+    if metastore:
+        steps += [Step(f"register:{name}", "register", name, (of,), partial(hive.work, table=name)) for name, of in made.items()]
     return steps
 
 

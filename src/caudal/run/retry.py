@@ -48,6 +48,9 @@ class Attempts:
 
 def policy_of(product: Product, step: Step) -> Policy:
     """Return what was declared for the thing that a step is about."""
+    if step.kind == "publish":
+        publication = product.publications[step.subject]
+        return Policy(publication.retry, publication.time_limit_s)
     about: Node | Model | None = product.nodes.get(step.subject) or product.models.get(step.subject)
     if about is None and step.subject in product.predictions:
         about = product.models.get(product.predictions[step.subject].model)
@@ -172,7 +175,7 @@ def _clean(ws: Workspace, step: Step, error: BaseException) -> None:
     from caudal.run.run import streams
 
     name = step.subject
-    if name in ws.product.nodes and not streams(ws.product, name):
+    if step.kind not in ("publish", "register") and name in ws.product.nodes and not streams(ws.product, name):
         delta.sweep(ws.folder(name))
         delta.sweep(ws.home.quarantine(ws.product.name, name))
     # In a process that is not the run's alone, others may be at work with the same Spark.

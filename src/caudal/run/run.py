@@ -82,7 +82,7 @@ def run(
             )  # fmt: skip
             recover(ws)
             begin(ws, "run" if pipeline == "all" else pipeline)
-            board = execute(ws, plan(product, pipeline))
+            board = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
             document = end(ws, board.error)
             if board.error is None:
                 remember(folder, settings, home, ledger, product, pipeline, document)

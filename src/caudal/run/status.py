@@ -84,6 +84,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
             *(_table(home, product, name, row["kind"], row["finished_at"]) for name, row in tables.items()),
             *(_table(home, product, name, "stream", None) for name in _streamed(home, product) if name not in tables),
         ],
+        "warehouse": _warehouse(ledger, product),
         "streams": _streams(home, ledger, product),
         "up": _up(ledger, product),
         "alerts": [
@@ -95,6 +96,18 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
         ],
         "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
     }  # fmt: skip
+
+
+def _warehouse(ledger: Ledger, product: str) -> list[dict[str, Any]]:
+    """Return what was published last, by publication."""
+    newest = {row["name"]: row for row in ledger.find(steps, product=product, kind="publish", state="succeeded")}
+    return [
+        {
+            "name": name, "place": (row["detail"] or {}).get("place"), "version": row["output_version"],
+            "age_s": round(time.time() - row["finished_at"], 1),
+        }
+        for name, row in newest.items()
+    ]  # fmt: skip
 
 
 def _up(ledger: Ledger, product: str) -> dict[str, Any] | None:

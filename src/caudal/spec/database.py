@@ -32,6 +32,11 @@ class Address:
     def __hash__(self) -> int:
         return hash((self._url, self._env))
 
+    @property
+    def variable(self) -> str | None:
+        """The variable that holds the URL, where one does."""
+        return self._env
+
     def url(self, environment: Mapping[str, str] | None = None) -> str:
         """Return the whole URL.
 

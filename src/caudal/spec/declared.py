@@ -16,6 +16,8 @@ from caudal.spec.trigger import Trigger
 
 if TYPE_CHECKING:
     from caudal.spec.governance import About, Retention, Subject
+    from caudal.spec.star import Star
+    from caudal.spec.warehouse import Publication
 
 Function = Callable[..., Any]
 
@@ -31,6 +33,7 @@ class Declared:
         self.servings: dict[str, Serving] = {}
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
+        self.publications: dict[str, Publication | Star] = {}
         self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []

@@ -17,13 +17,14 @@ from caudal.spec.governance import Governance
 from caudal.spec.location import Location, caller
 from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
+from caudal.spec.publishing import Publishing
 from caudal.spec.schema import Field, Schema
 from caudal.spec.sql import inputs_of_sql
 from caudal.spec.streams import Streams
 from caudal.spec.trigger import OnArrival, Trigger
 
 
-class Product(Streams, Governance):
+class Product(Streams, Publishing, Governance):
     """A data product: sources, tables, features, models, predictions, each declared by one call.
 
     Parameters

@@ -30,6 +30,8 @@ class Settings:
     openlineage : where OpenLineage events go (table ``[openlineage]``): ``url`` or ``file``, and ``endpoint``, ``key``, ``namespace``,
         ``timeout_s``; ``CAUDAL_OPENLINEAGE`` is the url or the file
     kafka : ``host:port`` of Kafka's brokers
+    metastore : ``thrift://host:port`` of the Hive metastore that tables are made known to
+    warehouse : database URL of the warehouse of publications that name none
     settle : seconds for which a file must not have changed before it is landed; none, but 2 in ``caudal up``, unless given
     smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
     luigi : address of Luigi's central scheduler, where it is to order the steps
@@ -44,6 +46,8 @@ class Settings:
     memory: str | None = None
     cores: int | None = None
     kafka: str = "127.0.0.1:9092"
+    warehouse: str | None = None
+    metastore: str | None = None
     settle: float | None = None
     smtp: str = "smtp://127.0.0.1:25"
     luigi: str | None = None

@@ -51,6 +51,9 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     if product["tables"]:
         out.print()
         out.print(inset(_tables(product["tables"])))
+    if product.get("warehouse"):
+        out.print()
+        out.print(inset(_warehouse(product["warehouse"])))
     if product.get("up"):
         out.print()
         out.print(inset(_up(product["up"], now)))
@@ -99,6 +102,16 @@ def _tables(tables: list[Mapping[str, Any]]) -> Table:
             Text(count(aside), style="yellow" if aside else "bright_black"),
             age(one["age_s"]),
         )
+    return rows
+
+
+def _warehouse(published: list[Mapping[str, Any]]) -> Table:
+    rows = grid("left", "right", "left")
+    rows.show_header = True
+    for column, name in zip(rows.columns, ("in the warehouse", "version", "published"), strict=True):
+        column.header = Text(name, style="bright_black")
+    for one in published:
+        rows.add_row(one["place"] or one["name"], count(one["version"]), age(one["age_s"]))
     return rows
 
 

@@ -31,7 +31,7 @@ def summary(document: Document, to: Console | None = None) -> None:
         for name, model in document["models"].items():
             if _told(document, name):
                 _model(out, name, model)
-        for title, note, part in (_predictions(document), _times(document), _not_started(document)):
+        for title, note, part in (_predictions(document), _warehouse(document), _times(document), _not_started(document)):
             _section(out, title, note, part)
     if document.get("page"):
         out.print()
@@ -151,6 +151,18 @@ def _predictions(document: Document) -> tuple[str, str, Table]:
         if _state(document, name) == "succeeded":
             rows.add_row(name, plural(one["rows"], "row"), Text(f"by version {one['model_version']}", style="bright_black"))
     return "Predictions", "", rows
+
+
+def _warehouse(document: Document) -> tuple[str, str, Table]:
+    rows = grid("left", "right", "fill")
+    states = {one["step"]: one["state"] for one in document["steps"]}
+    for name, one in document.get("warehouse", {}).items():
+        if states.get(f"publish:{name}") == "succeeded":
+            zeros = "".join(
+                f", zero characters taken out of {count(number)} texts of {column}" for column, number in one["zeros"].items()
+            )
+            rows.add_row(one["place"], plural(one["rows"], "row"), Text(f"{one['note']}{zeros}", style="bright_black"))
+    return "Warehouse", "", rows
 
 
 def _times(document: Document) -> tuple[str, str, Table]:

@@ -1,0 +1,1 @@
+"""Loading a warehouse, beside other ways."""

@@ -1,0 +1,155 @@
+"""Tables of the lake made known to a Hive metastore, as external Delta tables: Spark and Trino then find them by name.
+
+A reader takes the rows from the table's own log, so that nothing is told again when a new version is published, only when columns are.
+Spark's jars have the metastore's client; this talks to it in Spark's Java process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from caudal.errors import EnvironmentProblem, StepFailed
+
+_CALL_S = 20  # until a metastore that does not answer is given up
+_MARK = "caudal.product"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A table as a metastore is told of it.
+
+    Parameters
+    ----------
+    columns : name and Hive's type, in order
+    comments : what is said of columns
+    """
+
+    product: str
+    table: str
+    location: str
+    columns: tuple[tuple[str, str], ...]
+    comment: str | None = None
+    comments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Database and table; a metastore has small letters only."""
+        return self.product.lower(), self.table.lower()
+
+
+def hive_type(spark: str) -> str:
+    """Return Hive's type for one of Spark's, as its ``simpleString`` has it.
+
+    Examples
+    --------
+    >>> hive_type("array<struct<at:timestamp_ntz,n:bigint>>")
+    'array<struct<at:timestamp,n:bigint>>'
+    """
+    return re.sub(r"\btimestamp_(ntz|ltz)\b", "timestamp", spark)
+
+
+def register(jvm: Any, uri: str, known: Known) -> bool:
+    """Tell a metastore of a table; returns whether it had to be told.
+
+    Raises
+    ------
+    EnvironmentProblem : it does not answer
+    StepFailed : it has a table of that name that caudal has not made, or refused this one
+    """
+    from py4j.protocol import Py4JJavaError
+
+    client = None
+    try:
+        client = _client(jvm, uri)
+        return _told(jvm, client, known)
+    except Py4JJavaError as error:
+        said = str(error.java_exception.toString()).splitlines()[0]
+        if "TTransportException" in said or "Could not connect" in said:
+            raise EnvironmentProblem(
+                f"The metastore {uri} does not answer: {said[:300]}.",
+                fix="Run again when it does; the tables themselves are published.",
+            ) from None
+        raise StepFailed(f"The metastore {uri} refused '{'.'.join(known.names)}': {said[:300]}.", table=known.table) from None
+    finally:
+        if client is not None:
+            client.close()
+
+
+def _client(jvm: Any, uri: str) -> Any:
+    conf = jvm.org.apache.hadoop.hive.conf.HiveConf()
+    for name, value in {
+        "hive.metastore.uris": uri, "hive.metastore.connect.retries": "1", "hive.metastore.failure.retries": "0",
+        "hive.metastore.client.socket.timeout": f"{_CALL_S}s", "hive.metastore.schema.verification": "false",
+    }.items():  # fmt: skip
+        conf.set(name, value)
+    return jvm.org.apache.hadoop.hive.metastore.HiveMetaStoreClient(conf)
+
+
+def _told(jvm: Any, client: Any, known: Known) -> bool:
+    api = jvm.org.apache.hadoop.hive.metastore.api
+    database, name = known.names
+    if database not in list(client.getAllDatabases()):
+        client.createDatabase(
+            api.Database(database, f"Product {known.product}.", known.location.rpartition("/")[0], jvm.java.util.HashMap())
+        )
+    if not client.tableExists(database, name):
+        client.createTable(_table(jvm, api, known))
+        return True
+    there = client.getTable(database, name)
+    mine = dict(there.getParameters())
+    if mine.get(_MARK) != known.product:
+        raise StepFailed(
+            f"The metastore has a table '{database}.{name}' that product '{known.product}' has not made.",
+            fix="Take it away there, or call the product or the table otherwise.",
+            table=known.table,
+        )
+    had = [(one.getName(), one.getType(), one.getComment()) for one in there.getSd().getCols()]
+    told = (had, _place(there.getSd().getLocation()), mine.get("comment"))
+    if told == ([(n.lower(), kind, known.comments.get(n)) for n, kind in known.columns], _place(known.location), known.comment):
+        return False
+    client.alter_table(database, name, _table(jvm, api, known))
+    return True
+
+
+def _place(location: str) -> str:
+    """Return a location as it can be compared: Hadoop writes ``file:/`` where others write ``file:///``."""
+    return re.sub("^file:/+", "file:/", location)
+
+
+def _table(jvm: Any, api: Any, known: Known) -> Any:
+    columns = jvm.java.util.ArrayList()
+    for name, kind in known.columns:
+        columns.add(api.FieldSchema(name.lower(), kind, known.comments.get(name)))
+    path = jvm.java.util.HashMap()
+    path.put("path", known.location)
+    path.put("serialization.format", "1")
+    # What Spark itself writes for a table whose provider is not Hive; Hive alone must not read the folder as plain Parquet.
+    form = ("org.apache.hadoop.mapred.SequenceFileInputFormat", "org.apache.hadoop.hive.ql.io.HiveSequenceFileOutputFormat")
+    serde = api.SerDeInfo(None, "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe", path)
+    storage = api.StorageDescriptor()
+    storage.setCols(columns)
+    storage.setLocation(known.location)
+    storage.setInputFormat(form[0])
+    storage.setOutputFormat(form[1])
+    storage.setSerdeInfo(serde)
+    storage.setParameters(jvm.java.util.HashMap())
+    storage.setBucketCols(jvm.java.util.ArrayList())
+    storage.setSortCols(jvm.java.util.ArrayList())
+    storage.setNumBuckets(-1)
+    table = api.Table()
+    table.setDbName(known.names[0])
+    table.setTableName(known.names[1])
+    table.setOwner("caudal")
+    table.setSd(storage)
+    table.setPartitionKeys(jvm.java.util.ArrayList())
+    table.setTableType("EXTERNAL_TABLE")
+    told = {"EXTERNAL": "TRUE", "spark.sql.sources.provider": "delta", _MARK: known.product, "comment": known.comment}
+    parameters = jvm.java.util.HashMap()
+    for name, value in told.items():
+        if value is not None:
+            parameters.put(name, value)
+    table.setParameters(parameters)
+    return table

@@ -1,0 +1,1 @@
+"""Stars: dimensions with their history, facts that point to what held when they happened."""

@@ -1,0 +1,127 @@
+"""Arrow types → PostgreSQL's, and values as `COPY` reads them."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import decimal
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SAME = {
+    "bool": "boolean", "int8": "smallint", "int16": "smallint", "int32": "integer", "int64": "bigint", "float": "real",
+    "double": "double precision", "date32[day]": "date", "time64[us]": "time without time zone", "null": "text",
+}  # fmt: skip
+
+
+def type_of(arrow: pa.DataType) -> str:
+    """Return PostgreSQL's type for an Arrow type, written as the catalog writes it.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> type_of(pa.decimal128(10, 2)), type_of(pa.list_(pa.int64())), type_of(pa.struct([("a", pa.int8())]))
+    ('numeric(10,2)', 'bigint[]', 'jsonb')
+    """
+    import pyarrow.types as t
+
+    if (same := _SAME.get(str(arrow))) is not None:
+        return same
+    if t.is_decimal(arrow):
+        return f"numeric({arrow.precision},{arrow.scale})"
+    if t.is_timestamp(arrow):
+        return "timestamp with time zone" if arrow.tz else "timestamp without time zone"
+    if t.is_binary(arrow) or t.is_large_binary(arrow) or t.is_binary_view(arrow) or t.is_fixed_size_binary(arrow):
+        return "bytea"
+    if _listed(arrow) and not t.is_nested(arrow.value_type):
+        return f"{type_of(arrow.value_type)}[]"
+    return "jsonb" if t.is_nested(arrow) else "text"
+
+
+def written(column: pa.Array) -> tuple[pa.Array, int]:
+    """Return a column as Arrow's CSV writer gives it to `COPY`, and in how many values zero characters were left out.
+
+    PostgreSQL keeps no text with a zero character.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    kind = column.type
+    if t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind):
+        return _without_zero(column.cast(pa.large_string()) if t.is_string_view(kind) else column)
+    if t.is_timestamp(kind):
+        return column.cast(pa.timestamp("us", tz="UTC" if kind.tz else None)), 0
+    if type_of(kind) == "bytea":
+        return pa.array([None if one is None else "\\x" + one.hex() for one in column.to_pylist()], pa.string()), 0
+    if type_of(kind).endswith("[]"):
+        return _array(column)
+    if t.is_nested(kind):
+        told = pa.array([None if one is None else _json(one, kind) for one in column.to_pylist()], pa.large_string())
+        text = pc.replace_substring(told, "\\u0000", "")
+        return text, int(pc.sum(pc.not_equal(told, text)).as_py() or 0)
+    if t.is_decimal(kind) or t.is_time(kind):
+        return column.cast(pa.string()), 0
+    return column, 0
+
+
+def _listed(arrow: pa.DataType) -> bool:
+    import pyarrow.types as t
+
+    return bool(t.is_list(arrow) or t.is_large_list(arrow) or t.is_fixed_size_list(arrow))
+
+
+def _without_zero(text: pa.Array) -> tuple[pa.Array, int]:
+    import pyarrow.compute as pc
+
+    found = int(pc.sum(pc.match_substring(text, "\0")).as_py() or 0)
+    return (pc.replace_substring(text, "\0", ""), found) if found else (text, 0)
+
+
+def _array(column: pa.Array) -> tuple[pa.Array, int]:
+    """Return lists in PostgreSQL's notation: ``{1,2}``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    values, found = written(column.flatten())
+    text = values.cast(pa.string())
+    if t.is_large_string(values.type) or t.is_string(values.type):
+        for mark in ("\\", '"'):
+            text = pc.replace_substring(text, mark, "\\" + mark)
+        text = pc.binary_join_element_wise('"', text, '"', "")
+    text = text.fill_null("NULL")
+    lengths = pc.list_value_length(column).cast(pa.int32()).fill_null(0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), ",")
+    whole = pc.binary_join_element_wise("{", joined, "}", "")
+    return pc.if_else(column.is_null(), None, whole), found
+
+
+def _json(value: Any, kind: pa.DataType) -> str:
+    return json.dumps(_plain(value, kind), ensure_ascii=True)
+
+
+def _plain(value: Any, kind: pa.DataType) -> Any:
+    """Return a nested value as JSON knows it; what it has no number for is text."""
+    import pyarrow.types as t
+
+    if value is None:
+        return None
+    if t.is_struct(kind):
+        return {field.name: _plain(value[field.name], field.type) for field in kind}
+    if t.is_map(kind):
+        return {str(key): _plain(one, kind.item_type) for key, one in value}
+    if _listed(kind):
+        return [_plain(one, kind.value_type) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
