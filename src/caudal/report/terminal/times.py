@@ -11,6 +11,7 @@ from rich.text import Text
 from caudal.report.figures import count, duration, moment
 from caudal.report.terminal.console import console, grid, heading
 
+STROKES = 12  # executions shown of each step
 _STROKES = "▁▂▃▄▅▆▇█"
 
 
@@ -23,7 +24,7 @@ def times(document: Mapping[str, Any], to: Console | None = None, *, one: bool =
     out.print(heading(document["product"], "how long steps take"))
     rows = grid("left", "right", "right", "right", "left", "left")
     rows.show_header = True
-    for column, name in zip(rows.columns, ("step", "last", "usual", "slow above", "trend", "history, oldest first"), strict=True):
+    for column, name in zip(rows.columns, ("step", "last", "usual", "slow above", "trend", "history"), strict=True):
         column.header = Text(name, style="bright_black")
     for step in document["steps"]:
         usual = step["usual"]
@@ -34,7 +35,7 @@ def times(document: Mapping[str, Any], to: Console | None = None, *, one: bool =
             duration(usual["expected_s"]) if usual else "–",
             Text(duration(usual["limit_s"]) if usual else "–", style="bright_black"),
             trend(usual),
-            strokes([done["seconds"] for done in step["history"]]),
+            strokes([done["seconds"] for done in step["history"][-STROKES:]]),
         )
     out.print(rows)
     if one:
