@@ -68,9 +68,10 @@ def _begin(run: Row, row: Row) -> float:
     return max(float(row["started_at"] or run["started_at"]) - float(run["started_at"]), 0.0)
 
 
-def check_line(row: Row) -> dict[str, Any]:
+def check_line(row: Row, done: Sequence[Row]) -> dict[str, Any]:
     """Return an expectation's line: what it counted, and what came of it."""
-    outcome, state = _outcome(row)
+    failed = any(step["name"] == row["table"] and step["state"] == "failed" for step in done)
+    outcome, state = _outcome(row, failed)
     return {
         "table": row["table"],
         "expectation": row["expectation"],
@@ -84,13 +85,13 @@ def check_line(row: Row) -> dict[str, Any]:
     }
 
 
-def _outcome(row: Row) -> tuple[str, str]:
-    """Return what came of an expectation, and the state whose colour tells it."""
+def _outcome(row: Row, failed: bool) -> tuple[str, str]:
+    """Return what came of an expectation, and the state whose colour tells it; of a table that failed nothing was set aside."""
     if row["passed"] and not row["broken"]:
         return "passed", "succeeded"
     if row["action"] == "warn":
         return "warned", "waiting"
-    return ("set aside", "waiting") if row["passed"] else ("stopped", "failed")
+    return ("set aside", "waiting") if row["action"] == "quarantine" and not failed else ("stopped", "failed")
 
 
 def reasons(document: Document) -> list[dict[str, Any]]:

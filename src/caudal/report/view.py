@@ -40,7 +40,7 @@ def view(ledger: Ledger, run_id: str, graph: Graph) -> dict[str, Any]:
         "graph": Markup(as_svg(graph, node_states(graph, done, document))),  # noqa: S704 it escapes its texts
         "steps": [sections.step_line(row) for row in done],
         "timeline": sections.timeline(run, done),
-        "checks": [sections.check_line(row) for row in ledger.find(checks, run_id=run_id)],
+        "checks": [sections.check_line(row, done) for row in ledger.find(checks, run_id=run_id)],
         "reasons": sections.reasons(document),
         "profiles": [sections.profile(ledger, row) for row in ledger.find(profiles, run_id=run_id)],
         **sections.files(ledger, run_id, done),
