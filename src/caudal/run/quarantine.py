@@ -16,9 +16,8 @@ from caudal.lake import corrections, delta
 from caudal.lake.frames import arrow, frame
 from caudal.lake.home import Home
 from caudal.lake.landing import land
-from caudal.lake.lease import lease
 from caudal.lake.records import landed
-from caudal.run.run import Result, new_run_id, opened, run
+from caudal.run.run import Result, held, new_run_id, opened, run
 from caudal.run.status import products, the_product
 from caudal.run.workspace import Progress, Workspace
 from caudal.spec.node import Source
@@ -81,7 +80,7 @@ def replay(
                 fix=f"Correct the rows of a source ({among}), or mend the table's function and run again.",
                 table=table,
             )
-        with contextlib.closing(home.ledger()) as ledger, lease(home.lease(product.name), product.name):
+        with contextlib.closing(home.ledger()) as ledger, held(home, ledger, product):
             ws = Workspace(product, home, ledger, settings, new_run_id())
             _correct(ws, node, [_assignment(one) for one in sets], reason, where)
     else:

@@ -26,7 +26,7 @@ from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
 from caudal.run.governance.proof import write_proof
 from caudal.run.governance.subject import Held, Person, columns_of, holding, person, raw_column, raw_kind, search
-from caudal.run.run import new_run_id, opened, run, who
+from caudal.run.run import held as alone, new_run_id, opened, run, who
 from caudal.run.workspace import Progress
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -47,10 +47,10 @@ def erase(
     product, home = load(folder), opened(settings)
     settings = changed(settings, data=settings.data or product_file(folder).parent)
     told = person(product, subject)
-    with contextlib.ExitStack() as held_open:
-        ledger = held_open.enter_context(contextlib.closing(home.ledger()))
-        held_open.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
-        with lease(home.lease(product.name), product.name):
+    with contextlib.ExitStack() as open_:
+        ledger = open_.enter_context(contextlib.closing(home.ledger()))
+        open_.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
+        with alone(home, ledger, product):
             held, searched, not_searched = search(product, home, ledger, told)
             plan = _document(product, home, ledger, told, held, searched, not_searched)
             if not yes or not (held or _running(ledger, product, told)):
@@ -60,7 +60,7 @@ def erase(
             _clear_manifests(ledger, product)
             _raw_files(product, home, ledger, told, held, begun["erasure"], clock())
         result = run(folder, settings, progress=progress)
-        with lease(home.lease(product.name), product.name):
+        with alone(home, ledger, product):
             _what_is_left(product, home, ledger, told, begun["erasure"], clock())
             left, searched, not_searched = search(product, home, ledger, told)
             after = _document(product, home, ledger, told, left, searched, not_searched)

@@ -23,7 +23,7 @@ from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import decisions, deletions, model_versions, runs
-from caudal.run.run import new_run_id, opened, who
+from caudal.run.run import held, new_run_id, opened, who
 from caudal.spec.duration import text
 from caudal.spec.node import Source
 from caudal.spec.product import Product
@@ -63,10 +63,10 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
 
     product, home = load(folder), opened(settings)
     _checked(product)
-    with contextlib.ExitStack() as held:
-        ledger = held.enter_context(contextlib.closing(home.ledger()))
-        held.enter_context(lease(home.lease(product.name), product.name))
-        held.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
+    with contextlib.ExitStack() as open_:
+        ledger = open_.enter_context(contextlib.closing(home.ledger()))
+        open_.enter_context(held(home, ledger, product))
+        open_.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
         protected = live_versions(product, home, ledger, clock())
         plan = list(_plan(product, home, ledger, protected, clock()))
         if yes:
