@@ -25,6 +25,7 @@ from caudal.spark.jvm import launch, spark_home
 SCALA = "2.13"
 SPARK = "4.1.1"
 AWS_SDK = "2.29.52"
+HADOOP = "3.4.2"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ CONNECTORS: dict[str, tuple[Group, ...]] = {
     ),
     # The AWS bundle weighs 600 MB; these few modules of it are what S3A uses.
     "s3": (
-        Group(("org.apache.hadoop:hadoop-aws:3.4.2",), excludes=("software.amazon.awssdk:bundle",)),
+        Group((f"org.apache.hadoop:hadoop-aws:{HADOOP}",), excludes=("software.amazon.awssdk:bundle",)),
         Group((f"org.apache.spark:spark-hadoop-cloud_{SCALA}:{SPARK}",), transitive=False),
         Group(
             tuple(f"software.amazon.awssdk:{module}:{AWS_SDK}" for module in ("s3", "s3-transfer-manager", "sts")),
@@ -60,7 +61,10 @@ CONNECTORS: dict[str, tuple[Group, ...]] = {
 }
 
 # Programs with a Java process of their own. They bring all they need, and none of it may come near Spark's class path.
-PROGRAMS: dict[str, tuple[Group, ...]] = {"broker": (Group((f"org.apache.kafka:kafka_{SCALA}:4.1.0",)),)}
+PROGRAMS: dict[str, tuple[Group, ...]] = {
+    "broker": (Group((f"org.apache.kafka:kafka_{SCALA}:4.1.0",)),),
+    "hdfs": (Group((f"org.apache.hadoop:hadoop-client-minicluster:{HADOOP}",)),),  # a name node and a data node, for tests
+}
 # Taken from Spark's own jars: its resolver leaves Scala's library out, and the newer SLF4J has a way to log4j beside it.
 _BORROWED = ("scala-library", "slf4j-api", "log4j-slf4j2-impl")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caudal.errors import SourceProblem, nearest
+from caudal.lake.place import Place
 
 FORMATS = ("parquet", "csv", "json", "avro")
 _ENDINGS = {
@@ -28,7 +29,7 @@ class RawFile:
     format : str, optional, one of ``FORMATS``; told by the ending of ``name`` when left out
     """
 
-    path: Path
+    path: Place
     sha256: str
     name: str
     format: str | None = None
@@ -62,7 +63,7 @@ def format_of(name: str, declared: str | None = None) -> str:
     return found
 
 
-def fault(path: Path, format: str) -> str | None:
+def fault(path: Place, format: str) -> str | None:
     """Return why a file cannot be whole, or None. Looks at its size and its first and last bytes only."""
     size = path.stat().st_size
     if size == 0:
@@ -81,7 +82,7 @@ def fault(path: Path, format: str) -> str | None:
         return None if file.read(4) == magic else "is truncated: it has no Parquet footer at its end"
 
 
-def check_whole(path: Path, format: str, name: str) -> None:
+def check_whole(path: Place, format: str, name: str) -> None:
     """Raise SourceProblem when a file is empty, truncated, or not of its format."""
     reason = fault(path, format)
     if reason is not None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
+from caudal.lake.away import answering
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
 from caudal.stages.ingest.contract import base_of, bind, check_present, settle, unknown_columns
@@ -81,7 +82,8 @@ def _inspect(
         if not file.path.name.startswith(file.sha256[:16]):
             raise ValueError(f"{file.path} is not named by its hash {file.sha256[:16]}…; rows could not name their file")
         try:
-            found: Inspected = _format(format_of(file.name, file.format)).inspect(spark, file, options, expected)
+            with answering(file.path):
+                found: Inspected = _format(format_of(file.name, file.format)).inspect(spark, file, options, expected)
         except OSError as error:
             raise SourceProblem(f"'{file.name}' cannot be read: {error.strerror or error}.", file=file.name) from None
         return found

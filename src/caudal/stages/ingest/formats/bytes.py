@@ -6,10 +6,10 @@ import codecs
 import gzip
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from caudal.errors import SourceProblem
+from caudal.lake.place import Place, source
 from caudal.stages.ingest.raw import RawFile
 
 _BLOCK = 1 << 22
@@ -40,11 +40,11 @@ class Looked:
     bare_returns: bool
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Place) -> IO[bytes]:
     """Return a file opened for its plain bytes, unpacked when it is compressed."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(source(path)) if packed else path.open("rb")  # type: ignore[return-value]
 
 
 def look(file: RawFile, encoding: str, quote: str | None) -> Looked:
