@@ -21,6 +21,9 @@ from caudal.lake.away import answering
 from caudal.lake.remote import address, connectors, filesystem, spark_settings, storage
 
 _AT_ONCE = 16
+_SMALL_BYTES = 1 << 18
+_MANY = 256  # small files that are kept: 64 MiB at most
+_kept: dict[Remote, tuple[Stat, bytes]] = {}
 
 
 class Stat(NamedTuple):
@@ -167,6 +170,7 @@ class Remote:
             if not self.root.startswith("s3:"):
                 target.unlink(missing_ok=True)
             filesystem(self.root).move(self.key, target.key)
+        _kept.pop(target, None)
         return target
 
     def _info(self) -> Any:
@@ -218,8 +222,21 @@ def overwrite(target: Place, made: Place) -> None:
 
 
 def source(path: Place) -> Any:
-    """Return what Arrow and gzip read a file from: its name where it is local, else the file opened."""
-    return path if isinstance(path, Path) else path.open("rb")
+    """Return what Arrow and gzip read a file from: its name where it is local, else the file opened.
+
+    A small remote file is read whole and kept for a while: what is written is looked at several times before it is published.
+    """
+    import pyarrow as pa
+
+    if isinstance(path, Path):
+        return path
+    if path.stat().st_size > _SMALL_BYTES:
+        return path.open("rb")
+    if (known := _kept.get(path)) is None or known[0] != path.stat():
+        _kept[path] = known = (path.stat(), path.read_bytes())
+        while len(_kept) > _MANY:
+            _kept.pop(next(iter(_kept)), None)
+    return pa.BufferReader(known[1])
 
 
 @contextmanager
@@ -228,6 +245,7 @@ def target(path: Place) -> Iterator[Any]:
     if isinstance(path, Path):
         yield path
         return
+    _kept.pop(path, None)
     with answering(path), path.open("wb") as opened:
         yield opened
 

@@ -89,7 +89,7 @@ def _s3(at: str | None, region_name: str | None) -> Any:
     return pf.S3FileSystem(
         endpoint_override=at, region=region_name, connect_timeout=_CONNECT_S, request_timeout=60,
         retry_strategy=pf.AwsStandardS3RetryStrategy(max_attempts=_TRIES),
-        tls_ca_file_path=os.environ.get("AWS_CA_BUNDLE"),
+        tls_ca_file_path=os.environ.get("AWS_CA_BUNDLE") or None,
     )  # fmt: skip
 
 
@@ -128,6 +128,9 @@ def spark_settings(root: str) -> dict[str, str]:
         # Files of a job are uploads that nobody sees until the job ends well; a rename would copy every byte.
         "spark.hadoop.fs.s3a.committer.name": "magic",
         "spark.hadoop.fs.s3a.committer.magic.enabled": "true",
+        "spark.hadoop.fs.s3a.committer.magic.track.commits.in.memory.enabled": "true",
+        # What is written is in a folder of the step's own: there is nothing to be overwritten that would have to be asked for.
+        "spark.hadoop.fs.s3a.create.performance": "true",
         "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory",
         "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
         "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",

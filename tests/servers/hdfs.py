@@ -1,0 +1,83 @@
+"""HDFS for tests: Hadoop's mini cluster, a name node and a data node in one Java process; the fixture is `hdfs`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from caudal.errors import EnvironmentProblem
+from caudal.spark.connectors import program
+from caudal.spark.java import java_home
+from caudal.spark.jvm import spark_home
+from caudal.spark.loopback import free_port, killed, launched
+
+_START_S = 90.0
+
+
+class HdfsServer:
+    """The cluster; its files stay on the disk when it is killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.root = f"hdfs://127.0.0.1:{self.port}"
+        self.log = folder / "hdfs.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._data_port = free_port()
+        self.start(fresh=True)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, fresh: bool = False) -> None:
+        """Start it and wait until it takes a file."""
+        told = self.folder / "details.json"
+        told.unlink(missing_ok=True)
+        settings = {
+            "hdfs.minidfs.basedir": self.folder / "base", "dfs.permissions.enabled": "false", "dfs.namenode.http-address": "127.0.0.1:0",
+            "dfs.datanode.address": f"127.0.0.1:{self._data_port}", "dfs.namenode.safemode.extension": 0,
+            "dfs.namenode.safemode.min.datanodes": 1, "dfs.namenode.fs-limits.min-block-size": 0, "dfs.replication": 1,
+        }  # fmt: skip
+        command = [
+            str(java_home().java), "-Xmx384m", "-XX:+UseSerialGC", "-cp", os.pathsep.join(map(str, _jars())),
+            "org.apache.hadoop.test.MiniDFSClusterManager", *(["-format"] if fresh else []), "-datanodes", "1", "-nnport", str(self.port),
+            "-writeDetails", str(told), *(part for name, value in settings.items() for part in ("-D", f"{name}={value}")),
+        ]  # fmt: skip
+        self._process = launched(command, self.log, cwd=self.folder)
+        until = time.monotonic() + _START_S
+        while not told.exists():
+            if time.monotonic() > until or self._process.poll() is not None:
+                raise RuntimeError(f"HDFS did not start: {self.log.read_text()[-2000:]}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            killed(self._process)
+            self._process = None
+
+
+def _jars() -> list[Path]:
+    """Return the cluster's jars, and Spark's log4j, which they lack."""
+    return [*program("hdfs"), *sorted((spark_home() / "jars").glob("log4j-[ac1]*.jar"))]
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
+    """The cluster of this test run."""
+    if find_spec("hdfs_native") is None:
+        pytest.skip("the client for HDFS is not installed: pip install 'caudal[hdfs]'")
+    try:
+        server = HdfsServer(tmp_path_factory.mktemp("hdfs"))
+    except EnvironmentProblem as error:
+        pytest.skip(f"no HDFS to be had: {error.what}")
+    yield server
+    server.stop()

@@ -1,0 +1,114 @@
+"""A server of the S3 protocol (moto) for tests, in processes of its own; the fixture is `s3`."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from caudal.spark.loopback import free_port, killed, launched
+
+_START_S = 60.0
+_SERVE = "import sys; from moto.server import main; main(sys.argv[1:])"
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of the server's process; ``CAUDAL_TEST_MOTO`` names a folder with moto where it is not beside caudal."""
+    apart = os.environ.get("CAUDAL_TEST_MOTO")
+    return {**os.environ, **({"PYTHONPATH": apart} if apart else {})}
+
+
+class S3Server:
+    """The server, behind a door that can be shut: a shut door is what clients see of a server that was killed.
+
+    Moto keeps all in memory, so it goes on while the door is shut; an S3 that comes back has lost nothing either.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self._inner = free_port(), free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "moto.log"
+        self._names = itertools.count(1)
+        command = [sys.executable, "-W", "ignore", "-c", _SERVE, "-H", "127.0.0.1", "-p", str(self._inner)]
+        self._moto = launched(command, self.log, cwd=folder, environment=_environment())
+        self._door: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables by which every client finds the server."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1", "AWS_CA_BUNDLE": "",
+        }  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        """The process that clients speak to."""
+        assert self._door is not None
+        return self._door.pid
+
+    def bucket(self) -> str:
+        """Return the name of a bucket that was made just now."""
+        name = f"bucket-{next(self._names)}"
+        request = urllib.request.Request(f"http://127.0.0.1:{self._inner}/{name}", method="PUT")
+        urllib.request.urlopen(request, timeout=10).close()
+        return name
+
+    def start(self) -> None:
+        """Let clients in."""
+        command = [sys.executable, str(Path(__file__).with_name("forward.py")), str(self.port), str(self._inner)]
+        self._door = launched(command, self.log, cwd=self.log.parent)
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                urllib.request.urlopen(self.endpoint, timeout=5).close()
+                return
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Kill the process that clients speak to."""
+        if self._door is not None:
+            killed(self._door)
+            self._door = None
+
+    def close(self) -> None:
+        """End all."""
+        self.stop()
+        killed(self._moto)
+
+    def requests(self) -> list[str]:
+        """Return the requests so far: ``GET /bucket/key 200``."""
+        lines = (line.split('"') for line in self.log.read_text().splitlines() if " HTTP/1.1" in line)
+        return [f"{parts[1].rpartition(' ')[0]} {parts[2].split()[0]}" for parts in lines]
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The server of this test run."""
+    if find_spec("moto") is None and "CAUDAL_TEST_MOTO" not in os.environ:
+        pytest.skip("moto is not installed: pip install 'moto[server]'")
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3_here(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The server, found by all clients in this process."""
+    for name in [one for one in os.environ if one.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3.environ.items():
+        monkeypatch.setenv(name, value)
+    return s3
