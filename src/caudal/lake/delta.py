@@ -209,12 +209,12 @@ def _commit(
     replace: str | set[str | None] | frozenset[str], identity: Mapping[str, Any], removed_kept: str,
 ) -> None:  # fmt: skip
     from deltalake import Schema
-    from deltalake.transaction import CommitProperties, PostCommitHookProperties, create_table_with_add_actions
+    from deltalake.transaction import PostCommitHookProperties, create_table_with_add_actions
 
     now_ms = int(time.time() * 1000)
     adds = [_add(file, partitioned, now_ms) for file in files]
     delta_schema = Schema.from_json(json.dumps(_storable(schema)))
-    said = CommitProperties(custom_metadata={"caudal": json.dumps(identity, default=str, allow_nan=False)}, max_commit_retries=0)
+    said = _properties(identity)
     # Nothing of the log expires; to look whether anything has would take longer with each version.
     after = PostCommitHookProperties(cleanup_expired_logs=False)
     by = [DAY] if partitioned else []
@@ -249,6 +249,12 @@ def _commit(
         table.create_write_transaction(
             [*adds, *removes], "append", table.schema(), partition_by=by, commit_properties=said, post_commithook_properties=after
         )
+
+
+def _properties(identity: Mapping[str, Any]) -> Any:
+    from deltalake.transaction import CommitProperties
+
+    return CommitProperties(custom_metadata={"caudal": json.dumps(identity, default=str, allow_nan=False)}, max_commit_retries=0)
 
 
 def _says(folder: Place, number: int, said: Mapping[str, Any]) -> bool:

@@ -113,12 +113,12 @@ class Remote:
 
     def stat(self) -> Stat:
         """Return size and time of change."""
-        if self._stat is None:
-            info = self._info()
-            if info.type.name != "File":
-                raise FileNotFoundError(str(self))
-            self._stat = _stat(info)
-        return self._stat
+        if self._stat is not None:
+            return self._stat
+        info = self._info()
+        if info.type.name != "File":
+            raise FileNotFoundError(str(self))
+        return _stat(info)
 
     def iterdir(self) -> Iterator[Remote]:
         """Yield what lies in the folder."""
@@ -230,10 +230,11 @@ def source(path: Place) -> Any:
 
     if isinstance(path, Path):
         return path
-    if path.stat().st_size > _SMALL_BYTES:
+    stat = path.stat()
+    if stat.st_size > _SMALL_BYTES:
         return path.open("rb")
-    if (known := _kept.get(path)) is None or known[0] != path.stat():
-        _kept[path] = known = (path.stat(), path.read_bytes())
+    if (known := _kept.get(path)) is None or known[0] != stat:
+        _kept[path] = known = (stat, path.read_bytes())
         while len(_kept) > _MANY:
             _kept.pop(next(iter(_kept)), None)
     return pa.BufferReader(known[1])
@@ -273,6 +274,7 @@ def put(file: Path, at: Place) -> None:
         at.parent.mkdir(parents=True, exist_ok=True)
         file.replace(at)
         return
+    _kept.pop(at, None)
     made = at if at.root.startswith("s3:") else at.with_name(f".{at.name}.{uuid4().hex}")
     with answering(at):
         pf.copy_files(

@@ -18,6 +18,7 @@ from caudal.errors import DeclarationProblem, EnvironmentProblem, nearest
 SCHEMES = ("s3", "hdfs")
 _TRIES = 3
 _CONNECT_S = 5
+_HDFS = {"dfs.client.failover.max.attempts": "3", "dfs.client.failover.sleep.max.millis": "1000"}
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ def filesystem(root: str) -> Any:
         raise EnvironmentProblem(
             "The client for HDFS is not installed.", fix="Install it: pip install 'caudal[hdfs]'.", package="hdfs-native"
         )
-    from hdfs_native.fsspec import HdfsFileSystem
+    from caudal.lake.hdfs import Hdfs
 
     at = urlsplit(root)
-    return pf.PyFileSystem(pf.FSSpecHandler(HdfsFileSystem(at.hostname, at.port)))
+    return pf.PyFileSystem(pf.FSSpecHandler(Hdfs(at.hostname, at.port, **_HDFS)))
 
 
 @functools.cache
@@ -96,12 +97,15 @@ def _s3(at: str | None, region_name: str | None) -> Any:
 def storage(root: str) -> dict[str, str]:
     """Return what ``deltalake`` is told about a root: a commit is a write that fails where there is a file already."""
     if not root.startswith("s3://"):
-        return {}
+        return dict(_HDFS)
     said = {
         "aws_conditional_put": "etag", "max_retries": str(_TRIES), "retry_timeout": "20s", "connect_timeout": f"{_CONNECT_S}s", "timeout": "60s",
     }  # fmt: skip
     if at := endpoint():
-        said |= {"aws_endpoint_url": at, "aws_allow_http": str(at.startswith("http://")).lower()}
+        # Without the last it would look for no profile where the server is not Amazon's.
+        said |= {
+            "aws_endpoint_url": at, "aws_allow_http": str(at.startswith("http://")).lower(), "aws_force_credential_load": "true",
+        }  # fmt: skip
     if name := region():
         said["aws_region"] = name
     return said
