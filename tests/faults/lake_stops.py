@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from caudal.errors import CaudalError
 from tests.flow.lake_rounds import made, rows
 from tests.servers.s3 import S3Server
 
@@ -78,8 +79,8 @@ def main() -> None:
             try:
                 ended = run(product, set_to)
                 said = {"state": ended.document["state"], "error": ended.error and ended.error.as_dict()}
-            except Exception as error:
-                said = {"state": "raised", "error": getattr(error, "as_dict", lambda error=error: {"what": repr(error)})()}
+            except CaudalError as error:
+                said = {"state": "raised", "error": error.as_dict()}
         said["seconds"] = round(time.monotonic() - began, 1)
         if moment == "retry":
             comeback.join()

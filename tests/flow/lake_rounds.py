@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PRODUCT = '''
+PRODUCT = """
 import caudal as cd
 from caudal import expect as ex
 
@@ -27,7 +27,7 @@ def totals(readings):
     from pyspark.sql import functions as F
 
     return readings.groupBy(F.to_date("at").alias("day")).agg(F.sum("value").alias("value"), F.count("*").alias("n"))
-'''
+"""
 FIRST = "id,at,value\n1,2024-01-01 08:00:00,1.5\n2,2024-01-01 09:00:00,2.5\n2,2024-01-01 10:00:00,9.0\n3,2024-01-02 08:00:00,999\n4,2024-01-02 09:00:00,4.0\n"
 SECOND = "id,at,value\n5,2024-01-02 10:00:00,5.0\n6,2024-01-03 08:00:00,6.0\n"
 AFTER_FIRST = [[1, 1.5], [2, 2.5], [4, 4.0]]

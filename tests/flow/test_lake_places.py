@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from caudal.lake.place import Remote, place
 from tests.flow import lake_rounds
 from tests.servers.places import place_of
+
+from caudal.lake.place import Remote, place
 
 
 @pytest.mark.parametrize("kind", ["s3", "hdfs"])  # the other flows run on a local folder
@@ -45,7 +45,7 @@ def test_a_product_runs_wherever_its_lake_lies(kind, request, tmp_path):
     }
     at = place(lake)
     assert (at / "lake" / "meters" / "readings" / "_delta_log").is_dir()
-    assert len([one for one in (at / "raw").rglob("*.csv")]) == 2
+    assert len(list((at / "raw").rglob("*.csv"))) == 2
     if isinstance(at, Remote):
         assert not (tmp_path / "home" / "lake").exists()
         assert not (tmp_path / "home" / "raw").exists()

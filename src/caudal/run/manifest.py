@@ -114,6 +114,7 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
 
 def _made_of(folder: Path, settings: Settings) -> str:
     told = [folder_digest(product_file(folder).parent), str(settings.data and settings.data.resolve()), dict(settings.spark)]
+    told += [settings.lake] if settings.lake else []
     return digest(*told, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
 
 

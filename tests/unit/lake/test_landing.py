@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.servers.places import place_of
 
 from caudal.errors import SourceProblem
 from caudal.lake.home import Home
 from caudal.lake.landing import current, land
-from tests.servers.places import place_of
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def test_a_file_larger_than_what_is_sent_at_once_arrives_whole(place, tmp_path):
     (file,) = work(origin)
     with file.stored.open("rb") as stored:
         assert hashlib.sha256(stored.read()).hexdigest() == file.sha256
-    assert not [one for one in (tmp_path / "home").rglob(".landing-*")]
+    assert not list((tmp_path / "home").rglob(".landing-*"))
 
 
 def test_a_file_that_vanished_is_named(place, tmp_path):

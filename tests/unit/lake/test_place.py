@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -107,6 +109,49 @@ def test_a_server_that_is_away_is_told_of_in_seconds(kind, request, monkeypatch,
             ask()
         assert time.monotonic() - began < 15
         assert caught.value.facts["passing"]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """An S3 that takes no key."""
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        said = b"<?xml version='1.0'?><Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+    do_GET = do_HEAD = do_PUT = do_POST = answer  # noqa: N815
+
+
+def test_keys_that_are_refused_are_told_of(monkeypatch, tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "known",
+        "AWS_SECRET_ACCESS_KEY": "wrong", "AWS_CA_BUNDLE": "",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    made = tmp_path / "made"
+    made.write_bytes(b"x")
+    at = place("s3://lake/one")
+    for ask in (
+        lambda: delta.version_of(at / "t"),
+        lambda: delta.read(at / "t", 0),
+        lambda: (at / "a").exists(),
+        lambda: put(made, at / "a"),
+    ):
+        with pytest.raises(EnvironmentProblem, match="S3 refuses the credentials for bucket 'lake'") as caught:
+            ask()
+        assert not caught.value.facts["passing"]
+        assert "wrong" not in str(caught.value)
+    server.shutdown()
+    server.server_close()
 
 
 def test_keys_of_a_profile_are_found_by_all_but_none_is_looked_at(s3_here, monkeypatch, tmp_path):
