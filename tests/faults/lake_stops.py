@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from caudal.errors import CaudalError
 from tests.flow.lake_rounds import made, rows
 from tests.servers.s3 import S3Server
+
+from caudal.errors import CaudalError
 
 MOMENTS = {
     "landing": ("caudal.lake.landing", "put", 1),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.flow.lake_rounds import AFTER_FIRST
 
-MOMENTS = ["while Spark writes", "before the table's commit", "retry"]
+MOMENTS = ["while Spark writes", "retry"]
 
 
 @pytest.mark.faults

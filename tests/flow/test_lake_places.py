@@ -15,6 +15,7 @@ from tests.servers.places import place_of
 from caudal.lake.place import Remote, place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["s3", "hdfs"])  # the other flows run on a local folder
 def test_a_product_runs_wherever_its_lake_lies(kind, request, tmp_path):
     lake = str(place_of(kind, request))
