@@ -14,9 +14,8 @@ from caudal.spark import session, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from tests.servers.s3 import S3Server
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.servers.hdfs", "tests.servers.places", "tests.servers.s3"]
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("caudal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,22 +37,3 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set CAUDAL_DATA")
     return folder
-
-
-@pytest.fixture(scope="session")
-def s3_process() -> Iterator[S3Server]:
-    """The S3 server of this test run."""
-    pytest.importorskip("moto")
-    from tests.servers.s3 import s3_server
-
-    server = s3_server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def s3(s3_process: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """An S3 server that this process's environment points to; ``s3.bucket()`` makes a fresh bucket."""
-    for name, value in s3_process.environment.items():
-        monkeypatch.setenv(name, value)
-    return s3_process

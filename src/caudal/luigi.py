@@ -17,6 +17,7 @@ from caudal.errors import NotThere
 from caudal.graph.load import load, product_file
 from caudal.lake import delta
 from caudal.lake.frames import arrow
+from caudal.lake.place import Place
 from caudal.run.manifest import nothing_new
 from caudal.run.run import opened, run
 from caudal.spec.settings import Settings, settings
@@ -33,11 +34,11 @@ class Published(luigi.Target):
 
     Parameters
     ----------
-    folder : Path, where the Delta table lies
+    folder : where the Delta table lies
     day : date, optional
     """
 
-    def __init__(self, folder: Path, day: dt.date | None = None) -> None:
+    def __init__(self, folder: Place, day: dt.date | None = None) -> None:
         self.folder, self.day = folder, day
 
     @property

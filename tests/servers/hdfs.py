@@ -1,96 +1,94 @@
-"""HDFS on loopback: a name node and a data node in Java processes of their own, asked by WebHDFS."""
+"""HDFS for tests: Hadoop's mini cluster, a name node and a data node in one Java process; the fixture is `hdfs`."""
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 import requests
 
+from caudal.errors import EnvironmentProblem
 from caudal.spark.connectors import program
 from caudal.spark.java import java_home
 from caudal.spark.jvm import spark_home
+from caudal.spark.loopback import free_port, killed, launched
 
-_HDFS = "org.apache.hadoop.hdfs.server"
-_SITE = """<configuration>
-{properties}
-</configuration>
-"""
+_START_S = 90.0
 
 
-class Hdfs:
-    """A cluster of one data node below ``folder``."""
+class HdfsServer:
+    """The cluster; its files stay on the disk when it is killed."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rpc, self.http, self._processes = _free_port(), _free_port(), []
-        self._environment = {**os.environ, "HADOOP_USER_NAME": "caudal"}
-        self._environment.pop("CLASSPATH", None)
+        self.folder, self.port = folder, free_port()
+        self.root = f"hdfs://127.0.0.1:{self.port}"
+        self.log = folder / "hdfs.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._data_port, self._http = free_port(), free_port()
+        self.start(fresh=True)
 
     @property
     def address(self) -> str:
         """Where WebHDFS answers."""
-        return f"127.0.0.1:{self.http}"
-
-    def start(self) -> None:
-        """Start both and wait until a file can be written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        ports = [_free_port() for _ in range(3)]
-        properties = {
-            "fs.defaultFS": f"hdfs://127.0.0.1:{self.rpc}",
-            "dfs.namenode.http-address": self.address,
-            "dfs.namenode.name.dir": f"file://{self.folder}/name",
-            "dfs.datanode.data.dir": f"file://{self.folder}/data",
-            "dfs.datanode.address": f"127.0.0.1:{ports[0]}",
-            "dfs.datanode.http.address": f"127.0.0.1:{ports[1]}",
-            "dfs.datanode.ipc.address": f"127.0.0.1:{ports[2]}",
-            "dfs.datanode.hostname": "127.0.0.1",
-            "dfs.replication": "1",
-            "dfs.namenode.safemode.extension": "0",
-        }
-        said = "\n".join(f"<property><name>{name}</name><value>{value}</value></property>" for name, value in properties.items())
-        for name in ("core-site.xml", "hdfs-site.xml"):
-            (self.folder / name).write_text(_SITE.format(properties=said))
-        self._java(f"{_HDFS}.namenode.NameNode", "-format", "-nonInteractive").wait(60)
-        self._processes = [self._java(f"{_HDFS}.namenode.NameNode"), self._java(f"{_HDFS}.datanode.DataNode")]
-        for _ in range(300):
-            if any(one.poll() is not None for one in self._processes):
-                break
-            try:
-                self.put("/ready", b"yes")
-            except (OSError, requests.RequestException):
-                time.sleep(0.2)
-            else:
-                return
-        self.stop()
-        raise RuntimeError(f"HDFS does not start:\n{(self.folder / 'log').read_text()[-3000:]}")
+        return f"127.0.0.1:{self._http}"
 
     def put(self, path: str, content: bytes) -> None:
-        """Write a file."""
+        """Write a file, by WebHDFS."""
         asked = f"http://{self.address}/webhdfs/v1{path}?op=CREATE&overwrite=true&user.name=caudal"
-        requests.put(asked, data=content, timeout=5).raise_for_status()
+        requests.put(asked, data=content, timeout=10).raise_for_status()
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, fresh: bool = False) -> None:
+        """Start it and wait until it takes a file."""
+        told = self.folder / "details.json"
+        told.unlink(missing_ok=True)
+        settings = {
+            "hdfs.minidfs.basedir": self.folder / "base", "dfs.permissions.enabled": "false", "dfs.datanode.http.address": "127.0.0.1:0", "dfs.datanode.hostname": "127.0.0.1",
+            "dfs.datanode.address": f"127.0.0.1:{self._data_port}", "dfs.namenode.safemode.extension": 0,
+            "dfs.namenode.safemode.min.datanodes": 1, "dfs.namenode.fs-limits.min-block-size": 0, "dfs.replication": 1,
+        }  # fmt: skip
+        command = [
+            str(java_home().java), "-Xmx384m", "-XX:+UseSerialGC", "-cp", os.pathsep.join(map(str, _jars())),
+            "org.apache.hadoop.test.MiniDFSClusterManager", *(["-format"] if fresh else []), "-datanodes", "1", "-nnport", str(self.port), "-httpport", str(self._http),
+            "-writeDetails", str(told), *(part for name, value in settings.items() for part in ("-D", f"{name}={value}")),
+        ]  # fmt: skip
+        self._process = launched(command, self.log, cwd=self.folder)
+        until = time.monotonic() + _START_S
+        while not told.exists():
+            if time.monotonic() > until or self._process.poll() is not None:
+                raise RuntimeError(f"HDFS did not start: {self.log.read_text()[-2000:]}")
+            time.sleep(0.1)
 
     def stop(self) -> None:
-        """Kill both."""
-        for one in self._processes:
-            one.kill()
-            one.wait()
-        self._processes = []
-
-    def _java(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        logging = sorted((spark_home() / "jars").glob("log4j-*.jar"))
-        jars = os.pathsep.join(map(str, [self.folder, *program("hdfs"), *logging]))
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [str(java_home().java), "-Xmx256m", "-cp", jars, name, *arguments], stdout=log, stderr=log, env=self._environment
-            )
+        """Kill it."""
+        if self._process is not None:
+            killed(self._process)
+            self._process = None
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _jars() -> list[Path]:
+    """Return the cluster's jars, and Spark's log4j, which they lack."""
+    return [*program("hdfs"), *sorted((spark_home() / "jars").glob("log4j-[ac1]*.jar"))]
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsServer]:
+    """The cluster of this test run."""
+    if find_spec("hdfs_native") is None:
+        pytest.skip("the client for HDFS is not installed: pip install 'caudal[hdfs]'")
+    try:
+        server = HdfsServer(tmp_path_factory.mktemp("hdfs"))
+    except EnvironmentProblem as error:
+        pytest.skip(f"no HDFS to be had: {error.what}")
+    yield server
+    server.stop()

@@ -1,112 +1,130 @@
-"""An S3 server of its own process on loopback (moto); it can be stopped in the middle of a fetch and started again."""
+"""A server of the S3 protocol (moto) for tests, in processes of its own; the fixture is `s3`."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-_NUMBERS = count(1)
-USER, SECRET = "caudal", "caudal-secret"
+import pytest
+
+from caudal.spark.loopback import free_port, killed, launched
+
+_START_S = 60.0
+_SERVE = "import sys; from moto.server import main; main(sys.argv[1:])"
 
 
-@dataclass
 class S3Server:
-    """Where the server is, and what a process needs to know of it.
+    """The server, behind a door that can be shut: a shut door is what clients see of a server that was killed.
 
-    Parameters
-    ----------
-    port : int, kept over a restart; what was stored is not
+    Moto keeps all in memory, so it goes on while the door is shut; an S3 that comes back has lost nothing either.
     """
 
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-    buckets: list[str] = field(default_factory=list)
+    def __init__(self, folder: Path) -> None:
+        self.port, self._inner = free_port(), free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "moto.log"
+        self._names = itertools.count(1)
+        command = [sys.executable, "-W", "ignore", "-c", _SERVE, "-H", "127.0.0.1", "-p", str(self._inner)]
+        self._moto = launched(command, self.log, cwd=folder)
+        self._door: subprocess.Popen[bytes] | None = None
+        self.start()
 
     @property
-    def endpoint(self) -> str:
-        """The server's address."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The variables by which AWS libraries find the server."""
+    def environ(self) -> dict[str, str]:
+        """The variables by which every client finds the server."""
         return {
-            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
+            "AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "AWS_DEFAULT_REGION": "us-east-1",
         }  # fmt: skip
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(300):
-            if self.process.poll() is not None:
-                raise RuntimeError("the S3 server ended as it was started")
-            try:
-                with urllib.request.urlopen(f"{self.endpoint}/moto-api/data.json", timeout=1):
-                    return
-            except OSError:
-                time.sleep(0.1)
-        raise RuntimeError("the S3 server does not answer")
+    @property
+    def pid(self) -> int:
+        """The process that clients speak to."""
+        assert self._door is not None
+        return self._door.pid
 
-    def pause(self) -> None:
-        """Stop the server where it is: connections stay open and nothing is answered."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a paused server go on."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        """Kill the server; what it stored is lost."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+    def bucket(self, name: str | None = None) -> str:
+        """Return the name of a bucket that was made just now."""
+        name = name or f"bucket-{next(self._names)}"
+        request = urllib.request.Request(f"http://127.0.0.1:{self._inner}/{name}", method="PUT")
+        urllib.request.urlopen(request, timeout=10).close()
+        return name
 
     def client(self) -> Any:
         """Return a boto3 client of the server."""
         import boto3
 
-        return boto3.client(
-            "s3", endpoint_url=self.endpoint, aws_access_key_id=USER, aws_secret_access_key=SECRET, region_name="us-east-1"
-        )
-
-    def bucket(self, name: str | None = None) -> str:
-        """Make an empty bucket and return its name."""
-        name = name or f"caudal-{os.getpid()}-{next(_NUMBERS)}"
-        self.client().create_bucket(Bucket=name)
-        self.buckets.append(name)
-        return name
+        keys = {
+            "aws_access_key_id": self.environ["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": self.environ["AWS_SECRET_ACCESS_KEY"],
+        }
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", **keys)
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Store an object."""
         self.client().put_object(Bucket=bucket, Key=key, Body=content)
 
+    def pause(self) -> None:
+        """Stop the server where it is: connections stay open and nothing is answered."""
+        self._moto.send_signal(signal.SIGSTOP)
 
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        self._moto.send_signal(signal.SIGCONT)
+
+    def start(self) -> None:
+        """Let clients in."""
+        command = [sys.executable, str(Path(__file__).with_name("forward.py")), str(self.port), str(self._inner)]
+        self._door = launched(command, self.log, cwd=self.log.parent)
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                urllib.request.urlopen(self.endpoint, timeout=5).close()
+                return
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Kill the process that clients speak to."""
+        if self._door is not None:
+            killed(self._door)
+            self._door = None
+
+    def close(self) -> None:
+        """End all."""
+        self.stop()
+        killed(self._moto)
+
+    def requests(self) -> list[str]:
+        """Return the requests so far: ``GET /bucket/key 200``."""
+        lines = (line.split('"') for line in self.log.read_text().splitlines() if " HTTP/1.1" in line)
+        return [f"{parts[1].rpartition(' ')[0]} {parts[2].split()[0]}" for parts in lines]
 
 
-def s3_server() -> S3Server:
-    """Return a server that runs; stop it afterwards."""
-    server = S3Server(free_port())
-    server.start()
-    return server
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The server of this test run."""
+    pytest.importorskip("moto")
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The server, found by all clients in this process."""
+    for name in [one for one in os.environ if one.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.environ.items():
+        monkeypatch.setenv(name, value)
+    return s3_server

@@ -27,6 +27,12 @@ Folder = Annotated[Path, typer.Argument(help="The product's folder (holding prod
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Folder of lake, ledger, models and run pages.  [default: .caudal]")
 ]
+LakeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lake", help="Where raw files and tables lie: s3://bucket/…, hdfs://host:port/… or a folder.  [default: the home]"
+    ),
+]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder that the sources' file patterns are looked up in.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 ProductOption = Annotated[str | None, typer.Option("--product", help="The product's name; needed when the home holds several.")]

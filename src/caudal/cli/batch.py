@@ -13,6 +13,7 @@ from caudal.cli.app import (
     Folder,
     HomeOption,
     JsonOption,
+    LakeOption,
     ProductOption,
     WaitOption,
     app,
@@ -27,7 +28,7 @@ from caudal.spec.settings import settings
 
 
 @app.command()
-def demo(data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
+def demo(data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
          serve: Annotated[bool, typer.Option(help="Leave the web app running at the end (on a terminal).")] = True,
          port: Annotated[int, typer.Option(help="Port of the web app; 0 takes a free one.")] = 0,
          simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without asking the network.")] = False) -> None:  # fmt: skip
@@ -36,7 +37,7 @@ def demo(data: DataOption = None, home: HomeOption = None, as_json: JsonOption =
 
     with problems_shown(as_json):
         work(
-            settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), data=data),
+            settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), lake=lake, data=data),
             as_json=as_json,
             keep=serve,
             port=port,
@@ -93,7 +94,7 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
 
 
 @app.command()
-def run(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
+def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
     from caudal.run.run import run as work
@@ -102,16 +103,23 @@ def run(folder: Folder, data: DataOption = None, home: HomeOption = None, as_jso
     with problems_shown(as_json):
         process = Process(lambda error: show_problem(error, as_json))
         with progress_shown(as_json) as progress:
-            result = work(folder, settings(home=home, data=data), pipeline=only, progress=progress, wait_s=wait, process=process)
+            result = work(
+                folder, settings(home=home, lake=lake, data=data), pipeline=only, progress=progress, wait_s=wait, process=process
+            )
         say_end(as_json, result)
 
 
 @app.command()
 def predict(
-    folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0
+    folder: Folder,
+    data: DataOption = None,
+    home: HomeOption = None,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = 0.0,
 ) -> None:
     """Write predictions by the published champion; trains nothing."""
-    run(folder, data, home, as_json, wait, "predict")
+    run(folder, data, home, lake, as_json, wait, "predict")
 
 
 @app.command()
@@ -131,12 +139,12 @@ def times(product: ProductOption = None, step: Annotated[str | None, typer.Optio
 
 @app.command()
 def status(folder: Annotated[Path | None, typer.Argument(help="The product's folder; all products of the home when left out.")] = None,
-           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+           home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show products, last runs, tables and champions."""
     from caudal.run.status import status as work
 
     with problems_shown(as_json):
-        told = work(settings(home=home), folder)
+        told = work(settings(home=home, lake=lake), folder)
         if as_json:
             return print_json(told)
         from caudal.report.terminal import status as show

@@ -15,6 +15,7 @@ from caudal.cli.app import (
     Folder,
     HomeOption,
     JsonOption,
+    LakeOption,
     WaitOption,
     app,
     print_json,
@@ -27,7 +28,7 @@ from caudal.spec.settings import settings
 
 
 @app.command()
-def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None,
+def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
        settle: Annotated[float | None, typer.Option(help="Seconds for which a file must not have changed.  [default: 2]")] = None,
        scan: Annotated[float, typer.Option(help="Seconds between two looks at everything, beside being woken.")] = 10.0,
@@ -47,13 +48,13 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
 
     with problems_shown(as_json):
         pace = Pace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
-        work(folders, settings(home=home, data=data, settle=settle), say, pace)
+        work(folders, settings(home=home, lake=lake, data=data, settle=settle), say, pace)
 
 
 @app.command()
 def backfill(folder: Folder, first: Annotated[str, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)],
              last: Annotated[str, typer.Option("--to", help="Last day.", show_default=False)],
-             yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None,
+             yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
     """Make some days again from raw, by the product as it is now: first shows which tables, days and files that means."""
     from caudal.report.terminal import backfill_plan
@@ -61,7 +62,7 @@ def backfill(folder: Folder, first: Annotated[str, typer.Option("--from", help="
     from caudal.run.workspace import Process
 
     with problems_shown(as_json):
-        set_to = settings(home=home, data=data)
+        set_to = settings(home=home, lake=lake, data=data)
         if not yes:
             told = plan(folder, set_to, first, last)
             if as_json:

@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from caudal.cli.app import DataOption, Folder, HomeOption, JsonOption, app, problems_shown, say
+from caudal.cli.app import DataOption, Folder, HomeOption, JsonOption, LakeOption, app, problems_shown, say
 from caudal.spec.settings import settings
 
 
 @app.command()
-def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
+def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
            seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C]")] = None,
            once: Annotated[bool, typer.Option("--once", help="Stop when all that is there has been read.")] = False,
            end: Annotated[bool, typer.Option("--end", help="Close the windows that are open at the end: nothing more will come.")] = False,
@@ -28,7 +28,7 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, as_
     with problems_shown(as_json):
         told = work(
             folder,
-            settings(home=home, data=data),
+            settings(home=home, lake=lake, data=data),
             seconds=seconds,
             once=once,
             end=end,
@@ -40,13 +40,15 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, as_
 
 
 @app.command()
-def parity(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+def parity(
+    folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False
+) -> None:
     """Compare what the streams have published with a run over the captured samples: row for row."""
     from caudal.report.terminal import parity as show
     from caudal.run.parity import parity as work
 
     with problems_shown(as_json):
-        told = work(folder, settings(home=home, data=data))
+        told = work(folder, settings(home=home, lake=lake, data=data))
         say(as_json, told, show(told))
         if not told["equal"]:
             raise typer.Exit(1)

@@ -12,6 +12,7 @@ from caudal.cli.app import (
     Folder,
     HomeOption,
     JsonOption,
+    LakeOption,
     ProductOption,
     app,
     problems_shown,
@@ -31,34 +32,36 @@ def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotat
            format: Annotated[Literal["parquet", "avro", "csv"] | None, typer.Option("--format", help="Told by the ending of TO when left out.")] = None,
            version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,
            run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
-           product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+           product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Write a table as Parquet, Avro or CSV, as it is now or as an earlier run left it."""
     from caudal.run.export import export as work
 
     with problems_shown(as_json):
-        told = work(settings(home=home), table, to, format=format, version=version, run_id=run_id, product=product)
+        told = work(settings(home=home, lake=lake), table, to, format=format, version=version, run_id=run_id, product=product)
         say(as_json, told, f"Wrote {told['rows']:,} rows of {table} (version {told['version']}) to {told['to']}.")
 
 
 @quarantine_app.command("list")
-def quarantine_list(product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+def quarantine_list(
+    product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False
+) -> None:
     """List quarantined rows by table and reason."""
     from caudal.run.quarantine import listing
 
     with problems_shown(as_json):
-        rows = listing(settings(home=home), product)
+        rows = listing(settings(home=home, lake=lake), product)
         say_rows(as_json, rows, ("product", "table", "reason", "rows"), "Nothing is in quarantine.")
 
 
 @quarantine_app.command("show")
 def quarantine_show(table: Annotated[str, typer.Argument(help="The table.")], reason: Annotated[str | None, typer.Option(help="Part of the reason.")] = None,
-                    limit: Annotated[int, typer.Option(help="Rows to show.")] = 20, product: ProductOption = None, home: HomeOption = None,
+                    limit: Annotated[int, typer.Option(help="Rows to show.")] = 20, product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None,
                     as_json: JsonOption = False) -> None:  # fmt: skip
     """Show quarantined rows: reasons, source file, raw values."""
     from caudal.run.quarantine import show
 
     with problems_shown(as_json):
-        rows = show(settings(home=home), table, reason=reason, limit=limit, product=product)
+        rows = show(settings(home=home, lake=lake), table, reason=reason, limit=limit, product=product)
         say_rows(as_json, rows, ("reasons", "file", "raw"), f"Nothing of '{table}' is in quarantine.")
 
 
@@ -67,13 +70,19 @@ def quarantine_replay(folder: Folder, table: Annotated[str, typer.Argument(help=
                       set_to: Annotated[list[str] | None, typer.Option("--set", help="A correction: column = SQL expression. May be given more than once.")] = None,
                       reason: Annotated[str | None, typer.Option(help="Only rows with this in their reason.")] = None,
                       where: Annotated[str | None, typer.Option(help="Only rows for which this SQL condition holds.")] = None,
-                      data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+                      data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Judge quarantined rows again, as they are (after a change of rules) or with corrections; then bring the product up to date."""
     from caudal.run.quarantine import replay
 
     with problems_shown(as_json):
         with progress_shown(as_json) as progress:
             result = replay(
-                folder, settings(home=home, data=data), table, set_to or [], reason=reason, where=where, progress=progress
+                folder,
+                settings(home=home, lake=lake, data=data),
+                table,
+                set_to or [],
+                reason=reason,
+                where=where,
+                progress=progress,
             )
         say_end(as_json, result)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,18 +11,20 @@ import numpy as np
 
 from caudal.errors import StepFailed
 from caudal.lake import delta
+from caudal.lake.frames import dataset
+from caudal.lake.place import Place, place, source
 
 Array = np.ndarray[Any, Any]
 _DAY_US = 86_400_000_000
 _MOST_STRETCHES = 200
 
 
-def there(folder: Path, version: int) -> bool:
+def there(folder: Place, version: int) -> bool:
     """Tell whether a table has a version of that number; costs the same however many there are."""
     return (folder / "_delta_log" / f"{version:020d}.json").is_file()
 
 
-def added(folder: Path, version: int) -> list[Path]:
+def added(folder: Place, version: int) -> list[Place]:
     """Return the files whose rows a version has added; putting small files together adds none.
 
     Raises
@@ -43,7 +44,7 @@ def added(folder: Path, version: int) -> list[Path]:
     return [folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
 
 
-def last_said(folder: Path, about: str) -> tuple[int, dict[str, Any]] | None:
+def last_said(folder: Place, about: str) -> tuple[int, dict[str, Any]] | None:
     """Return the newest version whose commit says something about ``about``, and what it says; None where none does."""
     newest = delta.version_of(folder)
     for number in range(-1 if newest is None else newest, -1, -1):  # a column is added by a commit of its own, which says nothing
@@ -62,7 +63,7 @@ class Lookup:
     schema : Arrow schema of the columns that are wanted; what a file lacks is null
     """
 
-    def __init__(self, folder: Path, at: str, schema: Any) -> None:
+    def __init__(self, folder: Place, at: str, schema: Any) -> None:
         self.folder, self._at, self._schema = folder, at, schema
         self._bounds: dict[str, tuple[int, int] | None] = {}
 
@@ -78,11 +79,9 @@ class Lookup:
 
     def rows(self, files: list[str], between: Any = None) -> Any:
         """Return rows of files as an Arrow table."""
-        import pyarrow.dataset as ds
-
         if not files:
             return self._schema.empty_table()
-        return ds.dataset(files, schema=self._schema, format="parquet").to_table(filter=between)
+        return dataset(files, self._schema).to_table(filter=between)
 
     def near(self, version: int, low: Array, high: Array) -> Any:
         """Return the rows whose time lies in one of some stretches: int64 [n], both ends within."""
@@ -96,13 +95,11 @@ class Lookup:
 
     def count(self, version: int, low: int, high: int) -> int:
         """Return how many rows there are from ``low`` to before ``high``."""
-        import pyarrow.dataset as ds
-
         ends = np.array([low]), np.array([high - 1])
         files = [file for file, bounds in self._files(version, *ends) if bounds is None or (low <= bounds[1] and high > bounds[0])]
         if not files:
             return 0
-        return int(ds.dataset(files, schema=self._schema, format="parquet").count_rows(filter=self._between(*ends)))
+        return int(dataset(files, self._schema).count_rows(filter=self._between(*ends)))
 
     def _between(self, low: Array, high: Array) -> Any:
         import pyarrow as pa
@@ -132,11 +129,11 @@ class Lookup:
         """Return the first and the last time in a file, from its footer."""
         import pyarrow.parquet as pq
 
-        told = pq.read_metadata(path)
-        place = next((i for i in range(told.num_columns) if told.schema.column(i).path == self._at), None)
-        if place is None:
+        told = pq.read_metadata(source(place(path)))
+        at = next((i for i in range(told.num_columns) if told.schema.column(i).path == self._at), None)
+        if at is None:
             return None
-        groups = [told.row_group(i).column(place).statistics for i in range(told.num_row_groups)]
+        groups = [told.row_group(i).column(at).statistics for i in range(told.num_row_groups)]
         if any(one is None or not one.has_min_max for one in groups) or not groups:
             return None
         return min(_us(one.min) for one in groups), max(_us(one.max) for one in groups)

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caudal.lake.away import answering
 from caudal.lake.landing import LandedFile
+from caudal.lake.place import source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +45,9 @@ def replaced(files: Sequence[LandedFile]) -> tuple[list[int], set[str]]:
     segments: set[str] = set()
     for file in files:
         if file.kind == "correction":
-            said = json.loads((pq.read_schema(file.stored).metadata or {}).get(FOOTER, b'{"keys": [], "segments": []}'))
+            with answering(file.stored):
+                footer = pq.read_schema(source(file.stored)).metadata or {}
+            said = json.loads(footer.get(FOOTER, b'{"keys": [], "segments": []}'))
             keys += said["keys"]
             segments |= set(said["segments"])
     return keys, segments

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from caudal.errors import NotThere
+from caudal.lake.away import answering
+from caudal.lake.place import Place, Remote, below as seen_from, delta_options, overwrite, remove, source
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 DAY = "_day"  # the partition column of tables partitioned by event-time day
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of rows without an event time
+_REMEMBERED = 64  # versions of remote tables: a version never changes, and reading one takes some requests
+_seen: dict[tuple[Remote, int], Version] = {}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class DataFile:
 class Version:
     """A published version of a table: its files, its schema (Spark JSON), and what the commit said of itself."""
 
-    folder: Path
+    folder: Place
     number: int
     files: tuple[DataFile, ...]
     schema: Mapping[str, Any]
@@ -63,35 +65,50 @@ class Version:
         return [str(self.folder / unquote(file.path)) for file in self.files if wanted is None or file.day in wanted]
 
 
-def version_of(folder: Path) -> int | None:
+def version_of(folder: Place) -> int | None:
     """Return the number of the newest version, or None where there is no table.
 
     Versions follow one another without a gap, so the few after the last checkpoint are looked for by name: a table of a stream has
     ten thousand versions a day, and listing them would take longer each time.
     """
     log = folder / "_delta_log"
+    if isinstance(log, Remote):  # one listing; asking for a file that is not there takes two requests
+        return max(_numbers(log), default=None)
     number = _checkpointed(log)
     if number is None or not _entry(log, number).exists():
         if not log.is_dir():
             return None
-        numbers = [int(entry.stem) for entry in log.iterdir() if entry.suffix == ".json" and entry.stem.isdigit()]
-        return max(numbers) if numbers else None
+        return max(_numbers(log), default=None)
     while _entry(log, number + 1).exists():
         number += 1
     return number
 
 
-def read(folder: Path, version: int | None = None) -> Version:
+def read(folder: Place, version: int | None = None) -> Version:
     """Return a table's version, the newest unless told.
 
     Raises
     ------
     NotThere : there is no such table or version
     """
-    return _read(folder, _open(folder, version))
+    if not isinstance(folder, Remote):
+        return _read(folder, _open(folder, version))
+    number = version_of(folder) if version is None else version
+    known = _seen.get((folder, number or 0))
+    if known is None or number is None:
+        known = _read(folder, _open(folder, number))
+        if len(_seen) >= _REMEMBERED:
+            _seen.pop(next(iter(_seen)))
+        _seen[folder, known.number] = known
+    return known
 
 
-def _read(folder: Path, table: DeltaTable) -> Version:
+def forget() -> None:
+    """Look at every remote table anew: one may have been moved away and another be in its place."""
+    _seen.clear()
+
+
+def _read(folder: Place, table: DeltaTable) -> Version:
     actions = table.get_add_actions(flatten=True)
     columns = {name: actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")}
     partitioned = DAY in table.metadata().partition_columns
@@ -108,8 +125,10 @@ def _read(folder: Path, table: DeltaTable) -> Version:
     )
 
 
-def identity(folder: Path, version: int) -> dict[str, Any]:
+def identity(folder: Place, version: int) -> dict[str, Any]:
     """Return what the commit of a version said of itself; empty for commits that caudal did not make."""
+    if isinstance(folder, Remote) and (known := _seen.get((folder, version))) is not None:
+        return dict(known.identity)
     try:
         with _entry(folder / "_delta_log", version).open() as lines:
             for line in lines:
@@ -121,13 +140,20 @@ def identity(folder: Path, version: int) -> dict[str, Any]:
     return {}
 
 
-def amend(folder: Path, blot: Callable[[dict[str, Any]], bool]) -> int:
+def commits(folder: Place) -> list[Place]:
+    """Return the commits of a table's log, oldest first."""
+    log: Place = folder / "_delta_log"
+    found: list[Place] = [entry for entry in log.glob("*.json") if entry.stem.isdigit()]
+    return sorted(found, key=str)
+
+
+def amend(folder: Place, blot: Callable[[dict[str, Any]], bool]) -> int:
     """Rewrite what commits said of themselves where ``blot`` changes it; what they did to files stays. Returns how many were rewritten.
 
     It is for the erasure of a person alone: figures of a commit can hold a person's value.
     """
     count = 0
-    for entry in sorted((folder / "_delta_log").glob("*.json")):
+    for entry in commits(folder):
         lines = entry.read_text().splitlines()
         for at, line in enumerate(lines):
             action = json.loads(line) if line else {}
@@ -136,13 +162,14 @@ def amend(folder: Path, blot: Callable[[dict[str, Any]], bool]) -> int:
                 action["commitInfo"]["caudal"] = json.dumps(said)
                 lines[at] = json.dumps(action)
                 draft = entry.with_name(f".{entry.name}.amended")
-                draft.write_text("\n".join(lines) + "\n")
-                draft.replace(entry)
+                with draft.open("wb") as out:
+                    out.write(("\n".join(lines) + "\n").encode())
+                overwrite(entry, draft)
                 count += 1
     return count
 
 
-def changed_days(folder: Path, since: int, until: int) -> set[str | None]:
+def changed_days(folder: Place, since: int, until: int) -> set[str | None]:
     """Return the days whose files differ between two versions; days that were let go because their time was over did not change."""
     if since == until:
         return set()
@@ -151,16 +178,17 @@ def changed_days(folder: Path, since: int, until: int) -> set[str | None]:
     return {file.day for file in set(old.files) ^ set(new.files)} - (let_go - new.days)
 
 
-def staged(folder: Path, below: Path) -> list[DataFile]:
+def staged(folder: Place, below: Place) -> list[DataFile]:
     """Return the Parquet files that Spark left under ``below``, which lies in the table's folder."""
 
-    def measured(path: Path) -> DataFile:
+    def measured(path: Place) -> DataFile:
         import pyarrow.parquet as pq
 
-        rows = pq.read_metadata(path).num_rows
-        days = [part.partition("=")[2] for part in path.relative_to(below).parts if part.startswith(f"{DAY}=")]
+        with answering(path):
+            rows = pq.read_metadata(source(path)).num_rows
+        days = [part.partition("=")[2] for part in seen_from(path, below).parts if part.startswith(f"{DAY}=")]
         day = days[0] if days and days[0] != NO_DAY else None
-        return DataFile(path.relative_to(folder).as_posix(), path.stat().st_size, rows, day)
+        return DataFile(seen_from(path, folder).as_posix(), path.stat().st_size, rows, day)
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(measured, sorted(below.rglob("*.parquet"))))
@@ -171,7 +199,7 @@ def staged(folder: Path, below: Path) -> list[DataFile]:
 
 
 def commit(
-    folder: Path,
+    folder: Place,
     files: Sequence[DataFile],
     schema: Mapping[str, Any],
     *,
@@ -189,17 +217,39 @@ def commit(
     schema : Spark's JSON; with ``"all"`` it becomes the table's, else new columns are added to the table's
     removed_kept : how long checkpoints tell of files that were taken out; said when the table is made. The files themselves stay
     """
+    from deltalake.exceptions import CommitFailedError
+
+    before = version_of(folder)
+    try:
+        with answering(folder):
+            _commit(folder, before, files, schema, partitioned, replace, identity, removed_kept)
+    except CommitFailedError:
+        # A server can have taken the commit and died before it said so; asked again, it says that there is one.
+        number = version_of(folder)
+        if number is None or number == before or not isinstance(folder, Remote) or not _says(folder, number, identity):
+            raise
+        return number
+    number = version_of(folder)
+    assert number is not None
+    return number
+
+
+def _commit(
+    folder: Place, before: int | None, files: Sequence[DataFile], schema: Mapping[str, Any], partitioned: bool,
+    replace: str | set[str | None] | frozenset[str], identity: Mapping[str, Any], removed_kept: str,
+) -> None:  # fmt: skip
     from deltalake import Schema
-    from deltalake.transaction import CommitProperties, PostCommitHookProperties, create_table_with_add_actions
+    from deltalake.transaction import PostCommitHookProperties, create_table_with_add_actions
 
     now_ms = int(time.time() * 1000)
     adds = [_add(file, partitioned, now_ms) for file in files]
     delta_schema = Schema.from_json(json.dumps(_storable(schema)))
-    said = CommitProperties(custom_metadata={"caudal": json.dumps(identity, default=str, allow_nan=False)}, max_commit_retries=0)
+    said = _properties(identity)
     # Nothing of the log expires; to look whether anything has would take longer with each version.
     after = PostCommitHookProperties(cleanup_expired_logs=False)
     by = [DAY] if partitioned else []
-    if version_of(folder) is None:
+    options = delta_options(folder)
+    if before is None:
         folder.mkdir(parents=True, exist_ok=True)
         create_table_with_add_actions(
             str(folder), delta_schema, adds, mode="error", partition_by=by, commit_properties=said,
@@ -208,13 +258,14 @@ def commit(
                 "delta.logRetentionDuration": "interval 36500 days",
                 "delta.deletedFileRetentionDuration": removed_kept,
             },
+            storage_options=options,
         )  # fmt: skip
-        return 0
+        return
     table = _open(folder, None)
     if replace == "all":
         if table.metadata().partition_columns != by:
             create_table_with_add_actions(
-                str(folder), delta_schema, adds, mode="overwrite", partition_by=by, commit_properties=said
+                str(folder), delta_schema, adds, mode="overwrite", partition_by=by, commit_properties=said, storage_options=options
             )
         else:
             table.create_write_transaction(
@@ -228,17 +279,24 @@ def commit(
         table.create_write_transaction(
             [*adds, *removes], "append", table.schema(), partition_by=by, commit_properties=said, post_commithook_properties=after
         )
-    number = version_of(folder)
-    assert number is not None
-    return number
 
 
-def checkpoint(folder: Path) -> None:
+def _properties(identity: Mapping[str, Any]) -> Any:
+    from deltalake.transaction import CommitProperties
+
+    return CommitProperties(custom_metadata={"caudal": json.dumps(identity, default=str, allow_nan=False)}, max_commit_retries=0)
+
+
+def _says(folder: Place, number: int, said: Mapping[str, Any]) -> bool:
+    return bool(identity(folder, number) == json.loads(json.dumps(said, default=str)))
+
+
+def checkpoint(folder: Place) -> None:
     """Sum up the log, so that a reader need not read every commit of it."""
     _open(folder, None).create_checkpoint()
 
 
-def sweep(folder: Path, kept_names: Collection[str] = ()) -> int:
+def sweep(folder: Place, kept_names: Collection[str] = ()) -> int:
     """Take away what a dead run left in a table's folder: files that no version names. Returns how many went.
 
     Parameters
@@ -249,36 +307,46 @@ def sweep(folder: Path, kept_names: Collection[str] = ()) -> int:
         return 0
     named = _named_ever(folder)
     gone = 0
-    for stage in folder.glob("part-*"):
+    stages: list[Place] = list(folder.glob("part-*"))
+    for stage in stages:
         kept = False
         for path in stage.rglob("*"):
             if path.is_file():
-                if path.relative_to(folder).as_posix() in named or path.name in kept_names:
+                if seen_from(path, folder).as_posix() in named or path.name in kept_names:
                     kept = True
                 else:
                     path.unlink()
                     gone += 1
         if not kept:
-            shutil.rmtree(stage, ignore_errors=True)
+            remove(stage)
     return gone
 
 
-def _named_ever(folder: Path) -> set[str]:
+def _named_ever(folder: Place) -> set[str]:
     log = folder / "_delta_log"
     named: set[str] = set()
-    for entry in log.glob("*.json") if log.is_dir() else ():
-        for line in entry.read_text().splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                named.add(unquote(action["add"]["path"]))
+    with ThreadPoolExecutor(8) as pool:
+        for text in pool.map(_text, log.glob("*.json") if log.is_dir() else ()):
+            for line in text.splitlines():
+                action = json.loads(line)
+                if "add" in action:
+                    named.add(unquote(action["add"]["path"]))
     return named
 
 
-def _entry(log: Path, version: int) -> Path:
+def _text(entry: Place) -> str:
+    return entry.read_text()
+
+
+def _numbers(log: Place) -> list[int]:
+    return [int(entry.stem) for entry in log.iterdir() if entry.suffix == ".json" and entry.stem.isdigit()]
+
+
+def _entry(log: Place, version: int) -> Place:
     return log / f"{version:020d}.json"
 
 
-def _checkpointed(log: Path) -> int | None:
+def _checkpointed(log: Place) -> int | None:
     """Return the version of the last checkpoint, or None where none is told of."""
     try:
         return int(json.loads((log / "_last_checkpoint").read_text())["version"])
@@ -286,12 +354,13 @@ def _checkpointed(log: Path) -> int | None:
         return None
 
 
-def _open(folder: Path, version: int | None) -> DeltaTable:
+def _open(folder: Place, version: int | None) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        return DeltaTable(str(folder), version=version)
+        with answering(folder):
+            return DeltaTable(str(folder), version=version, storage_options=delta_options(folder))
     except (TableNotFoundError, DeltaError) as error:
         newest = version_of(folder)
         if newest is None:

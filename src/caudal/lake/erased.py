@@ -22,6 +22,7 @@ from sqlalchemy import insert, update
 from caudal.errors import NotThere
 from caudal.lake.landing import store_path
 from caudal.lake.ledger import Ledger, Row
+from caudal.lake.place import Place, put
 from caudal.lake.records import landed, tombstones
 
 Is = Callable[[object], bool]
@@ -75,16 +76,15 @@ def which(values: Any, is_subject: Is) -> Any:
     return pc.is_in(values, pa.array(mine, values.type))
 
 
-def replace(folder: Path, ledger: Ledger, row: Row, new: Path, *, rows: int, empty: bool, erasure: str, at: float) -> str:
+def replace(folder: Place, ledger: Ledger, row: Row, new: Path, *, rows: int, empty: bool, erasure: str, at: float) -> str:
     """Put new content in the place of a landed file's and delete the old bytes; return the new hash."""
     with new.open("rb") as raw:
         sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
     final = store_path(folder, sha256, row["path"])
-    final.parent.mkdir(exist_ok=True)
     new.chmod(0o444)
     with new.open("rb") as raw:
         os.fsync(raw.fileno())
-    new.replace(final)
+    put(new, final)
     same = (landed.c.product == row["product"]) & (landed.c.source == row["source"]) & (landed.c.sha256 == row["sha256"])
     stone = {
         "product": row["product"],
@@ -103,10 +103,10 @@ def replace(folder: Path, ledger: Ledger, row: Row, new: Path, *, rows: int, emp
     return sha256
 
 
-def leftovers(folder: Path, ledger: Ledger, product: str, source: str) -> list[Path]:
+def leftovers(folder: Place, ledger: Ledger, product: str, source: str) -> list[Place]:
     """Return old contents that have a tombstone and still lie there: who replaced them died before deleting them."""
     old = {row["old_sha256"] for row in ledger.find(tombstones, product=product, source=source)}
-    return [file for file in folder.glob("??/*") if file.name.split(".")[0] in old] if folder.is_dir() else []
+    return [file for file in folder.rglob("*") if file.name.split(".")[0] in old] if old else []
 
 
 def _records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator[tuple[bytes, bool]]:

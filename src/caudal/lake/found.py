@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from caudal.lake import delta
+from caudal.lake.place import Place, arrow_paths
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,17 +40,18 @@ def matching(
     for file in version.files:
         if among is not None and file.day not in among:
             continue
-        rows = ds.dataset([str(version.folder / unquote(file.path))], schema=schema, format="parquet").to_table()
+        paths, system = arrow_paths([str(version.folder / unquote(file.path))])
+        rows = ds.dataset(paths, schema=schema, format="parquet", filesystem=system).to_table()
         found = rows.filter(wanted(rows))
         if len(found):
             yield Found(file, brought.get(unquote(file.path), version.number), found)
 
 
-def brought_in(folder: Path, until: int) -> dict[str, int]:
+def brought_in(folder: Place, until: int) -> dict[str, int]:
     """Return for each file that a table has ever named, up to a version, the version that brought it."""
     brought: dict[str, int] = {}
-    for entry in sorted((folder / "_delta_log").glob("*.json")):
-        if not entry.stem.isdigit() or int(entry.stem) > until:
+    for entry in delta.commits(folder):
+        if int(entry.stem) > until:
             continue
         for line in entry.read_text().splitlines():
             action = json.loads(line)

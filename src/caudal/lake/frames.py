@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.lake.away import answering
 from caudal.lake.delta import DAY, Version
+from caudal.lake.place import arrow_paths, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +23,7 @@ def frame(spark: SparkSession, version: Version, days: Iterable[str | None] | No
     if not paths:
         return empty(spark, schema)
     # The files are named one by one, so Spark must not guess partition columns from their folders.
-    return spark.read.schema(schema).option("recursiveFileLookup", "true").parquet(*paths)
+    return spark.read.schema(schema).option("recursiveFileLookup", "true").parquet(*map(spark_path, paths))
 
 
 def empty(spark: SparkSession, schema: Any) -> DataFrame:
@@ -38,7 +39,6 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     import json
 
     import pyarrow as pa
-    import pyarrow.dataset as ds
     from deltalake import Schema
 
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
@@ -47,4 +47,13 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     paths = version.paths(days)
     if not paths:
         return schema.empty_table()
-    return ds.dataset([str(Path(path)) for path in paths], schema=schema, format="parquet").to_table()
+    with answering(version.folder):
+        return dataset(paths, schema).to_table()
+
+
+def dataset(paths: Sequence[str], schema: pa.Schema) -> Any:
+    """Return Parquet files, wherever they lie, as one Arrow dataset."""
+    import pyarrow.dataset as ds
+
+    named, filesystem = arrow_paths(list(paths))
+    return ds.dataset(named, schema=schema, format="parquet", filesystem=filesystem)

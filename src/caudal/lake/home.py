@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caudal.lake.ledger import Ledger, open_ledger
+from caudal.lake.place import Place
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folder that holds lake, ledger, models and run pages (``--home``, default ``.caudal``)."""
+    """The folder that holds ledger, models and run pages (``--home``, default ``.caudal``), and the lake unless that lies elsewhere."""
 
     path: Path
     ledger_url: str | None = None
+    elsewhere: Place | None = None
 
     @property
     def url(self) -> str:
@@ -24,17 +26,30 @@ class Home:
         """Open the ledger."""
         return open_ledger(self.url)
 
-    def raw(self, product: str, source: str) -> Path:
+    @property
+    def lake(self) -> Place:
+        """Where raw bytes and tables lie."""
+        return self.elsewhere or self.path
+
+    def raw(self, product: str, source: str) -> Place:
         """Folder of a source's landed bytes."""
-        return self.path / "raw" / product / source
+        return self.lake / "raw" / product / source
 
-    def table(self, product: str, table: str) -> Path:
+    def tables(self, product: str) -> Place:
+        """Folder of a product's tables."""
+        return self.lake / "lake" / product
+
+    def table(self, product: str, table: str) -> Place:
         """Folder of a Delta table."""
-        return self.path / "lake" / product / table
+        return self.tables(product) / table
 
-    def quarantine(self, product: str, table: str) -> Path:
+    def quarantines(self, product: str) -> Place:
+        """Folder of a product's tables of quarantined rows."""
+        return self.tables(product) / "_quarantine"
+
+    def quarantine(self, product: str, table: str) -> Place:
         """Folder of the Delta table of a table's quarantined rows."""
-        return self.path / "lake" / product / "_quarantine" / table
+        return self.quarantines(product) / table
 
     def stream(self, product: str, source: str) -> Path:
         """Folder of a source's embedded log."""

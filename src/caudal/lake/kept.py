@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from caudal.lake import delta
+from caudal.lake.place import Place
 
 RETAINED = "retained"  # what a commit says of the days that it took out because their time was over
 
@@ -29,14 +30,12 @@ class Lifespan:
         return any(self.added <= one and (self.removed is None or one < self.removed) for one in versions)
 
 
-def lifespans(folder: Path) -> tuple[list[Lifespan], dict[int, float]]:
+def lifespans(folder: Place) -> tuple[list[Lifespan], dict[int, float]]:
     """Return every file that a table has ever named, and when each version was committed (seconds since 1970, UTC)."""
     born: dict[str, Lifespan] = {}
     ended: list[Lifespan] = []
     times: dict[int, float] = {}
-    for entry in sorted((folder / "_delta_log").glob("*.json")):
-        if not entry.stem.isdigit():
-            continue
+    for entry in delta.commits(folder):
         number = int(entry.stem)
         actions = [json.loads(line) for line in entry.read_text().splitlines() if line]
         times[number] = next(
@@ -63,13 +62,13 @@ def expired(times: Mapping[int, float], before: float, protected: Collection[int
     return {old for old, at in replaced.items() if at <= before and old not in protected}
 
 
-def needless(spans: Iterable[Lifespan], folder: Path, gone: Collection[int], newest: int) -> list[Lifespan]:
+def needless(spans: Iterable[Lifespan], folder: Place, gone: Collection[int], newest: int) -> list[Lifespan]:
     """Return the files, as far as they are still there, that none but the versions ``gone`` name."""
     kept = [one for one in range(newest + 1) if one not in gone]
     return [one for one in spans if not one.named_by(kept) and (folder / one.path).is_file()]
 
 
-def without_days(folder: Path, days: Collection[str], said: Mapping[str, Any]) -> int:
+def without_days(folder: Place, days: Collection[str], said: Mapping[str, Any]) -> int:
     """Publish a version without some event-time days, and return its number; the files stay for older versions.
 
     The commit carries on what the one before it said of code and inputs, so that nothing is made again because of it.
@@ -81,7 +80,7 @@ def without_days(folder: Path, days: Collection[str], said: Mapping[str, Any]) -
     )
 
 
-def unlink(folder: Path, spans: Iterable[Lifespan]) -> tuple[int, int]:
+def unlink(folder: Place, spans: Iterable[Lifespan]) -> tuple[int, int]:
     """Delete data files, and folders that are empty then; return how many files went and their bytes."""
     files = size = 0
     for one in spans:
@@ -91,7 +90,7 @@ def unlink(folder: Path, spans: Iterable[Lifespan]) -> tuple[int, int]:
         except FileNotFoundError:
             continue
         files, size = files + 1, size + one.bytes
-        for above in path.parents:
+        for above in path.parents if isinstance(path, Path) else ():
             if above == folder or any(above.iterdir()):
                 break
             above.rmdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
+from caudal.lake.place import Place, put
 from caudal.lake.records import landed, tombstones
 
 
@@ -45,7 +46,7 @@ class LandedFile:
     """Raw bytes in the lake."""
 
     path: str  # where it came from
-    stored: Path
+    stored: Place
     sha256: str
     bytes: int
     new: bool
@@ -73,17 +74,18 @@ def land(
     """
     known = {(row["path"], row["bytes"], row["modified_ns"]): row for row in ledger.find(landed, product=product, source=source)}
     folder = home.raw(product, source)
+    there = _there(folder) if known and arrivals else lambda _: False
     result = []
     together: list[dict[str, Any]] = []
     for arrival in arrivals:
         path = _printable(arrival.path)
         row = known.get((path, arrival.bytes, arrival.modified_ns))
-        if row is not None and store_path(folder, row["sha256"], path).exists():
+        if row is not None and there(store_path(folder, row["sha256"], path)):
             if row["kind"] == "refused":  # it lies at its origin again, or still
                 ledger.change(landed, {"id": row["id"]}, kind=kind)
             result.append(LandedFile(path, store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
-        sha256, size = _copy(arrival.local, folder, path)
+        sha256, size = _copy(arrival.local, folder, path, home.scratch(product))
         sha256 = _living(ledger, folder, product, source, path, sha256)
         said = {
             "product": product, "source": source, "path": path, "sha256": sha256, "bytes": size,
@@ -130,7 +132,7 @@ def _set(row: dict[str, Any]) -> str:
     return str(row["path"]).rpartition("/")[0]
 
 
-def _living(ledger: Ledger, folder: Path, product: str, source: str, path: str, sha256: str) -> str:
+def _living(ledger: Ledger, folder: Place, product: str, source: str, path: str, sha256: str) -> str:
     """Return the hash under which a content lives now: where a subject was erased from it, the old bytes are not kept again."""
     came = sha256
     while stones := ledger.find(tombstones, product=product, source=source, old_sha256=sha256, newest=True, limit=1):
@@ -145,7 +147,7 @@ def _printable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def store_path(folder: Path, sha256: str, origin: str) -> Path:
+def store_path(folder: Place, sha256: str, origin: str) -> Place:
     """Return where bytes of a hash lie, under the endings of their origin's name."""
     if origin.startswith(("http://", "https://")):  # an address may go on after the file's name
         origin = origin.partition("#")[0].partition("?")[0]
@@ -155,10 +157,21 @@ def store_path(folder: Path, sha256: str, origin: str) -> Path:
     return folder / sha256[:2] / f"{sha256}{endings.lower()}"
 
 
-def _copy(origin: Path, folder: Path, path: str) -> tuple[str, int]:
-    """Copy bytes under the name of their hash and return hash and size; a reader never sees a half-written file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".landing-{os.getpid()}-{time.monotonic_ns()}"
+def _there(folder: Place) -> Callable[[Place], bool]:
+    """Return what tells whether bytes are in the raw store; a remote one is listed once instead of asked for each."""
+    if isinstance(folder, Path):
+        return lambda file: file.exists()
+    return {*folder.rglob("*")}.__contains__
+
+
+def _copy(origin: Path, folder: Place, path: str, scratch: Path) -> tuple[str, int]:
+    """Copy bytes under the name of their hash and return hash and size; a reader never sees a half-written file.
+
+    For a remote store they are copied on this machine first: what is sent is then what was hashed, and its name is known.
+    """
+    made_in = folder if isinstance(folder, Path) else scratch
+    made_in.mkdir(parents=True, exist_ok=True)
+    temporary = made_in / f".landing-{os.getpid()}-{time.monotonic_ns()}"
     digest, size = hashlib.sha256(), 0
     try:
         with _opened(origin, path) as source, temporary.open("wb") as target:
@@ -171,9 +184,8 @@ def _copy(origin: Path, folder: Path, path: str) -> tuple[str, int]:
         sha256 = digest.hexdigest()
         final = store_path(folder, sha256, path)
         if not final.exists():
-            final.parent.mkdir(exist_ok=True)
             temporary.chmod(0o444)
-            temporary.replace(final)
+            put(temporary, final)
     except OSError as error:
         if error.errno in (28, 122):  # no space, quota
             raise EnvironmentProblem(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from caudal.lake.away import answering
 from caudal.lake.landing import LandedFile
+from caudal.lake.place import source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +31,7 @@ def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[
 def _keys(file: LandedFile, key: Sequence[str]) -> pa.Table:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file.stored) as parquet:
+    with answering(file.stored), pq.ParquetFile(source(file.stored)) as parquet:
         return parquet.read(columns=list(key)).replace_schema_metadata()
 
 

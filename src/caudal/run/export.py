@@ -9,8 +9,10 @@ from typing import Any
 
 from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.lake import delta
+from caudal.lake.away import answering
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
+from caudal.lake.place import place, spark_needs
 from caudal.lake.records import steps
 from caudal.run.run import opened
 from caudal.run.status import the_product
@@ -57,7 +59,7 @@ def resolved(home: Home, ledger: Ledger, product: str, table: str, version: int 
     if run_id is not None:
         version = _as_of_run(ledger, product, table, run_id)
     found = delta.read(folder, version)
-    if any(not Path(path).exists() for path in found.paths()):
+    if version is not None and any(not place(path).exists() for path in found.paths()):
         raise NotThere(
             f"Version {found.number} of '{table}' is not kept any more: files of it were deleted by retention or erasure.",
             fix="Take a newer version.",
@@ -85,18 +87,22 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
 
     import pyarrow as pa
     import pyarrow.csv as pc
-    import pyarrow.dataset as ds
     import pyarrow.parquet as pq
     from deltalake import Schema
+
+    from caudal.lake.frames import dataset
 
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
     schema = pa.schema([field for field in whole if field.name != delta.DAY])
     paths = version.paths()
-    batches = ds.dataset(paths, schema=schema, format="parquet").to_batches() if paths else iter(())
+    batches = dataset(paths, schema).to_batches() if paths else iter(())
     target = to if to.suffix else to / f"part-0.{kind}"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
-    with pc.CSVWriter(temporary, schema) if kind == "csv" else pq.ParquetWriter(temporary, schema) as writer:
+    with (
+        answering(version.folder),
+        pc.CSVWriter(temporary, schema) if kind == "csv" else pq.ParquetWriter(temporary, schema) as writer,
+    ):
         for batch in batches:
             writer.write_batch(batch)
     temporary.replace(target)
@@ -107,7 +113,10 @@ def _avro(settings: Settings, version: delta.Version, to: Path) -> None:
     from caudal.lake.frames import frame
     from caudal.spark.session import session
 
-    spark = session(connectors=frozenset({"avro"}), cores=settings.cores, memory=settings.memory, conf=dict(settings.spark))
+    connectors, conf = spark_needs(version.folder)
+    spark = session(
+        connectors=frozenset({"avro"}) | connectors, cores=settings.cores, memory=settings.memory, conf=conf | dict(settings.spark)
+    )
     rows = frame(spark, version)
     if not to.suffix:
         rows.write.format("avro").mode("overwrite").save(str(to))

@@ -8,12 +8,16 @@ import re
 from sqlalchemy.exc import DBAPIError
 
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
+from caudal.lake import away
 
 
 def explained(error: BaseException, step: str) -> CaudalError | None:
     """Return what an error of Spark or of the operating system means, or None when it is not one of the known ones."""
     text = _whole_text(error)
     number = getattr(error, "errno", None)
+    if (found := away.of_spark(text)) is not None:
+        found.facts["step"] = step
+        return found
     if "No space left on device" in text or number in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentProblem(
             f"The disk is full; step '{step}' has published nothing.",

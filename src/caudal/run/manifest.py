@@ -137,6 +137,7 @@ def _made_of(folder: Path, settings: Settings) -> str:
         dict(settings.spark),
         settings.metastore,
     ]
+    told += [settings.lake] if settings.lake else []
     return digest(*told, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
 
 

@@ -11,11 +11,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from caudal.errors import StepFailed
 from caudal.lake import delta
+from caudal.lake.place import Place, move, remove
 from caudal.lake.records import profiles
 from caudal.run.step import Done
 from caudal.run.workspace import Workspace
@@ -66,7 +66,7 @@ def publish(
     history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
     outcome = judged.outcome(written=stage, history=history, now=ws.clock())
     if outcome.stop is not None:
-        _remove(stage)
+        remove(stage)
         outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them
         raise outcome.stop
     ws.held()
@@ -104,7 +104,7 @@ def publish(
     return _with_version(done, version)
 
 
-def adopt(ws: Workspace, folder: Path, fingerprint: str) -> Done | None:
+def adopt(ws: Workspace, folder: Place, fingerprint: str) -> Done | None:
     """Return what the table's newest commit says was done, when it is this very work, done by a run that died before it told the ledger."""
     number = delta.version_of(folder)
     if number is None:
@@ -200,20 +200,12 @@ def _of_quarantine(replace: Replace, node: Source | Table, origin: Origin) -> Re
     return gone | frozenset(f"_segment={one}" for one in origin.fresh)
 
 
-def _moved(origin: Path, target: Path, root: Path) -> list[delta.DataFile]:
+def _moved(origin: Place, target: Place, root: Place) -> list[delta.DataFile]:
     """Move quarantined files under the quarantine's folder and return them."""
     if not origin.is_dir():
         return []
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove(target)
-    origin.rename(target)
+    move(origin, target)
     return delta.staged(root, target)
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check(one: Any) -> dict[str, Any]:

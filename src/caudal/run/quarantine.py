@@ -148,7 +148,7 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 def _tables(home: Home, product: str) -> list[str]:
-    folder = home.path / "lake" / product / "_quarantine"
+    folder = home.quarantines(product)
     return sorted(entry.name for entry in folder.iterdir() if delta.version_of(entry) is not None) if folder.is_dir() else []
 
 

@@ -5,6 +5,7 @@ What may pass by itself is tried again: the network, the machine, Java. A mistak
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, TimeLimitPassed
-from caudal.lake import delta
+from caudal.lake import away, delta
 from caudal.run.step import Done, Step
 from caudal.run.workspace import Workspace
 from caudal.spec.duration import text
@@ -74,7 +75,7 @@ def attempted(
         began = time.perf_counter()
         try:
             with_limit = Limit(ws, step, policy.time_limit_s, hung)
-            return with_limit.keep()
+            return _kept(with_limit)
         except Exception as error:
             tried = len(attempts.failed)
             stop = ws.process is not None and ws.process.asked_to_stop
@@ -85,6 +86,19 @@ def attempted(
             attempts.failed.append({"seconds": round(seconds, 3), "error": _sentence(error), "waited_s": round(wait_s, 3)})
             _clean(ws, step, error)
             sleep(wait_s)
+
+
+def _kept(limit: Limit) -> Done:
+    """Do the attempt; what S3 or HDFS is to blame for is told as such, whoever noticed."""
+    try:
+        return limit.keep()
+    except CaudalError:
+        raise
+    except Exception as error:
+        found = away.of_spark(_chain(error))
+        if found is None:
+            raise
+        raise found from error
 
 
 def pauses(chance: random.Random, first_s: float = FIRST_WAIT_S, longest_s: float = LONGEST_WAIT_S) -> Iterator[float]:
@@ -102,7 +116,7 @@ def pauses(chance: random.Random, first_s: float = FIRST_WAIT_S, longest_s: floa
 def passing(error: BaseException) -> bool:
     """Tell whether an error may pass by itself: the network's, the machine's, Java's."""
     if isinstance(error, TimeLimitPassed | EnvironmentProblem):
-        return True
+        return bool(error.facts.get("passing", True))
     if isinstance(error, SourceProblem):
         return bool(error.facts.get("passing"))
     if isinstance(error, CaudalError):
@@ -176,8 +190,9 @@ def _clean(ws: Workspace, step: Step, error: BaseException) -> None:
 
     name = step.subject
     if step.kind not in ("publish", "register") and name in ws.product.nodes and not streams(ws.product, name):
-        delta.sweep(ws.folder(name))
-        delta.sweep(ws.home.quarantine(ws.product.name, name))
+        with contextlib.suppress(EnvironmentProblem):  # a lake that is away is swept by the next run
+            delta.sweep(ws.folder(name))
+            delta.sweep(ws.home.quarantine(ws.product.name, name))
     # In a process that is not the run's alone, others may be at work with the same Spark.
     if ws.process is not None and any(one in _chain(error) for one in (*_MACHINE, "Py4JNetworkError")):
         ws.restart_spark()

@@ -26,6 +26,7 @@ from caudal.lake.claim import Claim, claim
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger
+from caudal.lake.place import Remote, place
 from caudal.lake.records import runs
 from caudal.run import openlineage
 from caudal.run.execute import execute
@@ -139,15 +140,22 @@ def checked(product: Product) -> Product:
 
 def recover(ws: Workspace) -> None:
     """Clear up behind runs that died: their rows in the ledger, their files that no version names."""
+    swept = isinstance(ws.home.lake, Remote) and _ended_well(ws)
     abandon(ws, [row for row in ws.ledger.find(runs, product=ws.product.name, state="running") if row["command"] != "stream"])
     shutil.rmtree(ws.home.scratch(ws.product.name), ignore_errors=True)
     for name in (*ws.product.nodes, *ws.product.predictions):
-        if streams(ws.product, name):  # swept by the stream itself, which may be at work
+        if swept or streams(ws.product, name):  # swept by the stream itself, which may be at work
             continue
         delta.sweep(ws.folder(name))
         delta.sweep(ws.home.quarantine(ws.product.name, name))
     for raw in ws.home.path.glob(f"raw/{ws.product.name}/*/.landing-*"):
         raw.unlink(missing_ok=True)
+
+
+def _ended_well(ws: Workspace) -> bool:
+    """Tell whether the last run of the product left nothing behind: to look for it in a remote lake takes requests for each table."""
+    last = [row for row in ws.ledger.find(runs, product=ws.product.name, newest=True, limit=20) if row["command"] != "stream"]
+    return bool(last) and last[0]["state"] == "succeeded"
 
 
 def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -229,7 +237,8 @@ def opened(settings: Settings) -> Home:
         raise EnvironmentProblem(
             f"The home folder '{settings.home}' cannot be made: {error.strerror}.", fix="Give another with --home DIR."
         ) from None
-    return Home(settings.home.absolute(), settings.ledger)
+    delta.forget()
+    return Home(settings.home.absolute(), settings.ledger, place(settings.lake) if settings.lake else None)
 
 
 def new_run_id() -> str:

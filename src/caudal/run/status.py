@@ -16,6 +16,7 @@ from caudal.lake import delta
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
+from caudal.lake.place import Place
 from caudal.lake.records import events, model_versions, runs, schedules, steps
 from caudal.run.alerts import ATTEMPTS, undelivered
 from caudal.run.run import opened
@@ -29,7 +30,7 @@ def status(settings: Settings, folder: Path | None = None) -> dict[str, Any]:
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
         names = [product_name(folder)] if folder else products(ledger)
-        return {"home": str(home.path), "products": [_product(home, ledger, name) for name in names]}
+        return {"home": str(home.path), "lake": str(home.lake), "products": [_product(home, ledger, name) for name in names]}
 
 
 def products(ledger: Ledger) -> list[str]:
@@ -128,8 +129,9 @@ def _up(ledger: Ledger, product: str) -> dict[str, Any] | None:
 
 
 def _streamed(home: Home, product: str) -> list[str]:
-    """Return the tables that no step of a run has made: a stream's."""
-    return sorted(log.parent.name for log in home.table(product, "*").parent.glob("*/_delta_log"))
+    """Return the names of all tables; those that no step of a run has made are a stream's."""
+    folder = home.tables(product)
+    return sorted(one.name for one in folder.iterdir() if (one / "_delta_log").is_dir()) if folder.is_dir() else []
 
 
 def _streams(home: Home, ledger: Ledger, product: str) -> dict[str, Any] | None:
@@ -175,7 +177,7 @@ def _table(home: Home, product: str, name: str, kind: str, finished_at: float | 
     }
 
 
-def _changed(folder: Path) -> float:
+def _changed(folder: Place) -> float:
     return max((one.stat().st_mtime for one in (folder / "_delta_log").glob("*.json")), default=0.0)
 
 

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from caudal.errors import CaudalError
 from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
+from caudal.lake.place import Place, spark_needs
 from caudal.spec.node import Node
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -117,12 +117,13 @@ class Workspace:
         """The Spark session, started when first asked for."""
         from caudal.spark.session import session
 
+        connectors, conf = spark_needs(self.home.lake)
         started = session(
-            connectors=self.connectors,
+            connectors=self.connectors | connectors,
             master=self.settings.master,
             cores=self.settings.cores,
             memory=self.settings.memory,
-            conf=dict(self.settings.spark),
+            conf=conf | dict(self.settings.spark),
             app=f"caudal {self.product.name}",
         )
         if self._group is not None:
@@ -148,7 +149,7 @@ class Workspace:
         self.__dict__.pop("spark", None)
         stop(wait_s=10)
 
-    def folder(self, table: str) -> Path:
+    def folder(self, table: str) -> Place:
         """Return the folder of a table of the product."""
         return self.home.table(self.product.name, table)
 

@@ -23,6 +23,7 @@ class Settings:
     home : folder of lake, ledger, models and run pages
     data : folder that relative file patterns of sources are looked up in
     ledger : database URL of the ledger; SQLite in the home unless given
+    lake : where raw files and tables lie, ``s3://bucket/…``, ``hdfs://host:port/…`` or a folder; in the home unless given
     master : Spark master; ``local[*]`` unless given
     memory : memory of the Spark driver, e.g. ``4g``
     cores : cores that local Spark uses
@@ -42,6 +43,7 @@ class Settings:
     home: Path = Path(".caudal")
     data: Path | None = None
     ledger: str | None = None
+    lake: str | None = None
     master: str | None = None
     memory: str | None = None
     cores: int | None = None
@@ -77,7 +79,8 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
                 raise DeclarationProblem(
                     f"{file.name} sets '{name}', which is not there.", nearest=nearest(name, names), where=str(file)
                 )
-            values[name] = file.parent / value if name in ("home", "data") else value
+            below = name in ("home", "data") or (name == "lake" and "://" not in value)
+            values[name] = file.parent / value if below else value
     for name in names:
         if name not in ("spark", "openlineage") and (variable := environment.get(f"CAUDAL_{name.upper()}")):
             values[name] = variable
@@ -87,6 +90,8 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
     for name in ("home", "data"):
         if values.get(name) is not None:
             values[name] = Path(values[name]).expanduser()
+    if values.get("lake") is not None:
+        values["lake"] = str(values["lake"])
     if values.get("cores") is not None:
         try:
             values["cores"] = int(values["cores"])

@@ -11,6 +11,8 @@ from hypothesis import given, settings, strategies as st
 
 from caudal.errors import NotThere
 from caudal.lake import delta
+from caudal.lake.frames import arrow
+from caudal.lake.place import delta_options, target
 
 SCHEMA = {
     "type": "struct",
@@ -27,20 +29,20 @@ def stage(folder, run, rows_by_day):
     for day, rows in rows_by_day.items():
         place = folder / f"part-{run}" / "_verdict=good" / f"_day={day}"
         place.mkdir(parents=True)
-        pq.write_table(
-            pa.table({"n": pa.array(rows, pa.int64()), "at": pa.array([None] * len(rows), pa.timestamp("us"))}),
-            place / "part-0.parquet",
-        )
+        with target(place / "part-0.parquet") as file:
+            pq.write_table(
+                pa.table({"n": pa.array(rows, pa.int64()), "at": pa.array([None] * len(rows), pa.timestamp("us"))}), file
+            )
     return delta.staged(folder, folder / f"part-{run}" / "_verdict=good")
 
 
 def rows_of(folder, version=None):
     found = delta.read(folder, version)
-    return sorted(n for path in found.paths() for n in pq.read_table(path, partitioning=None).column("n").to_pylist())
+    return sorted(arrow(found, ["n"]).column("n").to_pylist())
 
 
-def test_versions_replace_days_and_keep_the_others(tmp_path):
-    table = tmp_path / "t"
+def test_versions_replace_days_and_keep_the_others(lake):
+    table = lake / "t"
     first = delta.commit(
         table,
         stage(table, "a", {"2023-01-01": [1, 2], "2023-01-02": [3]}),
@@ -60,8 +62,8 @@ def test_versions_replace_days_and_keep_the_others(tmp_path):
     assert delta.read(table).days == {"2023-01-01", "2023-01-02"}
 
 
-def test_a_day_that_lost_all_its_rows_is_taken_out(tmp_path):
-    table = tmp_path / "t"
+def test_a_day_that_lost_all_its_rows_is_taken_out(lake):
+    table = lake / "t"
     delta.commit(
         table, stage(table, "a", {"2023-01-01": [1], "2023-01-02": [3]}), SCHEMA, partitioned=True, replace="all", identity={}
     )
@@ -69,8 +71,8 @@ def test_a_day_that_lost_all_its_rows_is_taken_out(tmp_path):
     assert rows_of(table) == [1]
 
 
-def test_files_replace_files_by_the_segment_in_their_path(tmp_path):
-    table = tmp_path / "t"
+def test_files_replace_files_by_the_segment_in_their_path(lake):
+    table = lake / "t"
     files = stage(table, "a", {"2023-01-01": [1]})
     delta.commit(table, files, SCHEMA, partitioned=True, replace="none", identity={})
     delta.commit(
@@ -79,8 +81,8 @@ def test_files_replace_files_by_the_segment_in_their_path(tmp_path):
     assert rows_of(table) == [2]
 
 
-def test_new_columns_widen_the_table_and_a_rebuild_replaces_its_schema(tmp_path):
-    table = tmp_path / "t"
+def test_new_columns_widen_the_table_and_a_rebuild_replaces_its_schema(lake):
+    table = lake / "t"
     wider = {**SCHEMA, "fields": [*SCHEMA["fields"], {"name": "fee", "type": "double", "nullable": True, "metadata": {}}]}
     delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={})
     delta.commit(table, stage(table, "b", {"2023-01-02": [2]}), wider, partitioned=True, replace="none", identity={})
@@ -91,14 +93,14 @@ def test_new_columns_widen_the_table_and_a_rebuild_replaces_its_schema(tmp_path)
     assert rows_of(table) == [9]
 
 
-def test_column_metadata_survives(tmp_path):
-    table = tmp_path / "t"
+def test_column_metadata_survives(lake):
+    table = lake / "t"
     delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={})
     assert delta.read(table).schema["fields"][1]["metadata"] == {"caudal.event_time": True}
 
 
-def test_sweep_takes_what_no_version_names_and_nothing_else(tmp_path):
-    table = tmp_path / "t"
+def test_sweep_takes_what_no_version_names_and_nothing_else(lake):
+    table = lake / "t"
     delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={})
     delta.commit(table, stage(table, "b", {"2023-01-01": [2]}), SCHEMA, partitioned=True, replace="all", identity={})
     stage(table, "dead", {"2023-01-01": [66]})
@@ -108,20 +110,35 @@ def test_sweep_takes_what_no_version_names_and_nothing_else(tmp_path):
     assert rows_of(table, 0) == [1]  # time travel still works
 
 
-def test_other_readers_of_delta_see_the_same_rows(tmp_path):
+def test_other_readers_of_delta_see_the_same_rows(lake):
     import deltalake
 
-    table = tmp_path / "t"
+    table = lake / "t"
     delta.commit(table, stage(table, "a", {"2023-01-01": [1, 2]}), SCHEMA, partitioned=True, replace="all", identity={})
-    seen = deltalake.DeltaTable(str(table)).to_pyarrow_table()
+    seen = deltalake.DeltaTable(str(table), storage_options=delta_options(table)).to_pyarrow_table()
     assert sorted(seen.column("n").to_pylist()) == [1, 2]
     assert {str(day) for day in seen.column("_day").to_pylist()} == {"2023-01-01"}
 
 
-def test_a_missing_table_and_a_missing_version_are_named(tmp_path):
+def test_of_two_that_commit_the_same_version_one_is_told(lake):
+    from deltalake.exceptions import CommitFailedError
+
+    table = lake / "t"
+    delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={"run_id": "a"})
+    opened, files = delta._open(table, None), stage(table, "c", {"2023-01-03": [3]})
+    delta.commit(table, stage(table, "b", {"2023-01-02": [2]}), SCHEMA, partitioned=True, replace="none", identity={"run_id": "b"})
+    with pytest.raises(CommitFailedError):
+        opened.create_write_transaction(
+            [delta._add(one, True, 0) for one in files], "append", opened.schema(), partition_by=[delta.DAY],
+            commit_properties=delta._properties({"run_id": "c"}),
+        )  # fmt: skip
+    assert rows_of(table) == [1, 2]
+
+
+def test_a_missing_table_and_a_missing_version_are_named(lake):
     with pytest.raises(NotThere, match="no table"):
-        delta.read(tmp_path / "nothing")
-    table = tmp_path / "t"
+        delta.read(lake / "nothing")
+    table = lake / "t"
     delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={})
     with pytest.raises(NotThere, match="it has 0 to 0"):
         delta.read(table, 7)

@@ -23,6 +23,7 @@ from caudal.lake.home import Home
 from caudal.lake.landing import store_path
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger, Row
+from caudal.lake.place import Place, local, source, target
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
 from caudal.run.governance.proof import write_proof
 from caudal.run.governance.subject import Held, Person, columns_of, holding, person, raw_column, raw_kind, search
@@ -152,8 +153,9 @@ def _raw_files(product: Product, home: Home, ledger: Ledger, told: Person, held:
             (folder / one.file).unlink(missing_ok=True)
             continue
         kind, row = raw_kind(source, one.row), one.row
-        draft = folder / f".landing-erase{''.join(Path(row['path']).suffixes[-2:]).lower()}"
-        file, rows, kept_rows = store_path(folder, row["sha256"], row["path"]), 0, 0
+        room = folder if isinstance(folder, Path) else home.scratch(product.name)
+        draft = room / f".landing-erase{''.join(Path(row['path']).suffixes[-2:]).lower()}"
+        file, rows, kept_rows = local(store_path(folder, row["sha256"], row["path"]), room), 0, 0
         for number, column in enumerate(sorted(columns[one.name])):
             part = draft.with_name(f".landing-erase-{number}{draft.suffix}")
             gone, kept_rows = erased.without(file, part, kind, raw_column(source, column), told.is_it)
@@ -185,7 +187,7 @@ def _what_is_left(product: Product, home: Home, ledger: Ledger, told: Person, er
     _figures(product, home, ledger, told, columns)
 
 
-def _rewrite(folder: Path, paths: Sequence[str], columns: set[str], told: Person, erasure: str, now: float) -> None:
+def _rewrite(folder: Place, paths: Sequence[str], columns: set[str], told: Person, erasure: str, now: float) -> None:
     """Publish a version whose files are as before, without the subject's rows."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -194,10 +196,11 @@ def _rewrite(folder: Path, paths: Sequence[str], columns: set[str], told: Person
     days = {unquote(one.path): one.day for one in version.files}
     stage = folder / f"part-{erasure}-{version.number}"
     for number, path in enumerate(paths):
-        rows = pq.ParquetFile(folder / path).read()
+        rows = pq.ParquetFile(source(folder / path)).read()
         below = stage if days[path] is None else stage / f"{delta.DAY}={days[path]}"
         below.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows.filter(pc.invert(holding(rows, columns, told))), below / f"{number}.parquet")
+        with target(below / f"{number}.parquet") as out:
+            pq.write_table(rows.filter(pc.invert(holding(rows, columns, told))), out)
     about = {name: one for name, one in version.identity.items() if name != "done"}
     said = {**about, "run_id": erasure, "step": "erase", "at": now, "compacted": len(paths)}
     files = delta.staged(folder, stage)
@@ -228,7 +231,7 @@ def _blotted(figures: dict[str, Any], columns: set[str], told: Person) -> bool:
     return found
 
 
-def _folder(home: Home, product: Product, name: str) -> Path:
+def _folder(home: Home, product: Product, name: str) -> Place:
     aside, _, table = name.rpartition("/")
     return home.quarantine(product.name, table) if aside else home.table(product.name, table)
 

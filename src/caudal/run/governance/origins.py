@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.landing import store_path
 from caudal.lake.ledger import Ledger, Row
+from caudal.lake.place import Place
 from caudal.lake.records import decisions, landed, model_versions
 from caudal.spec.product import Product
 
@@ -74,7 +74,7 @@ def raw_files(told: Trace, source: str, names: Iterable[str]) -> list[dict[str, 
     return found
 
 
-def _state(file: Path, row: Row) -> str:
+def _state(file: Place, row: Row) -> str:
     try:
         with file.open("rb") as raw:
             same = hashlib.file_digest(raw, "sha256").hexdigest() == row["sha256"]

@@ -22,6 +22,7 @@ from caudal.lake import delta, kept
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger
+from caudal.lake.place import Place
 from caudal.lake.records import decisions, deletions, model_versions, runs
 from caudal.run.run import held, new_run_id, opened, who
 from caudal.spec.duration import text
@@ -41,7 +42,7 @@ class Going:
     table: str | None
     name: str
     why: str
-    folder: Path
+    folder: Place
     files: list[kept.Lifespan] = field(default_factory=list)
     days: tuple[str, ...] = ()
 
@@ -137,7 +138,7 @@ def _plan(product: Product, home: Home, ledger: Ledger, protected: dict[tuple[st
         yield from _loose("live", home.live(product.name), old, f"older than {text(live)}")
 
 
-def _versions(kind: str, name: str, folder: Path, keep_s: float | None, protected: set[int], now: float) -> Iterator[Going]:
+def _versions(kind: str, name: str, folder: Place, keep_s: float | None, protected: set[int], now: float) -> Iterator[Going]:
     newest = delta.version_of(folder)
     if keep_s is None or newest is None:
         return
@@ -161,7 +162,7 @@ def _days(product: Product, home: Home, name: str, keep_s: float, now: float) ->
         yield Going("days", name, f"{days[0]} to {days[-1]}", f"before {first}, older than {text(keep_s)}", folder, files, days)
 
 
-def _files_of_days(name: str, folder: Path, protected: set[int], now: float) -> Iterator[Going]:
+def _files_of_days(name: str, folder: Place, protected: set[int], now: float) -> Iterator[Going]:
     """Yield the files of days that were taken out long enough ago for every reader to have ended."""
     newest = delta.version_of(folder)
     if newest is None:
@@ -173,7 +174,7 @@ def _files_of_days(name: str, folder: Path, protected: set[int], now: float) -> 
         yield Going("days", name, "files of days that were taken out", "no reader is left", folder, files)
 
 
-def _loose(kind: str, folder: Path, names: list[str], why: str) -> Iterator[Going]:
+def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[Going]:
     there = [kept.Lifespan(one, (folder / one).stat().st_size, 0) for one in names if (folder / one).is_file()]
     if there:
         yield Going(kind, None, kind, why, folder, there)

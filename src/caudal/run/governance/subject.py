@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +14,7 @@ from caudal.lake import delta, erased, kept
 from caudal.lake.home import Home
 from caudal.lake.landing import store_path
 from caudal.lake.ledger import Ledger, Row
+from caudal.lake.place import Place, below, local, source as opened
 from caudal.lake.records import landed
 from caudal.run.governance.columns import flows
 from caudal.spec.connection import CHANNELLED
@@ -95,11 +95,12 @@ def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dic
     return found
 
 
-def places(home: Home, product: str) -> Iterator[tuple[str, Path, bool]]:
+def places(home: Home, product: str) -> Iterator[tuple[str, Place, bool]]:
     """Yield every Delta table that lies in the product's lake, declared or not: name, folder, whether it is of quarantined rows."""
     lake = home.table(product, "x").parent
     for above, aside in ((lake, False), (lake / QUARANTINE, True)):
-        for folder in sorted(above.iterdir()) if above.is_dir() else ():
+        folders: list[Place] = sorted(above.iterdir(), key=str) if above.is_dir() else []
+        for folder in folders:
             if delta.version_of(folder) is not None:
                 yield folder.name, folder, aside
 
@@ -154,9 +155,9 @@ def _raw(
     rows = {row["sha256"]: row for row in ledger.find(landed, product=product.name, source=source.name)}
     searched[f"raw/{source.name}"] = len(rows)
     for row in rows.values():
-        file = store_path(folder, row["sha256"], row["path"])
         for column in sorted(columns):
             try:
+                file = local(store_path(folder, row["sha256"], row["path"]), home.scratch(product.name))
                 found = erased.count(file, raw_kind(source, row), raw_column(source, column), who.is_it)
             except Exception as error:  # noqa: BLE001 a raw file may be anything; what cannot be read is said, not passed over
                 not_searched.append(f"raw file {row['sha256'][:16]} of {source.name} ({row['path']}): {error}")
@@ -164,11 +165,11 @@ def _raw(
             if found:
                 yield Held("raw", source.name, row["sha256"], found, True, row)
                 break
-    for file in erased.leftovers(folder, ledger, product.name, source.name):
-        yield Held("raw", source.name, file.relative_to(folder).as_posix(), 0, False)
+    for left in erased.leftovers(folder, ledger, product.name, source.name):
+        yield Held("raw", source.name, below(left, folder).as_posix(), 0, False)
 
 
-def _table(folder: Path, name: str, aside: bool, columns: set[str], who: Person, searched: dict[str, int]) -> Iterator[Held]:
+def _table(folder: Place, name: str, aside: bool, columns: set[str], who: Person, searched: dict[str, int]) -> Iterator[Held]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -176,9 +177,9 @@ def _table(folder: Path, name: str, aside: bool, columns: set[str], who: Person,
     files = [one.path for one in kept.lifespans(folder)[0] if (folder / one.path).is_file()]
     searched[name] = len(files)
     for path in files:
-        names = pq.read_schema(folder / path).names
+        names = pq.read_schema(opened(folder / path)).names
         wanted = [one for one in names if one in columns or (aside and one == "_raw")]
-        count = pc.sum(holding(pq.ParquetFile(folder / path).read(columns=wanted), columns, who)).as_py() or 0
+        count = pc.sum(holding(pq.ParquetFile(opened(folder / path)).read(columns=wanted), columns, who)).as_py() or 0
         if count:
             yield Held("quarantine" if aside else "table", name, path, count, path in now)
 
@@ -205,7 +206,7 @@ def _said_of(raw: str | None, columns: set[str], who: Person) -> bool:
     return isinstance(said, dict) and any(who.is_it(said.get(one)) for one in columns)
 
 
-def _columns(folder: Path) -> set[str]:
+def _columns(folder: Place) -> set[str]:
     return {field["name"] for field in delta.read(folder).schema["fields"]}
 
 

@@ -24,6 +24,7 @@ from openlineage.client.facet_v2 import (
 from caudal.errors import NotThere
 from caudal.lake import delta
 from caudal.lake.ledger import Row
+from caudal.lake.place import Place
 from caudal.lake.records import checks, profiles
 from caudal.run.governance.columns import lineage_of
 from caudal.run.workspace import Workspace
@@ -156,8 +157,8 @@ class Datasets:
         return {"outputStatistics": facet}
 
 
-def _named(folder: Path) -> tuple[str, str]:
-    return "file", folder.as_posix()
+def _named(folder: Place) -> tuple[str, str]:
+    return ("file", folder.as_posix()) if isinstance(folder, Path) else (folder.root, f"/{folder.path}")
 
 
 def _origin(path: str) -> tuple[str, str]:

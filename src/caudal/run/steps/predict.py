@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from caudal.errors import NotThere
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
+from caudal.lake.away import answering
 from caudal.lake.frames import arrow
+from caudal.lake.place import Place, arrow_paths
 from caudal.registry import LoadedModel, LoadedSparkModel, load
 from caudal.run.publish import adopt
 from caudal.run.step import Done, skipped
@@ -104,7 +105,7 @@ def _publish(
     return replace(done, output_version=version)
 
 
-def _write(table: Any, stage: Path, features: Features, tz: str | None) -> None:
+def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None:
     """Write the rows as Spark would lay them out: a folder a day."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -117,9 +118,12 @@ def _write(table: Any, stage: Path, features: Features, tz: str | None) -> None:
             moment = pc.local_timestamp(moment.cast(pa.timestamp("us", tz=str(ZoneInfo(tz)))))
         table = table.append_column(delta.DAY, pc.strftime(moment, format="%Y-%m-%d"))
         by = ds.partitioning(pa.schema([(delta.DAY, pa.string())]), flavor="hive")
-    ds.write_dataset(
-        table, stage, format="parquet", partitioning=by, max_partitions=100_000, existing_data_behavior="delete_matching"
-    )
+    (named,), filesystem = arrow_paths([str(stage)])
+    with answering(stage):
+        ds.write_dataset(
+            table, named, format="parquet", partitioning=by, max_partitions=100_000, filesystem=filesystem,
+            existing_data_behavior="delete_matching", create_dir=filesystem is None,
+        )  # fmt: skip
 
 
 def _schema(table: Any, partitioned: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from caudal.errors import CaudalError, SourceProblem
 from caudal.graph.fingerprint import code_of, digest
-from caudal.lake import delta
+from caudal.lake import away, delta
 from caudal.lake.corrections import replaced
 from caudal.lake.landing import LandedFile
 from caudal.lake.records import landed
@@ -120,7 +120,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
         _refuse(ws, source, error)
         raise
     except Exception as error:
-        told = explain(error, raw)
+        told = None if away.of_spark(str(error)) else explain(error, raw)
         if told is None:
             raise
         _refuse(ws, source, told)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caudal.lake import delta
+from caudal.lake.place import Place, below, source
 from caudal.lake.rows import by_day, write
 
 _SMALL_BYTES = 1 << 20  # what is put together is at most so many times as much as are put together, and fits into memory
@@ -20,7 +20,7 @@ _CHECKPOINT = 50  # commits; readers then need not read each of them
 _REMOVED_KEPT = "interval 1 days"  # small files that went into larger ones: a hundred thousand of them make each commit slow
 
 
-def upto(folder: Path) -> float:
+def upto(folder: Place) -> float:
     """Return the last micro-batch whose rows the table holds; -1 where it holds none."""
     newest = delta.version_of(folder)
     for number in range(-1 if newest is None else newest, -1, -1):
@@ -30,7 +30,7 @@ def upto(folder: Path) -> float:
 
 
 def append(
-    folder: Path,
+    folder: Place,
     rows: Sequence[pa.Table],
     files: Sequence[delta.DataFile],
     *,
@@ -50,7 +50,7 @@ def append(
     """
     stage = folder / f"part-{identity['run_id']}-{identity['upto']}"
     written = list(files)
-    schema = rows[0].schema if rows else pq.read_schema(folder / files[0].path)
+    schema = rows[0].schema if rows else pq.read_schema(source(folder / files[0].path))
     if rows:
         days = by_day(pa.concat_tables(rows), moment, tz if partitioned else None)
         written += [_file(some, folder, stage, day) for day, some in days]
@@ -63,7 +63,7 @@ def append(
     return version
 
 
-def compact(folder: Path, *, partitioned: bool, identity: Mapping[str, Any]) -> int:
+def compact(folder: Place, *, partitioned: bool, identity: Mapping[str, Any]) -> int:
     """Put the small files of a day into one, where there are many; return how many files went."""
     if (delta.version_of(folder) or 0) % _SELDOM:
         return 0
@@ -76,7 +76,7 @@ def compact(folder: Path, *, partitioned: bool, identity: Mapping[str, Any]) -> 
     for day, small in days.items():
         if len(small) < _MANY:
             continue
-        table = pa.concat_tables([pq.read_table(folder / file.path, partitioning=None) for file in small])
+        table = pa.concat_tables([pq.read_table(source(folder / file.path), partitioning=None) for file in small])
         place = folder / f"part-{identity['run_id']}-{identity['upto']}-compact"
         written = [_file(table, folder, place, day)]
         schema = dict(current.schema)
@@ -100,9 +100,9 @@ def spark_schema(schema: pa.Schema, partitioned: bool, marks: Mapping[str, Mappi
     return said
 
 
-def _file(table: pa.Table, folder: Path, stage: Path, day: str | None) -> delta.DataFile:
-    place = stage / f"{delta.DAY}={day}" if day is not None else stage
-    place.mkdir(parents=True, exist_ok=True)
-    file = place / "rows.parquet"
+def _file(table: pa.Table, folder: Place, stage: Place, day: str | None) -> delta.DataFile:
+    to = stage / f"{delta.DAY}={day}" if day is not None else stage
+    to.mkdir(parents=True, exist_ok=True)
+    file = to / "rows.parquet"
     write(table, file)
-    return delta.DataFile(file.relative_to(folder).as_posix(), file.stat().st_size, len(table), day)
+    return delta.DataFile(below(file, folder).as_posix(), file.stat().st_size, len(table), day)

@@ -22,6 +22,7 @@ import pyarrow as pa
 from caudal.errors import StepFailed
 from caudal.lake import delta
 from caudal.lake.home import Home
+from caudal.lake.place import Place, below
 from caudal.run.stream.append import append, compact, upto
 from caudal.run.stream.memory import Memory, newest, save
 from caudal.run.stream.out import Outbox, Sender
@@ -335,7 +336,7 @@ class Engine:
                     table=name,
                 )
 
-    def _folder(self, name: str) -> Path:
+    def _folder(self, name: str) -> Place:
         return self.home.table(self.product.name, name)
 
     @property
@@ -343,16 +344,16 @@ class Engine:
         return self.home.stream(self.product.name, self.source.name) / "memory"
 
     @property
-    def _stage(self) -> Path:
+    def _stage(self) -> Place:
         return self._folder(self.source.name) / f"part-{self.run_id}-captured"
 
 
 _SET_ASIDE = "_unreadable"
 
 
-def _data_file(folder: Path, stage: str, file: Captured) -> delta.DataFile:
+def _data_file(folder: Place, stage: str, file: Captured) -> delta.DataFile:
     place = folder / stage / file.name
-    return delta.DataFile(place.relative_to(folder).as_posix(), place.stat().st_size, file.rows, file.day)
+    return delta.DataFile(below(place, folder).as_posix(), place.stat().st_size, file.rows, file.day)
 
 
 def _collected(frame: DataFrame) -> list[Found]:

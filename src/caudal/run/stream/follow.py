@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 from caudal.errors import NotThere
 from caudal.lake import delta
 from caudal.lake.frames import arrow
+from caudal.lake.place import Place
 from caudal.registry import LoadedModel, LoadedSparkModel, champion, load
 from caudal.run.steps.build import made
 from caudal.run.stream.append import append
@@ -280,7 +280,7 @@ class Follower(threading.Thread):
                 self._come[name].append(_plain(arrow(published, days=days)))
 
     @property
-    def _folder(self) -> Path:
+    def _folder(self) -> Place:
         return self._ws.folder(f"{self._prediction.name}_live")
 
 

@@ -8,8 +8,7 @@ nothing, and who dies after it goes on from there. A pair of rows is found by th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from caudal.graph.fingerprint import code_of
 from caudal.lake import delta
 from caudal.lake.added import Lookup, last_said
 from caudal.lake.home import Home
+from caudal.lake.place import Place
 from caudal.run.stream.append import append, compact
 from caudal.run.stream.side import Fixed, Side
 from caudal.spark.marks import KNOWN
@@ -215,7 +215,7 @@ class Joining:
         late = self.left.late_us + (self.right.late_us if isinstance(self.right, Side) else 0)
         return late + round((self.declared.within_s or 0) * 1e6) + _SLACK_US
 
-    def _resume(self, folders: list[Path]) -> None:
+    def _resume(self, folders: Sequence[Place]) -> None:
         """Go on from what the table's newest commit says."""
         delta.sweep(self._folder)
         said = standing(self.declared, self._nodes, self._folder, folders)
@@ -239,7 +239,7 @@ class Joining:
         self.counts |= said.counts
 
 
-def standing(declared: Join, nodes: tuple[Node, Node], folder: Path, folders: list[Path]) -> Standing | None:
+def standing(declared: Join, nodes: tuple[Node, Node], folder: Place, folders: Sequence[Place]) -> Standing | None:
     """Return how a join's table stands, whoever has made it; None where there is none."""
     found = last_said(folder, "inputs")
     if found is None:
@@ -252,7 +252,7 @@ def standing(declared: Join, nodes: tuple[Node, Node], folder: Path, folders: li
     return Standing(said["inputs"], given_us, said["code"], counts)
 
 
-def given_at(declared: Join, nodes: tuple[Node, Node], folders: list[Path], inputs: Mapping[str, int]) -> int:
+def given_at(declared: Join, nodes: tuple[Node, Node], folders: Sequence[Place], inputs: Mapping[str, int]) -> int:
     """Return up to when left rows without a match are given at versions of the inputs, microseconds."""
     if declared.how != "left" or not all(map(is_stream, nodes)):
         return 0

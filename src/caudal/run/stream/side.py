@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 from caudal.lake import delta
 from caudal.lake.added import Lookup, added, there
 from caudal.lake.frames import arrow
+from caudal.lake.place import Place
 from caudal.spec.join import keys_of
 from caudal.spec.node import Node, Source
 from caudal.spec.statistics import Statistics
@@ -31,7 +31,7 @@ class Side:
     newest_us : int, the greatest event time that has been taken, microseconds; None before the first row
     """
 
-    def __init__(self, node: Node, folder: Path) -> None:
+    def __init__(self, node: Node, folder: Place) -> None:
         assert node.event_time is not None
         assert isinstance(node, Source | Statistics)
         self.name, self.folder, self.late_us = node.name, folder, round(node.late_s * 1e6)
@@ -108,7 +108,7 @@ class Side:
 class Fixed:
     """A table that is no stream: its newest version, whole."""
 
-    def __init__(self, node: Node, folder: Path) -> None:
+    def __init__(self, node: Node, folder: Place) -> None:
         self.name, self.folder = node.name, folder
         self.version = -1
         self.rows: pa.Table | None = None

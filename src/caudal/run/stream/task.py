@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from caudal.lake.place import place
 from caudal.lake.rows import by_day, write
 from caudal.lake.wire import many
 from caudal.spec.statistics import Statistics
@@ -190,7 +190,7 @@ def _one(parts: list[Taken], gap_us: int) -> Taken:
 
 def _written(samples: Samples, todo: Work) -> list[Captured]:
     """Write captured rows to files of this task's alone; if the task is run again, those ones are taken and these swept away."""
-    folder = Path(todo.capture)
+    folder = place(todo.capture)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for day, rows in by_day(samples.table(todo.channels), "at", todo.tz):

@@ -33,7 +33,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to hear
     threading.Thread(target=_end_with_the_daemon, daemon=True).start()
     try:
-        place = settings(home=Path(order["home"]), data=order["data"] and Path(order["data"]), settle=order["settle_s"])
+        place = settings(
+            home=Path(order["home"]), data=order["data"] and Path(order["data"]), settle=order["settle_s"], lake=order["lake"]
+        )
         result = run(
             Path(order["folder"]), place, pipeline=order["pipeline"], wait_s=WAIT_S, run_id=order["run_id"], process=process
         )

@@ -24,8 +24,8 @@ class TableWatcher:
         self._told: int | None = None
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return the folder of the table's log."""
-        return [(self._folder / "_delta_log", False)]
+        """Return the folder of the table's log; none where it is remote: it is then looked at by the clock."""
+        return [(self._folder / "_delta_log", False)] if isinstance(self._folder, Path) else []
 
     def look(self, ledger: Ledger) -> Look:
         """Return the newest version; those that it has overtaken are in it."""

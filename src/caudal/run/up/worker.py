@@ -120,7 +120,7 @@ class Worker:
     def _begun(self, product: str, run_id: str, taken: list[Row]) -> Job:
         order = {
             "folder": str(self.folders[product]), "home": str(self._home.path), "data": str(self._settings.data) if self._settings.data else None,
-            "settle_s": self._settle_s, "run_id": run_id, "pipeline": "all" if any(row["pipeline"] == "all" for row in taken) else "predict",
+            "lake": self._settings.lake, "settle_s": self._settle_s, "run_id": run_id, "pipeline": "all" if any(row["pipeline"] == "all" for row in taken) else "predict",
         }  # fmt: skip
         out = self._home.path / "up" / f"{run_id}.out"
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ class Worker:
         kind = "killed" if code < 0 else str(error.get("error", ""))
         why = str(error.get("what") or f"its process ended with {code}" + (" (killed)" if code < 0 else ""))
         attempts = 1 + min((row["attempts"] for row in job.events), default=0)
-        again = kind in _PASSING or bool(error.get("passing"))
+        again = bool(error.get("passing", kind in _PASSING))
         if kind == "TimeLimitPassed" and error.get("hung"):  # its process had to be ended, so its step could not be tried again
             again = attempts <= int(error.get("retry", 0))
         if again and attempts < ATTEMPTS:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.lake.place import Place
 from caudal.spec.connection import Connection
 
 Clock = Callable[[], float]  # seconds since 1970, UTC
@@ -52,7 +53,7 @@ class Seen:
     modified_ns: int
     bytes: int
     sha256: str
-    stored: Path | None = None
+    stored: Place | None = None
 
 
 class Fetch(Protocol):

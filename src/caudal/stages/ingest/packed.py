@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from caudal.errors import EnvironmentProblem, SourceProblem, nearest
+from caudal.lake.place import Place
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.raw import ARCHIVE, RawFile, check_whole, format_of, packing_of, path_of
 from caudal.stages.ingest.secret import revealed
@@ -54,7 +55,8 @@ def unpacked(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     return [RawFile(target, file.sha256, file.name, format_of(file.name, file.format))]
 
 
-def _stream(path: Path, packing: str | None) -> IO[bytes]:
+def _stream(path: Place, packing: str | None) -> IO[bytes]:
+    assert isinstance(path, Path)  # a copy, where the lake is far away
     if packing == ".gz":
         return gzip.open(path)  # type: ignore[return-value]
     if packing == ".bz2":
@@ -68,6 +70,7 @@ def _stream(path: Path, packing: str | None) -> IO[bytes]:
 
 def _members(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     password = options.get("password")
+    assert isinstance(file.path, Path)
     with _told(file, "zip"), zipfile.ZipFile(file.path) as archive:
         wanted = _wanted(file, [one for one in archive.infolist() if not one.is_dir()], options)
         if any(one.flag_bits & 1 for one in wanted) and not password:

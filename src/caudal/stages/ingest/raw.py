@@ -7,6 +7,7 @@ from pathlib import Path
 from zipfile import is_zipfile
 
 from caudal.errors import SourceProblem, nearest
+from caudal.lake.place import Place
 
 FORMATS = ("parquet", "csv", "json", "avro", "excel", "fixed_width")
 ARCHIVE = "archive"  # a zip file whose name does not tell what is in it
@@ -17,6 +18,7 @@ _ENDINGS = {
 }  # fmt: skip
 PACKINGS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zst": b"\x28\xb5\x2f\xfd", ".xz": b"\xfd7zXZ\x00", ".zip": b"PK"}
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _ZIPPED = (".xlsx", ".xlsm", ".xlsb", ".ods")
 _MAGIC = {"parquet": b"PAR1", "avro": b"Obj\x01"}
 
@@ -33,7 +35,7 @@ class RawFile:
     format : str, optional, one of ``FORMATS``; told by the ending of ``name`` when left out
     """
 
-    path: Path
+    path: Place
     sha256: str
     name: str
     format: str | None = None
@@ -90,14 +92,14 @@ def is_temporary(name: str) -> bool:
     return name.lower().endswith(TEMPORARY)
 
 
-def fault(path: Path, format: str) -> str | None:
+def fault(path: Place, format: str) -> str | None:
     """Return why a file cannot be whole, or None. Looks at its size and its first and last bytes only."""
     size = path.stat().st_size
     if size == 0:
         return "is empty (0 bytes)"
     if packing := packing_of(path.name):
         return _packing_fault(path, packing)
-    if format == "excel" and path.suffix.lower() in _ZIPPED and _begins(path, b"PK") and not is_zipfile(path):
+    if format == "excel" and path.suffix.lower() in _ZIPPED and _begins(path, b"PK") and not _is_zip(path):
         return "is truncated: it has no zip directory at its end"
     magic = _MAGIC.get(format)
     if magic is None:
@@ -113,20 +115,25 @@ def fault(path: Path, format: str) -> str | None:
         return None if file.read(4) == magic else "is truncated: it has no Parquet footer at its end"
 
 
-def _packing_fault(path: Path, packing: str) -> str | None:
+def _packing_fault(path: Place, packing: str) -> str | None:
     magic = PACKINGS[packing]
     if not _begins(path, magic):
         return f"is no {packing[1:]} file: it does not begin with {magic!r}"
     # A zip's directory is at its end.
-    return "is truncated: it has no zip directory at its end" if packing == ".zip" and not is_zipfile(path) else None
+    return "is truncated: it has no zip directory at its end" if packing == ".zip" and not _is_zip(path) else None
 
 
-def _begins(path: Path, magic: bytes) -> bool:
+def _is_zip(path: Place) -> bool:
+    with path.open("rb") as file:
+        return is_zipfile(file)
+
+
+def _begins(path: Place, magic: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(magic)) == magic
 
 
-def check_whole(path: Path, format: str, name: str) -> None:
+def check_whole(path: Place, format: str, name: str) -> None:
     """Raise SourceProblem when a file is empty, truncated, or not of its format."""
     reason = fault(path, format)
     if reason is not None:

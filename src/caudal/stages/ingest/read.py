@@ -6,19 +6,21 @@ import atexit
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
+from caudal.lake.away import answering
+from caudal.lake.place import local
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
 from caudal.stages.ingest.contract import base_of, bind, check_present, settle, unknown_columns
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpacked
 from caudal.stages.ingest.physical import Inspected, Options, Physical
-from caudal.stages.ingest.raw import FORMATS, RawFile, format_of
+from caudal.stages.ingest.raw import FORMATS, WORKBOOKS, RawFile, format_of
 from caudal.stages.ingest.widen import common
 
 if TYPE_CHECKING:
@@ -106,8 +108,10 @@ def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> 
         if not file.path.name.startswith(file.sha256[:16]):
             raise ValueError(f"{file.path} is not named by its hash {file.sha256[:16]}…; rows could not name their file")
         plain = [file]
+        if needs_unpacking(file, options) or file.path.suffix in WORKBOOKS or "records" in options:
+            plain = [replace(file, path=local(file.path, folder))]
         if needs_unpacking(file, options):
-            plain = unpacked(file, options, folder)
+            plain = unpacked(plain[0], options, folder)
         found: list[RawFile] = []
         for one in plain:
             format = _format(format_of(one.name, one.format))
@@ -135,7 +139,8 @@ def _inspect(
 
     def inspect(file: RawFile) -> Inspected:
         try:
-            found: Inspected = _format(format_of(file.name, file.format)).inspect(spark, file, options, expected)
+            with answering(file.path):
+                found: Inspected = _format(format_of(file.name, file.format)).inspect(spark, file, options, expected)
         except OSError as error:
             raise SourceProblem(f"'{file.name}' cannot be read: {error.strerror or error}.", file=file.name) from None
         return found

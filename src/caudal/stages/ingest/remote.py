@@ -104,7 +104,7 @@ def look_remote(connection: Files, *, seen: Mapping[str, Seen], clock: Clock) ->
     return [Arrival(place.origin(one.path), Path(), one.bytes, one.modified_ns, one.etag, one.path not in moving) for one in new]
 
 
-def _place(connection: Files, attempts: int = ATTEMPTS) -> Place:
+def _place(connection: Files, attempts: int | None = None) -> Place:
     import fsspec
 
     shown, user, _ = without_user(connection.pattern)
@@ -256,9 +256,10 @@ def _tried(
     progress: Callable[[], int] = lambda: 0,
     place: Place | None = None,
     user: str | None = None,
-    attempts: int = ATTEMPTS,
+    attempts: int | None = None,
 ) -> _T:
     """Return what ``act`` returns, tried again while the network fails; attempts that got further do not count."""
+    attempts = attempts or ATTEMPTS
     attempt, wait_s, got, renew = 1, BACKOFF_S, progress(), False
     while True:
         fs = place.fs if place else None

@@ -102,52 +102,40 @@ def test_nobody_there_is_told_after_some_attempts(s3: Any, tmp_path: Path, monke
 
 
 def test_a_fetch_whose_server_stops_in_the_middle_finishes_once_it_is_there_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.servers.s3 import s3_server
+    monkeypatch.setattr(remote, "ATTEMPTS", 2)
+    monkeypatch.setattr(remote, "_READ_AHEAD", 1 << 18)
+    contents, bucket = {f"in/{i}.csv": os.urandom(1 << 20) for i in range(6)}, s3.bucket()
+    for key, content in contents.items():
+        s3.put(bucket, key, content)
+    impatient = {"config_kwargs": {"connect_timeout": 2, "retries": {"max_attempts": 0}}}
+    source = cd.files(f"s3://{bucket}/in/*.csv", storage=impatient)
 
-    server = s3_server()  # its own: it is killed
+    def kill() -> None:
+        for _ in range(2000):
+            if sum(path.stat().st_size for path in tmp_path.rglob("download.part")) > 1 << 19:
+                break
+            time.sleep(0.002)
+        s3.stop()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
     try:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(remote, "ATTEMPTS", 2)
-        monkeypatch.setattr(remote, "_READ_AHEAD", 1 << 18)
-        contents = {f"in/{i}.csv": os.urandom(1 << 20) for i in range(6)}
-
-        def filled() -> None:
-            server.bucket("orders")
-            for key, content in contents.items():
-                server.put("orders", key, content)
-
-        filled()
-        impatient = {"config_kwargs": {"connect_timeout": 2, "retries": {"max_attempts": 0}}}
-        source = cd.files("s3://orders/in/*.csv", storage=impatient)
-
-        def kill() -> None:
-            for _ in range(2000):
-                if sum(path.stat().st_size for path in tmp_path.rglob("download.part")) > 1 << 19:
-                    break
-                time.sleep(0.002)
-            server.stop()
-
-        killer = threading.Thread(target=kill)
-        killer.start()
         with pytest.raises(SourceProblem, match="in 2 attempts"):
             fetched(source, tmp_path)
-        killer.join()
-        kept = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.name != "download.tag" and path.is_file())
-        assert 1 << 19 < kept < 6 << 20
-        server.start()
-        filled()
-        offsets = _offsets(monkeypatch)
-        arrived = fetched(source, tmp_path)
-        assert {one.path: one.local.read_bytes() for one in arrived} == {
-            f"s3://orders/{key}": content for key, content in contents.items()
-        }
-        assert max(offsets) > 0  # some object was taken up within
-        assert not list(tmp_path.rglob("*.part"))
     finally:
-        server.stop()
+        killer.join()
+        s3.start()
+    kept = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.name != "download.tag" and path.is_file())
+    assert 1 << 19 < kept < 6 << 20
+    offsets = _offsets(monkeypatch)
+    arrived = fetched(source, tmp_path)
+    assert {one.path: one.local.read_bytes() for one in arrived} == {
+        f"s3://{bucket}/{key}": content for key, content in contents.items()
+    }
+    assert max(offsets) > 0  # some object was taken up within
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def _offsets(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -255,25 +243,16 @@ def test_a_wrong_password_and_an_unknown_host_are_told(sftp: Any, tmp_path: Path
 # HDFS
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("CAUDAL_HDFS" not in os.environ, reason="starts two Java processes for a minute: set CAUDAL_HDFS=1")
-def test_files_of_hdfs_come_by_webhdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.servers.hdfs import Hdfs
-
+def test_files_of_hdfs_come_by_webhdfs(hdfs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    cluster = Hdfs(tmp_path / "hdfs")
-    cluster.start()
-    try:
-        cluster.put("/in/a.csv", BODY)
-        cluster.put("/in/b b.csv", b"id\n2\n")
-        source = cd.files(f"webhdfs://{cluster.address}/in/*.csv", storage={"user": "caudal"})
-        arrived = fetched(source, tmp_path / "1")
-        assert [(one.path.rpartition("/")[2], one.local.read_bytes()) for one in arrived] == [
-            ("a.csv", BODY),
-            ("b b.csv", b"id\n2\n"),
-        ]
-        assert fetched(source, tmp_path / "2", remembered(*arrived)) == []
-        with pytest.raises(SourceProblem, match=r"'inn' of '.*' does not exist in '/'. Did you mean 'in'\?"):
-            fetched(cd.files(f"webhdfs://{cluster.address}/inn/*.csv"), tmp_path)
-    finally:
-        cluster.stop()
+    hdfs.put("/in/a.csv", BODY)
+    hdfs.put("/in/b b.csv", b"id\n2\n")
+    source = cd.files(f"webhdfs://{hdfs.address}/in/*.csv", storage={"user": "caudal"})
+    arrived = fetched(source, tmp_path / "1")
+    assert [(one.path.rpartition("/")[2], one.local.read_bytes()) for one in arrived] == [
+        ("a.csv", BODY),
+        ("b b.csv", b"id\n2\n"),
+    ]
+    assert fetched(source, tmp_path / "2", remembered(*arrived)) == []
+    with pytest.raises(SourceProblem, match=r"'inn' of '.*' does not exist in '/'. Did you mean 'in'\?"):
+        fetched(cd.files(f"webhdfs://{hdfs.address}/inn/*.csv"), tmp_path)

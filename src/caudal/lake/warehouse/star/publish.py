@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import NotThere, StepFailed
 from caudal.lake import delta
+from caudal.lake.place import Place
 from caudal.lake.warehouse import ddl, known
 from caudal.lake.warehouse.connect import hold
 from caudal.lake.warehouse.keys import violation
@@ -33,7 +33,7 @@ _TICK_S = 1e-6  # versions of one moment follow one another
 class Given:
     """A table of the lake that a star is made of, at its version; with what is said of it and of its columns."""
 
-    folder: Path
+    folder: Place
     version: int
     comment: str | None = None
     comments: Mapping[str, str] = field(default_factory=dict)

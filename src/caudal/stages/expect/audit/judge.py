@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.lake.place import Place, place
 from caudal.spec.expectation import Expectation
 from caudal.stages.expect.audit.bind import bind
 from caudal.stages.expect.audit.content import FORMAT_ERRORS, OWN, RAW, REASONS, SEGMENT, VERDICT, as_json, columns, readable
@@ -50,7 +50,7 @@ class Judged:
     observation: Observation | None = field(default=None, repr=False)
     settled: dict[str, int] = field(default_factory=dict, repr=False)
 
-    def write(self, folder: Path | str, by: Sequence[str] = (), *, segments: Sequence[str] = ()) -> None:
+    def write(self, folder: Place | str, by: Sequence[str] = (), *, segments: Sequence[str] = ()) -> None:
         """Write the rows as Parquet: ``_verdict=good/…`` and ``_verdict=quarantined/…``, then partitioned by columns.
 
         Parameters
@@ -61,12 +61,13 @@ class Judged:
         """
         from caudal.stages.expect.audit.write import settle, write
 
-        write(self.frame, Path(folder), by, segments)
+        at = place(folder) if isinstance(folder, str) else folder
+        write(self.frame, at, by, segments)
         warning = [one for one in self.apart if not acts(one, self.expectations)]
         rules = {one.name for one in self.expectations}
-        self.settled.update(settle(self.frame, Path(folder), by, self.apart, self.among, rules, {one.name for one in warning}))
+        self.settled.update(settle(self.frame, at, by, self.apart, self.among, rules, {one.name for one in warning}))
 
-    def outcome(self, written: Path | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
+    def outcome(self, written: Place | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
         """Return the figures and the judgement of what was written.
 
         Parameters
@@ -75,7 +76,15 @@ class Judged:
         history : profiles of earlier versions, newest last
         now : float, seconds since 1970, UTC
         """
-        return outcome(Path(written), self.table, self.expectations, self._warned, history, now, self.tz)
+        return outcome(
+            place(written) if isinstance(written, str) else written,
+            self.table,
+            self.expectations,
+            self._warned,
+            history,
+            now,
+            self.tz,
+        )
 
     def _warned(self) -> dict[str, int]:
         """Return how many rows break each rule that warns; asked only when rows were written."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import ExpectationStopped
+from caudal.lake.place import Place, source
 from caudal.stages.expect.audit import profile as written_files
 from caudal.stages.expect.declared import Declared, Figures, TableExpectation
 
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def outcome(
-    written: Path,
+    written: Place,
     table: str,
     expectations: Sequence[Declared],
     warned: Callable[[], Mapping[str, int]],
@@ -100,7 +100,7 @@ def outcome(
     )
 
 
-def _reasons(files: Sequence[Path], rules: set[str]) -> tuple[Counter[str], int, int]:
+def _reasons(files: Sequence[Place], rules: set[str]) -> tuple[Counter[str], int, int]:
     """Return rows by reason, all quarantined rows, and those that were quarantined for their format alone."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -108,7 +108,7 @@ def _reasons(files: Sequence[Path], rules: set[str]) -> tuple[Counter[str], int,
     found: Counter[str] = Counter()
     rows = unreadable = 0
     for path in files:
-        told: pa.ChunkedArray = pq.read_table(path, columns=["_reasons"], partitioning=None).column("_reasons")
+        told: pa.ChunkedArray = pq.read_table(source(path), columns=["_reasons"], partitioning=None).column("_reasons")
         rows += len(told)
         for pair in pc.value_counts(pc.list_flatten(told)).to_pylist():
             found[pair["values"]] += pair["counts"]

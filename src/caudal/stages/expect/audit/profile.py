@@ -12,9 +12,10 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.lake.away import answering
+from caudal.lake.place import Place, source
 from caudal.spark.settings import usable_cores
 
 if TYPE_CHECKING:
@@ -68,19 +69,19 @@ class Running:
         return figures
 
 
-def parquet(folder: Path) -> list[Path]:
+def parquet(folder: Place) -> list[Place]:
     """Return the Parquet files in a folder and below, in order of name."""
     return sorted(file for file in folder.rglob("*.parquet") if not file.name.startswith((".", "_")))
 
 
-def rows(files: Sequence[Path]) -> int:
+def rows(files: Sequence[Place]) -> int:
     """Return how many rows files have, told by their footers."""
     import pyarrow.parquet as pq
 
-    return sum(pq.read_metadata(file).num_rows for file in files)
+    return sum(pq.read_metadata(source(file)).num_rows for file in files)
 
 
-def profile(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
+def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
     """Return the figures of each column of flat type: ``{nulls, min, max}``, for numbers ``mean`` and ``stddev`` too.
 
     Columns whose names begin with ``_`` are caudal's own and are left out. Times are ISO text. Where a file does not tell least
@@ -95,11 +96,11 @@ def profile(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
     return {name: running.told() for name, running in found.items()}
 
 
-def _of_file(path: Path) -> dict[str, Running]:
+def _of_file(path: Place) -> dict[str, Running]:
     """Return the figures of one file's columns."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with answering(path), pq.ParquetFile(source(path)) as file:
         kinds = {
             field.name: field.type for field in file.schema_arrow if not field.name.startswith("_") and not _nested(field.type)
         }

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from caudal.lake.place import Place, below, overwrite, source, target
 from caudal.spark.settings import usable_cores
 from caudal.stages.expect.audit.content import REASONS
 from caudal.stages.expect.audit.profile import parquet
@@ -34,7 +35,7 @@ class Key:
     columns: tuple[str, ...]
 
 
-def set_apart(folder: Path, verdicts: Sequence[str], waiting: str, keys: Sequence[Key], rules: set[str]) -> bool:
+def set_apart(folder: Place, verdicts: Sequence[str], waiting: str, keys: Sequence[Key], rules: set[str]) -> bool:
     """Move rows whose key is repeated from their files to those of the verdict ``waiting``; tell whether there were any.
 
     Parameters
@@ -44,12 +45,12 @@ def set_apart(folder: Path, verdicts: Sequence[str], waiting: str, keys: Sequenc
     keys : of each rule; rows of different partitions are never compared
     rules : names of all rules; a row with another reason could not be read, and is compared with none
     """
-    groups: dict[Path, list[tuple[Path, bool]]] = {}
+    groups: dict[PurePath, list[tuple[Place, bool]]] = {}
     for verdict in verdicts:
         for file in parquet(folder / verdict):
-            groups.setdefault(file.parent.relative_to(folder / verdict), []).append((file, verdict != verdicts[0]))
+            groups.setdefault(below(file.parent, folder / verdict), []).append((file, verdict != verdicts[0]))
 
-    def apart(group: tuple[Path, list[tuple[Path, bool]]]) -> bool:
+    def apart(group: tuple[PurePath, list[tuple[Place, bool]]]) -> bool:
         where, files = group
         found = False
         for place, ((file, _), mask) in enumerate(zip(files, _repeated(files, keys, rules), strict=True)):
@@ -62,20 +63,20 @@ def set_apart(folder: Path, verdicts: Sequence[str], waiting: str, keys: Sequenc
         return any(list(threads.map(apart, sorted(groups.items()))))
 
 
-def _repeated(files: Sequence[tuple[Path, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
+def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
     """Return, for each file (and whether its rows have reasons), which of its rows have a key that comes twice in all of them."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lengths = [pq.read_metadata(file).num_rows for file, _ in files]
+    lengths = [pq.read_metadata(source(file)).num_rows for file, _ in files]
     ends = np.cumsum(lengths)
     if ends[-1] > MANY:
         return [np.ones(length, bool) for length in lengths]
     wanted = list(dict.fromkeys(name for key in keys for name in key.columns))
     tables, unread_of = [], []
     for (file, reasons), length in zip(files, lengths, strict=True):
-        table = pq.read_table(file, columns=[*wanted, REASONS] if reasons else wanted, partitioning=None)
+        table = pq.read_table(source(file), columns=[*wanted, REASONS] if reasons else wanted, partitioning=None)
         unread_of.append(_unread(table.column(REASONS), rules) if reasons else np.zeros(length, bool))
         tables.append(table)
     unread = np.concatenate(unread_of)
@@ -135,21 +136,23 @@ def _code(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
     return np.asarray(coded.indices.fill_null(0)).astype(np.int64), known, max(len(coded.dictionary), 1)
 
 
-def _split(file: Path, mask: Mask, waiting: Path) -> None:
+def _split(file: Place, mask: Mask, waiting: Place) -> None:
     """Move the rows of a file that a mask names into another; the rest takes the file's place."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as opened:
+    with pq.ParquetFile(source(file)) as opened:
         codec = opened.metadata.row_group(0).column(0).compression.lower()
         table = opened.read()
     waiting.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table.filter(mask), waiting, compression=codec)
+    with target(waiting) as to:
+        pq.write_table(table.filter(mask), to, compression=codec)
     if mask.all():
         file.unlink()
         return
     rest = file.with_name("." + file.name)
-    pq.write_table(table.filter(~mask), rest, compression=codec)
-    rest.replace(file)
+    with target(rest) as to:
+        pq.write_table(table.filter(~mask), to, compression=codec)
+    overwrite(file, rest)
 
 
 def keys_of(rules: Sequence[Any], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:

@@ -7,10 +7,10 @@ import codecs
 import gzip
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from caudal.errors import SourceProblem
+from caudal.lake.place import Place, source
 from caudal.stages.ingest.raw import PACKINGS, RawFile
 
 _BLOCK = 1 << 22
@@ -41,14 +41,14 @@ class Looked:
     bare_returns: bool
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Place) -> IO[bytes]:
     """Return a file opened for its plain bytes, unpacked when it is compressed."""
     with path.open("rb") as file:
         begins = file.read(4)
     if begins.startswith(PACKINGS[".gz"]):
-        return gzip.open(path)  # type: ignore[return-value]
+        return gzip.open(source(path))  # type: ignore[return-value]
     if begins.startswith(PACKINGS[".bz2"]) and path.name.endswith(".bz2"):  # three letters, which text may begin with
-        return bz2.open(path)
+        return bz2.open(source(path))
     return path.open("rb")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
+from caudal.lake.place import spark_path
 from caudal.stages.ingest.formats.bytes import Looked, look, opened
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -101,7 +102,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         **said, "escape": said["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_bad", "columnPruning": False,
         "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 1), "emptyValue": "", "enforceSchema": True,
     }  # fmt: skip
-    paths = [str(file.path) for file in files]
+    paths = [spark_path(file.path) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     if stray:
         # Read by lines, so that the line is at hand: the reader itself drops an unclosed quote without a word.

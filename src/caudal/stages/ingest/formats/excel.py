@@ -150,6 +150,7 @@ def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path,
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    assert isinstance(file.path, Path)  # a copy, where the lake is far away
     rows = _rows(book, sheet, errors_of(file.path, sheet))
     header = _header(file, sheet, rows, options.get("header", True))
     if header is None:

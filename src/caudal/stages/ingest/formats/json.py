@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
+from caudal.lake.place import spark_path
 from caudal.stages.ingest.formats.bytes import look
 from caudal.stages.ingest.formats.json_records import records
 from caudal.stages.ingest.packed import stem
@@ -25,6 +26,7 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
         return [file]
     check_whole(file.path, "json", file.name)
     look(file, str(options.get("encoding") or "utf-8"), None)
+    assert isinstance(file.path, Path)  # a copy, where the lake is far away
     rows = records(file.path.read_text(str(options.get("encoding") or "utf-8-sig")), str(options["records"]), file.name)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{stem(file)}-records.json"
@@ -43,7 +45,7 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
     dialect = (("encoding", encoding.upper()), ("multiLine", str(head.startswith("[")).lower()))
     reader = spark.read.options(**dict(dialect), primitivesAsString=True, mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
-    names = tuple(name for name in reader.json(str(file.path)).columns if name != _BAD)
+    names = tuple(name for name in reader.json(spark_path(file.path)).columns if name != _BAD)
     if not names:
         raise SourceProblem(
             f"'{file.name}' holds no JSON object; it begins with {head[:40]!r}.",
@@ -61,7 +63,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
     ddl = ", ".join(f"{name} string" for name in (*quoted, _BAD))
     reader = spark.read.schema(ddl).options(**dict(physical.dialect), mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
-    return reader.json([str(file.path) for file in files]).select(
+    return reader.json([spark_path(file.path) for file in files]).select(
         *(F.col(name).alias(f"_r{i}") for i, name in enumerate(quoted)),
         F.col(_BAD).alias("_line"),
         F.substring("_metadata.file_name", 1, 16).alias("_file"),

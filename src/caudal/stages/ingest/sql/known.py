@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from caudal.lake import place
 from caudal.spec.database import Database
 from caudal.stages.ingest.arrival import Seen
 
@@ -88,7 +89,7 @@ class Brought:
             # A row without a watermark is asked for each time, so it may be in any file.
             if one.stored is None or (last is not None and last < low and not noted.get("without")):
                 continue
-            with pq.ParquetFile(one.stored) as file:
+            with pq.ParquetFile(place.source(one.stored)) as file:
                 for batch in file.iter_batches(batch_size=10_000):
                     column = batch.column(source.watermark)
                     again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))

@@ -1,0 +1,36 @@
+"""S3 is killed in the middle of a run: the run says so in seconds, the same command finishes, nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from tests.flow.lake_rounds import AFTER_FIRST
+
+MOMENTS = ["while Spark writes", "retry"]
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+def test_s3_is_killed_and_comes_back(tmp_path):
+    if find_spec("moto") is None and "CAUDAL_TEST_MOTO" not in os.environ:
+        pytest.skip("moto is not installed")
+    script = Path(__file__).with_name("lake_stops.py")
+    done = subprocess.run([sys.executable, str(script), str(tmp_path), *MOMENTS], capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:]
+    came = {one["moment"]: one for one in map(json.loads, done.stdout.splitlines()) if "moment" in one}
+    assert list(came) == MOMENTS
+    for moment, one in came.items():
+        assert (one["rows"], one["quarantined"], one["again"], one["swept later"]) == (AFTER_FIRST, 2, "up to date", 0), moment
+        if moment == "retry":
+            assert (one["state"], one["error"]) == ("succeeded", None)
+        else:
+            assert one["error"]["what"].startswith("S3 at http://127.0.0.1")
+            assert one["error"]["what"].endswith("does not answer.")
+            assert (one["state"], one["then"]) == ("failed", "succeeded")
+            assert one["seconds"] < 90
