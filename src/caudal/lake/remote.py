@@ -61,22 +61,26 @@ def address(said: str) -> Address | None:
     return Address(f"{scheme}://{host}", rest.partition("/")[2].strip("/"))
 
 
-@functools.cache
 def filesystem(root: str) -> Any:
-    """Return Arrow's file system for a root; S3's is one for all buckets.
+    """Return Arrow's file system for a root, made once; S3's is one for all buckets.
 
     Raises
     ------
     EnvironmentProblem : the client for HDFS is not installed
     """
-    import pyarrow.fs as pf
-
     if root.startswith("s3://"):
-        return _s3(endpoint(), region())
+        return _s3(endpoint(), region(), *(os.environ.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE")))
     if find_spec("hdfs_native") is None:
         raise EnvironmentProblem(
             "The client for HDFS is not installed.", fix="Install it: pip install 'caudal[hdfs]'.", package="hdfs-native"
         )
+    return _hdfs(root)
+
+
+@functools.cache
+def _hdfs(root: str) -> Any:
+    import pyarrow.fs as pf
+
     from caudal.lake.hdfs import Hdfs
 
     at = urlsplit(root)
@@ -84,7 +88,7 @@ def filesystem(root: str) -> Any:
 
 
 @functools.cache
-def _s3(at: str | None, region_name: str | None) -> Any:
+def _s3(at: str | None, region_name: str | None, key: str | None, profile: str | None) -> Any:  # the last two: whose client it is
     import pyarrow.fs as pf
 
     return pf.S3FileSystem(
