@@ -11,6 +11,7 @@ from caudal.graph.load import load
 from caudal.run.plan import in_order
 from caudal.run.run import opened
 from caudal.run.workspace import Workspace
+from caudal.spec.images import Images
 from caudal.spec.node import Features, Source, Table
 from caudal.spec.product import Product
 from caudal.spec.schema import Schema
@@ -55,10 +56,18 @@ def analysed(product: Product, settings: Settings) -> list[CaudalError]:
         problems += found
         if found:
             continue
-        if isinstance(node, Features):
+        # Made-up bytes are no images, and what an image shows is not known sooner or later.
+        if isinstance(node, Features) and not _of_images(product, name):
             problems += _foresight(ws, node, frames)
         frames[name] = ws.marked(empty(ws.spark, frame.schema), node)
     return problems
+
+
+def _of_images(product: Product, name: str) -> bool:
+    node = product.nodes[name]
+    if isinstance(node, Source):
+        return isinstance(node.connection, Images)
+    return any(_of_images(product, one) for one in node.inputs)
 
 
 def _source_type(schema: Schema) -> Any:
