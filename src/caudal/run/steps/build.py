@@ -99,11 +99,11 @@ def settings(ws: Workspace, asked: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in old.items():
-            if value is None:
+        for name, was in old.items():
+            if was is None:
                 conf.unset(name)
             else:
-                conf.set(name, value)
+                conf.set(name, was)
 
 
 def versions(ws: Workspace, table: Table) -> dict[str, int]:

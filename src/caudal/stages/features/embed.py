@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from caudal.errors import DeclarationProblem
@@ -50,7 +50,7 @@ def embed(
     DeclarationProblem : there is no such column, or the size is none that networks take
     EnvironmentProblem : the memory does not do for one image, or the libraries of ``caudal[images]`` are missing
     """
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
 
     if content not in images.columns:
         raise DeclarationProblem(
@@ -81,8 +81,15 @@ def embed(
     spent = _Spent(spark)
     made.told.append(lambda _: {"embedding": {**spent.shares(), "plan": list(plan.said), "network": _key(chosen, plan)}})
     carried = [name for name in images.columns if name not in (content, "_format_errors", "_raw")]
-    added = StructType.fromDDL(f"network string, `{into}` array<float>, _format_errors array<string>, _raw string")
-    schema = StructType([*images.select(*_quoted(carried)).schema.fields, *added.fields])
+    schema = StructType(
+        [
+            *images.select(*_quoted(carried)).schema.fields,
+            StructField("network", StringType()),
+            StructField(into, ArrayType(FloatType())),
+            StructField("_format_errors", ArrayType(StringType())),
+            StructField("_raw", StringType()),
+        ]
+    )
     work = _worker(spark.sparkContext.broadcast(chosen), plan, carried, content, into, spent.accumulator)
     return images.select(*_quoted([*carried, content])).mapInArrow(work, schema)
 
@@ -105,10 +112,10 @@ def _key(model: Model, plan: memory.Plan) -> str:
 
 def _worker(
     shared: Any, plan: memory.Plan, carried: list[str], content: str, into: str, spent: Any
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Return what a Python worker does with the pieces that it is given."""
 
-    def work(pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def work(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         model: Model = shared.value
@@ -193,7 +200,7 @@ def _room(spark: SparkSession) -> tuple[int, int]:
     from caudal.spark.settings import usable_memory
 
     conf = spark.sparkContext.getConf()
-    local = spark.sparkContext.master.startswith("local")
+    local = str(spark.sparkContext.master).startswith("local")
     workers = spark.sparkContext.defaultParallelism if local else int(conf.get("spark.executor.cores", "1"))
     said = conf.get("spark.executor.pyspark.memory", "")
     if said:

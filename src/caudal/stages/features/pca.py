@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +106,7 @@ def pca(
         raise DeclarationProblem(
             f"pca is asked for '{column}', and there is no such column.", fix=f"It has {', '.join(frame.columns)}."
         )
-    if (components is None) == (variance is None) or (components or 1) < 1 or not 0 < (variance or 1.0) <= 1:
+    if (components is None) == (variance is None) or (components is not None and components < 1) or (variance is not None and not 0 < variance <= 1):
         raise DeclarationProblem(
             "pca is to know how many components to give.", fix="Write components=64, or variance=0.95, one of them."
         )
@@ -141,7 +141,7 @@ def fit(
     if 2 * cores > _FAN:  # a tree of two levels: the driver merges the square root of what there is
         parts = parts.groupBy(f"part % {math.isqrt(2 * cores)} AS part").applyInArrow(_merged, schema)
     found = [
-        (row["part"], (row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"]))) for row in parts.toLocalIterator()
+        (row["part"], (row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"]))) for row in parts.collect()
     ]
     if not found:
         raise StepFailed("pca has no rows to be fitted to.", fix="See what is in the features' quarantine.")
@@ -166,7 +166,7 @@ def fit(
 Moments = tuple[int, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]  # rows, mean [d], scatter [d·d]
 
 
-def _moments(pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _moments(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Give count, mean and scatter of one partition's rows."""
     from pyspark import TaskContext
 
@@ -229,7 +229,7 @@ def _transformed(frame: DataFrame, column: str, fitted: Fitted, names: list[str]
     carried = [name for name in frame.columns if name != column]
     shared = frame.sparkSession.sparkContext.broadcast(fitted)
 
-    def work(pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def work(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import numpy as np
         import pyarrow as pa
 

@@ -13,6 +13,7 @@ STEP = 32
 WORKER = 200 * MIB  # an interpreter with Arrow, NumPy, Pillow, ONNX Runtime
 WEIGHTS = 3  # times the model: its bytes, its weights, and how they are laid out to be computed with
 ACTIVATIONS = 230  # bytes a pixel that a network holds at its widest
+LEAST_PIXELS = 2_000_000  # of an image that a worker must have room for, whatever is lowered for it
 PLAIN_PIXEL = 8  # decoded, and once more in three colours
 
 
@@ -59,7 +60,7 @@ def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch:
     for number, size in tried:
         need = _fixed(model) + number * size * size * ACTIVATIONS
         left = share - need
-        if left >= 2 * size * size * PLAIN_PIXEL:
+        if left >= 2 * MIB + LEAST_PIXELS * PLAIN_PIXEL:
             break
     else:
         raise EnvironmentProblem(
@@ -69,8 +70,7 @@ def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch:
             need=need,
         )
     piece = max(MIB, min(16 * MIB, left // 8))
-    fits = max(4 * size * size, (left - 2 * piece) // PLAIN_PIXEL)
-    most = min(largest, fits)
+    most = min(largest, (left - 2 * piece) // PLAIN_PIXEL)
     need += 2 * piece + most * PLAIN_PIXEL
     said = [
         f"{workers} workers with {share // MIB} MiB each: batches of {number}, {size} px, images up to {most / 1e6:.0f} megapixels; "

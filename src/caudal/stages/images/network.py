@@ -43,7 +43,7 @@ class Model:
         import numpy as np
 
         if not self.raw:
-            pixels = (pixels.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
+            pixels = (pixels.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if self.first else pixels
 
 

@@ -164,7 +164,7 @@ def _row(one: Found, read: Callable[[str], bytes], max_bytes: int) -> dict[str, 
     """Return an image as a row, with what is wrong with it; None when it was taken away meanwhile."""
     from caudal.stages.images import decode
 
-    row = {
+    row: dict[str, Any] = {
         "path": _printable(one.path), "label": _printable(one.label), "sha256": None, "bytes": one.bytes, "width": None, "height": None,
         "format": None, "modified_at": one.modified_ns // 1000, "content": None, "modified_ns": one.modified_ns, "etag": one.etag, "fault": None,
     }  # fmt: skip
