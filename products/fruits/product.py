@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
 import caudal as cd
 from caudal import expect as ex
@@ -36,7 +37,11 @@ kind = product.model(
     label="label",
     task="classification",
     metric="accuracy",
-    candidates={"nearest": KNeighborsClassifier(5, weights="distance"), "logistic": LogisticRegression(C=0.1, max_iter=500)},
+    # Components are given as they are: scaled to one variance, the last would count as much as the first.
+    candidates={
+        "nearest": make_pipeline(KNeighborsClassifier(5, weights="distance", metric="cosine")),
+        "logistic": make_pipeline(LogisticRegression(C=0.1, max_iter=1000)),
+    },
     split=cd.hashed(test=0.25, folds=4),
     gates=[cd.beats_baseline(margin=0.5), cd.limit("accuracy", 0.6), cd.beats_champion(tolerance=0.02)],
     description="Which fruit a photograph shows.",

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from caudal.errors import DeclarationProblem
+from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.spec.images import MAX_PIXELS, Network
 from caudal.spec.making import at_hand
 from caudal.stages.images import decode, memory
 from caudal.stages.images.network import Model, model as model_of, session
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 CONTENT = "content"
+KEPT = "embed"  # how what is kept with the table is named, before the column
 # Reading and handing over are Spark's part; what lies between is the worker's.
 PARTS = ("read", "decode", "resize", "infer", "write")
 
@@ -79,6 +84,7 @@ def embed(
         }
     )
     spent = _Spent(spark)
+    made.kept[f"{KEPT}:{into}"] = json.dumps({**asdict(network), "side": plan.side, "model": chosen.sha256}).encode()
     made.told.append(lambda _: {"embedding": {**spent.shares(), "plan": list(plan.said), "network": _key(chosen, plan)}})
     carried = [name for name in images.columns if name not in (content, "_format_errors", "_raw")]
     schema = StructType(
@@ -94,16 +100,31 @@ def embed(
     return images.select(*_quoted([*carried, content])).mapInArrow(work, schema)
 
 
-def embedded(content: bytes, network: Network, side: int) -> list[float]:
-    """Return the features of one image, prepared and computed as those of a table are.
+def embedded(content: bytes, network: Network, side: int) -> np.ndarray[Any, Any]:
+    """Return the features of one image, float32 [d], prepared and computed as those of a table are.
 
     Raises
     ------
     Unfit : it is no image, or none that can be decoded
     """
-    chosen = model_of(network)
-    found = _session(chosen)(decode.pixels(content, side, MAX_PIXELS)[None])
-    return [float(one) for one in found[0]]
+    return _session(model_of(network))(decode.pixels(content, side, MAX_PIXELS)[None])[0]  # type: ignore[no-any-return]
+
+
+def network_of(said: bytes) -> tuple[Network, int]:
+    """Return the network and the size that a table was made with, from what was kept with it.
+
+    Raises
+    ------
+    EnvironmentProblem : the network has been changed since, or is not there
+    """
+    told = json.loads(said)
+    side, model = told.pop("side"), told.pop("model")
+    network = Network(**{name: tuple(value) if isinstance(value, list) else value for name, value in told.items()})
+    if (network.sha256 is not None and not Path(network.name).is_file()) or model_of(network).sha256 != model:
+        raise EnvironmentProblem(
+            f"The network '{network.name}' is not the one that the features were made with.", fix="Run the product again."
+        )
+    return network, int(side)
 
 
 def _key(model: Model, plan: memory.Plan) -> str:
@@ -190,8 +211,6 @@ def _session(model: Model) -> Any:
 
 
 def _raw(piece: pa.RecordBatch, row: int, content: str) -> str:
-    import json
-
     return json.dumps({name: piece.column(name)[row].as_py() for name in piece.schema.names if name != content}, default=str)
 
 

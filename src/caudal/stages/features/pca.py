@@ -106,7 +106,11 @@ def pca(
         raise DeclarationProblem(
             f"pca is asked for '{column}', and there is no such column.", fix=f"It has {', '.join(frame.columns)}."
         )
-    if (components is None) == (variance is None) or (components is not None and components < 1) or (variance is not None and not 0 < variance <= 1):
+    if (
+        (components is None) == (variance is None)
+        or (components is not None and components < 1)
+        or (variance is not None and not 0 < variance <= 1)
+    ):
         raise DeclarationProblem(
             "pca is to know how many components to give.", fix="Write components=64, or variance=0.95, one of them."
         )
@@ -140,9 +144,7 @@ def fit(
     parts = frame.select(quoted(column)).coalesce(max(1, 2 * cores)).mapInArrow(_moments, schema)
     if 2 * cores > _FAN:  # a tree of two levels: the driver merges the square root of what there is
         parts = parts.groupBy(f"part % {math.isqrt(2 * cores)} AS part").applyInArrow(_merged, schema)
-    found = [
-        (row["part"], (row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"]))) for row in parts.collect()
-    ]
+    found = [(row["part"], (row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"]))) for row in parts.collect()]
     if not found:
         raise StepFailed("pca has no rows to be fitted to.", fix="See what is in the features' quarantine.")
     rows, mean, scatter = _joined([moments for _, moments in sorted(found, key=lambda one: one[0])])

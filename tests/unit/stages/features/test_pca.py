@@ -19,7 +19,9 @@ ROWS, WIDTH = 600, 48
 def values() -> np.ndarray:
     rng = np.random.default_rng(0)
     # Features of a network: none negative, on one another's heels, far from zero.
-    return (np.maximum(rng.normal(size=(ROWS, 12)) @ rng.normal(size=(12, WIDTH)), 0) + rng.random((ROWS, WIDTH))).astype(np.float32)
+    return (np.maximum(rng.normal(size=(ROWS, 12)) @ rng.normal(size=(12, WIDTH)), 0) + rng.random((ROWS, WIDTH))).astype(
+        np.float32
+    )
 
 
 def as_frame(spark, values: np.ndarray):
@@ -87,7 +89,8 @@ def test_features_of_two_networks_are_not_mixed(frame) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [{}, {"components": 2, "variance": 0.9}, {"components": 0}, {"variance": 1.5}, {"components": 2, "refit": "now and then"}]
+    "asked",
+    [{}, {"components": 2, "variance": 0.9}, {"components": 0}, {"variance": 1.5}, {"components": 2, "refit": "now and then"}],
 )
 def test_what_cannot_be_asked_is_told(frame, asked: dict) -> None:
     with pytest.raises(DeclarationProblem):

@@ -55,7 +55,13 @@ def test_what_is_transparent_is_on_white() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "colour", "format", "wanted"),
-    [("L", 128, "PNG", 128), ("1", 1, "PNG", 255), ("P", 0, "GIF", 0), ("I;16", 128 * 257, "PNG", 128), ("CMYK", (0, 0, 0, 127), "JPEG", 128)],
+    [
+        ("L", 128, "PNG", 128),
+        ("1", 1, "PNG", 255),
+        ("P", 0, "GIF", 0),
+        ("I;16", 128 * 257, "PNG", 128),
+        ("CMYK", (0, 0, 0, 127), "JPEG", 128),
+    ],
 )
 def test_other_colours_become_three(mode: str, colour, format: str, wanted: int) -> None:
     found = pixels(packed(Image.new(mode, (64, 64), colour), format), 32, MANY)
@@ -73,7 +79,9 @@ def bomb(width: int, height: int) -> bytes:
     """The header of a PNG of any size, and nothing behind it."""
     said = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", said), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
+    body = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
     return b"\x89PNG\r\n\x1a\n" + body
 
 
@@ -85,7 +93,8 @@ def test_a_bomb_is_not_decoded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(b"", "is empty"), (b"%PDF-1.7 and more", "is no image: it begins with b'%PDF-1.7'"), (b"\xff\xd8\xff", "is no image|header")]
+    ("content", "why"),
+    [(b"", "is empty"), (b"%PDF-1.7 and more", "is no image: it begins with b'%PDF-1.7'"), (b"\xff\xd8\xff", "is no image|header")],
 )
 def test_what_is_no_image_is_told(content: bytes, why: str) -> None:
     with pytest.raises(Unfit, match=why):

@@ -35,7 +35,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def landed(connection: Any, base: Path, seen: dict[str, Seen] | None = None, at: float = 5000.0) -> tuple[list[dict], dict[str, Seen]]:
+def landed(
+    connection: Any, base: Path, seen: dict[str, Seen] | None = None, at: float = 5000.0
+) -> tuple[list[dict], dict[str, Seen]]:
     """Fetch, and keep what came as a landing would; return its rows and what is remembered then."""
     remembered, scratch = dict(seen or {}), base / f"scratch-{len(seen or {})}-{at}"
     rows = []
@@ -47,7 +49,9 @@ def landed(connection: Any, base: Path, seen: dict[str, Seen] | None = None, at:
 
 def test_what_an_image_says_of_itself(folder: Path) -> None:
     rows, _ = landed(cd.images("in/*/*.jpg"), folder)
-    assert [(row["label"], Path(row["path"]).name) for row in rows] == [(label, f"{i}.jpg") for label in ("apple", "pear") for i in range(3)]
+    assert [(row["label"], Path(row["path"]).name) for row in rows] == [
+        (label, f"{i}.jpg") for label in ("apple", "pear") for i in range(3)
+    ]
     first = rows[0]
     assert first["content"] == (folder / "in" / "apple" / "0.jpg").read_bytes()
     assert (first["width"], first["height"], first["format"], first["fault"]) == (40, 40, "JPEG", None)
