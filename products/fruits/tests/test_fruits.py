@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("onnxruntime")
-Image = pytest.importorskip("PIL.Image")
-
 from caudal.graph.check import check
 from caudal.graph.load import load
 from caudal.lake import delta
@@ -20,6 +17,9 @@ from caudal.lake.home import Home
 from caudal.run.run import run
 from caudal.serve.app import create_app
 from caudal.spec.settings import Settings
+
+pytest.importorskip("onnxruntime")
+Image = pytest.importorskip("PIL.Image")
 
 FRUITS = Path(__file__).parents[1]
 KINDS = ("Banana", "Kiwi", "Lemon")

@@ -89,7 +89,7 @@ def _content() -> bytes:
         file = request.files.get("image")
         if file is None:
             raise BadRequest("The form has no file 'image'.")
-        return file.read()
+        return bytes(file.read())
     if not request.is_json:
         return request.get_data(cache=False)
     said = request.get_json(silent=True)

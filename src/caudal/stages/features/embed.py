@@ -117,9 +117,10 @@ def network_of(said: bytes) -> tuple[Network, int]:
     ------
     EnvironmentProblem : the network has been changed since, or is not there
     """
-    told = json.loads(said)
+    told: dict[str, Any] = json.loads(said)
     side, model = told.pop("side"), told.pop("model")
-    network = Network(**{name: tuple(value) if isinstance(value, list) else value for name, value in told.items()})
+    told |= {name: tuple(told[name]) for name in ("mean", "std")}
+    network = Network(**told)
     if (network.sha256 is not None and not Path(network.name).is_file()) or model_of(network).sha256 != model:
         raise EnvironmentProblem(
             f"The network '{network.name}' is not the one that the features were made with.", fix="Run the product again."

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("onnxruntime")
-
 import caudal as cd
 from caudal.errors import DeclarationProblem
 from caudal.spec.making import making
 from caudal.stages.features.embed import embedded
+
+pytest.importorskip("onnxruntime")
 
 LITE0 = cd.network("efficientnet-lite0")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-
 import caudal as cd
 from caudal.errors import DeclarationProblem
 from caudal.graph.fingerprint import function_digest
 from caudal.stages.images import network, weights
 from caudal.stages.images.decode import pixels
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
 
 LITE0 = cd.network("efficientnet-lite0")
 # Classes of ImageNet.

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-Image = pytest.importorskip("PIL.Image")
-
 import caudal as cd
 import caudal.stages.ingest.images as images
 from caudal.errors import SourceProblem
 from caudal.stages.ingest import Seen, arrivals
+
+Image = pytest.importorskip("PIL.Image")
 
 
 def jpeg(colour: int, side: int = 40) -> bytes:
