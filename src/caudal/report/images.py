@@ -17,7 +17,7 @@ from caudal.report.figures import duration
 WIDTH, HEIGHT, EDGE = 640, 400, 24
 HUES = 12  # colours told apart; further labels begin again with another shape
 _WORDS = {
-    "read": "reading, and handing over to the worker", "decode": "decoding", "resize": "resizing", "infer": "the network",
+    "load": "loading the network", "read": "reading, and handing over to the worker", "decode": "decoding", "resize": "resizing", "infer": "the network",
     "write": "taking back, and writing",
 }  # fmt: skip
 
@@ -28,7 +28,7 @@ def sections(done: Sequence[Row]) -> list[dict[str, Any]]:
     for row in done:
         said = detail_of(row)
         if row["state"] == "succeeded" and ("embedding" in said or "pca" in said):
-            found.append({"name": row["name"], **_embedding(said.get("embedding")), **_components(said.get("pca"))})
+            found.append({"name": row["name"], "network": None, "critical": None, "pca": None, **_embedding(said.get("embedding")), **_components(said.get("pca"))})
     return found
 
 

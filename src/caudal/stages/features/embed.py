@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CONTENT = "content"
 KEPT = "embed"  # how what is kept with the table is named, before the column
 # Reading and handing over are Spark's part; what lies between is the worker's.
-PARTS = ("read", "decode", "resize", "infer", "write")
+PARTS = ("load", "read", "decode", "resize", "infer", "write")
 
 
 def embed(
@@ -140,9 +140,10 @@ def _worker(
     def work(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
+        took, began = dict.fromkeys(PARTS, 0.0), time.perf_counter()
         model: Model = shared.value
         run, key = _session(model), _key(model, plan)
-        took = dict.fromkeys(PARTS, 0.0)
+        took["load"] = time.perf_counter() - began
         images, before = 0, time.perf_counter()
         for piece in pieces:
             took["read"] += time.perf_counter() - before
