@@ -12,7 +12,8 @@ from caudal.spec.connection import files, folder, http, kafka, simulated, socket
 from caudal.spec.database import database
 from caudal.spec.detector import density, half_space_trees, local_outlier, robust_z, surprise
 from caudal.spec.format import fixed_width
-from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity, temporal
+from caudal.spec.images import images, network
+from caudal.spec.model import beats, beats_baseline, beats_champion, hashed, limit, parity, temporal
 from caudal.spec.outlet import drop, topic
 from caudal.spec.product import Product
 from caudal.spec.schema import column, schema
@@ -24,6 +25,8 @@ from caudal.spec.web import env, pages, since
 
 if TYPE_CHECKING:
     from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
+    from caudal.stages.features.embed import embed
+    from caudal.stages.features.pca import pca
     from caudal.stages.tables import fill_gaps, tumble
 
 # OpenMP threads that wait by spinning make gradient boosting ten times slower beside Spark or any other work on the same cores.
@@ -41,6 +44,8 @@ _LATER = {
     "calendar": "caudal.stages.features",
     "as_of_join": "caudal.stages.features",
     "past_mean": "caudal.stages.features",
+    "embed": "caudal.stages.features.embed",
+    "pca": "caudal.stages.features.pca",
 }
 
 __all__ = [
@@ -59,6 +64,7 @@ __all__ = [
     "density",
     "dimension",
     "drop",
+    "embed",
     "env",
     "every",
     "fact",
@@ -67,17 +73,21 @@ __all__ = [
     "fixed_width",
     "folder",
     "half_space_trees",
+    "hashed",
     "http",
+    "images",
     "kafka",
     "lag",
     "limit",
     "local_outlier",
     "mail",
+    "network",
     "on_arrival",
     "on_publish",
     "pages",
     "parity",
     "past_mean",
+    "pca",
     "robust_z",
     "rolling",
     "schema",

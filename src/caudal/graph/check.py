@@ -120,10 +120,16 @@ def _columns(product: Product) -> Iterator[DeclarationProblem]:
                 where=str(node.where),
                 table=node.name,
             )
-        if node.partition not in (None, "day"):
+        if isinstance(node, Source) and node.partition == "file":
+            yield DeclarationProblem(
+                f"Source '{node.name}' is to be partitioned by 'file', which every source is.",
+                fix="Leave it out.",
+                where=str(node.where),
+            )
+        elif node.partition not in (None, "day"):
             yield DeclarationProblem(
                 f"'{node.name}' is to be partitioned by '{node.partition}'.",
-                fix='Only partition="day" is there.',
+                fix='Use partition="day", or partition="file" for a table.',
                 where=str(node.where),
             )
         for one in node.expect:

@@ -77,7 +77,7 @@ def _declared(node: Node | Model | Publication | Star) -> list[object]:
     if isinstance(node, Table):
         return [
             node.kind, node.name, list(node.inputs), function_digest(node.function) if node.function else node.sql, describe(node.schema),
-            node.event_time, node.partition, node.lookback_s, dict(node.known),
+            node.event_time, "file" if node.by_file else node.partition, node.lookback_s, dict(node.known),
             [[one.kind, describe(one.parameters())] for one in node.expect],
             [getattr(node, name, None) for name in ("entity", "as_of", "labels", "keep")],
         ]  # fmt: skip
@@ -151,6 +151,10 @@ def _reach(function: Any, seen: dict[str, object]) -> None:
             continue
     for name, default in zip("d" * 99, (function.__defaults__ or ()), strict=False):
         _value(f"{key}.{name}", default, seen)
+    for constant in sorted(_models(function.__code__)):
+        path = Path(function.__code__.co_filename).parent / constant
+        if path.is_file():  # a network that the function names by its path: its weights count
+            seen[f"{key}.{constant}"] = hashlib.sha256(path.read_bytes()).hexdigest()
     for name in sorted(_names(function.__code__)):
         if name in function.__globals__ and not hasattr(builtins, name):
             _value(f"{function.__module__}.{name}", function.__globals__[name], seen)
@@ -175,6 +179,14 @@ def _value(key: str, value: object, seen: dict[str, object]) -> None:
     if type(value).__module__ == "caudal.spec.product":
         return
     seen.setdefault(key, describe(value))
+
+
+def _models(code: CodeType) -> set[str]:
+    found = {one for one in code.co_consts if isinstance(one, str) and one.endswith(".onnx")}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _models(constant)
+    return found
 
 
 def _names(code: CodeType) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,12 @@ class DataFile:
     rows: int
     day: str | None = None  # ISO date; None in tables without partitions and for rows without an event time
 
+    @property
+    def segment(self) -> str | None:
+        """The raw file that its rows come from, in tables that are written so."""
+        found = re.search(r"_segment=([0-9a-f]+)/", self.path)
+        return found.group(1) if found else None
+
 
 @dataclass(frozen=True)
 class Version:
@@ -59,10 +66,14 @@ class Version:
         """Days that hold rows."""
         return {file.day for file in self.files} if self.partitioned else set()
 
-    def paths(self, days: Iterable[str | None] | None = None) -> list[str]:
-        """Return absolute file names, of the given days only where given."""
-        wanted = None if days is None else set(days)
-        return [str(self.folder / unquote(file.path)) for file in self.files if wanted is None or file.day in wanted]
+    def paths(self, days: Iterable[str | None] | None = None, segments: Iterable[str] | None = None) -> list[str]:
+        """Return absolute file names, of the given days and raw files only where given."""
+        wanted, those = None if days is None else set(days), None if segments is None else set(segments)
+        return [
+            str(self.folder / unquote(file.path))
+            for file in self.files
+            if (wanted is None or file.day in wanted) and (those is None or file.segment in those)
+        ]
 
 
 def version_of(folder: Place) -> int | None:
@@ -176,6 +187,14 @@ def changed_days(folder: Place, since: int, until: int) -> set[str | None]:
     old, new = read(folder, since), read(folder, until)
     let_go = {day for number in range(since + 1, until + 1) for day in identity(folder, number).get("retained", ())}
     return {file.day for file in set(old.files) ^ set(new.files)} - (let_go - new.days)
+
+
+def changed_segments(folder: Place, since: int, until: int) -> set[str] | None:
+    """Return the raw files whose rows differ between two versions; None where files do not say which they come from."""
+    if since == until:
+        return set()
+    found = {file.segment for file in set(read(folder, since).files) ^ set(read(folder, until).files)}
+    return None if None in found else {one for one in found if one is not None}
 
 
 def staged(folder: Place, below: Place) -> list[DataFile]:

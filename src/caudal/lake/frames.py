@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def frame(spark: SparkSession, version: Version, days: Iterable[str | None] | None = None) -> DataFrame:
-    """Return a table version as a Spark frame, without its partition column; of some days only where given."""
+def frame(
+    spark: SparkSession, version: Version, days: Iterable[str | None] | None = None, segments: Iterable[str] | None = None
+) -> DataFrame:
+    """Return a table version as a Spark frame, without its partition column; of some days or raw files only where given."""
     from pyspark.sql.types import StructType
 
     schema = StructType([field for field in StructType.fromJson(dict(version.schema)).fields if field.name != DAY])
-    paths = version.paths(days)
+    paths = version.paths(days, segments)
     if not paths:
         return empty(spark, schema)
     # The files are named one by one, so Spark must not guess partition columns from their folders.

@@ -28,6 +28,18 @@ def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[
     return {file.segment for file in old if _meet(_keys(file, key), again)}
 
 
+def superseded(files: Sequence[LandedFile], key: str) -> list[tuple[str, str]]:
+    """Return segment and key of every row whose key a newer file holds again; files are ordered by the time in their names."""
+    newest: dict[str, str] = {}
+    gone: list[tuple[str, str]] = []
+    for file in sorted(in_order(files), key=lambda one: one.name):
+        for one in _keys(file, [key]).column(0).to_pylist():
+            if one in newest:
+                gone.append((newest[one], one))
+            newest[one] = file.segment
+    return gone
+
+
 def _keys(file: LandedFile, key: Sequence[str]) -> pa.Table:
     import pyarrow.parquet as pq
 

@@ -11,7 +11,7 @@ from caudal.graph.draw import as_svg
 from caudal.graph.shape import Graph, NodeState
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import checks, profiles, runs
-from caudal.report import sections
+from caudal.report import images, sections
 from caudal.report.document import Document, run_document, run_row, step_rows
 from caudal.report.figures import duration, moment, plural, score, share, size, value
 
@@ -44,6 +44,7 @@ def view(ledger: Ledger, run_id: str, graph: Graph) -> dict[str, Any]:
         "reasons": sections.reasons(document),
         "profiles": [sections.profile(ledger, row) for row in ledger.find(profiles, run_id=run_id)],
         **sections.files(ledger, run_id, done),
+        "embedded": images.sections(done),
         "lineage": sections.lineage(done),
         "models": [sections.model_section(name, model, done) for name, model in document["models"].items()],
         "predictions": [sections.prediction_line(row) for row in done if row["kind"] == "predict" and row["state"] == "succeeded"],

@@ -12,6 +12,7 @@ from caudal.graph.load import load
 from caudal.run.plan import in_order
 from caudal.run.run import opened
 from caudal.run.workspace import Workspace
+from caudal.spec.images import Images
 from caudal.spec.node import Features, Source, Table
 from caudal.spec.product import Product
 from caudal.spec.schema import Schema
@@ -57,7 +58,8 @@ def analysed(product: Product, settings: Settings) -> list[CaudalError]:
         problems += found
         if found:
             continue
-        if isinstance(node, Features):
+        # Made-up bytes are no images, and what an image shows is not known sooner or later.
+        if isinstance(node, Features) and not _of_images(product, name):
             problems += _foresight(ws, node, frames)
         frames[name] = ws.marked(empty(ws.spark, frame.schema), node)
     for one in product.publications.values():
@@ -66,6 +68,13 @@ def analysed(product: Product, settings: Settings) -> list[CaudalError]:
                 names = frames[of].columns
                 problems += columns_of_star(one, of, names) if isinstance(one, Star) else columns(one, names)
     return problems
+
+
+def _of_images(product: Product, name: str) -> bool:
+    node = product.nodes[name]
+    if isinstance(node, Source):
+        return isinstance(node.connection, Images)
+    return any(_of_images(product, one) for one in node.inputs)
 
 
 def _source_type(schema: Schema) -> Any:

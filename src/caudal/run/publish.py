@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from caudal.errors import StepFailed
@@ -32,7 +32,7 @@ Replace = Literal["all", "none"] | set[str | None] | frozenset[str]
 class Origin:
     """What a published version is made of: the step's code, its inputs' versions and, for a source, its files.
 
-    ``segments`` are all files of the new version, ``fresh`` those that this step read.
+    ``segments`` are all files of the new version, ``fresh`` those that this step read. ``kept`` names what belongs to it beside its rows.
     """
 
     step: str
@@ -42,11 +42,12 @@ class Origin:
     segments: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     rows_read: int | None = None
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 def publish(
     ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any],
-    lineage: Mapping[str, Any] | None = None,
+    lineage: Mapping[str, Any] | None = None, notes: Callable[[Place], Mapping[str, Any]] = lambda _: {},
 ) -> Done:  # fmt: skip
     """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
 
@@ -61,14 +62,15 @@ def publish(
     frame = _clean(frame, node, ws)
     others = {name: ws.frame(name) for one in node.expect for name in one.tables}
     judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
-    by = [*(["_segment"] if isinstance(node, Source) else []), *([delta.DAY] if node.partition else [])]
-    judged.write(stage, by, segments=origin.fresh if isinstance(node, Source) else ())
+    by = [*(["_segment"] if _segmented(node) else []), *([delta.DAY] if node.partition else [])]
+    judged.write(stage, by, segments=origin.fresh if _segmented(node) else ())
     history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
     outcome = judged.outcome(written=stage, history=history, now=ws.clock())
     if outcome.stop is not None:
         remove(stage)
         outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them
         raise outcome.stop
+    noted = notes(stage / "_verdict=good")
     ws.held()
     schema = _schema(judged.frame, node)
     good = delta.staged(folder, stage / "_verdict=good")
@@ -76,7 +78,7 @@ def publish(
     bad = _moved(stage / "_verdict=quarantined", bad_folder / stage.name, bad_folder)
     said = {
         "run_id": ws.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
-        "segments": list(origin.segments), "at": ws.clock(),
+        "segments": list(origin.segments), "at": ws.clock(), **({"kept": dict(origin.kept)} if origin.kept else {}),
     }  # fmt: skip
     partitioned = node.partition is not None
     if bad or delta.version_of(bad_folder) is not None:
@@ -95,7 +97,7 @@ def publish(
         rows_written=outcome.good,
         rows_quarantined=outcome.quarantined,
         partitions=sorted({file.day or "unknown" for file in good}) if partitioned else None,
-        detail={**detail, "reasons": dict(outcome.reasons)},
+        detail={**detail, **noted, "reasons": dict(outcome.reasons)},
         checks=tuple(_check(one) for one in outcome.checks),
         profile={"rows": outcome.good, "columns": finite(outcome.profile)},
         lineage=lineage,
@@ -163,19 +165,30 @@ def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:
             where=str(node.where),
             table=node.name,
         )
-    void = {field.name: F.col(field.name).cast("string") for field in frame.schema.fields if isinstance(field.dataType, NullType)}
+    void = {one.name: F.col(one.name).cast("string") for one in frame.schema.fields if isinstance(one.dataType, NullType)}
     if void:
         frame = frame.withColumns(void)
     if node.partition and delta.DAY not in frame.columns:
         frame = frame.withColumn(delta.DAY, day_of(frame, node, ws.product.tz))
-    if isinstance(node, Source):
+    if isinstance(node, Table) and node.by_file and "_file" not in frame.columns:
+        raise StepFailed(
+            f"Table '{node.name}' is made file by file and has no column '_file'.",
+            fix="Keep that of its input, or leave partition out.",
+            where=str(node.where),
+            table=node.name,
+        )
+    if _segmented(node):
         frame = frame.withColumn("_segment", F.col("_file"))
     return frame
 
 
+def _segmented(node: Source | Table) -> bool:
+    return isinstance(node, Source) or node.by_file
+
+
 def _schema(frame: DataFrame, node: Source | Table) -> dict[str, Any]:
     whole = json.loads(frame.schema.json())
-    fields = [field for field in whole["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]
+    fields = [one for one in whole["fields"] if one["name"] not in (*JUDGED, "_segment", delta.DAY)]
     if node.partition:
         fields.append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})
     return {"type": "struct", "fields": fields}

@@ -157,11 +157,11 @@ class Workspace:
         """Return the newest published version of a table."""
         return delta.version_of(self.folder(table))
 
-    def frame(self, table: str, days: set[str | None] | None = None) -> DataFrame:
+    def frame(self, table: str, days: set[str | None] | None = None, segments: set[str] | None = None) -> DataFrame:
         """Return a table as Spark frame; its event time is marked, so that windows know it."""
         from caudal.lake.frames import frame
 
-        return self.marked(frame(self.spark, delta.read(self.folder(table)), days), self.product.nodes.get(table))
+        return self.marked(frame(self.spark, delta.read(self.folder(table)), days, segments), self.product.nodes.get(table))
 
     def marked(self, frame: DataFrame, node: Node | None) -> DataFrame:
         """Return the frame with the declared event-time column marked in its metadata."""

@@ -12,12 +12,14 @@ from caudal.lake.ledger import open_ledger
 from caudal.serve.access import guard
 from caudal.serve.api import offer_api
 from caudal.serve.document import new_book
+from caudal.serve.eye import eyes
 from caudal.serve.meter import Meter, measure
 from caudal.serve.operations import MOST_BYTES
 from caudal.serve.pages import offer_pages
 from caudal.serve.refusals import refuse
 from caudal.serve.served import LoadedModel
 from caudal.serve.shelf import Load, Shelf
+from caudal.serve.uploads import offer_uploads
 
 
 def create_app(
@@ -60,5 +62,6 @@ def create_app(
     guard(app, key)
     refuse(app)
     counter = offer_api(app, shelf, meter, key=key is not None)
+    offer_uploads(app, shelf, eyes(home, ledger_url, ledger))
     offer_pages(app, shelf, counter, key=key is not None)
     return app

@@ -44,6 +44,8 @@ def offer_pages(app: Flask, shelf: Shelf, counter: Counter, *, key: bool) -> Non
     @app.route("/<product>/<model>/", methods=["GET"])
     def form(product: str, model: str) -> str:
         served = shelf.get(product, model)
+        if app.jinja_env.globals["eye_of"](served) is not None:  # type: ignore[operator]
+            return render_template("image.html", served=served)
         return _form(shelf, served, {name: _text(value) for name, value in served.signature.starting_values.items()})
 
     @app.route("/<product>/<model>/", methods=["POST"])

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from caudal.errors import DeclarationProblem
 from caudal.spec.duration import seconds
-from caudal.spec.location import Location
+from caudal.spec.location import Location, outside
 
 Task = Literal["regression", "classification"]
 
@@ -34,6 +35,35 @@ def temporal(test: str, *, train: str | None = None, step: str | None = None, fo
     259200.0
     """
     return Temporal(seconds(test), seconds(train) if train else None, seconds(step) if step else None, folds)
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Folds by the hash of a key, for rows that have no order in time: a row's fold never changes, whatever comes later.
+
+    ``by`` is a column whose rows stay together, such as the thing that several pictures show; the entity when left out.
+    """
+
+    test: float
+    folds: int = 3
+    by: str | None = None
+
+
+def hashed(test: float = 0.25, *, folds: int = 3, by: str | None = None) -> Hashed:
+    """Return folds by hash, each with another share ``test`` of the keys to test on.
+
+    Examples
+    --------
+    >>> hashed(0.2, folds=5).test
+    0.2
+    """
+    if not 0 < test < 1 or folds < 1 or folds * test > 1 + 1e-9:
+        raise DeclarationProblem(
+            f"{folds} folds that test on {test:.0%} each cannot all differ.",
+            fix="Let folds times test be 1 at most.",
+            where=str(outside()),
+        )
+    return Hashed(test, folds, by)
 
 
 @dataclass(frozen=True)
@@ -104,7 +134,7 @@ class Model:
     label: str
     horizon_s: float
     candidates: Mapping[str, Any]
-    split: Temporal
+    split: Temporal | Hashed
     metric: str
     gates: tuple[Gate, ...] = ()
     task: Task = "regression"

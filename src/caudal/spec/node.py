@@ -13,7 +13,7 @@ from caudal.spec.location import Location
 from caudal.spec.schema import Schema
 from caudal.spec.trigger import Trigger
 
-Partition = Literal["day"]
+Partition = Literal["day", "file"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Table:
     event_time : str, optional, column that says when a row happened
     partition : ``"day"`` promises that the rows of a day follow from its inputs' rows of that day and of ``lookback_s``
         before it; then new data costs work for the days it touches only. Without it the table is rebuilt whole
+    by_file : ``partition="file"``, which promises that each row follows from one row of its first input, and keeps its ``_file``; then new data costs
+        work for the raw files it came in only
     known : mapping of column to the column that tells when its value is known; the others are known at ``event_time``
     retry : how often the step is tried again when the machine or the network failed it
     time_limit_s : seconds after which an attempt is ended
@@ -75,6 +77,7 @@ class Table:
     where: Location | None = field(default=None, compare=False)
     retry: int = 0
     time_limit_s: float | None = None
+    by_file: bool = False
 
 
 @dataclass(frozen=True)

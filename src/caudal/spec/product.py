@@ -14,8 +14,9 @@ from caudal.spec.declared import Function, name_of, names_of
 from caudal.spec.duration import seconds
 from caudal.spec.expectation import Expectation
 from caudal.spec.governance import Governance
+from caudal.spec.images import COLUMNS, Images
 from caudal.spec.location import Location, caller
-from caudal.spec.model import Gate, Model, Prediction, Serving, Task, Temporal
+from caudal.spec.model import Gate, Hashed, Model, Prediction, Serving, Task, Temporal
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
 from caudal.spec.publishing import Publishing
 from caudal.spec.schema import Field, Schema
@@ -95,6 +96,14 @@ class Product(Streams, Publishing, Governance):
                 )
             )
             event_time = event_time or "at"
+        if isinstance(connection, Images):
+            if schema is not None:
+                raise DeclarationProblem(
+                    f"Source '{name}' is of images, whose columns are given: {', '.join(COLUMNS.names)}.",
+                    fix="Leave schema out.",
+                    where=str(where),
+                )
+            schema = COLUMNS
         declared = Source(
             name, connection, schema, event_time, partition, seconds(late), _at(expect, where), trigger, _retry(retry, where),
             description, where, _limit(time_limit), tuple(after) if isinstance(after, list | tuple) else (after,),
@@ -206,7 +215,7 @@ class Product(Streams, Publishing, Governance):
         features: Function | str,
         label: str,
         candidates: Mapping[str, Any],
-        split: Temporal,
+        split: Temporal | Hashed,
         horizon: str | float = 0,
         metric: str | None = None,
         gates: Sequence[Gate] = (),
@@ -278,6 +287,7 @@ class Product(Streams, Publishing, Governance):
                 raise DeclarationProblem(
                     f"A table has no option '{option}'.", nearest=nearest(option, allowed), where=str(where), option=option
                 )
+        by_file = options.get("partition") == "file"
         return kind(
             name=options.get("name") or function.__name__,
             inputs=inputs_of(function),
@@ -285,7 +295,8 @@ class Product(Streams, Publishing, Governance):
             schema=options.get("schema"),
             expect=_at(options.get("expect", ()), where),
             event_time=options.get("event_time"),
-            partition=options.get("partition"),
+            partition=None if by_file else options.get("partition"),
+            by_file=by_file,
             lookback_s=seconds(options.get("lookback", 0)),
             known=dict(options.get("known") or {}),
             description=summary_of(function),

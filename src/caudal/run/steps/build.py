@@ -5,18 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, StepFailed
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
-from caudal.run.publish import Origin, adopt, day_of, publish
+from caudal.lake.beside import keep, kept
+from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
 from caudal.spec.join import Join
 from caudal.spec.lookback import recorded
+from caudal.spec.making import making
 from caudal.spec.node import Table
 from caudal.spec.statistics import Statistics
 
@@ -28,11 +31,12 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class Extent:
-    """Which days of a table are to be made, and which days of its inputs that needs. None: all of them."""
+    """Which days of a table are to be made, and which days of its inputs that needs; or rows of which raw files. None: all of them."""
 
     days: set[str | None] | None = None
     read_days: set[str | None] | None = None
     why: str = "whole table"
+    segments: set[str] | None = None
 
 
 def work(ws: Workspace, table: Table) -> Done:
@@ -52,14 +56,58 @@ def work(ws: Workspace, table: Table) -> Done:
         return _nothing_changed(ws, table, fingerprint, inputs)
     from caudal.spark.lineage import column_lineage
 
-    frames = {name: ws.frame(name, _days_of(ws, name, extent)).alias(name) for name in table.inputs}  # lineage knows them by it
-    frame = made(ws, table, frames)
-    lineage = column_lineage(frame, {name: one.columns for name, one in frames.items()})
-    if extent.days is not None:
-        frame = _only(frame, table, extent.days, ws.product.tz)
-    origin = Origin(step, code, fingerprint, inputs, rows_read=_rows_read(ws, table, extent))
-    detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
-    return publish(ws, table, frame, origin, "all" if extent.days is None else extent.days, detail, lineage)
+    folder = ws.folder(table.name)
+    before = kept(folder, ws.version(table.name)) if _same_code(ws, table, code) else {}
+    with making(before) as left:
+        frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
+        frame = made(ws, table, frames)
+        lineage = column_lineage(frame, {name: one.columns for name, one in frames.items()})
+        if extent.days is not None:
+            frame = _only(frame, table, extent.days, ws.product.tz)
+        origin = Origin(
+            step, code, fingerprint, inputs, fresh=tuple(sorted(extent.segments or ())), rows_read=_rows_read(ws, table, extent),
+            kept=keep(folder, left.kept),
+        )  # fmt: skip
+        detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
+        with settings(ws, left.settings):
+            return publish(ws, table, frame, origin, _replaced(extent), detail, lineage, left.notes)
+
+
+def _replaced(extent: Extent) -> Replace:
+    if extent.segments is not None:
+        return frozenset(f"_segment={one}" for one in extent.segments)
+    return "all" if extent.days is None else extent.days
+
+
+def _input(ws: Workspace, table: Table, name: str, extent: Extent) -> DataFrame:
+    if extent.segments is not None and name == table.inputs[0]:
+        return ws.frame(name, segments=extent.segments)
+    return ws.frame(name, _days_of(ws, name, extent))
+
+
+def _same_code(ws: Workspace, table: Table, code: str) -> bool:
+    number = ws.version(table.name)
+    return number is not None and delta.identity(ws.folder(table.name), number).get("code") == code
+
+
+@contextmanager
+def settings(ws: Workspace, asked: Mapping[str, str]) -> Iterator[None]:
+    """Set what a table's function asks of Spark, while its rows are written."""
+    if not asked:
+        yield
+        return
+    conf = ws.spark.conf
+    old = {name: conf.get(name, None) for name in asked}
+    for name, value in asked.items():
+        conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, was in old.items():
+            if was is None:
+                conf.unset(name)
+            else:
+                conf.set(name, was)
 
 
 def versions(ws: Workspace, table: Table) -> dict[str, int]:
@@ -79,6 +127,8 @@ def versions(ws: Workspace, table: Table) -> dict[str, int]:
 def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
     """Return the days that have to be made: those whose inputs changed since the last version, and what looks back on them."""
     number = ws.version(table.name)
+    if table.by_file:
+        return _by_file(ws, table, code, inputs)
     if number is None or not table.partition:
         return Extent()
     said = delta.identity(ws.folder(table.name), number)
@@ -96,6 +146,32 @@ def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int])
             return Extent(why=f"whole table: '{name}' changed")
         changed |= delta.changed_days(ws.folder(name), old[name], version)
     return spread(ws, table, changed)
+
+
+def _by_file(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
+    """Return the raw files whose rows have to be made."""
+    number, first = ws.version(table.name), table.inputs[0]
+    there = {file.segment for file in delta.read(ws.folder(first)).files}
+    whole = {one for one in there if one is not None}
+    if None in there:
+        raise StepFailed(
+            f"Table '{table.name}' is to be made file by file, and '{first}' does not say which files its rows come from.",
+            fix="Leave partition out, or have that table made file by file as well.",
+            where=str(table.where),
+        )
+    said = delta.identity(ws.folder(table.name), number) if number is not None else {}
+    old = said.get("inputs", {})
+    if said.get("code") != code or set(old) != set(inputs):
+        return Extent(why="whole table" if number is None else "whole table: its code changed")
+    for name, version in inputs.items():
+        if name != first and old[name] != version and not _same_rows(ws, name, old[name], version):
+            return Extent(why=f"whole table: '{name}' changed")
+    changed = delta.changed_segments(ws.folder(first), old[first], inputs[first])
+    if changed is None:
+        return Extent()
+    return Extent(
+        segments=changed, why=f"rows of {len(changed)} of {len(whole | changed)} raw file{'s'[: len(whole | changed) != 1]}"
+    )
 
 
 def again(ws: Workspace, table: Table) -> set[str | None]:
@@ -216,7 +292,10 @@ def _rows_read(ws: Workspace, table: Table, extent: Extent) -> int:
     for name in table.inputs:
         version = delta.read(ws.folder(name))
         days = _days_of(ws, name, extent)
-        total += sum(file.rows for file in version.files if days is None or file.day in days)
+        those = extent.segments if name == table.inputs[0] else None
+        total += sum(
+            file.rows for file in version.files if (days is None or file.day in days) and (those is None or file.segment in those)
+        )
     return total
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from caudal.lake.corrections import key, replaced
 from caudal.lake.landing import LandedFile, current
-from caudal.lake.versions import in_order, touched
+from caudal.lake.versions import in_order, superseded, touched
 from caudal.run.workspace import Workspace
 from caudal.spec.database import Database
+from caudal.spec.images import Images
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
 
@@ -38,15 +39,21 @@ def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
 
 def outdated(source: Source, new: Sequence[LandedFile], old: Sequence[LandedFile]) -> list[LandedFile]:
     """Return the old files that hold a row which a new file tells again."""
-    if not _by_key(source):
+    if isinstance(source.connection, Images):
+        key: tuple[str, ...] = ("path",)
+    elif _by_key(source):
+        assert isinstance(source.connection, Database)
+        key = source.connection.key
+    else:
         return []
-    assert isinstance(source.connection, Database)
-    hit = touched(in_order(old), in_order(new), source.connection.key)
+    hit = touched(in_order(old), in_order(new), key)
     return [file for file in in_order(old) if file.segment in hit]
 
 
 def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> DataFrame:
     """Return the rows that are the newest of their key among all files of the source."""
+    if isinstance(source.connection, Images):
+        return _newest_images(ws, source, frame)
     if not _by_key(source):
         return frame
     from pyspark.sql import functions as F
@@ -77,6 +84,17 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
     same = together & (F.col("_place") == F.col("_top._place")) & F.col(f"`{mark}`").eqNullSafe(F.col("_top._mark"))
     newest = frame.filter(~alone).join(order, "_file").join(tops, same, "left_semi").select(*frame.columns)
     return newest.unionByName(frame.filter(alone))
+
+
+def _newest_images(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:
+    """Return the images but those that came again with other bytes."""
+    gone = superseded(files_now(ws, source), "path")
+    if not gone:
+        return frame
+    from pyspark.sql import functions as F
+
+    older = F.broadcast(ws.spark.createDataFrame(gone, "_file string, path string"))
+    return frame.join(older, ["_file", "path"], "left_anti").select(*frame.columns)
 
 
 def without_replaced(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:

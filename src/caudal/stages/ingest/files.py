@@ -39,15 +39,15 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
 def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
     """Return the files that match the pattern and are new, have changed, are still being written, or are broken."""
     new = []
-    for path, stat in _found(connection, data):
+    for path, stat in found_in(connection, data):
         known = seen.get(str(path))
         if known is None or (known.bytes, known.modified_ns) != (stat.st_size, stat.st_mtime_ns):
             new.append((path, stat))
-    moving = _moving(new, clock)
+    growing = moving(new, clock)
     arrived = []
     for path, stat in new:
         age_s = clock() - stat.st_mtime
-        settled = path not in moving and not abs(age_s) < connection.settle_s
+        settled = path not in growing and not abs(age_s) < connection.settle_s
         reason = _fault(path, format_of(path.name, connection.format)) if settled else None
         if reason is not None and abs(age_s) < FRESH_S:
             settled, reason = False, None  # writers that put the footer last, or have only just opened the file
@@ -57,7 +57,7 @@ def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], cloc
 
 def present(connection: Files, data: Path | None) -> frozenset[str]:
     """Return the files that match the pattern, landed before or not."""
-    return frozenset(str(path) for path, _ in _found(connection, data))
+    return frozenset(str(path) for path, _ in found_in(connection, data))
 
 
 def place(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:
@@ -84,7 +84,8 @@ def place(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:
     return base, parts
 
 
-def _found(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_result]]:
+def found_in(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_result]]:
+    """Return the files that match the pattern, with their sizes and times, sorted."""
     base, parts = place(connection, data)
     if not base.is_dir():
         if not connection.required:
@@ -155,18 +156,18 @@ def _fault(path: Path, format: str) -> str | None:
         raise _unreadable(path, "file", error) from None
 
 
-def _moving(found: list[tuple[Path, os.stat_result]], clock: Clock) -> set[Path]:
+def moving(found: list[tuple[Path, os.stat_result]], clock: Clock) -> set[Path]:
     """Return the files that changed between two looks; only those that changed lately are looked at twice."""
     fresh = [(path, stat) for path, stat in found if abs(clock() - stat.st_mtime) < FRESH_S]
     if not fresh:
         return set()
     time.sleep(LOOK_AGAIN_S)
-    moving = set()
+    changed = set()
     for path, before in fresh:
         after = _stat(path)
         if after is None or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            moving.add(path)
-    return moving
+            changed.add(path)
+    return changed
 
 
 def _unreadable(path: Path, thing: str, error: OSError) -> SourceProblem:

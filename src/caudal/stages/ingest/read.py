@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.lake.away import answering
 from caudal.lake.place import local
+from caudal.spec.images import COLUMNS, Images
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
 from caudal.stages.ingest.contract import base_of, bind, check_present, settle, unknown_columns
@@ -67,6 +68,10 @@ def read(
     ------
     SourceProblem : a file is broken, lacks a required column, or changes a type so that values could be lost; the file is named
     """
+    if isinstance(source.connection, Images):
+        from caudal.stages.ingest.images import frame
+
+        return Read(frame(spark, files, source.connection.max_pixels), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
         return _read(spark, [part for part, _ in parts], source, known, tz)

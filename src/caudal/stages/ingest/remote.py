@@ -9,7 +9,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,6 +102,20 @@ def look_remote(connection: Files, *, seen: Mapping[str, Seen], clock: Clock) ->
     new = [one for one in listed if not _known(one, seen.get(place.origin(one.path)))]
     moving = _moving(place, new, connection.settle_s, clock)
     return [Arrival(place.origin(one.path), Path(), one.bytes, one.modified_ns, one.etag, one.path not in moving) for one in new]
+
+
+def listing(pattern: str, storage: Mapping[str, Any], required: bool) -> tuple[list[Remote], Callable[[str], bytes], str]:
+    """Return what an address lists, by address; a function that gives an object's bytes; and the address as it may be shown."""
+    place = _place(Files(pattern, storage=storage))
+    listed = _tried(place.shown, lambda: _listed(place), place=place)
+    if not listed and required:
+        raise _tried(place.shown, lambda: nothing_there(place.fs, place.pattern, place.shown))
+    inside = {place.origin(one.path): one.path for one in listed}
+
+    def read(origin: str) -> bytes:
+        return bytes(_tried(origin, lambda: place.fs.cat_file(inside[origin]), place=place))
+
+    return [replace(one, path=place.origin(one.path)) for one in listed], read, place.shown
 
 
 def _place(connection: Files, attempts: int | None = None) -> Place:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caudal.errors import StepFailed
+from caudal.errors import DeclarationProblem, StepFailed, nearest
 from caudal.spec.duration import text
-from caudal.spec.model import Temporal
+from caudal.spec.model import Hashed, Temporal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +89,45 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
             rows=len(times), folds=len(found), span_s=(end - first) / NS,
         )  # fmt: skip
     return tuple(reversed(found))
+
+
+def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_of: pd.Series, model: str = "") -> tuple[Fold, ...]:
+    """Return folds by the hash of each row's key: fold i tests on the keys in the i-th stretch of hashes.
+
+    Raises
+    ------
+    StepFailed : a fold has too few rows
+    DeclarationProblem : the column that rows are kept together by is not there
+    """
+    import numpy as np
+    import pandas as pd
+
+    keys = [split.by] if split.by else list(entity)
+    for name in keys:
+        if name not in frame.columns:
+            raise DeclarationProblem(
+                f"Model '{model}' splits by '{name}', and the features have no such column.",
+                nearest=nearest(name, map(str, frame.columns)),
+            )
+    places = np.array([_place("\x1f".join(map(str, row))) for row in frame[keys].itertuples(index=False)])
+    found = []
+    for number in range(split.folds):
+        tested = (places >= number * split.test) & (places < (number + 1) * split.test)
+        train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
+        if not test.size or train.size < MIN_TRAIN_ROWS:
+            raise StepFailed(
+                f"Model '{model}': fold {number + 1} of {split.folds} has {train.size} rows to learn from and {test.size} to test on.",
+                fix="Bring more data, or declare fewer folds.",
+                rows=len(frame),
+            )
+        # No row is later than another, so whatever was trained before has seen all of them.
+        found.append(Fold(as_of.iloc[0] - pd.Timedelta(1, "s"), as_of.iloc[-1], train, test))
+    return tuple(found)
+
+
+def _place(key: str) -> float:
+    """Return where a key lies from 0 to 1; the same in every process."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big") / 2**56
 
 
 def _span(length_ns: int) -> str:

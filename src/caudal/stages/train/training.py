@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import StepFailed
-from caudal.spec.model import Model
+from caudal.spec.model import Hashed, Model
 from caudal.spec.node import Features
 from caudal.spec.schema import Field
 from caudal.stages.train.candidates import Candidate, Fitted, candidates
@@ -18,7 +18,7 @@ from caudal.stages.train.metrics import known_metric
 from caudal.stages.train.rows import Rows, labelled
 from caudal.stages.train.select import select
 from caudal.stages.train.signature import signature
-from caudal.stages.train.split import folds
+from caudal.stages.train.split import folds, hashed_folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +94,10 @@ def train(
     check_gates(model, [str(name) for name in frame.columns])
     rows = labelled(model, features, frame, schema)
     described = signature(model, features, rows, schema, fields)
-    stretches = folds(rows.as_of, model.split, model.horizon_s, model.name)
+    if isinstance(model.split, Hashed):
+        stretches = hashed_folds(rows.frame, model.split, features.entity, rows.as_of, model.name)
+    else:
+        stretches = folds(rows.as_of, model.split, model.horizon_s, model.name)
     among = candidates(model, rows, spark)
     evaluated = evaluate(model, rows, stretches, among, tell)
     best, rule = select(model, evaluated)

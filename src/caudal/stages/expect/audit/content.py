@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 OWN = "_judged_"  # how columns begin that are there only while a frame is judged
 FORMAT_ERRORS, RAW, REASONS, VERDICT = "_format_errors", "_raw", "_reasons", "_verdict"
+_MOST_BYTES = 1024
 SEGMENT = "_segment"  # names the file of a source's rows
 
 
@@ -51,4 +52,11 @@ def as_json(frame: DataFrame) -> Column:
     from caudal.spark.marks import quoted
 
     own = [name for name in columns(frame) if not name.startswith("_")]
-    return F.to_json(F.struct(*(F.col(quoted(name)) for name in own)), {"ignoreNullFields": "false"})
+
+    def told(name: str) -> Column:
+        column = F.col(quoted(name))
+        if frame.schema[name].dataType.typeName() != "binary":
+            return column
+        return F.when(F.length(column) <= _MOST_BYTES, column).alias(name)  # an image is not looked at as text
+
+    return F.to_json(F.struct(*map(told, own)), {"ignoreNullFields": "false"})

@@ -1,0 +1,41 @@
+"""Small things that belong to a table's version, such as a fitted PCA: files beside the table, named by their hash, told by the commit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from caudal.lake import delta
+from caudal.lake.place import Place
+
+FOLDER = "_kept"
+
+
+def keep(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
+    """Write things beside a table and return their hashes by name; no version names them yet."""
+    from caudal.spark.cache import put_file
+
+    found = {}
+    for name, content in things.items():
+        found[name] = hashlib.sha256(content).hexdigest()
+        target = folder / FOLDER / found[name]
+        if target.exists():
+            continue
+        if isinstance(target, Path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            put_file(target, content)
+        else:
+            with target.open("wb") as out:
+                out.write(content)
+    return found
+
+
+def hashes(folder: Place, version: int | None) -> dict[str, str]:
+    """Return the hashes of what belongs to a version, by name."""
+    return dict(delta.identity(folder, version).get("kept", {})) if version is not None else {}
+
+
+def kept(folder: Place, version: int | None) -> dict[str, bytes]:
+    """Return what belongs to a version, by name."""
+    return {name: (folder / FOLDER / sha256).read_bytes() for name, sha256 in hashes(folder, version).items()}

@@ -1,0 +1,116 @@
+"""What a run's page says of embedded images: what it took, where it lies in the plane of its first components, how much those explain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+from markupsafe import Markup
+
+from caudal.lake.ledger import Row
+from caudal.report.charts import bar
+from caudal.report.document import detail_of
+from caudal.report.figures import duration
+
+WIDTH, HEIGHT, EDGE = 640, 400, 24
+HUES = 12  # colours told apart; further labels begin again with another shape
+_WORDS = {
+    "load": "loading the network", "read": "reading, and handing over to the worker", "decode": "decoding", "resize": "resizing", "infer": "the network",
+    "write": "taking back, and writing",
+}  # fmt: skip
+
+
+def sections(done: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return a section for each table of this run that was embedded or reduced."""
+    found = []
+    for row in done:
+        said = detail_of(row)
+        if row["state"] == "succeeded" and ("embedding" in said or "pca" in said):
+            found.append(
+                {
+                    "name": row["name"],
+                    "network": None,
+                    "critical": None,
+                    "pca": None,
+                    **_embedding(said.get("embedding")),
+                    **_components(said.get("pca")),
+                }
+            )
+    return found
+
+
+def _embedding(said: dict[str, Any] | None) -> dict[str, Any]:
+    if not said:
+        return {}
+    seconds = said.get("seconds", {})
+    whole = sum(seconds.values())
+    parts = [
+        {
+            "part": _WORDS.get(part, part),
+            "seconds": duration(took),
+            "bar": bar(0.0, took / whole, "part", f"{part}: {took / whole:.0%}"),
+        }
+        for part, took in seconds.items()
+        if whole
+    ]
+    return {"network": said.get("network"), "plan": said.get("plan", []), "critical": said.get("critical"), "parts": parts}
+
+
+def _components(said: dict[str, Any] | None) -> dict[str, Any]:
+    if not said:
+        return {}
+    points = said.get("points", [])
+    return {"pca": said["said"], "explained": explained(said["ratio"]), "scatter": scatter(points) if points else ""}
+
+
+def explained(ratio: Sequence[float]) -> Markup:
+    """Return the variance that each component explains as bars, and what they explain together as a line."""
+    most, together, inner, line = max(ratio, default=0.0) or 1.0, 0.0, "", []
+    step = (WIDTH - 2 * EDGE) / max(1, len(ratio))
+    low, high = HEIGHT / 2 - EDGE, EDGE / 2
+    for number, one in enumerate(ratio):
+        tall = (low - high) * one / most
+        inner += (
+            f'<rect class="part" x="{EDGE + number * step:.1f}" y="{low - tall:.1f}" width="{step * 0.8:.1f}" height="{tall:.1f}">'
+            f"<title>component {number + 1}: {one:.1%}</title></rect>"
+        )
+        together += one
+        line.append(f"{EDGE + (number + 0.4) * step:.1f},{low - (low - high) * min(together, 1.0):.1f}")
+    inner += f'<polyline class="sum" points="{" ".join(line)}"/>'
+    inner += (
+        f'<text x="{EDGE}" y="{HEIGHT / 2 - 6:.0f}">1</text><text x="{WIDTH - EDGE}" y="{HEIGHT / 2 - 6:.0f}" text-anchor="end">'
+    )
+    inner += f"{len(ratio)} components, {together:.1%} together</text>"
+    return _svg(HEIGHT // 2, "variance explained by component", inner)
+
+
+def scatter(points: Sequence[Sequence[Any]]) -> Markup:
+    """Return rows in the plane of their first two components, a colour for each label."""
+    labels = sorted({str(point[2]) for point in points})
+    across, up = ([float(point[i]) for point in points] for i in (0, 1))
+    inner = ""
+    for (_, _, label), x, y in zip(points, _places(across, EDGE, WIDTH - EDGE), _places(up, HEIGHT - EDGE, EDGE), strict=True):
+        number = labels.index(str(label))
+        title = f"<title>{escape(str(label))}</title>"
+        kind = f"hue{number % HUES}"
+        if number < HUES:
+            inner += f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4">{title}</circle>'
+        else:
+            inner += f'<rect class="{kind}" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7">{title}</rect>'
+    legend = "".join(
+        f'<span class="key hue{number % HUES}{" square" if number >= HUES else ""}"></span>{escape(label)} '
+        for number, label in enumerate(labels[: 2 * HUES])
+    )
+    return _svg(HEIGHT, "first and second component", inner) + Markup(f'<p class="legend">{legend}</p>')  # noqa: S704 labels are escaped
+
+
+def _places(values: Sequence[float], begin: float, end: float) -> list[float]:
+    known = [one for one in values if math.isfinite(one)]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    return [begin + (end - begin) * ((one - low) / (high - low) if high > low and math.isfinite(one) else 0.5) for one in values]
+
+
+def _svg(height: int, said: str, inner: str) -> Markup:
+    return Markup(f'<svg class="plane" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{said}">{inner}</svg>')  # noqa: S704 all text in it is escaped

@@ -1,0 +1,170 @@
+"""What a model of images needs to be asked with an image: the network, the components, and the images it has learned from."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import CaudalError
+from caudal.lake import delta
+from caudal.lake.beside import kept
+from caudal.lake.frames import arrow
+from caudal.lake.home import Home
+from caudal.lake.ledger import Ledger
+from caudal.lake.place import place, source
+from caudal.lake.records import model_versions
+from caudal.serve.served import Served
+from caudal.spec.images import MAX_PIXELS, Network
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from caudal.stages.features.pca import Fitted
+
+NEAREST = 6
+THUMBNAIL = 160
+
+
+@dataclass(frozen=True)
+class Near:
+    """An image that the model has learned from, and how far its features lie from those of the one that is asked about."""
+
+    sha256: str
+    label: str
+    distance: float
+
+
+@dataclass
+class Eye:
+    """Turns an image into the inputs of a model.
+
+    Parameters
+    ----------
+    network, side : what the training images were embedded by, and their size
+    fitted : the components that the model's inputs are
+    features, images : the versions of the tables that it has learned from
+    """
+
+    network: Network
+    side: int
+    fitted: Fitted
+    inputs: tuple[str, ...]
+    features: delta.Version
+    images: delta.Version
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def row(self, content: bytes) -> dict[str, float]:
+        """Return the model's inputs for an image.
+
+        Raises
+        ------
+        Unfit : it is no image, or none that can be decoded
+        """
+        from caudal.stages.features.embed import embedded
+
+        values = self.fitted.transform(embedded(content, self.network, self.side)[None].astype("float64"))[0]
+        return dict(zip(self.inputs, map(float, values), strict=True))
+
+    def nearest(self, row: dict[str, float], count: int = NEAREST) -> list[Near]:
+        """Return the training images whose components lie nearest, by Euclidean distance."""
+        import numpy as np
+
+        points, hashes, labels = self._learned
+        away = np.sqrt(((points - np.array([row[name] for name in self.inputs], np.float32)) ** 2).sum(axis=1))
+        return [Near(hashes[i], labels[i], round(float(away[i]), 4)) for i in np.argsort(away, kind="stable")[:count]]
+
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """Return a training image, small; None where there is none of this hash."""
+        import pyarrow.parquet as pq
+
+        from caudal.stages.images.decode import thumbnail
+
+        with self._lock:
+            found = self._places.get(sha256)
+        if found is None:
+            return None
+        path, group, number = found
+        with pq.ParquetFile(source(place(path))) as file:
+            content = file.read_row_group(group, columns=["content"]).column(0)[number].as_py()
+        return thumbnail(content, THUMBNAIL, MAX_PIXELS)
+
+    @cached_property
+    def _learned(self) -> tuple[np.ndarray[Any, Any], list[str], list[str]]:
+        import numpy as np
+
+        table = arrow(self.features, [*self.inputs, "sha256", "label"])
+        points = np.stack([table.column(name).to_numpy().astype(np.float32) for name in self.inputs], axis=1)
+        return points, table.column("sha256").to_pylist(), [str(one) for one in table.column("label").to_pylist()]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, int, int]]:
+        """Where each image's bytes are: file, row group, row."""
+        import pyarrow.parquet as pq
+
+        found = {}
+        for path in self.images.paths():
+            with pq.ParquetFile(source(place(path))) as file:
+                for group in range(file.num_row_groups):
+                    hashes = file.read_row_group(group, columns=["sha256"]).column(0).to_pylist()
+                    found.update({sha256: (path, group, number) for number, sha256 in enumerate(hashes)})
+        return found
+
+
+def eye_of(home: Home, ledger: Ledger, served: Served) -> Eye | None:
+    """Return the eye of a champion; None where its inputs do not come from images, or what they came from is not there any more."""
+    rows = ledger.find(model_versions, product=served.product, model=served.model, version=served.version)
+    if not rows:
+        return None
+    try:
+        return _eye(home, served, str(rows[0]["training_table"]), int(rows[0]["training_version"]))
+    except (CaudalError, OSError):
+        return None
+
+
+def _eye(home: Home, served: Served, table: str, version: int) -> Eye | None:
+    from caudal.stages.features.embed import KEPT, network_of
+    from caudal.stages.features.pca import Fitted
+
+    folder = home.table(served.product, table)
+    components = [content for name, content in kept(folder, version).items() if name.startswith("pca:")]
+    if len(components) != 1:
+        return None
+    found = _up(home, served.product, table, version, f"{KEPT}:")
+    fitted = Fitted.load(components[0])
+    inputs = tuple(one.name for one in served.signature.inputs)
+    if found is None or len(inputs) != len(fitted.components):
+        return None
+    said, images = found
+    network, side = network_of(said)
+    return Eye(network, side, fitted, inputs, delta.read(folder, version), images)
+
+
+def _up(home: Home, product: str, table: str, version: int, wanted: str) -> tuple[bytes, delta.Version] | None:
+    """Return what was kept under a name by the table or one that it was made from, and the version of what that one read."""
+    folder = home.table(product, table)
+    inputs = delta.identity(folder, version).get("inputs", {})
+    for name, content in kept(folder, version).items():
+        if name.startswith(wanted) and inputs:
+            first, number = next(iter(inputs.items()))
+            return content, delta.read(home.table(product, first), number)
+    for name, number in inputs.items():
+        if (found := _up(home, product, name, number, wanted)) is not None:
+            return found
+    return None
+
+
+def eyes(home: Path, ledger_url: str, ledger: Ledger) -> Any:
+    """Return the function that gives a champion's eye, made once for each."""
+    made: dict[tuple[str, str], tuple[Served, Eye | None]] = {}
+    where = Home(home, ledger_url)
+
+    def eye(served: Served) -> Eye | None:
+        name = (served.product, served.model)
+        if name not in made or made[name][0] is not served:
+            made[name] = (served, eye_of(where, ledger, served))
+        return made[name][1]
+
+    return eye

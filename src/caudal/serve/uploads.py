@@ -1,0 +1,109 @@
+"""Models asked with an image: through the API (a file, or JSON with base64) and by a page that shows it with the nearest training images."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Response, abort, jsonify, render_template, request
+from werkzeug.exceptions import BadRequest
+
+from caudal.errors import NotThere
+from caudal.serve.eye import NEAREST, Eye
+from caudal.serve.inputs import Problem, problem
+from caudal.serve.operations import MOST_BYTES
+from caudal.serve.predicting import answers, is_problem
+from caudal.serve.served import Served
+from caudal.serve.shelf import Shelf
+
+MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 takes a third more than the image
+
+EyeOf = Callable[[Served], Eye | None]
+
+
+def offer_uploads(app: Flask, shelf: Shelf, eye_of: EyeOf) -> None:
+    """Give an app the addresses at which models are asked with an image."""
+    app.jinja_env.globals["eye_of"] = eye_of
+
+    def found(product: str, model: str) -> tuple[Served, Eye]:
+        served = shelf.get(product, model)
+        eye = eye_of(served)
+        if eye is None:
+            raise NotThere(
+                f"'{product}/{model}' does not take images.", fix=f"POST its inputs to /api/v1/{product}/{model}/predict."
+            )
+        return served, eye
+
+    @app.route("/api/v1/<product>/<model>/predict/image", methods=["POST"])
+    def predict_image(product: str, model: str) -> Response:
+        request.max_content_length = MOST_IMAGE_BYTES
+        served, eye = found(product, model)
+        answer = _asked(served, eye, _content())
+        response = jsonify({"errors": [answer]} if is_problem(answer) else answer)
+        response.status_code = 422 if is_problem(answer) else 200
+        return response
+
+    @app.route("/<product>/<model>/image", methods=["POST"])
+    def shown(product: str, model: str) -> str | tuple[str, int]:
+        request.max_content_length = MOST_IMAGE_BYTES
+        served, eye = found(product, model)
+        file = request.files.get("image")
+        content = file.read() if file else b""
+        answer = _asked(served, eye, content)
+        if is_problem(answer):
+            return render_template("image.html", served=served, fault=answer), 422
+        return render_template("image.html", served=served, answer=answer, picture=_picture(eye, content))
+
+    @app.route("/<product>/<model>/images/<sha256>.jpg", methods=["GET"])
+    def training_image(product: str, model: str, sha256: str) -> Response:
+        _, eye = found(product, model)
+        small = eye.thumbnail(sha256)
+        if small is None:
+            abort(404)
+        return Response(small, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+
+def _asked(served: Served, eye: Eye, content: bytes) -> dict[str, Any] | Problem:
+    """Return the model's answer for an image, with the nearest training images, or why there is none."""
+    from caudal.stages.images.decode import Unfit
+
+    try:
+        row = eye.row(content)
+    except Unfit as error:
+        return problem("image", f"The image {error}.", f"{len(content):,} bytes", "a JPEG, PNG, WebP, GIF, BMP or TIFF")
+    answer = answers(served, [row])[0]
+    if is_problem(answer):
+        return answer
+    address = f"/{served.product}/{served.model}/images"
+    near = [
+        {"label": one.label, "distance": one.distance, "image": f"{address}/{one.sha256}.jpg"} for one in eye.nearest(row, NEAREST)
+    ]
+    return {**answer, "nearest": near}
+
+
+def _content() -> bytes:
+    """Return the image of a request: a file of a form, JSON with base64, or the body itself."""
+    if request.mimetype == "multipart/form-data":
+        file = request.files.get("image")
+        if file is None:
+            raise BadRequest("The form has no file 'image'.")
+        return bytes(file.read())
+    if not request.is_json:
+        return request.get_data(cache=False)
+    said = request.get_json(silent=True)
+    if not isinstance(said, dict) or not isinstance(said.get("image"), str):
+        raise BadRequest('The body is no object with a text "image".')
+    try:
+        return base64.b64decode(said["image"].partition("base64,")[2] or said["image"], validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest('"image" is not base64.') from None
+
+
+def _picture(eye: Eye, content: bytes) -> str:
+    """Return an image as the network sees it, small, for a page."""
+    from caudal.spec.images import MAX_PIXELS
+    from caudal.stages.images.decode import thumbnail
+
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, eye.side, MAX_PIXELS)).decode()

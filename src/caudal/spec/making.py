@@ -1,0 +1,63 @@
+"""What a table's function may know and leave beside its rows while its table is made: what it kept the last time, settings, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+Told = Callable[[Any], Mapping[str, Any]]  # asked with the folder that the rows were written to
+
+
+@dataclass
+class Making:
+    """A table in the making.
+
+    Parameters
+    ----------
+    before : what the function kept with the version before, by name
+    kept : what it keeps with this version
+    settings : of Spark, while the rows are written
+    told : asked for notes once the rows are written, with the folder that they were written to
+    """
+
+    before: Mapping[str, bytes] = field(default_factory=dict)
+    kept: dict[str, bytes] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+
+    def notes(self, written: Any) -> dict[str, Any]:
+        """Return what is to be noted."""
+        found: dict[str, Any] = {}
+        for one in self.told:
+            found.update(one(written))
+        return found
+
+
+_AT_HAND: ContextVar[Making | None] = ContextVar("caudal_making", default=None)
+
+
+@contextmanager
+def making(before: Mapping[str, bytes] | None = None) -> Iterator[Making]:
+    """Give what the functions that are called in the block know and leave.
+
+    Examples
+    --------
+    >>> with making({"pca": b"old"}) as made:
+    ...     at_hand().kept["pca"] = at_hand().before["pca"] + b"er"
+    >>> made.kept
+    {'pca': b'older'}
+    """
+    found = Making(before or {})
+    token = _AT_HAND.set(found)
+    try:
+        yield found
+    finally:
+        _AT_HAND.reset(token)
+
+
+def at_hand() -> Making:
+    """Return the table in the making; outside of one, something that nobody looks at."""
+    return _AT_HAND.get() or Making()

@@ -1,0 +1,93 @@
+"""EfficientNet-Lite0 as an ONNX graph: uint8 images in, 1,280 features out.
+
+Batch normalisation is folded into the convolutions. Padding is TensorFlow's SAME, written out for sides that are multiples of 32;
+it differs from the symmetric one where the stride is 2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MULTIPLE = 32
+FEATURES = 1280
+_EPSILON = 1e-3
+# repeats, kernel, stride, expansion, channels out
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+
+
+def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    """Return the serialised model; input ``images`` uint8 [n, side, side, 3], output ``features`` float32 [n, 1280]."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes: list[Any] = []
+    held: list[Any] = []
+
+    def constant(name: str, value: Any) -> str:
+        held.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=np.float32), name))
+        return name
+
+    def add(kind: str, inputs: list[str], output: str, **more: Any) -> str:
+        nodes.append(helper.make_node(kind, inputs, [output], **more))
+        return output
+
+    def convolved(x: str, name: str, norm: str, *, stride: int = 1, groups: int = 1, active: bool = True) -> str:
+        kernel, bias = _folded(weights, name, norm)
+        k = kernel.shape[-1]
+        before, after = (k - stride) // 2, k - stride - (k - stride) // 2
+        x = add(
+            "Conv", [x, constant(f"{name}.w", kernel), constant(f"{name}.b", bias)], f"{name}.out",
+            kernel_shape=[k, k], strides=[stride, stride], pads=[before, before, after, after], group=groups,
+        )  # fmt: skip
+        return add("Clip", [x, "zero", "six"], f"{name}.act") if active else x
+
+    constant("zero", 0.0)
+    constant("six", 6.0)
+    x = add("Cast", [add("Transpose", ["images"], "planes", perm=[0, 3, 1, 2])], "numbers", to=TensorProto.FLOAT)
+    x = add("Div", [add("Sub", [x, constant("mean", 127.0)], "centred"), constant("scale", 128.0)], "normalised")
+    x = convolved(x, "_conv_stem", "_bn0", stride=2)
+    number, width = 0, 32
+    for repeats, _, first_stride, expansion, out in _STAGES:
+        for repeat in range(repeats):
+            block, start = f"_blocks.{number}", x
+            stride = first_stride if repeat == 0 else 1
+            if expansion > 1:
+                x = convolved(x, f"{block}._expand_conv", f"{block}._bn0")
+            x = convolved(x, f"{block}._depthwise_conv", f"{block}._bn1", stride=stride, groups=width * expansion)
+            x = convolved(x, f"{block}._project_conv", f"{block}._bn2", active=False)
+            if stride == 1 and width == out:
+                x = add("Add", [x, start], f"{block}.sum")
+            number, width = number + 1, out
+    x = convolved(x, "_conv_head", "_bn1")
+    add("Flatten", [add("GlobalAveragePool", [x], "pooled")], "features", axis=1)
+    made = helper.make_graph(
+        nodes,
+        "efficientnet-lite0",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", "side", "side", 3])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", FEATURES])],
+        held,
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def _folded(weights: dict[str, np.ndarray[Any, Any]], name: str, norm: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return kernel and bias of a convolution with its batch normalisation in them."""
+    import numpy as np
+
+    gamma, beta, mean, variance = (
+        weights[f"{norm}.{one}"].astype(np.float64) for one in ("weight", "bias", "running_mean", "running_var")
+    )
+    factor = gamma / np.sqrt(variance + _EPSILON)
+    return weights[f"{name}.weight"] * factor[:, None, None, None], beta - mean * factor

@@ -1,0 +1,110 @@
+"""What embedding takes, in bytes, estimated before it begins; then a batch and a size that the memory has room for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caudal.errors import EnvironmentProblem
+
+MIB = 2**20
+BATCH = 4  # one to eight images at once are quickest on one core; more only take memory
+STEP = 32
+# Measured on Python 3.11 with ONNX Runtime 1.31, see benchmarks/images.
+WORKER = 200 * MIB  # an interpreter with Arrow, NumPy, Pillow, ONNX Runtime
+WEIGHTS = 3  # times the model: its bytes, its weights, and how they are laid out to be computed with
+ACTIVATIONS = 230  # bytes a pixel that a network holds at its widest
+LEAST_PIXELS = 2_000_000  # of an image that a worker must have room for, whatever is lowered for it
+PLAIN_PIXEL = 8  # decoded, and once more in three colours
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one worker does at a time.
+
+    Parameters
+    ----------
+    batch : int, images that go through the network together
+    side : int, pixels
+    max_pixels : int, the largest image that a worker can decode
+    piece : int, bytes of images that a worker is given at once
+    bytes : int, the estimate for one worker
+    said : sentences for the run's notes
+    """
+
+    batch: int
+    side: int
+    max_pixels: int
+    piece: int
+    bytes: int
+    said: tuple[str, ...]
+
+
+def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch: int | None, largest: int) -> Plan:
+    """Return what fits: first the batch is lowered, then the size, step by step to its floor.
+
+    Parameters
+    ----------
+    memory : int, bytes that the Python workers of one executor may use together
+    workers : int, how many work at once
+    model : int, bytes of the model
+    batch : int, optional, images at once; chosen when left out
+    largest : int, pixels of the largest image that is let in
+
+    Raises
+    ------
+    EnvironmentProblem : one image of the smallest size does not fit
+    """
+    share = memory // workers
+    wanted = batch or BATCH
+    tried = [(number, side) for number in _halves(wanted)] + [(1, size) for size in range(side - STEP, floor - 1, -STEP)]
+    for number, size in tried:
+        need = _fixed(model) + number * size * size * ACTIVATIONS
+        left = share - need
+        if left >= 2 * MIB + LEAST_PIXELS * PLAIN_PIXEL:
+            break
+    else:
+        raise EnvironmentProblem(
+            f"A worker has {share // MIB} MiB; embedding one image of {floor} px takes {need // MIB + 1} MiB.",
+            fix="Give Spark fewer cores or a smaller heap (--memory), or declare a lower floor.",
+            have=share,
+            need=need,
+        )
+    piece = max(MIB, min(16 * MIB, left // 8))
+    most = min(largest, (left - 2 * piece) // PLAIN_PIXEL)
+    need += 2 * piece + most * PLAIN_PIXEL
+    said = [
+        f"{workers} workers with {share // MIB} MiB each: batches of {number}, {size} px, images up to {most / 1e6:.0f} megapixels; "
+        f"estimated {need // MIB} MiB each."
+    ]
+    if number < wanted:
+        said.append(f"The batch was lowered from {wanted} to {number} to fit into memory.")
+    if size < side:
+        said.append(f"The size was lowered from {side} to {size} px to fit into memory.")
+    if most < largest:
+        said.append(f"Images over {most / 1e6:.1f} megapixels go to quarantine: a worker has no memory to decode them.")
+    return Plan(number, size, most, piece, need, tuple(said))
+
+
+def octets(said: str) -> int:
+    """Return the bytes that Spark's word for a memory means.
+
+    Examples
+    --------
+    >>> octets("2g"), octets("1638m")
+    (2147483648, 1717567488)
+    """
+    unit = said.strip().lower().rstrip("b")[-1:]
+    power = {"k": 1, "m": 2, "g": 3, "t": 4}.get(unit, 0)
+    return int(float(said.strip().lower().rstrip("kmgtb")) * 1024**power)
+
+
+def _fixed(model: int) -> int:
+    return WORKER + WEIGHTS * model
+
+
+def _halves(number: int) -> list[int]:
+    found = []
+    while number >= 1:
+        found.append(number)
+        number //= 2
+    return found

@@ -1,0 +1,135 @@
+"""A declared network → model bytes, how they want their images, and the hash that says which network it was."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import DeclarationProblem, EnvironmentProblem
+from caudal.spec.images import Network
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = "1"  # raised when a network of caudal's own is built differently
+_LAST = ("Softmax", "LogSoftmax", "Identity", "Add", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to be run.
+
+    Parameters
+    ----------
+    content : bytes, the ONNX model, without its last layer unless that was asked for
+    sha256 : of ``content`` and of how images are prepared for it
+    first : bool, whether colours come before rows and columns (NCHW)
+    raw : bool, whether the model takes the colour values themselves (uint8)
+    """
+
+    name: str
+    content: bytes
+    sha256: str
+    first: bool
+    raw: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def prepared(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return uint8 [n, side, side, 3] as the model wants it."""
+        import numpy as np
+
+        if not self.raw:
+            pixels = (pixels.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if self.first else pixels
+
+
+@cache
+def model(network: Network) -> Model:
+    """Return the model of a declared network.
+
+    Raises
+    ------
+    EnvironmentProblem : the libraries of ``caudal[images]`` are missing
+    DeclarationProblem : the file is no ONNX model of images
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        from PIL import Image  # noqa: F401
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"Images cannot be embedded: {error.name} is missing.", fix="pip install 'caudal[images]'"
+        ) from None
+    if network.sha256 is None:
+        content = _own(network.name)
+    else:
+        content = Path(network.name).read_bytes()
+        if not network.last_layer:
+            content = without_last(content, network.name)
+    first, raw = _input(content, network.name)
+    said = hashlib.sha256(content + repr((FORMAT, first, raw, network.mean, network.std)).encode()).hexdigest()
+    return Model(Path(network.name).name, content, said, first, raw, network.mean, network.std)
+
+
+def session(content: bytes) -> Any:
+    """Return a session of one thread: workers are as many as cores."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def without_last(content: bytes, name: str) -> bytes:
+    """Return a classifier without its last layer: what its last product of matrices took is what it gives."""
+    import onnx
+
+    try:
+        read = onnx.load_from_string(content)
+    except Exception as error:
+        raise DeclarationProblem(f"'{name}' is no ONNX model: {type(error).__name__}.", file=name) from None
+    made_by = {output: node for node in read.graph.node for output in node.output}
+    output = read.graph.output[0].name
+    while (node := made_by.get(output)) is not None and node.op_type in _LAST:
+        output = node.input[0]
+        if node.op_type in ("Gemm", "MatMul"):
+            del read.graph.output[:]
+            read.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None))
+            return bytes(read.SerializeToString())
+    raise DeclarationProblem(
+        f"'{name}' does not end in a layer that classifies.",
+        fix="If it gives features already, declare cd.network(…, last_layer=True).",
+        file=name,
+    )
+
+
+def _own(name: str) -> bytes:
+    """Return a network of caudal's own, built once and kept in the user's cache."""
+    from caudal.spark.cache import cache_dir, put_file
+    from caudal.stages.images import efficientnet, weights
+
+    kept = cache_dir("networks") / f"{name}-{weights.SHA256[:12]}-{FORMAT}.onnx"
+    if not kept.exists():
+        put_file(kept, efficientnet.graph(weights.weights()))
+    return kept.read_bytes()
+
+
+def _input(content: bytes, name: str) -> tuple[bool, bool]:
+    """Return whether colours come first, and whether values are taken as they are."""
+    inputs = session(content).get_inputs()
+    shape = list(inputs[0].shape)
+    if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or inputs[0].type not in _KINDS:
+        raise DeclarationProblem(
+            f"'{name}' takes {', '.join(f'{one.name} {one.type} {one.shape}' for one in inputs)}, which is no image.",
+            fix="One input [n, side, side, 3] or [n, 3, side, side], uint8 or float.",
+            file=name,
+        )
+    return shape[1] == 3, inputs[0].type == "tensor(uint8)"
+
+
+_KINDS = ("tensor(uint8)", "tensor(float)")

@@ -1,0 +1,240 @@
+"""Images: many small files, landed in packs of Parquet, so that a hundred thousand of them are a few dozen files.
+
+A pack holds the images' bytes as they came, with path, time and hash, and what their headers say. What cannot be an image has its
+reason beside it and goes to quarantine when the pack is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import EnvironmentProblem
+from caudal.lake.place import Place, source
+from caudal.spec.connection import Connection, Files
+from caudal.spec.images import COLUMNS, Images
+from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
+from caudal.stages.ingest.files import found_in, moving
+from caudal.stages.ingest.raw import RawFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+PACK_BYTES = 64 * 2**20
+PACK_IMAGES = 2000
+ROW_GROUP_BYTES = 2 * 2**20  # what Spark can split a pack at
+_AT_ONCE = 8
+_WINDOW_BYTES = 16 * 2**20
+
+
+Mark = tuple[int, int, str | None, bool]  # size, time and checksum of an image, and whether its bytes were copied
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image as it is listed."""
+
+    path: str
+    bytes: int
+    modified_ns: int
+    etag: str | None = None
+
+    def known_as(self, max_bytes: int) -> Mark:
+        """Return the mark that a pack has of it when nothing is to be done."""
+        return (self.bytes, self.modified_ns if self.etag is None else 0, self.etag, self.bytes <= max_bytes)
+
+    @property
+    def label(self) -> str:
+        """The folder that it lies in."""
+        return self.path.rstrip("/").rpartition("/")[0].rpartition("/")[2]
+
+
+@fetches("images")
+def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+    """Return the packs of the images that are new or have changed; whole ones that a broken run left are taken up."""
+    assert isinstance(connection, Images)
+    _libraries()
+    if connection.remote:
+        from caudal.stages.ingest.remote import listing
+
+        listed, read, shown = listing(connection.pattern, connection.storage, connection.required)
+        found = [Found(one.path, one.bytes, one.modified_ns, one.etag) for one in listed]
+    else:
+        found, read, shown = _local(connection, data, clock), _bytes, connection.pattern
+    left = sorted(scratch.glob("*.parquet"))
+    known = marks(
+        [(origin, one.stored) for origin, one in seen.items() if one.stored is not None] + [(one.name, one) for one in left]
+    )
+    new = [one for one in found if known.get(_printable(one.path)) != one.known_as(connection.max_bytes)]
+    stamp = max([int(clock() * 1e6), *(int(path.stem.partition("-")[0]) + 1 for path in left)])
+    made = packs(new, read, connection, scratch, stamp)
+    at = clock()
+    return [Arrival(f"images:{shown}/{path.name}", path, path.stat().st_size, int(at * 1e9)) for path in [*left, *made]]
+
+
+def marks(files: Iterable[tuple[str, Place]]) -> dict[str, Mark]:
+    """Return what packs hold: path to mark, of a path the newest; packs come with their names, which begin with their time."""
+    import pyarrow.parquet as pq
+
+    known: dict[str, Mark] = {}
+    names = ("path", "bytes", "modified_ns", "etag", "sha256")
+    for _, file in sorted(files, key=lambda one: one[0].rpartition("/")[2]):
+        with pq.ParquetFile(source(file)) as pack:
+            for batch in pack.iter_batches(1 << 16, columns=list(names)):
+                for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+                    known[path] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
+    return known
+
+
+def packs(new: Sequence[Found], read: Callable[[str], bytes], limits: Images, folder: Path, stamp: int) -> list[Path]:
+    """Write images into packs and return those; each is whole when it has its name."""
+    import pyarrow.parquet as pq
+
+    made: list[Path] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in folder.glob("*.part"):
+        part.unlink()
+    writer: pq.ParquetWriter | None = None
+    held = images = 0
+    part = folder / "pack.part"
+
+    def end() -> None:
+        nonlocal writer, held, images
+        if writer is not None:
+            writer.close()
+            made.append(part.rename(folder / f"{stamp:020d}-{len(made):06d}.parquet"))
+        writer, held, images = None, 0, 0
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for window in _windows(new, limits.max_bytes):
+            rows = [row for row in threads.map(lambda one: _row(one, read, limits.max_bytes), window) if row is not None]
+            if writer is None:
+                # Images are packed already; to try it again costs time and gains nothing.
+                writer = pq.ParquetWriter(part, _schema(), compression={"content": "none"} | _ZSTD, write_statistics=False)
+            for group in _groups(rows):
+                writer.write_batch(_batch(group))
+            held += sum(len(row["content"] or b"") for row in rows)
+            images += len(rows)
+            if held >= PACK_BYTES or images >= PACK_IMAGES:
+                end()
+    end()
+    return made
+
+
+def frame(spark: SparkSession, files: Sequence[RawFile], max_pixels: int) -> DataFrame:
+    """Return the images of packs, one row each, those that are none with their reason."""
+    from pyspark.sql import functions as F
+
+    from caudal.stages.ingest.cast import spark_type
+
+    own = [f"`{one.name}` {spark_type(one.type)}" for one in COLUMNS]
+    rows = spark.read.schema(", ".join([*own, "fault string"])).parquet(*(str(file.path) for file in files))
+    size = F.concat("width", F.lit(" × "), "height")
+    large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the {max_pixels:,} that are let in"))
+    fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > max_pixels, large))
+    broken = fault.isNotNull()
+    said = F.struct("path", "label", "sha256", "bytes", "modified_at")
+    return rows.select(
+        *COLUMNS.names,
+        F.substring("_metadata.file_name", 1, 16).alias("_file"),
+        F.when(broken, F.array(F.concat(F.lit("image "), fault))).alias("_format_errors"),
+        F.when(broken, F.to_json(said)).alias("_raw"),
+    )
+
+
+_ZSTD = dict.fromkeys(("path", "label", "sha256", "bytes", "width", "height", "format", "modified_at", "modified_ns", "etag", "fault"), "zstd")  # fmt: skip
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = {
+        "path": pa.string(), "label": pa.string(), "sha256": pa.string(), "bytes": pa.int64(), "width": pa.int32(), "height": pa.int32(),
+        "format": pa.string(), "modified_at": pa.timestamp("us", "UTC"), "content": pa.binary(), "modified_ns": pa.int64(),
+        "etag": pa.string(), "fault": pa.string(),
+    }  # fmt: skip
+    return pa.schema(kinds.items())
+
+
+def _row(one: Found, read: Callable[[str], bytes], max_bytes: int) -> dict[str, Any] | None:
+    """Return an image as a row, with what is wrong with it; None when it was taken away meanwhile."""
+    from caudal.stages.images import decode
+
+    row: dict[str, Any] = {
+        "path": _printable(one.path), "label": _printable(one.label), "sha256": None, "bytes": one.bytes, "width": None, "height": None,
+        "format": None, "modified_at": one.modified_ns // 1000, "content": None, "modified_ns": one.modified_ns, "etag": one.etag, "fault": None,
+    }  # fmt: skip
+    if one.bytes > max_bytes:
+        return {**row, "fault": f"is {one.bytes:,} bytes large, more than the {max_bytes:,} that are let in; it was not copied"}
+    try:
+        content = read(one.path)
+    except FileNotFoundError:
+        return None
+    row |= {"content": content, "sha256": hashlib.sha256(content).hexdigest()}
+    try:
+        said = decode.header(content)
+    except decode.Unfit as error:
+        return {**row, "fault": str(error)}
+    return {**row, "width": said.width, "height": said.height, "format": said.format}
+
+
+def _batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    schema = _schema()
+    return pa.RecordBatch.from_arrays([pa.array([row[one.name] for row in rows], one.type) for one in schema], schema=schema)
+
+
+def _windows(new: Sequence[Found], max_bytes: int) -> Iterator[list[Found]]:
+    """Yield images in pieces that fit into memory."""
+    held, size = list[Found](), 0
+    for one in new:
+        held.append(one)
+        size += min(one.bytes, max_bytes)
+        if size >= _WINDOW_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    held, size = list[Mapping[str, Any]](), 0
+    for row in rows:
+        held.append(row)
+        size += len(row["content"] or b"")
+        if size >= ROW_GROUP_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
+def _local(connection: Images, data: Path | None, clock: Clock) -> list[Found]:
+    found = found_in(Files(connection.pattern, required=connection.required), data)
+    growing = moving(found, clock)
+    return [
+        Found(str(path), stat.st_size, stat.st_mtime_ns)
+        for path, stat in found
+        if path not in growing and not abs(clock() - stat.st_mtime) < connection.settle_s
+    ]
+
+
+def _bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _libraries() -> None:
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise EnvironmentProblem("Images cannot be read: Pillow is missing.", fix="pip install 'caudal[images]'") from None
