@@ -28,7 +28,16 @@ def sections(done: Sequence[Row]) -> list[dict[str, Any]]:
     for row in done:
         said = detail_of(row)
         if row["state"] == "succeeded" and ("embedding" in said or "pca" in said):
-            found.append({"name": row["name"], "network": None, "critical": None, "pca": None, **_embedding(said.get("embedding")), **_components(said.get("pca"))})
+            found.append(
+                {
+                    "name": row["name"],
+                    "network": None,
+                    "critical": None,
+                    "pca": None,
+                    **_embedding(said.get("embedding")),
+                    **_components(said.get("pca")),
+                }
+            )
     return found
 
 
