@@ -16,6 +16,7 @@ from benchmarks.images.data import photographs, repeated
 from benchmarks.images.measure import Memory, processor_s
 
 PRODUCT = Path(__file__).parent / "product.py"
+SMALL = Path(__file__).parent / "small.py"
 CORES = 2
 STEPS = ("land:images", "read:images", "table:embedding")
 
@@ -63,7 +64,7 @@ def memory(folder: Path, images: int) -> dict[str, Any]:
         repeated(here / "data", number)
         with Memory() as seen:
             began = time.perf_counter()
-            ran(here / "home", here / "data")
+            ran(here / "home", here / "data", SMALL)
         told[number] = {"seconds": time.perf_counter() - began, **{name: most >> 20 for name, most in seen.most.items()}}
         print(number, json.dumps(told[number]), flush=True)
         shutil.rmtree(here)

@@ -8,6 +8,6 @@ product = cd.Product("measured")
 product.source("images", cd.images("*/*.jpg"))
 
 
-@product.table(partition="file")
+@product.table(partition="file", retry=2)
 def embedding(images):
     return cd.embed(images, network=cd.network("efficientnet-lite0"))

@@ -15,7 +15,7 @@ product = cd.Product("fruits")
 product.source("images", cd.images("grocery/*/*.jpg"))
 
 
-@product.table(partition="file", expect=[ex.not_null("label").stop()])
+@product.table(partition="file", retry=2, expect=[ex.not_null("label").stop()])
 def embedding(images: DataFrame) -> DataFrame:
     """One row per photograph: 1,280 features by a CNN that was trained on ImageNet."""
     return cd.embed(images, network=cd.network("efficientnet-lite0"), size=224, floor=160)

@@ -18,6 +18,7 @@ import pytest
 from caudal.errors import SourceProblem
 from caudal.spec.connection import Connection, files, http, simulated
 from caudal.spec.database import database
+from caudal.spec.images import images
 from caudal.stages.ingest import Arrival, Seen, arrivals, kinds
 
 ROWS = "a,b\n" + "".join(f"{i},{i * i}\n" for i in range(1000))
@@ -69,10 +70,21 @@ def over_sqlite(folder: Path) -> Iterator[tuple[Connection, Connection]]:
     yield database("sqlite:///shop.db", table="rows"), database("sqlite:///shop.db", table="none.csv")
 
 
+@contextmanager
+def over_images(folder: Path) -> Iterator[tuple[Connection, Connection]]:
+    # What is no image is landed too, to be told of when it is read.
+    pytest.importorskip("PIL")
+    (folder / "rows").mkdir()
+    (folder / "rows" / "1.jpg").write_text(ROWS)
+    yield images("rows/*.jpg"), images("rows/none.csv")
+
+
 def text(one: Arrival) -> str:
     """Return the rows of an arrival as CSV."""
     if not one.name.endswith(".parquet"):
         return one.local.read_text()
+    if one.path.startswith("images:"):
+        return pq.read_table(one.local)["content"][0].as_py().decode()
     return "a,b\n" + "".join(f"{row['a']},{row['b']}\n" for row in pq.read_table(one.local).to_pylist())
 
 
@@ -87,6 +99,7 @@ EXAMPLES: dict[str, Callable[[Path], object]] = {
     "http": over_http,
     "simulated": over_simulation,
     "database": over_sqlite,
+    "images": over_images,
 }
 
 

@@ -10,11 +10,13 @@ from caudal.errors import NotThere
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
 from caudal.lake.away import answering
+from caudal.lake.beside import hashes
 from caudal.lake.frames import arrow
 from caudal.lake.place import Place, arrow_paths
+from caudal.lake.records import model_versions
 from caudal.registry import LoadedModel, LoadedSparkModel, load
 from caudal.run.publish import adopt
-from caudal.run.step import Done, skipped
+from caudal.run.step import Done, skipped, waits
 from caudal.run.workspace import Workspace
 from caudal.spec.model import Model, Prediction
 from caudal.spec.node import Features
@@ -35,6 +37,11 @@ def work(ws: Workspace, prediction: Prediction) -> Done:
     except NotThere:
         return skipped(f"'{model.name}' has no champion yet")
     published = delta.read(ws.folder(features.name))
+    if _fitted_anew(ws, model, champion.version, published):
+        return waits(
+            f"'{features.name}' was fitted anew, and version {champion.version} has learned from what it was before; "
+            "predictions go on when a version that has learned from it is promoted"
+        )
     inputs = {features.name: published.number, MODEL: champion.version}
     code = digest("predict", prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)
@@ -47,6 +54,15 @@ def work(ws: Workspace, prediction: Prediction) -> Done:
     days = _days(ws, prediction, features, code, inputs)
     rows = _wanted(arrow(published, days=days).to_pandas(), prediction, features, model)
     return _publish(ws, prediction, features, champion, rows, code, fingerprint, inputs, days)
+
+
+def _fitted_anew(ws: Workspace, model: Model, champion: int, published: delta.Version) -> bool:
+    """Tell whether the columns of the features mean something else than when the champion learned from them."""
+    rows = ws.ledger.find(model_versions, product=ws.product.name, model=model.name, version=champion)
+    now = dict(published.identity.get("kept", {}))
+    if not now or not rows or rows[0]["training_table"] != model.features:
+        return False
+    return hashes(published.folder, int(rows[0]["training_version"])) != now
 
 
 def _days(ws: Workspace, prediction: Prediction, features: Features, code: str, inputs: dict[str, int]) -> set[str | None] | None:

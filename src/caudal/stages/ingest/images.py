@@ -66,7 +66,7 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
         found = [Found(one.path, one.bytes, one.modified_ns, one.etag) for one in listed]
     else:
         found, read, shown = _local(connection, data, clock), _bytes, connection.pattern
-    left = sorted(scratch.glob("*.parquet"))
+    left = sorted(path for path in scratch.glob("*.parquet") if f"images:{shown}/{path.name}" not in seen)
     known = marks(
         [(origin, one.stored) for origin, one in seen.items() if one.stored is not None] + [(one.name, one) for one in left]
     )

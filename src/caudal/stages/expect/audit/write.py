@@ -97,10 +97,19 @@ def settle(
 
 
 def _pieces(frame: DataFrame) -> dict[str, str]:
-    """Return options that keep a row group small where rows hold bytes: readers hold one whole, and tasks are split between them."""
-    if not any(field.dataType.typeName() == "binary" for field in frame.schema.fields):
-        return {}
-    return {"parquet.block.size": str(2 << 20), "parquet.block.size.row.check.min": "4", "parquet.page.size": str(1 << 20)}
+    """Return options for columns of a kind: a row group is small where rows hold bytes, since readers hold one whole, and tasks are split
+    between them; arrays of measured numbers have no values to look up in a dictionary."""
+    found = {}
+    for field in frame.schema.fields:
+        if field.dataType.simpleString() in ("array<float>", "array<double>"):
+            found[f"parquet.enable.dictionary#{field.name}.list.element"] = "false"
+        if field.dataType.typeName() == "binary":
+            found |= {
+                "parquet.block.size": str(2 << 20),
+                "parquet.block.size.row.check.min": "4",
+                "parquet.page.size": str(1 << 20),
+            }
+    return found
 
 
 def _place(frame: DataFrame, by: Sequence[str], segments: Sequence[str]) -> Column | None:
