@@ -35,9 +35,9 @@ lint: setup ## style, types and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two at a time, each file whole in one of them: most tests wait for processes that they have started.
+# Three at a time, each file whole in one of them: most tests wait for processes that they have started. The long files come first.
 test: lint ## everything: lint, then all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup ## the tests that take no more than seconds
 	$(BIN)/python -m pytest -m "not slow and not faults" $(ARGS)
