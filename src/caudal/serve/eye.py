@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NEAREST = 6
 THUMBNAIL = 160
+MOST_PIXELS = 40_000_000  # of an image that is sent: a server decodes several at once
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Eye:
         """
         from caudal.stages.features.embed import embedded
 
-        values = self.fitted.transform(embedded(content, self.network, self.side)[None].astype("float64"))[0]
+        values = self.fitted.transform(embedded(content, self.network, self.side, MOST_PIXELS)[None].astype("float64"))[0]
         return dict(zip(self.inputs, map(float, values), strict=True))
 
     def nearest(self, row: dict[str, float], count: int = NEAREST) -> list[Near]:

@@ -11,7 +11,7 @@ from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import BadRequest
 
 from caudal.errors import NotThere
-from caudal.serve.eye import NEAREST, Eye
+from caudal.serve.eye import MOST_PIXELS, NEAREST, Eye
 from caudal.serve.inputs import Problem, problem
 from caudal.serve.operations import MOST_BYTES
 from caudal.serve.predicting import answers, is_problem
@@ -103,7 +103,6 @@ def _content() -> bytes:
 
 def _picture(eye: Eye, content: bytes) -> str:
     """Return an image as the network sees it, small, for a page."""
-    from caudal.spec.images import MAX_PIXELS
     from caudal.stages.images.decode import thumbnail
 
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, eye.side, MAX_PIXELS)).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, eye.side, MOST_PIXELS)).decode()
