@@ -15,7 +15,7 @@ def rows(count: int) -> pd.DataFrame:
     return pd.DataFrame({"id": range(count), "thing": [i // 4 for i in range(count)], "at": times})
 
 
-def tested(frame: pd.DataFrame, split, number: int) -> set[int]:
+def in_test(frame: pd.DataFrame, split, number: int) -> set[int]:
     return set(frame["id"].iloc[hashed_folds(frame, split, ["id"], frame["at"])[number].test])
 
 
@@ -32,7 +32,7 @@ def test_a_row_stays_in_its_fold_whatever_comes_later_and_in_any_order() -> None
     split = cd.hashed(0.2, folds=3)
     few, many = rows(200), rows(400).sample(frac=1, random_state=0)
     for number in range(3):
-        assert tested(few, split, number) == {i for i in tested(many, split, number) if i < 200}
+        assert in_test(few, split, number) == {i for i in in_test(many, split, number) if i < 200}
 
 
 def test_what_belongs_together_stays_together() -> None:
