@@ -65,6 +65,7 @@ def ask(home: Home, photograph: bytes, shared: Path) -> None:
     assert "from an image" in client.get("/docs").text
 
 
+@pytest.mark.slow
 def test_from_photographs_to_predictions(spark, data: Path, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", data=data)
     banana = data / "grocery" / "Banana"
