@@ -82,8 +82,8 @@ def test_killed_at_random_moments(log: Path, undisturbed, tmp_path: Path) -> Non
     want, _ = undisturbed
     chance = random.Random(7)
     shutil.copytree(log, tmp_path / "streams")
-    died = sum(streamed(tmp_path, tmp_path / "events", when=f"after:{chance.uniform(0.1, 1.2):.3f}") != 0 for _ in range(12))
-    assert died >= 3
+    died = sum(streamed(tmp_path, tmp_path / "events", when=f"after:{chance.uniform(0.1, 1.2):.3f}") != 0 for _ in range(7))
+    assert died >= 2
     assert streamed(tmp_path, tmp_path / "events") == 0
     assert_same(tables(tmp_path), want)
     assert caudal("parity", str(PRODUCT), "--home", str(tmp_path), log=tmp_path / "events") == 0

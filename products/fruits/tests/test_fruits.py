@@ -61,8 +61,11 @@ def ask(home: Home, photograph: bytes, shared: Path) -> None:
     assert "is no image" in refused.json["errors"][0]["problem"]
     assert client.post(address, json={"image": "%"}).status_code == 400
     assert client.get("/fruits/kind/images/abc.jpg").status_code == 404
+    assert "/api/v1/fruits/kind/predict/image" in client.get("/openapi.json").json["paths"]
+    assert "from an image" in client.get("/docs").text
 
 
+@pytest.mark.slow
 def test_from_photographs_to_predictions(spark, data: Path, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", data=data)
     banana = data / "grocery" / "Banana"

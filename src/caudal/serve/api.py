@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.serve.card import utc
 from caudal.serve.document import SECURITY, document
+from caudal.serve.eye import EyeOf
 from caudal.serve.meter import Meter
 from caudal.serve.operations import Operations, operations
 from caudal.serve.schemas import Failure, Health, Models, Readiness
@@ -21,8 +22,8 @@ from caudal.serve.shelf import Name, Shelf
 class Counter:
     """The operations of the champions, made once for each that comes to the shelf."""
 
-    def __init__(self, app: OpenAPI, shelf: Shelf, key: bool) -> None:
-        self.app, self.shelf, self.key = app, shelf, key
+    def __init__(self, app: OpenAPI, shelf: Shelf, key: bool, eye_of: EyeOf) -> None:
+        self.app, self.shelf, self.key, self.eye_of = app, shelf, key, eye_of
         self._made: dict[Name, tuple[Served, Operations]] = {}
         self._document: tuple[list[int], dict[str, Any]] | None = None
         self._lock = threading.Lock()
@@ -32,7 +33,8 @@ class Counter:
         name = (served.product, served.model)
         made = self._made.get(name)
         if made is None or made[0] is not served:
-            made = (served, operations(served, self.shelf.ledger, SECURITY if self.key else []))
+            images = self.eye_of(served) is not None
+            made = (served, operations(served, self.shelf.ledger, SECURITY if self.key else [], images=images))
             self._made[name] = made
         return made[1]
 
@@ -46,9 +48,9 @@ class Counter:
             return self._document[1]
 
 
-def offer_api(app: OpenAPI, shelf: Shelf, meter: Meter, *, key: bool) -> Counter:
+def offer_api(app: OpenAPI, shelf: Shelf, meter: Meter, eye_of: EyeOf, *, key: bool) -> Counter:
     """Give an app its API and return the counter at which models are asked."""
-    counter = Counter(app, shelf, key)
+    counter = Counter(app, shelf, key, eye_of)
     secured = SECURITY if key else None
     failures: dict[int | str, Any] = {401: Failure, 503: Failure} if key else {503: Failure}
 

@@ -61,7 +61,8 @@ def create_app(
     measure(app, meter)
     guard(app, key)
     refuse(app)
-    counter = offer_api(app, shelf, meter, key=key is not None)
-    offer_uploads(app, shelf, eyes(home, ledger_url, ledger))
+    eye_of = eyes(home, ledger_url, ledger)
+    counter = offer_api(app, shelf, meter, eye_of, key=key is not None)
+    offer_uploads(app, shelf, eye_of)
     offer_pages(app, shelf, counter, key=key is not None)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 NEAREST = 6
 THUMBNAIL = 160
+MOST_PIXELS = 40_000_000  # of an image that is sent: a server decodes several at once
+
+
+EyeOf = Callable[[Served], "Eye | None"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Eye:
         """
         from caudal.stages.features.embed import embedded
 
-        values = self.fitted.transform(embedded(content, self.network, self.side)[None].astype("float64"))[0]
+        values = self.fitted.transform(embedded(content, self.network, self.side, MOST_PIXELS)[None].astype("float64"))[0]
         return dict(zip(self.inputs, map(float, values), strict=True))
 
     def nearest(self, row: dict[str, float], count: int = NEAREST) -> list[Near]:
@@ -156,7 +161,7 @@ def _up(home: Home, product: str, table: str, version: int, wanted: str) -> tupl
     return None
 
 
-def eyes(home: Path, ledger_url: str, ledger: Ledger) -> Any:
+def eyes(home: Path, ledger_url: str, ledger: Ledger) -> EyeOf:
     """Return the function that gives a champion's eye, made once for each."""
     made: dict[tuple[str, str], tuple[Served, Eye | None]] = {}
     where = Home(home, ledger_url)

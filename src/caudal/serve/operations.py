@@ -13,7 +13,7 @@ from caudal.lake.ledger import Ledger
 from caudal.serve.card import card_of
 from caudal.serve.inputs import checked, problem
 from caudal.serve.predicting import answers, is_problem
-from caudal.serve.schemas import Card, Failure, Problems, answer_model, batch_models, rows_model
+from caudal.serve.schemas import Card, Failure, ImageBody, Problems, answer_model, batch_models, image_answer_model, rows_model
 from caudal.serve.served import Served
 
 MOST_ROWS = 1000
@@ -30,8 +30,8 @@ class Operations:
     api: APIBlueprint
 
 
-def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str]]]) -> Operations:
-    """Return the operations of a champion."""
+def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str]]], *, images: bool = False) -> Operations:
+    """Return the operations of a champion; one that takes images is described so, and answered in ``serve/uploads.py``."""
     name, output = f"{served.product}/{served.model}", served.signature.output
     api = APIBlueprint(
         f"{served.product}_{served.model}",
@@ -77,6 +77,18 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         description=f"At most {MOST_ROWS} rows. If one is bad the status is 422, the errors name it, and the rest is predicted.",
         responses={200: every, 422: some, **bad_body},
     )(predict_batch)
+    if images:
+
+        def predict_image(body: ImageBody) -> None:
+            """Stand in the document for what `uploads` answers."""
+
+        predict_image.__annotations__["body"] = ImageBody
+        api.post(
+            "/predict/image",
+            summary=f"Predict {output.name} from an image",
+            description="As JSON, as the file `image` of a form, or as the bytes alone. The nearest training images come with the answer.",
+            responses={200: image_answer_model(served), 422: Problems, **bad_body},
+        )(predict_image)
     api.get("/card", summary="The model's card", description=Card.__doc__ or "", responses={200: Card})(card)
     return Operations({"predict": lambda: predict(_body()), "predict/batch": lambda: predict_batch(_body()), "card": card}, api)
 

@@ -115,6 +115,26 @@ def answer_model(served: Served) -> type[BaseModel]:
     return cast(type[BaseModel], create_model(f"{served.title}.Prediction", **fields))
 
 
+class ImageBody(BaseModel):
+    """An image as text."""
+
+    image: str = Field(description="JPEG, PNG, WebP, GIF, BMP or TIFF, in base64.")
+
+
+class NearImage(BaseModel):
+    """A training image that lies near."""
+
+    label: str
+    distance: float = Field(description="Between the model's inputs, Euclidean.")
+    image: str = Field(description="Where it is shown, small.")
+
+
+def image_answer_model(served: Served) -> type[BaseModel]:
+    """Return the shape of one prediction from an image."""
+    near = (list[NearImage], Field(description="The nearest first."))
+    return cast(type[BaseModel], create_model(f"{served.title}.ImagePrediction", __base__=answer_model(served), nearest=near))
+
+
 def rows_model(served: Served, most: int) -> type[BaseModel]:
     """Return the shape of a batch."""
     rows: Any = list[served.inputs]  # type: ignore[name-defined]

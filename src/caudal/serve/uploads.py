@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import BadRequest
 
 from caudal.errors import NotThere
-from caudal.serve.eye import NEAREST, Eye
+from caudal.serve.eye import MOST_PIXELS, NEAREST, Eye, EyeOf
 from caudal.serve.inputs import Problem, problem
 from caudal.serve.operations import MOST_BYTES
 from caudal.serve.predicting import answers, is_problem
@@ -19,8 +18,6 @@ from caudal.serve.served import Served
 from caudal.serve.shelf import Shelf
 
 MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 takes a third more than the image
-
-EyeOf = Callable[[Served], Eye | None]
 
 
 def offer_uploads(app: Flask, shelf: Shelf, eye_of: EyeOf) -> None:
@@ -103,7 +100,6 @@ def _content() -> bytes:
 
 def _picture(eye: Eye, content: bytes) -> str:
     """Return an image as the network sees it, small, for a page."""
-    from caudal.spec.images import MAX_PIXELS
     from caudal.stages.images.decode import thumbnail
 
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, eye.side, MAX_PIXELS)).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, eye.side, MOST_PIXELS)).decode()

@@ -100,14 +100,14 @@ def embed(
     return images.select(*_quoted([*carried, content])).mapInArrow(work, schema)
 
 
-def embedded(content: bytes, network: Network, side: int) -> np.ndarray[Any, Any]:
+def embedded(content: bytes, network: Network, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray[Any, Any]:
     """Return the features of one image, float32 [d], prepared and computed as those of a table are.
 
     Raises
     ------
     Unfit : it is no image, or none that can be decoded
     """
-    return _session(model_of(network))(decode.pixels(content, side, MAX_PIXELS)[None])[0]  # type: ignore[no-any-return]
+    return _session(model_of(network))(decode.pixels(content, side, max_pixels)[None])[0]  # type: ignore[no-any-return]
 
 
 def network_of(said: bytes) -> tuple[Network, int]:

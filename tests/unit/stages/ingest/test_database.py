@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psycopg
@@ -374,7 +375,7 @@ def test_a_wrong_password_is_told_and_not_tried_again(
     url, connection = shop
     connection.execute("DROP ROLE IF EXISTS guarded; CREATE ROLE guarded LOGIN PASSWORD 'right'")
     connection.execute("DROP OWNED BY guarded; GRANT SELECT ON sale TO guarded; CREATE TABLE secret (a int)")
-    monkeypatch.setattr(fetching.time, "sleep", lambda _: pytest.fail("it was tried again"))
+    monkeypatch.setattr(fetching, "time", SimpleNamespace(sleep=lambda _: pytest.fail("it was tried again")))
     with pytest.raises(SourceProblem, match=r"does not let this user in.*Check user and password") as raised:
         lake.look(cd.database(url.replace("postgres@", "guarded:hunter2@"), table="sale"))
     assert "hunter2" not in str(raised.value)
