@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,10 +16,9 @@ MOMENTS = ["while Spark writes", "retry"]
 @pytest.mark.faults
 @pytest.mark.slow
 def test_s3_is_killed_and_comes_back(tmp_path):
-    if find_spec("moto") is None and "CAUDAL_TEST_MOTO" not in os.environ:
-        pytest.skip("moto is not installed")
-    script = Path(__file__).with_name("lake_stops.py")
-    done = subprocess.run([sys.executable, str(script), str(tmp_path), *MOMENTS], capture_output=True, text=True, timeout=400)
+    pytest.importorskip("moto")
+    command = [sys.executable, "-m", "tests.faults.lake_stops", str(tmp_path), *MOMENTS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr[-3000:]
     came = {one["moment"]: one for one in map(json.loads, done.stdout.splitlines()) if "moment" in one}
     assert list(came) == MOMENTS

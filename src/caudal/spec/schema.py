@@ -12,6 +12,17 @@ from caudal.errors import DeclarationProblem, nearest
 TYPES = ("string", "boolean", "int", "long", "float", "double", "date", "timestamp", "timestamp_utc", "binary")
 
 
+def element_of(type: str) -> str | None:
+    """Return the type of an array's elements, None of any other type.
+
+    Examples
+    --------
+    >>> element_of("array<long>"), element_of("long")
+    ('long', None)
+    """
+    return type[6:-1] if type.startswith("array<") and type.endswith(">") else None
+
+
 @dataclass(frozen=True)
 class Field:
     """One column.
@@ -19,7 +30,7 @@ class Field:
     Parameters
     ----------
     name : str, the name inside caudal
-    type : str, one of ``TYPES`` or ``decimal(p,s)``; ``timestamp`` is local wall time, ``timestamp_utc`` an instant
+    type : str, one of ``TYPES``, ``decimal(p,s)``, or ``array<…>`` of one of these; ``timestamp`` is local wall time, ``timestamp_utc`` an instant
     nullable : bool, False makes a null a format error (the row is quarantined)
     raw : str, optional, the column's name in the raw files, where it differs
     unit, label, description : str, optional, shown in forms, cards and the catalog
@@ -36,11 +47,12 @@ class Field:
     required: bool = True
 
     def __post_init__(self) -> None:
-        if self.type not in TYPES and not re.fullmatch(r"decimal\(\d+,\s*\d+\)", self.type):
+        inner = element_of(self.type) or self.type
+        if inner not in TYPES and not re.fullmatch(r"decimal\(\d+,\s*\d+\)", inner):
             raise DeclarationProblem(
                 f"Column '{self.name}' has the unknown type '{self.type}'.",
                 nearest=nearest(self.type, TYPES),
-                fix=f"Use one of {', '.join(TYPES)} or decimal(p,s).",
+                fix=f"Use one of {', '.join(TYPES)}, decimal(p,s), or array<…> of one of these.",
                 column=self.name,
             )
 

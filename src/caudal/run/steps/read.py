@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from caudal.errors import CaudalError, SourceProblem
 from caudal.graph.fingerprint import code_of, digest
@@ -156,9 +158,9 @@ def _known_schema(ws: Workspace, source: Source) -> Schema:
     """Return the schema of the published table, with the raw names that the declaration gives."""
     declared = {field.name: field for field in source.schema or ()}
     own = [field for field in delta.read(ws.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
-    return Schema(
-        tuple(
-            declared.get(field["name"]) or Field(field["name"], _SPEC.get(field["type"], field["type"]), required=False)
-            for field in own
-        )
-    )
+    return Schema(tuple(declared.get(field["name"]) or Field(field["name"], _spec(field["type"]), required=False) for field in own))
+
+
+def _spec(type: str | Mapping[str, Any]) -> str:
+    """Return a type of a table as a declaration says it."""
+    return _SPEC.get(type, type) if isinstance(type, str) else f"array<{_spec(type['elementType'])}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from caudal.spec.schema import element_of
 from caudal.stages.ingest.contract import Take
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import cleaned, parsed, written
@@ -25,7 +26,8 @@ _WORDS = {"long": "a whole number", "int": "a whole number", "double": "a number
 
 def spark_type(type: str) -> str:
     """Return Spark's word for a type of the schema."""
-    return SPARK_TYPES.get(type, type)
+    inner = element_of(type)
+    return f"array<{spark_type(inner)}>" if inner else SPARK_TYPES.get(type, type)
 
 
 def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options: Options, tz: str) -> DataFrame:

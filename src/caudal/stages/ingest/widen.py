@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from caudal.spec.schema import element_of
+
 # Every value of the left type is a value of the right one.
 _LOSSLESS = {
     ("int", "long"), ("int", "double"), ("float", "double"), ("date", "timestamp"),
@@ -29,11 +31,14 @@ def rule(have: str, want: str, *, declared: bool) -> str | None:
     >>> rule("double", "long", declared=True), rule("double", "long", declared=False), rule("string", "double", declared=True)
     ('whole', None, None)
     """
+    listed, wanted = element_of(have), element_of(want)
     if have in ("null", "text"):
-        return have
+        return None if have == "text" and wanted else have
     if have == want:
         return "same"
-    if have == "nested":
+    if have == "nested" or listed:
+        if listed and wanted:
+            return "cast" if rule(listed, wanted, declared=False) in ("same", "cast") else None
         return "json" if want == "string" else None
     if (have, want) in _LOSSLESS:
         return "cast"
@@ -54,6 +59,10 @@ def common(one: str, other: str) -> str | None:
     """
     if one == other or other in ("null", "text"):
         return one
+    elements = element_of(one), element_of(other)
+    if elements[0] and elements[1]:
+        inner = common(elements[0], elements[1])
+        return f"array<{inner}>" if inner else None
     if one in ("null", "text"):
         return other
     if one in _ORDER and other in _ORDER:
@@ -76,9 +85,11 @@ def general(type: str) -> str:
 
     Examples
     --------
-    >>> general("int"), general("float"), general("nested"), general("date")
-    ('long', 'double', 'string', 'date')
+    >>> general("int"), general("float"), general("nested"), general("date"), general("array<int>")
+    ('long', 'double', 'string', 'date', 'array<long>')
     """
+    if inner := element_of(type):
+        return f"array<{general(inner)}>"
     return {"int": "long", "float": "double", "nested": "string"}.get(type, type)
 
 

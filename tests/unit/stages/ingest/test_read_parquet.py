@@ -48,7 +48,7 @@ def test_every_stored_type_is_read_as_it_is(spark: Any, parquet: Any, source: An
     assert {one.name: one.type for one in result.schema} == {
         "i8": "long", "u16": "long", "i32": "long", "u32": "long", "u64": "decimal(20,0)", "f": "double", "ls": "string", "dic": "string",
         "raw": "binary", "us": "timestamp", "ms": "timestamp", "ns": "timestamp", "early": "timestamp", "utc": "timestamp_utc", "day": "date",
-        "dec": "decimal(10,2)", "list": "string", "map": "string",
+        "dec": "decimal(10,2)", "list": "array<long>", "map": "string",
     }  # fmt: skip
     assert any("'nothing' is left out" in note for note in result.notes)
     assert any("time64" in note for note in result.notes)
@@ -65,7 +65,7 @@ def test_every_stored_type_is_read_as_it_is(spark: Any, parquet: Any, source: An
     assert row["ms"].microsecond == 678000
     assert row["day"] == WHEN.date()
     assert row["early"] == datetime.datetime(1969, 12, 31, 23, 59, 59, 999999)
-    assert json.loads(row["list"]) == [1, 2]
+    assert row["list"] == [1, 2]
     assert json.loads(row["map"]) == {"k": 1.5}
     assert row["_format_errors"] is None
     assert row["_raw"] is None
@@ -249,3 +249,16 @@ def _trips() -> Schema:
         "congestion_surcharge": "double",
     }  # fmt: skip
     return schema(fields)
+
+
+def test_lists_are_widened_declared_and_kept_as_json_where_a_text_is_declared(spark: Any, parquet: Any, source: Any) -> None:
+    narrow = {"n": pa.array([[1, None], None, []], pa.list_(pa.int32())), "t": pa.array([["a"], [], None])}
+    wide = {"n": pa.array([[2**40]], pa.list_(pa.int64())), "t": pa.array([["b", "c"]])}
+    files = [parquet(narrow, "one.parquet"), parquet(wide, "two.parquet")]
+    told = schema(n="array<long>", t=column("string"))
+    result = read(spark, files, source(schema=told))
+    found = sorted(((row["n"], row["t"]) for row in result.frame.collect()), key=repr)
+    assert found == sorted([([1, None], '["a"]'), (None, "[]"), ([], None), ([2**40], '["b","c"]')], key=repr)
+    assert {one.name: one.type for one in read(spark, files, source()).schema} == {"n": "array<long>", "t": "array<string>"}
+    with pytest.raises(SourceProblem, match="'n'"):
+        read(spark, files[1:], source(schema=schema(n="array<int>", t="array<string>")))

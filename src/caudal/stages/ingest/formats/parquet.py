@@ -83,7 +83,8 @@ def _type(type: pa.DataType) -> tuple[str, str]:
         return "binary", "binary"
     if t.is_nested(type):
         ddl = _nested(type)
-        return ("nested", ddl) if ddl else ("unsupported", "")
+        inner = _element(type)
+        return (f"array<{inner}>" if inner else "nested", ddl) if ddl else ("unsupported", "")
     if t.is_duration(type):
         return "long", "bigint"
     return _PLAIN.get(str(type), ("unsupported", ""))
@@ -98,6 +99,18 @@ _PLAIN = {
     "binary": ("binary", "binary"), "large_binary": ("binary", "binary"), "binary_view": ("binary", "binary"),
     "date32[day]": ("date", "date"), "date64[ms]": ("date", "date"),
 }  # fmt: skip
+
+
+def _element(type: pa.DataType) -> str | None:
+    """Return the type of a list's elements, where they are plain values as they stand."""
+    import pyarrow.types as t
+
+    if not (t.is_list(type) or t.is_large_list(type) or t.is_fixed_size_list(type)):
+        return None
+    value = type.value_type
+    if t.is_nested(value) or t.is_null(value) or (t.is_timestamp(value) and value.unit == "ns"):
+        return None
+    return _type(value)[0]
 
 
 def _nested(type: pa.DataType) -> str | None:
