@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,17 @@ pytest_plugins = ["tests.postgres", "tests.servers.hdfs", "tests.servers.places"
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("caudal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("caudal")
+
+
+_BEGAN = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is slow once ``CAUDAL_TEST_MINUTES`` are over, where they are given: on a slow machine a summary is worth more than being cut off."""
+    minutes = os.environ.get("CAUDAL_TEST_MINUTES")
+    slow = item.get_closest_marker("slow") or item.get_closest_marker("faults")
+    if minutes and slow and time.monotonic() - _BEGAN > float(minutes) * 60:
+        pytest.skip(f"slow, and {minutes} minutes are over")
 
 
 @pytest.fixture(scope="session")
