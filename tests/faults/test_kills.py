@@ -133,7 +133,7 @@ def test_every_boundary(undisturbed, tmp_path):
 def test_random_moments(undisturbed, tmp_path):
     folder, expected, _, length = undisturbed
     chance = random.Random(11)
-    for number in range(3):
+    for number in range(5):
         home = tmp_path / f"home-{number}"
         code = caudal(f"after:{chance.uniform(0.3, 0.95) * length:.2f}", folder, home, tmp_path / f"{number}.log")
         assert code in (-9, 0)
@@ -149,7 +149,7 @@ def test_killed_while_an_increment_is_made(undisturbed, tmp_path):
     assert caudal("count", copy, home, tmp_path / "first.log") == 0
     shutil.copy(folder.parent / "counts_2024-04-08.csv", copy / "landing")
     chance = random.Random(5)
-    for number in range(2):
+    for number in range(3):
         assert caudal(chance.randint(6, 40), copy, home, tmp_path / f"{number}.log") in (-9, 0)
     assert caudal("count", copy, home, tmp_path / "last.log") == 0
     assert caudal("count", copy, tmp_path / "whole", tmp_path / "whole.log") == 0

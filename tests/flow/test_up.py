@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from caudal.errors import DeclarationProblem, NotThere
-from caudal.lake import delta
+from caudal.lake import changes, delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.records import events, landed, runs, schedules
@@ -176,7 +176,7 @@ def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> 
     assert result.error is None
     assert {step["step"] for step in result.document["steps"]} == {"read:counts", "table:doubled", "table:both_days"}
     for name, days in (("counts", {"2024-01-02", "2024-01-03"}), ("doubled", {"2024-01-02", "2024-01-03"}), ("both_days", {"2024-01-02", "2024-01-03", "2024-01-04"})):  # fmt: skip
-        assert delta.changed_days(home.table("shop", name), before[name].number, before[name].number + 1) == days
+        assert changes.changed_days(home.table("shop", name), before[name].number, before[name].number + 1) == days
         assert numbers(place, name) == rows[name]
     again = arrow(delta.read(home.quarantine("shop", "counts"))).to_pylist()
     assert sorted(map(repr, again)) == sorted(map(repr, set_aside))

@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from caudal.errors import NotThere
 from caudal.lake.away import answering
-from caudal.lake.place import Place, Remote, below as seen_from, delta_options, overwrite, remove, source
+from caudal.lake.place import Place, Remote, below as seen_from, delta_options, remove, source
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -156,45 +156,6 @@ def commits(folder: Place) -> list[Place]:
     log: Place = folder / "_delta_log"
     found: list[Place] = [entry for entry in log.glob("*.json") if entry.stem.isdigit()]
     return sorted(found, key=str)
-
-
-def amend(folder: Place, blot: Callable[[dict[str, Any]], bool]) -> int:
-    """Rewrite what commits said of themselves where ``blot`` changes it; what they did to files stays. Returns how many were rewritten.
-
-    It is for the erasure of a person alone: figures of a commit can hold a person's value.
-    """
-    count = 0
-    for entry in commits(folder):
-        lines = entry.read_text().splitlines()
-        for at, line in enumerate(lines):
-            action = json.loads(line) if line else {}
-            said = json.loads(action.get("commitInfo", {}).get("caudal", "{}"))
-            if said and blot(said):
-                action["commitInfo"]["caudal"] = json.dumps(said)
-                lines[at] = json.dumps(action)
-                draft = entry.with_name(f".{entry.name}.amended")
-                with draft.open("wb") as out:
-                    out.write(("\n".join(lines) + "\n").encode())
-                overwrite(entry, draft)
-                count += 1
-    return count
-
-
-def changed_days(folder: Place, since: int, until: int) -> set[str | None]:
-    """Return the days whose files differ between two versions; days that were let go because their time was over did not change."""
-    if since == until:
-        return set()
-    old, new = read(folder, since), read(folder, until)
-    let_go = {day for number in range(since + 1, until + 1) for day in identity(folder, number).get("retained", ())}
-    return {file.day for file in set(old.files) ^ set(new.files)} - (let_go - new.days)
-
-
-def changed_segments(folder: Place, since: int, until: int) -> set[str] | None:
-    """Return the raw files whose rows differ between two versions; None where files do not say which they come from."""
-    if since == until:
-        return set()
-    found = {file.segment for file in set(read(folder, since).files) ^ set(read(folder, until).files)}
-    return None if None in found else {one for one in found if one is not None}
 
 
 def staged(folder: Place, below: Place) -> list[DataFile]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.errors import NotThere
-from caudal.lake import delta
+from caudal.lake import changes, delta
 from caudal.lake.frames import arrow
 from caudal.lake.place import delta_options, target
 
@@ -57,7 +57,7 @@ def test_versions_replace_days_and_keep_the_others(lake):
     assert (first, second) == (0, 1)
     assert rows_of(table) == [1, 2, 4, 5]
     assert rows_of(table, 0) == [1, 2, 3]
-    assert delta.changed_days(table, 0, 1) == {"2023-01-02"}
+    assert changes.changed_days(table, 0, 1) == {"2023-01-02"}
     assert delta.identity(table, 1) == {"run_id": "b"}
     assert delta.read(table).days == {"2023-01-01", "2023-01-02"}
 

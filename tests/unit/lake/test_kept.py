@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from caudal.lake import delta, kept
+from caudal.lake import changes, delta, kept
 from caudal.lake.found import brought_in, matching
 
 SCHEMA = {
@@ -51,16 +51,16 @@ def test_files_live_from_the_version_that_brought_them_to_the_one_that_took_them
 def test_days_that_were_let_go_are_no_change(table):
     number = kept.without_days(table, ["2023-01-01"], {"step": "retain"})
     assert delta.read(table).days == {"2023-01-02"}
-    assert delta.changed_days(table, 1, number) == set()
-    assert delta.changed_days(table, 0, number) == {"2023-01-02"}
+    assert changes.changed_days(table, 1, number) == set()
+    assert changes.changed_days(table, 0, number) == {"2023-01-02"}
     assert delta.identity(table, number)["code"] == "c"
 
 
 def test_what_a_commit_said_can_be_blotted_out_and_the_table_stays(table):
-    assert delta.amend(table, lambda said: said.pop("code", None) is not None) == 2
+    assert changes.amend(table, lambda said: said.pop("code", None) is not None) == 2
     assert "code" not in delta.identity(table, 1)
     assert delta.read(table).rows == 2
-    assert delta.amend(table, lambda said: False) == 0
+    assert changes.amend(table, lambda said: False) == 0
 
 
 def test_rows_know_the_version_that_brought_them(table):

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.graph.load import load, product_file
-from caudal.lake import delta, erased, kept
+from caudal.lake import changes, delta, erased, kept
 from caudal.lake.home import Home
 from caudal.lake.landing import store_path
 from caudal.lake.lease import lease
@@ -218,7 +218,7 @@ def _figures(product: Product, home: Home, ledger: Ledger, told: Person, columns
         def blot(said: dict[str, Any], own: set[str] = own) -> bool:
             return _blotted(((said.get("done") or {}).get("profile") or {}).get("columns") or {}, own, told)
 
-        delta.amend(home.table(product.name, name), blot)
+        changes.amend(home.table(product.name, name), blot)
 
 
 def _blotted(figures: dict[str, Any], columns: set[str], told: Person) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, StepFailed
 from caudal.graph.fingerprint import code_of, digest
-from caudal.lake import delta
+from caudal.lake import changes, delta
 from caudal.lake.beside import keep, kept
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
@@ -144,7 +144,7 @@ def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int])
             if _same_rows(ws, name, old[name], version):
                 continue
             return Extent(why=f"whole table: '{name}' changed")
-        changed |= delta.changed_days(ws.folder(name), old[name], version)
+        changed |= changes.changed_days(ws.folder(name), old[name], version)
     return spread(ws, table, changed)
 
 
@@ -166,7 +166,7 @@ def _by_file(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) 
     for name, version in inputs.items():
         if name != first and old[name] != version and not _same_rows(ws, name, old[name], version):
             return Extent(why=f"whole table: '{name}' changed")
-    changed = delta.changed_segments(ws.folder(first), old[first], inputs[first])
+    changed = changes.changed_segments(ws.folder(first), old[first], inputs[first])
     if changed is None:
         return Extent()
     return Extent(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from caudal.errors import NotThere
 from caudal.graph.fingerprint import code_of, digest
-from caudal.lake import delta
+from caudal.lake import changes, delta
 from caudal.lake.away import answering
 from caudal.lake.beside import hashes
 from caudal.lake.frames import arrow
@@ -74,7 +74,7 @@ def _days(ws: Workspace, prediction: Prediction, features: Features, code: str, 
     old = said.get("inputs", {})
     if said.get("code") != code or old.get(MODEL) != inputs[MODEL] or features.name not in old:
         return None
-    return delta.changed_days(ws.folder(features.name), old[features.name], inputs[features.name])
+    return changes.changed_days(ws.folder(features.name), old[features.name], inputs[features.name])
 
 
 def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, model: Model) -> pd.DataFrame:
