@@ -16,6 +16,7 @@ from pathlib import Path
 from caudal.errors import EnvironmentProblem
 from caudal.spark.connectors import program
 from caudal.spark.java import java_home
+from caudal.spark.jvm import wished_options
 from caudal.spark.loopback import HOST, ended, free_port, killed, launched, let_go
 
 _PATIENCE_S = 60.0
@@ -149,7 +150,7 @@ class Broker:
         jars = os.pathsep.join(map(str, program("broker")))
         logging = (self.folder / "log4j2.properties").as_uri()
         options = [f"-Xmx{self._heap}", "-Xshare:auto", "-XX:+ExitOnOutOfMemoryError", f"-Dlog4j2.configurationFile={logging}"]
-        return [str(java_home().java), *options, "-cp", jars, main]
+        return [str(java_home().java), *options, *wished_options(), "-cp", jars, main]
 
     def _format(self, settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

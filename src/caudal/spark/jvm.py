@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -60,12 +61,17 @@ def launch(conf: Mapping[str, str], **popen: Any) -> Jvm:
 
 
 def common_options(java: JavaHome) -> list[str]:
-    """Return the options that every Java process of ours is given."""
+    """Return the options that every Java process of ours is given; those of ``CAUDAL_JAVA_OPTIONS`` come last, so they win."""
     options = [f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"]
     store = trust.trust_store() if java.origin == "bundled" else None
     if store:
         options += [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=JKS"]
-    return options
+    return options + wished_options()
+
+
+def wished_options() -> list[str]:
+    """Return the Java options that the user wishes for."""
+    return shlex.split(os.environ.get("CAUDAL_JAVA_OPTIONS", ""))
 
 
 def spark_home() -> Path:
