@@ -16,12 +16,17 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import Place, spark_needs
+from caudal.lake.records import landed
 from caudal.spec.node import Node
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+# Of the sample of benchmarks/etl, Parquet, 8 MB take a third less processor time when Java compiles little, 71 MB a seventh more.
+BRIEF_BYTES = 16 * 2**20
+_LANDED = frozenset({"files", "http", "database", "simulated", "images"})
 
 
 class Progress(Protocol):
@@ -125,10 +130,22 @@ class Workspace:
             memory=self.settings.memory,
             conf=conf | dict(self.settings.spark),
             app=f"caudal {self.product.name}",
+            brief=self._brief(),
         )
         if self._group is not None:
             started.sparkContext.setJobGroup(self._group, self._group, interruptOnCancel=True)
         return started
+
+    def _brief(self) -> bool:
+        """Return whether all that was ever landed is so little that a run of it takes seconds; images are no work of Java's."""
+        from sqlalchemy import func, select
+
+        kinds = {name: one.connection.kind for name, one in self.product.sources.items()}
+        if not _LANDED.issuperset(kinds.values()):
+            return False
+        read = [name for name, kind in kinds.items() if kind != "images"]
+        asked = select(func.sum(landed.c.bytes).label("bytes")).where(landed.c.product == self.product.name)
+        return int(self.ledger.rows(asked.where(landed.c.source.in_(read)))[0]["bytes"] or 0) < BRIEF_BYTES
 
     def group(self, name: str | None) -> None:
         """Let the Spark jobs that this thread begins from now on be cancelled together."""

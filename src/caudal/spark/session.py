@@ -35,6 +35,7 @@ class Plan:
     conf: Mapping[str, str]
     java: JavaHome
     archive: Path
+    brief: bool = False
 
     @property
     def local(self) -> bool:
@@ -60,6 +61,7 @@ def session(
     memory: str | None = None,
     conf: Mapping[str, str] | None = None,
     app: str = "caudal",
+    brief: bool = False,
 ) -> SparkSession:
     """Return the Spark session of this process, started when there is none.
 
@@ -71,6 +73,7 @@ def session(
     memory : str, optional, the driver's heap such as ``4g``; from ``CAUDAL_MEMORY`` or the machine when left out
     conf : Spark settings that win over ours; on a session that runs, those that can change while it runs
     app : str, the name that a cluster shows
+    brief : bool, whether there is so little to do that thorough compiling would cost Java more than it gives
 
     Raises
     ------
@@ -88,7 +91,7 @@ def session(
         for name, value in (conf or {}).items():
             _running.spark.conf.set(name, value)
         return _running.spark
-    chosen = plan(connectors=connectors, master=master, cores=cores, memory=memory, conf=conf, app=app)
+    chosen = plan(connectors=connectors, master=master, cores=cores, memory=memory, conf=conf, app=app, brief=brief)
     spark = start(chosen, cds.use(chosen.java, chosen.archive) if chosen.local else [])
     atexit.unregister(_at_exit)
     atexit.register(_at_exit, chosen)
@@ -128,6 +131,7 @@ def plan(
     memory: str | None = None,
     conf: Mapping[str, str] | None = None,
     app: str = "caudal",
+    brief: bool = False,
 ) -> Plan:
     """Decide how a session starts; connectors that are not in the cache are fetched."""
     java = java_home()
@@ -142,6 +146,7 @@ def plan(
         conf=dict(conf or {}),
         java=java,
         archive=cds.archive_file(java, jars),
+        brief=brief,
     )
 
 
@@ -152,7 +157,8 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     from pyspark.sql import SparkSession
 
     folder = Path(tempfile.mkdtemp(prefix="caudal-spark-"))
-    options = [*common_options(chosen.java), f"-Dderby.system.home={folder}", *java_options]
+    brief = ["-XX:TieredStopAtLevel=1"] if chosen.brief else []
+    options = [*brief, *common_options(chosen.java), f"-Dderby.system.home={folder}", *java_options]
     conf = settings.settings(
         master=chosen.master, cores=chosen.cores, memory=chosen.memory, class_path=chosen.class_path, folder=folder
     )
