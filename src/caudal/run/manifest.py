@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,15 +67,10 @@ def remember(
     if any(one.after for one in product.sources.values()):  # tasks of others are asked each time whether they are complete
         return
     root = Path(product.where.file).resolve().parent
-    outside = [
-        Path(file)
-        for module in list(sys.modules.values())
-        if (file := getattr(module, "__file__", None)) and file.endswith(".py") and _outside(Path(file), root)
-    ]
     said = {
         "product": product.name, "pipeline": pipeline, "made_of": _made_of(folder, settings), "sources": sources,
         "warehouses": {name: _address(variable, settings) for name, variable in _warehouses(product).items()},
-        "publications": _warehouses(product), "outside": {str(path): file_digest([path]) for path in outside},
+        "publications": _warehouses(product), "outside": {str(path): file_digest([path]) for path in _outside(root)},
         "versions": {name: _version(home, product.name, name) for name in (*product.nodes, *product.predictions)},
         "decisions": _newest(ledger, decisions, product.name), "landed": _newest(ledger, landed, product.name), "run_id": document["run_id"],
         "steps": [step["step"] for step in document["steps"]],
@@ -155,14 +151,15 @@ def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str
     return all((one.path, one.bytes, one.modified_ns) in known for one in found)
 
 
-def _outside(path: Path, root: Path) -> bool:
-    """Is this a module of the user's that lies elsewhere than in the product's folder?"""
-    import sysconfig
-
-    resolved = path.resolve()
-    places = [Path(place).resolve() for name in ("stdlib", "purelib", "platlib") if (place := sysconfig.get_path(name))]
-    ours = Path(caudal.__file__).resolve().parent
-    return not any(resolved.is_relative_to(place) for place in (*places, ours, root)) and "site-packages" not in resolved.parts
+def _outside(root: Path) -> list[Path]:
+    """Return the modules of the user's that lie elsewhere than in the product's folder."""
+    places = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
+    known = [Path(place).resolve() for place in places if place] + [Path(caudal.__file__).resolve().parent, root]
+    # Most of some three thousand modules are told by their names; to follow the links of each would take seconds.
+    plain = tuple(f"{place}{os.sep}" for place in known)
+    files = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)) and file.endswith(".py")}
+    asked = [Path(file).resolve() for file in sorted(files) if not file.startswith(plain)]
+    return [one for one in asked if not any(one.is_relative_to(place) for place in known) and "site-packages" not in one.parts]
 
 
 def _version(home: Home, product: str, name: str) -> int | None:
