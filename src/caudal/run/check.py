@@ -38,7 +38,7 @@ def analysed(product: Product, settings: Settings) -> list[CaudalError]:
     from caudal.run.steps.build import made
 
     home = opened(settings)
-    ws = Workspace(product, home, ledger=None, settings=settings, run_id="check")  # type: ignore[arg-type]
+    ws = Workspace(product, home, ledger=None, settings=settings, run_id="check", brief=True)  # type: ignore[arg-type]
     frames: dict[str, DataFrame] = {}
     problems: list[CaudalError] = []
     for name in in_order(product):

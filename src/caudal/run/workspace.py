@@ -101,6 +101,7 @@ class Workspace:
     held : raises when the product is no longer this run's to change
     process : the process, where it is this run's alone
     again : days to be made again although nothing has changed
+    brief : whether Spark will have so little to do that Java should not compile thoroughly; told from what was landed when left out
     """
 
     product: Product
@@ -115,6 +116,7 @@ class Workspace:
     held: Callable[[], None] = lambda: None
     process: Process | None = None
     again: frozenset[str] = frozenset()
+    brief: bool | None = None
     _group: str | None = None
 
     @cached_property
@@ -130,13 +132,13 @@ class Workspace:
             memory=self.settings.memory,
             conf=conf | dict(self.settings.spark),
             app=f"caudal {self.product.name}",
-            brief=self._brief(),
+            brief=self._little() if self.brief is None else self.brief,
         )
         if self._group is not None:
             started.sparkContext.setJobGroup(self._group, self._group, interruptOnCancel=True)
         return started
 
-    def _brief(self) -> bool:
+    def _little(self) -> bool:
         """Return whether all that was ever landed is so little that a run of it takes seconds; images are no work of Java's."""
         from sqlalchemy import func, select
 
