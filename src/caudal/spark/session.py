@@ -157,7 +157,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     from pyspark.sql import SparkSession
 
     folder = Path(tempfile.mkdtemp(prefix="caudal-spark-"))
-    brief = ["-XX:TieredStopAtLevel=1"] if chosen.brief else []
+    brief = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if chosen.brief else []
     options = [*brief, *common_options(chosen.java), f"-Dderby.system.home={folder}", *java_options]
     conf = settings.settings(
         master=chosen.master, cores=chosen.cores, memory=chosen.memory, class_path=chosen.class_path, folder=folder
