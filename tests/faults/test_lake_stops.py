@@ -1,4 +1,4 @@
-"""S3 is killed in the middle of a run: the run says so in seconds, the same command finishes, nothing is lost or doubled."""
+"""S3 or HDFS is killed in the middle of a run: the run says so in seconds, the same command finishes, nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ MOMENTS = ["while Spark writes", "retry"]
 
 @pytest.mark.faults
 @pytest.mark.slow
-def test_s3_is_killed_and_comes_back(tmp_path):
-    pytest.importorskip("moto")
-    command = [sys.executable, "-m", "tests.faults.lake_stops", str(tmp_path), *MOMENTS]
+@pytest.mark.parametrize("kind", ["s3", "hdfs"])
+def test_the_lake_s_server_is_killed_and_comes_back(tmp_path, kind):
+    pytest.importorskip("moto" if kind == "s3" else "hdfs_native")
+    command = [sys.executable, "-m", "tests.faults.lake_stops", str(tmp_path), kind, *MOMENTS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr[-3000:]
     came = {one["moment"]: one for one in map(json.loads, done.stdout.splitlines()) if "moment" in one}
@@ -27,7 +28,7 @@ def test_s3_is_killed_and_comes_back(tmp_path):
         if moment == "retry":
             assert (one["state"], one["error"]) == ("succeeded", None)
         else:
-            assert one["error"]["what"].startswith("S3 at http://127.0.0.1")
+            assert one["error"]["what"].startswith("S3 at http://127.0.0.1" if kind == "s3" else "HDFS at 127.0.0.1")
             assert one["error"]["what"].endswith("does not answer.")
             assert (one["state"], one["then"]) == ("failed", "succeeded")
             assert one["seconds"] < 90

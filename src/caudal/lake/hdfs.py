@@ -17,3 +17,17 @@ class Hdfs(HdfsFileSystem):
 
     def _convert_file_status(self, file_status: Any) -> dict[str, Any]:
         return {**super()._convert_file_status(file_status), "mtime": file_status.modification_time / 1000}
+
+    def isdir(self, path: str) -> bool:
+        """Tell whether it is a folder; a cluster that does not answer does not say so, which fsspec takes for no."""
+        return self._is(path, "directory")
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether it is a file."""
+        return self._is(path, "file")
+
+    def _is(self, path: str, kind: str) -> bool:
+        try:
+            return bool(self.info(path)["type"] == kind)
+        except FileNotFoundError:
+            return False
