@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.faults.lake_erasure import DEATHS
 from tests.flow.lake_rounds import AFTER_FIRST
 
 MOMENTS = ["while Spark writes", "retry"]
@@ -32,3 +34,35 @@ def test_the_lake_s_server_is_killed_and_comes_back(tmp_path, kind):
             assert one["error"]["what"].endswith("does not answer.")
             assert (one["state"], one["then"]) == ("failed", "succeeded")
             assert one["seconds"] < 90
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+def test_what_is_over_and_a_person_leave_a_lake_on_s3_whoever_is_killed(tmp_path, s3_server):
+    """The same commands as on a local folder; an erasure that is killed four times ends as one that is not."""
+    lake = f"s3://{s3_server.bucket()}/lake"
+
+    def acted(act):
+        command = [sys.executable, "-m", "tests.faults.lake_erasure", str(tmp_path), lake, act]
+        environment = {**os.environ, **s3_server.environ}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2], env=environment)
+        assert done.returncode == (-9 if act == "made" else 0), done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    made = acted("made")
+    assert [(one[0], one[1]) for one in made["plan"]] == [
+        ("versions", "bought"), ("quarantine", "bought"), ("days", "daily"), ("versions", "daily"),
+    ]  # fmt: skip
+    assert made["untouched"] == made["files"]  # shown, not done
+    assert made["after"] == made["files"] - sum(files for *_, files in made["plan"])
+    assert made["kept"] == {**made["before"], "daily": []}
+    assert (made["left to go"], made["died"]) == ([], [-9] * (len(DEATHS) - 1))
+    assert made["look"] == {"rows": {"raw": 3, "table": 5, "quarantine": 1}, "here": []}
+
+    ended = acted("erase")
+    assert ended["rows"] == made["look"]["rows"]  # as it was found before the first kill
+    assert (ended["done"], ended["after"], ended["held"], ended["here"], ended["not searched"]) == (True, [], [], [], [])
+    assert sorted(ended["raw"]) == [1, 2]
+    others = {name: [row for row in rows if not row.startswith(("7 ", '{"customer":7'))] for name, rows in made["before"].items()}
+    assert ended["tables"] == others  # the days of a derived table that were let go are made again, and are over again
+    assert (ended["earlier"], ended["sha256"], ended["again"]) == (1, True, "up to date")
