@@ -41,7 +41,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def spark() -> Iterator[SparkSession]:
     """The session of this test run, with the connectors that tests of tables use."""
     stop()  # a test before may have started one of its own, without these
-    yield session(connectors=frozenset({"avro"}), cores=2, memory="1g", app="caudal-tests")
+    yield session(connectors=frozenset({"avro", "postgresql"}), cores=2, memory="1g", app="caudal-tests")
     stop()
 
 

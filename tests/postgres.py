@@ -49,7 +49,18 @@ class Server:
     """A running server, and databases in it."""
 
     def __init__(self, folder: Path, start: Callable[[], None], stop: Callable[[], None], port: int | None = None) -> None:
-        self.folder, self.start, self.stop, self.port, self.made = folder, start, stop, port, 0
+        self.folder, self.port, self.made, self.running = folder, port, 0, True
+        self._start, self._stop = start, stop
+
+    def start(self) -> None:
+        """Start it again."""
+        self._start()
+        self.running = True
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.running = False
+        self._stop()
 
     def url(self, database: str, user: str = "postgres") -> str:
         """Return the URL of a database."""
@@ -141,7 +152,8 @@ def server(*, listens: bool = False) -> Iterator[Server]:
         made = [found / "initdb", "-D", cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
         subprocess.run(made, check=True, stdout=log, stderr=log, env=environment, **user)  # type: ignore[call-overload]
         rules = cluster / "pg_hba.conf"
-        rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())  # everybody else comes in without a password
+        guarded = "local all guarded scram-sha-256\nhost all guarded 127.0.0.1/32 scram-sha-256\n"
+        rules.write_text(guarded + rules.read_text())  # everybody else comes in without a password
 
         def start() -> None:
             settings = {

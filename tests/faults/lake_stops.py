@@ -1,4 +1,4 @@
-"""S3 is killed at moments of a run, and comes back: ``python lake_stops.py FOLDER`` prints, for each moment, what came of it.
+"""S3 or HDFS is killed at moments of a run, and comes back: ``python lake_stops.py FOLDER KIND`` prints, for each moment, what came of it.
 
 All in one process, so that Spark is started once: the server is killed by its process just before the thing that is named is done.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.flow.lake_rounds import made, rows
+from tests.servers.hdfs import HdfsServer
 from tests.servers.s3 import S3Server
 
 from caudal.errors import CaudalError
@@ -32,11 +33,12 @@ MOMENTS = {
 
 
 @contextlib.contextmanager
-def killed_at(server: S3Server, module: str, name: str, count: int) -> Iterator[None]:
-    """Kill the server when a function is called for the n-th time."""
+def killed_at(server: S3Server | HdfsServer, module: str, name: str, count: int, back_s: float | None = None) -> Iterator[None]:
+    """Kill the server when a function is called for the n-th time; after ``back_s`` it comes back."""
     home = importlib.import_module("caudal.stages.expect.audit.judge" if name == "judge" else module)
     owner, attribute = (home.Judged, "write") if name == "judge" else (home, name)
     plain, calls = getattr(owner, attribute), 0
+    comeback = threading.Timer(back_s or 0.0, server.start)
 
     @functools.wraps(plain)
     def call(*arguments: Any, **named: Any) -> Any:
@@ -47,6 +49,8 @@ def killed_at(server: S3Server, module: str, name: str, count: int) -> Iterator[
                 threading.Timer(0.3, server.stop).start()
             else:
                 server.stop()
+            if back_s is not None:
+                comeback.start()
         return plain(*arguments, **named)
 
     setattr(owner, attribute, call)
@@ -54,6 +58,8 @@ def killed_at(server: S3Server, module: str, name: str, count: int) -> Iterator[
         yield
     finally:
         setattr(owner, attribute, plain)
+        if comeback.is_alive():
+            comeback.join()
 
 
 def main() -> None:
@@ -65,27 +71,24 @@ def main() -> None:
 
     folder = Path(sys.argv[1])
     (folder / "server").mkdir()
-    server = S3Server(folder / "server")
-    os.environ.update(server.environ)
-    wanted = sys.argv[2:] or [*MOMENTS, "retry"]
+    server: S3Server | HdfsServer = S3Server(folder / "server") if sys.argv[2] == "s3" else HdfsServer(folder / "server")
+    os.environ.update(server.environ if isinstance(server, S3Server) else {})
+    wanted = sys.argv[3:] or [*MOMENTS, "retry"]
     for number, moment in enumerate(wanted):
-        product = made(folder / str(number), retry=5 if moment == "retry" else 0)
-        lake, home = f"s3://{server.bucket()}/lake", folder / f"home{number}"
+        product = made(folder / str(number), retry=8 if moment == "retry" else 0)
+        lake = f"s3://{server.bucket()}/lake" if isinstance(server, S3Server) else f"{server.root}/lakes/{number}"
+        home = folder / f"home{number}"
         set_to = settings(environment={}, home=home, lake=lake, cores=2, memory="1g")
         began = time.monotonic()
-        with killed_at(server, *MOMENTS["before the table's commit" if moment == "retry" else moment]):
-            if moment == "retry":
-                comeback = threading.Timer(8.0, server.start)
-                comeback.start()
+        back_s = 5.0 if moment == "retry" else None
+        with killed_at(server, *MOMENTS["before the table's commit" if moment == "retry" else moment], back_s):
             try:
                 ended = run(product, set_to)
                 said = {"state": ended.document["state"], "error": ended.error and ended.error.as_dict()}
             except CaudalError as error:
                 said = {"state": "raised", "error": error.as_dict()}
         said["seconds"] = round(time.monotonic() - began, 1)
-        if moment == "retry":
-            comeback.join()
-        else:
+        if moment != "retry":
             server.start()
             said["then"] = run(product, set_to).document["state"]
         said["rows"] = rows(home, lake)
@@ -95,7 +98,10 @@ def main() -> None:
         said["quarantined"] = sum(delta.read(one).rows for one in tables if "_quarantine" in str(one))
         said["swept later"] = sum(delta.sweep(one) for one in tables)
         print(json.dumps({"moment": moment, **said}), flush=True)
-    server.close()
+    if isinstance(server, S3Server):
+        server.close()
+    else:
+        server.stop()
 
 
 if __name__ == "__main__":

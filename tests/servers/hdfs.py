@@ -43,6 +43,11 @@ class HdfsServer:
         requests.put(asked, data=content, timeout=10).raise_for_status()
 
     @property
+    def running(self) -> bool:
+        """Whether it was not killed."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """Its process."""
         assert self._process is not None

@@ -285,6 +285,12 @@ def _triggers(product: Product) -> Iterator[DeclarationProblem]:
                 fix='Ask by the clock: trigger=cd.every("15 minutes").',
                 where=str(source.where),
             )
+        elif source.connection.by_jdbc:
+            yield DeclarationProblem(
+                f"Source '{source.name}' is to run on arrival, but a database that is asked by JDBC is asked only while a run has Spark.",
+                fix='Ask by the clock: trigger=cd.every("15 minutes").',
+                where=str(source.where),
+            )
         elif source.connection.watermark is None:
             yield DeclarationProblem(
                 f"Source '{source.name}' is to run on arrival, but no column tells of new rows.",

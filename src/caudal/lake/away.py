@@ -63,12 +63,20 @@ def answering(path: Rooted | PurePath) -> Iterator[None]:
         raise found from error
 
 
-def of_spark(text: str) -> EnvironmentProblem | None:
-    """Return what an error of Spark's says about S3 or HDFS; None where it is about something else."""
+def of_spark(text: str, lake: object = "") -> EnvironmentProblem | None:
+    """Return what an error of Spark's says about S3 or HDFS; None where it is about something else.
+
+    Parameters
+    ----------
+    lake : where the lake lies, for errors that name no place
+    """
     if not any(one in text for one in _REMOTE):
         return None
     at = re.search(r"(s3a|hdfs)://[^/\s\"'\]]+", text)
-    root = at.group().replace("s3a://", "s3://") if at else "s3://" if "s3a" in text or "amazon" in text else "hdfs://"
+    kind = "s3://" if "s3a" in text or "amazon" in text else "hdfs://"
+    if at is None and (own := re.match(r"\w+://[^/]+", str(lake))) and own.group().startswith(kind):
+        return problem(text, own.group())
+    root = at.group().replace("s3a://", "s3://") if at else kind
     return problem(text, root)
 
 
@@ -100,7 +108,7 @@ def problem(text: str, root: str) -> EnvironmentProblem | None:
     if any(one in text for one in _AWAY):
         where = (endpoint() or "Amazon") if kind == "s3" else name
         return EnvironmentProblem(
-            f"{kind.upper()} at {where} does not answer.",
+            f"{kind.upper()}{f' at {where}' if where else ''} does not answer.",
             fix="Nothing is lost. Check that it is up and reachable, then run again.",
             lake=root,
             passing=True,

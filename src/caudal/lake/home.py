@@ -75,6 +75,10 @@ class Home:
         """Folder of a source's downloads; kept over runs until they are landed, so that a broken one is taken up."""
         return self.path / "fetched" / product / source
 
+    def staged(self, product: str, source: str) -> Place:
+        """Folder that Spark's executors write to, wherever they are, what they fetch for a source; emptied by each fetch."""
+        return self.lake / "fetched" / product / source / "spark"
+
     def scratch(self, product: str) -> Path:
         """Folder for files in the making; emptied at the start of each run."""
         return self.path / "scratch" / product

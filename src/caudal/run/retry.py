@@ -75,7 +75,7 @@ def attempted(
         began = time.perf_counter()
         try:
             with_limit = Limit(ws, step, policy.time_limit_s, hung)
-            return _kept(with_limit)
+            return _kept(with_limit, ws)
         except Exception as error:
             tried = len(attempts.failed)
             stop = ws.process is not None and ws.process.asked_to_stop
@@ -88,14 +88,14 @@ def attempted(
             sleep(wait_s)
 
 
-def _kept(limit: Limit) -> Done:
+def _kept(limit: Limit, ws: Workspace) -> Done:
     """Do the attempt; what S3 or HDFS is to blame for is told as such, whoever noticed."""
     try:
         return limit.keep()
     except CaudalError:
         raise
     except Exception as error:
-        found = away.of_spark(_chain(error))
+        found = away.of_spark(_chain(error), ws.home.lake)
         if found is None:
             raise
         raise found from error

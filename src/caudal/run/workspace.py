@@ -17,6 +17,7 @@ from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import Place, spark_needs
 from caudal.lake.records import landed
+from caudal.spec.database import Database, connector
 from caudal.spec.node import Node
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -97,7 +98,7 @@ class Workspace:
 
     Parameters
     ----------
-    connectors : those that its Spark needs
+    connectors : those that its Spark needs beside those of the lake and of the product's databases
     held : raises when the product is no longer this run's to change
     process : the process, where it is this run's alone
     again : days to be made again although nothing has changed
@@ -126,7 +127,7 @@ class Workspace:
 
         connectors, conf = spark_needs(self.home.lake)
         started = session(
-            connectors=self.connectors | connectors,
+            connectors=self.connectors | connectors | drivers(self.product),
             master=self.settings.master,
             cores=self.settings.cores,
             memory=self.settings.memory,
@@ -188,3 +189,9 @@ class Workspace:
             return frame
         have = dict(frame.schema[node.event_time].metadata)
         return frame.withMetadata(node.event_time, {**have, "caudal.event_time": True})
+
+
+def drivers(product: Product) -> frozenset[str]:
+    """Return the connectors of the databases that Spark is to ask."""
+    asked = [one.connection for one in product.sources.values() if isinstance(one.connection, Database)]
+    return frozenset(found for one in asked if (found := connector(one)) is not None)

@@ -1,7 +1,8 @@
 """The jars that Spark needs beyond its own, pinned here and nowhere else.
 
 They are resolved once by Spark's own resolver and kept in the user's cache, so that a second start needs neither network nor the
-seconds that a resolution takes. ``CAUDAL_IVY_SETTINGS`` names an Ivy settings file where a mirror must be used.
+seconds that a resolution takes. ``CAUDAL_IVY_SETTINGS`` names an Ivy settings file where a mirror must be used. Beside the names pinned
+here, Maven coordinates of the user's and paths of jars are connectors too: JDBC drivers come that way.
 """
 
 from __future__ import annotations
@@ -90,38 +91,65 @@ def program(name: str) -> list[Path]:
 def jars(names: Iterable[str]) -> list[Path]:
     """Return the jars of the connectors ``names``, in a fixed order and without those that Spark has itself.
 
+    Parameters
+    ----------
+    names : of ``CONNECTORS``, Maven coordinates (``group:artifact:version``), or paths of jars
+
     Raises
     ------
     NotThere
-        when a name is not one of ``CONNECTORS``
+        when a name is not one of ``CONNECTORS``, or there is no such jar
     EnvironmentProblem
         when a jar cannot be had; nothing is kept of a resolution that failed
     """
-    wanted = sorted(set(names))
+    own = [name for name in sorted(set(names)) if is_jar(name)]
+    # What the user names comes first: of two versions of a driver it is the one that is meant.
+    wanted = sorted({*names} - {*own}, key=lambda name: (name in CONNECTORS, name))
     for name in wanted:
-        if name not in CONNECTORS:
+        if name not in CONNECTORS and not is_coordinates(name):
             raise NotThere(
                 f"There is no connector '{name}'.",
                 nearest=nearest(name, CONNECTORS),
-                fix=f"Known: {', '.join(sorted(CONNECTORS))}.",
+                fix=f"Known: {', '.join(sorted(CONNECTORS))}; or give group:artifact:version, or the path of a jar.",
+            )
+    for name in own:
+        if not Path(name).is_file():
+            raise NotThere(
+                f"There is no jar '{name}'.", nearest=nearest(Path(name).name, _neighbours(Path(name))), fix="Check its path."
             )
     missing = [name for name in wanted if not kept_at(name).is_dir()]
     if missing:
         _resolve(missing)
-    unique: dict[str, Path] = {}
+    unique: dict[str, Path] = {name: Path(name) for name in own}
     for name in wanted:
         for jar in sorted(kept_at(name).glob("*.jar")):
             unique.setdefault(artifact(jar.name.split("_", 1)[-1]), jar)
     return list(unique.values())
 
 
+def is_coordinates(name: str) -> bool:
+    """Tell whether a connector is named by its Maven coordinates."""
+    return re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", name) is not None
+
+
+def is_jar(name: str) -> bool:
+    """Tell whether a connector is a jar of the user's."""
+    return name.endswith(".jar") and not is_coordinates(name)
+
+
+def _neighbours(jar: Path) -> list[str]:
+    return [one.name for one in jar.parent.glob("*.jar")] if jar.parent.is_dir() else []
+
+
 def kept_at(name: str) -> Path:
     """Return the folder of the cache that holds the jars of one connector once they are resolved."""
     pinned = hashlib.sha256(repr(_groups(name)).encode()).hexdigest()[:12]
-    return cache_dir("connectors") / f"{name}-{pinned}"
+    return cache_dir("connectors") / f"{name.split(':')[-2] if is_coordinates(name) else name}-{pinned}"
 
 
 def _groups(name: str) -> tuple[Group, ...]:
+    if is_coordinates(name):
+        return (Group((name,)),)
     return CONNECTORS[name] if name in CONNECTORS else PROGRAMS[name]
 
 
@@ -145,7 +173,7 @@ def _resolve(names: list[str]) -> None:
         gateway = launch({}, stdout=log, stderr=subprocess.STDOUT)
         try:
             for name in names:
-                made = Path(scratch, "made", name)
+                made = Path(scratch, "made", kept_at(name).name)
                 made.mkdir(parents=True)
                 for group in _groups(name):
                     for jar in _resolved(gateway.jvm, group, Path(scratch, "ivy"), name, Path(scratch, "log")):

@@ -67,7 +67,7 @@ def session(
 
     Parameters
     ----------
-    connectors : names from `caudal.spark.connectors.CONNECTORS`
+    connectors : names from `caudal.spark.connectors.CONNECTORS`, Maven coordinates or paths of jars
     master : str, optional, a cluster's address such as ``spark://host:7077``; from ``CAUDAL_MASTER`` or this process when left out
     cores : int, optional, tasks at once; all cores when left out
     memory : str, optional, the driver's heap such as ``4g``; from ``CAUDAL_MEMORY`` or the machine when left out
@@ -158,7 +158,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
 
     folder = Path(tempfile.mkdtemp(prefix="caudal-spark-"))
     brief = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if chosen.brief else []
-    options = [*brief, *common_options(chosen.java), f"-Dderby.system.home={folder}", *java_options]
+    options = [*brief, *common_options(chosen.java), settings.UTC, f"-Dderby.system.home={folder}", *java_options]
     conf = settings.settings(
         master=chosen.master, cores=chosen.cores, memory=chosen.memory, class_path=chosen.class_path, folder=folder
     )

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+UTC = "-Duser.timezone=UTC"
+"""For every Java process that reads rows: JDBC's times go through Java's own time zone, and some do not exist in others."""
 _GIB = 1024**3
 
 
@@ -47,8 +49,10 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
         if class_path:
             # On the class path of the process the jars can be in the class-data archive; those of spark.jars cannot.
             chosen["spark.driver.extraClassPath"] = os.pathsep.join(map(str, class_path))
-    elif class_path:
-        chosen["spark.jars"] = ",".join(map(str, class_path))
+    else:
+        chosen["spark.executor.extraJavaOptions"] = UTC
+        if class_path:
+            chosen["spark.jars"] = ",".join(map(str, class_path))
     if any(jar.name.startswith("io.delta_") for jar in class_path):
         chosen |= {
             "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",

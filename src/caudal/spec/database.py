@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem, nearest
 from caudal.spec.connection import Connection
 from caudal.spec.duration import seconds
+from caudal.spec.jdbc import KNOWN, is_driver, is_jdbc, kind_of, shown_jdbc
 from caudal.spec.location import caller
 
 
@@ -36,6 +38,11 @@ class Address:
     def variable(self) -> str | None:
         """The variable that holds the URL, where one does."""
         return self._env
+
+    def is_jdbc(self, environment: Mapping[str, str] | None = None) -> bool:
+        """Tell whether the URL is JDBC's; a variable that is not set holds none."""
+        environment = os.environ if environment is None else environment
+        return is_jdbc(self._url or environment.get(self._env or "", ""))
 
     def url(self, environment: Mapping[str, str] | None = None) -> str:
         """Return the whole URL.
@@ -65,6 +72,8 @@ def shown(url: str) -> str:
     >>> shown("postgresql://anna:secret@db:5432/shop?sslpassword=x&sslmode=require")
     'postgresql://anna@db:5432/shop?sslmode=require'
     """
+    if is_jdbc(url):
+        return shown_jdbc(url)
     # Up to the last @, however the password is written; an @ among the options hides a little too much.
     plain = re.sub(r"^([^:]+://[^:/@]*):.*@", r"\1@", url)
     before, mark, options = plain.partition("?")
@@ -105,6 +114,72 @@ class Database(Connection):
         """What is asked of the database, in a word."""
         return self.table or "query"
 
+    @property
+    def by_jdbc(self) -> bool:
+        """Is it Spark that asks, with a JDBC driver?"""
+        return self.address.is_jdbc()
+
+
+class Driver:
+    """A JDBC driver as a user names it. Its text is what was declared, so that fingerprints do not know where the product lies."""
+
+    __slots__ = ("_folder", "_said")
+
+    def __init__(self, said: str, folder: Path) -> None:
+        self._said, self._folder = said, folder
+
+    def __repr__(self) -> str:
+        return self._said
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Driver) and self._said == other._said
+
+    def __hash__(self) -> int:
+        return hash(self._said)
+
+    @property
+    def connector(self) -> str:
+        """What Spark is told: Maven coordinates, or a jar's whole path."""
+        return str(self._folder / self._said) if self._said.endswith(".jar") else self._said
+
+
+@dataclass(frozen=True)
+class Jdbc(Database):
+    """Rows of a table, or of a query, in a database that Spark asks with a JDBC driver of the user's.
+
+    Parameters
+    ----------
+    driver : Maven coordinates (``group:artifact:version``), or a jar's path seen from the file that declares it
+    """
+
+    driver: Driver = field(kw_only=True)
+
+    @property
+    def by_jdbc(self) -> bool:
+        """It is, whatever a variable that holds the URL says."""
+        return True
+
+
+def connector(source: Database) -> str | None:
+    """Return what Spark needs so that it can ask: a connector's name, Maven coordinates or a jar's path; None where it is not JDBC.
+
+    Raises
+    ------
+    DeclarationProblem : no driver is named, and caudal knows none
+    """
+    if isinstance(source, Jdbc):
+        return source.driver.connector
+    if not source.by_jdbc:
+        return None
+    kind = kind_of(source.address.url())
+    if kind not in KNOWN:
+        raise DeclarationProblem(
+            f"caudal knows no driver for '{source.address!r}'.",
+            nearest=nearest(kind, KNOWN),
+            fix='Name one: driver="group:artifact:version" of Maven, or the path of its jar.',
+        )
+    return KNOWN[kind]
+
 
 def database(
     url: str | None = None,
@@ -117,9 +192,15 @@ def database(
     key: str | Sequence[str] = (),
     parallel: int = 1,
     history: bool = False,
+    driver: str | None = None,
 ) -> Database:
-    """Return a source of a database's rows; give its ``url``, or the variable that holds it (``env``), and a table or a query."""
-    where = str(caller())
+    """Return a source of a database's rows; give its ``url``, or the variable that holds it (``env``), and a table or a query.
+
+    A URL that begins with ``jdbc:`` is asked by Spark. PostgreSQL's driver is known; of another, ``driver`` is the Maven coordinates
+    or the path of a jar.
+    """
+    at = caller()
+    where = str(at)
     if (url is None) == (env is None):
         raise DeclarationProblem(
             "A database needs a URL, or the variable that holds it.", fix="Give url or env=, one of them.", where=where
@@ -127,7 +208,17 @@ def database(
     if url is not None and not urlsplit(url).scheme:
         raise DeclarationProblem(
             f"'{shown(url)}' is no database URL.",
-            fix="Write it as postgresql://user@host/database or sqlite:///file.db.",
+            fix="Write it as postgresql://user@host/database, sqlite:///file.db or jdbc:….",
+            where=where,
+        )
+    if driver is not None and not is_driver(driver):
+        raise DeclarationProblem(
+            f"'{driver}' names no driver.", fix="Write group:artifact:version, as Maven does, or the path of a jar.", where=where
+        )
+    if driver is not None and url is not None and not is_jdbc(url):
+        raise DeclarationProblem(
+            f"'{shown(url)}' is not asked by JDBC, so it takes no driver.",
+            fix="Begin it with jdbc:, or leave driver= out.",
             where=where,
         )
     if (table is None) == (query is None):
@@ -154,4 +245,11 @@ def database(
     back = seconds(overlap) if isinstance(overlap, str) else float(overlap)
     if back < 0:
         raise DeclarationProblem("An overlap cannot be negative.", fix='Write it as overlap="10 minutes".', where=where)
-    return Database(Address(url, env), table, query, watermark, back, keys, parallel, history)
+    said = (Address(url, env), table, query, watermark, back, keys, parallel, history)
+    found = Database(*said) if driver is None else Jdbc(*said, driver=Driver(driver, Path(at.file).absolute().parent))
+    if url is not None:
+        try:
+            connector(found)
+        except DeclarationProblem as problem:
+            raise DeclarationProblem(problem.what, nearest=problem.nearest, fix=problem.fix, where=where) from None
+    return found

@@ -13,6 +13,7 @@ import pytest
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.lake import delta
 from caudal.lake.place import Remote, below, move, place, put, remove, source, spark_path, target
+from caudal.lake.remote import storage
 
 
 def write(path, said):
@@ -109,6 +110,11 @@ def test_a_server_that_is_away_is_told_of_in_seconds(kind, request, monkeypatch,
             ask()
         assert time.monotonic() - began < 15
         assert caught.value.facts["passing"]
+    if kind == "hdfs":  # who does not answer has not said that a folder is none
+        from caudal.lake.hdfs import Hdfs
+
+        with pytest.raises(OSError, match="onnect"):
+            Hdfs("127.0.0.1", free_port(), **storage("hdfs://")).isdir("/lake")
 
 
 class Refusing(BaseHTTPRequestHandler):

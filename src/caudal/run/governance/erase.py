@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def erase(
     with contextlib.ExitStack() as open_:
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
         open_.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
-        with alone(home, ledger, product):
+        with _alone(home, ledger, product):
             held, searched, not_searched = search(product, home, ledger, told)
             plan = _document(product, home, ledger, told, held, searched, not_searched)
             if not yes or not (held or _running(ledger, product, told)):
@@ -61,7 +62,7 @@ def erase(
             _clear_manifests(ledger, product)
             _raw_files(product, home, ledger, told, held, begun["erasure"], clock())
         result = run(folder, settings, progress=progress)
-        with alone(home, ledger, product):
+        with _alone(home, ledger, product):
             _what_is_left(product, home, ledger, told, begun["erasure"], clock())
             left, searched, not_searched = search(product, home, ledger, told)
             after = _document(product, home, ledger, told, left, searched, not_searched)
@@ -72,6 +73,16 @@ def erase(
             fix="Mend what the run says is wrong, and give the same command again.", product=product.name,
         )  # fmt: skip
     return proof
+
+
+@contextlib.contextmanager
+def _alone(home: Home, ledger: Ledger, product: Product) -> Iterator[None]:
+    """Hold the product for the length of the block, and leave no copy of a remote raw file on this machine."""
+    with alone(home, ledger, product):
+        try:
+            yield
+        finally:
+            shutil.rmtree(home.scratch(product.name), ignore_errors=True)
 
 
 def _document(

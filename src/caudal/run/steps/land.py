@@ -17,7 +17,7 @@ from caudal.spec.node import Source
 
 def work(ws: Workspace, source: Source) -> Done:
     """Land every arrival that is whole; one that is still being written waits for the next run."""
-    from caudal.stages.ingest import Seen, arrivals
+    from caudal.stages.ingest import Engine, Seen, arrivals
 
     rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
@@ -30,8 +30,9 @@ def work(ws: Workspace, source: Source) -> Done:
     scratch = ws.home.fetched(ws.product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     found = arrivals(
-        patient(source.connection, ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock
-    )
+        patient(source.connection, ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock,
+        engine=Engine(lambda: ws.spark, ws.home.staged(ws.product.name, source.name)),
+    )  # fmt: skip
     whole = [one for one in found if one.settled]
     files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed)
     shutil.rmtree(scratch, ignore_errors=True)

@@ -1,8 +1,8 @@
 """Raw data in: what has arrived (no engine needed), and how it is read into typed frames."""
 
-from caudal.stages.ingest.arrival import Arrival, Seen, arrivals, fetches, kinds
+from caudal.stages.ingest.arrival import Arrival, Engine, Seen, arrivals, fetches, kinds
 from caudal.stages.ingest.explain import explain
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.read import Read, read
 
-__all__ = ["Arrival", "RawFile", "Read", "Seen", "arrivals", "explain", "fetches", "kinds", "read"]
+__all__ = ["Arrival", "Engine", "RawFile", "Read", "Seen", "arrivals", "explain", "fetches", "kinds", "read"]

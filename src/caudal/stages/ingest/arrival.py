@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.lake.place import Place
 from caudal.spec.connection import Connection
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 Clock = Callable[[], float]  # seconds since 1970, UTC
 
@@ -56,31 +59,45 @@ class Seen:
     stored: Place | None = None
 
 
-class Fetch(Protocol):
-    """How one kind of connection is asked for what has arrived."""
+@dataclass(frozen=True)
+class Engine:
+    """The Spark of a run, for origins that are asked through it.
 
-    def __call__(
-        self, connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock
-    ) -> list[Arrival]: ...
+    Parameters
+    ----------
+    session : gives the session, started when there is none yet
+    room : Place, a folder of this source alone that every executor can write to
+    """
+
+    session: Callable[[], SparkSession]
+    room: Place
 
 
+Fetch = Callable[..., list[Arrival]]
+"""How one kind of connection is asked for what has arrived: called as `arrivals` is, and with an ``engine`` where it asked for one."""
 _FETCH: dict[str, Fetch] = {}
-_F = TypeVar("_F", bound=Callable[..., list[Arrival]])
+_WITH_ENGINE: set[str] = set()
+_F = TypeVar("_F", bound=Fetch)
 
 
-def fetches(kind: str) -> Callable[[_F], _F]:
-    """Return a decorator that registers a function as the way to fetch connections of ``kind``."""
+def fetches(kind: str, *, engine: bool = False) -> Callable[[_F], _F]:
+    """Return a decorator that registers a function as the way to fetch connections of ``kind``.
+
+    With ``engine`` the function is given the run's `Engine`, or None where there is no run; the others land without Spark.
+    """
 
     def register(function: _F) -> _F:
         _FETCH[kind] = function
+        (_WITH_ENGINE.add if engine else _WITH_ENGINE.discard)(kind)
         return function
 
     return register
 
 
 def arrivals(
-    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock = time.time
-) -> list[Arrival]:
+    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock = time.time,
+    engine: Engine | None = None,
+) -> list[Arrival]:  # fmt: skip
     """Return the files that are new or have changed, and those that are still being written, sorted by origin.
 
     Parameters
@@ -88,14 +105,15 @@ def arrivals(
     data : Path, optional, the folder that relative patterns are meant in
     scratch : Path, a folder of this source alone; what is fetched is put there, and an interrupted download is taken up from there
     seen : mapping of origin to what was landed from it before; what has not changed since is left out
+    engine : the run's Spark, for what is asked through it
 
     Raises
     ------
     SourceProblem : the origin is missing, unreadable, or holds a broken file
     """
-    return sorted(
-        _fetch(connection.kind)(connection, data=data, scratch=scratch, seen=seen, clock=clock), key=lambda arrival: arrival.path
-    )
+    fetch = _fetch(connection.kind)
+    more = {"engine": engine} if connection.kind in _WITH_ENGINE else {}
+    return sorted(fetch(connection, data=data, scratch=scratch, seen=seen, clock=clock, **more), key=lambda arrival: arrival.path)
 
 
 def kinds() -> tuple[str, ...]:

@@ -6,14 +6,14 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.spec.connection import Connection
 from caudal.spec.database import Database
-from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
+from caudal.stages.ingest.arrival import Arrival, Clock, Engine, Seen, fetches
 
 if TYPE_CHECKING:
     from caudal.stages.ingest.sql.extract import Range
@@ -23,20 +23,33 @@ ATTEMPTS = 4
 BACKOFF_S = 0.5  # before the second attempt; doubled before each one after it
 
 
-@fetches("database")
-def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
-    """Return the files of one extraction, all of the same state of the database; none when it brought nothing new."""
+@fetches("database", engine=True)
+def fetch(
+    connection: Connection,
+    *,
+    data: Path | None,
+    scratch: Path,
+    seen: Mapping[str, Seen],
+    clock: Clock,
+    engine: Engine | None = None,
+) -> list[Arrival]:
+    """Return the files of one extraction, none when it brought nothing new; without JDBC all are of the same state of the database."""
     assert isinstance(connection, Database)
     from caudal.stages.ingest.sql.known import before, declared, stamp
 
     earlier = before(connection, seen)
     at = max(int(clock() * 1e6), earlier.newest + 1 if earlier is not None else 0)
     goes_on = earlier is not None and bool(earlier.files) and connection.watermark is not None
-    ranges = _extracted(connection, earlier if goes_on else None, data, scratch / "extraction", stamp(at) if goes_on else "")
+    from_then, mark = (earlier, stamp(at)) if goes_on else (None, "")
+    folder = scratch / "extraction"
+    if connection.by_jdbc:
+        ranges = _by_jdbc(connection, from_then, engine, folder, mark)
+    else:
+        ranges = _by_sqlalchemy(connection, from_then, data, folder, mark)
     kept = [one for one in ranges if one.rows] or ([] if goes_on else ranges[:1])
     if not goes_on and earlier is not None and connection.watermark is None and _same(kept, earlier):
         return []
-    folder = earlier.set if goes_on and earlier is not None else f"{connection.address!r}/{connection.what}/{stamp(at)}"
+    set_of = earlier.set if goes_on and earlier is not None else f"{connection.address!r}/{connection.what}/{stamp(at)}"
     from caudal.stages.ingest.sql.known import written
 
     tops = [one.last for one in ranges if one.last is not None]
@@ -48,36 +61,53 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     }
     return [
         Arrival(
-            f"{folder}/{stamp(at)}-{one.file.name}", one.file, one.file.stat().st_size, at * 1000, json.dumps(noted, sort_keys=True)
+            f"{set_of}/{stamp(at)}-{one.file.name}", one.file, one.file.stat().st_size, at * 1000, json.dumps(noted, sort_keys=True)
         )
         for one in kept
     ]
 
 
-def _extracted(source: Database, earlier: Before | None, data: Path | None, folder: Path, mark: str) -> list[Range]:
-    """Return the files of an extraction; a database that does not answer is asked again."""
-    from sqlalchemy.exc import SQLAlchemyError
-
+def _by_sqlalchemy(source: Database, earlier: Before | None, data: Path | None, folder: Path, mark: str) -> list[Range]:
+    """Return the files of an extraction by SQLAlchemy's driver."""
     from caudal.stages.ingest.sql.engine import explained, opened
     from caudal.stages.ingest.sql.extract import extract
 
+    def take() -> list[Range]:
+        engine = opened(source, data)
+        try:
+            return extract(engine, source, earlier, folder, mark)
+        finally:
+            engine.dispose()
+
+    return _tried(take, lambda error: explained(error, source), folder)
+
+
+def _by_jdbc(source: Database, earlier: Before | None, engine: Engine | None, folder: Path, mark: str) -> list[Range]:
+    """Return the files of an extraction by the run's Spark."""
+    from caudal.stages.ingest.sql.jdbc.errors import explained
+    from caudal.stages.ingest.sql.jdbc.extract import extract
+
+    if engine is None:
+        raise EnvironmentProblem(f"{source.address!r} is asked by Spark, and there is none here.", fix="Ask for it in a run.")
+    return _tried(lambda: extract(engine, source, earlier, folder, mark), lambda error: explained(error, source), folder)
+
+
+def _tried(take: Callable[[], list[Range]], explain: Callable[[Exception], CaudalError | None], folder: Path) -> list[Range]:
+    """Return the files of an extraction; a database that does not answer is asked again."""
     wait_s = BACKOFF_S
     for attempt in range(1, ATTEMPTS + 1):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        engine = opened(source, data)
         try:
-            return extract(engine, source, earlier, folder, mark)
+            return take()
         except CaudalError:
             raise
         except Exception as error:
-            if not isinstance(error, SQLAlchemyError) and not type(error).__module__.startswith(("psycopg", "sqlite3")):
+            problem = explain(error)
+            if problem is None:
                 raise
-            problem = explained(error, source)
             if not isinstance(problem, EnvironmentProblem) or attempt == ATTEMPTS:
                 raise problem from None
-        finally:
-            engine.dispose()
         time.sleep(wait_s)
         wait_s *= 2
     raise AssertionError("unreachable")

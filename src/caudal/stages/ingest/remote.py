@@ -127,8 +127,15 @@ def _place(connection: Files, attempts: int | None = None) -> Place:
     if protocol in ("http", "https"):
         raise SourceProblem(f"'{shown}' is an address of the web.", fix="Declare it with cd.http(…).", pattern=shown)
 
+    if protocol == "hdfs" and user:
+        raise SourceProblem(
+            f"'{shown}' names a user, '{user}', who is not asked for.", fix=f"Set HADOOP_USER_NAME={user}.", pattern=shown
+        )
+
     def connect() -> tuple[Any, str]:
         try:
+            if protocol == "hdfs":
+                return _hdfs(shown, options)
             fs, path = fsspec.url_to_fs(connection.pattern, skip_instance_cache=True, **options)
         except ImportError as error:
             extra = {"s3": "s3", "s3a": "s3", "sftp": "sftp", "ssh": "sftp", "webhdfs": "hdfs", "hdfs": "hdfs"}.get(protocol)
@@ -141,6 +148,17 @@ def _place(connection: Files, attempts: int | None = None) -> Place:
         return fs, path
 
     return _tried(shown, lambda: Place(shown, connect), user=user, attempts=attempts)
+
+
+def _hdfs(shown: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return HDFS by the client that the lake has; fsspec's own needs a Hadoop installation."""
+    from caudal.lake.hdfs import Hdfs
+    from caudal.lake.remote import storage
+
+    host, _, path = shown.removeprefix("hdfs://").partition("/")
+    name, _, port = host.partition(":")
+    fs = Hdfs(name, int(port) if port else None, skip_instance_cache=True, **storage(shown), **options)
+    return fs, f"/{path}"
 
 
 def _defaults(protocol: str) -> dict[str, Any]:

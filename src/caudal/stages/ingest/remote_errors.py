@@ -11,8 +11,10 @@ _CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; of a public bucket pass storage={'anon': True}.",
     "sftp": "Write the user into the address (sftp://ann@host/…); keys come from ~/.ssh or the agent, a password by "
     "storage={'password': cd.env('NAME')}.",
+    "hdfs": "Name the user by HADOOP_USER_NAME.",
     "webhdfs": "Name the user by storage={'user': …}, or Kerberos by storage={'kerberos': True}.",
 }
+_FORBIDDEN = "AccessControlException"  # what Hadoop calls it
 _ALIKE = {"s3a": "s3", "ssh": "sftp"}
 _NO_LOGIN = (
     "NoCredentialsError",
@@ -29,7 +31,7 @@ def is_final(error: BaseException) -> bool:
         isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError | TypeError | ValueError)
         or type(error).__name__ in (*_NO_LOGIN, "HostKeyNotVerifiable", "KeyImportError")
         or (isinstance(error, OSError) and error.errno in (28, 122))
-        or "Unable to load lib" in str(error)  # Hadoop's, for hdfs://
+        or _FORBIDDEN in str(error)
     )
 
 
@@ -44,7 +46,7 @@ def explained(error: BaseException, shown: str, user: str | None = None) -> Caud
         return EnvironmentProblem(
             f"The disk is full: '{shown}' could not be downloaded.", fix="Free space where --home lies and run again.", url=shown
         )
-    if name in _NO_LOGIN or isinstance(error, PermissionError):
+    if name in _NO_LOGIN or isinstance(error, PermissionError) or _FORBIDDEN in str(error):
         who = f" to '{user}'" if user else ""
         return SourceProblem(f"'{shown}' may not be read{who}: {summary(error)}.", fix=_CREDENTIALS.get(protocol), url=shown)
     if name == "HostKeyNotVerifiable":
@@ -56,12 +58,6 @@ def explained(error: BaseException, shown: str, user: str | None = None) -> Caud
         )
     if isinstance(error, FileNotFoundError):
         return SourceProblem(f"'{shown}' is not there any more.", fix="Run again.", url=shown)
-    if protocol == "hdfs":
-        return EnvironmentProblem(
-            f"'{shown}' cannot be opened: {summary(error)}.",
-            fix="hdfs:// needs Hadoop's libhdfs (HADOOP_HOME, CLASSPATH); webhdfs://host:9870/… needs nothing.",
-            url=shown,
-        )
     if isinstance(error, ValueError) and "rotocol not known" in str(error):
         import fsspec
 

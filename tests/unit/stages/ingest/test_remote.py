@@ -243,16 +243,76 @@ def test_a_wrong_password_and_an_unknown_host_are_told(sftp: Any, tmp_path: Path
 # HDFS
 
 
-def test_files_of_hdfs_come_by_webhdfs(hdfs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by", ["webhdfs", "hdfs"])
+def test_files_of_hdfs_come_once_and_when_they_have_changed(
+    hdfs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    hdfs.put("/in/a.csv", BODY)
-    hdfs.put("/in/b b.csv", b"id\n2\n")
-    source = cd.files(f"webhdfs://{hdfs.address}/in/*.csv", storage={"user": "caudal"})
+    root = f"webhdfs://{hdfs.address}" if by == "webhdfs" else hdfs.root
+    storage = {"user": "caudal"} if by == "webhdfs" else {}
+    hdfs.put(f"/{by}/in/a.csv", BODY)
+    hdfs.put(f"/{by}/in/b b.csv", b"id\n2\n")
+    hdfs.put(f"/{by}/in/c.csv.tmp", b"")
+    hdfs.put(f"/{by}/in/deep/d.csv", b"id\n4\n")
+    source = cd.files(f"{root}/{by}/in/*.csv", storage=storage)
     arrived = fetched(source, tmp_path / "1")
-    assert [(one.path.rpartition("/")[2], one.local.read_bytes()) for one in arrived] == [
-        ("a.csv", BODY),
-        ("b b.csv", b"id\n2\n"),
+    assert [(one.path, one.local.read_bytes()) for one in arrived] == [
+        (f"{root}/{by}/in/a.csv", BODY),
+        (f"{root}/{by}/in/b b.csv", b"id\n2\n"),
     ]
     assert fetched(source, tmp_path / "2", remembered(*arrived)) == []
-    with pytest.raises(SourceProblem, match=r"'inn' of '.*' does not exist in '/'. Did you mean 'in'\?"):
-        fetched(cd.files(f"webhdfs://{hdfs.address}/inn/*.csv"), tmp_path)
+    hdfs.put(f"/{by}/in/b b.csv", b"id\n3\n")
+    assert [one.local.read_bytes() for one in fetched(source, tmp_path / "3", remembered(*arrived))] == [b"id\n3\n"]
+    assert len(fetched(cd.files(f"{root}/{by}/**/*.csv", storage=storage), tmp_path / "4")) == 3
+    with pytest.raises(SourceProblem, match=r"'inn' of '.*' does not exist in '/.*'. Did you mean 'in'\?"):
+        fetched(cd.files(f"{root}/{by}/inn/*.csv", storage=storage), tmp_path)
+    with pytest.raises(SourceProblem, match=r"No file matches 'b.csv' of '.*'; there is .* Did you mean 'b b.csv'\?"):
+        fetched(cd.files(f"{root}/{by}/in/b.csv", storage=storage), tmp_path)
+    assert fetched(cd.files(f"{root}/{by}/none/*.csv", storage=storage, required=False), tmp_path) == []
+
+
+def test_names_patterns_and_users_of_hdfs(hdfs: Any, tmp_path: Path) -> None:
+    for name in ("a1.csv", "a%232.csv"):
+        hdfs.put(f"/names/{name}", b"id\n")
+    assert [one.name for one in fetched(cd.files(f"{hdfs.root}/names/a?.csv"), tmp_path / "1")] == ["a1.csv"]
+    arrived = fetched(cd.files(f"{hdfs.root}/names/a*.csv"), tmp_path / "2")
+    assert [one.local.read_bytes() for one in arrived] == [b"id\n"] * 2
+    assert [one.name for one in arrived] == ["a#2.csv", "a1.csv"]
+    with pytest.raises(SourceProblem, match="HADOOP_USER_NAME=ann"):
+        fetched(cd.files("hdfs://ann@namenode/in/*.csv"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_a_fetch_whose_hdfs_is_killed_in_the_middle_finishes_once_it_is_there_again(
+    hdfs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "ATTEMPTS", 2)
+    contents = {f"{i}.csv": os.urandom(24 << 20) for i in range(2)}
+    for name, content in contents.items():
+        hdfs.put(f"/killed/{name}", content)
+    source = cd.files(f"{hdfs.root}/killed/*.csv")
+    usual = remote._append
+
+    def killed(place: Any, one: Any, part: Path) -> None:
+        if hdfs.running:  # when some of the first file is there
+            with place.fs.open(one.path, "rb") as file:
+                part.write_bytes(file.read(1 << 20))
+            hdfs.stop()
+        usual(place, one, part)
+
+    monkeypatch.setattr(remote, "_append", killed)
+    monkeypatch.setattr(remote, "AT_ONCE", 1)
+    began = time.monotonic()
+    try:
+        with pytest.raises(SourceProblem, match=r"'hdfs://.*/killed/0.csv' could not be read in 2 attempts") as raised:
+            fetched(source, tmp_path)
+    finally:
+        monkeypatch.setattr(remote, "_append", usual)
+        hdfs.start()
+    assert raised.value.facts["passing"]
+    assert time.monotonic() - began < 120
+    offsets = _offsets(monkeypatch)
+    arrived = fetched(source, tmp_path)
+    assert {one.name: one.local.read_bytes() for one in arrived} == contents
+    assert offsets[0] >= 1 << 20  # it was taken up within

@@ -44,7 +44,17 @@ def columns(connection: Connection, source: Database) -> list[Column]:
     if source.table is not None:
         _present(connection, source.table, source)
     found = _postgres(connection, source) if connection.dialect.name == "postgresql" else _any(connection, source)
-    names = [one.name for one in found]
+    check_named(source, [one.name for one in found])
+    return found
+
+
+def check_named(source: Database, names: list[str]) -> None:
+    """Hold what is declared of columns against those that there are.
+
+    Raises
+    ------
+    SourceProblem : no column is called as watermark or key say
+    """
     for role, name in (*((("watermark", source.watermark),) if source.watermark else ()), *(("key", one) for one in source.key)):
         if name not in names:
             raise SourceProblem(
@@ -53,7 +63,6 @@ def columns(connection: Connection, source: Database) -> list[Column]:
                 fix=f"It has {', '.join(names)}.",
                 column=name,
             )
-    return found
 
 
 def relation(connection: Connection, source: Database) -> str:
@@ -132,11 +141,20 @@ def _postgres(connection: Connection, source: Database) -> list[Column]:
         type = types[one.type_code]
         name = quoted(connection, one.name)
         listed = type.element is not None
-        arrow, why = _arrow(type.element if listed else type.typname, type.element_kind if listed else type.typtype, digits)
-        as_text = str(arrow) == "string" and (type.element or type.typname) not in _READ
-        cast = ("::text[]" if listed else "::text") if as_text else ""
+        # How PostgreSQL packs the digits of a numeric: precision above, scale below; -1 where none were declared.
+        precision, scale = (0, 0) if digits < 4 else ((digits - 4) >> 16, (digits - 4) & 0x7FF)
+        own, kind = (type.element, type.element_kind) if listed else (type.typname, type.typtype)
+        arrow, why = known_type(own, kind, precision, scale)
+        cast = text_cast(arrow, own, listed)
         found.append(Column(one.name, name + _plain(cast), _listed(arrow) if listed else arrow, why=why))
     return found
+
+
+def text_cast(arrow: pa.DataType, type: str, listed: bool) -> str:
+    """Return the cast by which PostgreSQL gives a type as text, where the driver does not do so by itself."""
+    if str(arrow) != "string" or type in _READ:
+        return ""
+    return "::text[]" if listed else "::text"
 
 
 def _listed(arrow: pa.DataType) -> pa.DataType:
@@ -145,12 +163,16 @@ def _listed(arrow: pa.DataType) -> pa.DataType:
     return pa.list_(arrow)
 
 
-def _arrow(name: str, kind: str, modifier: int) -> tuple[pa.DataType, str | None]:
-    """Return the Arrow type of a type of PostgreSQL, and why it is text where it could be thought to be more."""
+def known_type(name: str, kind: str, precision: int, scale: int) -> tuple[pa.DataType, str | None]:
+    """Return the Arrow type of a type of PostgreSQL, and why it is text where it could be thought to be more.
+
+    Parameters
+    ----------
+    kind : ``e`` for an enum, as ``pg_type`` says
+    precision, scale : int, declared digits of a numeric, 0 where none are
+    """
     import pyarrow as pa
 
-    # How PostgreSQL packs the digits of a numeric: precision above, scale below; -1 where none were declared.
-    precision, scale = (0, 0) if modifier < 4 else ((modifier - 4) >> 16, (modifier - 4) & 0x7FF)
     if name in _SAME:
         return getattr(pa, _SAME[name])() if _SAME[name] != "bool" else pa.bool_(), None
     if name == "timestamp":

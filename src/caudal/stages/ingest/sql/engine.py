@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ def opened(source: Database, data: Path | None) -> Engine:
     from sqlalchemy.pool import NullPool
 
     said = source.address.url()
+    if source.by_jdbc:
+        raise SourceProblem(
+            f"{source.address!r} is asked by Spark, in a run.", fix='Ask by the clock: trigger=cd.every("15 minutes").'
+        )
     try:
         url = driven(said)
     except ArgumentError:
@@ -49,48 +54,60 @@ def opened(source: Database, data: Path | None) -> Engine:
     return engine
 
 
-def explained(error: Exception, source: Database) -> CaudalError:
-    """Return what a database said, in our words and without its password; whether to try again is the error's class."""
-    from sqlalchemy.exc import DBAPIError
+def explained(error: Exception, source: Database) -> CaudalError | None:
+    """Return what a database said, in our words and without its password; None where it is not the database that spoke."""
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-    place = repr(source.address)
+    if not isinstance(error, SQLAlchemyError) and not type(error).__module__.startswith(("psycopg", "sqlite3")):
+        return None
     origin = getattr(error, "orig", None) or error
-    lines = [line.strip() for line in str(origin).splitlines() if line.strip()] or [type(origin).__name__]
-    said = _without_password(lines[0], source)
     state = getattr(origin, "sqlstate", None) or ""
-    whole = " ".join(lines)
-    if state.startswith("28") or ("password" in whole and ("failed" in whole or "supplied" in whole)):
-        return SourceProblem(
-            f"The database {place} does not let this user in: {said}.", fix="Check user and password of the URL.", place=place
-        )
-    if state == "3D000" or ("does not exist" in whole and ("database" in whole or "role" in whole) and not state):
-        return SourceProblem(f"The database {place} cannot be opened: {said}.", fix="Check the URL.", place=place)
-    if state == "42501":
-        return SourceProblem(
-            f"'{source.what}' at {place} may not be read: {said}.", fix="Grant the user SELECT on it.", place=place
-        )
-    if type(origin).__module__ == "sqlite3" and not ("locked" in whole or "unable to open" in whole):
+    if type(origin).__module__ == "sqlite3" and not ("locked" in str(origin) or "unable to open" in str(origin)):
         state = "sqlite"  # an OperationalError there is mostly one of the statement
     gone = isinstance(error, DBAPIError) and error.connection_invalidated
+    gone = gone or (not state and type(origin).__name__ in ("OperationalError", "InterfaceError", "ConnectionTimeout"))
+    return told(str(origin) or type(origin).__name__, state, source, _passwords(source), gone=gone)
+
+
+def told(said: str, state: str, source: Database, secrets: Sequence[str], *, gone: bool) -> CaudalError:
+    """Return an error of a database in our words; whether to try again is its class.
+
+    Parameters
+    ----------
+    state : str, its SQLSTATE, where it has one
+    secrets : what must not be shown
+    gone : bool, whether the connection is known to be lost
+    """
+    place = repr(source.address)
+    for one in secrets:
+        said = said.replace(one, "***")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    whole, first = " ".join(lines), lines[0].rstrip(".") if lines else "no message"
+    if state.startswith("28") or ("password" in whole and any(one in whole for one in ("failed", "supplied", "provided"))):
+        return SourceProblem(
+            f"The database {place} does not let this user in: {first}.", fix="Check user and password of the URL.", place=place
+        )
+    if state == "3D000" or ("does not exist" in whole and ("database" in whole or "role" in whole) and not state):
+        return SourceProblem(f"The database {place} cannot be opened: {first}.", fix="Check the URL.", place=place)
+    if state == "42501":
+        return SourceProblem(
+            f"'{source.what}' at {place} may not be read: {first}.", fix="Grant the user SELECT on it.", place=place
+        )
     again = ("08", "57", "53", "40", "55")  # connection, shutdown, resources, serialization, locks
-    if (
-        gone
-        or state.startswith(again)
-        or (not state and type(origin).__name__ in ("OperationalError", "InterfaceError", "ConnectionTimeout"))
-    ):
+    if gone or state.startswith(again):
         return EnvironmentProblem(
-            f"The database {place} does not answer: {said}.", fix="Run again when it does; nothing was landed.", place=place
+            f"The database {place} does not answer: {first}.", fix="Run again when it does; nothing was landed.", place=place
         )
     return SourceProblem(
-        f"'{source.what}' at {place} cannot be read: {said}.", fix="Check the declaration against the database.", place=place
+        f"'{source.what}' at {place} cannot be read: {first}.", fix="Check the declaration against the database.", place=place
     )
 
 
-def _without_password(text: str, source: Database) -> str:
+def _passwords(source: Database) -> list[str]:
     from sqlalchemy.engine import make_url
 
     try:
         secret = make_url(source.address.url()).password
     except Exception:  # noqa: BLE001 - whatever is wrong with the URL is being told already
-        return text
-    return text.replace(str(secret), "***") if secret else text
+        return []
+    return [str(secret)] if secret else []

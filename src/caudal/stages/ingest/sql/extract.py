@@ -134,15 +134,16 @@ def _write(
     if copyable(connection, found):
         try:
             with connection.begin_nested():
-                return _written(copied(connection, statement, found), source, found, known, file, mark)
+                return put(copied(connection, statement, found), source, found, known, file, mark)
         except pa.ArrowInvalid:
             pass  # a value that only the driver reads, or can tell what is wrong with
-    return _written(_fetched(connection, statement, source, found), source, found, known, file, mark)
+    return put(_fetched(connection, statement, source, found), source, found, known, file, mark)
 
 
-def _written(
+def put(
     batches: Iterator[pa.RecordBatch], source: Database, found: Sequence[Column], known: Brought | None, file: Path, mark: str
 ) -> Range:
+    """Write rows into a file, without those that were landed as they are."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 

@@ -32,6 +32,8 @@ def state(source: Database, data: Path | None) -> tuple[Any, int] | None:
             late = text(f"SELECT count(*) FROM {rows} WHERE {column} >= :low").bindparams(bindparam("low", since(source, most)))  # noqa: S608
             return most, int(connection.execute(late).scalar_one())
     except SQLAlchemyError as error:
-        raise explained(error, source) from None
+        if (problem := explained(error, source)) is None:
+            raise
+        raise problem from None
     finally:
         engine.dispose()
