@@ -1,4 +1,4 @@
-"""Images: ``python -m benchmarks.images --only throughput|memory|accuracy|faults``; the product runs as a user would run it."""
+"""Images: ``python -m benchmarks.images --only throughput|memory|accuracy|faults|planner|peers``; the product runs as a user would run it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.images import raw
+from benchmarks.images import planner, raw
 from benchmarks.images.data import photographs, repeated
 from benchmarks.images.measure import Memory, processor_s
 
@@ -141,11 +141,20 @@ def _bomb() -> bytes:
     return held.getvalue()
 
 
+def peers(folder: Path, images: int, rounds: int) -> list[dict[str, Any]]:
+    """Return images a second of other engines on the same files, beside ONNX Runtime alone."""
+    from benchmarks.images.peers import compare
+
+    rows = compare.compared(folder / "peers", images, rounds, CORES)
+    print(compare.table(rows, images), flush=True)
+    return rows
+
+
 def main() -> None:
     """Measure what is asked for and print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.images", description=__doc__)
-    parser.add_argument("--only", choices=("throughput", "memory", "accuracy", "faults"))
-    parser.add_argument("--images", type=int, help="2,000 for throughput, 100,000 for memory, 400 for faults")
+    parser.add_argument("--only", choices=("throughput", "memory", "accuracy", "faults", "planner", "peers"))
+    parser.add_argument("--images", type=int, help="2,000 for throughput and peers, 100,000 for memory, 400 for faults")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     work = {
@@ -153,6 +162,8 @@ def main() -> None:
         "memory": lambda folder: memory(folder, asked.images or 100_000),
         "accuracy": accuracy,
         "faults": lambda folder: faults(folder, asked.images or 400),
+        "planner": planner.measured,
+        "peers": lambda folder: peers(folder, asked.images or 2000, asked.rounds),
     }
     for name in [asked.only] if asked.only else work:
         with tempfile.TemporaryDirectory(prefix="caudal-images-") as folder:

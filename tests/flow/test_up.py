@@ -148,6 +148,51 @@ def test_a_day_with_the_daemon(place: Path) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
+def test_images_dropped_by_the_hundred_are_a_few_runs_and_each_is_done_once(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    folder, home = tmp_path / "shelf", tmp_path / "home"
+    (folder / "in" / "apple").mkdir(parents=True)
+    (folder / "product.py").write_text(
+        'import caudal as cd\nproduct = cd.Product("shelf")\n'
+        'product.source("images", cd.images("in/*/*.jpg", required=False), trigger=cd.on_arrival())\n'
+    )
+
+    def drop(*numbers: int) -> None:
+        for number in numbers:
+            image.new("RGB", (8, 8), (number % 256, number // 256, 0)).save(folder / "in" / "apple" / f"{number:04}.jpg")
+
+    up = Up(folder, home=home)
+    up.said("up")
+    drop(*range(600))
+    up.said("run")
+    drop(*range(600, 1000))
+    up.process.kill()  # with a run at work, and what came meanwhile perhaps not noted
+    up.process.wait()
+    up = Up(folder, home=home)
+    until = time.monotonic() + 150
+    while _images(home) < 1000 and time.monotonic() < until:
+        time.sleep(0.5)
+    drop(1000)
+    ledger = Home(home).ledger()
+    while (_images(home) < 1001 or {row["state"] for row in ledger.find(events)} != {"done"}) and time.monotonic() < until:
+        time.sleep(0.5)
+    up.stop()
+    names = [row["path"] for row in arrow(delta.read(Home(home).table("shelf", "images")), ["path"]).to_pylist()]
+    assert len(names) == len(set(names)) == 1001
+    noted = ledger.find(events, product="shelf")
+    assert {row["state"] for row in noted} == {"done"}
+    assert 2 <= len(noted) <= 8, [row["subject"] for row in noted]
+    assert len(ledger.find(runs)) <= 8
+    assert len(ledger.find(landed)) <= 8  # packs
+    ledger.close()
+
+
+def _images(home: Path) -> int:
+    table = Home(home).table("shelf", "images")
+    return 0 if delta.version_of(table) is None else delta.read(table).rows
+
+
 def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> None:
     folder, settings = place / "shop", Settings(home=place / "home")
     with pytest.raises(NotThere, match="has not run yet"):

@@ -66,13 +66,15 @@ def ask(home: Home, photograph: bytes, shared: Path) -> None:
 
 
 @pytest.mark.slow
-def test_from_photographs_to_predictions(spark, data: Path, tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path / "home", data=data)
+def test_from_photographs_to_predictions(spark, data: Path, shared_data: Path, tmp_path: Path) -> None:
+    settings, product = Settings(home=tmp_path / "home", data=data), tmp_path / "fruits"
+    shutil.copytree(FRUITS, product, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    declared = (product / "product.py").read_text()
     banana = data / "grocery" / "Banana"
     (banana / "note.jpg").write_bytes(b"buy bananas")
     photograph = min(banana.glob("*_*.jpg")).read_bytes()
     (banana / "cut.jpg").write_bytes(photograph[: len(photograph) // 2])
-    first = run(FRUITS, settings).document
+    first = run(product, settings).document
     assert first["state"] == "succeeded"
     tables = first["tables"]
     assert [tables[name]["rows_quarantined"] for name in ("images", "embedding", "principal")] == [1, 1, 0]
@@ -83,16 +85,28 @@ def test_from_photographs_to_predictions(spark, data: Path, tmp_path: Path) -> N
     truth = arrow(delta.read(home.table("fruits", "principal"))).to_pandas().set_index("sha256")["label"]
     assert (said["prediction"].to_numpy() == truth.loc[said["sha256"]].to_numpy()).mean() > 0.9
 
-    ask(home, photograph, shared=data)
-
-    # One is new, and one has come again with other bytes.
-    shutil.copy(banana / "cut.jpg", banana / "second-cut.jpg")
+    # One has come again with other bytes, and more than a tenth are new, so components are fitted anew; no version that learns from them is let in.
+    for kind in KINDS:
+        for file in sorted((shared_data / "fruits" / "grocery" / kind).glob("*.jpg"))[24:27]:
+            shutil.copy(file, data / "grocery" / kind)
     (banana / "cut.jpg").write_bytes(photograph + b"\0")
-    second = run(FRUITS, settings).document
-    assert second["state"] == "succeeded"
+    (product / "product.py").write_text(declared.replace('cd.limit("accuracy", 0.6)', 'cd.limit("accuracy", 1.1)'))
+    second = run(product, settings).document
+    assert second["models"]["kind"]["decision"] == "refused"
     # The old pack is made again, for a row of it counts no more.
-    assert second["tables"]["embedding"]["rows_written"] <= 73
+    assert second["tables"]["embedding"]["rows_written"] <= 82
     rows = arrow(delta.read(home.table("fruits", "embedding"))).to_pandas()
-    assert len(rows) == 73
+    assert len(rows) == 82
     assert rows["path"].str.endswith("/cut.jpg").sum() == 1
-    assert run(FRUITS, settings).document["tables"]["embedding"]["rows_written"] in (0, None)
+    (waiting,) = (one for one in second["steps"] if one["step"] == "predict:kind_predictions")
+    assert waiting["state"] == "waiting", waiting
+    assert "'principal' was fitted anew, and version 1 has learned" in waiting["why"]
+    assert len(arrow(delta.read(home.table("fruits", "kind_predictions")))) == 72  # those of before stay
+    ask(home, photograph, shared=data)  # by the components that version 1 has learned from
+
+    # A version that has learned from the new components takes over, and predictions go on.
+    (product / "product.py").write_text(declared.replace(", cd.beats_champion(tolerance=0.02)", ""))
+    third = run(product, settings).document
+    assert third["tables"]["embedding"]["rows_written"] in (0, None)
+    assert (third["state"], third["models"]["kind"]["decision"]) == ("succeeded", "promoted")
+    assert len(arrow(delta.read(home.table("fruits", "kind_predictions")))) == 82

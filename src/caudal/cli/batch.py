@@ -155,7 +155,7 @@ def status(folder: Annotated[Path | None, typer.Argument(help="The product's fol
 
 @app.command()
 def serve(folder: Annotated[Path | None, typer.Argument(help="The product's folder; every product of the home when left out.")] = None,
-          home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
+          home: HomeOption = None, lake: LakeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
           key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
@@ -164,7 +164,7 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
     from caudal.serve.server import serve as work
 
     with problems_shown(False):
-        set_to = settings(home=home, key=key)
+        set_to = settings(home=home, key=key, lake=lake)
         place = opened(set_to)
         work(
             place.path,
@@ -174,4 +174,5 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
             key=set_to.key,
             trust=set_to.trust,
             product=product_name(folder) if folder else None,
+            lake=place.elsewhere,
         )

@@ -9,6 +9,7 @@ from caudal.graph.check_publications import publications
 from caudal.spec.connection import Files
 from caudal.spec.database import Database
 from caudal.spec.expectation import Expectation
+from caudal.spec.images import Images
 from caudal.spec.join import Join, problems
 from caudal.spec.model import Beats, Model, Parity
 from caudal.spec.node import Features, Node, Source, Table
@@ -277,7 +278,7 @@ def _predictions(product: Product) -> Iterator[DeclarationProblem]:
 
 def _triggers(product: Product) -> Iterator[DeclarationProblem]:
     for source in product.sources.values():
-        if not isinstance(source.trigger, OnArrival) or isinstance(source.connection, Files):
+        if not isinstance(source.trigger, OnArrival) or isinstance(source.connection, Files | Images):
             continue
         if not isinstance(source.connection, Database):
             yield DeclarationProblem(

@@ -244,8 +244,8 @@ events = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("trigger", String(200), nullable=False),  # source:trips_raw, schedule:cron '0 6 * * *', prediction:forecast …
-    Column("kind", String(20), nullable=False),  # file | rows | time | table
-    Column("subject", Text, nullable=False),  # the file, the time, the table
+    Column("kind", String(20), nullable=False),  # file | images | rows | time | table
+    Column("subject", Text, nullable=False),  # the file, the images, the time, the table
     Column("key", String(64), nullable=False),  # one a happening
     Column("at", Float, nullable=False),  # seconds since 1970, UTC
     Column("pipeline", String(20), nullable=False),  # all | predict

@@ -73,7 +73,7 @@ def first_prediction(settings: Settings, product: str, port: int, keep: bool, to
     from caudal.serve.server import running
 
     home = opened(settings)
-    with running(create_app(home.path, home.url, product=product, trust=settings.trust), port=port) as url:
+    with running(create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port) as url:
         answers = [_asked(url, product, name, example) for name, example in _examples(settings, product).items()]
         told(url, answers)
         while keep:

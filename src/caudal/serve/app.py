@@ -9,6 +9,7 @@ from flask import Flask
 
 from caudal.lake.home import Home
 from caudal.lake.ledger import open_ledger
+from caudal.lake.place import Place
 from caudal.serve.access import guard
 from caudal.serve.api import offer_api
 from caudal.serve.document import new_book
@@ -32,6 +33,7 @@ def create_app(
     trust: Sequence[str] = (),
     loader: Load | None = None,
     refresh_s: float = 0.5,
+    lake: Place | None = None,
 ) -> Flask:
     """Return the web app of the champions that a ledger names.
 
@@ -44,13 +46,15 @@ def create_app(
     trust : types that a stored model may hold beyond those known to be safe
     loader : callable ``(product, model, version)``, optional, in place of the registry
     refresh_s : float, how seldom the ledger is asked for promotions
+    lake : Place, optional, where tables lie when not in the home
     """
     ledger = open_ledger(ledger_url)
+    whole = Home(home, ledger_url, lake)
 
     def from_registry(product: str, model: str, version: int) -> LoadedModel:
         from caudal.registry import load
 
-        return load(Home(home, ledger_url), ledger, product, model, version, trust=trust)
+        return load(whole, ledger, product, model, version, trust=trust)
 
     shelf = Shelf(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
     meter = Meter()
@@ -61,7 +65,7 @@ def create_app(
     measure(app, meter)
     guard(app, key)
     refuse(app)
-    eye_of = eyes(home, ledger_url, ledger)
+    eye_of = eyes(whole, ledger)
     counter = offer_api(app, shelf, meter, eye_of, key=key is not None)
     offer_uploads(app, shelf, eye_of)
     offer_pages(app, shelf, counter, key=key is not None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NEAREST = 6
 THUMBNAIL = 160
 MOST_PIXELS = 40_000_000  # of an image that is sent: a server decodes several at once
+_AGAIN_S = 30.0  # after which a lake that did not answer is asked again
 
 
 EyeOf = Callable[[Served], "Eye | None"]
@@ -119,14 +120,14 @@ class Eye:
 
 
 def eye_of(home: Home, ledger: Ledger, served: Served) -> Eye | None:
-    """Return the eye of a champion; None where its inputs do not come from images, or what they came from is not there any more."""
+    """Return the eye of a champion; None where its inputs do not come from images.
+
+    Raises
+    ------
+    CaudalError, OSError : what they came from is not there any more, or the lake does not answer
+    """
     rows = ledger.find(model_versions, product=served.product, model=served.model, version=served.version)
-    if not rows:
-        return None
-    try:
-        return _eye(home, served, str(rows[0]["training_table"]), int(rows[0]["training_version"]))
-    except (CaudalError, OSError):
-        return None
+    return _eye(home, served, str(rows[0]["training_table"]), int(rows[0]["training_version"])) if rows else None
 
 
 def _eye(home: Home, served: Served, table: str, version: int) -> Eye | None:
@@ -161,15 +162,17 @@ def _up(home: Home, product: str, table: str, version: int, wanted: str) -> tupl
     return None
 
 
-def eyes(home: Path, ledger_url: str, ledger: Ledger) -> EyeOf:
-    """Return the function that gives a champion's eye, made once for each."""
-    made: dict[tuple[str, str], tuple[Served, Eye | None]] = {}
-    where = Home(home, ledger_url)
+def eyes(home: Home, ledger: Ledger) -> EyeOf:
+    """Return the function that gives a champion's eye, made once for each; None while what it is made from cannot be read."""
+    made: dict[tuple[str, str], tuple[Served, Eye | None, float]] = {}
 
     def eye(served: Served) -> Eye | None:
         name = (served.product, served.model)
-        if name not in made or made[name][0] is not served:
-            made[name] = (served, eye_of(where, ledger, served))
+        if name not in made or made[name][0] is not served or time.monotonic() > made[name][2]:
+            try:
+                made[name] = (served, eye_of(home, ledger, served), float("inf"))
+            except (CaudalError, OSError):
+                made[name] = (served, None, time.monotonic() + _AGAIN_S)
         return made[name][1]
 
     return eye

@@ -14,6 +14,7 @@ from typing import Any
 from flask import Flask
 
 from caudal.errors import EnvironmentProblem
+from caudal.lake.place import Place
 from caudal.serve.access import demand_key
 from caudal.serve.app import create_app
 from caudal.serve.operations import MOST_BYTES
@@ -33,6 +34,7 @@ def serve(
     threads: int = 4,
     announce: Callable[[str], None] | None = None,
     loader: Load | None = None,
+    lake: Place | None = None,
 ) -> None:
     """Serve the champions until SIGINT or SIGTERM; requests under way are finished.
 
@@ -42,6 +44,7 @@ def serve(
     key : str, optional, what callers must show; demanded unless only this machine reaches the host
     trust : types that a stored model may hold beyond those known to be safe
     announce : callable, told the address once the champions are loaded; prints it when left out
+    lake : Place, optional, where tables lie when not in the home
 
     Raises
     ------
@@ -51,7 +54,7 @@ def serve(
         the address is taken or not this machine's
     """
     demand_key(host, key)
-    app = create_app(home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader)
+    app = create_app(home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake)
 
     def follow(url: str, stopped: threading.Event) -> None:
         threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()

@@ -12,6 +12,7 @@ from caudal.lake.records import landed
 from caudal.run.step import Done
 from caudal.run.workspace import Workspace
 from caudal.spec.connection import Connection, Files
+from caudal.spec.images import Images
 from caudal.spec.node import Source
 
 
@@ -54,6 +55,6 @@ def _asked_again(row: dict[str, Any], changed: str) -> bool:
 
 def patient(connection: Connection, settle_s: float) -> Connection:
     """Return the connection with files of this machine left alone until they are at least so old."""
-    if not isinstance(connection, Files) or connection.remote:
+    if not isinstance(connection, Files | Images) or connection.remote:
         return connection
     return replace(connection, settle_s=max(connection.settle_s, settle_s))

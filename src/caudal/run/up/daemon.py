@@ -21,12 +21,14 @@ from caudal.run.up.rounds import TICK_S, Pace, Rounds, Say
 from caudal.run.up.watch import Watcher
 from caudal.run.up.watch_clock import ClockWatcher
 from caudal.run.up.watch_files import FileWatcher, Waker
+from caudal.run.up.watch_images import ImageWatcher
 from caudal.run.up.watch_objects import ObjectWatcher
 from caudal.run.up.watch_rows import RowWatcher
 from caudal.run.up.watch_tables import TableWatcher
 from caudal.run.up.worker import Worker
 from caudal.spec.connection import Files
 from caudal.spec.database import Database
+from caudal.spec.images import Images
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -131,7 +133,7 @@ def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> li
     ]
     for of, trigger, source in declared:
         if isinstance(trigger, OnArrival) and source is not None:
-            found.append(_arrivals(product, source, data, settle_s))
+            found.append(_arrivals(product, source, home, data, settle_s))
         elif isinstance(trigger, OnPublish):
             found.append(TableWatcher(product.name, trigger, home, of))
         elif isinstance(trigger, Timed):
@@ -139,10 +141,12 @@ def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> li
     return found
 
 
-def _arrivals(product: Product, source: Source, data: Path, settle_s: float) -> Watcher:
+def _arrivals(product: Product, source: Source, home: Home, data: Path, settle_s: float) -> Watcher:
     """Return what looks out for what arrives at a source."""
     if isinstance(source.connection, Database):
         return RowWatcher(product.name, source, data)
+    if isinstance(source.connection, Images):
+        return ImageWatcher(product.name, source, home, data, 0.0 if source.connection.remote else settle_s)
     assert isinstance(source.connection, Files)
     if source.connection.remote:  # an object is whole when it is listed
         return ObjectWatcher(product.name, source, data, 0.0)

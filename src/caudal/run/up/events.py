@@ -32,7 +32,7 @@ class Event:
 
     Parameters
     ----------
-    subject : the file, the rows, the time, the table
+    subject : the file, the images, the rows, the time, the table
     happening : what tells it from every other happening of the product
     at : seconds since 1970, UTC
     alone : it gets a run of its own, others share one
@@ -40,7 +40,7 @@ class Event:
 
     product: str
     trigger: str
-    kind: Literal["file", "rows", "time", "table"]
+    kind: Literal["file", "images", "rows", "time", "table"]
     subject: str
     happening: str
     at: float

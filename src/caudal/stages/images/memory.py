@@ -1,20 +1,27 @@
-"""What embedding takes, in bytes, estimated before it begins; then a batch and a size that the memory has room for."""
+"""What embedding takes, in bytes, estimated before it begins; then a batch and a size that the memory has room for.
+
+The constants are from ``python -m benchmarks.images --only planner``: the most resident memory of one worker, as the kernel tells it, with
+Python 3.11, ONNX Runtime 1.31, Pillow 13. For the dearest images of a size (WebP without loss and see-through, where an image is large) the
+estimate is between 1.1 and 1.5 times what was measured; `tests/unit/stages/images/test_memory.py` holds the figures.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from caudal.errors import EnvironmentProblem
+from caudal.spec.images import MAX_BYTES
 
 MIB = 2**20
 BATCH = 4  # one to eight images at once are quickest on one core; more only take memory
 STEP = 32
-# Measured on Python 3.11 with ONNX Runtime 1.31, see benchmarks/images.
-WORKER = 200 * MIB  # an interpreter with Arrow, NumPy, Pillow, ONNX Runtime
+WORKER = 180 * MIB  # an interpreter with Arrow, NumPy, Pillow, ONNX Runtime
 WEIGHTS = 3  # times the model: its bytes, its weights, and how they are laid out to be computed with
-ACTIVATIONS = 230  # bytes a pixel that a network holds at its widest
+ACTIVATIONS = 270  # bytes a pixel that a network holds at its widest
 LEAST_PIXELS = 2_000_000  # of an image that a worker must have room for, whatever is lowered for it
-PLAIN_PIXEL = 8  # decoded, and once more in three colours
+PLAIN_PIXEL = 21  # bytes: WebP's own two pictures, the decoded one, once more with its mask, and on white; JPEGs take 8 at most
+FILE = 3  # times an image's bytes: as they come, as the decoder reads them, and what is left of the piece before
+PACKED_PIXEL = 4  # bytes that a pixel may have in a file
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch:
     for number, size in tried:
         need = _fixed(model) + number * size * size * ACTIVATIONS
         left = share - need
-        if left >= 2 * MIB + LEAST_PIXELS * PLAIN_PIXEL:
+        if left >= 2 * MIB + _decoded(LEAST_PIXELS):
             break
     else:
         raise EnvironmentProblem(
@@ -70,8 +77,8 @@ def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch:
             need=need,
         )
     piece = max(MIB, min(16 * MIB, left // 8))
-    most = min(largest, (left - 2 * piece) // PLAIN_PIXEL)
-    need += 2 * piece + most * PLAIN_PIXEL
+    most = min(largest, _decodable(left - 2 * piece))
+    need += 2 * piece + _decoded(most)
     said = [
         f"{workers} workers with {share // MIB} MiB each: batches of {number}, {size} px, images up to {most / 1e6:.0f} megapixels; "
         f"estimated {need // MIB} MiB each."
@@ -100,6 +107,17 @@ def octets(said: str) -> int:
 
 def _fixed(model: int) -> int:
     return WORKER + WEIGHTS * model
+
+
+def _decoded(pixels: int) -> int:
+    """Return the bytes that the dearest image of so many pixels takes while it is decoded, its file included."""
+    return pixels * PLAIN_PIXEL + FILE * min(MAX_BYTES, pixels * PACKED_PIXEL)
+
+
+def _decodable(room: int) -> int:
+    """Return the most pixels that are decoded in so many bytes."""
+    small = room // (PLAIN_PIXEL + FILE * PACKED_PIXEL)
+    return small if small * PACKED_PIXEL < MAX_BYTES else (room - FILE * MAX_BYTES) // PLAIN_PIXEL
 
 
 def _halves(number: int) -> list[int]:

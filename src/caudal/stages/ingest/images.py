@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import EnvironmentProblem
-from caudal.lake.place import Place, source
+from caudal.lake.away import answering
+from caudal.lake.place import Place, source, spark_path
 from caudal.spec.connection import Connection, Files
 from caudal.spec.images import COLUMNS, Images
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
 from caudal.stages.ingest.files import found_in, moving
 from caudal.stages.ingest.raw import RawFile
+from caudal.stages.ingest.secret import without_user
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,27 +56,55 @@ class Found:
         return self.path.rstrip("/").rpartition("/")[0].rpartition("/")[2]
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """What a look has found: the images that are new or have changed, those of them that are still being written, and what reads one."""
+
+    whole: list[Found]
+    growing: list[Found]
+    read: Callable[[str], bytes]
+
+
 @fetches("images")
 def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
     """Return the packs of the images that are new or have changed; whole ones that a broken run left are taken up."""
     assert isinstance(connection, Images)
     _libraries()
-    if connection.remote:
-        from caudal.stages.ingest.remote import listing
-
-        listed, read, shown = listing(connection.pattern, connection.storage, connection.required)
-        found = [Found(one.path, one.bytes, one.modified_ns, one.etag) for one in listed]
-    else:
-        found, read, shown = _local(connection, data, clock), _bytes, connection.pattern
+    shown = without_user(connection.pattern)[0]
     left = sorted(path for path in scratch.glob("*.parquet") if f"images:{shown}/{path.name}" not in seen)
     known = marks(
         [(origin, one.stored) for origin, one in seen.items() if one.stored is not None] + [(one.name, one) for one in left]
     )
-    new = [one for one in found if known.get(_printable(one.path)) != one.known_as(connection.max_bytes)]
-    stamp = max([int(clock() * 1e6), *(int(path.stem.partition("-")[0]) + 1 for path in left)])
-    made = packs(new, read, connection, scratch, stamp)
+    found = look(connection, data=data, known=known, clock=clock)
+    # A pack's name says which is newer, whatever the machine's clock does.
+    stamp = max([int(clock() * 1e6), *(int(Path(one).stem.partition("-")[0]) + 1 for one in (*seen, *map(str, left)))])
+    made = packs(found.whole, found.read, connection, scratch, stamp)
     at = clock()
     return [Arrival(f"images:{shown}/{path.name}", path, path.stat().st_size, int(at * 1e9)) for path in [*left, *made]]
+
+
+def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], clock: Clock, attempts: int | None = None) -> Arrived:
+    """Return the images that are new or have changed; ``known`` is what packs hold. ``attempts`` at an address that does not answer."""
+
+    def unknown(found: Iterable[Found]) -> list[Found]:
+        return [one for one in found if known.get(_printable(one.path)) != one.known_as(connection.max_bytes)]
+
+    if connection.remote:
+        from caudal.stages.ingest.remote import listing
+
+        listed = listing(connection.pattern, connection.storage, connection.required, attempts)
+        new = unknown(Found(one.path, one.bytes, one.modified_ns, one.etag) for one in listed.files)
+        young = listed.moving({one.path for one in new}, connection.settle_s, clock)
+        read = listed.read
+    else:
+        found = found_in(Files(connection.pattern, required=connection.required), data)
+        new = unknown(Found(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found)
+        names = {one.path for one in new}
+        fresh = [(path, stat) for path, stat in found if str(path) in names]
+        young = {str(path) for path in moving(fresh, clock)}
+        young |= {str(path) for path, stat in fresh if abs(clock() - stat.st_mtime) < connection.settle_s}
+        read = _bytes
+    return Arrived([one for one in new if one.path not in young], [one for one in new if one.path in young], read)
 
 
 def marks(files: Iterable[tuple[str, Place]]) -> dict[str, Mark]:
@@ -84,7 +114,7 @@ def marks(files: Iterable[tuple[str, Place]]) -> dict[str, Mark]:
     known: dict[str, Mark] = {}
     names = ("path", "bytes", "modified_ns", "etag", "sha256")
     for _, file in sorted(files, key=lambda one: one[0].rpartition("/")[2]):
-        with pq.ParquetFile(source(file)) as pack:
+        with answering(file), pq.ParquetFile(source(file)) as pack:
             for batch in pack.iter_batches(1 << 16, columns=list(names)):
                 for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
                     known[path] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
@@ -133,7 +163,7 @@ def frame(spark: SparkSession, files: Sequence[RawFile], max_pixels: int) -> Dat
     from caudal.stages.ingest.cast import spark_type
 
     own = [f"`{one.name}` {spark_type(one.type)}" for one in COLUMNS]
-    rows = spark.read.schema(", ".join([*own, "fault string"])).parquet(*(str(file.path) for file in files))
+    rows = spark.read.schema(", ".join([*own, "fault string"])).parquet(*(spark_path(file.path) for file in files))
     size = F.concat("width", F.lit(" × "), "height")
     large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the {max_pixels:,} that are let in"))
     fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > max_pixels, large))
@@ -213,16 +243,6 @@ def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
             held, size = [], 0
     if held:
         yield held
-
-
-def _local(connection: Images, data: Path | None, clock: Clock) -> list[Found]:
-    found = found_in(Files(connection.pattern, required=connection.required), data)
-    growing = moving(found, clock)
-    return [
-        Found(str(path), stat.st_size, stat.st_mtime_ns)
-        for path, stat in found
-        if path not in growing and not abs(clock() - stat.st_mtime) < connection.settle_s
-    ]
 
 
 def _bytes(path: str) -> bytes:

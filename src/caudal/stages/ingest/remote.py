@@ -104,18 +104,38 @@ def look_remote(connection: Files, *, seen: Mapping[str, Seen], clock: Clock) ->
     return [Arrival(place.origin(one.path), Path(), one.bytes, one.modified_ns, one.etag, one.path not in moving) for one in new]
 
 
-def listing(pattern: str, storage: Mapping[str, Any], required: bool) -> tuple[list[Remote], Callable[[str], bytes], str]:
-    """Return what an address lists, by address; a function that gives an object's bytes; and the address as it may be shown."""
-    place = _place(Files(pattern, storage=storage))
-    listed = _tried(place.shown, lambda: _listed(place), place=place)
+@dataclass(frozen=True)
+class Listing:
+    """What an address lists.
+
+    Parameters
+    ----------
+    files : by address
+    read : gives the bytes of a file by its address
+    moving : gives those of some addresses that are still being written, or younger than so many seconds
+    """
+
+    files: list[Remote]
+    read: Callable[[str], bytes]
+    moving: Callable[[set[str], float, Clock], set[str]]
+
+
+def listing(pattern: str, storage: Mapping[str, Any], required: bool, attempts: int | None = None) -> Listing:
+    """Return what an address lists; nothing is fetched."""
+    place = _place(Files(pattern, storage=storage), attempts)
+    listed = _tried(place.shown, lambda: _listed(place), place=place, attempts=attempts)
     if not listed and required:
-        raise _tried(place.shown, lambda: nothing_there(place.fs, place.pattern, place.shown))
+        raise _tried(place.shown, lambda: nothing_there(place.fs, place.pattern, place.shown), attempts=attempts)
     inside = {place.origin(one.path): one.path for one in listed}
 
     def read(origin: str) -> bytes:
         return bytes(_tried(origin, lambda: place.fs.cat_file(inside[origin]), place=place))
 
-    return [replace(one, path=place.origin(one.path)) for one in listed], read, place.shown
+    def moving(origins: set[str], settle_s: float, clock: Clock) -> set[str]:
+        young = _moving(place, [one for one in listed if place.origin(one.path) in origins], settle_s, clock)
+        return {place.origin(path) for path in young}
+
+    return Listing([replace(one, path=place.origin(one.path)) for one in listed], read, moving)
 
 
 def _place(connection: Files, attempts: int | None = None) -> Place:
