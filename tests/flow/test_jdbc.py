@@ -29,7 +29,7 @@ from caudal.lake.records import landed
 from caudal.run.check import check
 from caudal.run.run import run
 from caudal.spec.settings import Settings
-from caudal.stages.ingest import Engine, arrivals
+from caudal.stages.ingest import Engine, Seen, arrivals
 
 PASSWORD = "hunter2&;x"
 PRODUCT = '''
@@ -120,6 +120,42 @@ def test_tables_and_types_are_those_that_psycopg_brings(shop, spark, tmp_path):
     (whole,) = taken(cd.database(shop["psycopg"], table="payment", key="payment_id"), spark, tmp_path / "whole")
     assert len(parts) == 3
     assert pa.concat_tables(parts).to_pylist() == whole.to_pylist()
+
+
+def test_only_what_changed_is_asked_for_whatever_the_watermark_is(shop, spark, tmp_path):
+    connection = shop["connection"]
+    connection.execute(f"ALTER DATABASE {shop['name']} SET log_statement = 'all'".encode())
+    connection.execute(
+        "CREATE TABLE grown AS SELECT n AS id, n::bigint AS number, date '2024-01-01' + n AS day, n::numeric(6,2) AS cost,"
+        " timestamptz '2024-03-31 00:00+00' + n * interval '1 hour' AS at FROM generate_series(1, 50) n"
+    )
+    asked = {
+        "number": (5, '"number" >= 45'), "day": ("2 days", "\"day\" >= '2024-02-18'"), "cost": (5, '"cost" >= 45.00'),
+        "at": ("5 hours", "\"at\" >= '2024-04-01 21:00:00.0'"),
+    }  # fmt: skip
+    engine, seen = Engine(lambda: spark, tmp_path / "room"), {name: {} for name in asked}
+
+    def came(name, at):
+        source = cd.database(jdbc(shop), table="grown", watermark=name, overlap=asked[name][0], key="id")
+        ids = []
+        for one in arrivals(source, data=None, scratch=tmp_path, seen=seen[name], clock=lambda: at, engine=engine):
+            stored = one.local.rename(tmp_path / f"{name} {at} {one.name}")
+            seen[name][one.path] = Seen(one.etag, one.modified_ns, one.bytes, stored.name, stored)
+            ids += pq.read_table(stored)["id"].to_pylist()
+        return ids
+
+    for name in asked:
+        assert came(name, 1e9) == list(range(1, 51))
+        assert came(name, 1e9 + 1) == []
+    connection.execute(
+        "INSERT INTO grown VALUES (51, 60, '2024-03-01', 60, '2024-05-01'), (52, 46, '2024-02-18', 46, '2024-04-01 22:00+00'), (53, NULL, NULL, NULL, NULL), "
+        "(54, 1, '2024-01-02', 1, '2024-03-31 01:00+00'); UPDATE grown SET number = 48 WHERE id = 49"
+    )
+    log = (shop["server"].folder / "log").read_text()
+    for name, (_, said) in asked.items():
+        assert came(name, 1e9 + 2) == [49, 51, 52, 53], name  # not 54, which came too late
+        assert said in log, name
+    connection.execute(f"ALTER DATABASE {shop['name']} RESET log_statement".encode())
 
 
 def test_what_does_not_go_is_told_without_the_password(shop, spark, tmp_path, monkeypatch):

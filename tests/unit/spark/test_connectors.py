@@ -27,6 +27,23 @@ def test_unknown_connector_names_the_nearest() -> None:
         connectors.jars({"arvo"})
 
 
+def test_drivers_of_the_user_s_are_jars_or_coordinates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUDAL_CACHE", str(tmp_path / "cache"))
+    for name in ("a_driver.jar", "b_driver.jar"):
+        (tmp_path / name).touch()
+    both = {str(tmp_path / "a_driver.jar"), str(tmp_path / "b_driver.jar")}
+    assert {str(jar) for jar in connectors.jars(both)} == both
+    with pytest.raises(NotThere, match=r"There is no jar '.*/a_drivers.jar'. Did you mean 'a_driver.jar'\?"):
+        connectors.jars({str(tmp_path / "a_drivers.jar")})
+    newer, ours = connectors.kept_at("org.postgresql:postgresql:43.0"), connectors.kept_at("postgresql")
+    for kept, version in ((newer, "43.0"), (ours, "42.7.8")):
+        kept.mkdir(parents=True)
+        (kept / f"org.postgresql_postgresql-{version}.jar").touch()
+    # The version that the user names is the one that Spark has.
+    assert connectors.jars({"org.postgresql:postgresql:43.0", "postgresql"}) == [newer / "org.postgresql_postgresql-43.0.jar"]
+    assert newer.name.startswith("postgresql-")
+
+
 @pytest.mark.slow
 def test_second_time_needs_no_network(no_network: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared_settings = str(tmp_path / "ivy.xml")

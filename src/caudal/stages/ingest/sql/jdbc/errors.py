@@ -17,7 +17,7 @@ _NET = ("java.net.", "java.io.EOFException", "java.io.IOException")
 
 def explained(error: Exception, source: Database) -> CaudalError | None:
     """Return what a database said, in our words and without its password; None where it is not the database that spoke."""
-    java = getattr(error, "java_exception", None) or getattr(getattr(error, "_origin", None), "java_exception", None)
+    java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)  # py4j's, or PySpark's own
     if java is None:
         return None
     chain = _chain(java)
