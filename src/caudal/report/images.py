@@ -12,7 +12,7 @@ from markupsafe import Markup
 from caudal.lake.ledger import Row
 from caudal.report.charts import bar
 from caudal.report.document import detail_of
-from caudal.report.figures import duration
+from caudal.report.figures import count, duration
 
 WIDTH, HEIGHT, EDGE = 640, 400, 24
 HUES = 12  # colours told apart; further labels begin again with another shape
@@ -50,19 +50,34 @@ def _embedding(said: dict[str, Any] | None) -> dict[str, Any]:
         {
             "part": _WORDS.get(part, part),
             "seconds": duration(took),
+            "share": f"{100 * took / whole:.0f} %",
             "bar": bar(0.0, took / whole, "part", f"{part}: {took / whole:.0%}"),
         }
         for part, took in seconds.items()
         if whole
     ]
-    return {"network": said.get("network"), "plan": said.get("plan", []), "critical": said.get("critical"), "parts": parts}
+    return {"network": said.get("network"), "plan": said.get("plan", []), "critical": _critical(said), "parts": parts}
+
+
+def _critical(said: dict[str, Any]) -> str | None:
+    """Return what of a worker's time an image takes, and what takes most of it."""
+    seconds, images = said.get("seconds", {}), said.get("images", 0)
+    whole = sum(seconds.values())
+    if not images or not whole:
+        return None
+    first, second = sorted(seconds, key=lambda part: -seconds[part])[:2]
+    return (
+        f"Of {whole / images * 1000:.1f} ms of a worker for each of {count(images)} images, {_WORDS.get(first, first)} takes "
+        f"{seconds[first] / images * 1000:.1f} ms ({seconds[first] / whole:.0%}), {_WORDS.get(second, second)} "
+        f"{seconds[second] / images * 1000:.1f} ms. A million images take {whole / images * 1e6 / 3600:.1f} hours of one worker."
+    )
 
 
 def _components(said: dict[str, Any] | None) -> dict[str, Any]:
     if not said:
         return {}
     points = said.get("points", [])
-    return {"pca": said["said"], "explained": explained(said["ratio"]), "scatter": scatter(points) if points else ""}
+    return {"pca": said["said"], "explained": explained(said["ratio"]), "scatter": scatter(points, said["ratio"]) if points else ""}
 
 
 def explained(ratio: Sequence[float]) -> Markup:
@@ -78,16 +93,17 @@ def explained(ratio: Sequence[float]) -> Markup:
         )
         together += one
         line.append(f"{EDGE + (number + 0.4) * step:.1f},{low - (low - high) * min(together, 1.0):.1f}")
+    inner += f'<line class="whole" x1="{EDGE}" x2="{WIDTH - EDGE}" y1="{high:.1f}" y2="{high:.1f}"/>'
     inner += f'<polyline class="sum" points="{" ".join(line)}"/>'
-    inner += (
-        f'<text x="{EDGE}" y="{HEIGHT / 2 - 6:.0f}">1</text><text x="{WIDTH - EDGE}" y="{HEIGHT / 2 - 6:.0f}" text-anchor="end">'
-    )
-    inner += f"{len(ratio)} components, {together:.1%} together</text>"
+    below = HEIGHT / 2 - 6
+    inner += f'<text x="{EDGE}" y="{below:.0f}">each component, the first {max(ratio, default=0.0):.1%}</text>'
+    inner += f'<text class="sum" x="{WIDTH - EDGE}" y="{below:.0f}" text-anchor="end">{len(ratio)} components, {together:.1%} together</text>'
+    inner += f'<text x="{WIDTH - EDGE}" y="{high + 12:.0f}" text-anchor="end">100%</text>'
     return _svg(HEIGHT // 2, "variance explained by component", inner)
 
 
-def scatter(points: Sequence[Sequence[Any]]) -> Markup:
-    """Return rows in the plane of their first two components, a colour for each label."""
+def scatter(points: Sequence[Sequence[Any]], ratio: Sequence[float] = ()) -> Markup:
+    """Return rows in the plane of their first two components, a colour for each label; axes say how much of the variance each explains."""
     labels = sorted({str(point[2]) for point in points})
     across, up = ([float(point[i]) for point in points] for i in (0, 1))
     inner = ""
@@ -99,8 +115,11 @@ def scatter(points: Sequence[Sequence[Any]]) -> Markup:
             inner += f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4">{title}</circle>'
         else:
             inner += f'<rect class="{kind}" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7">{title}</rect>'
+    first, second = (f"component {i + 1}" + (f", {ratio[i]:.1%} of the variance" if len(ratio) > i else "") for i in (0, 1))
+    inner += f'<text x="{WIDTH - EDGE}" y="{HEIGHT - 4}" text-anchor="end">{first} →</text>'
+    inner += f'<text x="12" y="{EDGE}" text-anchor="end" transform="rotate(-90 12 {EDGE})">{second} →</text>'
     legend = "".join(
-        f'<span class="key hue{number % HUES}{" square" if number >= HUES else ""}"></span>{escape(label)} '
+        f'<span class="one"><span class="key hue{number % HUES}{" square" if number >= HUES else ""}"></span>{escape(label)}</span> '
         for number, label in enumerate(labels[: 2 * HUES])
     )
     return _svg(HEIGHT, "first and second component", inner) + Markup(f'<p class="legend">{legend}</p>')  # noqa: S704 labels are escaped

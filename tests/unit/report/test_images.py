@@ -13,16 +13,22 @@ def row(**detail: Any) -> dict[str, Any]:
 
 def test_where_the_workers_time_went() -> None:
     took = {"read": 1.0, "decode": 2.0, "resize": 0.5, "infer": 6.0, "write": 0.5}
-    (said,) = sections([row(embedding={"seconds": took, "network": "n", "plan": ["two workers"], "critical": "infer"}), row()])
+    (said,) = sections([row(embedding={"seconds": took, "network": "n", "plan": ["two workers"], "images": 100}), row()])
     assert [one["part"] for one in said["parts"]][3] == "the network"
     assert 'width="60.00%"' in said["parts"][3]["bar"]
+    assert said["parts"][3]["share"] == "60 %"
+    assert said["critical"] == (
+        "Of 100.0 ms of a worker for each of 100 images, the network takes 60.0 ms (60%), decoding 20.0 ms. "
+        "A million images take 27.8 hours of one worker."
+    )
 
 
 def test_the_scatter_escapes_labels_and_takes_equal_points() -> None:
-    drawn = scatter([[0.0, 1.0, "<b>"], [0.0, 1.0, "pear"]])
+    drawn = scatter([[0.0, 1.0, "<b>"], [0.0, 1.0, "pear"]], [0.5, 0.25])
     assert "<b>" not in drawn
     assert drawn.count("<circle") == 2
     assert "&lt;b&gt;" in drawn
+    assert "component 2, 25.0% of the variance" in drawn
 
 
 def test_what_components_explain_together_is_said() -> None:
