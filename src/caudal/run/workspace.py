@@ -144,7 +144,9 @@ class Workspace:
         from sqlalchemy import func, select
 
         kinds = {name: one.connection.kind for name, one in self.product.sources.items()}
-        if not _LANDED.issuperset(kinds.values()) or drivers(self.product):  # those ask Spark itself, before it is known for how much
+        if not _LANDED.issuperset(kinds.values()) or drivers(
+            self.product
+        ):  # those ask Spark itself, before it is known for how much
             return False
         read = [name for name, kind in kinds.items() if kind != "images"]
         asked = select(func.sum(landed.c.bytes).label("bytes")).where(landed.c.product == self.product.name)

@@ -181,7 +181,7 @@ def _embedded(column: pa.Array, run: Any, plan: memory.Plan, took: dict[str, flo
     for value in column:
         try:
             octets = value.as_buffer() if value.is_valid else b""
-            held.append(decode.pixels(octets, plan.side, plan.max_pixels, took))
+            held.append(decode.pixels(octets, plan.side, plan.max_pixels, took, plan.room))
             faults.append(None)
         except decode.Unfit as error:
             faults.append(str(error))
@@ -249,20 +249,10 @@ class _Spent:
         self.accumulator = spark.sparkContext.accumulator(dict.fromkeys((*PARTS, "images", "tasks"), 0.0), Sums())
 
     def shares(self) -> dict[str, Any]:
-        """Return the seconds by part, and what is critical when there is more to do."""
+        """Return the seconds by part, of how many images."""
         value = self.accumulator.value
-        images, whole = int(value["images"]), sum(value[part] for part in PARTS)
         seconds = {part: round(value[part], 3) for part in PARTS}
-        said = {"images": images, "tasks": int(value["tasks"]), "seconds": seconds}
-        if images and whole:
-            costs = {part: value[part] / images * 1000 for part in PARTS}
-            first, second = sorted(PARTS, key=lambda part: -costs[part])[:2]
-            said["critical"] = (
-                f"Of {whole / images * 1000:.1f} ms of a worker for each of {images:,} images, {first} takes {costs[first]:.1f} "
-                f"({costs[first] / (whole / images * 1000):.0%}), {second} {costs[second]:.1f}: a million images take "
-                f"{whole / images * 1e6 / 3600:.1f} hours of one worker."
-            )
-        return said
+        return {"images": int(value["images"]), "tasks": int(value["tasks"]), "seconds": seconds}
 
 
 def _quoted(names: list[str]) -> list[str]:

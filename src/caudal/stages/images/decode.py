@@ -20,6 +20,10 @@ Octets = Any  # bytes, or a buffer of them that is not copied
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _WHOLE = 0.875  # of the shorter side; what the networks were evaluated with
 _WHITE = (255, 255, 255)
+# What decoding takes, measured by `python -m benchmarks.images --only planner`.
+PIXEL = 21  # bytes a pixel, of the dearest: WebP's own two pictures, the decoded one, once more with its mask, and on white
+JPEG_PIXEL = 8  # of one decoded at its scale; as much again of the whole image where it comes in passes
+FILE = 3  # times an image's bytes: as they come, as the decoder reads them, and what is left of the piece before
 
 
 class Unfit(ValueError):
@@ -46,7 +50,9 @@ def header(content: Octets) -> Header:
         return Header(str(image.format), *image.size)
 
 
-def pixels(content: Octets, side: int, max_pixels: int, took: MutableMapping[str, float] | None = None) -> np.ndarray[Any, Any]:
+def pixels(
+    content: Octets, side: int, max_pixels: int, took: MutableMapping[str, float] | None = None, room: int | None = None
+) -> np.ndarray[Any, Any]:
     """Return the middle square of an image, upright, as uint8 [side, side, 3].
 
     The middle seven eighths of the shorter side are taken. A JPEG is decoded at the smallest scale that is at least twice
@@ -55,22 +61,25 @@ def pixels(content: Octets, side: int, max_pixels: int, took: MutableMapping[str
     Parameters
     ----------
     took : mapping, optional; the seconds for ``decode`` and ``resize`` are added to it
+    room : int, optional, bytes of memory that decoding may take
 
     Raises
     ------
-    Unfit : it is no image, is cut off, or has more pixels than are let in
+    Unfit : it is no image, is cut off, has more pixels than are let in, or takes more memory than there is
     """
     import numpy as np
     from PIL import Image, ImageOps
 
     began = time.perf_counter()
     with _opened(content) as image:
-        _check(Header(str(image.format), *image.size), max_pixels)
+        stored = Header(str(image.format), *image.size)
+        _check(stored, max_pixels)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a library has to say of odd headers is no fault of the pixels
                 if image.format == "JPEG" and min(image.size) >= 4 * side:
                     image.draft("RGB", (2 * side, 2 * side))
+                _fits(image, stored, len(content), room)
                 image.load()
                 plain = _coloured(image)
                 decoded = time.perf_counter()
@@ -124,6 +133,20 @@ def _check(found: Header, max_pixels: int) -> None:
         raise Unfit(f"has {found.width} × {found.height} pixels, more than the {max_pixels:,} that are let in")
     if min(found.width, found.height) < 1:
         raise Unfit("has no pixels")
+
+
+def _fits(image: Image.Image, stored: Header, octets: int, room: int | None) -> None:
+    """Raise what an image is refused for that takes more memory than there is; it is drafted, and nothing of it is decoded."""
+    whole, scaled = stored.width * stored.height, image.size[0] * image.size[1]
+    if stored.format == "JPEG":
+        need = JPEG_PIXEL * (scaled + (whole if "progressive" in image.info else 0)) + FILE * octets
+    else:
+        need = PIXEL * whole + FILE * octets
+    if room is not None and need > room:
+        raise Unfit(
+            f"is a {stored.format} of {stored.width} × {stored.height} pixels, which takes up to {need >> 20} MiB to decode;"
+            f" a worker has {room >> 20}"
+        )
 
 
 def _coloured(image: Image.Image) -> Image.Image:

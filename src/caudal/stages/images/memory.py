@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from caudal.errors import EnvironmentProblem
 from caudal.spec.images import MAX_BYTES
+from caudal.stages.images.decode import FILE, PIXEL
 
 MIB = 2**20
 BATCH = 4  # one to eight images at once are quickest on one core; more only take memory
@@ -19,8 +20,6 @@ WORKER = 180 * MIB  # an interpreter with Arrow, NumPy, Pillow, ONNX Runtime
 WEIGHTS = 3  # times the model: its bytes, its weights, and how they are laid out to be computed with
 ACTIVATIONS = 270  # bytes a pixel that a network holds at its widest
 LEAST_PIXELS = 2_000_000  # of an image that a worker must have room for, whatever is lowered for it
-PLAIN_PIXEL = 21  # bytes: WebP's own two pictures, the decoded one, once more with its mask, and on white; JPEGs take 8 at most
-FILE = 3  # times an image's bytes: as they come, as the decoder reads them, and what is left of the piece before
 PACKED_PIXEL = 4  # bytes that a pixel may have in a file
 
 
@@ -32,7 +31,8 @@ class Plan:
     ----------
     batch : int, images that go through the network together
     side : int, pixels
-    max_pixels : int, the largest image that a worker can decode
+    max_pixels : int, of an image that is decoded
+    room : int, bytes that its decoding may take
     piece : int, bytes of images that a worker is given at once
     bytes : int, the estimate for one worker
     said : sentences for the run's notes
@@ -41,6 +41,7 @@ class Plan:
     batch: int
     side: int
     max_pixels: int
+    room: int
     piece: int
     bytes: int
     said: tuple[str, ...]
@@ -77,19 +78,19 @@ def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch:
             need=need,
         )
     piece = max(MIB, min(16 * MIB, left // 8))
-    most = min(largest, _decodable(left - 2 * piece))
-    need += 2 * piece + _decoded(most)
-    said = [
-        f"{workers} workers with {share // MIB} MiB each: batches of {number}, {size} px, images up to {most / 1e6:.0f} megapixels; "
-        f"estimated {need // MIB} MiB each."
-    ]
+    room = min(left - 2 * piece, _decoded(largest))
+    need += 2 * piece + room
+    said = [f"{workers} workers with {share // MIB} MiB each: batches of {number}, {size} px; estimated {need // MIB} MiB each."]
     if number < wanted:
         said.append(f"The batch was lowered from {wanted} to {number} to fit into memory.")
     if size < side:
         said.append(f"The size was lowered from {side} to {size} px to fit into memory.")
-    if most < largest:
-        said.append(f"Images over {most / 1e6:.1f} megapixels go to quarantine: a worker has no memory to decode them.")
-    return Plan(number, size, most, piece, need, tuple(said))
+    if room < _decoded(largest):
+        said.append(
+            f"A worker has {room // MIB} MiB to decode an image in: those that take more go to quarantine, of the dearest kinds (WebP without"
+            f" loss) from {_decodable(room) / 1e6:.1f} megapixels on. Plain JPEGs take little, whatever their size."
+        )
+    return Plan(number, size, largest, room, piece, need, tuple(said))
 
 
 def octets(said: str) -> int:
@@ -111,13 +112,13 @@ def _fixed(model: int) -> int:
 
 def _decoded(pixels: int) -> int:
     """Return the bytes that the dearest image of so many pixels takes while it is decoded, its file included."""
-    return pixels * PLAIN_PIXEL + FILE * min(MAX_BYTES, pixels * PACKED_PIXEL)
+    return pixels * PIXEL + FILE * min(MAX_BYTES, pixels * PACKED_PIXEL)
 
 
 def _decodable(room: int) -> int:
     """Return the most pixels that are decoded in so many bytes."""
-    small = room // (PLAIN_PIXEL + FILE * PACKED_PIXEL)
-    return small if small * PACKED_PIXEL < MAX_BYTES else (room - FILE * MAX_BYTES) // PLAIN_PIXEL
+    small = room // (PIXEL + FILE * PACKED_PIXEL)
+    return small if small * PACKED_PIXEL < MAX_BYTES else (room - FILE * MAX_BYTES) // PIXEL
 
 
 def _halves(number: int) -> list[int]:

@@ -92,6 +92,15 @@ def test_a_bomb_is_not_decoded() -> None:
         pixels(content, 32, MANY)
 
 
+def test_what_takes_more_memory_than_there_is_is_told_and_a_plain_jpeg_is_not_for_its_size() -> None:
+    large, room = quarters(1600, 1200), 10 * 2**20
+    assert pixels(packed(large, "JPEG"), 32, MANY, room=room).shape == (32, 32, 3)
+    with pytest.raises(Unfit, match=r"JPEG of 1600 × 1200 pixels, which takes up to 1[0-9] MiB to decode; a worker has 10"):
+        pixels(packed(large, "JPEG", progressive=True), 32, MANY, room=room)
+    with pytest.raises(Unfit, match="PNG of 1600 × 1200 pixels, which takes up to 38 MiB"):
+        pixels(packed(large), 32, MANY, room=room)
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [(b"", "is empty"), (b"%PDF-1.7 and more", "is no image: it begins with b'%PDF-1.7'"), (b"\xff\xd8\xff", "is no image|header")],

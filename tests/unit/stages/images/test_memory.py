@@ -71,6 +71,7 @@ def test_first_the_batch_is_lowered_then_the_size() -> None:
 
 def test_what_is_lowered_is_said() -> None:
     found = made(LEAST + 80 * MIB)
+    assert found.room < 80 * MIB
     assert any("size was lowered from 224" in one or "batch was lowered" in one for one in found.said)
     assert any("go to quarantine" in one for one in found.said)
 
