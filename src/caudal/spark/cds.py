@@ -41,12 +41,13 @@ def enabled() -> bool:
 
 
 def wanted(archive: Path) -> bool:
-    """Whether ``archive`` should be made: it is not there, and the last attempt was not a failure of today."""
+    """Whether ``archive`` should be made: it is not there, the last attempt was not a failure of today, and it pushes out none used today."""
     try:
         failed_s = time.time() - _failure(archive).stat().st_mtime
     except OSError:
         failed_s = AGAIN_AFTER_S
-    return enabled() and not archive.is_file() and failed_s >= AGAIN_AFTER_S
+    today = [one for one in _archives(archive.parent) if time.time() - _used_at(one) < AGAIN_AFTER_S]
+    return enabled() and not archive.is_file() and failed_s >= AGAIN_AFTER_S and len(today) < KEPT
 
 
 def archive_file(java: JavaHome, class_path: Sequence[Path]) -> Path:
@@ -117,10 +118,21 @@ def dumping(archive: Path) -> Iterator[Path | None]:
 
 def prune(folder: Path) -> None:
     """Remove all but the `KEPT` archives used last, and what dumps that died have left."""
-    archives = sorted(folder.glob("spark-*.jsa"), key=lambda file: file.stat().st_mtime, reverse=True)
     left = [file for file in folder.glob("*.jsa.*") if time.time() - file.stat().st_mtime > STALE_S]
-    for file in [*archives[KEPT:], *left]:
+    for file in [*_archives(folder)[KEPT:], *left]:
         file.unlink(missing_ok=True)
+
+
+def _archives(folder: Path) -> list[Path]:
+    """Return the archives of the cache, those used last first."""
+    return sorted(folder.glob("spark-*.jsa"), key=_used_at, reverse=True)
+
+
+def _used_at(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # another process has removed it
+        return 0.0
 
 
 def dump_later(connectors: Sequence[str]) -> None:

@@ -125,6 +125,17 @@ def test_the_oldest_archives_go(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [f"spark-{n}.jsa" for n in range(2, cds.KEPT + 2)]
 
 
+def test_an_archive_pushes_out_none_that_was_used_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAUDAL_CDS", raising=False)
+    monkeypatch.delenv("SPARK_CONF_DIR", raising=False)
+    files = [tmp_path / f"spark-{number}.jsa" for number in range(cds.KEPT)]
+    for file in files:
+        file.touch()
+    assert not cds.wanted(tmp_path / "spark-new.jsa")
+    os.utime(files[0], (0, 0))
+    assert cds.wanted(tmp_path / "spark-new.jsa")
+
+
 def test_a_running_session_is_given_again_but_takes_no_new_connector(spark: SparkSession) -> None:
     assert session() is spark
     with pytest.raises(EnvironmentProblem, match="started without kafka"):
