@@ -78,7 +78,7 @@ def session(
     Raises
     ------
     EnvironmentProblem
-        when no Java fits, a connector cannot be fetched, or the session that runs lacks one of ``connectors``
+        when no Java fits, a connector cannot be fetched, or the session that runs lacks one of ``connectors`` or a setting
     """
     if is_running() and _running:
         lacking = connectors - _running.plan.connectors
@@ -89,13 +89,29 @@ def session(
                 lacking=", ".join(sorted(lacking)),
             )
         for name, value in (conf or {}).items():
-            _running.spark.conf.set(name, value)
+            _set(_running.spark, name, value)
         return _running.spark
     chosen = plan(connectors=connectors, master=master, cores=cores, memory=memory, conf=conf, app=app, brief=brief)
     spark = start(chosen, cds.use(chosen.java, chosen.archive) if chosen.local else [])
     atexit.unregister(_at_exit)
     atexit.register(_at_exit, chosen)
     return spark
+
+
+def _set(spark: SparkSession, name: str, value: str) -> None:
+    from pyspark.errors import AnalysisException
+
+    have = spark.conf.get(name, None)
+    if have == value:
+        return
+    try:
+        spark.conf.set(name, value)
+    except AnalysisException:
+        raise EnvironmentProblem(
+            f"The Spark session that runs has '{have}' for {name}, and it cannot change while it runs.",
+            fix="Call caudal.spark.stop() first, or leave the setting as it is.",
+            setting=name,
+        ) from None
 
 
 def is_running() -> bool:

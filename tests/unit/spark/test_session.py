@@ -142,6 +142,13 @@ def test_a_running_session_is_given_again_but_takes_no_new_connector(spark: Spar
         session(connectors=frozenset({"kafka"}))
 
 
+def test_a_running_session_keeps_the_settings_that_cannot_change(spark: SparkSession) -> None:
+    have = spark.conf.get("spark.driver.memory")
+    assert session(conf={"spark.driver.memory": have}) is spark
+    with pytest.raises(EnvironmentProblem, match=f"has '{have}' for spark.driver.memory"):
+        session(conf={"spark.driver.memory": "7g"})
+
+
 def test_measures_count_what_ran_inside_only(spark: SparkSession, tmp_path: Path) -> None:
     spark.range(500).collect()
     with measure(spark) as measuring:
