@@ -31,6 +31,7 @@ _AWAY = (
     "NoHttpResponseException", "ServiceUnavailable", "InternalError", "IO error occurred while communicating", "SafeModeException",
     "Name node is in safe mode", "could only be written to 0 of", "Premature EOF", "BlockMissingException", "failed to lookup address",
     "UnknownHostException", "Broken pipe", "unexpected end of file", "UnexpectedEof", "early eof",
+    "RPC listener disconnected",
 )  # fmt: skip
 _REMOTE = (
     "fs.s3a", "s3a://", "software.amazon.awssdk", "AWSClientIOException", "org.apache.hadoop.hdfs", "org.apache.hadoop.ipc", "hdfs://",

@@ -12,6 +12,7 @@ import subprocess
 import time
 import uuid
 from pathlib import Path
+from typing import IO
 
 from caudal.errors import EnvironmentProblem
 from caudal.spark.connectors import program
@@ -73,6 +74,7 @@ class Broker:
     def __init__(self, folder: Path, port: int = 0, heap: str = "512m") -> None:
         self.folder, self.port, self._heap = Path(folder).absolute(), port, heap
         self._process: subprocess.Popen[bytes] | None = None
+        self._hold: IO[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -94,7 +96,8 @@ class Broker:
 
         Raises
         ------
-        EnvironmentProblem : the port is taken, Java or the jars cannot be had, or the broker ended (its last words are quoted)
+        EnvironmentProblem : the port is taken, another broker is at work in the folder, Java or the jars cannot be had, or the broker ended
+            (its last words are quoted)
         """
         if self.pid is not None:
             return self
@@ -102,6 +105,7 @@ class Broker:
             let_go(self._process)
         self.port = free_port(self.port)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._have()
         settings = self.folder / "server.properties"
         settings.write_text(
             _SERVER.format(host=HOST, port=self.port, controller=free_port(), data=str(self.folder / "data").replace("\\", "\\\\"))
@@ -133,18 +137,43 @@ class Broker:
         if self._process is not None:
             ended(self._process, wait_s)
         self._process = None
+        self._release()
 
     def kill(self) -> None:
         """End the broker as a power cut would."""
         if self._process is not None:
             killed(self._process)
         self._process = None
+        self._release()
 
     def __enter__(self) -> Broker:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _have(self) -> None:
+        """Have the folder for this broker alone. Kafka has a lock of its own, but may answer before it has looked at it."""
+        if self._hold is not None:
+            return
+        hold = (self.folder / "broker.lock").open("wb")
+        try:
+            import fcntl
+
+            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # on Windows Kafka's has to do
+            pass
+        except OSError:
+            hold.close()
+            raise EnvironmentProblem(
+                f"There is another broker at work in '{self.folder}'.", fix="Use that one, or give another folder."
+            ) from None
+        self._hold = hold
+
+    def _release(self) -> None:
+        if self._hold is not None:
+            self._hold.close()
+        self._hold = None
 
     def _java(self, main: str) -> list[str]:
         jars = os.pathsep.join(map(str, program("broker")))
