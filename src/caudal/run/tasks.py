@@ -52,12 +52,39 @@ def ordered(ws: Workspace, plan: Sequence[Step], board: Board, perform: Perform)
             with contextlib.suppress(luigi.rpc.RPCError):
                 _build(luigi, whole, local_scheduler=False, scheduler_url=central)
         if central is None or _left(plan, board):  # the central scheduler has gone away: what is left is ordered here
-            _build(luigi, whole, local_scheduler=True)
+            _build(luigi, whole, local_scheduler=True, worker_scheduler_factory=_alone(luigi))
         return _behind_others(plan, board)
 
 
 def _build(luigi: Any, whole: Any, **scheduler: Any) -> None:
     luigi.build([whole], workers=1, no_lock=True, log_level="CRITICAL", **scheduler)
+
+
+def _alone(luigi: Any) -> Any:
+    """Return what gives Luigi its scheduler in this process, without what it does for many workers: counting what waits and looking for
+    workers that have died, each time that it is asked for a step, takes longer with each step of the graph.
+    """
+
+    class Alone(luigi.scheduler.Scheduler):  # type: ignore[misc]
+        """A scheduler of one worker that does not stay when there is nothing to do."""
+
+        def count_pending(self, worker: str) -> dict[str, Any]:
+            state = self._state.get_worker(worker).state
+            return {
+                "n_pending_tasks": 0,
+                "n_unique_pending": 0,
+                "n_pending_last_scheduled": 0,
+                "worker_state": state,
+                "running_tasks": [],
+            }
+
+    class Factory(luigi.interface._WorkerSchedulerFactory):  # type: ignore[misc]
+        """Luigi's own, with that scheduler."""
+
+        def create_local_scheduler(self) -> Any:
+            return Alone(prune_on_get_work=False, record_task_history=False)
+
+    return Factory()
 
 
 def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board, perform: Perform) -> Any:
