@@ -6,13 +6,10 @@ Parquet. Rounds alternate, and what is compared is an engine's rate divided by t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
 import statistics
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,16 +19,15 @@ from urllib.parse import unquote
 import numpy as np
 
 import caudal as cd
+from benchmarks.answer import NoAnswer, heard, started
 from benchmarks.environment import python_with
 from benchmarks.images.data import repeated
 from benchmarks.images.peers.task import Task
 from caudal.errors import CaudalError
-from caudal.spark.java import java_home
 from caudal.stages.images import decode
 from caudal.stages.images.network import model
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
 WARM = 64
 TOLERANCE = 1e-4
 _PATIENCE_S = 3600.0
@@ -55,10 +51,6 @@ ENGINES = (
     Engine("Dask", "dask", "dask"),
     Engine("Ray Data", "ray", "ray"),
 )
-
-
-class NoAnswer(Exception):
-    """An engine broke or took too long; the message has its last words."""
 
 
 def compared(place: Path, images: int, rounds: int, cores: int) -> list[dict[str, Any]]:
@@ -147,27 +139,9 @@ def wrong(found: dict[str, Any], truth: dict[str, Any], images: int) -> str | No
 
 
 def _answer(engine: Engine, task: Task) -> dict[str, Any]:
-    """Let an engine do the task in a process group of its own, and return its answer."""
+    """Let an engine do the task in a process of its own, and return its answer."""
     python = python_with(HERE / f"{engine.environment}.txt") if engine.environment else Path(sys.executable)
     for left in (Path(task.out), Path(f"{task.out}-warm")):
         shutil.rmtree(left, ignore_errors=True)
-    Path(task.answer).unlink(missing_ok=True)
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"PYTHONPATH": path, "JAVA_HOME": str(java_home().runtime), "OMP_NUM_THREADS": "1"}
-    said = Path(f"{task.answer}.log")
-    with said.open("wb") as log:
-        process = subprocess.Popen(
-            [str(python), "-m", f"benchmarks.images.peers.{engine.module}", json.dumps(asdict(task))],
-            cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        process.wait(_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"no answer in {_PATIENCE_S:.0f} s") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what it left behind; it leads its own group
-        process.wait()
-    if process.returncode or not Path(task.answer).is_file():
-        raise NoAnswer(f"ended with {process.returncode}: {said.read_text(errors='replace').strip()[-1500:]}")
-    return dict(json.loads(Path(task.answer).read_text()))
+    command = [str(python), "-m", f"benchmarks.images.peers.{engine.module}", json.dumps(asdict(task))]
+    return heard(started(command, Path(task.answer), {"OMP_NUM_THREADS": "1"}), Path(task.answer), _PATIENCE_S)

@@ -8,10 +8,8 @@ a reading to the first result that has it, while its window is still open.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.answer import NoAnswer, heard, started
 from benchmarks.stream.peers import messages
 from benchmarks.stream.peers.environment import jars_of, python_of
 from benchmarks.stream.peers.messages import Backlog
@@ -30,10 +29,8 @@ from benchmarks.stream.peers.task import CHANNELS, Task
 from caudal.errors import CaudalError
 from caudal.lake.home import Home
 from caudal.spark.broker import Broker
-from caudal.spark.java import java_home
 from caudal.spark.settings import usable_cores
 
-ROOT = Path(__file__).parents[3]
 CASES = tuple((wire, partitions) for wire in ("json", "packed") for partitions in (1, 4))
 _PATIENCE_S = 300.0
 _LEAD_S = 20.0  # at least, in which an engine starts and gets warm before latency counts
@@ -57,10 +54,6 @@ ENGINES = (
     Engine("PyFlink", "flink", "flink"),
     Engine("Structured Streaming", "spark", "spark"),
 )
-
-
-class NoAnswer(Exception):
-    """An engine broke or took too long; the message has its last words."""
 
 
 def compared(place: Path, readings: int, seconds: float) -> list[dict[str, Any]]:
@@ -166,7 +159,7 @@ def _measure(engine: Engine, backlog: Backlog, servers: str, place: Path, second
 
 def _backlog(command: list[str], task: Task, backlog: Backlog) -> dict[str, Any]:
     began, load = time.time(), os.getloadavg()[0]
-    answer = _answer(_started(command, task), task, _PATIENCE_S)
+    answer = heard(_started(command, task), Path(task.out), _PATIENCE_S)
     if problem := messages.wrong(backlog, answer["windows"]):
         raise NoAnswer(f"wrong: {problem}")
     seconds = answer["last_s"] - answer["first_s"]
@@ -185,7 +178,7 @@ def _latency(command: list[str], task: Task, topic: str, lead_s: float, seconds:
     paced = replace(task, topic=topic, until=until + _TAIL_S)
     process = _started(command, paced)
     sent = messages.follow(task.servers, topic, "json", until + _TAIL_S)
-    found = latencies(_answer(process, paced, _PATIENCE_S)["updates"], sent, since, until)
+    found = latencies(heard(process, Path(paced.out), _PATIENCE_S)["updates"], sent, since, until)
     if not len(found) or np.isinf(found).mean() > 0.001:
         raise NoAnswer(f"{np.isinf(found).sum():,} of {len(found):,} samples were in no result")
     p50, p95 = np.quantile(found[np.isfinite(found)], (0.5, 0.95))
@@ -207,26 +200,5 @@ def _command(engine: Engine) -> list[str]:
 
 
 def _started(command: list[str], task: Task) -> subprocess.Popen[bytes]:
-    """Start an engine in a group of its own; what it says lies beside its answer."""
-    Path(task.out).unlink(missing_ok=True)
     python, flag, module, *arguments = command
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"PYTHONPATH": path, "JAVA_HOME": str(java_home().runtime)}
-    with Path(f"{task.out}.log").open("wb") as said:
-        return subprocess.Popen(
-            [python, flag, module, json.dumps(asdict(task)), *arguments], cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True,
-        )  # fmt: skip
-
-
-def _answer(process: subprocess.Popen[bytes], task: Task, patience_s: float) -> dict[str, Any]:
-    try:
-        process.wait(patience_s)
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"no answer in {patience_s:.0f} s") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what it left behind; it leads its own group
-        process.wait()
-    if process.returncode or not Path(task.out).is_file():
-        raise NoAnswer(f"ended with {process.returncode}: {Path(f'{task.out}.log').read_text(errors='replace').strip()[-1500:]}")
-    return dict(json.loads(Path(task.out).read_text()))
+    return started([python, flag, module, json.dumps(asdict(task)), *arguments], Path(task.out))

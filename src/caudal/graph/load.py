@@ -9,7 +9,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
 
-from caudal.errors import CaudalError, DeclarationProblem, NotThere
+from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
 from caudal.graph.near import product_near
 from caudal.spec.product import Product
 
@@ -49,6 +49,7 @@ def load(folder: Path) -> Product:
             raise DeclarationProblem(
                 f"{_relative(file)} cannot be loaded: {type(error).__name__}: {error}.",
                 where=f"{_relative(file)}:{line}" if line else _relative(file),
+                nearest=_meant(error),
                 line=line,
             ) from None
     finally:
@@ -83,6 +84,13 @@ def product_file(folder: Path) -> Path:
         nearest=str(near) if near else None,
         fix=None if near else "Make one with: caudal new NAME.",
     )
+
+
+def _meant(error: Exception) -> str | None:
+    """Return the name that a mistyped one was to be, where it is known of what."""
+    if not isinstance(error, AttributeError) or not error.name:
+        return None
+    return nearest(error.name, [name for name in dir(error.obj) if not name.startswith("_")])
 
 
 def _line(error: Exception, file: Path) -> int | None:

@@ -24,6 +24,14 @@ def test_an_error_while_loading_names_the_line(tmp_path):
     assert caught.value.line == 2
 
 
+def test_a_mistyped_name_is_told_with_the_one_meant(tmp_path):
+    (tmp_path / "product.py").write_text("import caudal as cd\n\ncd.on_arival()\n")
+    with pytest.raises(DeclarationProblem, match="on_arival") as caught:
+        load(tmp_path)
+    assert caught.value.nearest == "on_arrival"
+    assert caught.value.line == 3
+
+
 def test_no_product_and_two_products(tmp_path):
     (tmp_path / "product.py").write_text("import caudal as cd\n")
     with pytest.raises(DeclarationProblem, match="no product"):

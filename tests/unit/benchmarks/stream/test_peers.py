@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.answer import NoAnswer
 from benchmarks.stream.peers import blocks, compare, messages
 from benchmarks.stream.peers.messages import Backlog
 from benchmarks.stream.peers.task import Task
@@ -106,7 +107,7 @@ def test_caudal_is_asked_like_the_others(tmp_path: Path) -> None:
             assert found["readings_per_s"] > 0
             assert found["start_s"] > 0
         task = Task(broker.address, "json", "no such wire", 4, 2, str(tmp_path / "answer"))
-        with pytest.raises(compare.NoAnswer, match="no such wire"):
+        with pytest.raises(NoAnswer, match="no such wire"):
             compare._backlog(command, task, BACKLOG)
 
 

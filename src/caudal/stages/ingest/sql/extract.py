@@ -16,7 +16,7 @@ from caudal.errors import SourceProblem
 from caudal.spec.database import Database
 from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
 from caudal.stages.ingest.sql.copy import copied, copyable
-from caudal.stages.ingest.sql.known import Before, Brought, since
+from caudal.stages.ingest.sql.known import Before, Brought, goes_on
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,11 +48,9 @@ def extract(engine: Engine, source: Database, earlier: Before | None, folder: Pa
     ----------
     mark : str, written into each file: a file that continues a set is like no other, even when its rows are
     """
-    last = earlier.watermark if earlier is not None and source.watermark else None
-    low = None if last is None else since(source, last)
+    low, known = goes_on(source, earlier)
     with _snapshot(engine) as (connection, others):
         found = columns(connection, source)
-        known = Brought(source, earlier, low) if earlier is not None and low is not None else None
         bounds = _bounds(connection, source, found, low)
 
         def take(number: int, using: Connection) -> Range:

@@ -74,6 +74,15 @@ def since(source: Database, last: Any) -> Any:
     return last - type(last)(source.overlap) if isinstance(last, int | Decimal) else last
 
 
+def goes_on(source: Database, earlier: Before | None) -> tuple[Any, Brought | None]:
+    """Return the watermark from which rows are asked for, and those of them that were landed; None for both where all are asked for."""
+    last = earlier.watermark if earlier is not None and source.watermark else None
+    if earlier is None or last is None:
+        return None, None
+    low = since(source, last)
+    return low, Brought(source, earlier, low)
+
+
 class Brought:
     """Rows of a stretch of watermarks that were landed: of each key the newest one's digest."""
 

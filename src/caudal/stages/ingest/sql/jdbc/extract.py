@@ -16,7 +16,7 @@ from caudal.stages.ingest.arrival import Engine
 from caudal.stages.ingest.sql.extract import ROWS, Range, put
 from caudal.stages.ingest.sql.jdbc.columns import Asked, asked
 from caudal.stages.ingest.sql.jdbc.server import Server, connected
-from caudal.stages.ingest.sql.known import Before, Brought, since
+from caudal.stages.ingest.sql.known import Before, goes_on
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,9 +42,7 @@ def extract(engine: Engine, source: Database, earlier: Before | None, folder: Pa
     ----------
     mark : str, written into each file: a file that continues a set is like no other, even when its rows are
     """
-    last = earlier.watermark if earlier is not None and source.watermark else None
-    low = None if last is None else since(source, last)
-    known = Brought(source, earlier, low) if earlier is not None and low is not None else None
+    low, known = goes_on(source, earlier)
     spark = engine.session()
     with connected(spark, source) as server:
         question = _question(server, source)
