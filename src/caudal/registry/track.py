@@ -12,11 +12,13 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
+
+from caudal.spark.cache import cache_dir
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -114,11 +116,32 @@ def _client(home: Path) -> MlflowClient:
         if not (home / STORE).exists():
             making = home / f".{STORE}-{uuid.uuid4().hex}"
             try:
-                _at(MlflowClient, making).search_experiments(max_results=1)
+                making.write_bytes(_empty(MlflowClient).read_bytes())
                 making.rename(home / STORE)
             finally:
                 making.unlink(missing_ok=True)
     return _at(MlflowClient, home / STORE)
+
+
+def _empty(kind: type[MlflowClient]) -> Path:
+    """Return a store with nothing in it, which this user has of each version of MLflow: to make one takes two seconds, mostly of migrations."""
+    import sqlite3
+
+    from mlflow.version import VERSION
+
+    kept = cache_dir("mlflow") / f"{VERSION}.db"
+    if not kept.exists():
+        making = kept.with_name(f".{kept.name}-{uuid.uuid4().hex}")
+        try:
+            _at(kind, making).search_experiments(max_results=1)
+            # The experiment that MLflow makes first names the folder in which this process runs; the next who opens the store makes another.
+            with closing(sqlite3.connect(making)) as store:
+                store.execute("DELETE FROM experiments")
+                store.commit()
+            making.rename(kept)
+        finally:
+            making.unlink(missing_ok=True)
+    return kept
 
 
 def _at(kind: type[MlflowClient], file: Path) -> MlflowClient:
