@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from benchmarks.images.measure import command, family
+from benchmarks.images.measure import family, is_worker
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def kill_a_worker(killed: list[int], wanted: bool) -> Iterator[None]:
         began: dict[int, float] = {}
         while not ended.is_set() and not killed:
             for pid in family()[1:]:
-                if "pyspark.daemon" in command(pid) or "pyspark/daemon" in command(pid):
+                if is_worker(pid):
                     spent = _spent(pid)
                     if spent - began.setdefault(pid, spent) > 1.0:
                         with contextlib.suppress(ProcessLookupError):

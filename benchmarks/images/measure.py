@@ -38,6 +38,11 @@ def command(pid: int) -> str:
         return ""
 
 
+def is_worker(pid: int) -> bool:
+    """Whether a process is one of Spark's Python workers, or what they are forked from."""
+    return "spark.daemon" in command(pid).replace("/", ".")
+
+
 class Memory:
     """The largest memory of Java, of the workers together and of this process, looked at while a block runs."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.images.data import photographs
-from benchmarks.images.measure import command, family
+from benchmarks.images.measure import family, is_worker
 
 ROOM = 8 * 2**30
 MIB = 2**20
@@ -120,7 +120,7 @@ def one(name: str, folder: Path) -> dict[str, Any]:
         for setting, value in left.settings.items():
             spark.conf.set(setting, value)
         good = rows.where("embedding IS NOT NULL").count()
-    peak = max(_peak(pid) for pid in family()[1:] if "pyspark.daemon" in command(pid) or "pyspark/daemon" in command(pid))
+    peak = max(_peak(pid) for pid in family()[1:] if is_worker(pid))
     file = (folder / "images.parquet").stat().st_size
     return {
         "peak_mib": peak // MIB, "estimate_mib": plan.bytes // MIB, "ratio": round(plan.bytes / peak, 2), "embedded": good,

@@ -46,6 +46,7 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
     if is_local(master) or master.startswith("spark://127.0.0.1:"):
         chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.local.dir": str(folder)}
     if is_local(master):
+        chosen["spark.python.daemon.module"] = "caudal.spark.daemon"
         if class_path:
             # On the class path of the process the jars can be in the class-data archive; those of spark.jars cannot.
             chosen["spark.driver.extraClassPath"] = os.pathsep.join(map(str, class_path))

@@ -98,13 +98,14 @@ def settle(
 
 def _pieces(frame: DataFrame) -> dict[str, str]:
     """Return options for columns of a kind: a row group is small where rows hold bytes, since readers hold one whole, and tasks are split
-    between them; arrays of measured numbers have no values to look up in a dictionary."""
+    between them; neither bytes nor arrays of measured numbers have values to look up in a dictionary."""
     found = {}
     for field in frame.schema.fields:
         if field.dataType.simpleString() in ("array<float>", "array<double>"):
             found[f"parquet.enable.dictionary#{field.name}.list.element"] = "false"
         if field.dataType.typeName() == "binary":
             found |= {
+                f"parquet.enable.dictionary#{field.name}": "false",
                 "parquet.block.size": str(2 << 20),
                 "parquet.block.size.row.check.min": "4",
                 "parquet.page.size": str(1 << 20),
