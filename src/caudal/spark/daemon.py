@@ -18,7 +18,7 @@ def main() -> None:
     """Fork workers until Spark closes the input."""
     # A worker asks at each task whether modules have come, and Python then reads the lists of PySpark's own archives again, 0.1 s
     # each time. Archives do not change under a running Spark; new ones have new names.
-    zipimport.zipimporter.invalidate_caches = _as_it_was  # type: ignore[method-assign]
+    zipimport.zipimporter.invalidate_caches = _as_it_was  # type: ignore[assignment]
     # After each task a worker looks through all objects for rubbish; those that are there now are none.
     gc.collect()
     gc.freeze()
