@@ -33,22 +33,25 @@ def ran(home: Path, data: Path, product: Path = PRODUCT) -> dict[str, Any]:
 
 
 def throughput(folder: Path, images: int, rounds: int) -> dict[str, Any]:
-    """Return images a second beside ONNX Runtime alone on the same files, in turn."""
+    """Return images a second beside ONNX Runtime alone on the same files, before and after: the machine's own speed drifts by a tenth."""
     repeated(folder / "data", 100)
     ran(folder / "home", folder / "data")  # Spark is up, Java has compiled what it will
     told = []
     for number in range(rounds):
         files = repeated(folder / "data", images, start=1000 + number * images)
-        alone, alone_cpu = raw.rate(files, CORES)
+        alone = [raw.rate(files, CORES)]
         before, began = processor_s(), time.perf_counter()
         document = ran(folder / "home", folder / "data")
         whole_s, cpu_s = time.perf_counter() - began, processor_s() - before
         seconds = {one["step"]: one["seconds"] for one in document["steps"] if one["step"] in STEPS}
+        alone.append(raw.rate(files, CORES))
+        limit = statistics.harmonic_mean([rate for rate, _ in alone])
         embed = images / seconds["table:embedding"]
         told.append(
             {
-                "raw": alone, "embedding": embed, "whole": images / whole_s, "embedding_of_raw": embed / alone,
-                "whole_of_raw": images / whole_s / alone, "raw_cpu_ms": alone_cpu * 1000, "whole_cpu_ms": cpu_s / images * 1000, "seconds": seconds,
+                "raw": limit, "raw_before": alone[0][0], "raw_after": alone[1][0], "embedding": embed, "whole": images / whole_s,
+                "embedding_of_raw": embed / limit, "whole_of_raw": images / whole_s / limit,
+                "raw_cpu_ms": statistics.mean(cpu for _, cpu in alone) * 1000, "whole_cpu_ms": cpu_s / images * 1000, "seconds": seconds,
             }
         )  # fmt: skip
         print(json.dumps(told[-1]), flush=True)
