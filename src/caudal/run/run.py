@@ -34,7 +34,7 @@ from caudal.run.faults import ledger_away
 from caudal.run.governance.declared import remember as remember_declaration
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
-from caudal.run.workspace import Process, Progress, Quiet, Workspace
+from caudal.run.workspace import Arrived, Process, Progress, Quiet, Workspace, nobody
 from caudal.spec.join import Join, is_stream
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -55,7 +55,7 @@ class Result:
 
 def run(
     folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0,
-    run_id: str | None = None, process: Process | None = None,
+    run_id: str | None = None, process: Process | None = None, arrived: Arrived = nobody,
 ) -> Result:  # fmt: skip
     """Bring a product up to date: land, read, build, train, promote, predict; only what is not up to date yet.
 
@@ -63,6 +63,7 @@ def run(
     ----------
     run_id : str, what the run is to be called; made up when left out
     process : whose run this is alone, where it is one process's: it can be asked to stop, and is ended when a step hangs
+    arrived : hears of files before they are landed
 
     Raises
     ------
@@ -79,7 +80,7 @@ def run(
         with held(home, ledger, product, wait_s) as mine:
             ws = Workspace(
                 product, home, ledger, settings, run_id=run_id or new_run_id(), progress=progress or Quiet(), held=mine.check,
-                process=process,
+                process=process, arrived=arrived,
             )  # fmt: skip
             recover(ws)
             begin(ws, "run" if pipeline == "all" else pipeline)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,12 +18,14 @@ from caudal.lake.ledger import Ledger
 from caudal.lake.place import Place, spark_needs
 from caudal.lake.records import landed
 from caudal.spec.database import Database, connector
-from caudal.spec.node import Node
+from caudal.spec.node import Node, Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from caudal.stages.ingest import Arrival
 
 # Of the sample of benchmarks/etl, Parquet, 8 MB take a third less processor time when Java compiles little, 71 MB a seventh more.
 BRIEF_BYTES = 16 * 2**20
@@ -92,6 +94,13 @@ class Process:
         os._exit(error.exit_code)  # Spark's Java process ends with the pipe to it
 
 
+def nobody(*_: object) -> None:
+    """Hear nothing."""
+
+
+Arrived = Callable[["Workspace", Source, Sequence["Arrival"]], None]
+
+
 @dataclass
 class Workspace:
     """One run's view of the world.
@@ -101,6 +110,7 @@ class Workspace:
     connectors : those that its Spark needs beside those of the lake and of the product's databases
     held : raises when the product is no longer this run's to change
     process : the process, where it is this run's alone
+    arrived : hears of files before they are landed
     again : days to be made again although nothing has changed
     brief : whether Spark will have so little to do that Java should not compile thoroughly; told from what was landed when left out
     """
@@ -116,6 +126,7 @@ class Workspace:
     published: dict[str, int] = field(default_factory=dict)
     held: Callable[[], None] = lambda: None
     process: Process | None = None
+    arrived: Arrived = nobody
     again: frozenset[str] = frozenset()
     brief: bool | None = None
     _group: str | None = None

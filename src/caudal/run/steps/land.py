@@ -35,6 +35,7 @@ def work(ws: Workspace, source: Source) -> Done:
         engine=Engine(lambda: ws.spark, ws.home.staged(ws.product.name, source.name)),
     )  # fmt: skip
     whole = [one for one in found if one.settled]
+    ws.arrived(ws, source, whole)
     files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed)
     shutil.rmtree(scratch, ignore_errors=True)
     said: list[dict[str, Any]] = [

@@ -11,12 +11,20 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from caudal.errors import CaudalError, Stopped
+from caudal.lake.records import events
 from caudal.run.run import run
-from caudal.run.workspace import Process
+from caudal.run.up.events import note
+from caudal.run.up.watch_files import arrived
+from caudal.run.workspace import Process, Workspace
+from caudal.spec.connection import Files
+from caudal.spec.node import Source
 from caudal.spec.settings import settings
+from caudal.spec.trigger import OnArrival
+from caudal.stages.ingest import Arrival
 
 WAIT_S = 60.0  # for another run of the product to end
 
@@ -37,13 +45,22 @@ def main() -> int:
             home=Path(order["home"]), data=order["data"] and Path(order["data"]), settle=order["settle_s"], lake=order["lake"]
         )
         result = run(
-            Path(order["folder"]), place, pipeline=order["pipeline"], wait_s=WAIT_S, run_id=order["run_id"], process=process
-        )
+            Path(order["folder"]), place, pipeline=order["pipeline"], wait_s=WAIT_S, run_id=order["run_id"], process=process,
+            arrived=_noted,
+        )  # fmt: skip
     except CaudalError as error:
         print(json.dumps(error.as_dict()))
         return error.exit_code
     print(json.dumps(result.error.as_dict() if result.error else {"state": result.document["state"]}, default=str))
     return Stopped.exit_code if isinstance(result.error, Stopped) else result.exit_code
+
+
+def _noted(ws: Workspace, source: Source, files: Sequence[Arrival]) -> None:
+    """Note what this run is about to land and the daemon has not come to see yet, or has not lived to: events are rows before anything is done."""
+    mine = ws.ledger.find(events, run_id=ws.run_id, state="taken", limit=1)
+    if mine and isinstance(source.trigger, OnArrival) and isinstance(source.connection, Files):
+        taken = {"taken_by": mine[0]["taken_by"], "run_id": ws.run_id}
+        note(ws.ledger, [arrived(ws.product.name, source, one, ws.clock()) for one in files], taken=taken)
 
 
 def _end_with_the_daemon() -> None:

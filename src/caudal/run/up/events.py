@@ -62,14 +62,23 @@ class Event:
         }  # fmt: skip
 
 
-def note(ledger: Ledger, happened: Sequence[Event], *, schedule: Row | None = None) -> list[Event]:
-    """Write what happened and return what nobody had noted; with ``schedule``, its row is brought forward in the same transaction."""
+def note(
+    ledger: Ledger, happened: Sequence[Event], *, schedule: Row | None = None, taken: Mapping[str, Any] | None = None
+) -> list[Event]:
+    """Write what happened and return what nobody had noted.
+
+    Parameters
+    ----------
+    schedule : a row that is brought forward in the same transaction
+    taken : by whom and for which run it is taken at once (``taken_by``, ``run_id``); it waits for a run when left out
+    """
+    about = {} if taken is None else {"state": "taken", **taken}
     for race in range(_RACES):
         try:
             with ledger.engine.begin() as connection:
                 new = [one for one in happened if not _known(connection, one)]
                 if new:
-                    connection.execute(insert(events), [one.row() for one in new])
+                    connection.execute(insert(events), [one.row() | about for one in new])
                 if schedule is not None:
                     _bring_forward(connection, schedule)
                 return new

@@ -29,6 +29,19 @@ from caudal.stages.ingest.files import look, place, present
 CHANGES = ("created", "modified", "moved", "closed", "deleted")  # not "opened": looking opens files
 
 
+def trigger_of(source: Source) -> str:
+    """Return what events of a source say that they come from."""
+    return f"source:{source.name}"
+
+
+def arrived(product: str, source: Source, file: Arrival, at: float) -> Event:
+    """Return the event that a file has arrived."""
+    return Event(
+        product, trigger_of(source), "file", file.path, f"{file.path}\0{file.bytes}\0{file.modified_ns}", at,
+        detail={"bytes": file.bytes, **({"fault": file.fault} if file.fault else {})},
+    )  # fmt: skip
+
+
 class FileWatcher:
     """The files of one source."""
 
@@ -42,7 +55,7 @@ class FileWatcher:
     @property
     def name(self) -> str:
         """What its events say that they come from."""
-        return f"source:{self.source.name}"
+        return trigger_of(self.source)
 
     def places(self) -> list[tuple[Path, bool]]:
         """Return the folders to be woken by, each with whether those below it count too."""
@@ -60,10 +73,7 @@ class FileWatcher:
             return Look([], trouble=problem.sentence())
         happened, keys = [], set()
         for one in found:
-            event = Event(
-                self.product, self.name, "file", one.path, f"{one.path}\0{one.bytes}\0{one.modified_ns}", self._clock(),
-                detail={"bytes": one.bytes, **({"fault": one.fault} if one.fault else {})},
-            )  # fmt: skip
+            event = arrived(self.product, self.source, one, self._clock())
             keys.add(event.key)
             if one.settled and event.key not in self._noted:
                 happened.append(event)
