@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import zygote
 
 from caudal.lake import delta
 from caudal.lake.frames import arrow
@@ -28,7 +29,7 @@ SMALLER = {
 VOLATILE = ("model_version", "input_version")
 
 
-def caudal(when, folder, home, log):
+def caudal(when, folder, home, log, fresh=False):
     """Run the product, to die at ``when``; returns the exit code."""
     command = [
         sys.executable,
@@ -46,9 +47,8 @@ def caudal(when, folder, home, log):
     ]
     out = log.with_suffix(".out")
     with out.open("w") as told:
-        return subprocess.run(
-            command, stdout=told, stderr=subprocess.STDOUT, env={**os.environ, "CAUDAL_MEMORY": "1g"}, timeout=300
-        ).returncode
+        environment = {**os.environ, "CAUDAL_MEMORY": "1g"}
+        return zygote.run(command, stdout=told, stderr=subprocess.STDOUT, env=environment, timeout=300, fresh=fresh).returncode
 
 
 def snapshot(home):

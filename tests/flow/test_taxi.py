@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
 import pytest
+from tests import zygote
 
 from caudal.lake import delta
 from caudal.lake.frames import arrow
@@ -23,7 +23,7 @@ MONTHS = ("green_tripdata_2023-01.parquet", "green_tripdata_2020-04.parquet")
 
 def caudal(*arguments):
     """Run the command line and return its JSON document."""
-    done = subprocess.run(
+    done = zygote.run(
         [sys.executable, "-m", "caudal", *map(str, arguments), "--json"],
         capture_output=True,
         text=True,
