@@ -18,6 +18,8 @@ from caudal.lake.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 PRODUCT = Path(__file__).parents[2] / "products" / "taxi"
+# The product with smaller candidates: what is asked of them holds as well, and they take the half of a run's time.
+SMALLER = {"n_estimators=60": "n_estimators=10", "max_iter=200": "max_iter=60", "max_iter=120": "max_iter=40"}
 MONTHS = ("green_tripdata_2023-01.parquet", "green_tripdata_2020-04.parquet")
 
 
@@ -40,12 +42,19 @@ def taxi(tmp_path_factory, shared_data):
     place = tmp_path_factory.mktemp("taxi")
     data = place / "data"
     data.mkdir()
+    product = place / "product"
+    product.mkdir()
+    text = (PRODUCT / "product.py").read_text()
+    for old, new in SMALLER.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (product / "product.py").write_text(text)
     for name in (MONTHS[0], "taxi_zone_lookup.csv"):
         shutil.copy(shared_data / "green_taxi" / name, data)
-    first = caudal("run", PRODUCT, "--data", data, "--home", place / "home")
-    again = caudal("run", PRODUCT, "--data", data, "--home", place / "home")
+    first = caudal("run", product, "--data", data, "--home", place / "home")
+    again = caudal("run", product, "--data", data, "--home", place / "home")
     shutil.copy(shared_data / "green_taxi" / MONTHS[1], data)
-    second = caudal("run", PRODUCT, "--data", data, "--home", place / "home")
+    second = caudal("run", product, "--data", data, "--home", place / "home")
     return {"home": Home(place / "home"), "data": data, "first": first, "again": again, "second": second}
 
 
