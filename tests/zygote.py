@@ -204,10 +204,10 @@ def run(
 
 
 @pytest.fixture
-def forked_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the benchmarks' streams be forked, too."""
+def forked_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes of benchmarks be forked, too."""
     instead = types.SimpleNamespace(**{**vars(subprocess), "Popen": start, "run": run})
-    for module in ("benchmarks.stream.streaming", "benchmarks.stream.faults"):
+    for module in ("benchmarks.stream.streaming", "benchmarks.stream.faults", "benchmarks.up.soak"):
         monkeypatch.setattr(f"{module}.subprocess", instead)
 
 
