@@ -26,6 +26,10 @@ settings.load_profile("caudal")
 # Most Java processes of tests live for seconds: to compile thoroughly costs them more than it gives.
 os.environ.setdefault("CAUDAL_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
+# Threads that wait for the next sum or tree do so busily, and several tests' processes wait for the same cores: let them sleep.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
 _BEGAN = time.monotonic()
 
 

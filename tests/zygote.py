@@ -35,6 +35,7 @@ import pytest
 AT_START = (
     "ARROW",
     "FSSPEC",
+    "GOMP",
     "HOME",
     "LANG",
     "LC_",
