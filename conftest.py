@@ -16,7 +16,7 @@ from caudal.spark import session, stop
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytest_plugins = ["tests.postgres", "tests.servers.hdfs", "tests.servers.places", "tests.servers.s3"]
+pytest_plugins = ["tests.postgres", "tests.servers.hdfs", "tests.servers.places", "tests.servers.s3", "tests.zygote"]
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("caudal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,6 +25,10 @@ settings.load_profile("caudal")
 
 # Most Java processes of tests live for seconds: to compile thoroughly costs them more than it gives.
 os.environ.setdefault("CAUDAL_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+# Threads that wait for the next sum or tree do so busily, and several tests' processes wait for the same cores: let them sleep.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 _BEGAN = time.monotonic()
 

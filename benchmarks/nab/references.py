@@ -31,19 +31,21 @@ def windowed_gaussian(stream: Stream, window: int = 6400, step: int = 100) -> np
     """
     held: list[float] = []
     waiting: list[float] = []
-    mean, deviation = 0.0, 1.0
+    mean, deviation, squares = 0.0, 1.0, 0.0
     scores = np.zeros(len(stream.values))
     for i, value in enumerate(stream.values.tolist()):
         if held:
             scores[i] = 1 - 0.5 * math.erfc(abs(value - mean) / deviation / math.sqrt(2))
-        if len(held) < window:
+        if len(held) < window:  # Welford's update: the same figures, without summing all that is held for every reading
             held.append(value)
-        else:
-            waiting.append(value)
-            if len(waiting) < step:
-                continue
+            before, mean = mean, mean + (value - mean) / len(held)
+            squares += (value - before) * (value - mean)
+            deviation = math.sqrt(squares / len(held)) or 1e-6
+            continue
+        waiting.append(value)
+        if len(waiting) == step:
             held, waiting = held[step:] + waiting, []
-        mean, deviation = float(np.mean(held)), float(np.std(held)) or 1e-6
+            mean, deviation = float(np.mean(held)), float(np.std(held)) or 1e-6
     return scores
 
 
@@ -89,37 +91,36 @@ def knn_cad(stream: Stream, neighbours: int = 27, dimension: int = 19, certain: 
     first = stream.probation
     values = stream.values
     metric = np.eye(dimension)
-    training: list[np.ndarray] = []
-    calibration: list[np.ndarray] = []
-    kept: list[float] = []
+    segments = np.lib.stride_tricks.sliding_window_view(values, dimension)  # number n ends with reading n + dimension - 1
+    # Segments follow one another: those in training are ``known``, one for each of ``kept``, the newest distances.
+    begin, count = 0, first - dimension
+    kept = np.empty(len(values) + count)
+    filled = 0
     quiet = 0
     scores = np.zeros(len(values))
 
-    def away(item: np.ndarray, within: bool) -> float:
-        apart = np.array(training) - item
+    def away(item: np.ndarray, known: np.ndarray, within: bool) -> float:
+        apart = known - item
         squared = np.einsum("ij,ij->i", apart @ metric, apart)
-        count = neighbours + within
-        return float(np.partition(squared, count)[:count].sum())
+        nearest = neighbours + within
+        return float(np.partition(squared, nearest)[:nearest].sum())
 
-    for i in range(dimension - 1, len(values)):
-        item, read = values[i - dimension + 1 : i + 1], i + 1
-        if read < first:
-            training.append(item)
-            continue
+    for i in range(first - 1, len(values)):
+        item, read = segments[i - dimension + 1], i + 1
+        known = segments[begin : begin + count]
         if read % first in (0, first // 2):
-            known = np.array(training)
+            whole = np.ascontiguousarray(known)  # segments overlap in memory, and BLAS would round those otherwise
             with contextlib.suppress(np.linalg.LinAlgError):  # A flat stream has no inverse; the last metric stays.
-                metric = np.linalg.inv(known.T @ known)
-        if not kept:
-            kept = [away(one, True) for one in training]
-        distance = away(item, False)
-        share = float(np.mean(np.array(kept) < distance))
+                metric = np.linalg.inv(whole.T @ whole)
+        if not filled:
+            kept[:count] = [away(one, known, True) for one in known]
+            filled = count
+        distance = away(item, known, False)
+        share = np.count_nonzero(kept[filled - count : filled] < distance) / count
         if read >= 2 * first:
-            training.pop(0)
-            training.append(calibration.pop(0))
-        kept.pop(0)
-        calibration.append(item)
-        kept.append(distance)
+            begin += 1
+        kept[filled] = distance
+        filled += 1
         if quiet > 0:
             quiet -= 1
             scores[i] = 0.5

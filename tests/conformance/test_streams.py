@@ -9,7 +9,6 @@ import json
 import os
 import socket as sockets
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -169,8 +168,10 @@ if __name__ == "__main__":
 
 
 def test_kafka_gives_the_same_rows_after_a_restart(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", __file__, str(tmp_path)],
+    from tests import zygote  # not above, for this file is a program, too
+
+    done = zygote.run(
+        [sys.executable, __file__, str(tmp_path)],
         env=dict(os.environ),
         capture_output=True,
         text=True,

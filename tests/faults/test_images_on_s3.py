@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import zygote
 from tests.flow import image_rounds
 
 import caudal as cd
@@ -49,7 +49,7 @@ def test_from_s3_to_s3_and_killed_on_the_way(s3: Any, shared_data: Path, tmp_pat
     assert delta.version_of(there.quarantine("shelf", "embedding")) is None
 
     command = [sys.executable, "-m", "tests.flow.image_rounds", str(tmp_path), lake, address, str(more)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment, cwd=ROOT)
+    done = zygote.run(command, capture_output=True, text=True, timeout=400, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stdout.splitlines()[-1])
     first, second, third = said["runs"]
@@ -82,7 +82,7 @@ def _killed(s3: Any, product: Path, home: Path, environment: dict[str, str]) -> 
     command = [sys.executable, "-m", "caudal", "run", str(product), "--home", str(home), "--json"]
     out, before, until = product.parent / "killed.out", len(s3.requests()), time.monotonic() + 300
     with out.open("w") as told:
-        process = subprocess.Popen(
+        process = zygote.start(
             command, stdout=told, stderr=told, env={**environment, "CAUDAL_MEMORY": "1g"}, start_new_session=True
         )
     try:

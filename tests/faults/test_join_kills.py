@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests import zygote
 
 from caudal.lake import delta
 from caudal.lake.frames import arrow
@@ -46,17 +47,19 @@ DEATHS = (
 )
 
 
-def caudal(*arguments: str, log: Path, when: str = "count") -> int:
+def caudal(*arguments: str, log: Path, when: str = "count", fresh: bool = False) -> int:
     """Run a command, to die at ``when``; returns the exit code."""
     command = [sys.executable, str(KILLER), when, str(log), "--", *arguments]
     small = {"KILLED_BATCH_BYTES": "20000", "KILLED_JOIN_BYTES": "20000"}
     with log.with_suffix(".out").open("a") as told:
-        return subprocess.run(command, stdout=told, stderr=subprocess.STDOUT, env={**os.environ, **small}, timeout=120).returncode
+        environment = {**os.environ, **small}
+        return zygote.run(command, stdout=told, stderr=subprocess.STDOUT, env=environment, timeout=120, fresh=fresh).returncode
 
 
-def streamed(product: Path, home: Path, log: Path, when: str = "count") -> int:
+def streamed(product: Path, home: Path, log: Path, when: str = "count", fresh: bool = False) -> int:
     """Run the stream until it has read all and given all."""
-    return caudal("stream", str(product), "--home", str(home), "--once", "--end", "--publish", "0.05", when=when, log=log)
+    arguments = ("stream", str(product), "--home", str(home), "--once", "--end", "--publish", "0.05")
+    return caudal(*arguments, when=when, log=log, fresh=fresh)
 
 
 def tables(home: Path) -> dict[str, pa.Table]:
@@ -79,7 +82,7 @@ def test_killed_at_each_boundary_in_one_chain(tmp_path: Path) -> None:
     homes = [tmp_path / name for name in ("undisturbed", "killed")]
     for home in homes:
         shutil.copytree(captured, home)
-    assert streamed(product, homes[0], tmp_path / "undisturbed-log") == 0
+    assert streamed(product, homes[0], tmp_path / "undisturbed-log", fresh=True) == 0
     want = tables(homes[0])
     died = [streamed(product, homes[1], tmp_path / f"log-{number}", when=f"at:{event}") != 0 for number, event in enumerate(DEATHS)]
     assert all(died), died

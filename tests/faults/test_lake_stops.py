@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests import zygote
 from tests.faults.lake_erasure import DEATHS
 from tests.flow.lake_rounds import AFTER_FIRST
 
@@ -21,7 +21,7 @@ MOMENTS = ["while Spark writes", "retry"]
 def test_the_lake_s_server_is_killed_and_comes_back(tmp_path, kind):
     pytest.importorskip("moto" if kind == "s3" else "hdfs_native")
     command = [sys.executable, "-m", "tests.faults.lake_stops", str(tmp_path), kind, *MOMENTS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2])
+    done = zygote.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr[-3000:]
     came = {one["moment"]: one for one in map(json.loads, done.stdout.splitlines()) if "moment" in one}
     assert list(came) == MOMENTS
@@ -45,7 +45,7 @@ def test_what_is_over_and_a_person_leave_a_lake_on_s3_whoever_is_killed(tmp_path
     def acted(act):
         command = [sys.executable, "-m", "tests.faults.lake_erasure", str(tmp_path), lake, act]
         environment = {**os.environ, **s3_server.environ}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2], env=environment)
+        done = zygote.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2], env=environment)
         assert done.returncode == (-9 if act == "made" else 0), done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1])
 

@@ -13,7 +13,7 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.spark.broker import Broker
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600), pytest.mark.usefixtures("forked_benchmarks")]
 ALL = ("--once", "--end", "--publish", "0.2")
 
 

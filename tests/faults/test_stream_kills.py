@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests import zygote
 
 from caudal.lake import delta
 from caudal.lake.frames import arrow
@@ -23,18 +24,18 @@ SECONDS = 40  # some thirty micro-batches
 TABLES = {"samples": ["device", "seq", "at"], "sensor_seconds": ["device", "window_start", "sensor"], "artefacts": ["device", "at"]}
 
 
-def caudal(*arguments: str, when: str = "count", log: Path) -> int:
+def caudal(*arguments: str, when: str = "count", log: Path, fresh: bool = False) -> int:
     """Run a command, to die at ``when``; returns the exit code."""
     command = [sys.executable, str(KILLER), when, str(log), "--", *arguments]
     with log.with_suffix(".out").open("a") as told:
-        return subprocess.run(
-            command, stdout=told, stderr=subprocess.STDOUT, env={**os.environ, "KILLED_BATCH_BYTES": "20000"}, timeout=300
-        ).returncode
+        environment = {**os.environ, "KILLED_BATCH_BYTES": "20000"}
+        return zygote.run(command, stdout=told, stderr=subprocess.STDOUT, env=environment, timeout=300, fresh=fresh).returncode
 
 
-def streamed(home: Path, log: Path, when: str = "count") -> int:
+def streamed(home: Path, log: Path, when: str = "count", fresh: bool = False) -> int:
     """Run the stream until it has read all and closed its windows."""
-    return caudal("stream", str(PRODUCT), "--home", str(home), "--once", "--end", "--publish", "0.05", when=when, log=log)
+    arguments = ("stream", str(PRODUCT), "--home", str(home), "--once", "--end", "--publish", "0.05")
+    return caudal(*arguments, when=when, log=log, fresh=fresh)
 
 
 def tables(home: Path) -> dict[str, pa.Table]:
@@ -61,7 +62,7 @@ def undisturbed(log: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
     home = tmp_path_factory.mktemp("undisturbed")
     shutil.copytree(log, home / "streams")
     events = home / "events"
-    assert streamed(home, events) == 0
+    assert streamed(home, events, fresh=True) == 0
     found = tables(home)
     assert found["sensor_seconds"].num_rows >= (SECONDS - 1) * 16
     return found, events.read_text().splitlines()

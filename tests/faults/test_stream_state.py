@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 ALL = ("--once", "--end", "--publish", "0.2")
 
 
+@pytest.mark.usefixtures("forked_benchmarks")
 def test_killed_with_every_window_open(tmp_path: Path) -> None:
     told = faults.state_filled(tmp_path, devices=64, seconds=40)
     assert told.wrong == []
@@ -45,6 +46,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", place], check=True)
 
 
+@pytest.mark.usefixtures("forked_benchmarks")
 def test_a_full_disk_is_no_harm_once_there_is_room(small_disk: Path, tmp_path: Path) -> None:
     """Whatever meets the end of the disk first: the memory, a table, the feed or the ledger."""
     home, environment = small_disk / "home", {"STREAM_LATE": "10 minutes"}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.up.soak import soak
+from tests import zygote
 
 from caudal.lake import delta
 from caudal.lake.frames import arrow
@@ -56,6 +57,7 @@ main()
 """
 
 
+@pytest.mark.usefixtures("forked_benchmarks")
 def test_files_are_landed_once_whoever_is_killed(tmp_path):
     """Fifty files, two writers, five kills."""
     soaked = soak(tmp_path, files=50, kills=5, seconds=40, seed=2)
@@ -82,7 +84,7 @@ def test_two_daemons_of_two_machines_never_do_a_step_at_once(tmp_path, postgres,
     for out in outs:
         with out.open("w") as told:
             daemons.append(
-                subprocess.Popen(
+                zygote.start(
                     command,
                     stdout=told,
                     stderr=subprocess.STDOUT,

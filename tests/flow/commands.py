@@ -10,20 +10,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import zygote
+
 
 def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
     """Run a command to its end and return its document."""
     command = [sys.executable, "-m", "caudal", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
+    done = zygote.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
 
 
 @contextlib.contextmanager
-def streaming(product: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+def streaming(product: Path, *arguments: str | Path) -> Iterator[zygote.Popen]:
     """Give a stream that runs; it is ended, however the test ends."""
     command = [sys.executable, "-m", "caudal", "stream", str(product), *map(str, arguments), "--json"]
-    stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    stream = zygote.start(command, stdout=subprocess.PIPE, text=True)
     try:
         yield stream
     finally:

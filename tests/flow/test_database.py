@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import psycopg
 import pytest
+from tests import zygote
 
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.lake import delta
@@ -208,7 +208,7 @@ def test_an_extraction_that_is_killed_lands_nothing(sakila_of_mine, tmp_path, sp
     log = tmp_path / "log"
     for when in ("before _write 001", "after _write 002", "before _copy 001", "after _copy 002"):
         command = [sys.executable, killer, f"at:{when}.parquet", log, "--", "run", folder, "--home", settings.home]
-        died = subprocess.run([str(part) for part in command], env=os.environ, capture_output=True, timeout=300)
+        died = zygote.run([str(part) for part in command], env=os.environ, capture_output=True, timeout=300)
         assert died.returncode == -9, died.stderr[-2000:]
         ledger = Home(settings.home).ledger()
         assert [row for row in ledger.find(landed) if row["source"] == "rentals"] == []

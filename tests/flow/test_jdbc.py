@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests import zygote
 from tests.flow import jdbc_elsewhere
 from tests.postgres import server
 
@@ -314,7 +314,7 @@ def test_another_database_by_a_driver_of_the_user_s_with_the_lake_on_s3(tmp_path
     command = [sys.executable, str(Path(jdbc_elsewhere.__file__)), str(tmp_path), lake]
     environment = {**os.environ, **s3_server.environ, "TZ": "Europe/Berlin", "PYTHONPATH": os.pathsep.join(sys.path)}
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+    done = zygote.run(command, capture_output=True, text=True, timeout=400, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     assert time.monotonic() - began < 300
     said = json.loads(done.stdout.splitlines()[-1])

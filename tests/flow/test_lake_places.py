@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests import zygote
 from tests.flow import lake_rounds
 from tests.servers.places import place_of
 
@@ -23,7 +23,7 @@ def test_a_product_runs_wherever_its_lake_lies(kind, request, tmp_path):
         server = request.getfixturevalue("s3_server")
         before = len(server.requests())
         command = [sys.executable, str(Path(lake_rounds.__file__)), str(tmp_path), lake]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **server.environ})
+        done = zygote.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **server.environ})
         assert done.returncode == 0, done.stderr[-3000:]
         said = json.loads(done.stdout.splitlines()[-1])
         requests = server.requests()[before:]

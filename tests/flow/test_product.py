@@ -10,6 +10,7 @@ import sys
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
+from tests import zygote
 
 from caudal.lake import delta
 from caudal.lake.frames import arrow
@@ -207,6 +208,6 @@ def test_every_command_prints_one_json_document(mine, tmp_path):
         ["quarantine", "show", "counts", *home],
         ["new", "other", "--into", str(tmp_path), "--json"],
     ):
-        done = subprocess.run([sys.executable, "-m", "caudal", *command], capture_output=True, text=True, check=False)
+        done = zygote.run([sys.executable, "-m", "caudal", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)
         json.loads(done.stdout)

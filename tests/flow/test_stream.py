@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests import zygote
 from tests.flow.commands import caudal, streaming
 
 from caudal.lake import delta
@@ -115,7 +116,7 @@ def test_a_second_stream_of_a_product_is_refused(tmp_path: Path) -> None:
         until = time.monotonic() + 60
         while not Feed(Home(tmp_path).live("eeg")).tail(0) and time.monotonic() < until:
             time.sleep(0.05)
-        refused = subprocess.run(
+        refused = zygote.run(
             [sys.executable, "-m", "caudal", "stream", str(EEG), "--home", str(tmp_path)],
             capture_output=True,
             text=True,
@@ -149,7 +150,7 @@ def test_no_broker_is_one_clear_sentence(tmp_path: Path) -> None:
     product = tmp_path / "eeg"
     product.mkdir()
     (product / "product.py").write_text(KAFKA.format(eeg=str(EEG)))
-    done = subprocess.run(
+    done = zygote.run(
         [sys.executable, "-m", "caudal", "stream", str(product), "--home", str(tmp_path / "home"), "--once"],
         capture_output=True, text=True, timeout=60, env={**os.environ, "CAUDAL_KAFKA": "127.0.0.1:1"},
     )  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import zygote
 
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.lake import changes, delta
@@ -56,9 +57,7 @@ class Up:
         self.log = home.parent / f"up-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "caudal", "up", *map(str, folders), "--home", str(home), "--json", "--scan", "2"]
         with self.log.open("w") as out:
-            self.process = subprocess.Popen(
-                command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "CAUDAL_MEMORY": "1g"}
-            )
+            self.process = zygote.start(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "CAUDAL_MEMORY": "1g"})
 
     def said(self, what: str, count: int = 1, **equal: Any) -> list[dict[str, Any]]:
         """Wait until it has said something so often."""
