@@ -30,6 +30,9 @@ os.environ.setdefault("CAUDAL_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSe
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+# Commands are started hundreds of times: let them keep what they compile.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 _BEGAN = time.monotonic()
 
 
