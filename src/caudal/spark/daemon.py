@@ -1,21 +1,28 @@
 """What Spark's Python workers of this machine are forked from: ``python -m caudal.spark.daemon pyspark.worker``, started by Spark.
 
-PySpark's own daemon with three things done before the first fork, which every task pays for otherwise. Measured with ten tasks of
+PySpark's own daemon, with what every task pays for otherwise done once before the first fork. Measured with a dozen tasks of
 images: 11 % of the workers' time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
+import sys
 import zipimport
 
-import pandas  # noqa: F401 (each worker that is given Arrow data imports both; so they are imported once)
-import pyarrow  # noqa: F401
 from pyspark import daemon
+
+IMPORTED = ("pandas", "pyarrow")  # by each worker that is given Arrow data
 
 
 def main() -> None:
     """Fork workers until Spark closes the input."""
+    if sys.platform == "linux":  # on macOS a library that was used before a fork may not work after it
+        for name in IMPORTED:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
     # A worker asks at each task whether modules have come, and Python then reads the lists of PySpark's own archives again, 0.1 s
     # each time. Archives do not change under a running Spark; new ones have new names.
     zipimport.zipimporter.invalidate_caches = _as_it_was  # type: ignore[assignment]
