@@ -10,6 +10,9 @@ from hdfs_native.fsspec import HdfsFileSystem
 class Hdfs(HdfsFileSystem):
     """A file system that tells times as others do, and takes a ``?`` or ``#`` for a part of a name or a pattern."""
 
+    # A forked process empties fsspec's cache before it does anything else, and to let go of a client there is to wait for ever for its threads.
+    cachable = False
+
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
         _, mark, rest = path.partition("://")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -177,3 +179,11 @@ def test_keys_of_a_profile_are_found_by_all_but_none_is_looked_at(s3, monkeypatc
     schema = {"type": "struct", "fields": [{"name": "n", "type": "long", "nullable": True, "metadata": {}}]}
     assert delta.commit(at / "t", [], schema, partitioned=False, replace="all", identity={"run_id": "a"}) == 0
     assert "testing" not in repr(at) + os.environ["AWS_PROFILE"]
+
+
+def test_a_process_forked_beside_a_client_of_hdfs_begins(tmp_path):
+    """Nobody holds the client any more but fsspec, which would let go of it in the child and wait for threads that are not there."""
+    pytest.importorskip("hdfs_native")
+    code = 'import os\nfrom caudal.lake.hdfs import Hdfs\nHdfs("127.0.0.1", 1)\nchild = os.fork()\nchild or os._exit(0)\nprint(os.waitpid(child, 0)[1])'
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "0\n"
