@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from caudal.registry.track import QUIET
 from caudal.spark import session, stop
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ os.environ.setdefault("CAUDAL_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSe
 # Threads that wait for the next sum or tree do so busily, and several tests' processes wait for the same cores: let them sleep.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+# Set when a first model is registered; set from the beginning, they do not tell a test's process from what was forked before.
+for _name, _value in QUIET.items():
+    os.environ.setdefault(_name, _value)
 
 # Commands are started hundreds of times: let them keep what they compile.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
