@@ -40,7 +40,8 @@ def command(pid: int) -> str:
 
 def is_worker(pid: int) -> bool:
     """Whether a process is one of Spark's Python workers, or what they are forked from."""
-    return "spark.daemon" in command(pid).replace("/", ".")
+    said = command(pid)
+    return "java" not in said and "spark.daemon" in said.replace("/", ".")  # Java's own command names the module that it starts
 
 
 class Memory:
