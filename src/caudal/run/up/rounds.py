@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from caudal.graph.load import product_file
 from caudal.lake.claim import Watch, forget
 from caudal.lake.ledger import Ledger
-from caudal.lake.records import claims
+from caudal.lake.records import claims, events
 from caudal.run.manifest import folder_digest
 from caudal.run.up.events import note, orphans, take_up, try_failed_again
 from caudal.run.up.watch import Watcher
@@ -72,10 +74,15 @@ class Rounds:
         self._in_trouble("caudal up", f"{type(error).__name__}: {error}".splitlines()[0])
 
     def idle_for(self, idle_s: float | None) -> bool:
-        """Tell whether nothing has happened for so long, and nothing is at work."""
+        """Tell whether nothing has happened for so long, nothing is at work, and nothing waits: to be tried again, or for another's run."""
         if self._worker.jobs:
             self._last = time.monotonic()
-        return idle_s is not None and time.monotonic() - self._last > idle_s
+        if idle_s is None or time.monotonic() - self._last <= idle_s:
+            return False
+        if self._waiting():
+            self._last = time.monotonic()
+            return False
+        return True
 
     def end(self, grace_s: float) -> None:
         """Let runs end after the step at hand, or abandon them when that takes longer than ``grace_s``."""
@@ -88,6 +95,12 @@ class Rounds:
             time.sleep(TICK_S)
         self._worker.abandon()
         self._collect()
+
+    def _waiting(self) -> bool:
+        try:
+            return any(self._ledger.find(events, product=product, state="new", limit=1) for product in self._worker.folders)
+        except SQLAlchemyError:  # whoever cannot know does not go
+            return True
 
     def _look(self, watcher: Watcher) -> float:
         """Note what a watcher sees and return after how many seconds it is to be looked at again."""

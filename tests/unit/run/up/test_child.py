@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from pyspark.sql import SparkSession
 
 import caudal as cd
 from caudal.lake.home import Home
+from caudal.lake.ledger import Ledger
 from caudal.lake.records import events, landed
 from caudal.run.run import run
 from caudal.run.up import child
@@ -30,10 +32,19 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_arrives_between_a_look_and_the_landing_is_an_event_of_the_run(place: Path, spark: SparkSession) -> None:
-    product = cd.Product("p")
-    source = product.source("s", cd.files("in/*.csv"), trigger=cd.on_arrival())
-    watcher, ledger = FileWatcher("p", source, place / "p", 0.0), Home(place / "home").ledger()
+@pytest.fixture
+def daemon(place: Path) -> Iterator[tuple[FileWatcher, Ledger]]:
+    """What the daemon of that product looks with, and the ledger that both it and its runs write to."""
+    source = cd.Product("p").source("s", cd.files("in/*.csv"), trigger=cd.on_arrival())
+    ledger = Home(place / "home").ledger()
+    yield FileWatcher("p", source, place / "p", 0.0), ledger
+    ledger.close()
+
+
+def test_what_arrives_between_a_look_and_the_landing_is_an_event_of_the_run(
+    place: Path, daemon: tuple[FileWatcher, Ledger], spark: SparkSession
+) -> None:
+    watcher, ledger = daemon
     (place / "p" / "in" / "seen.csv").write_text("a\n1\n")
     note(ledger, watcher.look(ledger).events)
     assert len(take(ledger, "p", "daemon", "r1", 1e12)) == 1
@@ -51,19 +62,15 @@ def test_what_arrives_between_a_look_and_the_landing_is_an_event_of_the_run(plac
     assert take_up(ledger, orphans(ledger)["daemon"]) == {"r1": "done"}
     assert settle(ledger, "r1", "done") == 0
     assert {row["state"] for row in ledger.find(events)} == {"done"}
-    ledger.close()
 
 
-def test_the_watcher_and_the_run_call_a_file_the_same(place: Path, spark: SparkSession) -> None:
-    product = cd.Product("p")
-    source = product.source("s", cd.files("in/*.csv"), trigger=cd.on_arrival())
-    watcher, ledger = FileWatcher("p", source, place / "p", 0.0), Home(place / "home").ledger()
+def test_the_watcher_and_the_run_call_a_file_the_same(place: Path, daemon: tuple[FileWatcher, Ledger], spark: SparkSession) -> None:
+    watcher, ledger = daemon
     (place / "p" / "in" / "one.csv").write_text("a\n1\n")
     note(ledger, watcher.look(ledger).events)
     take(ledger, "p", "daemon", "r1", 1e12)
     run(place / "p", Settings(home=place / "home"), run_id="r1", arrived=child._noted)
     assert len(ledger.find(events)) == 1
-    ledger.close()
 
 
 def test_a_run_by_hand_notes_nothing(place: Path, spark: SparkSession) -> None:

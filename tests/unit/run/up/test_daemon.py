@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,14 @@ def test_runs_that_fail_are_tried_again_where_that_may_help(place, plays, ended,
     drop(place, "a.csv")
     assert endings(daemon(place)) == ended
     assert [row["state"] for row in rows(place)] == [state]
+
+
+def test_a_daemon_is_not_idle_while_something_waits_to_be_tried_again(place, monkeypatch):
+    monkeypatch.setattr(worker_of, "pauses", lambda *_: repeat(4.0))
+    (place / "play").write_text("away succeed")
+    drop(place, "a.csv")
+    assert endings(daemon(place, idle_s=1.0)) == ["failed", "succeeded"]
+    assert [row["state"] for row in rows(place)] == ["done"]
 
 
 def test_a_daemon_that_begins_tries_what_failed_once_more(place):
