@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import socket
 import sys
 import zipimport
 
@@ -29,7 +30,19 @@ def main() -> None:
     # After each task a worker looks through all objects for rubbish; those that are there now are none.
     gc.collect()
     gc.freeze()
+    daemon.worker = _until_java_goes
     daemon.manager()  # type: ignore[no-untyped-call]
+
+
+_worker = daemon.worker
+
+
+def _until_java_goes(sock: socket.socket, authenticated: bool) -> int:
+    """Do a task as PySpark's worker does; where Java has closed the socket, an idle worker ends without a word about it."""
+    try:
+        return int(_worker(sock, authenticated))  # type: ignore[no-untyped-call]
+    except (BrokenPipeError, ConnectionResetError):
+        return 1
 
 
 def _as_it_was(_: zipimport.zipimporter) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 UTC = "-Duser.timezone=UTC"
 """For every Java process that reads rows: JDBC's times go through Java's own time zone, and some do not exist in others."""
 _GIB = 1024**3
+_SOCKET = f".{'0' * 36}.sock"  # how long PySpark's names are
+_LONGEST_SOCKET = 103  # bytes of a path; macOS takes the least
 
 
 def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path], folder: Path) -> dict[str, str]:
@@ -45,6 +48,9 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
     }
     if is_local(master) or master.startswith("spark://127.0.0.1:"):
         chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.local.dir": str(folder)}
+        if holds_sockets(folder):
+            # By TCP a Python worker waits 40 ms in each task for what Java holds back until the byte before is acknowledged.
+            chosen |= {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": str(folder)}
     if is_local(master):
         chosen["spark.python.daemon.module"] = "caudal.spark.daemon"
         if class_path:
@@ -67,6 +73,11 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
 def is_local(master: str) -> bool:
     """Whether driver and executor are one process on this machine."""
     return master == "local" or master.startswith("local[")
+
+
+def holds_sockets(folder: Path) -> bool:
+    """Whether Java and Python can meet at Unix sockets in a folder: not on Windows, and their paths are bounded."""
+    return sys.platform != "win32" and len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET
 
 
 def usable_cores() -> int:
