@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
+from caudal.spark.settings import is_local, usable_memory
 from caudal.spec.images import MAX_PIXELS, Network
 from caudal.spec.making import at_hand
 from caudal.stages.images import decode, memory
@@ -71,6 +72,7 @@ def embed(
     plan = memory.plan(
         memory=room, workers=workers, model=len(chosen.content), side=size, floor=floor,
         batch=None if batch == "auto" else batch, largest=max_pixels,
+        beside=int(is_local(str(spark.sparkContext.master))),  # rows are handed to another worker, which writes them
     )  # fmt: skip
     made = at_hand()
     made.settings.update(
@@ -218,10 +220,8 @@ def _raw(piece: pa.RecordBatch, row: int, content: str) -> str:
 
 def _room(spark: SparkSession) -> tuple[int, int]:
     """Return how many workers an executor has at once, and the bytes of memory that they share."""
-    from caudal.spark.settings import usable_memory
-
     conf = spark.sparkContext.getConf()
-    local = str(spark.sparkContext.master).startswith("local")
+    local = is_local(str(spark.sparkContext.master))
     workers = spark.sparkContext.defaultParallelism if local else int(conf.get("spark.executor.cores", "1"))
     said = conf.get("spark.executor.pyspark.memory", "")
     if said:

@@ -47,7 +47,7 @@ class Plan:
     said: tuple[str, ...]
 
 
-def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch: int | None, largest: int) -> Plan:
+def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch: int | None, largest: int, beside: int = 0) -> Plan:
     """Return what fits: first the batch is lowered, then the size, step by step to its floor.
 
     Parameters
@@ -57,6 +57,7 @@ def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch:
     model : int, bytes of the model
     batch : int, optional, images at once; chosen when left out
     largest : int, pixels of the largest image that is let in
+    beside : int, processes for each worker that have a network as well, since they embed at other times
 
     Raises
     ------
@@ -66,7 +67,7 @@ def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch:
     wanted = batch or BATCH
     tried = [(number, side) for number in _halves(wanted)] + [(1, size) for size in range(side - STEP, floor - 1, -STEP)]
     for number, size in tried:
-        need = _fixed(model) + number * size * size * ACTIVATIONS
+        need = (1 + beside) * (_fixed(model) + number * size * size * ACTIVATIONS)
         left = share - need
         if left >= 2 * MIB + _decoded(LEAST_PIXELS):
             break

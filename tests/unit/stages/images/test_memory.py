@@ -42,6 +42,13 @@ def test_with_room_nothing_is_lowered() -> None:
     assert len(found.said) == 1
 
 
+def test_a_process_beside_each_worker_has_a_network_too() -> None:
+    alone, beside = made(8 * 1024 * MIB, largest=10**6), made(8 * 1024 * MIB, largest=10**6, beside=1)
+    assert beside.bytes - alone.bytes > LEAST
+    assert made(600 * MIB).batch == 8
+    assert made(600 * MIB, beside=1).batch == 2
+
+
 @given(st.integers(LEAST, LEAST + 2000 * MIB), st.integers(1, 4))
 def test_the_estimate_keeps_within_the_memory(memory: int, workers: int) -> None:
     try:

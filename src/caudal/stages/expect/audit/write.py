@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.lake.place import Place, Remote, remove, spark_path
+from caudal.stages.expect.audit import by_arrow
 from caudal.stages.expect.audit.content import OWN, RAW, REASONS, SEGMENT, VERDICT, as_json
 from caudal.stages.expect.audit.first import placed
 from caudal.stages.expect.audit.repeats import keys_of, set_apart
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 VERDICTS = ("good", "quarantined")
 WAITING = f"{VERDICT}=waiting"
-NULL = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of null
 _SLOT = "_slot"
 _MANY = 64  # segments are looked up one after the other, for every row
 _NO_DAY = 10_000_000  # a day that no calendar reaches stands for null
@@ -35,6 +35,9 @@ def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence
     """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``."""
     from pyspark.sql import functions as F
 
+    if by_arrow.fits(frame, folder, by):
+        by_arrow.write(frame, folder, by, segments)
+        return
     place = _place(frame, by, segments)
     if place is None or isinstance(folder, Remote):  # to rename on S3 is to copy
         frame.write.mode("overwrite").options(**_pieces(frame)).partitionBy(VERDICT, *by).parquet(spark_path(folder))
@@ -101,7 +104,7 @@ def _pieces(frame: DataFrame) -> dict[str, str]:
     between them; neither bytes nor arrays of measured numbers have values to look up in a dictionary."""
     found = {}
     for field in frame.schema.fields:
-        if field.dataType.simpleString() in ("array<float>", "array<double>"):
+        if field.dataType.simpleString() in by_arrow.MEASURED:
             found[f"parquet.enable.dictionary#{field.name}.list.element"] = "false"
         if field.dataType.typeName() == "binary":
             found |= {
@@ -140,8 +143,8 @@ def _path(number: int, by: Sequence[str], segments: Sequence[str]) -> Path:
     for name in by:
         if name == SEGMENT:
             number, place = divmod(number, len(segments) + 1)
-            path /= f"{name}={segments[place - 1] if place else NULL}"
+            path /= f"{name}={segments[place - 1] if place else by_arrow.NULL}"
         else:
             days = number - _NO_DAY
-            path /= f"{name}={NULL if days == _NO_DAY else (_EPOCH + dt.timedelta(days=days)).isoformat()}"
+            path /= f"{name}={by_arrow.NULL if days == _NO_DAY else (_EPOCH + dt.timedelta(days=days)).isoformat()}"
     return path
