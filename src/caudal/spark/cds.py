@@ -1,7 +1,7 @@
 """Class-data sharing: the classes that Spark loads at start, kept ready to be mapped into memory.
 
 Loading and verifying some 15,000 classes is most of a session's start. Java can dump them once and map them afterwards; the archive
-(about 170 MB) is kept in the user's cache. One is made for each Java, Spark and set of connectors, by a process of its own
+(about 170 MB) is kept in the user's cache. One is made for each Java and Spark, whatever the connectors, by a process of its own
 (`caudal.spark.warmup`) after the first session has ended, so the first run pays nothing. A run without an archive, or with one that
 Java refuses, is only slower: nothing here can fail a run. ``CAUDAL_CDS=off`` does without.
 """
@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from caudal.spark.cache import cache_dir
@@ -50,12 +50,11 @@ def wanted(archive: Path) -> bool:
     return enabled() and not archive.is_file() and failed_s >= AGAIN_AFTER_S and len(today) < KEPT
 
 
-def archive_file(java: JavaHome, class_path: Sequence[Path]) -> Path:
-    """Return where the archive for this Java, this Spark and these extra jars lies, whether it is there or not."""
+def archive_file(java: JavaHome) -> Path:
+    """Return where the archive for this Java and this Spark lies, whether it is there or not."""
     home = spark_home()
     # Java compares the times of the jars, so a reinstalled Spark of the same version needs an archive of its own.
     facts = [java.runtime, java.version, java.path, home, _changed(home / "jars"), _changed(java.runtime / "lib" / "modules")]
-    facts += [f"{jar}:{_changed(jar)}" for jar in class_path]
     return cache_dir("cds") / f"spark-{hashlib.sha256(repr([str(fact) for fact in facts]).encode()).hexdigest()[:16]}.jsa"
 
 
@@ -135,9 +134,9 @@ def _used_at(file: Path) -> float:
         return 0.0
 
 
-def dump_later(connectors: Sequence[str]) -> None:
+def dump_later() -> None:
     """Start a process of the lowest priority that makes the archive, and leave it to itself."""
-    command = [sys.executable, "-m", "caudal.spark.warmup", *connectors]
+    command = [sys.executable, "-m", "caudal.spark.warmup", "--idly"]
     with contextlib.suppress(OSError):
         subprocess.Popen(
             command, cwd=cache_dir("cds"), start_new_session=True,

@@ -36,10 +36,12 @@ for argument do
   shift
   case $argument in
     --add-modules=jdk.incubator.vector) continue ;;
-    *slf4j-api-*.jar:*/\\*)
-      jars=${{argument##*:}}
-      argument=${{argument%:*slf4j-api-*}}
-      for jar in "${{jars%\\*}}"*.jar; do argument=$argument:$jar; done ;;
+    *slf4j-api-*.jar:*/\\* | *slf4j-api-*.jar:*/\\*:*)
+      rest=${{argument#*slf4j-api-*.jar:}}
+      argument=${{argument%%slf4j-api-*}}
+      argument=${{argument%:*}}
+      for jar in "${{rest%%\\**}}"*.jar; do argument=$argument:$jar; done
+      argument=$argument${{rest#*\\*}} ;;
   esac
   set -- "$@" "$argument"
 done

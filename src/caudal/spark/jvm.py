@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,10 +94,12 @@ def joined(options: list[str]) -> str:
 
 
 @contextlib.contextmanager
-def environment(java: JavaHome, *, local: bool = True) -> Iterator[None]:
+def environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path] = ()) -> Iterator[None]:
     """Set what Spark reads from the environment while it starts, and put the environment back afterwards.
 
-    On a local session a ``SPARK_HOME`` that the user has for another Spark is passed over: its version need not fit.
+    On a local session a ``SPARK_HOME`` that the user has for another Spark is passed over: its version need not fit. Jars of
+    ``class_path`` come behind Spark's own there, so that one class-data archive fits whatever they are: Java asks that the class path
+    begins as it did when the archive was made.
     """
     wanted = {
         "JAVA_HOME": str(java.path),
@@ -109,6 +111,7 @@ def environment(java: JavaHome, *, local: bool = True) -> Iterator[None]:
     if local:
         wanted["SPARK_HOME"] = str(spark_home())
         wanted["SPARK_LOCAL_IP"] = "127.0.0.1"
+        wanted["SPARK_DIST_CLASSPATH"] = os.pathsep.join(map(str, class_path))
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

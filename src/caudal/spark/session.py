@@ -161,7 +161,7 @@ def plan(
         class_path=jars,
         conf=dict(conf or {}),
         java=java,
-        archive=cds.archive_file(java, jars),
+        archive=cds.archive_file(java),
         brief=brief,
     )
 
@@ -185,7 +185,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     # pandas-on-Spark, used inside a table function, wants it here and in the workers, which take it over from this process.
     os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
     try:
-        with environment(chosen.java, local=chosen.local):
+        with environment(chosen.java, local=chosen.local, class_path=chosen.class_path):
             spark = builder.getOrCreate()
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -220,4 +220,4 @@ def _at_exit(chosen: Plan) -> None:
     """Stop, then have the archive made that this session had to do without."""
     stop()
     if chosen.local and cds.wanted(chosen.archive):
-        cds.dump_later(sorted(chosen.connectors))
+        cds.dump_later()

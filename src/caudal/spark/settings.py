@@ -22,7 +22,7 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
     master : str, Spark's master URL
     cores : int, tasks that can run at once
     memory : str, the driver's heap, such as ``4g``
-    class_path : the connectors' jars
+    class_path : the connectors' jars; a session on this machine has them from `caudal.spark.jvm.environment`
     folder : Path, for all that Spark writes beside the data; nothing goes to the working directory
     """
     chosen = {
@@ -48,14 +48,12 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
     }
     if is_local(master) or master.startswith("spark://127.0.0.1:"):
         chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.local.dir": str(folder)}
+        chosen["spark.hadoop.hadoop.tmp.dir"] = str(folder)  # where S3A keeps what it sends
         if holds_sockets(folder):
             # By TCP a Python worker waits 40 ms in each task for what Java holds back until the byte before is acknowledged.
             chosen |= {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": str(folder)}
     if is_local(master):
-        chosen["spark.python.daemon.module"] = "caudal.spark.daemon"
-        if class_path:
-            # On the class path of the process the jars can be in the class-data archive; those of spark.jars cannot.
-            chosen["spark.driver.extraClassPath"] = os.pathsep.join(map(str, class_path))
+        chosen["spark.python.daemon.module"] = "caudal.spark.daemon"  # the jars are on the class path of the process already
     else:
         chosen["spark.executor.extraJavaOptions"] = UTC
         if class_path:

@@ -1,6 +1,7 @@
-"""Make the class-data archive for one set of connectors: ``python -m caudal.spark.warmup [connector ...]``.
+"""Make the class-data archive: ``python -m caudal.spark.warmup``.
 
-It runs a small job that touches what caudal's runs touch, so that the archive holds those classes too.
+It runs a small job that touches what caudal's runs touch, so that the archive holds those classes too. With ``--idly`` it takes only
+what time others leave.
 """
 
 from __future__ import annotations
@@ -19,26 +20,27 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def main(connectors: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Make the archive if it is not there; return 0 when it is there afterwards."""
-    chosen = plan(connectors=frozenset(connectors), cores=1, memory="1g")
+    chosen = plan(cores=1, memory="1g")
     if not cds.enabled() or not chosen.local:
         return 1
     if chosen.archive.is_file():
         return 0
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(19)
+    if "--idly" in arguments:
+        with contextlib.suppress(OSError, AttributeError):
+            os.nice(19)
     with cds.dumping(chosen.archive) as unfinished:
         if unfinished is None:
             return 1
         spark = start(chosen, cds.dump(chosen.java, unfinished))
         with tempfile.TemporaryDirectory() as folder:
-            touch(spark, Path(folder), connectors)
+            touch(spark, Path(folder))
         stop(wait_s=cds.STALE_S)
     return 0 if chosen.archive.is_file() else 1
 
 
-def touch(spark: SparkSession, folder: Path, connectors: list[str]) -> None:
+def touch(spark: SparkSession, folder: Path) -> None:
     """Write, read, join, aggregate and window a few rows, in the ways of a usual run."""
     from pyspark.sql import functions as f
     from pyspark.sql.window import Window
@@ -54,10 +56,6 @@ def touch(spark: SparkSession, folder: Path, connectors: list[str]) -> None:
     spark.createDataFrame([(1, "a")], "id long, zone string").createOrReplaceTempView("small")
     spark.sql("select zone, approx_count_distinct(id), sha2(zone, 256) from small group by zone").collect()
     rows.select("id").mapInArrow(lambda batches: batches, "id long").collect()
-    for connector in ("avro", "delta"):
-        if connector in connectors:
-            rows.write.format(connector).save(str(folder / connector))
-            spark.read.format(connector).load(str(folder / connector)).count()
 
 
 if __name__ == "__main__":

@@ -70,6 +70,17 @@ def test_launcher_changes_only_the_two_arguments(tmp_path: Path, monkeypatch: py
     assert told.splitlines() == ["-cp", class_path, "-Da=b c*", "", "Main"]
 
 
+def test_launcher_keeps_what_comes_behind_sparks_own_jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jars").mkdir()
+    for name in ("b.jar", "slf4j-api-2.0.jar"):
+        (tmp_path / "jars" / name).touch()
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "java", "17.0.2")))
+    given = ["-cp", f"conf:{tmp_path}/jars/slf4j-api-2.0.jar:{tmp_path}/jars/*:/my/a.jar:/my/slf4j-api-1.7.jar", "Main"]
+    told = subprocess.run([java_home().path / "bin" / "java", *given], capture_output=True, text=True, check=True).stdout
+    class_path = f"conf:{tmp_path}/jars/b.jar:{tmp_path}/jars/slf4j-api-2.0.jar:/my/a.jar:/my/slf4j-api-1.7.jar"
+    assert told.splitlines() == ["-cp", class_path, "Main"]
+
+
 @pytest.mark.slow
 def test_packaged_java_runs_a_query(tmp_path: Path) -> None:
     program = (

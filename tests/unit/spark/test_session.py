@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ try:
 except Exception as error:
     print(type(error).__name__)
 print("folder:", spark.conf.get("spark.local.dir"), flush=True)
+"""
+
+MAPPED = """
+from pathlib import Path
+from pyspark import SparkContext
+maps = Path(f"/proc/{SparkContext._gateway.proc.pid}/maps")
+print(sorted({line.split("/")[-1] for line in maps.read_text().splitlines() if "spark-" in line and line.endswith(".jsa")}))
 """
 
 
@@ -59,8 +67,14 @@ def test_archive_is_made_once_and_used(tmp_path: Path) -> None:
     assert (made.returncode, made.stderr) == (0, "")
     [archive] = (tmp_path / "cds").glob("spark-*.jsa")
     assert archive.stat().st_size > 50_000_000
-    used = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    with zipfile.ZipFile(tmp_path / "driver.jar", "w") as jar:
+        jar.writestr("META-INF/MANIFEST.MF", "")
+    with_connector = PROGRAM.replace("session(", "session(connectors=frozenset({'driver.jar'}), ") + MAPPED
+    used = subprocess.run(
+        [sys.executable, "-c", with_connector], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+    )
     assert used.stdout.splitlines()[0] == "archive: True"
+    assert used.stdout.splitlines()[-1] == str([archive.name])
     assert used.stderr == ""
     # A broken archive makes a start slower, never impossible.
     archive.chmod(0o644)
