@@ -63,7 +63,7 @@ class HdfsServer:
             "dfs.namenode.safemode.min.datanodes": 1, "dfs.namenode.fs-limits.min-block-size": 0, "dfs.replication": 1,
         }  # fmt: skip
         command = [
-            str(java_home().java), "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", os.pathsep.join(map(str, _jars())),
+            str(java_home().java), "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Djava.io.tmpdir={self.folder}", "-cp", os.pathsep.join(map(str, _jars())),
             "org.apache.hadoop.test.MiniDFSClusterManager", *(["-format"] if fresh else []), "-datanodes", "1", "-nnport", str(self.port), "-httpport", str(self._http),
             "-writeDetails", str(told), *(part for name, value in settings.items() for part in ("-D", f"{name}={value}")),
         ]  # fmt: skip

@@ -251,17 +251,18 @@ def test_killed_and_started_again_it_takes_up_what_was_taken(place):
     (place / "play").write_text("succeed")
     drop(place, "a.csv")
     home = Home(place.parent / "home")
-    for state in ("succeeded", "running"):  # the run had ended, or died with its daemon
+    ledger, dead = home.ledger(), []
+    for _ in range(2):
         process = started(place)
         until_said(process, "up")
         process.kill()
         process.wait()
-        ledger = home.ledger()
+        dead += [row["holder"] for row in ledger.find(claims) if row["name"].startswith("up ")][-1:]
+    for holder, state in zip(dead, ("succeeded", "running"), strict=True):  # the run had ended, or died with its daemon
         note(ledger, [Event("p", "t", "file", state, state, 1.0)])
-        dead = [row["holder"] for row in ledger.find(claims) if row["name"].startswith("up ")][-1]
-        assert take(ledger, "p", dead, f"run-{state}", time.time())
+        assert take(ledger, "p", holder, f"run-{state}", time.time())
         ledger.add(runs, {"run_id": f"run-{state}", "product": "p", "command": "run", "state": state, "started_at": 1.0})
-        ledger.close()
+    ledger.close()
     said = daemon(place)
     assert {one["run_id"]: one["ending"] for one in said if one["what"] == "taken up"}["run-succeeded"] == "done"
     assert {one["run_id"]: one["ending"] for one in said if one["what"] == "taken up"}["run-running"] == "new"

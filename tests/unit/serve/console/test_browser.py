@@ -161,6 +161,7 @@ def test_a_recording_played_again_is_drawn_from_its_start(page: Any, fed: Path, 
     feed = Feed(fed / "live" / "eeg")
     with served(fed) as url:
         opened(page, url)
+        page.wait("caudal.follower.last === 30")
         end = page.run("caudal.view.edge")
         late = next(feeder.updates(start=end - 30))
         feed.append({**late, "at": time.time()})  # one batch that is late is no new start
