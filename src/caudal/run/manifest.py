@@ -152,14 +152,15 @@ def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str
 
 
 def _outside(root: Path) -> list[Path]:
-    """Return the modules of the user's that lie elsewhere than in the product's folder."""
+    """Return the modules of the user's that lie elsewhere than in the product's folder, and still do."""
     places = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
     known = [Path(place).resolve() for place in places if place] + [Path(caudal.__file__).resolve().parent, root]
     # Most of some three thousand modules are told by their names; to follow the links of each would take seconds.
     plain = tuple(f"{place}{os.sep}" for place in known)
     files = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)) and file.endswith(".py")}
     asked = [Path(file).resolve() for file in sorted(files) if not file.startswith(plain)]
-    return [one for one in asked if not any(one.is_relative_to(place) for place in known) and "site-packages" not in one.parts]
+    ours = [one for one in asked if not any(one.is_relative_to(place) for place in known) and "site-packages" not in one.parts]
+    return [one for one in ours if one.is_file()]
 
 
 def _version(home: Home, product: str, name: str) -> int | None:
