@@ -72,7 +72,7 @@ def embed(
     plan = memory.plan(
         memory=room, workers=workers, model=len(chosen.content), side=size, floor=floor,
         batch=None if batch == "auto" else batch, largest=max_pixels,
-        beside=int(is_local(str(spark.sparkContext.master))),  # rows are handed to another worker, which writes them
+        beside=memory.WRITER if is_local(str(spark.sparkContext.master)) else 0,
     )  # fmt: skip
     made = at_hand()
     made.settings.update(

@@ -17,6 +17,7 @@ MIB = 2**20
 BATCH = 4  # one to eight images at once are quickest on one core; more only take memory
 STEP = 32
 WORKER = 180 * MIB  # an interpreter with Arrow, NumPy, Pillow, ONNX Runtime
+WRITER = 160 * MIB  # the process that writes what a worker hands on: an interpreter with Arrow, and rows
 WEIGHTS = 3  # times the model: its bytes, its weights, and how they are laid out to be computed with
 ACTIVATIONS = 270  # bytes a pixel that a network holds at its widest
 LEAST_PIXELS = 2_000_000  # of an image that a worker must have room for, whatever is lowered for it
@@ -57,17 +58,17 @@ def plan(*, memory: int, workers: int, model: int, side: int, floor: int, batch:
     model : int, bytes of the model
     batch : int, optional, images at once; chosen when left out
     largest : int, pixels of the largest image that is let in
-    beside : int, processes for each worker that have a network as well, since they embed at other times
+    beside : int, bytes that a process beside each worker takes, of the same memory
 
     Raises
     ------
     EnvironmentProblem : one image of the smallest size does not fit
     """
-    share = memory // workers
+    share = memory // workers - beside
     wanted = batch or BATCH
     tried = [(number, side) for number in _halves(wanted)] + [(1, size) for size in range(side - STEP, floor - 1, -STEP)]
     for number, size in tried:
-        need = (1 + beside) * (_fixed(model) + number * size * size * ACTIVATIONS)
+        need = _fixed(model) + number * size * size * ACTIVATIONS
         left = share - need
         if left >= 2 * MIB + _decoded(LEAST_PIXELS):
             break

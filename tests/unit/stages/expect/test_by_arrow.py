@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -105,3 +107,31 @@ def test_groups_are_bounded(spark: SparkSession, tmp_path: Path) -> None:
     judge(rows, []).write(tmp_path / "written")
     (file,) = (tmp_path / "written").rglob("*.parquet")
     assert pq.read_metadata(file).num_row_groups == 2
+
+
+def test_rows_are_written_by_other_workers_than_those_that_make_them(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for piece in pieces:
+            features = pa.array([[1.0]] * len(piece), pa.list_(pa.float32()))
+            yield pa.RecordBatch.from_arrays([pa.array([os.getpid()] * len(piece)), features], ["pid", "features"])
+
+    def watched(*told: Any) -> Any:
+        write, pids = work(*told), str(tmp_path)
+
+        def and_tell(pieces: Any) -> Any:
+            (Path(pids) / f"{os.getpid()}.writes").touch()
+            yield from write(pieces)
+
+        return and_tell
+
+    work = by_arrow._worker
+    monkeypatch.setattr(by_arrow, "_worker", watched)
+    for turn in range(3):
+        judge(spark.range(0, 40, 1, 4).mapInArrow(made, "pid long, features array<float>"), []).write(tmp_path / f"written{turn}")
+    makes = {row.pid for turn in range(3) for row in spark.read.parquet(str(tmp_path / f"written{turn}")).select("pid").collect()}
+    writes = {int(file.stem) for file in tmp_path.glob("*.writes")}
+    assert makes
+    assert writes
+    assert makes.isdisjoint(writes)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NULL = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of null
 MEASURED = ("array<float>", "array<double>")
-HELD = 16 << 20
+HELD = 4 << 20
 """Bytes of rows that a task holds before it writes them, as a row group for each folder."""
 _ATTEMPTS = "_attempts"
 _FLAT = {"string", "boolean", "byte", "short", "integer", "long", "float", "double", "date", "timestamp", "timestamp_ntz"}
@@ -58,7 +58,14 @@ def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence
     into = [VERDICT, *by]
     announced = {f"{SEGMENT}={one}" for one in (*segments, NULL)}
     numbered = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))  # Spark would take a dot in a name for a field's
-    for row in numbered.mapInArrow(_worker(str(attempts), frame.columns, into), "name string, below string").collect():
+    # By an environment of their own these are other workers than those that embed, which keep a network once they have one.
+    environment = frame.sparkSession.sparkContext.environment
+    environment["CAUDAL_WORKER"] = "writes"
+    try:
+        written = numbered.mapInArrow(_worker(str(attempts), frame.columns, into), "name string, below string")
+    finally:
+        del environment["CAUDAL_WORKER"]
+    for row in written.collect():
         if segments and announced.isdisjoint(row.below.split("/")):
             raise ValueError("A row is of a segment that was not announced.")
         target = Path(str(folder)) / row.below
