@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+import caudal.lake.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
 from caudal.registry.track import QUIET
 from caudal.spark import session, stop
 
