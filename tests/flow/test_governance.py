@@ -26,6 +26,7 @@ from caudal.run.governance.catalog import HIDDEN, catalog, search
 from caudal.run.governance.erase import erase
 from caudal.run.governance.proof import digest
 from caudal.run.governance.retain import retain
+from caudal.run.governance.subject import Person
 from caudal.run.governance.trace import trace
 from caudal.run.openlineage import waiting
 from caudal.run.run import run
@@ -333,6 +334,11 @@ def test_one_customer_is_erased_everywhere_whatever_dies_in_between(copy, shared
     assert {row["sha256"] for row in ledger.find(landed)}.isdisjoint({one["old_sha256"] for one in stones})
     assert erase(PRODUCT, copy, f"customer_id={CUSTOMER}")["places"] == []
     ledger.close()
+
+
+def test_a_subject_is_who_is_called_exactly_so_and_numbers_are_numbers():
+    assert [Person("name", "ann").is_it(one) for one in ("ann", "ann ", "Ann", None)] == [True, False, False, False]
+    assert [Person("id", "17850").is_it(one) for one in (17850, 17850.0, "17850.0", 1785, True)] == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".parquet"])

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests import zygote
 
+from caudal.errors import DeclarationProblem
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
@@ -174,6 +175,8 @@ def test_export_now_and_as_an_earlier_run_left_it(mine, tmp_path):
     assert export(settings, "counts", tmp_path / "then.csv", run_id=first)["rows"] == 2004
     assert pq.read_table(tmp_path / "now.parquet").num_rows == 2005
     assert pc.read_csv(tmp_path / "then.csv").num_rows == 2004
+    with pytest.raises(DeclarationProblem, match=r"not written as '\.xlsx'"):
+        export(settings, "counts", tmp_path / "now.xlsx")
 
 
 def test_export_to_avro(mine, tmp_path, spark):

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from caudal.errors import CaudalError
+from caudal.errors import CaudalError, EnvironmentProblem
 
 app = typer.Typer(
     name="caudal",
@@ -77,6 +77,17 @@ def show_problem(error: CaudalError, as_json: bool) -> None:
     if as_json:
         print_json(error.as_dict())
     sys.stderr.write(f"✗ {error.sentence()}\n")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what keeps a file or a folder that was asked for from being written into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"'{path}' cannot be written: {error.strerror or error}.", fix="Give another place, or see to this one."
+        ) from None
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from caudal.cli.app import (
     say,
     say_end,
     show_problem,
+    writing,
 )
 from caudal.spec.settings import settings
 
@@ -85,7 +86,8 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
     with problems_shown(as_json):
         drawn = build(load(folder))
         if svg:
-            svg.write_text(as_svg(drawn))
+            with writing(svg):
+                svg.write_text(as_svg(drawn))
         nodes = [
             {"name": one.name, "kind": one.kind, "inputs": list(one.inputs), "description": one.description}
             for one in drawn.nodes.values()

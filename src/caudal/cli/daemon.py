@@ -31,7 +31,7 @@ from caudal.spec.settings import settings
 def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
        settle: Annotated[float | None, typer.Option(help="Seconds for which a file must not have changed.  [default: 2]")] = None,
-       scan: Annotated[float, typer.Option(help="Seconds between two looks at everything, beside being woken.")] = 10.0,
+       scan: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at everything, beside being woken.")] = 10.0,
        grace: Annotated[float, typer.Option(help="Seconds that a step at hand is given to end.")] = 60.0,
        at_once: Annotated[int, typer.Option(help="Runs of different products at a time.")] = 1,
        seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C or SIGTERM]")] = None,

@@ -18,6 +18,7 @@ from caudal.cli.app import (
     progress_shown,
     say,
     say_rows,
+    writing,
 )
 from caudal.spec.settings import settings
 
@@ -58,7 +59,8 @@ def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Fol
 
     with problems_shown(as_json):
         told = catalog(settings(home=home), folders or (), samples=samples)
-        pages = write_catalog(told, out, time.time())
+        with writing(out):
+            pages = write_catalog(told, out, time.time())
         say(as_json, {"out": str(out), "pages": pages}, f"Wrote {len(pages)} files. Open {out / 'index.html'}.")
 
 

@@ -30,7 +30,11 @@ def export(
     with contextlib.closing(home.ledger()) as ledger:
         name = the_product(home, ledger, product)
         found = resolved(home, ledger, name, table, version, run_id)
-    kind = format or ENDINGS.get(to.suffix.lower(), "parquet")
+    kind = format or ENDINGS.get(to.suffix.lower(), "" if to.suffix else "parquet")
+    if not kind:
+        raise DeclarationProblem(
+            f"Tables are not written as '{to.suffix}'.", fix=f"Endings are {', '.join(ENDINGS)}; or pass --format."
+        )
     if to.exists() and (to.is_dir() and any(to.iterdir())):
         raise DeclarationProblem(f"'{to}' is there already and not empty.", fix="Give another name, or remove it.")
     to.parent.mkdir(parents=True, exist_ok=True)

@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 STATUS: dict[type[CaudalError], int] = {NotThere: 404, NoChampion: 503}
 HINTS = {
-    400: "Send one JSON document in UTF-8.",
+    400: "Send one JSON document in UTF-8; an image as the file 'image' of a form, or in base64.",
     404: "See the list of models at /, and of operations at /docs.",
     405: "See /docs for the methods of each address.",
-    413: "Send fewer rows in one request.",
+    413: "Send fewer rows in one request, or a smaller image: with all that is around it a request for one has 12 MB at most.",
     415: "Send JSON, with the header 'Content-Type: application/json'.",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7))
 
 
@@ -39,6 +40,9 @@ def parsed(expression: str) -> Crontab:
     found = [_values(text, *field) for text, field in zip(written, _FIELDS, strict=True)]
     if found[4] is not None:
         found[4] = tuple(sorted({day % 7 for day in found[4]}))
+    days, months, weekdays = found[2:]
+    if days and months and weekdays is None and all(day > _LONGEST[month - 1] for day in days for month in months):
+        raise ValueError("None of those months has such a day.")
     return Crontab(*found)
 
 

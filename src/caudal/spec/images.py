@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spec.connection import Connection
@@ -14,6 +14,7 @@ from caudal.spec.location import outside
 from caudal.spec.schema import Field, Schema
 
 NETWORKS = ("efficientnet-lite0",)
+Gone = Literal["keep", "quarantine"]
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 64 * 2**20
 
@@ -41,6 +42,7 @@ class Images(Connection):
     ----------
     max_pixels : int, an image with more goes to quarantine; nothing of it is decoded
     max_bytes : int, a larger file goes to quarantine and stays where it is
+    gone : what becomes of an image that is taken away, or lies in another folder now: its row stays, or goes to quarantine
     """
 
     pattern: str
@@ -49,6 +51,7 @@ class Images(Connection):
     settle_s: float = 0.0
     required: bool = True
     storage: Mapping[str, Any] = field(default_factory=dict)
+    gone: Gone = "keep"
     kind: ClassVar[str] = "images"
 
     @property
@@ -65,11 +68,18 @@ def images(
     settle: float = 0.0,
     required: bool = True,
     storage: Mapping[str, Any] | None = None,
+    gone: Gone = "keep",
 ) -> Images:
     """Return a source of images, one row each: ``path, label, sha256, bytes, width, height, format, modified_at, content``."""
     if min(max_pixels, max_bytes) < 1:
         raise DeclarationProblem("A limit below 1 lets no image in.", fix="Leave max_pixels and max_bytes out, or raise them.")
-    return Images(str(pattern), max_pixels, max_bytes, settle, required, storage or {})
+    if gone not in get_args(Gone):
+        raise DeclarationProblem(
+            f"Images that are gone are not '{gone}'.",
+            nearest=nearest(gone, get_args(Gone)),
+            fix='Use "keep", or "quarantine" for folders that say what there is now.',
+        )
+    return Images(str(pattern), max_pixels, max_bytes, settle, required, storage or {}, gone)
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,15 @@ from caudal.spec.trigger import Cron, Every
         ("0 0 * * */2", "weekdays", (0, 2, 4, 6)),
         ("0 0 * * mon-fri", "weekdays", (1, 2, 3, 4, 5)),
         ("0 0 * * *", "weekdays", None),
+        ("0 0 29 2 *", "days", (29,)),
+        ("0 0 31 2 mon", "days", (31,)),  # or on Mondays
     ],
 )
 def test_fields_are_read_as_cron_reads_them(expression, field, values):
     assert getattr(parsed(expression), field) == values
 
 
-@pytest.mark.parametrize("wrong", ["* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "5-3 * * * *", "*/0 * * * *", "x * * * *", "1,,2 * * * *", ""])  # fmt: skip
+@pytest.mark.parametrize("wrong", ["* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "5-3 * * * *", "*/0 * * * *", "x * * * *", "1,,2 * * * *", "", "0 0 31 2 *", "0 0 31 apr,jun *"])  # fmt: skip
 def test_what_is_no_expression_is_told_where_it_was_written(wrong):
     with pytest.raises(DeclarationProblem, match=r"not a cron expression.*test_trigger\.py"):
         cd.cron(wrong)

@@ -57,7 +57,7 @@ def _mail(row: Row, server: str) -> None:
     said, place = row["document"], row["place"]
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = subject(row), place["sender"], ", ".join(place["to"])
-    message["Message-ID"] = f"<{row['id']}.{row['run_id']}@caudal>"
+    message["Message-ID"] = f"<{_name(row)}@caudal>"
     again = f"It had happened {row['repeats']:,} times more when this was sent." if row["repeats"] else ""
     lines = [
         said["what"],
@@ -91,13 +91,18 @@ def _server(address: str) -> smtplib.SMTP:
     return server
 
 
+def _name(row: Row) -> str:
+    """Return what tells an alert from every other, of other homes too: numbers begin anew there, and a daemon's own alerts are of no run."""
+    return f"{row['id']}-{row['run_id'] or int(row['at'] * 1e6)}"
+
+
 def _post(row: Row) -> None:
     place = row["place"]
     body: dict[str, Any] = {
         "id": row["id"], "product": row["product"], "happening": row["happening"], "subject": row["subject"], "title": subject(row),
         "run_id": row["run_id"], "at": iso(row["at"]), "repeats": row["repeats"], **row["document"],
     }  # fmt: skip
-    headers = {"Content-Type": "application/json", "Idempotency-Key": f"caudal-{row['id']}-{row['run_id']}", "User-Agent": "caudal"}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": f"caudal-{_name(row)}", "User-Agent": "caudal"}
     if place["secret"]:
         headers["Authorization"] = f"Bearer {os.environ.get(place['secret'], '')}"
     request = urllib.request.Request(place["url"], orjson.dumps(body), headers, method="POST")

@@ -35,7 +35,7 @@ class Person:
         """Tell whether a value of any type is the subject's: 17850, 17850.0 and "17850" are one."""
         if told is None or isinstance(told, bool):
             return False
-        text = str(told).strip()
+        text = str(told)
         return text == self.value or (_number(text) is not None and _number(text) == _number(self.value))
 
     def digest(self, salt: str) -> str:

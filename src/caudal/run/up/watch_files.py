@@ -51,6 +51,7 @@ class FileWatcher:
         self._connection = replace(source.connection, settle_s=max(source.connection.settle_s, settle_s))
         self._noted: set[str] = set()
         self._present: frozenset[str] | None = None  # while there are events that failed
+        self._gone: set[str] = set()  # files of such events that were seen to be taken away
 
     @property
     def name(self) -> str:
@@ -90,11 +91,16 @@ class FileWatcher:
 
     def _mended(self, ledger: Ledger) -> bool:
         """Tell whether a file was taken away since runs fail: it may have been the one that no run could read."""
-        if not ledger.find(events, product=self.product, trigger=self.name, state="failed", limit=1):
+        failed = ledger.find(events, product=self.product, trigger=self.name, state="failed")
+        if not failed:
             self._present = None
             return False
         before, self._present = self._present, present(self._connection, self.data)
-        return before is not None and bool(before - self._present)
+        self._gone -= self._present
+        # Those of the events themselves may have gone before this look, the first since the run failed; each is told of once.
+        gone = {row["subject"] for row in failed} - self._present - self._gone
+        self._gone |= gone
+        return bool(gone) or (before is not None and bool(before - self._present))
 
 
 class Waker(FileSystemEventHandler):

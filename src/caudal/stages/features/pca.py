@@ -150,7 +150,7 @@ def fit(
     rows, mean, scatter = _joined([moments for _, moments in sorted(found, key=lambda one: one[0])])
     if rows < 2 or (components or 1) > min(rows, len(mean)):
         raise StepFailed(
-            f"pca is asked for {components or 'some'} components of {rows:,} rows with {len(mean):,} numbers.",
+            f"pca is asked for {components or 'any number of'} components of {rows:,} rows with {len(mean):,} numbers.",
             fix="Ask for no more than there are of either, of two rows at least.",
         )
     values, vectors = np.linalg.eigh(scatter.reshape(len(mean), -1) / (rows - 1))

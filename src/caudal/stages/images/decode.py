@@ -153,8 +153,10 @@ def _coloured(image: Image.Image) -> Image.Image:
     """Return an image in three colours, what is transparent on white."""
     from PIL import Image
 
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise Unfit("has 32 bits a pixel, and does not say which of its numbers is white")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         seen = image.convert("RGBA")
         ground = Image.new("RGB", seen.size, _WHITE)

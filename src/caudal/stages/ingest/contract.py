@@ -72,6 +72,8 @@ def settle(source: Source, base: Schema | None, files: Sequence[Inspected], gues
                 raise _quarrel(column.name, types[column.name], origin[column.name].file.name, have, one.file.name)
             types[column.name] = both
             origin.setdefault(column.name, one)
+    if base is not None:
+        notes += _lacking(source, base, files)
     fields = list(base.fields) if base else []
     names = {field.name.casefold() for field in fields}
     for raw, type in types.items():
@@ -135,6 +137,15 @@ def matches(schema: Schema, one: Inspected) -> dict[str, PhysicalColumn]:
                 found[field.name] = column
                 taken.add(column.name)
     return found
+
+
+def _lacking(source: Source, base: Schema, files: Sequence[Inspected]) -> list[str]:
+    """Return a note for each column that earlier files had, nobody declared, and a file lacks."""
+    found = [(one.file.name, matches(base, one)) for one in files]
+    declared = source.schema or ()
+    agreed = [field for field in base if not field.name.startswith("_") and field.name not in declared]
+    first = {field.raw_name: next((name for name, have in found if field.name not in have), None) for field in agreed}
+    return [f"Column '{column}' is missing in '{name}' and null there." for column, name in first.items() if name is not None]
 
 
 def _optional(field: Field) -> Field:

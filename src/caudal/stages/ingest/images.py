@@ -35,6 +35,7 @@ _WINDOW_BYTES = 16 * 2**20
 
 
 Mark = tuple[int, int, str | None, bool]  # size, time and checksum of an image, and whether its bytes were copied
+GONE: Mark = (0, 0, None, False)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Found:
     bytes: int
     modified_ns: int
     etag: str | None = None
+    gone: bool = False  # it was landed, and is not listed any more
 
     def known_as(self, max_bytes: int) -> Mark:
         """Return the mark that a pack has of it when nothing is to be done."""
@@ -58,7 +60,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Arrived:
-    """What a look has found: the images that are new or have changed, those of them that are still being written, and what reads one."""
+    """What a look has found: the images that are new, have changed or are gone, those of them that are still being written, and what reads one."""
 
     whole: list[Found]
     growing: list[Found]
@@ -86,8 +88,12 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
 def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], clock: Clock, attempts: int | None = None) -> Arrived:
     """Return the images that are new or have changed; ``known`` is what packs hold. ``attempts`` at an address that does not answer."""
 
+    listed_now: set[str] = set()
+
     def unknown(found: Iterable[Found]) -> list[Found]:
-        return [one for one in found if known.get(_printable(one.path)) != one.known_as(connection.max_bytes)]
+        named = [(_printable(one.path), one) for one in found]
+        listed_now.update(name for name, _ in named)
+        return [one for name, one in named if known.get(name) != one.known_as(connection.max_bytes)]
 
     if connection.remote:
         from caudal.stages.ingest.remote import listing
@@ -104,7 +110,10 @@ def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], cl
         young = {str(path) for path in moving(fresh, clock)}
         young |= {str(path) for path, stat in fresh if abs(clock() - stat.st_mtime) < connection.settle_s}
         read = _bytes
-    return Arrived([one for one in new if one.path not in young], [one for one in new if one.path in young], read)
+    whole = [one for one in new if one.path not in young]
+    if connection.gone == "quarantine":
+        whole += [Found(path, 0, 0, gone=True) for path, mark in known.items() if mark != GONE and path not in listed_now]
+    return Arrived(whole, [one for one in new if one.path in young], read)
 
 
 def marks(files: Iterable[tuple[str, Place]]) -> dict[str, Mark]:
@@ -199,6 +208,8 @@ def _row(one: Found, read: Callable[[str], bytes], max_bytes: int) -> dict[str, 
         "path": _printable(one.path), "label": _printable(one.label), "sha256": None, "bytes": one.bytes, "width": None, "height": None,
         "format": None, "modified_at": one.modified_ns // 1000, "content": None, "modified_ns": one.modified_ns, "etag": one.etag, "fault": None,
     }  # fmt: skip
+    if one.gone:
+        return {**row, "modified_at": None, "fault": "is not at its place any more"}
     if one.bytes > max_bytes:
         return {**row, "fault": f"is {one.bytes:,} bytes large, more than the {max_bytes:,} that are let in; it was not copied"}
     try:

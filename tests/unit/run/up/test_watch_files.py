@@ -12,7 +12,7 @@ import pytest
 import caudal as cd
 from caudal.lake.home import Home
 from caudal.lake.landing import land
-from caudal.run.up.events import note
+from caudal.run.up.events import note, settle, take
 from caudal.run.up.watch_files import FileWatcher, Waker
 from caudal.stages.ingest import Arrival
 
@@ -121,3 +121,20 @@ def test_watchdog_wakes_for_changes_and_not_for_looks(tmp_path):
         rung.clear()
         (tmp_path / "later" / "c.csv").write_text("1")
         assert rung.wait(5)
+
+
+def test_a_file_that_went_while_its_run_failed_is_told_of_once(place):
+    folder, look, clock, ledger, _ = place
+    write(folder, "bad.csv", at=clock.now - 5)
+    write(folder, "good.csv", at=clock.now - 5)
+    assert look()[0] == ["bad.csv", "good.csv"]
+    assert len(take(ledger, "p", "daemon", "r1", clock.now)) == 2
+    (folder / "bad.csv").unlink()  # before any look at the folder since
+    settle(ledger, "r1", "failed")
+    source = cd.Product("p").source("s", cd.files("in/*.csv"), trigger=cd.on_arrival())
+    watcher = FileWatcher("p", source, folder.parent, 2.0, clock)
+    assert [watcher.look(ledger).mended for _ in range(3)] == [True, False, False]
+    write(folder, "bad.csv", at=clock.now - 5)
+    assert not watcher.look(ledger).mended
+    (folder / "bad.csv").unlink()
+    assert watcher.look(ledger).mended

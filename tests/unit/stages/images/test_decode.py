@@ -53,6 +53,18 @@ def test_what_is_transparent_is_on_white() -> None:
     assert (pixels(packed(Image.new("RGBA", (64, 64), (0, 0, 0, 0))), 32, MANY) == 255).all()
 
 
+def test_a_colour_that_stands_for_transparent_is_on_white() -> None:
+    held = io.BytesIO()
+    Image.new("RGB", (64, 64), (1, 2, 3)).save(held, "PNG", transparency=(1, 2, 3))
+    assert (pixels(held.getvalue(), 32, MANY) == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_numbers_without_a_white_are_told(mode: str) -> None:
+    with pytest.raises(Unfit, match="32 bits a pixel"):
+        pixels(packed(Image.new(mode, (64, 64), 1), "TIFF"), 32, MANY)
+
+
 @pytest.mark.parametrize(
     ("mode", "colour", "format", "wanted"),
     [

@@ -12,7 +12,7 @@ import pytest
 
 import caudal as cd
 import caudal.stages.ingest.images as images
-from caudal.errors import SourceProblem
+from caudal.errors import DeclarationProblem, SourceProblem
 from caudal.stages.ingest import Seen, arrivals
 
 Image = pytest.importorskip("PIL.Image")
@@ -132,3 +132,25 @@ def test_images_of_a_bucket(s3: Any, tmp_path: Path) -> None:
     s3.put(bucket, "in/pear/a b+c.jpg", jpeg(21))
     rows, _ = landed(connection, tmp_path, seen, at=7000.0)
     assert [(row["label"], row["content"]) for row in rows] == [("pear", jpeg(21))]
+
+
+def test_what_is_gone_stays_or_is_told_of_once_and_comes_back(folder: Path) -> None:
+    keep, drop = cd.images("in/*/*.jpg"), cd.images("in/*/*.jpg", gone="quarantine")
+    _, seen = landed(keep, folder)
+    (folder / "in" / "apple" / "0.jpg").rename(folder / "in" / "pear" / "moved.jpg")
+    rows, _ = landed(keep, folder, seen, at=6000.0)
+    assert [(row["label"], row["fault"]) for row in rows] == [("pear", None)]
+    rows, seen = landed(drop, folder, seen, at=6001.0)
+    assert [(row["label"], Path(row["path"]).name, row["content"] is None, row["fault"]) for row in rows] == [
+        ("pear", "moved.jpg", False, None), ("apple", "0.jpg", True, "is not at its place any more"),
+    ]  # fmt: skip
+    assert landed(drop, folder, seen, at=7000.0)[0] == []
+    (folder / "in" / "pear" / "moved.jpg").rename(folder / "in" / "apple" / "0.jpg")
+    rows, seen = landed(drop, folder, seen, at=8000.0)
+    assert [(Path(row["path"]).name, row["fault"] is None) for row in rows] == [("0.jpg", True), ("moved.jpg", False)]
+    assert landed(drop, folder, seen, at=9000.0)[0] == []
+
+
+def test_what_becomes_of_those_that_are_gone_is_one_of_two() -> None:
+    with pytest.raises(DeclarationProblem, match="quarantin"):
+        cd.images("in/*/*.jpg", gone="quarantin")

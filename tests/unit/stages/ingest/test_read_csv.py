@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import gzip
 import json
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from caudal.errors import DeclarationProblem, SourceProblem
-from caudal.spec.schema import column, schema
+from caudal.spec.schema import Schema, column, schema
 from caudal.stages.ingest import read
 
 TRIPS = schema(id=column("long", nullable=False), fare="double", zone="string", at="timestamp")
@@ -230,3 +231,11 @@ def test_a_header_with_one_name_too_few_has_a_row_index(spark: Any, land: Any, s
     assert result.schema["date"].type == "timestamp"
     assert result.frame.count() == 8143
     assert result.frame.where("_format_errors is not null").count() == 0
+
+
+def test_a_column_that_is_gone_is_null_and_noted(spark: Any, land: Any, source: Any) -> None:
+    first = read(spark, [land("id,name\n1,ann\n")], source()).schema
+    known = Schema(tuple(dataclasses.replace(field, required=False) for field in first))  # as a published table tells it
+    result = read(spark, [land("id\n2\n", "later.csv")], source(), known=known)
+    assert rows(result.frame, "id", "name") == [(2, None)]
+    assert result.notes == ["Column 'name' is missing in 'later.csv' and null there."]
