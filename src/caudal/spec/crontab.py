@@ -21,6 +21,12 @@ class Crontab:
     months: tuple[int, ...] | None
     weekdays: tuple[int, ...] | None
 
+    @property
+    def never(self) -> bool:
+        """Whether none of the months has any of the days, and no day of the week is named beside them."""
+        asked = [(day, month) for day in self.days or () for month in self.months or ()]
+        return bool(asked) and self.weekdays is None and all(day > _LONGEST[month - 1] for day, month in asked)
+
 
 def parsed(expression: str) -> Crontab:
     """Return the values that an expression names.
@@ -40,9 +46,6 @@ def parsed(expression: str) -> Crontab:
     found = [_values(text, *field) for text, field in zip(written, _FIELDS, strict=True)]
     if found[4] is not None:
         found[4] = tuple(sorted({day % 7 for day in found[4]}))
-    days, months, weekdays = found[2:]
-    if days and months and weekdays is None and all(day > _LONGEST[month - 1] for day in days for month in months):
-        raise ValueError("None of those months has such a day.")
     return Crontab(*found)
 
 

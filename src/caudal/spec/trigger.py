@@ -77,7 +77,8 @@ def cron(expression: str, tz: str | None = None, *, missed: Missed = "once") -> 
     where = caller()
     _policy(missed, where)
     try:
-        parsed(expression)
+        if parsed(expression).never:
+            raise ValueError("None of those months has such a day.")
     except ValueError as error:
         raise DeclarationProblem(
             f"'{expression}' is not a cron expression: {error}",
