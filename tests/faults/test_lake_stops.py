@@ -38,13 +38,15 @@ def test_the_lake_s_server_is_killed_and_comes_back(tmp_path, kind):
 
 @pytest.mark.faults
 @pytest.mark.slow
-def test_what_is_over_and_a_person_leave_a_lake_on_s3_whoever_is_killed(tmp_path, s3_server):
+@pytest.mark.parametrize("kind", ["s3_server", "hdfs"])
+def test_what_is_over_and_a_person_leave_a_lake_far_away_whoever_is_killed(tmp_path, kind, request):
     """The same commands as on a local folder; an erasure that is killed four times ends as one that is not."""
-    lake = f"s3://{s3_server.bucket()}/lake"
+    server = request.getfixturevalue(kind)
+    lake = f"s3://{server.bucket()}/lake" if kind == "s3_server" else f"hdfs://127.0.0.1:{server.port}/lake"
 
     def acted(act):
         command = [sys.executable, "-m", "tests.faults.lake_erasure", str(tmp_path), lake, act]
-        environment = {**os.environ, **s3_server.environ}
+        environment = {**os.environ, **(server.environ if kind == "s3_server" else {})}
         done = zygote.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2], env=environment)
         assert done.returncode == (-9 if act == "made" else 0), done.stderr[-3000:]
         return json.loads(done.stdout.splitlines()[-1])
