@@ -88,23 +88,21 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
 def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], clock: Clock, attempts: int | None = None) -> Arrived:
     """Return the images that are new or have changed; ``known`` is what packs hold. ``attempts`` at an address that does not answer."""
 
-    listed_now: set[str] = set()
-
     def unknown(found: Iterable[Found]) -> list[Found]:
-        named = [(_printable(one.path), one) for one in found]
-        listed_now.update(name for name, _ in named)
-        return [one for name, one in named if known.get(name) != one.known_as(connection.max_bytes)]
+        return [one for one in found if known.get(_printable(one.path)) != one.known_as(connection.max_bytes)]
 
     if connection.remote:
         from caudal.stages.ingest.remote import listing
 
         listed = listing(connection.pattern, connection.storage, connection.required, attempts)
-        new = unknown(Found(one.path, one.bytes, one.modified_ns, one.etag) for one in listed.files)
+        there = [Found(one.path, one.bytes, one.modified_ns, one.etag) for one in listed.files]
+        new = unknown(there)
         young = listed.moving({one.path for one in new}, connection.settle_s, clock)
         read = listed.read
     else:
         found = found_in(Files(connection.pattern, required=connection.required), data)
-        new = unknown(Found(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found)
+        there = [Found(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found]
+        new = unknown(there)
         names = {one.path for one in new}
         fresh = [(path, stat) for path, stat in found if str(path) in names]
         young = {str(path) for path in moving(fresh, clock)}
@@ -112,7 +110,8 @@ def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], cl
         read = _bytes
     whole = [one for one in new if one.path not in young]
     if connection.gone == "quarantine":
-        whole += [Found(path, 0, 0, gone=True) for path, mark in known.items() if mark != GONE and path not in listed_now]
+        names_now = {_printable(one.path) for one in there}
+        whole += [Found(path, 0, 0, gone=True) for path, mark in known.items() if mark != GONE and path not in names_now]
     return Arrived(whole, [one for one in new if one.path in young], read)
 
 
