@@ -6,6 +6,24 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+# C0 but line end and tab, DEL, C1, and the marks that turn the direction of writing.
+PICTURES = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: 0x2421,
+    **dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+}
+
+
+def printable(text: str) -> str:
+    """Return a text from outside so that a terminal shows it and obeys nothing in it: control characters become pictures.
+
+    Examples
+    --------
+    >>> printable("\x1b[2Jgone")
+    '␛[2Jgone'
+    """
+    return text.translate(PICTURES)
+
 
 class CaudalError(Exception):
     """What went wrong, said so that the reader can act on it.
@@ -52,7 +70,7 @@ class CaudalError(Exception):
             parts.append(self.fix)
         if self.where:
             parts.append(f"[{self.where}]")
-        return " ".join(parts)
+        return printable(" ".join(parts))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the error as a JSON-ready document."""

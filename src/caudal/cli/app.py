@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from caudal.errors import CaudalError, EnvironmentProblem
+from caudal.errors import CaudalError, EnvironmentProblem, printable
 
 app = typer.Typer(
     name="caudal",
@@ -120,7 +120,7 @@ def say(as_json: bool, document: dict[str, Any], sentence: str) -> None:
     if as_json:
         print_json(document)
     else:
-        print(sentence)
+        print(printable(sentence))
 
 
 def say_rows(as_json: bool, rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from caudal.cli.app import DataOption, Folder, HomeOption, JsonOption, LakeOption, app, problems_shown, say
+from caudal.errors import printable
 from caudal.spec.settings import settings
 
 
@@ -100,7 +101,7 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
             labels=labels,
             source_name=source,
             seed=seed,
-            say=(lambda _: None) if as_json else (lambda line: print(line, flush=True)),
+            say=(lambda _: None) if as_json else (lambda line: print(printable(line), flush=True)),
         )
         say(
             as_json,

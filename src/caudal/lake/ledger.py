@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Select, Table, create_engine, event, insert, select, update
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.lake.driver import driven
@@ -19,6 +20,10 @@ from caudal.lake.records import decisions, model_versions, runs, steps
 from caudal.spec.database import shown
 
 Row = dict[str, Any]
+
+
+class LedgerGone(EnvironmentProblem):
+    """The ledger's file is not at its place any more."""
 
 
 def open_ledger(url: str) -> Ledger:
@@ -52,6 +57,8 @@ class Ledger:
             event.listen(self.engine, "connect", _durable)
         try:
             upgrade(self.engine)
+            if parsed.get_backend_name() == "sqlite" and parsed.database and Path(parsed.database).is_file():
+                _follow_file(self.engine, Path(parsed.database).absolute())
         except DBAPIError as error:
             self.engine.dispose()
             raise EnvironmentProblem(
@@ -141,3 +148,37 @@ def _durable(connection: Any, _: Any) -> None:
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _follow_file(engine: Engine, path: Path) -> None:
+    """Make an engine see that its file was removed, or replaced by another, such as a backup: a connection holds on to the file it has opened."""
+    engine.dispose()  # connections made before know no file of theirs
+
+    def opening(*_: Any) -> None:
+        if _identity(path) is None:  # SQLite would make an empty one
+            raise LedgerGone(
+                f"The ledger {path} is gone.",
+                fix="Put the home back from a backup, or start again with 'caudal run'.",
+                where=str(path),
+            )
+
+    def opened(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _identity(path)
+
+    def taken(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        opening()
+        if record.info.get("file") != _identity(path):
+            raise InvalidatePoolError
+
+    event.listen(engine, "do_connect", opening)
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "checkout", taken)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another that has come into its place; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

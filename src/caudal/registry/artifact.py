@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Format = Literal["skops", "spark", "pickle"]
 SKOPS, PICKLED, SPARK = "model.skops", "model.pickle", "sparkml"
 MAKING = ".making-"
+_METADATA_FILE = re.compile(r"part-[0-9]{5}(-[0-9a-f-]{36}-c[0-9]{3}\.txt)?")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], wha
     """Return the fitted Spark ML model of a folder; the session is started when the files have proved right."""
     files = _files(folder, what)
     _same(files, sha256, folder, what)
-    foreign = sorted({one for one in _spark_classes(files) if not one.startswith(("org.apache.spark.ml.", "pyspark.ml."))})
+    foreign = sorted(
+        {one for one in _spark_classes(files, folder, what) if not one.startswith(("org.apache.spark.ml.", "pyspark.ml."))}
+    )
     if foreign:
         raise EnvironmentProblem(f"{what} names classes that are not Spark's: {', '.join(foreign)}.", fix="Train again.")
     from pyspark.ml import PipelineModel
@@ -169,11 +173,41 @@ def _same(files: dict[str, bytes], sha256: str, folder: Path, what: str) -> None
         )  # fmt: skip
 
 
-def _spark_classes(files: dict[str, bytes]) -> Iterator[str]:
-    for name, data in files.items():
-        if "/metadata/part-" in name:
-            for line in data.decode().splitlines():
-                yield str(json.loads(line)["class"])
+def _spark_classes(files: dict[str, bytes], folder: Path, what: str) -> Iterator[str]:
+    """Yield the classes that Spark would be told to load.
+
+    Spark reads all files below a folder ``metadata``, the largest first, whatever they are called, and takes the first line. So each such folder
+    has to hold one file, named as Spark names it, of one line, and no key of its JSON may stand twice.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in sorted(files):
+        parent, _, file = name.rpartition("/")
+        if "metadata" not in parent.split("/") or file == "_SUCCESS":
+            continue
+        if parent.rpartition("/")[2] != "metadata" or not _METADATA_FILE.fullmatch(file):
+            raise _strange(name, folder, what)
+        folders.setdefault(parent, []).append(name)
+    for names in folders.values():
+        lines = re.split(r"\r\n|\n|\r", files[names[0]].decode().rstrip("\r\n"))
+        if len(names) > 1 or len(lines) > 1:
+            raise _strange(names[-1] if len(names) > 1 else f"{names[0]} of {len(lines)} lines", folder, what)
+        try:
+            yield str(json.loads(lines[0], object_pairs_hook=_once)["class"])
+        except (ValueError, KeyError, TypeError):
+            raise _strange(names[0], folder, what) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key stands twice")
+    return values
+
+
+def _strange(name: str, folder: Path, what: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{what} holds {name}, which Spark ML has not written and could read.", where=str(folder), fix="Train again."
+    )
 
 
 def _sync(path: Path) -> None:

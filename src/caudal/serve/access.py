@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
 import secrets
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, render_template, request, session, url_for
-from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from caudal.errors import DeclarationProblem
+from caudal.serve.visitors import Sessions, WrongKeys
+
+SHORTEST_KEY = 12  # characters
+SESSION_S = 12 * 3600
 
 # A probe has no key, and the login page needs its style.
 OPEN = {"health", "ready", "static", "login"}
+
+_ADMITTED = "caudal.admitted"
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -46,7 +51,8 @@ def is_loopback(host: str) -> bool:
 
 
 def demand_key(host: str, key: str | None) -> None:
-    """Refuse an address that others reach when no key is set."""
+    """Refuse an address that others reach when no key is set, and a key that can be guessed on any address."""
+    require_long(key)
     if not is_loopback(host) and not key:
         raise DeclarationProblem(
             f"Serving on '{host}' would let anyone on the network in, and no key is set.",
@@ -55,11 +61,39 @@ def demand_key(host: str, key: str | None) -> None:
         )
 
 
+def require_long(key: str | None) -> None:
+    """Refuse a key that is too short to keep anybody out.
+
+    Raises
+    ------
+    DeclarationProblem : it has fewer than ``SHORTEST_KEY`` characters
+    """
+    if key and len(key) < SHORTEST_KEY:
+        raise DeclarationProblem(
+            f"The key has {len(key)} character{'s' if len(key) > 1 else ''}; it needs {SHORTEST_KEY} at least.",
+            fix=f"Take one that cannot be guessed, for instance CAUDAL_KEY={secrets.token_urlsafe(24)}.",
+        )
+
+
+def admitted() -> bool:
+    """Say whether this request may see what only holders of the key see: it shows the key, its visitor has signed in, or there is no key."""
+    return request.environ.get(_ADMITTED) is True
+
+
 def guard(app: Flask, key: str | None) -> None:
-    """Make an app keep strangers out, and browsers from being used against it."""
-    # Made from the key: a restart, or a second process, knows the cookies, and a new key forgets them.
-    app.secret_key = hmac.digest((key or secrets.token_hex()).encode(), b"caudal session", hashlib.sha256)
+    """Make an app keep strangers out, and browsers from being used against it.
+
+    A visitor who signs in gets a cookie that is good for twelve hours, until logout, or until the server ends: sessions live in this process.
+    An address that shows wrong keys again and again has to wait, longer each time.
+
+    Raises
+    ------
+    DeclarationProblem : the key is too short
+    """
+    require_long(key)
+    app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict")
+    sessions, wrong_keys = Sessions(SESSION_S), WrongKeys()
 
     @app.before_request
     def enter() -> AnyResponse | None:
@@ -67,7 +101,12 @@ def guard(app: Flask, key: str | None) -> None:
             _asked_by_own_name()
         if request.method == "POST" and not request.path.startswith("/api/"):
             _from_here()
-        if not key or request.endpoint in OPEN or session.get("in") is True or _given(key):
+        try:
+            request.environ[_ADMITTED] = not key or _admitted(key, sessions, wrong_keys)
+        except TooManyRequests:
+            if request.endpoint not in OPEN:
+                raise
+        if request.environ.get(_ADMITTED) or request.endpoint in OPEN:
             return None
         if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
             raise Unauthorized("The key is missing or wrong: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
@@ -90,24 +129,52 @@ def guard(app: Flask, key: str | None) -> None:
         onward = _path_here(request.values.get("next", "/"))
         if request.method == "GET":
             return render_template("login.html", next=onward, wrong=False)
+        wrong_keys.hold_back(_caller())
         if not _same(request.form.get("key", ""), key):
+            wrong_keys.count(_caller())
             return render_template("login.html", next=onward, wrong=True), 401
-        session["in"] = True
+        wrong_keys.forget(_caller())
+        session["id"] = sessions.begin()
         return redirect(onward, code=303)
 
     @app.route("/logout", methods=["POST"])
     def logout() -> AnyResponse:
-        session.clear()
+        sessions.end(session.pop("id", None))
         return redirect("/", code=303)
 
 
-def _given(key: str) -> bool:
-    """Say whether the key was shown; a wrong ``Authorization`` is not made good by a right ``X-API-Key``."""
-    shown = request.headers.get("Authorization")
-    if shown is None:
-        return _same(_utf8(request.headers.get("X-API-Key", "")), key)
-    scheme, _, token = shown.partition(" ")
-    return scheme.lower() == "bearer" and _same(_utf8(token.strip()), key)
+def _admitted(key: str, sessions: Sessions, wrong_keys: WrongKeys) -> bool:
+    if sessions.holds(session.get("id")):
+        return True
+    given = _given()
+    if given is None:
+        return False
+    wrong_keys.hold_back(_caller())
+    if _same(given, key):
+        wrong_keys.forget(_caller())
+        return True
+    wrong_keys.count(_caller())
+    return False
+
+
+def _given() -> str | None:
+    """Return the key that was shown, None where none was; a wrong ``Authorization`` is not made good by a right ``X-API-Key``."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        shown = request.headers.get("X-API-Key")
+        return None if shown is None else _utf8(shown)
+    scheme, _, token = header.partition(" ")
+    return _utf8(token.strip()) if scheme.lower() == "bearer" else ""
+
+
+def _caller() -> str:
+    """Return the caller's address; of IPv6 the network of one customer, who has 2⁶⁴ addresses to change to."""
+    address = request.remote_addr or ""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
 
 
 def _utf8(header: str) -> str:

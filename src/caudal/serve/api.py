@@ -9,6 +9,7 @@ from flask import Response, jsonify
 from flask_openapi.openapi import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from caudal.serve.access import admitted
 from caudal.serve.card import utc
 from caudal.serve.document import SECURITY, document
 from caudal.serve.eye import EyeOf
@@ -17,6 +18,8 @@ from caudal.serve.operations import Operations, operations
 from caudal.serve.schemas import Failure, Health, Models, Readiness
 from caudal.serve.served import Served
 from caudal.serve.shelf import Name, Shelf
+
+WITHOUT_KEY = "Show the key to read why."
 
 
 class Counter:
@@ -68,8 +71,10 @@ def offer_api(app: OpenAPI, shelf: Shelf, meter: Meter, eye_of: EyeOf, *, key: b
         shelf.refresh()
         states = states_of(shelf)
         reason = unready(shelf, states)
-        able = bool(states) and all(state["ready"] for state in states)
-        response = jsonify({"ready": able, "reason": reason, "models": states})
+        able = bool(states) and all(state["ready"] for state in states) and not shelf.ledger_gone
+        # A probe is told whether, never what: names, versions and folders are for those who have the key.
+        told = {"reason": reason, "models": states} if admitted() else {"reason": None if able else WITHOUT_KEY, "models": []}
+        response = jsonify({"ready": able, **told})
         response.status_code = 200 if able else 503
         return response
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
@@ -18,6 +20,11 @@ Problem = dict[str, Any]
 # Trees compute in float32, where a larger number is an infinity; whole numbers are 64 bits wide.
 LARGEST_NUMBER = 3.4e38
 LARGEST_WHOLE = 2**63 - 1
+
+# What an answer describes of what is wrong is bounded: a body of 4 MB holds some hundred thousand faults.
+MOST_PROBLEMS = 20  # of a row
+MOST_LISTED = 50  # names of inputs
+LONGEST_NAME = 100
 
 
 class Strict(BaseModel):
@@ -35,29 +42,65 @@ def model_of(signature: Signature, title: str) -> type[BaseModel]:
     for index, one in enumerate(signature.inputs):
         annotation = _annotation(one)
         told = " ".join(text for text in (one.description, f"In {one.unit}." if one.unit else None) if text)
-        field = Field(
+        described = Field(
             default=None if one.nullable else ...,
             alias=one.name,
             title=one.label,
             description=told or None,
         )
-        fields[f"input_{index}"] = (annotation | None if one.nullable else annotation, field)
+        fields[f"input_{index}"] = (annotation | None if one.nullable else annotation, described)
     start = signature.starting_values
     example = {one.name: start[one.name] for one in signature.inputs if one.nullable or start[one.name] is not None}
     config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [example]})
     return cast(type[BaseModel], create_model(title, __config__=config, **fields))
 
 
-def checked(values: object, signature: Signature, model: type[BaseModel]) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the values by input name, and what is wrong with them; one of the two is empty."""
+@dataclass(frozen=True)
+class Row:
+    """A row that has passed the gate, or what is wrong with it.
+
+    Attributes
+    ----------
+    values : by input name; empty where something is wrong
+    problems : the first things that are wrong
+    more : how many further things are wrong
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    more: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems and not self.more
+
+
+def checked(values: object, signature: Signature, model: type[BaseModel], most: int = MOST_PROBLEMS) -> Row:
+    """Return the values of a row by input name, or what is wrong with them.
+
+    Parameters
+    ----------
+    most : how many things that are wrong are described; further ones are counted
+    """
     if not isinstance(values, dict):
-        return {}, [problem(None, "The row is not a JSON object.", values, "an object with one member for each input")]
+        told = [problem(None, "The row is not a JSON object.", values, "an object with one member for each input")]
+        return Row(problems=told[:most], more=len(told[most:]))
+    # An answer describes few of the members that are no inputs: the others need not pass the gate to be counted.
+    foreign = [name for name in values if name not in signature.by_name]
+    unseen = max(0, len(foreign) - most)
+    if unseen:
+        kept = set(foreign[:most])
+        values = {name: value for name, value in values.items() if name in signature.by_name or name in kept}
     try:
         row = model.model_validate(values)
     except ValidationError as refused:
-        return {}, [_problem(error, signature) for error in refused.errors(include_url=False, include_context=False)]
+        errors = refused.errors(include_url=False, include_context=False)
+        return Row(problems=[_problem(error, signature) for error in errors[:most]], more=len(errors[most:]) + unseen)
+    if unseen:
+        return Row(more=unseen)
     held = row.__dict__
-    return {one.name: held[f"input_{index}"] for index, one in enumerate(signature.inputs)}, []
+    return Row({one.name: held[f"input_{index}"] for index, one in enumerate(signature.inputs)})
 
 
 def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, Any]:
@@ -117,8 +160,8 @@ def _problem(error: Mapping[str, Any], signature: Signature) -> Problem:
     one = signature.by_name.get(name or "")
     kind, got = error["type"], error["input"]
     if one is None:
-        near = nearest(name or "", signature.by_name)
-        return problem(name, "The model has no such input.", got, f"only: {', '.join(signature.by_name)}", near)
+        near = nearest((name or "")[:LONGEST_NAME], signature.by_name)
+        return problem(_shown(name), "The model has no such input.", got, f"only: {_listed(signature.by_name)}", near)
     near = None
     if kind == "missing":
         what, got = "The value is missing.", None
@@ -135,6 +178,11 @@ def _problem(error: Mapping[str, Any], signature: Signature) -> Problem:
     else:
         what = f"The value is not {_noun(one)}."
     return problem(name, what, got, one.allowed, near)
+
+
+def _listed(names: Collection[str]) -> str:
+    listed = ", ".join(itertools.islice(names, MOST_LISTED))
+    return listed if len(names) <= MOST_LISTED else f"{listed} and {len(names) - MOST_LISTED} more"
 
 
 def _noun(one: Input) -> str:

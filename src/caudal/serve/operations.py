@@ -18,6 +18,8 @@ from caudal.serve.served import Served
 
 MOST_ROWS = 1000
 MOST_BYTES = 4 * 2**20
+MOST_ERRORS = 100  # that the answer to a batch describes
+MOST_ROW_ERRORS = 5  # of one row
 
 Handler = Callable[[], Response]
 
@@ -46,17 +48,19 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     bad_body: dict[int | str, Any] = {400: Failure, 413: Failure, 415: Failure}
 
     def predict(body: Any) -> Response:
-        values, problems = checked(body, served.signature, served.inputs)
-        answer = problems or answers(served, [values])
-        if problems or is_problem(answer[0]):
-            return _json({"errors": answer}, 422)
-        return _json(answer[0])
+        row = checked(body, served.signature, served.inputs)
+        if not row.good:
+            return _json({"errors": row.problems, "more_errors": row.more}, 422)
+        answer = answers(served, [row.values])[0]
+        if is_problem(answer):
+            return _json({"errors": [answer], "more_errors": 0}, 422)
+        return _json(answer)
 
     def predict_batch(body: Any) -> Response:
         if not isinstance(body, list) or not 1 <= len(body) <= MOST_ROWS:
             got = f"{len(body)} rows" if isinstance(body, list) else body
             refused = {"row": None, **problem(None, "The body is not a list of rows.", got, f"a list of 1 to {MOST_ROWS} rows")}
-            return _json({"errors": [refused], "predictions": []}, 422)
+            return _json({"errors": [refused], "more_errors": 0, "predictions": []}, 422)
         return _batch(served, body)
 
     def card() -> Response:
@@ -74,7 +78,8 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     api.post(
         "/predict/batch",
         summary=f"Predict {output.name}{unit} for many rows",
-        description=f"At most {MOST_ROWS} rows. If one is bad the status is 422, the errors name it, and the rest is predicted.",
+        description=f"At most {MOST_ROWS} rows. If one is bad the status is 422, the errors name it, and the rest is predicted. "
+        f"{MOST_ROW_ERRORS} errors of a row and {MOST_ERRORS} in all are described, further ones counted.",
         responses={200: every, 422: some, **bad_body},
     )(predict_batch)
     if images:
@@ -94,17 +99,26 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
 
 
 def _batch(served: Served, body: list[Any]) -> Response:
-    gated = [checked(values, served.signature, served.inputs) for values in body]
-    good = [index for index, (_, problems) in enumerate(gated) if not problems]
-    errors = [{"row": index, **one} for index, (_, problems) in enumerate(gated) for one in problems]
+    errors: list[dict[str, Any]] = []
+    more = 0
+    rows = []
+    for index, values in enumerate(body):
+        row = checked(values, served.signature, served.inputs, most=min(MOST_ROW_ERRORS, MOST_ERRORS - len(errors)))
+        rows.append(row)
+        errors += [{"row": index, **problem} for problem in row.problems]
+        more += row.more
+    good = [index for index, row in enumerate(rows) if row.good]
     predictions: list[Any] = [None] * len(body)
-    for index, answer in zip(good, answers(served, [gated[index][0] for index in good]), strict=True):
-        if is_problem(answer):
+    for index, answer in zip(good, answers(served, [rows[index].values for index in good]), strict=True):
+        if not is_problem(answer):
+            predictions[index] = answer
+        elif len(errors) < MOST_ERRORS:
             errors.append({"row": index, **answer})
         else:
-            predictions[index] = answer
+            more += 1
     if errors:
-        return _json({"errors": sorted(errors, key=lambda one: one["row"]), "predictions": predictions}, 422)
+        errors.sort(key=lambda error: error["row"])
+        return _json({"errors": errors, "more_errors": more, "predictions": predictions}, 422)
     return _json({"predictions": predictions})
 
 

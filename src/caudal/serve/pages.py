@@ -52,11 +52,12 @@ def offer_pages(app: Flask, shelf: Shelf, counter: Counter, *, key: bool) -> Non
     def predicted(product: str, model: str) -> str | tuple[str, int]:
         served = shelf.get(product, model)
         texts = {name: request.form[name] for name in request.form}
-        values, problems = checked(from_text(texts, served.signature), served.signature, served.inputs)
-        if not problems:
-            answer = answers(served, [values])[0]
+        row = checked(from_text(texts, served.signature), served.signature, served.inputs)
+        problems = row.problems
+        if row.good:
+            answer = answers(served, [row.values])[0]
             if not is_problem(answer):
-                return _form(shelf, served, texts, answer=answer, call=_call(served, values))
+                return _form(shelf, served, texts, answer=answer, call=_call(served, row.values))
             problems = [answer]
         return _form(shelf, served, texts, problems=problems), 422
 

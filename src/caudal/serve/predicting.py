@@ -117,5 +117,5 @@ def _healthy(served: Served) -> bool:
 def _example(served: Served) -> dict[str, Any] | None:
     """Return a row that passes the gate; None when the signature has no whole example."""
     start = {name: value for name, value in served.signature.starting_values.items() if value is not None}
-    values, problems = checked(start, served.signature, served.inputs)
-    return None if problems else values
+    row = checked(start, served.signature, served.inputs)
+    return row.values if row.good else None

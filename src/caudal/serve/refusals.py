@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
@@ -21,12 +21,20 @@ HINTS = {
     404: "See the list of models at /, and of operations at /docs.",
     405: "See /docs for the methods of each address.",
     413: "Send fewer rows in one request, or a smaller image: with all that is around it a request for one has 12 MB at most.",
+    429: "Wait, then send the right key.",
     415: "Send JSON, with the header 'Content-Type: application/json'.",
 }
 
 
-def refuse(app: Flask, hints: Mapping[int, str] = HINTS) -> None:
-    """Give an app its answers to whatever goes wrong, each status with its hint."""
+def refuse(
+    app: Flask, hints: Mapping[int, str] = HINTS, callers_fault: Callable[[Exception], HTTPException | None] = lambda _: None
+) -> None:
+    """Give an app its answers to whatever goes wrong, each status with its hint.
+
+    Parameters
+    ----------
+    callers_fault : returns the answer to an exception that a wrong request has caused in a library; None for a fault of the server's own
+    """
 
     @app.errorhandler(CaudalError)
     def told(error: CaudalError) -> Response:
@@ -50,6 +58,10 @@ def refuse(app: Flask, hints: Mapping[int, str] = HINTS) -> None:
 
     @app.errorhandler(Exception)
     def unforeseen(error: Exception) -> Response:
+        refusal = callers_fault(error)
+        if refusal is not None:
+            log.warning("a request to %s is refused", request.path, exc_info=error)
+            return http(refusal)
         log.critical("a fault of caudal's own at %s %s", request.method, request.path, exc_info=error)
         return _answer(500, "Fault", "This is a fault of the server's own.", None, "Its log has the details.")
 

@@ -22,9 +22,10 @@ class Problem(BaseModel):
 
 
 class Problems(BaseModel):
-    """All that is wrong with a row."""
+    """What is wrong with a row."""
 
     errors: list[Problem]
+    more_errors: int = Field(description="How many further things are wrong.")
 
 
 class RowProblem(Problem):
@@ -149,6 +150,7 @@ def batch_models(served: Served) -> tuple[type[BaseModel], type[BaseModel]]:
     some = create_model(
         f"{served.title}.SomePredictions",
         errors=(list[RowProblem], ...),
+        more_errors=(int, Field(description="How many further things are wrong.")),
         predictions=(list[answer | None], Field(description="In the order of the rows; null where one has an error.")),  # type: ignore[valid-type]
     )
     return every, some

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from flask import Flask
 
@@ -17,6 +16,7 @@ from caudal.errors import EnvironmentProblem
 from caudal.lake.place import Place
 from caudal.serve.access import demand_key
 from caudal.serve.app import create_app
+from caudal.serve.connections import server
 from caudal.serve.operations import MOST_BYTES
 from caudal.serve.shelf import Load, Shelf
 
@@ -71,7 +71,8 @@ def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[s
         extension ``stopped``, for answers that go on for as long as the server does
     """
     listening = _listen(host, port)
-    waiter = _waiter(app, listening, threads)
+    # The app answers a body that is too large with a document; far larger ones end here.
+    waiter = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
     stopped = app.extensions.setdefault("stopped", threading.Event())
 
     def leave(_number: int, _frame: FrameType | None) -> None:
@@ -102,7 +103,8 @@ def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
     """
     host = "127.0.0.1"
     listening = _listen(host, port)
-    waiter = _waiter(app, listening, threads)
+    # The app answers a body that is too large with a document; far larger ones end here.
+    waiter = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
     thread = threading.Thread(target=waiter.run, daemon=True)
     thread.start()
     try:
@@ -141,20 +143,6 @@ def _listen(host: str, port: int) -> socket.socket:
 def _url(host: str, listening: socket.socket) -> str:
     named = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host in ("::", "[::]") else host  # noqa: S104  told, not bound
     return f"http://{f'[{named}]' if ':' in named and not named.startswith('[') else named}:{listening.getsockname()[1]}"
-
-
-def _waiter(app: Flask, listening: socket.socket, threads: int) -> Any:
-    from waitress import create_server
-
-    return create_server(
-        app,
-        sockets=[listening],
-        threads=threads,
-        ident=None,  # no one needs to know the software
-        # The app answers a body that is too large with a document; far larger ones end here.
-        max_request_body_size=4 * MOST_BYTES,
-        clear_untrusted_proxy_headers=True,
-    )
 
 
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
 
 from caudal.errors import CaudalError, NotThere, nearest
-from caudal.lake.ledger import Ledger, Row
+from caudal.lake.ledger import Ledger, LedgerGone, Row
 from caudal.lake.records import decisions, model_versions
 from caudal.serve.predicting import try_out
 from caudal.serve.served import LoadedModel, NoChampion, Served
@@ -60,6 +60,7 @@ class Shelf:
         self.held: dict[Name, Served] = {}  # replaced as a whole, never changed, so that readers need no lock
         self.faults: dict[Name, Fault] = {}
         self.ledger_fault: str | None = None
+        self.ledger_gone = False  # the home was removed: what is held can be neither changed nor vouched for
         self._asked_at = -float("inf")
         self._asking = threading.Lock()
 
@@ -126,13 +127,18 @@ class Shelf:
 
     def _bring_in_step(self) -> None:
         try:
-            changed = self._changed()
-            self.ledger_fault = None
+            newest = self._newest()
+            self.ledger_fault, self.ledger_gone = None, False
+        except LedgerGone as error:
+            self.ledger_fault, self.ledger_gone = error.sentence(), True
+            log.error(self.ledger_fault)
+            return
         except Exception as error:  # noqa: BLE001  a database may raise anything; what is held goes on being served
             self.ledger_fault = f"The ledger cannot be read: {str(error).partition(chr(10))[0]}"
             log.warning(self.ledger_fault)
             return
-        for decision in changed:
+        self._forget_all_but(newest)
+        for decision in self._changed(newest):
             name = (decision["product"], decision["model"])
             try:
                 served = Served(*name, decision, self.load(*name, decision["version"]))
@@ -146,14 +152,24 @@ class Shelf:
                 self.held = {**self.held, name: served}
                 self.faults = {other: fault for other, fault in self.faults.items() if other != name}
 
-    def _changed(self) -> list[Row]:
-        newest = select(func.max(decisions.c.id)).where(decisions.c.decision.in_(("promoted", "rolled back")))
-        newest = self._narrowed(newest, decisions).group_by(decisions.c.product, decisions.c.model)
-        ids = {next(iter(row.values())) for row in self.ledger.rows(newest)}
+    def _newest(self) -> dict[Name, Row]:
+        """Return the decision in force on each model."""
+        ids = select(func.max(decisions.c.id)).where(decisions.c.decision.in_(("promoted", "rolled back")))
+        ids = self._narrowed(ids, decisions).group_by(decisions.c.product, decisions.c.model)
+        rows = self.ledger.rows(select(decisions).where(decisions.c.id.in_(ids)).order_by(decisions.c.id))
+        return {(row["product"], row["model"]): row for row in rows}
+
+    def _changed(self, newest: Mapping[Name, Row]) -> list[Row]:
         now = time.monotonic()
-        settled = {served.decision["id"] for served in self.held.values()}
-        settled |= {fault.decision["id"] for fault in self.faults.values() if now - fault.at < self.retry_s}
-        return self.ledger.find(decisions, id=sorted(ids - settled)) if ids - settled else []
+        # A ledger that was put back from a backup may give an old number to another decision.
+        settled = {(served.decision["id"], served.decision["at"]) for served in self.held.values()}
+        settled |= {(fault.decision["id"], fault.decision["at"]) for fault in self.faults.values() if now - fault.at < self.retry_s}
+        return [decision for decision in newest.values() if (decision["id"], decision["at"]) not in settled]
+
+    def _forget_all_but(self, newest: Mapping[Name, Row]) -> None:
+        """Let go of models of which the ledger knows no decision: it was put back from a time before them."""
+        self.held = {name: served for name, served in self.held.items() if name in newest}
+        self.faults = {name: fault for name, fault in self.faults.items() if name in newest}
 
     def _narrowed(self, query: Any, table: Any) -> Any:
         for column, value in self.only.items():

@@ -38,7 +38,7 @@ def offer_uploads(app: Flask, shelf: Shelf, eye_of: EyeOf) -> None:
         request.max_content_length = MOST_IMAGE_BYTES
         served, eye = found(product, model)
         answer = _asked(served, eye, _content())
-        response = jsonify({"errors": [answer]} if is_problem(answer) else answer)
+        response = jsonify({"errors": [answer], "more_errors": 0} if is_problem(answer) else answer)
         response.status_code = 422 if is_problem(answer) else 200
         return response
 

@@ -7,13 +7,16 @@ import json
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 import caudal
+from caudal.errors import CaudalError
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import candidates, model_versions
 from caudal.report.document import run_document
@@ -259,3 +262,12 @@ def test_the_document_can_be_made_without_the_libraries_of_the_displays(ledger: 
         env={"PYTHONPATH": str(Path(caudal.__file__).parents[1])},
     )
     assert json.loads(done.stdout) == []
+
+
+def test_text_from_outside_moves_no_cursor() -> None:
+    stream = io.StringIO()
+    console(stream).print(Text("a\x1b[2J\x07\u202eb\x9bc\td\n"))
+    error = CaudalError("The server answers '\x1b]0;mine\x07'.", fix="\x1b[31mNothing.")
+    for shown in (stream.getvalue(), error.sentence(), str(error)):
+        assert not {character for character in shown if unicodedata.category(character) in ("Cc", "Cf")} - {"\n"}
+    assert "␛[2J" in stream.getvalue()

@@ -232,3 +232,23 @@ def test_figures_of_the_server_are_counted(served: Any, example: dict[str, Any])
     assert f'caudal_requests_total{{route="{route}",status="422"}} 1' in text
     assert f'caudal_request_seconds_count{{route="{route}"}} 3' in text
     assert 'caudal_model_version{product="taxi",model="duration"} 2' in text
+
+
+def test_the_answer_to_a_bad_batch_is_described_in_bounds(served: Any, example: dict[str, Any]) -> None:
+    client = served.app().test_client()
+    faults = {f"x{number}": 0 for number in range(290)}
+    body = [*[{**example, **faults}] * 900, example, *["no row"] * 99]
+    answer = client.post(f"{PREDICT}/batch", json=body)
+    assert answer.status_code == 422
+    assert len(answer.data) < 200_000
+    told = answer.json
+    assert len(told["errors"]) == 100
+    assert max(sum(error["row"] == row for error in told["errors"]) for row in range(900)) == 5
+    assert len(told["errors"]) + told["more_errors"] == 900 * 290 + 99
+    assert [row for row, prediction in enumerate(told["predictions"]) if prediction is not None] == [900]
+
+
+def test_a_name_without_end_is_told_in_short(served: Any, example: dict[str, Any]) -> None:
+    answer = served.app().test_client().post(PREDICT, json={**example, "x" * 1_000_000: 1})
+    assert answer.status_code == 422
+    assert len(answer.data) < 2_000

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import given, strategies as st
 
-from caudal.serve.inputs import checked, from_text, model_of
+from caudal.serve.inputs import Row, checked, from_text, model_of
 from caudal.serve.signature import read_signature
 
 # Written out here, apart from the models of conftest.py: the gate needs no model.
@@ -39,18 +39,24 @@ SIGNATURE = read_signature(DOCUMENT)
 MODEL = model_of(SIGNATURE, "row")
 
 
+def told(*asked: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    row = checked(*asked)
+    assert row.more == 0
+    return row.values, row.problems
+
+
 def refusals(**changed: Any) -> dict[str | None, dict[str, Any]]:
-    values, problems = checked({**EXAMPLE, **changed}, SIGNATURE, MODEL)
+    values, problems = told({**EXAMPLE, **changed}, SIGNATURE, MODEL)
     assert bool(values) != bool(problems)
     return {one["field"]: one for one in problems}
 
 
 def test_a_good_row_passes_unchanged() -> None:
-    assert checked(EXAMPLE, SIGNATURE, MODEL) == (EXAMPLE, [])
+    assert checked(EXAMPLE, SIGNATURE, MODEL) == Row(EXAMPLE)
 
 
 def test_a_nullable_input_may_be_left_out() -> None:
-    values, problems = checked({name: EXAMPLE[name] for name in EXAMPLE if name != "passengers"}, SIGNATURE, MODEL)
+    values, problems = told({name: EXAMPLE[name] for name in EXAMPLE if name != "passengers"}, SIGNATURE, MODEL)
     assert not problems
     assert values["passengers"] is None
 
@@ -103,7 +109,7 @@ def test_an_input_may_have_any_name() -> None:
     )
     model = model_of(odd, "odd")
     row = {name: index for index, name in enumerate(names)}
-    assert checked(row, odd, model) == (row, [])
+    assert checked(row, odd, model) == Row(row)
     assert list(model.model_json_schema()["properties"]) == names
 
 
@@ -111,8 +117,8 @@ def test_an_input_may_have_any_name() -> None:
 def test_categories_need_not_be_text(kind: str, values: list[Any]) -> None:
     signature = read_signature({**DOCUMENT, "inputs": [{"name": "x", "type": kind, "values": values}], "example": {"x": values[0]}})
     model = model_of(signature, "x")
-    assert checked({"x": values[0]}, signature, model) == ({"x": values[0]}, [])
-    assert checked({"x": 3}, signature, model)[1][0]["field"] == "x"
+    assert checked({"x": values[0]}, signature, model) == Row({"x": values[0]})
+    assert checked({"x": 3}, signature, model).problems[0]["field"] == "x"
 
 
 # Numbers beyond float64 are left out: JSON Schema compares them exactly, and no reader of JSON keeps them so.
@@ -138,7 +144,7 @@ VALIDATOR = jsonschema_rs.validator_for(MODEL.model_json_schema())
 
 @given(near_rows)
 def test_the_gate_lets_through_what_its_schema_promises(row: dict[str, Any]) -> None:
-    _, problems = checked({**EXAMPLE, **row}, SIGNATURE, MODEL)
+    _, problems = told({**EXAMPLE, **row}, SIGNATURE, MODEL)
     assert VALIDATOR.is_valid({**EXAMPLE, **row}) == (not problems)
     assert all(one["field"] and one["problem"] and one["allowed"] for one in problems)
 
@@ -149,7 +155,7 @@ def test_the_gate_lets_through_what_its_schema_promises(row: dict[str, Any]) -> 
     )
 )
 def test_texts_of_a_form_become_values_or_refusals(texts: dict[str, str]) -> None:
-    values, problems = checked(from_text(texts, SIGNATURE), SIGNATURE, MODEL)
+    values, problems = told(from_text(texts, SIGNATURE), SIGNATURE, MODEL)
     assert bool(values) != bool(problems)
     if values:
         assert math.isfinite(values["trip_distance_mi"])
@@ -157,7 +163,7 @@ def test_texts_of_a_form_become_values_or_refusals(texts: dict[str, str]) -> Non
 
 @pytest.mark.parametrize("text", ["1_000", "nan", "inf", "0x10", "1,5", "", " ", "١"])
 def test_what_only_python_takes_for_a_number_is_refused(text: str) -> None:
-    values, problems = checked(
+    values, problems = told(
         from_text({**{n: str(v) for n, v in EXAMPLE.items()}, "trip_distance_mi": text}, SIGNATURE), SIGNATURE, MODEL
     )
     assert not values
@@ -167,3 +173,12 @@ def test_what_only_python_takes_for_a_number_is_refused(text: str) -> None:
 def test_a_form_of_the_example_gives_the_example() -> None:
     texts = {name: str(value) for name, value in EXAMPLE.items()}
     assert from_text(texts, SIGNATURE) == EXAMPLE
+
+
+def test_what_is_wrong_with_a_row_is_described_in_bounds() -> None:
+    row = checked({f"no{number}": 1 for number in range(700)}, SIGNATURE, MODEL, 5)
+    assert len(row.problems) == 5
+    missing = sum(not one.nullable for one in SIGNATURE.inputs)
+    assert len(row.problems) + row.more == 700 + missing
+    assert checked([], SIGNATURE, MODEL, 0) == Row(more=1)
+    assert checked({**EXAMPLE, "no": 1, "nor": 2}, SIGNATURE, MODEL, 0) == Row(more=2)

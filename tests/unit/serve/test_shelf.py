@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from typing import Any
@@ -145,10 +146,11 @@ def test_each_answer_is_of_one_version_while_versions_change(served: Any, exampl
         served.promote("taxi", "duration", version)
         expected[version] = app.test_client().post(PREDICT, json=example).json["prediction"]
     seen: list[tuple[int, float]] = []
+    over = threading.Event()
 
     def ask() -> None:
         client = app.test_client()
-        for _ in range(40):
+        while not over.is_set():
             answer = client.post(PREDICT, json=example).json
             seen.append((answer["version"], answer["prediction"]))
 
@@ -156,9 +158,58 @@ def test_each_answer_is_of_one_version_while_versions_change(served: Any, exampl
     for thread in threads:
         thread.start()
     for turn in range(6):
+        asked = len(seen)
         served.promote("taxi", "duration", 1 + turn % 2)
-        time.sleep(0.05)
+        until = time.monotonic() + 60
+        while not any(version == 1 + turn % 2 for version, _ in seen[asked:]) and time.monotonic() < until:
+            time.sleep(0.01)
+    over.set()
     for thread in threads:
         thread.join()
     assert {version for version, _ in seen} == {1, 2}
     assert all(prediction == expected[version] for version, prediction in seen)
+
+
+def backup(place: Any) -> bytes:
+    with sqlite3.connect(place.home / "ledger.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return (place.home / "ledger.db").read_bytes()
+
+
+def put_back(place: Any, content: bytes) -> None:
+    place.ledger.close()
+    for beside in place.home.glob("ledger.db-*"):
+        beside.unlink()
+    (place.home / "ledger.db").rename(place.home / "gone.db")
+    (place.home / "ledger.db").write_bytes(content)
+
+
+def test_a_home_put_back_from_a_backup_is_followed(place: Any, example: dict[str, Any]) -> None:
+    before = backup(place)
+    place.promote("taxi", "duration", 1)
+    between = backup(place)
+    client = place.app().test_client()
+    place.promote("taxi", "duration", 2)
+    assert client.post(PREDICT, json=example).json["version"] == 2
+    put_back(place, between)
+    assert client.post(PREDICT, json=example).json["version"] == 1
+    place.promote("taxi", "duration", 2)  # the same number as the decision that is gone
+    assert client.post(PREDICT, json=example).json["version"] == 2
+    put_back(place, before)
+    assert client.post(PREDICT, json=example).status_code == 503
+    assert "No version is in production yet" in client.get("/ready").json["reason"]
+
+
+def test_a_home_that_is_gone_is_not_ready_and_is_not_made_anew(place: Any, example: dict[str, Any]) -> None:
+    content = backup(place)
+    place.promote("taxi", "duration", 1)
+    client = place.app().test_client()
+    assert client.get("/ready").status_code == 200
+    place.ledger.close()
+    put_back(place, content)
+    (place.home / "ledger.db").unlink()
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert "is gone" in answer.json["reason"]
+    assert client.post(PREDICT, json=example).json["version"] == 1  # what is held goes on being served
+    assert not (place.home / "ledger.db").exists()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from caudal.errors import PICTURES
 
 WIDEST = 120
 NAME_WIDTH = 36
@@ -26,6 +30,15 @@ MARKS = {
 }
 
 
+class SafeConsole(Console):
+    """A console on which text from outside (a server's words, names of files, values) moves no cursor and sets no title."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield segments, with control characters other than line ends and tabs shown as their pictures (␛ for ESC)."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(segment.text.translate(PICTURES), segment.style)
+
+
 def console(stream: TextIO | None = None) -> Console:
     """Return a console on a stream (standard output), at most 120 columns wide.
 
@@ -34,7 +47,7 @@ def console(stream: TextIO | None = None) -> Console:
     to = stream or sys.stdout
     if isinstance(to, io.TextIOWrapper) and not to.encoding.lower().startswith("utf"):
         to.reconfigure(errors="replace")  # a log file in Latin-1 shows '?' for a tick rather than stopping the run
-    made = Console(file=to, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    made = SafeConsole(file=to, highlight=False, soft_wrap=False, markup=False, emoji=False)
     if made.width > WIDEST:
         made.width = WIDEST
     return made

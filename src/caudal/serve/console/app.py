@@ -7,7 +7,8 @@ from typing import Any
 
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
-from flask import Flask, Response, render_template
+from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
 from caudal.serve.access import POLICY, guard
 from caudal.serve.console import live, platforms, runs, streams
@@ -39,7 +40,7 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
     server: Any = app  # Dash's types know of no server that is given
     app.jinja_env.globals.update(has_key=key is not None, pages=(("/", "Streams"), (runs.PATH, "Runs")), below=())
     guard(app, key)
-    refuse(app, {**HINTS, 404: "See the list of streams at /."})
+    refuse(app, {**HINTS, 404: "See the list of streams at /."}, callers_fault)
     offer_events(app, home, viewers)
     dash = _Console(
         __name__,
@@ -62,6 +63,15 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
 
     _bind(app, dash)
     return app
+
+
+def callers_fault(error: Exception) -> HTTPException | None:
+    """Return the refusal of a request that Dash could not read: it raises what its own code comes upon, and Flask would say 500."""
+    if request.path.startswith("/_dash-component-suites/"):
+        return NotFound()
+    if request.path == "/_dash-update-component" and isinstance(error, LookupError | TypeError | ValueError | AttributeError):
+        return BadRequest("The body is not what the console's pages send.")
+    return None
 
 
 def _bind(app: Flask, dash: Dash) -> None:

@@ -145,8 +145,8 @@ def test_a_taken_port_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_the_command_serves_with_a_key_and_ends_when_told(fed: Path, served: Callable[..., Any]) -> None:
-    with served(fed, "--key", "the-key") as url:
-        asked = urllib.request.Request(f"{url}/_dash-layout", headers={"X-API-Key": "the-key"})
+    with served(fed, "--key", "the-key-of-it") as url:
+        asked = urllib.request.Request(f"{url}/_dash-layout", headers={"X-API-Key": "the-key-of-it"})
         with urllib.request.urlopen(asked, timeout=10) as answer:
             assert answer.status == 200
         with pytest.raises(urllib.error.HTTPError, match="401"):
@@ -187,3 +187,18 @@ def test_runs_tell_what_is_at_work_and_who_could_not_be_told(tmp_path: Path) -> 
     assert app.test_client().get("/runs/shop/r9").status_code == 404
     assert "SQLite" not in app.test_client().get("/runs/shop/..%2f..%2fledger.db").text
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"{}", b"null", b"7", b'{"output": "nothing.children", "inputs": []}', b'{"output": 1, "inputs": 2}', b"no json"],
+)
+def test_what_is_no_request_of_a_page_is_refused(fed: Path, body: bytes) -> None:
+    client = create_console(fed).test_client()
+    answer = client.post("/_dash-update-component", data=body, content_type="application/json")
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("path", ["x/y.js", "dash/nothing.js", "%2e%2e/x.js"])
+def test_a_script_that_is_not_there_is_not_found(fed: Path, path: str) -> None:
+    assert create_console(fed).test_client().get(f"/_dash-component-suites/{path}").status_code == 404

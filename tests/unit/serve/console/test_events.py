@@ -114,12 +114,12 @@ def test_more_pages_than_seats_are_refused_and_a_seat_is_given_back(fed: Path) -
 
 
 def test_the_key_is_asked_for(fed: Path) -> None:
-    client = create_console(fed, key="the-key").test_client()
+    client = create_console(fed, key="the-key-of-it").test_client()
     assert client.get(EVENTS).status_code == 401
     assert client.get("/_dash-layout").status_code == 401
     assert client.get("/assets/live.js").status_code == 401
     assert client.get("/live/eeg", headers={"Accept": "text/html"}).location == "/login?next=/live/eeg"
-    assert client.post("/login", data={"key": "the-key", "next": "/live/eeg"}).location == "/live/eeg"
+    assert client.post("/login", data={"key": "the-key-of-it", "next": "/live/eeg"}).location == "/live/eeg"
     answer = client.get(EVENTS)
     assert answer.status_code == 200
     answer.close()

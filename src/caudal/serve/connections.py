@@ -1,0 +1,190 @@
+"""Connections of the server: how many there are, and how long one may wait before it has sent a whole request.
+
+Waitress closes connections that are silent, but a client that sends a byte now and then is never silent. Here a request has a deadline from
+its first byte to its last, and a newcomer takes the place of the connection that has waited longest without a request: whoever holds
+connections open keeps nobody out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import time
+from typing import Any
+
+from flask import Flask
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+log = logging.getLogger(__name__)
+
+HEAD_S = 15.0  # for a connection's first request line and headers, and for each later request's
+REQUEST_S = 90.0  # for a whole request with its body: 12 MB at 1 Mbit/s
+IDLE_S = 75.0  # between two requests of one connection
+MOST_CONNECTIONS = 1000
+SPARE_FILES = 40  # the ledger's connections, models that are loaded, pictures, the log
+LEAST_CONNECTIONS = 8
+LOOK_EVERY_S = 1.0
+TELL_EVERY_S = 30.0
+
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def most_connections(asked: int = MOST_CONNECTIONS) -> int:
+    """Return how many connections fit into this process's file descriptors, whose soft limit is raised to the hard one where needed."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return asked
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = asked + SPARE_FILES + _open_files()
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY:
+        return asked
+    return max(LEAST_CONNECTIONS, min(asked, soft - SPARE_FILES - _open_files()))
+
+
+class Connection(HTTPChannel):
+    """A connection that knows since when it has waited for the rest of a request.
+
+    Attributes
+    ----------
+    waiting_since : when the connection came, or the first byte of the request that is on its way; seconds since the epoch
+    served : whether it has brought a whole request
+    """
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        self.served = False
+        self.waiting_since = time.time()
+        super().__init__(*positional, **named)
+
+    def received(self, data: bytes) -> bool:
+        """Take bytes, and note when a request begins and when one has come whole."""
+        beginning = self.request is None
+        whole_before = len(self.requests)
+        taken = bool(super().received(data))
+        if len(self.requests) > whole_before:
+            self.served = True
+        if beginning or len(self.requests) > whole_before:
+            self.waiting_since = time.time()
+        return taken
+
+    @property
+    def answered(self) -> bool:
+        """Whether no request of this connection is being worked on."""
+        return not self.requests
+
+    def overdue(self, now: float) -> bool:
+        """Say whether the connection has had its time: for a head, a whole request, the next request, or to take its answer."""
+        if not self.answered:
+            return False
+        if self.total_outbufs_len:
+            return now - self.last_activity > IDLE_S
+        if self.request is None:
+            return now - self.last_activity > (IDLE_S if self.served else HEAD_S)
+        return now - self.waiting_since > (REQUEST_S if self.request.headers_finished else HEAD_S)
+
+
+class Server(TcpWSGIServer):
+    """Waitress' server with deadlines, and with room for newcomers.
+
+    Parameters
+    ----------
+    most : how many connections there may be at a time
+    """
+
+    channel_class = Connection
+
+    def __init__(self, *positional: Any, most: int, **named: Any) -> None:
+        self.most = most
+        self._told_at = -TELL_EVERY_S
+        super().__init__(*positional, **named)
+
+    def maintenance(self, now: float) -> None:
+        """Close the connections that have had their time."""
+        for connection in list(self.active_channels.values()):
+            if connection.overdue(now):
+                connection.will_close = True
+
+    def handle_accept(self) -> None:
+        """Take a newcomer; where there is no room, the connection that has waited longest without a request makes it."""
+        try:
+            accepted = self.accept()
+        except OSError as error:
+            # Without a descriptor the newcomer stays in the queue and comes again at once: one connection less lets it in.
+            self._tell("a connection cannot be taken: %s", error.strerror or error)
+            self._make_room()
+            return
+        if accepted is None:
+            return
+        sock, address = accepted
+        if len(self.active_channels) >= self.most and not self._make_room():
+            self._tell("%d connections are all at work: a newcomer is sent away", len(self.active_channels))
+            with contextlib.suppress(OSError):
+                sock.send(_BUSY)
+            sock.close()
+            return
+        try:
+            self.set_socket_options(sock)
+            self.channel_class(self, sock, address, self.adj, map=self._map)
+        except OSError:  # the other side has gone again
+            sock.close()
+
+    def _make_room(self) -> bool:
+        waiting = [connection for connection in self.active_channels.values() if connection.answered]
+        if not waiting:
+            return False
+        # Those that have brought a request before are worth more than those that never have.
+        oldest = min(waiting, key=lambda connection: (connection.served, connection.waiting_since))
+        oldest.handle_close()
+        return True
+
+    def _tell(self, text: str, *facts: object) -> None:
+        now = time.monotonic()
+        if now - self._told_at >= TELL_EVERY_S:
+            self._told_at = now
+            log.warning(text, *facts)
+
+
+def server(app: Flask, listening: socket.socket, *, threads: int, most_bytes: int) -> Server:
+    """Return the server of an app on a listening socket.
+
+    Parameters
+    ----------
+    threads : how many requests are answered at a time
+    most_bytes : length of a body from which a request is refused before it is read
+    """
+    most = most_connections()
+    adjustments = Adjustments(
+        sockets=[listening],
+        threads=threads,
+        ident=None,  # no one needs to know the software
+        max_request_body_size=most_bytes,
+        clear_untrusted_proxy_headers=True,
+        connection_limit=2 * MOST_CONNECTIONS + SPARE_FILES,  # never reached: `most` is the bound
+        cleanup_interval=LOOK_EVERY_S,
+        asyncore_use_poll=True,  # select() knows no descriptor above 1,023
+        log_socket_errors=False,
+    )
+    described = (listening.family, listening.type, listening.proto, listening.getsockname())
+
+    dispatcher = ThreadedTaskDispatcher()
+    dispatcher.set_thread_count(threads)
+    return Server(
+        app, {}, True, listening, dispatcher=dispatcher, adj=adjustments, bind_socket=False, sockinfo=described, most=most
+    )
+
+
+def _open_files() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  names alone are counted
+    except OSError:
+        return 64

@@ -1,0 +1,114 @@
+"""Who has signed in, and who has to wait after wrong keys: kept in this process's memory, in bounds."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from werkzeug.exceptions import TooManyRequests
+
+MOST_SESSIONS = 10_000
+MOST_CALLERS = 10_000
+FREE_TRIES = 5  # wrong keys in a row before an address has to wait
+LONGEST_WAIT_S = 60.0
+
+
+class Sessions:
+    """The sessions of visitors who have signed in.
+
+    Parameters
+    ----------
+    lasting_s : how long one is good for, from its beginning
+    clock : callable, seconds that never go back
+
+    Examples
+    --------
+    >>> sessions = Sessions(3600)
+    >>> session = sessions.begin()
+    >>> sessions.holds(session), sessions.holds("guessed")
+    (True, False)
+    >>> sessions.end(session)
+    >>> sessions.holds(session)
+    False
+    """
+
+    def __init__(self, lasting_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.lasting_s, self._clock = lasting_s, clock
+        self._ends: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def begin(self) -> str:
+        """Return the identifier of a new session; where there are too many, the oldest ends."""
+        identifier = secrets.token_urlsafe(24)
+        with self._lock:
+            self._ends[identifier] = self._clock() + self.lasting_s
+            while len(self._ends) > MOST_SESSIONS:
+                self._ends.popitem(last=False)
+        return identifier
+
+    def holds(self, identifier: object) -> bool:
+        """Say whether a session is good."""
+        with self._lock:
+            ends = self._ends.get(identifier) if isinstance(identifier, str) else None
+        return ends is not None and self._clock() < ends
+
+    def end(self, identifier: object) -> None:
+        """End a session, for whoever has its cookie."""
+        if isinstance(identifier, str):
+            with self._lock:
+                self._ends.pop(identifier, None)
+
+
+class WrongKeys:
+    """Addresses that have shown wrong keys: after five in a row each further one costs a wait that doubles up to a minute.
+
+    Examples
+    --------
+    >>> wrong_keys = WrongKeys(clock=lambda: 0.0)
+    >>> for _ in range(6):
+    ...     wrong_keys.hold_back("192.0.2.1")
+    ...     wrong_keys.count("192.0.2.1")
+    >>> wrong_keys.wait_s("192.0.2.1"), wrong_keys.wait_s("192.0.2.2")
+    (1.0, 0.0)
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address: wrong keys in a row, when the newest came
+        self._lock = threading.Lock()
+
+    def count(self, caller: str) -> None:
+        """Note a wrong key."""
+        with self._lock:
+            tries, _ = self._tries.pop(caller, (0, 0.0))
+            self._tries[caller] = (tries + 1, self._clock())
+            while len(self._tries) > MOST_CALLERS:
+                self._tries.popitem(last=False)
+
+    def forget(self, caller: str) -> None:
+        """Note a right key: the address begins anew."""
+        with self._lock:
+            self._tries.pop(caller, None)
+
+    def wait_s(self, caller: str) -> float:
+        """Return how long an address has to wait still."""
+        with self._lock:
+            tries, at = self._tries.get(caller, (0, 0.0))
+        if tries <= FREE_TRIES:
+            return 0.0
+        wait = min(LONGEST_WAIT_S, 2.0 ** min(tries - FREE_TRIES - 1, 10))
+        return max(0.0, at + wait - self._clock())
+
+    def hold_back(self, caller: str) -> None:
+        """Refuse to look at a key from an address that has to wait.
+
+        Raises
+        ------
+        TooManyRequests : with the seconds to wait as ``Retry-After``
+        """
+        wait = self.wait_s(caller)
+        if wait > 0:
+            raise TooManyRequests("Wrong keys came from this address.", retry_after=max(1, round(wait + 0.5)))
