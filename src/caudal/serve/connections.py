@@ -52,7 +52,7 @@ def most_connections(asked: int = MOST_CONNECTIONS) -> int:
     return max(LEAST_CONNECTIONS, min(asked, soft - SPARE_FILES - _open_files()))
 
 
-class Connection(HTTPChannel):
+class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A connection that knows since when it has waited for the rest of a request.
 
     Attributes
@@ -87,13 +87,13 @@ class Connection(HTTPChannel):
         if not self.answered:
             return False
         if self.total_outbufs_len:
-            return now - self.last_activity > IDLE_S
+            return bool(now - self.last_activity > IDLE_S)
         if self.request is None:
-            return now - self.last_activity > (IDLE_S if self.served else HEAD_S)
+            return bool(now - self.last_activity > (IDLE_S if self.served else HEAD_S))
         return now - self.waiting_since > (REQUEST_S if self.request.headers_finished else HEAD_S)
 
 
-class Server(TcpWSGIServer):
+class Server(TcpWSGIServer):  # type: ignore[misc]
     """Waitress' server with deadlines, and with room for newcomers.
 
     Parameters
