@@ -124,6 +124,7 @@ def _input(one: Input) -> dict[str, Any]:
         "nullable": one.nullable,
         "minimum": one.minimum,
         "maximum": one.maximum,
+        "seen": one.seen_range or None,
         "default": one.default,
         "values": list(one.values) if one.values is not None else None,
         "allowed": one.allowed,

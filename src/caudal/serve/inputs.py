@@ -103,6 +103,18 @@ def checked(values: object, signature: Signature, model: type[BaseModel], most: 
     return Row({one.name: held[f"input_{index}"] for index, one in enumerate(signature.inputs)})
 
 
+def unusual(values: Mapping[str, Any], signature: Signature) -> list[dict[str, Any]]:
+    """Return a warning for each number that lies outside what the model was trained on, the first ``MOST_PROBLEMS`` of them."""
+    beyond = (one for one in signature.inputs if one.unusual(values.get(one.name)))
+    return [
+        {
+            "field": one.name, "warning": "The value lies outside what the model was trained on.", "got": _shown(values[one.name]),
+            "seen": one.seen_range,
+        }
+        for one in itertools.islice(beyond, MOST_PROBLEMS)
+    ]  # fmt: skip
+
+
 def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, Any]:
     """Return the values that a form's texts stand for; a text that stands for none stays, to be refused by the gate."""
     values: dict[str, Any] = {}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.serve.inputs import Problem, checked, problem
+from caudal.serve.inputs import Problem, checked, problem, unusual
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import Input
 
@@ -31,7 +31,7 @@ def answers(served: Served, rows: Sequence[Mapping[str, Any]]) -> list[Answer | 
     if not rows:
         return []
     try:
-        return _read(served, served.loaded.predict(frame_of(served, rows)), len(rows))
+        return _read(served, served.loaded.predict(frame_of(served, rows)), rows)
     except Exception as error:  # a model may raise anything
         if len(rows) > 1:  # find the rows that it fails on
             return [answers(served, [row])[0] for row in rows]
@@ -71,10 +71,10 @@ def _column(values: list[Any], one: Input) -> np.ndarray[Any, Any]:
     return column
 
 
-def _read(served: Served, predicted: pd.DataFrame, rows: int) -> list[Answer | Problem]:
+def _read(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> list[Answer | Problem]:
     found = predicted["prediction"].tolist()
-    if len(found) != rows:
-        raise ValueError(f"{rows} rows gave {len(found)} predictions")
+    if len(found) != len(rows):
+        raise ValueError(f"{len(rows)} rows gave {len(found)} predictions")
     prefix = "probability_"
     shares = {name[len(prefix) :]: predicted[name].tolist() for name in predicted.columns if name.startswith(prefix)}
     output = served.signature.output
@@ -92,6 +92,7 @@ def _read(served: Served, predicted: pd.DataFrame, rows: int) -> list[Answer | P
             "model": served.model,
             "version": served.version,
             "candidate": served.loaded.candidate,
+            "warnings": unusual(rows[index], served.signature),
         }
         if shares:
             answer["probabilities"] = {label: column[index] for label, column in shares.items()}
@@ -103,7 +104,7 @@ def try_out(served: Served) -> None:
     """Predict from the model's own example: what fails does so before it is served, and what is slow at first is over."""
     example = _example(served)
     if example is not None:
-        _read(served, served.loaded.predict(frame_of(served, [example])), 1)
+        _read(served, served.loaded.predict(frame_of(served, [example])), [example])
 
 
 def _healthy(served: Served) -> bool:

@@ -21,6 +21,15 @@ class Problem(BaseModel):
     nearest: str | None = Field(description="The right thing that lies closest.")
 
 
+class InputWarning(BaseModel):
+    """An input from which the model predicts, though nothing like it was among the training rows."""
+
+    field: str
+    warning: str
+    got: Scalar | None = Field(description="What was sent.")
+    seen: str = Field(description="The range of the training rows.")
+
+
 class Problems(BaseModel):
     """What is wrong with a row."""
 
@@ -110,6 +119,7 @@ def answer_model(served: Served) -> type[BaseModel]:
         "model": (str, ...),
         "version": (int, Field(description="The version that predicted.")),
         "candidate": (str, ...),
+        "warnings": (list[InputWarning], Field(description="Inputs outside the range of the training rows.")),
     }
     if output.classes:
         fields["probabilities"] = (dict[str, float], Field(default={}, description="By class; they add up to 1."))

@@ -14,7 +14,8 @@ Kind = Literal["double", "long", "string", "boolean"]
 class Input:
     """One input of a model.
 
-    ``values`` are the only ones allowed; ``minimum`` and ``maximum`` are hard limits; ``default`` only fills the form.
+    ``values`` are the only ones allowed; ``minimum`` and ``maximum`` are declared limits; ``seen`` is the range of the training rows, beyond which a
+    prediction comes with a warning; ``default`` only fills the form.
     """
 
     name: str
@@ -27,6 +28,18 @@ class Input:
     maximum: float | None = None
     default: Any = None
     values: tuple[Any, ...] | None = None
+    seen: tuple[float, float] | None = None
+
+    @property
+    def seen_range(self) -> str:
+        """The range of the training rows in words; empty when there is none."""
+        return "" if self.seen is None else _between(*self.seen).strip()
+
+    def unusual(self, value: Any) -> bool:
+        """Say whether a number lies outside what the model was trained on."""
+        if self.seen is None or isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return not self.seen[0] <= value <= self.seen[1]
 
     @property
     def allowed(self) -> str:
@@ -120,7 +133,7 @@ def number(value: float) -> str:
 
 
 def _input(document: Mapping[str, Any]) -> Input:
-    values = document.get("values")
+    values, seen = document.get("values"), document.get("seen")
     return Input(
         document["name"],
         document["type"],
@@ -133,6 +146,7 @@ def _input(document: Mapping[str, Any]) -> Input:
         document.get("default"),
         # A null among the categories says that the input is nullable; it is not a category that can be chosen.
         tuple(value for value in values if value is not None) if values else None,
+        (seen[0], seen[1]) if seen else None,
     )
 
 

@@ -106,6 +106,7 @@ INPUTS: list[dict[str, Any]] = [
         "minimum": None,
         "maximum": None,
         "default": None,
+        "seen": [3.0, 40.0],
         "values": None,
     },
 ]

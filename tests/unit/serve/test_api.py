@@ -31,6 +31,7 @@ def test_a_prediction_is_the_models_own(served: Any, example: dict[str, Any], fi
         "model": "duration",
         "version": 2,
         "candidate": "forest",
+        "warnings": [],
     }
 
 
@@ -252,3 +253,20 @@ def test_a_name_without_end_is_told_in_short(served: Any, example: dict[str, Any
     answer = served.app().test_client().post(PREDICT, json={**example, "x" * 1_000_000: 1})
     assert answer.status_code == 422
     assert len(answer.data) < 2_000
+
+
+def test_a_number_beyond_the_training_rows_is_predicted_with_a_warning(served: Any, example: dict[str, Any], fitted: Any) -> None:
+    client = served.app().test_client()
+    beyond = {**example, "mean_speed_past": 55.5}
+    answer = client.post(PREDICT, json=beyond)
+    assert answer.status_code == 200
+    assert answer.json["prediction"] == fitted["taxi", "duration", 2].pipeline.predict(pd.DataFrame([beyond]))[0]
+    warning = {"field": "mean_speed_past", "warning": "The value lies outside what the model was trained on.", "got": 55.5}
+    assert answer.json["warnings"] == [{**warning, "seen": "from 3 to 40"}]
+    batch = client.post(f"{PREDICT}/batch", json=[example, beyond, {**example, "mean_speed_past": None}]).json["predictions"]
+    assert [len(row["warnings"]) for row in batch] == [0, 1, 0]
+    refused = client.post(PREDICT, json={**example, "trip_distance_mi": 100.5})  # a limit that was declared
+    assert refused.status_code == 422
+    form = client.post("/taxi/duration/", data={name: "" if value is None else str(value) for name, value in beyond.items()})
+    assert "Take this with care" in form.text
+    assert "Recent mean speed: 55.5, seen from 3 to 40" in form.text

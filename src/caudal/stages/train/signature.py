@@ -26,7 +26,7 @@ def signature(
     schema: Iterable[Field] | None = None,
     fields: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return the signature as JSON-ready document: ranges, medians, modes and categories of the training rows.
+    """Return the signature as JSON-ready document: ranges seen, medians, modes and categories of the training rows.
 
     Labels, units and descriptions come from the schema; what ``fields`` says of an input (as ``product.serve`` declares it) goes
     before what the rows say.
@@ -78,7 +78,7 @@ def _input(one: Mapping[str, Any], column: pd.Series, declared: Field | None) ->
         "label": declared.label if declared else None,
         "unit": declared.unit if declared else None,
         "description": declared.description if declared else None,
-        "minimum": None, "maximum": None, "default": None, "values": None,
+        "minimum": None, "maximum": None, "seen": None, "default": None, "values": None,
     }  # fmt: skip
     if known.empty:
         return told
@@ -94,4 +94,5 @@ def _input(one: Mapping[str, Any], column: pd.Series, declared: Field | None) ->
     if finite.empty:
         return told
     as_is = (lambda value: int(value)) if one["type"] == "long" else float
-    return {**told, "minimum": as_is(finite.min()), "maximum": as_is(finite.max()), "default": as_is(round(finite.median(), 6))}
+    # What was seen is no limit: a feature that grows passes it one day. Limits are declared, by ``product.serve(fields=…)``.
+    return {**told, "seen": [as_is(finite.min()), as_is(finite.max())], "default": as_is(round(finite.median(), 6))}

@@ -113,12 +113,16 @@ def test_the_signature_says_ranges_units_and_categories(rides, declared):
     found = train(declared(), features, rides, fields={"seats": {"label": "Seats taken", "maximum": 8}}).signature
     km, zone, rush, seats = found["inputs"]
     assert (km["label"], km["unit"], km["nullable"]) == ("Distance", "km", True)
-    assert (km["minimum"], km["default"]) == (pytest.approx(rides.km.min()), pytest.approx(rides.km.median(), abs=1e-6))
+    assert (km["minimum"], km["maximum"]) == (None, None)  # what was seen is no limit
+    assert (km["seen"], km["default"]) == (
+        [pytest.approx(rides.km.min()), pytest.approx(rides.km.max())],
+        pytest.approx(rides.km.median(), abs=1e-6),
+    )
     assert zone["values"] == ["A", "B", "C"]
     assert zone["default"] == rides.zone.mode()[0]
     assert rush["default"] is False
     assert rush["nullable"] is False
-    assert (seats["label"], seats["minimum"], seats["maximum"], type(seats["default"])) == ("Seats taken", 1, 8, int)
+    assert (seats["label"], seats["seen"][0], seats["maximum"], type(seats["default"])) == ("Seats taken", 1, 8, int)
     assert found["output"] == {"name": "minutes", "type": "double", "unit": "min", "classes": None}
     assert set(found["example"]) == {"km", "zone", "rush", "seats"}
     assert found["entity"] == ["ride"]
@@ -135,7 +139,7 @@ def test_a_whole_number_with_nulls_stays_one_where_the_schema_knows(rides, decla
     )
     with_nulls = rides.assign(seats=rides.seats.where(rides.seats > 2))
     found = train(declared(), features, with_nulls).signature["inputs"][3]
-    assert (found["type"], found["nullable"], found["minimum"], found["default"]) == ("long", True, 3, 4)
+    assert (found["type"], found["nullable"], found["seen"][0], found["default"]) == ("long", True, 3, 4)
 
 
 def test_hourly_bikes_beat_ridge(shared_data):
