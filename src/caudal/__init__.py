@@ -12,6 +12,7 @@ from caudal.spec.connection import files, folder, http, kafka, simulated, socket
 from caudal.spec.database import database
 from caudal.spec.detector import density, half_space_trees, local_outlier, robust_z, surprise
 from caudal.spec.format import fixed_width
+from caudal.spec.holdout import holdout
 from caudal.spec.images import images, network
 from caudal.spec.model import beats, beats_baseline, beats_champion, hashed, limit, parity, temporal
 from caudal.spec.outlet import drop, topic
@@ -74,6 +75,7 @@ __all__ = [
     "folder",
     "half_space_trees",
     "hashed",
+    "holdout",
     "http",
     "images",
     "kafka",

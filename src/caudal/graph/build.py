@@ -14,7 +14,7 @@ def build(product: Product) -> Graph:
     for name, node in product.nodes.items():
         nodes[name] = GraphNode(name, _kind(node), node.inputs, node.description, _where(node.where))
     for name, model in product.models.items():
-        nodes[name] = GraphNode(name, "model", (model.features,), model.description, _where(model.where))
+        nodes[name] = GraphNode(name, "model", model.inputs, model.description, _where(model.where))
     for name, prediction in product.predictions.items():
         of = product.models.get(prediction.model)
         inputs = (prediction.model, of.features) if of else (prediction.model,)

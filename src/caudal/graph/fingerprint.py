@@ -84,7 +84,7 @@ def _declared(node: Node | Model | Publication | Star) -> list[object]:
     return [
         "model", node.name, node.features, node.label, node.horizon_s, {name: estimator_digest(one) for name, one in node.candidates.items()},
         describe(node.split), node.metric, [[gate.kind, describe(gate)] for gate in node.gates], node.task, list(node.group_by),
-        node.max_rows, node.seed,
+        node.max_rows, node.seed, describe(node.holdout),
     ]  # fmt: skip
 
 

@@ -147,6 +147,7 @@ model_versions = Table(
     Column("mlflow_run", String(64)),
     Column("gates", JSON),  # what the training's gates found: [{gate, passed, figures, message}]
     Column("rule", Text),  # why this candidate was chosen
+    Column("holdout", JSON),  # how it does on rows that were held out: {of, rows, left_out, metric, metrics}
 )  # fmt: skip
 
 decisions = Table(

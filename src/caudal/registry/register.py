@@ -74,6 +74,7 @@ class Trained(Protocol):
     rows: int
     training_from: str
     training_until: str
+    holdout: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ def register(
         "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": around,
         "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.digest(folder), "format": written.format,
         "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
+        "holdout": trained.holdout,
     }  # fmt: skip
     row["mlflow_run"], warning = _tracked(home.path, row, trained, folder)
     _enter(ledger, row, trained)

@@ -153,6 +153,7 @@ def _model(ledger: Ledger, run: Row, name: str, done: list[Row]) -> Document:
         "in_production": _in_production(ledger, run, name),
         "gates": list(decision["gates"] if decision else said.get("gates", ())),
         "trained_in": trained["run_id"] if trained else None,
+        "holdout": (version or {}).get("holdout"),
     }
 
 

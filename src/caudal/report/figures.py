@@ -177,3 +177,18 @@ def value(of: Any) -> str:
 def _places(of: float, digits: int) -> int:
     """Return how many decimal places give a number so many digits."""
     return max(digits - 1 - math.floor(math.log10(abs(of))), 0) if of else 0
+
+
+def held_out_score(document: Mapping[str, Any] | None) -> str | None:
+    """Return a score by held-out rows as a sentence; None where there is none.
+
+    Examples
+    --------
+    >>> held_out_score({"of": "the newest 7 days", "rows": 1200, "metric": "mae", "metrics": {"mae": 4.25}})
+    'mae 4.25 on 1,200 rows held out: the newest 7 days.'
+    """
+    if not document:
+        return None
+    value = document["metrics"].get(document["metric"])
+    shown = "no value" if value is None else f"{value:.4g}"
+    return f"{document['metric']} {shown} on {document['rows']:,} rows held out: {document['of']}."

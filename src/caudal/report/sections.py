@@ -10,7 +10,7 @@ from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import landed, profiles
 from caudal.report import charts
 from caudal.report.document import Document, detail_of
-from caudal.report.figures import count, duration, places_of, plural, score, share, size, value
+from caudal.report.figures import count, duration, held_out_score, places_of, plural, score, share, size, value
 
 FILES_SHOWN = 100
 
@@ -200,6 +200,7 @@ def model_section(name: str, model: Document, done: Sequence[Row]) -> dict[str, 
         "axis": charts.axis(scale) if scale else "",
         "why": why(train) if train is not None and not told else None,
         "here": train is not None and train["state"] == "succeeded",
+        "holdout_score": held_out_score(model.get("holdout")),
         "learned": f"{plural(learned['rows'], 'row')}, {learned.get('from', '–')} to {learned.get('until', '–')}"
         if learned.get("rows")
         else None,

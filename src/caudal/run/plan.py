@@ -47,7 +47,8 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
             steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(build.work, table=node)))
     if pipeline in ("all", "train"):
         for name, model in product.models.items():
-            steps.append(Step(f"train:{name}", "train", name, (f"features:{model.features}",), partial(train.work, model=model)))
+            needs = tuple(_making(product, table) for table in model.inputs)
+            steps.append(Step(f"train:{name}", "train", name, needs, partial(train.work, model=model)))
             steps.append(Step(f"promote:{name}", "promote", name, (f"train:{name}",), partial(promote.work, model=model)))
     if pipeline in ("all", "predict"):
         for name, prediction in product.predictions.items():
@@ -106,7 +107,7 @@ def _wanted(product: Product, pipeline: Pipeline) -> set[str]:
         else list(product.models.values())
     )
     found: set[str] = set()
-    waiting = [model.features for model in models]
+    waiting = [name for model in models for name in ((model.features,) if pipeline == "predict" else model.inputs)]
     while waiting:
         name = waiting.pop()
         if name in found:

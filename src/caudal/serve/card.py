@@ -38,6 +38,7 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, Any]:
             "baseline": next((one for one in compared if one["baseline"]), None),
             "candidates": compared,
             "metrics": version["metrics"],
+            "holdout": version["holdout"],
             "training": {
                 "table": version["training_table"],
                 "table_version": version["training_version"],

@@ -100,6 +100,7 @@ class Card(BaseModel):
     baseline: dict[str, Any] | None
     candidates: list[dict[str, Any]]
     metrics: Any
+    holdout: Any
     training: dict[str, Any]
     parameters: Any
     environment: Any

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from caudal.errors import DeclarationProblem
 from caudal.spec.duration import seconds
+from caudal.spec.holdout import Holdout
 from caudal.spec.location import Location, outside
 
 Task = Literal["regression", "classification"]
@@ -17,24 +18,83 @@ Task = Literal["regression", "classification"]
 class Temporal:
     """Folds over time: train on a stretch, test on the stretch after it, step on.
 
-    ``train_s`` None trains on everything before the test stretch. The last ``folds`` folds are used.
+    ``train_s`` None trains on everything before the test stretch. ``gap_s`` lies between the two, beside the horizon. The last ``folds`` folds are used.
     """
 
     test_s: float
     train_s: float | None = None
     step_s: float | None = None
     folds: int = 3
+    gap_s: float = 0.0
 
 
-def temporal(test: str, *, train: str | None = None, step: str | None = None, folds: int = 3) -> Temporal:
-    """Return folds over time.
+@dataclass(frozen=True)
+class TemporalRows:
+    """Folds over the rows in order of time: scikit-learn's ``TimeSeriesSplit(folds, max_train_size=train, test_size=test, gap=gap)``.
+
+    ``test`` None is the number of rows divided by one more than the number of folds. Where the label has a horizon, rows whose label is not known when
+    the first test row is predicted are left out of the training rows beside.
+    """
+
+    test: int | None = None
+    train: int | None = None
+    folds: int = 3
+    gap: int = 0
+
+
+def temporal(
+    test: str | int | None = None,
+    *,
+    train: str | int | None = None,
+    step: str | None = None,
+    folds: int = 3,
+    gap: str | int | None = None,
+) -> Temporal | TemporalRows:
+    """Return folds over time, each length a duration, or over rows in order of time, each length a number of rows.
+
+    Parameters
+    ----------
+    test : length of a test stretch; None, by rows alone, is the number of rows divided by one more than ``folds``
+    train : the most that is trained on; everything before the test stretch when left out
+    step : how far one test stretch lies behind the next, by time alone; ``test`` when left out
+    folds : how many test stretches, the newest ones
+    gap : what is left out between training and test, beside the rows whose label is not known yet
+
+    Raises
+    ------
+    DeclarationProblem : durations and numbers of rows are mixed, or a length makes no sense
 
     Examples
     --------
     >>> temporal(train="21 days", test="3 days", folds=2).test_s
     259200.0
+    >>> temporal(500, gap=24, folds=5)
+    TemporalRows(test=500, train=None, folds=5, gap=24)
     """
-    return Temporal(seconds(test), seconds(train) if train else None, seconds(step) if step else None, folds)
+    lengths = {"test": test, "train": train, "gap": gap, "step": step}
+    by_time = [name for name, length in lengths.items() if isinstance(length, str)]
+    by_rows = [name for name, length in lengths.items() if isinstance(length, int) and not isinstance(length, bool)]
+    where = str(outside())
+    if by_time and by_rows:
+        raise DeclarationProblem(
+            f"cd.temporal is given {' and '.join(by_time)} as a duration and {' and '.join(by_rows)} as a number of rows.",
+            fix="Write all lengths as durations ('3 days') or all as numbers of rows (300).",
+            where=where,
+        )
+    if folds < 1:
+        raise DeclarationProblem(f"cd.temporal is given {folds} folds.", fix="Take one at least.", where=where)
+    if by_time:
+        if not isinstance(test, str):
+            raise DeclarationProblem(
+                "cd.temporal by time needs the length of a test stretch.", fix="Give test='3 days'.", where=where
+            )
+        told = {name: seconds(length) for name, length in lengths.items() if isinstance(length, str)}
+        return Temporal(told["test"], told.get("train"), told.get("step"), folds, told.get("gap", 0.0))
+    for name, least in (("test", 1), ("train", 1), ("gap", 0)):
+        length = lengths[name]
+        if isinstance(length, int) and length < least:
+            raise DeclarationProblem(f"cd.temporal is given {name}={length} rows.", fix=f"Take {least} at least.", where=where)
+    return TemporalRows(test, train, folds, gap or 0)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -127,6 +187,7 @@ class Model:
     label : str, a column that the features carry as a label
     horizon_s : float, how long after ``as_of`` the label is known; training at a time uses only labels known by then
     candidates : mapping of name to estimator (scikit-learn or Spark ML)
+    holdout : rows that are never trained on, by which a version is scored once, when it is promoted
     """
 
     name: str
@@ -134,7 +195,7 @@ class Model:
     label: str
     horizon_s: float
     candidates: Mapping[str, Any]
-    split: Temporal | Hashed
+    split: Temporal | TemporalRows | Hashed
     metric: str
     gates: tuple[Gate, ...] = ()
     task: Task = "regression"
@@ -146,6 +207,12 @@ class Model:
     where: Location | None = field(default=None, compare=False)
     retry: int = 0
     time_limit_s: float | None = None
+    holdout: Holdout | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The tables that training reads: the features, and the table of rows that are held out."""
+        return (self.features, self.holdout.table) if self.holdout and self.holdout.table else (self.features,)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from caudal.spec.declared import Function, name_of, names_of
 from caudal.spec.duration import seconds
 from caudal.spec.expectation import Expectation
 from caudal.spec.governance import Governance
+from caudal.spec.holdout import Holdout, holdout_of
 from caudal.spec.images import COLUMNS, Images
 from caudal.spec.location import Location, caller
-from caudal.spec.model import Gate, Hashed, Model, Prediction, Serving, Task, Temporal
+from caudal.spec.model import Gate, Hashed, Model, Prediction, Serving, Task, Temporal, TemporalRows
 from caudal.spec.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
 from caudal.spec.publishing import Publishing
 from caudal.spec.schema import Field, Schema
@@ -215,7 +216,7 @@ class Product(Streams, Publishing, Governance):
         features: Function | str,
         label: str,
         candidates: Mapping[str, Any],
-        split: Temporal | Hashed,
+        split: Temporal | TemporalRows | Hashed,
         horizon: str | float = 0,
         metric: str | None = None,
         gates: Sequence[Gate] = (),
@@ -227,16 +228,19 @@ class Product(Streams, Publishing, Governance):
         description: str | None = None,
         retry: int = 0,
         time_limit: str | float | None = None,
+        holdout: Holdout | str | int | None = None,
     ) -> Model:
         """Declare a model. A naive baseline is always among its candidates.
 
+        ``holdout`` says which rows are never trained on (``"14 days"``, a number of the newest rows, or ``cd.holdout``); a version that passes its gates is
+        scored by them once.
         ``retry`` and ``time_limit`` are for training, deciding and predicting, each by itself.
         """
         where = caller()
         declared = Model(
             name, name_of(features), label, seconds(horizon), dict(candidates), split,
             metric or ("mae" if task == "regression" else "log_loss"), tuple(gates), task, tuple(group_by), max_rows, seed, unit,
-            description, where, _retry(retry, where), _limit(time_limit),
+            description, where, _retry(retry, where), _limit(time_limit), holdout_of(holdout),
         )  # fmt: skip
         self._free(name, where)
         self.models[name] = declared

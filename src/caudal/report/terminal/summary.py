@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from caudal.report.figures import count, duration, places_of, plural, score, share, size
+from caudal.report.figures import count, duration, held_out_score, places_of, plural, score, share, size
 from caudal.report.terminal.console import console, grid, heading, inset, mark
 from caudal.report.terminal.tables import gates
 
@@ -112,6 +112,8 @@ def _model(out: Console, name: str, model: Document) -> None:
         out.print(inset(_candidates(model)))
     if model.get("rule"):
         out.print(inset(Text(model["rule"], style="bright_black")))
+    if held_out := held_out_score(model.get("holdout")):
+        out.print(inset(Text(f"Never trained on: {held_out}")))
     if model.get("decision"):
         promoted = model["decision"] != "refused"
         instead = f", instead of version {model['replaced']}" if model.get("replaced") is not None else ""

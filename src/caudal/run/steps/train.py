@@ -15,7 +15,7 @@ from caudal.spec.node import Features
 
 def fingerprint_of(ws: Workspace, model: Model) -> str:
     """Return what a training is made of: the declaration and the version of its features."""
-    return digest(code_of(model), {model.features: ws.version(model.features)})
+    return digest(code_of(model), {name: ws.version(name) for name in model.inputs})
 
 
 def work(ws: Workspace, model: Model) -> Done:
@@ -27,6 +27,10 @@ def work(ws: Workspace, model: Model) -> Done:
     published = delta.read(ws.folder(model.features))
     fingerprint = fingerprint_of(ws, model)
     inputs = {model.features: published.number}
+    held_out = None
+    if model.holdout is not None and model.holdout.table is not None:
+        held_out = delta.read(ws.folder(model.holdout.table))
+        inputs[model.holdout.table] = held_out.number
     if (row := find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
     warm_up(ws.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
@@ -38,6 +42,7 @@ def work(ws: Workspace, model: Model) -> Done:
         champion=_champion(ws, model),
         spark=lambda: ws.spark,
         fields=serving.fields if serving else None,
+        held_out=arrow(held_out).to_pandas() if held_out is not None else None,
     )
     registered = register(
         ws.home, ws.ledger, ws.product.name, model.name, trained,
@@ -46,7 +51,7 @@ def work(ws: Workspace, model: Model) -> Done:
     )  # fmt: skip
     detail = {
         "rule": trained.rule, "chosen": trained.chosen, "rows": trained.rows, "from": trained.training_from, "until": trained.training_until,
-        "version": registered.version, "warning": registered.warning,
+        "version": registered.version, "warning": registered.warning, "holdout": trained.holdout,
     }  # fmt: skip
     return Done(fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail)
 

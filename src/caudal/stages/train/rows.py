@@ -89,7 +89,8 @@ def input_types(
     model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None
 ) -> list[dict[str, Any]]:
     """Return name, type and nullability of every input: all columns but keys, time, labels, what is kept, and caudal's own."""
-    left_out = {*features.not_inputs, model.label}
+    flag = model.holdout.flag if model.holdout else None
+    left_out = {*features.not_inputs, model.label, flag}
     declared = {one.name: one for one in schema or ()}
     names = [str(name) for name in frame.columns if name not in left_out and not str(name).startswith("_")]
     if not names:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, StepFailed, nearest
 from caudal.spec.duration import text
-from caudal.spec.model import Hashed, Temporal
+from caudal.spec.model import Hashed, Temporal, TemporalRows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ class Fold:
     Parameters
     ----------
     cut, until : the test stretch: rows with ``cut < as_of <= until``
-    train : int64 [n], positions of rows with ``as_of + horizon <= cut``
+    train : int64 [n], positions of rows with ``as_of + horizon + gap <= cut``
     test : int64 [m]
     """
 
@@ -55,7 +55,7 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
 
     zone = as_of.dt.tz
     times = (as_of if zone is None else as_of.dt.tz_convert("UTC").dt.tz_localize(None)).to_numpy("datetime64[ns]").astype("int64")
-    test, step, horizon = (round(length * NS) for length in (split.test_s, split.step_s or split.test_s, horizon_s))
+    test, step, horizon = (round(length * NS) for length in (split.test_s, split.step_s or split.test_s, horizon_s + split.gap_s))
     train = None if split.train_s is None else round(split.train_s * NS)
     first, end = int(times[0]), int(times[-1])
 
@@ -89,6 +89,51 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
             rows=len(times), folds=len(found), span_s=(end - first) / NS,
         )  # fmt: skip
     return tuple(reversed(found))
+
+
+def row_folds(as_of: pd.Series, split: TemporalRows, horizon_s: float, model: str = "") -> tuple[Fold, ...]:
+    """Return folds over rows in order of time, oldest first: those of scikit-learn's ``TimeSeriesSplit``.
+
+    Rows whose label is not known when the first test row is predicted (``as_of + horizon`` after that row's ``as_of``) are not trained on.
+
+    Parameters
+    ----------
+    as_of : Series of datetime64, sorted, one per row with a known label
+
+    Raises
+    ------
+    StepFailed : there are too few rows, with the figures
+
+    References
+    ----------
+    scikit-learn 1.6, ``sklearn.model_selection.TimeSeriesSplit``
+    """
+    import numpy as np
+    import pandas as pd
+
+    count = len(as_of)
+    test = split.test if split.test is not None else count // (split.folds + 1)
+    found: list[Fold] = []
+    for number in range(split.folds, 0, -1):
+        begin = count - number * test
+        end = begin - split.gap
+        train = np.arange(max(0, end - split.train) if split.train is not None else 0, max(0, end))
+        if test and begin > 0 and train.size:
+            first = as_of.iloc[begin]
+            if horizon_s:
+                train = train[(as_of.iloc[train] + pd.Timedelta(horizon_s, "s") <= first).to_numpy()]
+            # Rows of one moment may lie on both sides of a cut: what was trained until then may have seen a test row.
+            cut = min(as_of.iloc[begin - 1], first - pd.Timedelta(1, "ns"))
+            until = as_of.iloc[begin + test - 1]
+        if not test or begin <= 0 or train.size < MIN_TRAIN_ROWS:
+            raise StepFailed(
+                f"Model '{model}' needs {split.folds} test stretches of {test:,} rows, each with at least {MIN_TRAIN_ROWS} rows to learn from before it "
+                f"and a gap of {split.gap:,}; there are {count:,} labelled rows.",
+                fix="Bring more data, or declare fewer folds or shorter stretches.",
+                rows=count, folds=len(found),
+            )  # fmt: skip
+        found.append(Fold(cut, until, train, np.arange(begin, begin + test)))
+    return tuple(found)
 
 
 def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_of: pd.Series, model: str = "") -> tuple[Fold, ...]:

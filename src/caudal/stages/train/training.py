@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import StepFailed
-from caudal.spec.model import Hashed, Model
+from caudal.spec.model import Hashed, Model, TemporalRows
 from caudal.spec.node import Features
 from caudal.spec.schema import Field
 from caudal.stages.train.candidates import Candidate, Fitted, candidates
 from caudal.stages.train.evaluate import Result, evaluate
 from caudal.stages.train.gates import Champion, Evidence, GateResult, check_gates, judge
+from caudal.stages.train.holdout import apart, score_held_out
 from caudal.stages.train.metrics import known_metric
 from caudal.stages.train.rows import Rows, labelled
 from caudal.stages.train.select import select
 from caudal.stages.train.signature import signature
-from caudal.stages.train.split import folds, hashed_folds
+from caudal.stages.train.split import folds, hashed_folds, row_folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,7 @@ class Trained:
     metrics : of the chosen candidate: mean of each metric over the folds, and ``<metric>_spread`` of the model's metric
     rows : rows it was fitted to, from ``training_from`` until ``training_until`` (ISO)
     rows_unlabelled, rows_older : rows left out: without a label, and beyond ``max_rows``
+    holdout : how it does on the rows that were held out (``score_held_out``); None where none are, or a gate refused it
     """
 
     results: tuple[Result, ...]
@@ -54,6 +56,7 @@ class Trained:
     training_until: str
     rows_unlabelled: int
     rows_older: int
+    holdout: dict[str, Any] | None = None
 
     @property
     def passed(self) -> bool:
@@ -71,6 +74,7 @@ def train(
     schema: Iterable[Field] | None = None,
     fields: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Callable[[str], None] | None = None,
+    held_out: pd.DataFrame | None = None,
 ) -> Trained:
     """Return the model that the declaration asks for, trained on some features.
 
@@ -82,6 +86,7 @@ def train(
     schema : labels and units of columns; the features' own schema unless given
     fields : what ``product.serve`` says of the inputs
     progress : is told a line for every fold
+    held_out : DataFrame, the table of the model's holdout, where it names one
 
     Raises
     ------
@@ -92,10 +97,13 @@ def train(
     schema = tuple(schema if schema is not None else (features.schema or ()))
     known_metric(model, model.metric)
     check_gates(model, [str(name) for name in frame.columns])
-    rows = labelled(model, features, frame, schema)
+    split = apart(model, features, frame, held_out)
+    rows = labelled(model, features, split.train, schema)
     described = signature(model, features, rows, schema, fields)
     if isinstance(model.split, Hashed):
         stretches = hashed_folds(rows.frame, model.split, features.entity, rows.as_of, model.name)
+    elif isinstance(model.split, TemporalRows):
+        stretches = row_folds(rows.as_of, model.split, model.horizon_s, model.name)
     else:
         stretches = folds(rows.as_of, model.split, model.horizon_s, model.name)
     among = candidates(model, rows, spark)
@@ -104,6 +112,8 @@ def train(
     gates = judge(Evidence(model, rows, stretches, evaluated, best, champion))
     tell(f"{best.name} is fitted to all {len(rows):,} rows")
     fitted = _final(model, best.name, among[best.name], rows)
+    # Held-out rows are looked at once, for a version that is to go into production: what is looked at again and again is trained on in the end.
+    promoted = split.held is not None and all(gate.passed for gate in gates)
     return Trained(
         results=tuple(one.result for one in evaluated.values()),
         chosen=best.name,
@@ -119,6 +129,7 @@ def train(
         training_until=rows.as_of.iloc[-1].isoformat(),
         rows_unlabelled=rows.unlabelled,
         rows_older=rows.older,
+        holdout=score_held_out(model, fitted, rows, split) if promoted else None,
     )
 
 

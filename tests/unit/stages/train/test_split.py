@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from sklearn.model_selection import TimeSeriesSplit
 
-from caudal.errors import StepFailed
+from caudal.errors import DeclarationProblem, StepFailed
 from caudal.spec.model import Temporal, temporal
-from caudal.stages.train.split import MIN_TRAIN_ROWS, folds
+from caudal.stages.train.split import MIN_TRAIN_ROWS, folds, row_folds
 
 HOUR = 3600
 
@@ -67,3 +68,49 @@ def test_too_little_data_is_told_with_its_figures():
         folds(as_of, temporal("4 days", folds=3), horizon_s=HOUR, model="duration")
     assert told.value.facts["folds"] == 1
     assert np.isclose(told.value.facts["span_s"], 39 * 6 * HOUR)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    count=st.integers(30, 200), test=st.none() | st.integers(1, 20), train=st.none() | st.integers(10, 60), gap=st.integers(0, 12),
+    number=st.integers(2, 6), ties=st.integers(1, 5),
+)  # fmt: skip
+def test_folds_by_rows_are_those_of_scikit_learn(count, test, train, gap, number, ties):
+    as_of = pd.Series(pd.Timestamp("2023-03-10") + pd.to_timedelta(np.arange(count) // ties, "h"))
+    reference = TimeSeriesSplit(number, max_train_size=train, test_size=test, gap=gap)
+    try:
+        expected = list(reference.split(np.empty(count)))
+    except ValueError:
+        with pytest.raises(StepFailed, match="test stretches"):
+            row_folds(as_of, temporal(test, train=train, gap=gap, folds=number), 0.0)
+        return
+    if min(len(learned) for learned, _ in expected) < MIN_TRAIN_ROWS:
+        return
+    found = row_folds(as_of, temporal(test, train=train, gap=gap, folds=number), 0.0)
+    for fold, (learned, tested) in zip(found, expected, strict=True):
+        assert fold.train.tolist() == learned.tolist()
+        assert fold.test.tolist() == tested.tolist()
+        assert fold.cut < as_of.iloc[tested].min()
+    assert len(row_folds(as_of, temporal(3, folds=1), 0.0)) == 1
+
+
+def test_by_rows_no_label_is_learned_from_before_it_is_known():
+    as_of = pd.Series(pd.Timestamp("2023-03-10") + pd.to_timedelta(np.arange(100), "h"))
+    (fold,) = row_folds(as_of, temporal(10, folds=1), 5 * HOUR)
+    assert fold.train.tolist() == list(range(86))  # row 85's label is known at hour 90, when row 90 is predicted
+    assert fold.test.tolist() == list(range(90, 100))
+
+
+def test_a_gap_in_time_lies_beside_the_horizon():
+    as_of = pd.Series(pd.Timestamp("2023-03-10") + pd.to_timedelta(np.arange(100), "h"))
+    (fold,) = folds(as_of, temporal("10 hours", gap="3 hours", folds=1), 2 * HOUR)
+    assert fold.train.tolist() == list(range(85))
+
+
+@pytest.mark.parametrize("asked", [
+    {"test": 3, "train": "3 days"}, {"test": "3 days", "gap": 3}, {"test": 3, "step": "1 day"}, {"test": 0}, {"test": 3, "gap": -1},
+    {"train": "3 days"}, {"test": 3, "folds": 0},
+])  # fmt: skip
+def test_lengths_that_make_no_split_are_refused(asked):
+    with pytest.raises(DeclarationProblem):
+        temporal(**asked)
