@@ -112,7 +112,7 @@ def _newest(model: Model, features: Features, frame: pd.DataFrame) -> Apart:
         keys = [name for name in features.entity if name != features.as_of]
         order = frame[known].assign(**{features.as_of: times[known]}).sort_values([features.as_of, *keys], kind="stable").index
         chosen = order[-(model.holdout.newest_rows or 0) :]
-        held = frame.index.isin(chosen) & known
+        held = pd.Series(frame.index.isin(chosen), index=frame.index) & known
         first = times[held].min()
         # Rows of the moment at which the held-out rows begin may be their neighbours in everything.
         early = (times + horizon <= first) & (times < first)
