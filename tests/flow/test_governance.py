@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from caudal.errors import DeclarationProblem, NotThere
-from caudal.lake import delta, erased
+from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.records import erasures, landed, lineages
@@ -26,7 +26,6 @@ from caudal.run.governance.catalog import HIDDEN, catalog, search
 from caudal.run.governance.erase import erase
 from caudal.run.governance.proof import digest
 from caudal.run.governance.retain import retain
-from caudal.run.governance.subject import Person
 from caudal.run.governance.trace import trace
 from caudal.run.openlineage import waiting
 from caudal.run.run import run
@@ -334,21 +333,3 @@ def test_one_customer_is_erased_everywhere_whatever_dies_in_between(copy, shared
     assert {row["sha256"] for row in ledger.find(landed)}.isdisjoint({one["old_sha256"] for one in stones})
     assert erase(PRODUCT, copy, f"customer_id={CUSTOMER}")["places"] == []
     ledger.close()
-
-
-def test_a_subject_is_who_is_called_exactly_so_and_numbers_are_numbers():
-    assert [Person("name", "ann").is_it(one) for one in ("ann", "ann ", "Ann", None)] == [True, False, False, False]
-    assert [Person("id", "17850").is_it(one) for one in (17850, 17850.0, "17850.0", 1785, True)] == [True, True, True, False, False]
-
-
-@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".parquet"])
-def test_raw_files_of_each_format_lose_the_subject_and_nothing_else(tmp_path, ending):
-    rows = pd.DataFrame({"id": [1, 2, 1, 3], "text": ['a "quoted", line', "two\nlines", "ä", ""]})
-    file, to = tmp_path / f"raw{ending}", tmp_path / f"new{ending}"
-    {"csv": lambda: rows.to_csv(file, index=False), "jso": lambda: rows.to_json(file, orient="records", lines=True), "par": lambda: rows.to_parquet(file)}[ending[1:4]]()  # fmt: skip
-    kind = erased.RawKind({"csv": "csv", "jso": "json", "par": "parquet"}[ending[1:4]], {})
-    is_it = lambda value: str(value) == "1"  # noqa: E731
-    assert erased.count(file, kind, "id", is_it) == 2
-    assert erased.without(file, to, kind, "id", is_it) == (2, 2)
-    read = {"csv": pd.read_csv, "jso": lambda path: pd.read_json(path, lines=True), "par": pd.read_parquet}[ending[1:4]]
-    assert read(to)["text"].fillna("").tolist() == ["two\nlines", ""]

@@ -96,14 +96,17 @@ def erase(folder: Folder, subject: Annotated[str, typer.Option("--subject", help
           yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only where the rows lie is shown.")] = False,
           data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Erase one person's rows from raw files, tables, quarantine, predictions and old versions, and leave a proof."""
-    from caudal.run.governance.erase import erase as work
+    from caudal.run.governance.erase import erase as work, unsearched
 
     with problems_shown(as_json):
         with progress_shown(as_json) as progress:
             told = work(folder, settings(home=home, data=data), subject, yes=yes, progress=progress)
         if as_json:
-            return print_json(told)
-        from caudal.report.terminal.governance import erasure
+            print_json(told)
+        else:
+            from caudal.report.terminal.governance import erasure
 
-        erasure(told)
-    return None
+            erasure(told)
+        if told.get("not_searched"):
+            raise unsearched(told["not_searched"], told["product"])
+    return

@@ -6,34 +6,18 @@ old bytes are deleted. A content that has a tombstone is not landed again: what 
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import insert, update
 
-from caudal.errors import NotThere
 from caudal.lake.landing import store_path
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.place import Place, put
+from caudal.lake.raw_records import Is, RawKind, bears, opened, records
 from caudal.lake.records import landed, tombstones
-
-Is = Callable[[object], bool]
-
-
-@dataclass(frozen=True)
-class RawKind:
-    """How a raw file is read: its format and, of text, how values are set apart."""
-
-    format: str
-    options: Mapping[str, Any]
 
 
 def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
@@ -43,37 +27,61 @@ def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
     ------
     NotThere : files of this format cannot be searched
     """
-    if kind.format == "parquet":
-        return _parquet(file, column, is_subject, None)
-    with _opened(file, "rb") as raw:
-        return sum(mine for _, mine in _records(raw, kind, column, is_subject))
+    if kind.format in _WHOLE:
+        return _WHOLE[kind.format](file, column, is_subject, None)[0]
+    with opened(file, "rb") as raw:
+        return sum(mine for _, mine in records(raw, kind, column, is_subject))
 
 
 def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) -> tuple[int, int]:
     """Write a raw file without the subject's rows, all else byte for byte; return how many rows went and how many stay."""
-    if kind.format == "parquet":
-        import pyarrow.parquet as pq
-
-        total = pq.read_metadata(file).num_rows
-        gone = _parquet(file, column, is_subject, to)
-        return gone, total - gone
+    if kind.format in _WHOLE:
+        return _WHOLE[kind.format](file, column, is_subject, to)
     gone = kept = 0
-    with _opened(file, "rb") as raw, _opened(to, "wb", like=file) as new:
-        for piece, mine in _records(raw, kind, column, is_subject):
+    with opened(file, "rb") as raw, opened(to, "wb", like=file) as new:
+        for piece, mine in records(raw, kind, column, is_subject):
             gone += mine
             if not mine:
                 new.write(piece)
-                kept += 1
+                kept += bool(piece.strip(b"[] \t\r\n,"))
     return gone, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
-def which(values: Any, is_subject: Is) -> Any:
-    """Return for each of some Arrow values whether it is the subject's; each different value is looked at once."""
+def which(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
+    """Return for each value of an Arrow column whether it is the subject's, or has it within under one of some names.
+
+    Each different value is looked at once, however the column keeps them.
+    """
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    mine = [one for one in pc.unique(values).to_pylist() if is_subject(one)]
-    return pc.is_in(values, pa.array(mine, values.type))
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.ExtensionArray):
+        return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_()) if name in columns else _nobody(values)
+    if pa.types.is_dictionary(values.type) or pa.types.is_run_end_encoded(values.type):
+        values = pc.run_end_decode(values) if pa.types.is_run_end_encoded(values.type) else values.dictionary_decode()
+    if pa.types.is_nested(values.type):
+        return pa.array([bears({name: value}, columns, is_subject) for value in values.to_pylist()], pa.bool_())
+    if name not in columns:
+        return _nobody(values)
+    try:
+        coded = values.dictionary_encode()
+    except pa.ArrowNotImplementedError:
+        return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_())
+    different = coded.dictionary
+    if pa.types.is_float32(different.type):  # 0.1, not 0.10000000149011612
+        mine = [value is not None and is_subject(float(str(np.float32(value)))) for value in different.to_pylist()]
+    else:
+        mine = [is_subject(value) for value in different.to_pylist()]
+    return pc.fill_null(pa.array(mine, pa.bool_()).take(coded.indices), False)
+
+
+def _nobody(values: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.array([False] * len(values), pa.bool_())
 
 
 def replace(folder: Place, ledger: Ledger, row: Row, new: Path, *, rows: int, empty: bool, erasure: str, at: float) -> str:
@@ -109,74 +117,60 @@ def leftovers(folder: Place, ledger: Ledger, product: str, source: str) -> list[
     return [file for file in folder.rglob("*") if file.name.split(".")[0] in old] if old else []
 
 
-def _records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator[tuple[bytes, bool]]:
-    """Yield each record of a text file with its very bytes, and whether it is the subject's."""
-    if kind.format == "csv":
-        yield from _csv(raw, kind.options, column, is_subject)
-    elif kind.format == "json":
-        yield from _json(raw, column, is_subject)
-    else:
-        raise NotThere(
-            f"Raw files of the format {kind.format} cannot be searched for a subject.",
-            fix="Erase it at its origin and deliver the files again.",
-        )
-
-
-def _csv(raw: IO[bytes], options: Mapping[str, Any], column: str, is_subject: Is) -> Iterator[tuple[bytes, bool]]:
-    encoding = str(options.get("encoding") or "utf-8")
-    separator = str(options.get("separator") or ",")
-    taken: list[str] = []
-
-    def lines() -> Iterator[str]:
-        for line in io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline=""):
-            taken.append(line)
-            yield line
-
-    place: int | None = None
-    first = bool(options.get("header", True))
-    for record in csv.reader(lines(), delimiter=separator, quotechar=str(options.get("quote") or '"')):
-        piece = "".join(taken).encode(encoding, errors="surrogateescape")
-        taken.clear()
-        if first:
-            named = [one.strip().lstrip("\ufeff").lower() for one in record]
-            place = named.index(column.lower()) if column.lower() in named else None
-            first = False
-            yield piece, False
-            continue
-        at = None if place is None else place + (len(record) == len(named) + 1)
-        yield piece, at is not None and at < len(record) and is_subject(record[at])
-
-
-def _json(raw: IO[bytes], column: str, is_subject: Is) -> Iterator[tuple[bytes, bool]]:
-    for line in raw:
-        try:
-            said = json.loads(line) if line.strip() else None
-        except ValueError:
-            said = None
-        yield line, isinstance(said, dict) and is_subject(said.get(column))
-
-
-def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> int:
-    """Return how many rows are the subject's; the others are written to ``to``, where there is one."""
+def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
+    """Return how many rows are the subject's and how many are not; the others are written to ``to``, where there is one."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     held = pq.ParquetFile(file)
-    name = next((one for one in held.schema_arrow.names if one.lower() == column.lower()), None)
-    gone = 0
+    wanted = {field.name for field in held.schema_arrow if field.name.lower() == column.lower()}
+    looked = [field.name for field in held.schema_arrow if field.name in wanted or pa.types.is_nested(field.type)]
+    names = wanted | {column, column.lower()}
+    gone = kept = 0
     writer = None if to is None else pq.ParquetWriter(to, held.schema_arrow)
     try:
-        for batch in held.iter_batches(columns=None if writer else [name] if name else []):
-            mine = pa.array([False] * len(batch), pa.bool_()) if name is None else which(batch.column(name), is_subject)
-            gone += mine.true_count
+        for batch in held.iter_batches(columns=None if writer else looked):
+            mine = pa.array([False] * len(batch), pa.bool_())
+            for name in looked:
+                mine = pc.or_(mine, which(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
+            gone, kept = gone + mine.true_count, kept + len(batch) - mine.true_count
             if writer is not None:
-                writer.write_batch(batch.filter(pc.invert(mine)))
+                writer.write_table(_others(batch, mine))
     finally:
         if writer is not None:
             writer.close()
-    return gone
+    return gone, kept
 
 
-def _opened(file: Path, mode: str, like: Path | None = None) -> Any:
-    return gzip.open(file, mode) if (like or file).name.endswith(".gz") else file.open(mode)
+def _others(batch: Any, mine: Any) -> Any:
+    """Return the rows that are not the subject's, as stretches of the batch: Arrow cannot pick single rows of every type."""
+    import numpy as np
+    import pyarrow as pa
+
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], mine.to_numpy(zero_copy_only=False), [True])).astype(np.int8)))
+    stretches = [batch.slice(begin, end - begin) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+    return pa.Table.from_batches(stretches, batch.schema)
+
+
+def _avro(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
+    """Return how many records are the subject's and how many are not; the others are written to ``to``, where there is one."""
+    import fastavro
+
+    rows: list[Any] = []
+    gone = 0
+    with opened(file, "rb") as raw:
+        reader = fastavro.reader(raw)
+        for row in reader:
+            if bears(row, {column, column.lower()}, is_subject):
+                gone += 1
+            else:
+                rows.append(row)
+        schema, codec = reader.writer_schema, reader.codec
+    if to is not None:
+        with opened(to, "wb", like=file) as new:
+            fastavro.writer(new, schema, rows, codec=codec)
+    return gone, len(rows)
+
+
+_WHOLE = {"parquet": _parquet, "avro": _avro}

@@ -17,6 +17,7 @@ from caudal.run.parity_join import compared
 from caudal.run.run import checked, new_run_id, opened
 from caudal.run.steps.build import made
 from caudal.run.workspace import Workspace
+from caudal.spark.exact import in_any_magnitude
 from caudal.spec.join import Join
 from caudal.spec.settings import Settings
 from caudal.spec.statistics import Statistics
@@ -52,7 +53,8 @@ def _compared(ws: Workspace, table: Statistics | Join) -> dict[str, Any]:
     if isinstance(table, Join):
         return compared(ws, table)
     streamed = _plain(arrow(delta.read(ws.folder(table.name))))
-    again = _plain(made(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow()).select(streamed.column_names)
+    rows = in_any_magnitude(lambda: made(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
+    again = _plain(rows).select(streamed.column_names)
     keys = ["device", "sensor", "window_start"]
     here, there = (_by_key(one, keys) for one in (streamed, again))
     last = max((key[2] for key in here), default=None)

@@ -17,6 +17,7 @@ from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, TimeLi
 from caudal.lake import away, delta
 from caudal.run.step import Done, Step
 from caudal.run.workspace import Workspace
+from caudal.spark.exact import in_any_magnitude
 from caudal.spec.duration import text
 from caudal.spec.model import Model
 from caudal.spec.node import Node
@@ -74,8 +75,7 @@ def attempted(
         ws.held()
         began = time.perf_counter()
         try:
-            with_limit = Limit(ws, step, policy.time_limit_s, hung)
-            return _kept(with_limit, ws)
+            return in_any_magnitude(lambda: _kept(Limit(ws, step, policy.time_limit_s, hung), ws), lambda: _clean(ws, step, None))
         except Exception as error:
             tried = len(attempts.failed)
             stop = ws.process is not None and ws.process.asked_to_stop
@@ -184,7 +184,7 @@ class Limit:
         )
 
 
-def _clean(ws: Workspace, step: Step, error: BaseException) -> None:
+def _clean(ws: Workspace, step: Step, error: BaseException | None) -> None:
     """Make room for the next attempt: no file of this one, and a new Spark where the old one is not to be trusted."""
     from caudal.run.run import streams
 

@@ -1,26 +1,75 @@
-"""Sums that come out the same to the bit, whatever the order in which Spark adds.
+"""Sums that come out the same to the bit, whatever the order in which Spark adds, and right relative to what is added.
 
 Adding doubles in another order gives another last digit, so a rerun after a kill, another number of cores or another day's
-increment would publish rows that differ from those of an undisturbed run. A double is therefore split into three whole numbers
-(its floor, and twice 30 bits after the point), those are added as longs, which is exact and has no order, and put together at the
-end. Doubles of magnitude 2^-8 and above keep every bit; smaller ones are taken to a multiple of 2^-60 (8.7e-19).
+increment would publish rows that differ from those of an undisturbed run. A double is therefore split into whole numbers, its digits
+to the base 2^32 (Kulisch's long accumulator; Neal 2015, "Fast exact summation using small and large superaccumulators",
+arXiv:1505.05571). They are added as longs, which is exact and has no order, and put together at the end.
 
-On 5 million rows in 750,000 groups this took 3.9 s where Spark's plain sum took 4.1–5.1 s, decimal(38,9) 11.5 s, and sorting each
-group first 12.8 s (two cores, last of three runs).
+Digits for magnitudes between 2^-104 (4.9e-32) and 2^67 (1.5e20) are added always; 60 more cover every double, from the least subnormal to the
+greatest, and cost five times as much. So a plan adds the usual digits alone, and stops where a value has others (`UNUSUAL`); `every_magnitude` makes
+plans that add all, and `in_any_magnitude` does a piece of work again so. Both give the same bits for the same values. The result is within 2^-52
+of the exact sum, relative to that sum, and equal to it where a double can hold it; a sum beyond the greatest double is infinite, as
+in IEEE 754. A digit holds the sum of 2^31 values; more are an error of Spark.
+
+On 1 million rows in 100,000 groups the sum takes as long as with the three digits of before, which cut at 2^-60.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
     from pyspark.sql.types import DataType
 
-BITS = 30
-UNIT = 1 << BITS
-LARGEST = float(1 << 52)  # above it a double has no bits after the point to spare, and longs would overflow soon
+Result = TypeVar("Result")
+
+BITS = 32
+BASE = float(1 << BITS)
+USUAL = tuple(range(-156, 37, BITS))  # exponents of the digits that are always added
+RARE = (*range(-1084, USUAL[0], BITS), *range(USUAL[-1] + BITS, 997, BITS))
+LEAST, LARGEST = 2.0**-104, 2.0**67  # magnitudes whose every bit is in the usual digits
+_SPAN = 86  # a double that is so many bits greater than a unit has no digit of it
+UNUSUAL = "CAUDAL_UNUSUAL_MAGNITUDE"
+_EVERY: ContextVar[bool] = ContextVar("every magnitude", default=False)
+
+
+@contextmanager
+def every_magnitude() -> Iterator[None]:
+    """Have plans that are made within the block add doubles of every magnitude."""
+    token = _EVERY.set(True)
+    try:
+        yield
+    finally:
+        _EVERY.reset(token)
+
+
+def in_any_magnitude(work: Callable[[], Result], again: Callable[[], object] = lambda: None) -> Result:
+    """Do what makes and runs a plan; where values are of unusual magnitude, do it again with a plan that adds every magnitude.
+
+    Parameters
+    ----------
+    again : called before the second time
+    """
+    try:
+        return work()
+    except Exception as error:
+        if _EVERY.get() or not _is_unusual(error):
+            raise
+    again()
+    with every_magnitude():
+        return work()
+
+
+def _is_unusual(error: BaseException | None) -> bool:
+    while error is not None:
+        if UNUSUAL in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def is_floating(kind: DataType) -> bool:
@@ -31,53 +80,178 @@ def is_floating(kind: DataType) -> bool:
 
 
 def pieces(value: Column, kind: DataType) -> list[Column]:
-    """Return a value as addends whose sums have no order: three longs for a double, one long or decimal for the others."""
+    """Return a value as addends whose sums have no order: digits for a finite double, two halves for a long, itself for the others.
+
+    The digits of a double are null where it has none of that magnitude.
+    """
     from pyspark.sql import functions as F
-    from pyspark.sql.types import DecimalType
+    from pyspark.sql.types import DecimalType, LongType
 
     if isinstance(kind, DecimalType):
         return [value]
+    if isinstance(kind, LongType):
+        return [F.shiftright(value, BITS), value.bitwiseAND(F.lit((1 << BITS) - 1))]
     if not is_floating(kind):
         return [value.cast("bigint")]
     value = value.cast("double")
-    whole = F.floor(value)
-    rest = (value - whole) * float(UNIT)
-    return [whole, F.floor(rest), F.floor((rest - F.floor(rest)) * float(UNIT))]
+    size = F.abs(value)
+    is_rare = ((size < LEAST) & (value != 0)) | (size >= LARGEST)
+    if not _EVERY.get():
+        said = f"{UNUSUAL}: values below {LEAST:.1e} or from {LARGEST:.1e} on are added by a plan of its own: caudal.spark.exact.every_magnitude."
+        usual = F.when(is_rare, F.raise_error(F.lit(said)).cast("double")).otherwise(value)
+        return [_digit(usual, exponent) for exponent in USUAL]
+    rare, inside = F.when(is_rare, value), F.when(size < 2.0 ** (USUAL[-1] + _SPAN), value)
+    return [_digit(inside, exponent) for exponent in USUAL] + [
+        _digit(F.when(_between(F.abs(rare), exponent), rare), exponent) for exponent in RARE
+    ]
 
 
-def total(sums: Sequence[Column]) -> Column:
-    """Return the value whose pieces add up to ``sums``: a double for three pieces, the sum itself for one."""
+def _between(size: Column, exponent: int) -> Column:
+    """Tell whether a value of a size can have a digit of that exponent other than nought."""
+
+    end = 2.0 ** (exponent + _SPAN) if exponent + _SPAN < 1024 else float("inf")
+    return (size >= 2.0 ** max(exponent - 1, -1074)) & (size < end)
+
+
+def _digit(value: Column, exponent: int) -> Column:
+    """Return the digit of 2^exponent: what is left of a value rounded to that unit, when it has been rounded to the next greater one."""
+    from pyspark.sql import functions as F
+
+    def units(of: int) -> Column:
+        # 2^-of is no double where ``of`` is below -1023; every product is exact.
+        return value * F.lit(2.0**600) * F.lit(2.0 ** (-of - 600)) if of < -1000 else value * F.lit(2.0**-of)
+
+    return (F.rint(units(exponent)) - F.rint(units(exponent + BITS)) * F.lit(BASE)).cast("bigint")
+
+
+def total(sums: Sequence[Column], kind: DataType, asking: str = "sum") -> Column:
+    """Return the sum whose pieces add up to ``sums``: a double for doubles, a bigint for whole numbers, a decimal for decimals.
+
+    A sum that is no bigint is an error of Spark that names ``asking``.
+    """
     from pyspark.sql import functions as F
 
     if len(sums) == 1:
         return sums[0]
-    whole, middle, low = sums
-    middle = middle + F.shiftright(low, BITS)
-    whole = whole + F.shiftright(middle, BITS)
-    behind_point = F.shiftleft(middle.bitwiseAND(UNIT - 1), BITS).bitwiseOR(low.bitwiseAND(UNIT - 1))
-    return whole.cast("double") + behind_point.cast("double") / F.lit(float(UNIT) * float(UNIT))
+    if is_floating(kind):
+        return _double(sums)
+    high, low = _halves(sums)
+    return F.when(high.isNull() | _is_long(high), _long(high, low)).otherwise(_too_large(asking))
 
 
-def exact_sum(value: Column, kind: DataType) -> Column:
-    """Return the aggregate sum of a column, the same to the bit in every order.
+def mean(sums: Sequence[Column], kind: DataType, count: Column) -> Column:
+    """Return the mean (double) of ``count`` values whose pieces add up to ``sums``; it is right where the sum of longs is no bigint."""
+    from pyspark.sql import functions as F
 
-    Groups with NaN, infinity or magnitudes of 2^52 and more are added the ordinary way.
+    if len(sums) == 1 or is_floating(kind):
+        return total(sums, kind).cast("double") / count.cast("double")
+    high, low = _halves(sums)
+    sum_ = F.when(_is_long(high), _long(high, low).cast("double")).otherwise(high.cast("double") * F.lit(BASE) + low.cast("double"))
+    return sum_ / count.cast("double")
+
+
+def _halves(sums: Sequence[Column]) -> tuple[Column, Column]:
+    """Return the two halves of a sum of longs, the lower one from 0 to 2^32."""
+    from pyspark.sql import functions as F
+
+    high, low = sums
+    return high + F.shiftright(low, BITS), low.bitwiseAND(F.lit((1 << BITS) - 1))
+
+
+def _is_long(high: Column) -> Column:
+    return (high >= -(1 << (BITS - 1))) & (high < 1 << (BITS - 1))
+
+
+def _long(high: Column, low: Column) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.shiftleft(high, BITS).bitwiseOR(low)
+
+
+def _double(sums: Sequence[Column]) -> Column:
+    """Return the double whose digits add up to ``sums``."""
+    from pyspark.sql import functions as F
+
+    nought = F.lit(0).cast("bigint")
+    digits = [F.coalesce(digit, nought) for digit in sums]
+    usual, rare = digits[: len(USUAL)], digits[len(USUAL) :]
+    if not rare:
+        return _of_usual(usual)
+    every = sorted(zip((*USUAL, *RARE), digits, strict=True), key=lambda pair: pair[0])
+    is_usual = F.forall(F.array(*rare), lambda digit: digit == 0)
+    return F.when(is_usual, _of_usual(usual)).otherwise(_of_all(every))
+
+
+def _of_usual(sums: Sequence[Column]) -> Column:
+    """Return the value of sums of the usual digits: what is beyond a digit is carried, then digits are added from the least on.
+
+    Digits after carrying lie in ±2^31, so that what is added never cancels more than half of the digit before it.
+    """
+    from pyspark.sql import functions as F
+
+    number, rest = F.lit(0.0), sums[0]
+    for exponent, more in zip(USUAL[:-1], sums[1:], strict=True):
+        carried = F.shiftright(rest + F.lit(1 << (BITS - 1)), BITS)
+        number = number + (rest - F.shiftleft(carried, BITS)).cast("double") * F.lit(2.0**exponent)
+        rest = more + carried
+    return number + rest.cast("double") * F.lit(2.0 ** USUAL[-1])
+
+
+def _of_all(digits: Sequence[tuple[int, Column]]) -> Column:
+    """Return the value of sums of all digits, the least first."""
+    from pyspark.sql import functions as F
+
+    last = digits[-1][0]
+    nought = F.lit(0).cast("bigint")
+    line = F.array(
+        *(
+            F.struct(
+                sum_.alias("sum"), F.lit(2.0 ** max(exponent, -1074)).alias("unit"),
+                F.lit(2.0 ** min(exponent + 1074, 0)).alias("shift"), F.lit(exponent == last).alias("last"),
+            )
+            for exponent, sum_ in digits
+        )
+    )  # fmt: skip
+
+    def add(so_far: Column, digit: Column) -> Column:
+        sum_ = digit["sum"] + so_far["carried"]
+        carried = F.when(digit["last"], nought).otherwise(F.shiftright(sum_ + F.lit(1 << (BITS - 1)), BITS))
+        own = (sum_ - F.shiftleft(carried, BITS)).cast("double") * digit["shift"] * digit["unit"]
+        return F.struct(carried.alias("carried"), (so_far["number"] + own).alias("number"))
+
+    return F.aggregate(line, F.struct(nought.alias("carried"), F.lit(0.0).alias("number")), add, lambda end: end["number"])
+
+
+def exact_sum(value: Column, kind: DataType, asking: str = "sum") -> Column:
+    """Return the aggregate sum of a column, the same to the bit in every order; of NaN and infinity it is what IEEE 754 says.
+
+    A sum of whole numbers that is no bigint is an error of Spark that names ``asking``.
     """
     from pyspark.sql import functions as F
 
     if not is_floating(kind):
-        return F.sum(value if kind.typeName() == "decimal" else value.cast("bigint"))
-    sums = [F.try_sum(piece) for piece in pieces(value, kind)]  # an overflow is null, not an error
-    fits = (F.max(F.abs(value)) < LARGEST) & sums[0].isNotNull()
-    return F.when(fits, total(sums)).otherwise(F.sum(value.cast("double")))
+        return total([F.sum(piece) for piece in pieces(value, kind)], kind, asking)
+    value = value.cast("double")
+    endless = F.isnan(value) | (F.abs(value) == float("inf"))
+    sums = [F.sum(piece) for piece in pieces(F.when(~endless, value), kind)]
+    return F.coalesce(F.sum(F.when(endless, value)), F.when(F.count(value) > 0, total(sums, kind)))
+
+
+def _too_large(asking: str) -> Column:
+    from pyspark.sql import functions as F
+
+    said = f"The {asking} is beyond 2^63 (9.2e18) and no bigint. Cast the column to decimal(38, 0), or to double, before."
+    return F.raise_error(F.lit(said)).cast("bigint")
 
 
 def exact_mean(value: Column, kind: DataType) -> Column:
-    """Return the aggregate mean (double) of a column, the same to the bit in every order."""
+    """Return the aggregate mean (double) of a column, the same to the bit in every order; it is right where the sum of longs is no bigint."""
     from pyspark.sql import functions as F
 
     count = F.count(value)
-    return F.when(count > 0, exact_sum(value, kind).cast("double") / count.cast("double"))
+    if is_floating(kind):
+        return F.when(count > 0, exact_sum(value, kind) / count.cast("double"))
+    return F.when(count > 0, mean([F.sum(piece) for piece in pieces(value, kind)], kind, count))
 
 
 def sorted_std(values: Column) -> Column:
@@ -100,8 +274,8 @@ def sorted_std(values: Column) -> Column:
     )
 
 
-def finite(value: Column, kind: DataType, asking: str) -> Column:
-    """Return a column as it goes into running sums: NaN and infinity are missing; what is too large to add is an error of Spark."""
+def finite(value: Column, kind: DataType) -> Column:
+    """Return a column as it goes into running sums: NaN and infinity are missing."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import BooleanType
 
@@ -111,5 +285,4 @@ def finite(value: Column, kind: DataType, asking: str) -> Column:
         return value
     value = value.cast("double")
     missing = F.isnan(value) | (F.abs(value) == float("inf"))
-    too_large = F.raise_error(F.lit(f"{asking}: values of 2^52 (4.5e15) and more cannot be added exactly; rescale the column."))
-    return F.when(missing, F.lit(None)).when(F.abs(value) >= LARGEST, too_large.cast("double")).otherwise(value)
+    return F.when(~missing, value)

@@ -26,8 +26,9 @@ from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.place import Place, local, source, target
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
+from caudal.run.governance.identity import Person
 from caudal.run.governance.proof import write_proof
-from caudal.run.governance.subject import Held, Person, columns_of, holding, person, raw_column, raw_kind, search
+from caudal.run.governance.subject import Held, columns_of, holding, kind_of, person, raw_column, raw_kind, search
 from caudal.run.run import held as alone, new_run_id, opened, run, who
 from caudal.run.workspace import Progress
 from caudal.spec.product import Product
@@ -72,7 +73,19 @@ def erase(
             f"{sum(one.rows for one in left)} rows of the subject are left, in {', '.join(sorted({one.name for one in left}))}.",
             fix="Mend what the run says is wrong, and give the same command again.", product=product.name,
         )  # fmt: skip
+    if not_searched:
+        raise unsearched(not_searched, product.name, proof["page"])
     return proof
+
+
+def unsearched(places: Sequence[str], product: str, page: str | None = None) -> StepFailed:
+    """Return that rows of the subject may be left in places that could not be searched."""
+    done = "What could be searched holds no row of the subject any more" if page else "No row is known to be left elsewhere"
+    return StepFailed(
+        f"{len(places)} place{'s' * (len(places) > 1)} could not be searched, and may hold rows of the subject: {'; '.join(places)}.",
+        fix=f"{done}. Mend or erase these at their origin, deliver them again, and give the same command again.", product=product, page=page,
+        not_searched=list(places),
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -169,7 +182,9 @@ def _raw_files(product: Product, home: Home, ledger: Ledger, told: Person, held:
         file, rows, kept_rows = local(store_path(folder, row["sha256"], row["path"]), room), 0, 0
         for number, column in enumerate(sorted(columns[one.name])):
             part = draft.with_name(f".landing-erase-{number}{draft.suffix}")
-            gone, kept_rows = erased.without(file, part, kind, raw_column(source, column), told.is_it)
+            gone, kept_rows = erased.without(
+                file, part, kind, raw_column(source, column), told.raw(kind_of(product, home, one.name, {column}))
+            )
             rows, file = rows + gone, part
         file.replace(draft)
         erased.replace(folder, ledger, row, draft, rows=rows, empty=kept_rows <= 0, erasure=erasure, at=now)
@@ -183,7 +198,8 @@ def _what_is_left(product: Product, home: Home, ledger: Ledger, told: Person, er
         table = name.rpartition("/")[2]
         folder, source = _folder(home, product, name), product.sources.get(table)
         own = columns[table] | ({raw_column(source, one) for one in columns[table]} if source else set())
-        _rewrite(folder, [one.file for one in held if one.name == name and one.current], own, told, erasure, now)
+        files = [one.file for one in held if one.name == name and one.current]
+        _rewrite(folder, files, own, told, kind_of(product, home, table, columns[table]), erasure, now)
     held, _, _ = search(product, home, ledger, told)
     for name in dict.fromkeys(one.name for one in held if one.kind != "raw" and not one.current):
         files = [
@@ -198,7 +214,9 @@ def _what_is_left(product: Product, home: Home, ledger: Ledger, told: Person, er
     _figures(product, home, ledger, told, columns)
 
 
-def _rewrite(folder: Place, paths: Sequence[str], columns: set[str], told: Person, erasure: str, now: float) -> None:
+def _rewrite(
+    folder: Place, paths: Sequence[str], columns: set[str], told: Person, kind: str | None, erasure: str, now: float
+) -> None:
     """Publish a version whose files are as before, without the subject's rows."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -211,7 +229,7 @@ def _rewrite(folder: Place, paths: Sequence[str], columns: set[str], told: Perso
         below = stage if days[path] is None else stage / f"{delta.DAY}={days[path]}"
         below.mkdir(parents=True, exist_ok=True)
         with target(below / f"{number}.parquet") as out:
-            pq.write_table(rows.filter(pc.invert(holding(rows, columns, told))), out)
+            pq.write_table(rows.filter(pc.invert(holding(rows, columns, told, kind))), out)
     about = {name: one for name, one in version.identity.items() if name != "done"}
     said = {**about, "run_id": erasure, "step": "erase", "at": now, "compacted": len(paths)}
     files = delta.staged(folder, stage)
@@ -254,7 +272,7 @@ def _end(
     from caudal.lake.records import tombstones
 
     stones = ledger.find(tombstones, product=product.name, erasure=begun["erasure"])
-    done = not after["places"]
+    done = not after["places"] and not after["not_searched"]
     document = {
         "erasure": begun["erasure"], "product": product.name, "owner": product.owner, "column": begun["column"], "subject_sha256": begun["subject"],
         "salt": begun["salt"], "who": begun["who"], "started_at": begun["started_at"], "finished_at": now, "done": done,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,33 +14,15 @@ from caudal.lake.home import Home
 from caudal.lake.landing import store_path
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.place import Place, below, local, source as opened
+from caudal.lake.raw_records import RawKind, Written, bears
 from caudal.lake.records import landed
 from caudal.run.governance.columns import flows
+from caudal.run.governance.identity import Person
 from caudal.spec.connection import CHANNELLED
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 
-QUARANTINE = "_quarantine"
-
-
-@dataclass(frozen=True)
-class Person:
-    """A subject: the declared column and the value that it bears."""
-
-    column: str
-    value: str
-
-    def is_it(self, told: object) -> bool:
-        """Tell whether a value of any type is the subject's: 17850, 17850.0 and "17850" are one."""
-        if told is None or isinstance(told, bool):
-            return False
-        text = str(told)
-        return text == self.value or (_number(text) is not None and _number(text) == _number(self.value))
-
-    def digest(self, salt: str) -> str:
-        """Return what stands for the subject in records that are kept."""
-        plain = _number(self.value)
-        return hashlib.sha256(f"{salt}\0{self.column}\0{self.value if plain is None else plain}".encode()).hexdigest()
+QUARANTINE, RAW = "_quarantine", "_raw"
 
 
 @dataclass
@@ -67,7 +48,8 @@ def person(product: Product, text: str) -> Person:
     ------
     DeclarationProblem : it is not of that form, or the column is not declared as one that names a person
     """
-    column, equals, value = (one.strip() for one in text.partition("="))
+    column, equals, value = text.partition("=")
+    column = column.strip()
     if not equals or not column or not value:
         raise DeclarationProblem(f"'{text}' names no subject.", fix="Write --subject 'customer_id=42'.")
     known = [one.column for one in product.subjects]
@@ -76,7 +58,7 @@ def person(product: Product, text: str) -> Person:
             f"'{column}' is not declared as a column that names a person.", nearest=nearest(column, known),
             fix=f'Declare it: product.subject("{column}").', where=str(product.where),
         )  # fmt: skip
-    return Person(column, value.strip("'\""))
+    return Person(column, value)
 
 
 def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dict[str, set[str]]:
@@ -84,7 +66,7 @@ def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dic
     said = next(one for one in product.subjects if one.column == who.column)
     found: dict[str, set[str]] = {}
     for name, folder, _ in places(home, product.name):
-        if who.column in _columns(folder) and (not said.tables or name in said.tables):
+        if who.column in fields_of(delta.read(folder).schema) and (not said.tables or name in said.tables):
             found.setdefault(name, set()).add(who.column)
     for name, node in product.sources.items():
         if node.schema is not None and who.column in node.schema and (not said.tables or name in said.tables):
@@ -121,8 +103,21 @@ def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[l
         if name in columns:
             label = f"{QUARANTINE}/{name}" if aside else name
             raw = {raw_column(product.sources[name], one) for one in columns[name]} if name in product.sources else set()
-            held += _table(folder, label, aside, columns[name] | raw, who, searched)
+            kind = kind_of(product, home, name, columns[name])
+            if not who.is_exact_in(kind):
+                not_searched.append(f"{label}: its column is a {kind}, which does not tell {who.column}s of so many digits apart")
+            held += _table(folder, label, aside, columns[name] | raw, who, searched, kind)
     return held, searched, not_searched
+
+
+def kind_of(product: Product, home: Home, name: str, columns: set[str]) -> str | None:
+    """Return the type that a source's text is read as in a column: as its table has it, else as it is declared."""
+    folder = home.table(product.name, name)
+    if delta.version_of(folder) is not None:
+        kinds = (field["type"] for field in delta.read(folder).schema["fields"] if field["name"] in columns)
+        return next((kind for kind in kinds if isinstance(kind, str)), None)
+    source = product.sources.get(name)
+    return next((one.type for one in (source.schema or () if source else ()) if one.name in columns), None)
 
 
 def raw_column(source: Source, column: str) -> str:
@@ -130,7 +125,7 @@ def raw_column(source: Source, column: str) -> str:
     return next((one.raw_name for one in source.schema or () if one.name == column), column)
 
 
-def raw_kind(source: Source, row: Row) -> erased.RawKind:
+def raw_kind(source: Source, row: Row) -> RawKind:
     """Return how a landed file of a source is read."""
     from caudal.stages.ingest.raw import format_of
 
@@ -138,7 +133,7 @@ def raw_kind(source: Source, row: Row) -> erased.RawKind:
     options = dict(getattr(source.connection, "options", {}))
     if format == "csv" and not options.get("separator") and ".tsv" in row["path"].lower():
         options["separator"] = "\t"
-    return erased.RawKind(format, options)
+    return RawKind(format, options, tuple(one.raw_name for one in source.schema or ()))
 
 
 def _raw(
@@ -158,7 +153,8 @@ def _raw(
         for column in sorted(columns):
             try:
                 file = local(store_path(folder, row["sha256"], row["path"]), home.scratch(product.name))
-                found = erased.count(file, raw_kind(source, row), raw_column(source, column), who.is_it)
+                kind = kind_of(product, home, source.name, {column})
+                found = erased.count(file, raw_kind(source, row), raw_column(source, column), who.raw(kind))
             except Exception as error:  # noqa: BLE001 a raw file may be anything; what cannot be read is said, not passed over
                 not_searched.append(f"raw file {row['sha256'][:16]} of {source.name} ({row['path']}): {error}")
                 break
@@ -169,7 +165,10 @@ def _raw(
         yield Held("raw", source.name, below(left, folder).as_posix(), 0, False)
 
 
-def _table(folder: Place, name: str, aside: bool, columns: set[str], who: Person, searched: dict[str, int]) -> Iterator[Held]:
+def _table(
+    folder: Place, name: str, aside: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
+) -> Iterator[Held]:
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -177,41 +176,44 @@ def _table(folder: Place, name: str, aside: bool, columns: set[str], who: Person
     files = [one.path for one in kept.lifespans(folder)[0] if (folder / one.path).is_file()]
     searched[name] = len(files)
     for path in files:
-        names = pq.read_schema(opened(folder / path)).names
-        wanted = [one for one in names if one in columns or (aside and one == "_raw")]
-        count = pc.sum(holding(pq.ParquetFile(opened(folder / path)).read(columns=wanted), columns, who)).as_py() or 0
+        names = pq.read_schema(opened(folder / path))
+        wanted = [one.name for one in names if one.name in columns or pa.types.is_nested(one.type) or (aside and one.name == RAW)]
+        count = pc.sum(holding(pq.ParquetFile(opened(folder / path)).read(columns=wanted), columns, who, kind)).as_py() or 0
         if count:
             yield Held("quarantine" if aside else "table", name, path, count, path in now)
 
 
-def holding(rows: Any, columns: set[str], who: Person) -> Any:
-    """Return for each row whether it is the subject's; of quarantined ones, the raw values are looked at too."""
+def holding(rows: Any, columns: set[str], who: Person, kind: str | None = None) -> Any:
+    """Return for each row whether it is the subject's, in a column or within one; of quarantined ones, the raw values are looked at too.
+
+    Parameters
+    ----------
+    kind : the type of the source's column, that text which was set aside is read as
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     mask = pa.array([False] * len(rows), pa.bool_())
     for name in rows.column_names:
-        if name in columns:
-            mask = pc.or_(mask, erased.which(rows.column(name).combine_chunks(), who.is_it))
-        elif name == "_raw":
-            mask = pc.or_(mask, pa.array([_said_of(raw, columns, who) for raw in rows.column(name).to_pylist()], pa.bool_()))
+        if name == RAW:
+            raw = (_said_of(text, columns, who, kind) for text in rows.column(name).to_pylist())
+            mask = pc.or_(mask, pa.array(list(raw), pa.bool_()))
+        else:
+            mask = pc.or_(mask, erased.which(rows.column(name), name, columns, who.is_it))
     return mask
 
 
-def _said_of(raw: str | None, columns: set[str], who: Person) -> bool:
+def _said_of(raw: str | None, columns: set[str], who: Person, kind: str | None) -> bool:
     try:
-        said = json.loads(raw or "null")
+        row = json.loads(raw or "null", parse_int=Written, parse_float=Written)
     except ValueError:
         return False
-    return isinstance(said, dict) and any(who.is_it(said.get(one)) for one in columns)
+    return isinstance(row, dict) and bears(row, columns, lambda value: who.is_written(value, kind))
 
 
-def _columns(folder: Place) -> set[str]:
-    return {field["name"] for field in delta.read(folder).schema["fields"]}
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def fields_of(schema: Any) -> set[str]:
+    """Return the names of a Delta schema's columns and of the fields within them."""
+    if isinstance(schema, dict):
+        inner = set().union(*(fields_of(schema.get(part)) for part in ("type", "elementType", "keyType", "valueType")))
+        return inner.union(*({field["name"]} | fields_of(field) for field in schema.get("fields", ())))
+    return set()

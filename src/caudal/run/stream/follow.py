@@ -27,6 +27,7 @@ from caudal.run.stream.append import append
 from caudal.run.stream.engine import Engine, Step
 from caudal.run.stream.memory import Memory
 from caudal.run.workspace import Workspace
+from caudal.spark.exact import in_any_magnitude
 from caudal.spec.model import Prediction
 from caudal.spec.node import Features
 
@@ -175,7 +176,7 @@ class Follower(threading.Thread):
 
         assert self._champion is not None
         frames = {name: self._frame(name) for name in self._features.inputs}
-        rows = made(self._ws, self._features, frames).toPandas()
+        rows = in_any_magnitude(lambda: made(self._ws, self._features, frames).toPandas())
         keys = [*self._features.entity, self._features.as_of]
         rows = rows.sort_values(keys, ignore_index=True)
         known = [_key(row) in self._said for row in rows[keys].itertuples(index=False, name=None)]

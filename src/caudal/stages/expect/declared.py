@@ -7,6 +7,7 @@ whatever compares it.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import DataType, StructType
 
 _SHARED = ("action", "max_share", "where")
+_MOST_DIGITS = 38  # of a decimal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,15 +125,31 @@ class TableExpectation(Declared):
 
 
 def literal(value: Any, kind: DataType) -> Column:
-    """Return a declared value as a constant of a column's type, where text stands for a date or time."""
+    """Return a declared value as a constant of a column's type, where text stands for a date or time.
+
+    A float column is compared with floats: its 0.1 is not the double 0.1, but the float that 0.1 is written for. A whole column is compared with
+    whole numbers and a decimal one with decimals, for as doubles large values that differ are equal.
+    """
     from pyspark.sql import functions as F
-    from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
+    from pyspark.sql.types import DateType, DecimalType, DoubleType, FloatType, TimestampNTZType, TimestampType
 
     if isinstance(kind, DateType | TimestampNTZType | TimestampType) and isinstance(value, str | dt.date):
         # A bound with a time of day compared with a date column must not be cut to its day.
         wanted = "timestamp_ntz" if isinstance(kind, DateType) and len(str(value)) > 10 else kind.simpleString()
         return F.lit(str(value)).cast(wanted)
-    return F.lit(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return F.lit(value)
+    if isinstance(kind, FloatType):
+        return F.lit(float(value)).cast("float")
+    exact = None if isinstance(kind, DoubleType) or value != value or abs(value) == math.inf else Decimal(str(value))
+    if exact is not None and isinstance(kind, DecimalType):
+        behind = max(0, -int(exact.as_tuple().exponent))
+        before = max(1, exact.adjusted() + 1)
+        if max(before, kind.precision - kind.scale) + max(behind, kind.scale) <= _MOST_DIGITS:
+            return F.lit(f"{exact:f}").cast(DecimalType(before + behind, behind))
+    elif exact is not None and exact == exact.to_integral_value() and abs(exact) < 1 << 63:
+        return F.lit(int(exact))
+    return F.lit(float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value)
 
 
 def is_time(kind: DataType) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from caudal.errors import nearest
 from caudal.stages.expect.declared import Declared
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
     from pyspark.sql.types import StructType
+
+NULLS = ("distinct", "equal")
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,10 @@ class Unique(Declared):
     """No two rows have the same key. Of rows with one key the first keeps it and the others break it, so no key is lost whole.
 
     The first is one that breaks nothing else, then the lowest ``first_by``, the highest ``last_by``, then the lowest values of its
-    columns from left to right: the same one in every run, whatever the order of files and tasks. A row with a null in its key keeps it.
+    columns from left to right: the same one in every run, whatever the order of files and tasks.
+
+    As in SQL's UNIQUE, a null is unlike every other null, so a row with a null in its key keeps it; ``nulls="equal"`` takes nulls for one value
+    (SQL's NULLS NOT DISTINCT, and what GROUP BY does), so that of rows with the same key, null or not, only the first keeps it.
 
     Keys are compared within a partition: in a table partitioned by day within the day, in a source within the file too, because an
     incremental run sees no others. Where a key can come again on another day, leave the table unpartitioned.
@@ -28,14 +34,18 @@ class Unique(Declared):
     keys : tuple of str
     first_by : tuple of str, columns by which the lowest row is kept
     last_by : tuple of str, columns by which the highest row is kept, such as ``updated_at``
+    nulls : ``distinct | equal``, whether nulls in a key are one value
     """
 
     kind: ClassVar[str] = "unique"
     keys: tuple[str, ...]
     first_by: tuple[str, ...] = ()
     last_by: tuple[str, ...] = ()
+    nulls: str = NULLS[0]
 
     def __post_init__(self) -> None:
+        if self.nulls not in NULLS:
+            self.refuse(f"unique: nulls={self.nulls!r} is none of {', '.join(NULLS)}.", nearest=nearest(str(self.nulls), NULLS))
         if not self.keys:
             self.refuse("unique() names no column.", 'Name the key: unique("trip_id").')
 
@@ -63,15 +73,20 @@ class Unique(Declared):
         return [*first, *(F.col(quoted(name)).desc_nulls_last() for name in self.last_by)]
 
 
-def unique(*columns: str, first_by: str | Sequence[str] = (), last_by: str | Sequence[str] = ()) -> Unique:
-    """Return the expectation that the columns name one row.
+def unique(
+    *columns: str,
+    first_by: str | Sequence[str] = (),
+    last_by: str | Sequence[str] = (),
+    nulls: Literal["distinct", "equal"] = "distinct",
+) -> Unique:
+    """Return the expectation that the columns name one row; see `Unique` for rows that repeat a key and for nulls.
 
     Examples
     --------
     >>> unique("trip_id").quarantine().name, unique("zone", "day", last_by="updated_at").name
     ('unique(trip_id)', 'unique(zone, day, last_by=updated_at)')
     """
-    return Unique(columns, _names(first_by), _names(last_by))
+    return Unique(columns, _names(first_by), _names(last_by), nulls)
 
 
 def _names(said: str | Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from caudal.errors import DeclarationProblem
 from caudal.spark import marks
-from caudal.spark.exact import finite, pieces, total
+from caudal.spark.exact import finite, mean as mean_of, pieces
 from caudal.spark.marks import quoted
 from caudal.spark.moments import micros, of
 from caudal.spec import lookback
@@ -90,7 +90,7 @@ def past_mean(
     sign = F.col("__entry.sign")
     addends = {}
     for at, one in enumerate(taken):
-        value, kind = finite(F.col(quoted(one)), frame.schema[one].dataType, f"past_mean of '{one}'"), frame.schema[one].dataType
+        value, kind = finite(F.col(quoted(one)), frame.schema[one].dataType), frame.schema[one].dataType
         for number, piece in enumerate([F.when(value.isNotNull(), F.lit(1)), *pieces(value, kind)]):
             addends[f"__{at}_{number}"] = F.when(sign != 0, piece * sign)
     own = F.struct(*(F.col(quoted(one)) for one in frame.columns))
@@ -103,9 +103,9 @@ def past_mean(
     sums = {f"{key}_sum": F.coalesce(F.sum(key).over(before), F.lit(0)) for key in addends}
     answered = narrow.withColumns(sums).where("__asks")
     means = []
-    for at in range(len(taken)):
+    for at, one in enumerate(taken):
         parts = [F.col(key) for key in sums if key.startswith(f"__{at}_")]
-        mean = F.when(parts[0] > 0, total(parts[1:]).cast("double") / parts[0].cast("double"))
+        mean = F.when(parts[0] > 0, mean_of(parts[1:], frame.schema[one].dataType, parts[0]))
         means.append(F.when(F.col("__at").isNotNull(), mean).alias(names[at]))
     return answered.select(
         *(F.col(f"__row.{quoted(one.name)}").alias(one.name, metadata=one.metadata or {}) for one in frame.schema.fields), *means

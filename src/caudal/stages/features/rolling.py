@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spark import marks
-from caudal.spark.exact import finite, pieces, sorted_std, total
+from caudal.spark.exact import finite, mean, pieces, sorted_std, total
 from caudal.spark.marks import quoted
 from caudal.spark.moments import micros, of
 from caudal.spec import lookback
@@ -93,11 +93,11 @@ def rolling(
                 fix="Take a column of numbers.",
                 column=one,
             )
-        value = finite(F.col(quoted(one)), kind, f"rolling of '{one}'")
+        value = finite(F.col(quoted(one)), kind)
         made = (
             _scan(value, stat, ordered.rangeBetween(first, last))
             if stat in ("min", "max", "std")
-            else _sums(value, kind, stat, ordered, first, last)
+            else _sums(value, kind, stat, ordered, first, last, f"sum of '{one}' over {marks.worded(window)}")
         )
         added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col("__at").isNotNull(), made)
     return frame.withColumn("__at", micros(frame, time, asking)).withColumns(added).drop("__at")
@@ -111,7 +111,7 @@ def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
     return (F.min(value) if stat == "min" else F.max(value)).over(window)
 
 
-def _sums(value: Column, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int) -> Column:
+def _sums(value: Column, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int, asking: str) -> Column:
     """Return a statistic made of sums: everything up to the window's end less everything before its start."""
     from pyspark.sql import Window, functions as F
 
@@ -125,5 +125,4 @@ def _sums(value: Column, kind: DataType, stat: str, ordered: WindowSpec, first: 
         F.coalesce(F.sum(piece).over(end), nothing) - F.coalesce(F.sum(piece).over(before), nothing)
         for piece in pieces(value, kind)
     ]
-    sum_ = total(parts)
-    return F.when(count > 0, sum_ if stat == "sum" else sum_.cast("double") / count.cast("double"))
+    return F.when(count > 0, total(parts, kind, asking) if stat == "sum" else mean(parts, kind, count))

@@ -30,6 +30,7 @@ def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
     DeclarationProblem : no such statistic or column, or a statistic of numbers is asked of something else
     """
     from pyspark.sql import Column, functions as F
+    from pyspark.sql.types import BooleanType
 
     if isinstance(said, Column):
         return said
@@ -44,6 +45,8 @@ def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
             fix="Use count, count_distinct, min or max, or cast the column.",
             column=column,
         )
+    if statistic == "sum" and not isinstance(kind, BooleanType):
+        return exact_sum(F.col(quoted(column)), kind, f"sum of '{column}'")
     return STATISTICS[statistic](F.col(quoted(column)), kind)
 
 

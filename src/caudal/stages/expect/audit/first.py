@@ -47,7 +47,7 @@ def _complete(one: Unique) -> Column:
     from pyspark.sql import functions as F
 
     complete = F.lit(True)
-    for column in _columns(one.keys):
+    for column in _columns(one.keys) if one.nulls == "distinct" else ():
         complete = complete & column.isNotNull()
     return complete
 

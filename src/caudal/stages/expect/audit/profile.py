@@ -134,6 +134,7 @@ def _footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, i
 
 
 def _take(running: Running, values: pa.Array) -> None:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -145,6 +146,8 @@ def _take(running: Running, values: pa.Array) -> None:
         if not pc.all(pc.is_finite(values)).as_py() and len(values) > values.null_count:
             values = values.filter(pc.is_finite(values))
         bounds = pc.min_max(values).as_py()
+    if pa.types.is_float32(values.type):  # 0.1, not 0.10000000149011612
+        bounds = {name: None if value is None else float(str(np.float32(value))) for name, value in bounds.items()}
     running.bound(bounds["min"], bounds["max"])
     count = len(values) - values.null_count
     if count:

@@ -33,6 +33,7 @@ class Key:
     """Columns that name a row, apart from the folders that rows lie in."""
 
     columns: tuple[str, ...]
+    nulls_equal: bool = False
 
 
 def set_apart(folder: Place, verdicts: Sequence[str], waiting: str, keys: Sequence[Key], rules: set[str]) -> bool:
@@ -87,7 +88,7 @@ def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: s
             found[:] = len(found) > 1
             continue
         code, complete = _codes([whole.column(name) for name in key.columns])
-        compared = np.flatnonzero(complete & ~unread)
+        compared = np.flatnonzero((complete | key.nulls_equal) & ~unread)
         if len(compared):
             found[compared] |= np.bincount(code[compared])[code[compared]] > 1
     return np.split(found, ends[:-1])
@@ -133,7 +134,7 @@ def _code(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
     coded = values.dictionary_encode()
     coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
     known = np.asarray(column.is_valid())
-    return np.asarray(coded.indices.fill_null(0)).astype(np.int64), known, max(len(coded.dictionary), 1)
+    return np.asarray(coded.indices.fill_null(len(coded.dictionary))).astype(np.int64), known, len(coded.dictionary) + 1
 
 
 def _split(file: Place, mask: Mask, waiting: Place) -> None:
@@ -158,4 +159,6 @@ def _split(file: Place, mask: Mask, waiting: Place) -> None:
 def keys_of(rules: Sequence[Any], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:
     """Yield the key of each rule ``unique``; what parts the table and is no folder belongs to the key."""
     for rule in rules:
-        yield Key((*(name for name in within if name not in by), *(name for name in rule.keys if name not in by)))
+        yield Key(
+            (*(name for name in within if name not in by), *(name for name in rule.keys if name not in by)), rule.nulls == "equal"
+        )
