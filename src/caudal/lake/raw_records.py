@@ -130,7 +130,8 @@ def _csv(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator
             yield _bytes("".join(pieces), encoding), False
             continue
         names = names or [f"column_{place}" for place in range(len(record))]
-        if len(pieces) > 1 and len(record) != len(names):  # a quote that is not closed: its lines are rows of their own
+        open_ = bool(quote) and sum(piece.count(str(quote)) for piece in pieces) % 2
+        if len(pieces) > 1 and (open_ or len(record) != len(names)):  # a quote that is not closed: its lines are rows of their own
             for piece in pieces:
                 row = next(csv.reader([piece], **how), [])
                 yield _bytes(piece, encoding), _has(row, names, column, is_subject)

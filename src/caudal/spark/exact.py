@@ -216,8 +216,10 @@ def _of_all(digits: Sequence[tuple[int, Column]]) -> Column:
     def add(so_far: Column, digit: Column) -> Column:
         sum_ = digit["sum"] + so_far["carried"]
         carried = F.when(digit["last"], nought).otherwise(F.shiftright(sum_ + F.lit(1 << (BITS - 1)), BITS))
-        own = (sum_ - F.shiftleft(carried, BITS)).cast("double") * digit["shift"] * digit["unit"]
-        return F.struct(carried.alias("carried"), (so_far["number"] + own).alias("number"))
+        number = so_far["number"] + (sum_ - F.shiftleft(carried, BITS)).cast("double") * digit["shift"] * digit["unit"]
+        # What was added so far may bring back below 2^1024 what the last digit alone would be beyond.
+        top = (so_far["number"] * F.lit(2.0**-BITS) + sum_.cast("double") * F.lit(2.0 ** (last - BITS))) * F.lit(BASE)
+        return F.struct(carried.alias("carried"), F.when(digit["last"] & (sum_ != 0), top).otherwise(number).alias("number"))
 
     return F.aggregate(line, F.struct(nought.alias("carried"), F.lit(0.0).alias("number")), add, lambda end: end["number"])
 

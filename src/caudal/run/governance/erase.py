@@ -57,6 +57,8 @@ def erase(
             held, searched, not_searched = search(product, home, ledger, told)
             plan = _document(product, home, ledger, told, held, searched, not_searched)
             if not yes or not (held or _running(ledger, product, told)):
+                if yes and not_searched:
+                    raise unsearched(not_searched, product.name)
                 return {**plan, "done": False, "earlier": _earlier(ledger, product, told)}
             _can(product, ledger, held)
             begun = _begin(ledger, product, told, plan, clock())
