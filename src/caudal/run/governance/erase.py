@@ -82,7 +82,11 @@ def erase(
 
 def unsearched(places: Sequence[str], product: str, page: str | None = None) -> StepFailed:
     """Return that rows of the subject may be left in places that could not be searched."""
-    done = "What could be searched holds no row of the subject any more" if page else "No row is known to be left elsewhere"
+    done = (
+        f"What could be searched holds no row of the subject any more ({page})"
+        if page
+        else "Elsewhere no row of it was found or touched"
+    )
     return StepFailed(
         f"{len(places)} place{'s' * (len(places) > 1)} could not be searched, and may hold rows of the subject: {'; '.join(places)}.",
         fix=f"{done}. Mend or erase these at their origin, deliver them again, and give the same command again.", product=product, page=page,
@@ -257,7 +261,7 @@ def _blotted(figures: dict[str, Any], columns: set[str], told: Person) -> bool:
     found = False
     for column in columns & figures.keys():
         for bound in ("min", "max"):
-            if told.is_it(figures[column].get(bound)):
+            if told.could_be(figures[column].get(bound)):
                 figures[column][bound], found = None, True
     return found
 

@@ -79,6 +79,12 @@ class Person:
             return value.strip().lower() == self.value
         return False
 
+    def could_be(self, figure: object) -> bool:
+        """Tell whether a figure of a profile, where decimals are floats and times are text, may be the subject's value."""
+        mine = number(self.value)
+        close = mine is not None and isinstance(figure, int | float) and float(mine) == float(figure)
+        return self.is_it(figure) or close or (isinstance(figure, str) and same_moment(figure, self.value))
+
     def raw(self, kind: str | None) -> Callable[[object], bool]:
         """Return what tells the subject's values in raw files of a source whose column has a type."""
         return lambda value: self.is_written(value, kind)
