@@ -85,7 +85,7 @@ def unsearched(places: Sequence[str], product: str, page: str | None = None) -> 
     done = (
         f"What could be searched holds no row of the subject any more ({page})"
         if page
-        else "Elsewhere no row of it was found or touched"
+        else "Nothing was touched"
     )
     return StepFailed(
         f"{len(places)} place{'s' * (len(places) > 1)} could not be searched, and may hold rows of the subject: {'; '.join(places)}.",
