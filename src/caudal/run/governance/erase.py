@@ -82,11 +82,7 @@ def erase(
 
 def unsearched(places: Sequence[str], product: str, page: str | None = None) -> StepFailed:
     """Return that rows of the subject may be left in places that could not be searched."""
-    done = (
-        f"What could be searched holds no row of the subject any more ({page})"
-        if page
-        else "Nothing was touched"
-    )
+    done = f"What could be searched holds no row of the subject any more ({page})" if page else "Nothing was touched"
     return StepFailed(
         f"{len(places)} place{'s' * (len(places) > 1)} could not be searched, and may hold rows of the subject: {'; '.join(places)}.",
         fix=f"{done}. Mend or erase these at their origin, deliver them again, and give the same command again.", product=product, page=page,

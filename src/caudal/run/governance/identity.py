@@ -7,6 +7,7 @@ numbers 007 and 7.0 are 7.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import re
@@ -14,7 +15,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from caudal.lake.raw_records import Written
 
@@ -137,18 +137,16 @@ def _moment(value: object) -> dt.datetime | None:
             return None
     if not isinstance(value, dt.datetime):
         return None
-    moment: Any = value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+    moment: dt.datetime = value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
     return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
 
 
 def _octets(text: str) -> tuple[bytes, ...]:
     """Return the octets that text stands for: its own, those that 0x… writes, those of a UUID."""
     octets = [text.encode()]
-    for read in (lambda: bytes.fromhex(text.removeprefix("0x")) if text.startswith("0x") else None, lambda: uuid.UUID(text).bytes):
-        try:
-            value = read()
-        except ValueError:
-            continue
-        if value is not None:
-            octets.append(value)
+    with contextlib.suppress(ValueError):
+        octets.append(uuid.UUID(text).bytes)
+    if text.startswith("0x"):
+        with contextlib.suppress(ValueError):
+            octets.append(bytes.fromhex(text[2:]))
     return tuple(octets)
