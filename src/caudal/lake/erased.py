@@ -43,7 +43,7 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
             gone += mine
             if not mine:
                 new.write(piece)
-                kept += bool(piece.strip(b"[] \t\r\n,"))
+                kept += kind.format != "json" or bool(piece.strip(b"[] \t\r\n,"))  # what lies between values is none
     return gone, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 

@@ -200,8 +200,8 @@ def _what_is_left(product: Product, home: Home, ledger: Ledger, told: Person, er
         table = name.rpartition("/")[2]
         folder, source = _folder(home, product, name), product.sources.get(table)
         own = columns[table] | ({raw_column(source, one) for one in columns[table]} if source else set())
-        files = [one.file for one in held if one.name == name and one.current]
-        _rewrite(folder, files, own, told, kind_of(product, home, table, columns[table]), erasure, now)
+        paths = [one.file for one in held if one.name == name and one.current]
+        _rewrite(folder, paths, own, told, kind_of(product, home, table, columns[table]), erasure, now)
     held, _, _ = search(product, home, ledger, told)
     for name in dict.fromkeys(one.name for one in held if one.kind != "raw" and not one.current):
         files = [
