@@ -5,7 +5,7 @@ increment would publish rows that differ from those of an undisturbed run. A dou
 to the base 2^32 (Kulisch's long accumulator; Neal 2015, "Fast exact summation using small and large superaccumulators",
 arXiv:1505.05571). They are added as longs, which is exact and has no order, and put together at the end.
 
-Digits for magnitudes between 2^-104 (4.9e-32) and 2^67 (1.5e20) are added always; 60 more cover every double, from the least subnormal to the
+Digits for magnitudes between 2^-104 (4.9e-32) and 2^67 (1.5e20) are added always; 59 more cover every double, from the least subnormal to the
 greatest, and cost five times as much. So a plan adds the usual digits alone, and stops where a value has others (`UNUSUAL`); `every_magnitude` makes
 plans that add all, and `in_any_magnitude` does a piece of work again so. Both give the same bits for the same values. The result is within 2^-52
 of the exact sum, relative to that sum, and equal to it where a double can hold it; a sum beyond the greatest double is infinite, as
