@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.check_models import models
 from caudal.graph.check_publications import publications
 from caudal.spec.connection import Files
 from caudal.spec.database import Database
 from caudal.spec.expectation import Expectation
 from caudal.spec.images import Images
 from caudal.spec.join import Join, problems
-from caudal.spec.model import Beats, Model, Parity
 from caudal.spec.node import Features, Node, Source, Table
 from caudal.spec.product import Product
 from caudal.spec.schema import Schema
@@ -30,7 +30,7 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_databases(product),
         *_joins(product),
         *_features(product),
-        *_models(product),
+        *models(product),
         *_predictions(product),
         *publications(product),
         *_triggers(product),
@@ -198,58 +198,9 @@ def _features(product: Product) -> Iterator[DeclarationProblem]:
     for node in product.nodes.values():
         if not isinstance(node, Features) or node.schema is None:
             continue
-        for column in (*node.entity, node.as_of, *node.labels, *node.keep):
+        for column in node.not_inputs:
             if column not in node.schema:
                 yield _no_column(node, node.schema, column, "declares as key, time or label")
-
-
-def _models(product: Product) -> Iterator[DeclarationProblem]:
-    for model in product.models.values():
-        features = product.nodes.get(model.features)
-        if not isinstance(features, Features):
-            among = [name for name, node in product.nodes.items() if isinstance(node, Features)]
-            what = "which is not declared by @product.features" if features else "which nothing declares"
-            yield DeclarationProblem(
-                f"Model '{model.name}' learns from '{model.features}', {what}.",
-                nearest=nearest(model.features, among),
-                fix=f"Features are: {', '.join(among) or 'none yet'}.",
-                where=str(model.where),
-                model=model.name,
-            )
-            continue
-        if model.label not in features.labels:
-            yield DeclarationProblem(
-                f"Model '{model.name}' is to learn '{model.label}', which features '{features.name}' do not carry as a label.",
-                nearest=nearest(model.label, features.labels),
-                fix=f'Declare it there: @product.features(..., labels=["{model.label}"]).',
-                where=str(model.where),
-                model=model.name,
-            )
-        yield from _model_itself(model, features)
-
-
-def _model_itself(model: Model, features: Features) -> Iterator[DeclarationProblem]:
-    if not model.candidates:
-        yield DeclarationProblem(
-            f"Model '{model.name}' has no candidate.",
-            fix='Give at least one: candidates={"ridge": Ridge()}.',
-            where=str(model.where),
-        )
-    if "baseline" in model.candidates:
-        yield DeclarationProblem(
-            f"Model '{model.name}' has a candidate named 'baseline'.",
-            fix="The naive baseline is always there under that name.",
-            where=str(model.where),
-        )
-    for gate in model.gates:
-        if isinstance(gate, Beats) and gate.candidate not in (*model.candidates, "baseline"):
-            yield DeclarationProblem(
-                f"Gate {gate.kind} of model '{model.name}' binds to nothing: there is no candidate '{gate.candidate}'.",
-                nearest=nearest(gate.candidate, model.candidates),
-                where=str(model.where),
-            )
-        if isinstance(gate, Parity) and features.schema is not None and gate.column not in features.schema:
-            yield _no_column(features, features.schema, gate.column, f"is asked for by gate parity of model '{model.name}'")
 
 
 def _predictions(product: Product) -> Iterator[DeclarationProblem]:

@@ -84,6 +84,7 @@ class Table:
 class Features(Table):
     """A table of features: one row per entity and ``as_of``, made only of what was known at ``as_of``.
 
+    ``as_of`` is empty where rows have no order in time: then there is one row per entity, and models split by a key (`hashed`).
     ``labels`` are columns that are carried along to learn from, and never given to a model as an input.
     """
 
@@ -96,7 +97,12 @@ class Features(Table):
     @property
     def not_inputs(self) -> tuple[str, ...]:
         """Columns that no model gets as an input: keys, time, labels and what is kept for audit."""
-        return (*self.entity, self.as_of, *self.labels, *self.keep)
+        return (*self.key, *self.labels, *self.keep)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What names a row: the entity and, where rows have a time, ``as_of``."""
+        return tuple(dict.fromkeys((*self.entity, self.as_of))) if self.as_of else self.entity
 
 
 Node = Source | Table

@@ -189,12 +189,15 @@ class Product(Streams, Publishing, Governance):
         self,
         *,
         entity: str | Sequence[str],
-        as_of: str,
+        as_of: str | None = None,
         labels: Sequence[str] = (),
         keep: Sequence[str] = (),
         **options: Any,
     ) -> Callable[[Function], Function]:
-        """Declare that a function gives features: one row per entity and ``as_of``, of what was known then."""
+        """Declare that a function gives features: one row per entity and ``as_of``, of what was known then.
+
+        ``as_of`` is left out where rows have no order in time; then there is one row per entity, and models split by ``cd.hashed``.
+        """
         where = caller()
 
         def declare(function: Function) -> Function:
@@ -202,7 +205,7 @@ class Product(Streams, Publishing, Governance):
             self._add(
                 self._made(
                     Features, function, where, more,
-                    entity=names_of(entity), as_of=as_of, labels=tuple(labels), keep=tuple(keep),
+                    entity=names_of(entity), as_of=as_of or "", labels=tuple(labels), keep=tuple(keep),
                 )
             )  # fmt: skip
             return function

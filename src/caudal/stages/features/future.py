@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spark.marks import quoted
+from caudal.spec.duration import text
 from caudal.stages.features import invented
 from caudal.stages.features.invented import InputShape
+from caudal.stages.features.reaches import Reaches, reaches
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -31,6 +33,7 @@ __all__ = ["InputShape", "Leak", "sees_future"]
 Function = Callable[..., Any]
 Key = tuple[Any, ...]
 Values = dict[Key, list[tuple[Any, ...]]]
+Difference = tuple[str, Key, Any, Any]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Leak:
     inputs : the inputs whose later rows it saw, each by itself
     example : mapping, key, ``as_of``, and the values before and after
     message, fix : str, one sentence each
+    also : the other features that changed
     """
 
     column: str
@@ -50,6 +54,7 @@ class Leak:
     example: Mapping[str, Any]
     message: str
     fix: str
+    also: tuple[str, ...] = ()
 
 
 def sees_future(
@@ -77,7 +82,8 @@ def sees_future(
     """
     key = [entity] if isinstance(entity, str) else list(entity)
     at = invented.moment(list(inputs.values()))
-    made = {name: invented.rows(shape, key, at, _seed(seed, number)) for number, (name, shape) in enumerate(inputs.items())}
+    asked = _reaches(function, inputs, spark)
+    made = {name: invented.rows(shape, key, at, _seed(seed, number), asked) for number, (name, shape) in enumerate(inputs.items())}
 
     def tried(rows: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
         frames = {name: invented.frame(spark, inputs[name], rows[name]) for name in inputs}
@@ -88,6 +94,7 @@ def sees_future(
 
     with _small(spark):
         columns, base = _held(tried, made)
+        differing: dict[str, tuple[Difference, bool]] = {}
         for gone in (True, False):
             try:
                 _, other = _held(tried, {name: otherwise(name, gone) for name in inputs})
@@ -95,20 +102,32 @@ def sees_future(
                 if not gone:
                     raise
                 continue  # a function that cannot do with nulls or without later rows: the other variant tells
-            column = _difference(columns, base, other)
-            if column is None:
-                continue
-            _, again = tried(made)
-            if (column[0] == _ROW and _rows(base) != _rows(again)) or _difference(
-                [column[0]], _of(columns, base, column[0]), _of(columns, again, column[0])
-            ):
-                return _unstable(column[0], key, as_of)
-            seen = [name for name in inputs if len(inputs) == 1 or _alone(tried, made, otherwise, name, gone, columns, base)]
-            return _leak(column, seen, inputs, key, as_of, at)
-    return None
+            for difference in _differences(columns, base, other):
+                differing.setdefault(difference[0], (difference, gone))
+        if not differing:
+            return None
+        _, again = tried(made)
+        unstable = {difference[0] for difference in _differences(columns, base, again)}
+        for name in (name for name in (*columns, _ROW) if name in differing):
+            if name in unstable:
+                return _unstable(name, key, as_of)
+        difference, gone = next(differing[name] for name in (*columns, _ROW) if name in differing)
+        seen = [
+            name for name in inputs if len(inputs) == 1 or _alone(tried, made, otherwise, name, gone, difference[0], columns, base)
+        ]
+    also = [name for name in columns if name in differing and name != difference[0]]
+    return _leak(difference, seen, inputs, key, as_of, at, also)
 
 
 _ROW = "*"
+
+
+def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkSession) -> Reaches:
+    """Return how far the function may look; where it cannot be called on frames of no rows, what its code tells."""
+    try:
+        return reaches(function, function(**{name: invented.frame(spark, shape, []) for name, shape in inputs.items()}))
+    except Exception:  # on made-up rows the same error comes again, and is shown
+        return reaches(function, None)
 
 
 def _held(tried: Callable[..., tuple[list[str], Values]], made: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
@@ -124,12 +143,12 @@ def _held(tried: Callable[..., tuple[list[str], Values]], made: Mapping[str, lis
         ) from error
 
 
-def _alone(tried: Any, made: Any, otherwise: Any, name: str, gone: bool, columns: Sequence[str], base: Values) -> bool:
+def _alone(tried: Any, made: Any, otherwise: Any, name: str, gone: bool, column: str, columns: Sequence[str], base: Values) -> bool:
     try:
         _, other = tried({**made, name: otherwise(name, gone)})
     except Exception:
         return False
-    return _difference(columns, base, other) is not None
+    return any(difference[0] == column for difference in _differences(columns, base, other))
 
 
 def _collected(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime) -> tuple[list[str], Values]:
@@ -160,30 +179,17 @@ def _is_time(frame: DataFrame, name: str) -> bool:
     return isinstance(frame.schema[name].dataType, DateType | TimestampNTZType | TimestampType)
 
 
-def _difference(columns: Sequence[str], base: Values, other: Values) -> tuple[str, Key, Any, Any] | None:
-    """Return the first feature, key and values that differ; a row that is on one side only comes last, as it explains least."""
+def _differences(columns: Sequence[str], base: Values, other: Values) -> Iterator[Difference]:
+    """Give each feature that differs, with the first key and values; rows that are on one side only come last, as they explain least."""
+    both = sorted((one for one in base.keys() & other.keys() if len(base[one]) == len(other[one])), key=repr)
     for place, column in enumerate(columns):
-        for one in sorted(base.keys() & other.keys(), key=repr):
-            if len(base[one]) != len(other[one]):
-                continue
-            for before, after in zip(base[one], other[one], strict=True):
-                if not _same(before[place], after[place]):
-                    return column, one, before[place], after[place]
+        pairs = ((one, before[place], after[place]) for one in both for before, after in zip(base[one], other[one], strict=True))
+        if (pair := next((pair for pair in pairs if not _same(pair[1], pair[2])), None)) is not None:
+            yield (column, *pair)
     for one in sorted(base.keys() | other.keys(), key=repr):
         if len(base.get(one, ())) != len(other.get(one, ())):
-            return _ROW, one, len(base.get(one, ())), len(other.get(one, ()))
-    return None
-
-
-def _of(columns: Sequence[str], values: Values, column: str) -> Values:
-    if column == _ROW:
-        return {}
-    place = list(columns).index(column)
-    return {one: [(row[place],) for row in rows] for one, rows in values.items()}
-
-
-def _rows(values: Values) -> dict[Key, int]:
-    return {one: len(rows) for one, rows in values.items()}
+            yield _ROW, one, len(base.get(one, ())), len(other.get(one, ()))
+            return
 
 
 def _same(before: Any, after: Any) -> bool:
@@ -201,14 +207,15 @@ def _nothing(value: Any) -> bool:
 
 
 def _leak(
-    found: tuple[str, Key, Any, Any],
+    difference: Difference,
     seen: Sequence[str],
     inputs: Mapping[str, InputShape],
     key: Sequence[str],
     as_of: str,
     at: dt.datetime,
+    also: Sequence[str],
 ) -> Leak:
-    column, place, before, after = found
+    column, place, before, after = difference
     example = {**dict(zip([*key, as_of], place, strict=True)), "before": before, "after": after}
     where = ", ".join(f"{name}={value}" for name, value in zip([*key, as_of], place, strict=True))
     whose = " and ".join(f"'{name}'" for name in seen) or "several inputs together"
@@ -216,19 +223,31 @@ def _leak(
         said = f"whether there is a row ({where}) depends on what {whose} holds only after {at}."
         fix = "Make rows of what is known at their time: no filter on labels or later rows; build windows in a table before, with fill and keys."
         return Leak(column, tuple(seen), example, said, fix)
-    said = f"'{column}' at ({where}) is {before}, but {after} once {whose} differs after {at} only."
-    return Leak(column, tuple(seen), example, said, _fix(column, inputs))
+    message = f"'{column}' at ({where}) is {before}, but {after} once {whose} differs after {at} only."
+    if also:
+        message += f" So do {', '.join(repr(name) for name in also[:8])}{f' and {len(also) - 8} more' if len(also) > 8 else ''}."
+    return Leak(column, tuple(seen), example, message, _fix(column, inputs), tuple(also))
 
 
 def _fix(column: str, inputs: Mapping[str, InputShape]) -> str:
+    late = "; if it is there to be learned, declare it among labels=[…]."
     for name, shape in inputs.items():
-        told = shape.known_at.get(column)
-        if told is not None:
+        known = shape.known_at.get(column)
+        if known is not None:
+            when = f"at '{known.column}'" if known.column else f"{text(known.within_s or 0)} after its row"
             return (
-                f"'{column}' of '{name}' is known at '{told}' only: take an earlier one with cd.lag, cd.rolling or cd.past_mean, drop it, or "
+                f"'{column}' of '{name}' is known {when} only: take an earlier one with cd.lag, cd.rolling or cd.past_mean, drop it, or "
                 f'declare it among labels=["{column}"].'
             )
-    return "Look back with cd.lag, cd.rolling, cd.past_mean or cd.as_of_join; if it is there to be learned, declare it among labels=[…]."
+    for name, shape in inputs.items():
+        unbounded = [one for one, known in shape.known_at.items() if known.column and known.within_s is None and not shape.step_s]
+        if unbounded:
+            told = shape.known_at[unbounded[0]].column
+            return (
+                f"Look back by what was known (cd.past_mean with known=, cd.as_of_join by '{told}'), or, where '{told}' of '{name}' is never "
+                f'later than a certain time, say so: known={{"{unbounded[0]}": "{told} within 3 hours"}}' + late
+            )
+    return "Look back with cd.lag, cd.rolling, cd.past_mean or cd.as_of_join" + late
 
 
 def _unstable(column: str, key: Sequence[str], as_of: str) -> Leak:

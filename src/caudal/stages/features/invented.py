@@ -1,7 +1,8 @@
 """Made-up rows for a schema, and the same rows as they would be had everything after a moment come out differently.
 
-The rows lie where features look: on the grid of the table (or on half hours and odd seconds around it), near the same time of the
-day on the days before and after. Values come from few, the same in every table, so that joins find partners and groups have rows.
+Where the rows lie is said in `caudal.stages.features.moments_tried`. Values come from few, the same in every table, so that joins
+find partners and groups have rows. What is known late is known just after the dividing moment, however long ago its row happened,
+unless the declaration bounds the delay: then it is known as late as it may be.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import decimal
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from caudal.spark.marks import EVENT_TIME, KEY, KNOWN, STEP_S
 from caudal.spark.moments import DAY_S
+from caudal.spec.known import Known, known_of
+from caudal.stages.features.moments_tried import Tried, moments
+from caudal.stages.features.reaches import Reaches
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -22,7 +27,6 @@ if TYPE_CHECKING:
 
 MOMENT = dt.datetime(2024, 3, 6, 12)  # a Wednesday noon: on every grid that divides half a day, in the middle of a month
 MIDNIGHT = MOMENT.replace(hour=0)
-DAYS = (-28, -14, -8, -7, -2, -1, 0, 1, 2, 7, 14)
 THINGS = 3  # different values of a key
 
 
@@ -34,7 +38,8 @@ class InputShape:
     ----------
     schema : StructType; marks in its metadata (``caudal.known``, ``caudal.key``, ``caudal.step_s``) are heeded
     event_time : str, optional, when a row happened; None for a table whose rows are known at all times, such as zones
-    known : mapping of column to the column that tells when its value is known; the others are known at ``event_time``
+    known : mapping of column to what is declared of it (`caudal.spec.known`): a column, a column and a bound, or a delay; the
+        others are known at ``event_time``
     keys : columns of which no two rows have the same values, such as ``trip_id``
     """
 
@@ -48,14 +53,28 @@ class InputShape:
         """The grid of the event time, where ``tumble`` marked one."""
         if self.event_time is None:
             return None
-        found = (self.schema[self.event_time].metadata or {}).get(STEP_S)
-        return float(found) if found else None
+        step_s = (self.schema[self.event_time].metadata or {}).get(STEP_S)
+        if step_s is None and self.schema[self.event_time].dataType.typeName() == "date":
+            return DAY_S
+        return float(step_s) if step_s else None
 
-    @property
-    def known_at(self) -> dict[str, str]:
-        """The column that tells when a column is known, for those not known at the event time."""
-        marked = {one.name: one.metadata[KNOWN] for one in self.schema.fields if (one.metadata or {}).get(KNOWN)}
-        return {**marked, **self.known}
+    @cached_property
+    def known_at(self) -> dict[str, Known]:
+        """When a column is known, for those not known at the event time."""
+        marks = {one.name: one.metadata[KNOWN] for one in self.schema.fields if (one.metadata or {}).get(KNOWN)}
+        return {
+            name: known_of(told, self.schema.names) for name, told in {**marks, **self.known}.items() if name in self.schema.names
+        }
+
+    @cached_property
+    def bounds_s(self) -> dict[str, float | None]:
+        """For each column that tells when others are known: the longest that its time lies after the event; None for no bound."""
+        bounds: dict[str, float | None] = {}
+        for known in self.known_at.values():
+            if known.column is not None:
+                before = bounds.get(known.column, known.within_s)
+                bounds[known.column] = known.within_s if before is None else min(before, known.within_s or before)
+        return bounds
 
 
 Row = dict[str, Any]
@@ -67,21 +86,30 @@ def moment(shape: Sequence[InputShape]) -> dt.datetime:
     return MOMENT if all(DAY_S / 2 % step == 0 for step in steps) else MIDNIGHT
 
 
-def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int) -> list[Row]:
-    """Return made-up rows, in order of time."""
+def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, asked: Reaches | None = None) -> list[Row]:
+    """Return made-up rows, in order of time: at the moments that features of these reaches compare."""
     draw = random.Random(seed)
     if shape.event_time is None:
         return [_plain(shape, thing) for thing in range(10)]
-    times = _times(shape, at, draw)
     keyed = [name for name in shape.schema.names if name in entity or (shape.schema[name].metadata or {}).get(KEY)]
-    made: list[Row] = []
-    for time in times:
+    delays = [known.within_s for known in shape.known_at.values() if known.within_s]
+    invented: list[Row] = []
+    for number, tried in enumerate(moments(at, shape.step_s, asked or Reaches(), delays, draw)):
         # On a grid every key has a row at every time; its key columns change together, so that entity and time name one row.
-        for thing in range(THINGS) if shape.step_s else (draw.randrange(THINGS),):
-            row = {one.name: _value(one.dataType, draw, wide=one.name in shape.known_at) for one in shape.schema.fields}
+        for thing in _things(shape, tried, number, bool(keyed), draw):
+            row = {
+                one.name: _value(one.dataType, draw, wide=one.name in shape.known_at, thing=thing if tried.exact else None)
+                for one in shape.schema.fields
+            }
             row |= {name: _domain(shape.schema[name].dataType, thing) for name in keyed}
-            made.append(_timed(shape, row, time, draw))
-    return _unique(shape, made)
+            invented.append(_timed(shape, row, tried, at, draw))
+    return _unique(shape, invented)
+
+
+def _things(shape: InputShape, tried: Tried, number: int, keyed: bool, draw: random.Random) -> Sequence[int]:
+    if tried.whole and (shape.step_s or keyed):
+        return range(THINGS)
+    return (number % THINGS if tried.exact and keyed else 0 if tried.exact else draw.randrange(THINGS),)
 
 
 def later_otherwise(
@@ -95,31 +123,35 @@ def later_otherwise(
     if shape.event_time is None:
         return list(made)
     draw = random.Random(seed + 1)
+    event_time = shape.event_time
     keyed = {
         name for name in shape.schema.names if name in entity or (shape.schema[name].metadata or {}).get(KEY) or name in shape.keys
     }
     changed: list[Row] = []
     for number, row in enumerate(made):
-        later = known_when(shape, row, shape.event_time) > at
-        if later and (gone or number % 4 == 0):
+        happened = _as_time(row[event_time])
+        if happened > at and (gone or number % 4 == 0):
             continue
         new = dict(row)
         for one in shape.schema.fields:
-            known = known_when(shape, row, shape.known_at.get(one.name, shape.event_time), one.name)
-            if known <= at or one.name == shape.event_time or one.name in keyed:
+            if one.name == event_time or one.name in keyed or known_when(shape, row, one.name, happened) <= at:
                 continue
-            new[one.name] = None if gone and one.nullable else _other(shape, one.name, row, at, draw)
+            new[one.name] = None if gone and one.nullable else _other(shape, one.name, row, draw)
         changed.append(new)
     if not gone:
-        changed += _new(shape, made, at, draw)
-    return sorted(changed, key=lambda row: _as_time(row[str(shape.event_time)]))
+        changed += _new(shape, made, entity, at, draw)
+    return sorted(changed, key=lambda row: _as_time(row[event_time]))
 
 
-def known_when(shape: InputShape, row: Row, column: str, of: str = "") -> dt.datetime:
-    """Return when a value of a row is known, told by ``column``; for a column that is gone, a step after the event."""
-    if column in row and row[column] is not None and isinstance(row[column], dt.date):
-        return _as_time(row[column])
-    return _as_time(row[str(shape.event_time)]) + dt.timedelta(seconds=shape.step_s or 0)
+def known_when(shape: InputShape, row: Row, of: str, happened: dt.datetime) -> dt.datetime:
+    """Return when a value of a row is known; where the column that tells it is empty, a step after the event."""
+    known = shape.known_at.get(of)
+    if known is None:
+        return happened
+    if known.column is None:
+        return happened + dt.timedelta(seconds=known.within_s or 0)
+    told = row.get(known.column)
+    return _as_time(told) if isinstance(told, dt.date) else happened + dt.timedelta(seconds=shape.step_s or 0)
 
 
 def frame(spark: SparkSession, shape: InputShape, made: Sequence[Row]) -> DataFrame:
@@ -136,43 +168,48 @@ def frame(spark: SparkSession, shape: InputShape, made: Sequence[Row]) -> DataFr
     )
 
 
-def _times(shape: InputShape, at: dt.datetime, draw: random.Random) -> list[dt.datetime]:
-    step = shape.step_s
-    offsets: set[float] = set()
-    for day in DAYS:
-        middle = day * DAY_S
-        if step:
-            offsets |= {middle + number * step for number in range(-4, 5)}
-        else:
-            offsets |= {middle + number * 1800 for number in range(-4, 5)} | {middle - (at - at.replace(hour=0)).total_seconds()}
-            offsets |= {middle + draw.randrange(-10_800, 10_800) for _ in range(5)}
-    return [at + dt.timedelta(seconds=offset) for offset in sorted(offsets)]
-
-
-def _timed(shape: InputShape, row: Row, time: dt.datetime, draw: random.Random) -> Row:
-    """Set the event time, and the columns that tell when others are known: after it, often beyond the dividing moment."""
+def _timed(shape: InputShape, row: Row, tried: Tried, at: dt.datetime, draw: random.Random) -> Row:
+    """Set the event time, and the columns that tell when others are known."""
     from pyspark.sql.types import TimestampType
 
-    for told in dict.fromkeys(shape.known_at.values()):
-        if told in row and told != shape.event_time:
-            late = shape.step_s if shape.step_s and (shape.schema[told].metadata or {}).get(STEP_S) else draw.randrange(60, 14_400)
-            row[told] = _at(shape.schema[told].dataType, time + dt.timedelta(seconds=late))
+    event_time = str(shape.event_time)
+    for column, within_s in shape.bounds_s.items():
+        if column in row and column != event_time:
+            grid = shape.step_s and (shape.schema[column].metadata or {}).get(STEP_S)
+            told = tried.time + dt.timedelta(seconds=shape.step_s or 0) if grid else _told(tried, at, within_s, draw)
+            if shape.schema[column].dataType.typeName() == "date" and tried.late:
+                told += dt.timedelta(days=1)  # a date is its midnight
+            row[column] = _at(shape.schema[column].dataType, told)
     for one in shape.schema.fields:
         if isinstance(one.dataType, TimestampType) and row[one.name] is not None:
             row[one.name] = _at(one.dataType, _as_time(row[one.name]))
-    row[str(shape.event_time)] = _at(shape.schema[str(shape.event_time)].dataType, time)
+    row[event_time] = _at(shape.schema[event_time].dataType, tried.time)
     return row
 
 
-def _new(shape: InputShape, made: Sequence[Row], at: dt.datetime, draw: random.Random) -> list[Row]:
+def _told(tried: Tried, at: dt.datetime, within_s: float | None, draw: random.Random) -> dt.datetime:
+    """Return when a value of a row is known: just after the dividing moment for a late one, so far as the bound allows."""
+    delay_s = float(draw.randrange(60, 14_400))
+    if tried.time <= at:
+        since_s = (at - tried.time).total_seconds()
+        delay_s = since_s + draw.randrange(1, 3600) if tried.late else min(delay_s, since_s)
+    return tried.time + dt.timedelta(seconds=delay_s if within_s is None else min(delay_s, within_s))
+
+
+def _new(shape: InputShape, made: Sequence[Row], entity: Sequence[str], at: dt.datetime, draw: random.Random) -> list[Row]:
     """Return further later rows, at times where there was none."""
     event_time = str(shape.event_time)
+    taken = {_as_time(row[event_time]) for row in made}
     later = [row for row in made if _as_time(row[event_time]) > at]
     added = []
-    for number, row in enumerate(later[::3]):
+    for number, row in enumerate(later[::3][:100]):
         new = dict(row)
-        shift = dt.timedelta(days=21) if shape.step_s else dt.timedelta(seconds=draw.randrange(1, 3600))
-        for name in dict.fromkeys((event_time, *shape.known_at.values())):
+        shift = dt.timedelta(seconds=shape.step_s * (number + 1)) if shape.step_s else dt.timedelta(seconds=draw.randrange(1, 3600))
+        time = _as_time(row[event_time]) + shift
+        if time in taken:
+            continue
+        taken.add(time)
+        for name in dict.fromkeys((event_time, *shape.bounds_s)):
             if name in new and isinstance(new[name], dt.date):
                 new[name] = new[name] + shift
         for name in shape.keys:
@@ -181,7 +218,7 @@ def _new(shape: InputShape, made: Sequence[Row], at: dt.datetime, draw: random.R
     return added
 
 
-def _other(shape: InputShape, name: str, row: Row, at: dt.datetime, draw: random.Random) -> Any:
+def _other(shape: InputShape, name: str, row: Row, draw: random.Random) -> Any:
     kind, old = shape.schema[name].dataType, row[name]
     if isinstance(old, dt.date):  # a time known later stays later
         return (
@@ -222,8 +259,11 @@ def _plain(shape: InputShape, thing: int) -> Row:
     return {one.name: _domain(one.dataType, thing) for one in shape.schema.fields}
 
 
-def _value(kind: DataType, draw: random.Random, *, wide: bool) -> Any:
-    """Return a value: numbers with a point from many, whole numbers and strings from few (they may be keys) unless ``wide``."""
+def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None = None) -> Any:
+    """Return a value: numbers with a point from many, whole numbers and strings from few (they may be keys) unless ``wide``.
+
+    Those from few are all the ``thing``-th where it is given, so that rows of one thing agree in whatever they are grouped by.
+    """
     from pyspark.sql import types as T
 
     if isinstance(kind, T.DoubleType | T.FloatType):
@@ -232,7 +272,7 @@ def _value(kind: DataType, draw: random.Random, *, wide: bool) -> Any:
         return decimal.Decimal(draw.randrange(1, min(10**kind.precision, 10**6))).scaleb(-kind.scale)
     if isinstance(kind, T.IntegralType) and wide:
         return draw.randrange(1, 100)
-    return _domain(kind, draw.randrange(THINGS))
+    return _domain(kind, draw.randrange(THINGS) if thing is None or wide else thing)
 
 
 def _domain(kind: DataType, thing: int) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.metrics import METRICS, Better
 from caudal.spec.model import Model, Task
 from caudal.spec.signature import PREDICTION
 
@@ -14,13 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-Better = Literal["lower", "higher"]
+__all__ = ["METRICS", "Better", "Scores", "better", "error_metric", "gain", "known_metric", "scores"]
+
 Scores = dict[str, float | None]
 
-METRICS: dict[Task, dict[str, Better]] = {
-    "regression": {"mae": "lower", "rmse": "lower", "mape": "lower", "r2": "higher"},
-    "classification": {"log_loss": "lower", "accuracy": "higher", "error_rate": "lower", "roc_auc": "higher", "f1": "higher"},
-}
 MIN_PROBABILITY = 1e-15  # keeps the logarithm finite, as scikit-learn does for float64
 
 

@@ -1,0 +1,193 @@
+"""What is wrong with a model's declaration: metrics, gates, candidates and columns that bind to nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from caudal.errors import DeclarationProblem, nearest
+from caudal.spec.metrics import METRICS, OF_PROBABILITIES
+from caudal.spec.model import Beats, Hashed, Limit, Model, Parity, Temporal
+from caudal.spec.node import Features
+from caudal.spec.product import Product
+
+BASELINE = "baseline"
+
+
+def models(product: Product) -> Iterator[DeclarationProblem]:
+    """Yield what is wrong with models by what is declared: no data, no engine."""
+    for model in product.models.values():
+        features = product.nodes.get(model.features)
+        if not isinstance(features, Features):
+            among = [name for name, node in product.nodes.items() if isinstance(node, Features)]
+            what = "which is not declared by @product.features" if features else "which nothing declares"
+            yield DeclarationProblem(
+                f"Model '{model.name}' learns from '{model.features}', {what}.",
+                nearest=nearest(model.features, among),
+                fix=f"Features are: {', '.join(among) or 'none yet'}.",
+                where=str(model.where),
+                model=model.name,
+            )
+            continue
+        if model.label not in features.labels:
+            yield DeclarationProblem(
+                f"Model '{model.name}' is to learn '{model.label}', which features '{features.name}' do not carry as a label.",
+                nearest=nearest(model.label, features.labels),
+                fix=f'Declare it there: @product.features(..., labels=["{model.label}"]).',
+                where=str(model.where),
+                model=model.name,
+            )
+        yield from _metrics(model)
+        yield from _candidates(model)
+        yield from _order(model, features)
+        if features.schema is not None and features.schema.names and not features.schema.open:
+            yield from columns_of_models(product, features, features.schema.names)
+
+
+def columns_of_models(product: Product, features: Features, names: Collection[str]) -> Iterator[DeclarationProblem]:
+    """Yield the columns that models of some features, and their forms, ask for and that the features do not have.
+
+    Parameters
+    ----------
+    names : the columns of the features
+    """
+    inputs = [name for name in names if name not in features.not_inputs and not name.startswith("_")]
+    for model in product.models.values():
+        if model.features != features.name:
+            continue
+        asked = [(name, "in group_by=", names, "") for name in model.group_by]
+        if isinstance(model.split, Hashed) and model.split.by:
+            asked.append((model.split.by, "in its split, cd.hashed(by=)", names, "Give it in the features' keep=[…]. "))
+        asked += [
+            (gate.column, "in gate parity", names, "Give it in the features' keep=[…]. ")
+            for gate in model.gates
+            if isinstance(gate, Parity)
+        ]
+        serving = product.servings.get(model.name)
+        asked += [(name, "in the fields= of product.serve", inputs, "") for name in (serving.fields if serving else ())]
+        for name, place, among, fix in asked:
+            if name not in among:
+                yield DeclarationProblem(
+                    f"Model '{model.name}' names '{name}' {place}, and features '{features.name}' have no such "
+                    f"{'column' if among is names else 'input'}.",
+                    nearest=nearest(name, among),
+                    fix=f"{fix}There are {', '.join(among)}.",
+                    where=str(model.where),
+                    model=model.name,
+                    column=name,
+                )
+        if not inputs:
+            yield DeclarationProblem(
+                f"Model '{model.name}' has no input: every column of features '{features.name}' is a key, a time, a label or kept.",
+                fix="Let the features give columns to learn from.",
+                where=str(model.where),
+                model=model.name,
+            )
+
+
+def _metrics(model: Model) -> Iterator[DeclarationProblem]:
+    if model.task not in METRICS:
+        yield DeclarationProblem(
+            f"Model '{model.name}' has the task '{model.task}'.",
+            nearest=nearest(model.task, METRICS),
+            fix=f"Use {' or '.join(METRICS)}.",
+            where=str(model.where),
+        )
+        return
+    among = METRICS[model.task]
+    asked = [(model.metric, "metric="), *((gate.metric, "gate limit") for gate in model.gates if isinstance(gate, Limit))]
+    for metric, place in asked:
+        if metric in among:
+            continue
+        task = next((task for task, metrics in METRICS.items() if metric in metrics), None)
+        yield DeclarationProblem(
+            f"Model '{model.name}' asks for the metric '{metric}' ({place}), "
+            + (f"which is one of {task}, and its task is {model.task}." if task else "which there is not."),
+            nearest=nearest(metric, among),
+            fix=f"Use one of {', '.join(among)}" + (f", or declare task='{task}'." if task else "."),
+            where=str(model.where),
+            model=model.name,
+            metric=metric,
+        )
+    for gate in model.gates:
+        if isinstance(gate, Beats) and gate.candidate not in (*model.candidates, BASELINE):
+            yield DeclarationProblem(
+                f"Gate {gate.kind} of model '{model.name}' binds to nothing: there is no candidate '{gate.candidate}'.",
+                nearest=nearest(gate.candidate, model.candidates),
+                where=str(model.where),
+            )
+
+
+def _candidates(model: Model) -> Iterator[DeclarationProblem]:
+    if not model.candidates:
+        yield DeclarationProblem(
+            f"Model '{model.name}' has no candidate.",
+            fix='Give at least one: candidates={"ridge": Ridge()}.',
+            where=str(model.where),
+        )
+    if BASELINE in model.candidates:
+        yield DeclarationProblem(
+            f"Model '{model.name}' has a candidate named '{BASELINE}'.",
+            fix="The naive baseline is always there under that name.",
+            where=str(model.where),
+        )
+    asked = {model.metric, *(gate.metric for gate in model.gates if isinstance(gate, Limit))} & OF_PROBABILITIES
+    for name, candidate in model.candidates.items():
+        if inspect.isfunction(candidate) or hasattr(candidate, "extractParamMap"):  # made when it is trained; Spark ML
+            continue
+        kind = candidate.__name__ if isinstance(candidate, type) else type(candidate).__name__
+        lacking = [method for method in ("fit", "predict", "get_params") if not hasattr(candidate, method)]
+        if lacking:
+            yield DeclarationProblem(
+                f"Candidate '{name}' of model '{model.name}' is a {kind}, which cannot be trained: it has no {' and no '.join(lacking)}.",
+                fix="Use a scikit-learn estimator, a Spark ML estimator, or a function that returns one.",
+                where=str(model.where),
+                candidate=name,
+            )
+            continue
+        if model.task == "classification" and _is_regressor(candidate):
+            yield DeclarationProblem(
+                f"Candidate '{name}' of model '{model.name}' is a {kind}, a regressor, and the model's task is classification.",
+                fix="Use a classifier.",
+                where=str(model.where),
+                candidate=name,
+            )
+        elif model.task == "classification" and asked and not hasattr(candidate, "predict_proba"):
+            yield DeclarationProblem(
+                f"Candidate '{name}' of model '{model.name}' is a {kind}, which gives no probabilities, and {' and '.join(sorted(asked))} "
+                f"{'is' if len(asked) == 1 else 'are'} made of them.",
+                fix="Use one with predict_proba (such as CalibratedClassifierCV around it), or the metric accuracy, error_rate or f1.",
+                where=str(model.where),
+                candidate=name,
+            )
+
+
+def _is_regressor(candidate: Any) -> bool:
+    tags = getattr(candidate, "__sklearn_tags__", None)
+    if tags is None or isinstance(candidate, type):
+        return getattr(candidate, "_estimator_type", None) == "regressor"
+    try:
+        return bool(tags().estimator_type == "regressor")
+    except Exception:  # an estimator of the user's own whose tags cannot be made: training tells
+        return False
+
+
+def _order(model: Model, features: Features) -> Iterator[DeclarationProblem]:
+    """Rows without a time have no order: neither folds over time nor a horizon mean anything for them."""
+    if features.as_of:
+        return
+    if isinstance(model.split, Temporal):
+        yield DeclarationProblem(
+            f"Model '{model.name}' splits over time (cd.temporal), and features '{features.name}' have no as_of.",
+            fix='Split by a key, split=cd.hashed(test=0.25), or declare when a row was known: @product.features(as_of="…").',
+            where=str(model.where),
+            model=model.name,
+        )
+    if model.horizon_s:
+        yield DeclarationProblem(
+            f"Model '{model.name}' has a horizon, and features '{features.name}' have no as_of that it could count from.",
+            fix="Leave horizon out, or declare when a row was known: @product.features(as_of=…).",
+            where=str(model.where),
+            model=model.name,
+        )

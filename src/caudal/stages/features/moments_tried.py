@@ -1,0 +1,87 @@
+"""At which times made-up rows lie: so that two rows are apart by whatever length a feature may look back or ahead.
+
+Close to the dividing moment the rows lie on consecutive steps; further out, on both sides, each as many steps apart as there are
+consecutive ones. A close row and a far one are then apart by every number of steps up to 400 days (baby steps and giant steps; of
+steps under five minutes, up to 60,000 steps), so that a lead or a join at exactly that distance has its row. Lengths that the
+features name are tried themselves, a step nearer and a step further; without a grid, further rows lie at odd seconds; and some lie
+years out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from caudal.stages.features.reaches import Reaches
+
+DAY_S = 86400
+FAR_S = 400 * DAY_S
+BEYOND_S = tuple(DAY_S * 1.5**power for power in range(1, 21))  # two days to nine years
+MOST_CLOSE, MOST_FAR = 200, 300
+ODD_STEP_S = 1800.0  # what stands for a step where there is no grid
+NEAR_S = (1, 2, 10, 60, 300, 600)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A time at which rows are made up.
+
+    Parameters
+    ----------
+    whole : whether every key has a row then
+    exact : whether it is there to be apart from another by an exact length, so that the rows agree in what they are grouped by
+    late : whether what is known late is known only after the dividing moment, so far as its bound allows
+    """
+
+    time: dt.datetime
+    whole: bool
+    exact: bool
+    late: bool
+
+
+def moments(
+    at: dt.datetime, step_s: float | None, asked: Reaches, delays_s: Sequence[float], draw: random.Random
+) -> Iterator[Tried]:
+    """Return the times of an input's rows, in order.
+
+    Parameters
+    ----------
+    at : the dividing moment, which lies on the grid
+    step_s : length of a step of the grid; None for rows that may lie anywhere
+    asked : how far the features may look
+    delays_s : how late values may become known
+    """
+    step = step_s or ODD_STEP_S
+    close = min(max(math.ceil(math.sqrt(FAR_S / step)), 24), MOST_CLOSE)
+    giants = min(math.ceil(FAR_S / close / step), MOST_FAR)
+    ahead = max(close, asked.rows + 8)
+    whole = {number * step for number in range(-close, ahead + 1)}
+    far = {side * number * close * step for side in (-1, 1) for number in range(1, giants + 1)}
+    far |= {side * math.ceil(length / step) * step for side in (-1, 1) for length in BEYOND_S}
+    named = set()
+    for length in _lengths(at, asked, delays_s):
+        least = step if step_s else 1.0
+        on_grid = {math.floor(length / step) * step, math.ceil(length / step) * step} if step_s else {length}
+        named |= {side * (base + near) for side in (-1, 1) for base in on_grid for near in (-least, 0, least)}
+    odd: set[float] = set()
+    if not step_s:
+        whole |= {0.0}
+        far |= {float(side * near) for side in (-1, 1) for near in NEAR_S}
+        for day in (-28, -14, -8, -7, -2, -1, 0, 1, 2, 7, 14):
+            odd |= {float(day * DAY_S + draw.randrange(-10_800, 10_800)) for _ in range(8)}
+    for offset in sorted(whole | far | named | odd):
+        exact = offset in whole or offset in far or offset in named
+        late = offset in named or draw.random() < 0.6
+        yield Tried(at + dt.timedelta(seconds=offset), offset in whole, exact and (bool(step_s) or draw.random() < 0.8), late)
+
+
+def _lengths(at: dt.datetime, asked: Reaches, delays_s: Sequence[float]) -> list[float]:
+    lengths = dict.fromkeys((*asked.lengths_s, *delays_s))
+    for months in asked.months:
+        for side in (-1, 1):
+            year, month = divmod(at.year * 12 + at.month - 1 + side * months, 12)
+            lengths[abs((at.replace(year=year, month=month + 1) - at).total_seconds())] = None
+    return list(lengths)

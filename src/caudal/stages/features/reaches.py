@@ -1,0 +1,97 @@
+"""How far features may reach, read off what they are made of: every length of time and count of rows that their plan or code names.
+
+A lag of 47 hours, a frame of 30 rows, ``interval 400 days``: whatever the function, the number that says how far it looks stands as
+a literal in Spark's analysed plan, or, where Spark does not see into a Python function, among the constants of its code. A bare
+number may mean any unit, so it is taken in each; a reach too many costs a few made-up rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+SHORTEST_S, LONGEST_S = 1.0, 10 * 366 * 86400.0
+MOST = 120  # lengths that are tried; those that are surely times come first
+MOST_ROWS = 500
+
+_UNITS_S = (1.0, 60.0, 3600.0, 86400.0, 0.001, 1e-6)
+_WORDS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "mon": 30 * 86400.0, "y": 365 * 86400.0}
+_LITERAL = re.compile(
+    r'"class":"org\.apache\.spark\.sql\.catalyst\.expressions\.Literal","num-children":0,"value":"(-?[0-9.E]+)","dataType":"([a-z ]+)'
+)
+_BY_ROWS = ("expressions.Lead", "expressions.Lag", "expressions.NthValue", "RowFrame", "Python", "Pandas", "Arrow")
+_WORDED = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+
+
+@dataclass(frozen=True)
+class Reaches:
+    """Lengths of time in seconds, calendar months, and counts of rows that features may look ahead or back."""
+
+    lengths_s: tuple[float, ...] = ()
+    months: tuple[int, ...] = ()
+    rows: int = 0
+
+
+def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
+    """Return the reaches that a function's plan names, and those that its code does.
+
+    Parameters
+    ----------
+    result : DataFrame, optional, what the function gives for frames of no rows; None where it cannot be called on them
+    """
+    plan = "" if result is None else str(result._jdf.queryExecution().analyzed().toJSON())  # type: ignore[operator, union-attr]
+    sure: dict[float, None] = {}
+    bare: dict[float, None] = {}
+    months: set[int] = set()
+    counts: set[int] = set()
+    for value, kind in dict.fromkeys(_LITERAL.findall(plan)):
+        number = abs(float(value))
+        if kind.startswith("interval"):
+            if kind.split()[1] in ("month", "year"):
+                months.add(int(number))
+            else:
+                sure[number / 1e6] = None
+        elif kind in ("integer", "long", "short", "byte", "double", "float", "decimal"):
+            bare[number] = None
+            if kind == "integer":
+                counts.add(int(number))
+    for number, word in _constants(function):
+        unit = next((size for name, size in _WORDS_S.items() if word.lower().startswith(name)), None) if word else None
+        if word.lower().startswith("mon"):
+            months.add(int(number))
+        elif unit is not None:
+            sure[number * unit] = None
+        bare[number] = None
+        counts.add(int(number))
+    for unit in _UNITS_S:
+        sure |= {number * unit: None for number in bare}
+    lengths = [length for length in sure if SHORTEST_S <= length <= LONGEST_S]
+    by_rows = result is None or any(name in plan for name in _BY_ROWS)
+    rows = max((count for count in counts if count <= MOST_ROWS), default=0) if by_rows else 0
+    return Reaches(tuple(lengths[:MOST]), tuple(sorted(month for month in months if 0 < month <= 120))[:12], rows)
+
+
+def _constants(function: Callable[..., Any]) -> list[tuple[float, str]]:
+    """Return the numbers that stand in a function's code, alone or in a text such as ``"47 hours"``, with the word after them."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return []
+    constants: dict[tuple[float, str], None] = {}
+    waiting: list[Any] = list(code.co_consts)
+    while waiting:
+        constant = waiting.pop(0)
+        if isinstance(constant, CodeType):
+            waiting += constant.co_consts
+        elif isinstance(constant, tuple):
+            waiting += constant
+        elif isinstance(constant, str) and len(constant) <= 200 and constant != function.__doc__:
+            constants |= {(float(number), word): None for number, word in _WORDED.findall(constant)}
+        elif isinstance(constant, int | float) and not isinstance(constant, bool):
+            constants[abs(float(constant)), ""] = None
+    return list(constants)
