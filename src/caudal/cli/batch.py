@@ -58,19 +58,21 @@ def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
 
 
 @app.command()
-def check(folder: Folder, home: HomeOption = None, as_json: JsonOption = False,
+def check(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
           static: Annotated[bool, typer.Option("--static", help="Read the declaration only; do not let Spark analyse it.")] = False) -> None:  # fmt: skip
-    """Find what is wrong with a declaration. Reads no data."""
+    """Find what is wrong with a declaration. Reads no data but the headers of files whose columns are not declared."""
     from caudal.run.check import check as work
 
     with problems_shown(as_json):
-        problems = work(folder, settings(home=home), static=static)
+        notes: list[str] = []
+        problems = work(folder, settings(home=home, data=data), static=static, note=notes.append)
+        lines = [f"  {note}" for note in notes]
         if not problems:
-            return say(as_json, {"ok": True, "problems": []}, f"{folder}: nothing wrong.")
+            return say(as_json, {"ok": True, "problems": [], "notes": notes}, "\n".join([f"{folder}: nothing wrong.", *lines]))
         say(
             as_json,
-            {"ok": False, "problems": [one.as_dict() for one in problems]},
-            "\n".join(f"✗ {one.sentence()}" for one in problems),
+            {"ok": False, "problems": [one.as_dict() for one in problems], "notes": notes},
+            "\n".join([*(f"✗ {one.sentence()}" for one in problems), *lines]),
         )
         raise typer.Exit(2)
 

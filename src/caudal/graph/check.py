@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.check_models import models
 from caudal.graph.check_publications import publications
-from caudal.spec.connection import Files
+from caudal.spec.connection import CHANNELLED, Files
 from caudal.spec.database import Database
 from caudal.spec.expectation import Expectation
 from caudal.spec.images import Images
@@ -196,11 +196,38 @@ def _joins(product: Product) -> Iterator[DeclarationProblem]:
 
 def _features(product: Product) -> Iterator[DeclarationProblem]:
     for node in product.nodes.values():
+        if isinstance(node, Features) and not node.as_of:
+            of_stream = next((name for name in _upstream(product, node.name) if _is_stream(product, name)), None)
+            if node.partition or of_stream:
+                yield DeclarationProblem(
+                    f"Features '{node.name}' have no as_of, and "
+                    + (f"are made of the stream '{of_stream}'." if of_stream else "are to be partitioned by day."),
+                    fix='Say which column tells when a row was known: @product.features(as_of="…").',
+                    where=str(node.where),
+                    table=node.name,
+                )
         if not isinstance(node, Features) or node.schema is None:
             continue
         for column in node.not_inputs:
             if column not in node.schema:
                 yield _no_column(node, node.schema, column, "declares as key, time or label")
+
+
+def _upstream(product: Product, name: str) -> list[str]:
+    """Return a table and all that it is made of, each once."""
+    names: dict[str, None] = {}
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name in product.nodes and name not in names:
+            names[name] = None
+            waiting += product.nodes[name].inputs
+    return list(names)
+
+
+def _is_stream(product: Product, name: str) -> bool:
+    node = product.nodes[name]
+    return isinstance(node, Source) and isinstance(node.connection, CHANNELLED)
 
 
 def _predictions(product: Product) -> Iterator[DeclarationProblem]:
@@ -216,6 +243,14 @@ def _predictions(product: Product) -> Iterator[DeclarationProblem]:
                 f"Prediction '{prediction.name}' is of rows='{prediction.rows}'.",
                 nearest=nearest(prediction.rows, ("all", "unlabelled", "latest")),
                 fix="Use all, unlabelled or latest.",
+                where=str(prediction.where),
+            )
+        model = product.models.get(prediction.model)
+        features = product.nodes.get(model.features) if model else None
+        if prediction.rows == "latest" and isinstance(features, Features) and not features.as_of:
+            yield DeclarationProblem(
+                f"Prediction '{prediction.name}' is of the latest row of each entity, and features '{features.name}' have no as_of.",
+                fix="Use rows='all' or rows='unlabelled'; without a time there is one row per entity.",
                 where=str(prediction.where),
             )
     for name, serving in product.servings.items():

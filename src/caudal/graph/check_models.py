@@ -41,7 +41,7 @@ def models(product: Product) -> Iterator[DeclarationProblem]:
         yield from _metrics(model)
         yield from _candidates(model)
         yield from _order(model, features)
-        if features.schema is not None and features.schema.names and not features.schema.open:
+        if features.schema is not None and features.schema.names:
             yield from columns_of_models(product, features, features.schema.names)
 
 
@@ -169,7 +169,12 @@ def _is_regressor(candidate: Any) -> bool:
         return getattr(candidate, "_estimator_type", None) == "regressor"
     try:
         return bool(tags().estimator_type == "regressor")
-    except Exception:  # an estimator of the user's own whose tags cannot be made: training tells
+    except (
+        AttributeError,
+        TypeError,
+        ValueError,
+        NotImplementedError,
+    ):  # an estimator of the user's own whose tags cannot be made: training tells
         return False
 
 
@@ -181,6 +186,13 @@ def _order(model: Model, features: Features) -> Iterator[DeclarationProblem]:
         yield DeclarationProblem(
             f"Model '{model.name}' splits over time (cd.temporal), and features '{features.name}' have no as_of.",
             fix='Split by a key, split=cd.hashed(test=0.25), or declare when a row was known: @product.features(as_of="…").',
+            where=str(model.where),
+            model=model.name,
+        )
+    if model.max_rows is not None:
+        yield DeclarationProblem(
+            f"Model '{model.name}' is to learn from the newest {model.max_rows:,} rows, and features '{features.name}' have no as_of.",
+            fix="Leave max_rows out, or declare when a row was known: @product.features(as_of=…).",
             where=str(model.where),
             model=model.name,
         )

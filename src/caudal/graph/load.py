@@ -6,10 +6,13 @@ import importlib.util
 import sys
 import traceback
 from importlib.machinery import SourceFileLoader
+from inspect import isfunction
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
+from caudal.graph.misuse import misuse
 from caudal.graph.near import product_near
 from caudal.spec.product import Product
 
@@ -46,9 +49,12 @@ def load(folder: Path) -> Product:
             ) from None
         except Exception as error:
             line = _line(error, file)
+            place = f"{_relative(file)}:{line}" if line else _relative(file)
+            if (misused := misuse(error, _callables())) is not None:
+                raise DeclarationProblem(misused.what, nearest=misused.nearest, fix=misused.fix, where=place, line=line) from None
             raise DeclarationProblem(
                 f"{_relative(file)} cannot be loaded: {type(error).__name__}: {error}.",
-                where=f"{_relative(file)}:{line}" if line else _relative(file),
+                where=place,
                 nearest=_meant(error),
                 line=line,
             ) from None
@@ -84,6 +90,16 @@ def product_file(folder: Path) -> Path:
         nearest=str(near) if near else None,
         fix=None if near else "Make one with: caudal new NAME.",
     )
+
+
+def _callables() -> dict[str, Any]:
+    """Return what a product calls of caudal's, by qualified name."""
+    import caudal
+
+    methods = {f"{of.__name__}.{name}": one for of in Product.__mro__ for name, one in vars(of).items() if isfunction(one)}
+    # What works on frames is left alone: it is called later, and would bring Spark along.
+    functions = {name: one for name, one in vars(caudal).items() if name in caudal.__all__ and isfunction(one)}
+    return {**methods, **functions}
 
 
 def _meant(error: Exception) -> str | None:

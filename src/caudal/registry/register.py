@@ -72,8 +72,8 @@ class Trained(Protocol):
     parameters: dict[str, Any]
     signature: dict[str, Any]
     rows: int
-    training_from: str
-    training_until: str
+    training_from: str | None
+    training_until: str | None
     holdout: dict[str, Any] | None
 
 

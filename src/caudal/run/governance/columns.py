@@ -78,9 +78,7 @@ def _of_predictions(product: Product, ledger: Ledger, prediction: Prediction) ->
     assert isinstance(features, Features)
     versions = ledger.find(model_versions, product=product.name, model=model.name, newest=True, limit=1)
     takes = [one["name"] for one in versions[0]["signature"]["inputs"]] if versions else []
-    columns: dict[str, list[tuple[str, str, str]]] = {
-        one: [(features.name, one, "identity")] for one in (*features.entity, features.as_of)
-    }
+    columns: dict[str, list[tuple[str, str, str]]] = {one: [(features.name, one, "identity")] for one in features.key}
     columns["prediction"] = [(features.name, one, "transformation") for one in takes]
     return _document({**columns, "model_version": [], "input_version": []})
 

@@ -78,7 +78,7 @@ def _days(ws: Workspace, prediction: Prediction, features: Features, code: str, 
 
 
 def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, model: Model) -> pd.DataFrame:
-    rows = rows.sort_values([*features.entity, features.as_of], kind="stable", ignore_index=True)
+    rows = rows.sort_values(list(features.key), kind="stable", ignore_index=True)
     if prediction.rows == "unlabelled":
         return rows[rows[model.label].isna()].reset_index(drop=True)
     if prediction.rows == "latest":

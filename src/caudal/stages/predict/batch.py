@@ -40,7 +40,7 @@ def predict(model: Model, features: Features, frame: pd.DataFrame, *, input_vers
 
     Returns
     -------
-    DataFrame, one row per row of ``frame``: entity and ``as_of``, ``prediction`` (and ``probability_<class>``),
+    DataFrame, one row per row of ``frame``: entity and ``as_of`` (where features have one), ``prediction`` (and ``probability_<class>``),
     ``model_version`` and ``input_version`` (int64)
     """
     keys = _keys(features, list(map(str, frame.columns)))
@@ -115,7 +115,7 @@ def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
 
 
 def _keys(features: Features, columns: Sequence[str]) -> list[str]:
-    return _there(list(dict.fromkeys([*features.entity, features.as_of])), columns)
+    return _there(list(features.key), columns)
 
 
 def _there(names: list[str], columns: Sequence[str]) -> list[str]:

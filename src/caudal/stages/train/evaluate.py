@@ -14,7 +14,7 @@ from caudal.stages.train.baseline import NAME
 from caudal.stages.train.candidates import Candidate
 from caudal.stages.train.metrics import METRICS, scores
 from caudal.stages.train.rows import Rows
-from caudal.stages.train.split import Fold
+from caudal.stages.train.split import Fold, iso
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ def _fold(model: Model, rows: Rows, fold: Fold, candidate: Candidate) -> tuple[d
             "gives no probabilities, or its test rows are all of one class."
         )
     place = {
-        "from": rows.as_of.iloc[fold.test[0]].isoformat(), "until": fold.until.isoformat(),
+        "from": iso(rows.as_of.iloc[fold.test[0]]), "until": iso(fold.until),
         "train_rows": len(fold.train), "test_rows": len(fold.test), "seconds": seconds,
     }  # fmt: skip
     return {**found, **place}, said

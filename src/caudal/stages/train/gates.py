@@ -245,6 +245,8 @@ def _after(trained_until: str, cut: pd.Timestamp) -> bool:
     import pandas as pd
 
     seen = pd.Timestamp(trained_until)
+    if pd.isna(cut):  # rows without a time: whatever was trained before may have seen them
+        return True
     if (seen.tz is None) != (cut.tz is None):  # the features changed their kind of time: taken as seen
         return True
     return bool(seen > cut)

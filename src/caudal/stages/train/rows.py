@@ -24,7 +24,7 @@ class Rows:
     ----------
     frame : every column as it came, index 0 … n-1
     y : the label: float64, or classes as strings
-    as_of : when each row was known
+    as_of : when each row was known; not a time for features without ``as_of``, whose rows have no order
     inputs : ``name``, ``type`` and ``nullable`` of each input
     classes : the classes, sorted; None for regression
     unlabelled, older : rows left out because their label is not known, and because ``max_rows`` newer ones are there
@@ -52,7 +52,7 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
     """
     import pandas as pd
 
-    for name in (model.label, features.as_of, *features.entity, *model.group_by):
+    for name in (model.label, *features.key, *model.group_by):
         if name not in frame.columns:
             raise DeclarationProblem(
                 f"Model '{model.name}' needs the column '{name}', which features '{features.name}' do not have.",
@@ -64,6 +64,9 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
             f"Model '{model.name}' has nothing to learn from: none of {len(frame):,} rows has a known '{model.label}'.",
             fix=f"See what features '{features.name}' give for '{model.label}'.", rows=len(frame),
         )  # fmt: skip
+    keys = [name for name in features.entity if name != features.as_of]
+    if not features.as_of:
+        return _rows(model, features, frame, known.sort_values(keys, kind="stable"), schema, len(known))
     times = pd.to_datetime(known[features.as_of])
     if times.isna().any():
         raise StepFailed(
@@ -71,9 +74,16 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
             fix=f"Let features '{features.name}' leave them out, or expect not_null('{features.as_of}').",
         )
     # Spark gives rows in no order of its own; a fixed one makes reruns give identical models.
-    keys = [name for name in features.entity if name != features.as_of]
     ordered = known.assign(**{features.as_of: times}).sort_values([features.as_of, *keys], kind="stable")
-    newest = (ordered if model.max_rows is None else ordered.tail(model.max_rows)).reset_index(drop=True)
+    return _rows(model, features, frame, ordered if model.max_rows is None else ordered.tail(model.max_rows), schema, len(known))
+
+
+def _rows(
+    model: Model, features: Features, frame: pd.DataFrame, taken: pd.DataFrame, schema: Iterable[Field] | None, known: int
+) -> Rows:
+    import pandas as pd
+
+    newest = taken.reset_index(drop=True)
     inputs = tuple(input_types(model, features, newest, schema))
     label = class_names(newest[model.label]) if model.task == "classification" else _number(model, newest[model.label])
     classes = tuple(sorted(label.unique())) if model.task == "classification" else None
@@ -82,7 +92,8 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
             f"Model '{model.name}' has one class only, '{classes[0]}', in {len(newest):,} rows.",
             fix="Train on more data, or another label.",
         )
-    return Rows(newest, label, newest[features.as_of], inputs, classes, len(frame) - len(known), len(known) - len(newest))
+    times = newest[features.as_of] if features.as_of else pd.Series(pd.NaT, index=newest.index, dtype="datetime64[ns]")
+    return Rows(newest, label, times, inputs, classes, len(frame) - known, known - len(newest))
 
 
 def input_types(

@@ -50,7 +50,7 @@ def signature(
         "output": output,
         "example": {one["name"]: one["default"] for one in inputs},
         "entity": list(features.entity),
-        "as_of": features.as_of,
+        "as_of": features.as_of or None,
     }
 
 

@@ -170,6 +170,13 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
     return tuple(found)
 
 
+def iso(time: pd.Timestamp) -> str | None:
+    """Return a time as text; None for rows that have none."""
+    import pandas as pd
+
+    return None if pd.isna(time) else str(time.isoformat())
+
+
 def _place(key: str) -> float:
     """Return where a key lies from 0 to 1; the same in every process."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big") / 2**56

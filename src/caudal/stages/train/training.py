@@ -19,7 +19,7 @@ from caudal.stages.train.metrics import known_metric
 from caudal.stages.train.rows import Rows, labelled
 from caudal.stages.train.select import select
 from caudal.stages.train.signature import signature
-from caudal.stages.train.split import folds, hashed_folds, row_folds
+from caudal.stages.train.split import folds, hashed_folds, iso, row_folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class Trained:
     rule : a sentence that says why it was chosen
     fitted : the chosen candidate, fitted to all labelled rows
     metrics : of the chosen candidate: mean of each metric over the folds, and ``<metric>_spread`` of the model's metric
-    rows : rows it was fitted to, from ``training_from`` until ``training_until`` (ISO)
+    rows : rows it was fitted to, from ``training_from`` until ``training_until`` (ISO; None for rows without a time)
     rows_unlabelled, rows_older : rows left out: without a label, and beyond ``max_rows``
     holdout : how it does on the rows that were held out (``score_held_out``); None where none are, or a gate refused it
     """
@@ -52,8 +52,8 @@ class Trained:
     metrics: dict[str, float | None]
     parameters: dict[str, Any]
     rows: int
-    training_from: str
-    training_until: str
+    training_from: str | None
+    training_until: str | None
     rows_unlabelled: int
     rows_older: int
     holdout: dict[str, Any] | None = None
@@ -125,8 +125,8 @@ def train(
         metrics={**best.metrics, f"{model.metric}_spread": best.spread},
         parameters=dict(best.parameters),
         rows=len(rows),
-        training_from=rows.as_of.iloc[0].isoformat(),
-        training_until=rows.as_of.iloc[-1].isoformat(),
+        training_from=iso(rows.as_of.iloc[0]),
+        training_until=iso(rows.as_of.iloc[-1]),
         rows_unlabelled=rows.unlabelled,
         rows_older=rows.older,
         holdout=score_held_out(model, fitted, rows, split) if promoted else None,

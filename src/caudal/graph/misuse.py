@@ -1,0 +1,53 @@
+"""What a call that Python refused was to say: which argument is missing, which is unknown, and the nearest one."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from caudal.errors import nearest
+
+
+@dataclass(frozen=True)
+class Misuse:
+    """A call of caudal's with an argument missing or unknown, as a sentence, the nearest right name, and the fix."""
+
+    what: str
+    nearest: str | None
+    fix: str
+
+
+def misuse(error: Exception, names: dict[str, Any]) -> Misuse | None:
+    """Return what is wrong with a call of caudal's, or None where the error is about something else.
+
+    Parameters
+    ----------
+    names : mapping of qualified name to function, such as ``Product.features``
+
+    Examples
+    --------
+    >>> def tumble(frame, width, *, by=()): ...
+    >>> misuse(TypeError("tumble() got an unexpected keyword argument 'bye'"), {"tumble": tumble}).nearest
+    'by'
+    >>> misuse(TypeError("tumble() missing 1 required positional argument: 'width'"), {"tumble": tumble}).what
+    "tumble needs 'width', which is not given."
+    """
+    if not isinstance(error, TypeError):
+        return None
+    match = re.match(r"(\w+(?:\.\w+)*)\(\) (missing|got an unexpected keyword argument) (.*)", str(error))
+    if match is None or match.group(1) not in names:
+        return None
+    name, kind, rest = match.groups()
+    takes = [one for one in inspect.signature(names[name]).parameters if one not in ("self", "cls")]
+    shown = name.replace("Product.", "product.")
+    asked = re.findall(r"'(\w+)'", rest)
+    fix = f"It takes {', '.join(takes)}."
+    if kind == "missing":
+        return Misuse(
+            f"{shown} needs {' and '.join(repr(one) for one in asked)}, which {'is' if len(asked) == 1 else 'are'} not given.",
+            None,
+            fix,
+        )
+    return Misuse(f"{shown} has no argument '{asked[0]}'.", nearest(asked[0], takes), fix)

@@ -1,0 +1,96 @@
+"""That a product was found without fault is kept, by all that could change it: the same check need not start Spark again.
+
+Only "nothing wrong" is kept. Whatever the check saw is part of the key: the code and parameters of every declaration, the whole source
+of every module of the user's that is loaded, the columns that were read from files, and the versions of caudal, Spark and Python. In
+doubt the key is another, and the check is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import caudal
+from caudal.graph.fingerprint import code_of, describe, digest
+from caudal.spark.cache import cache_dir
+from caudal.spec.product import Product
+
+KEPT = 200
+
+
+def key_of(product: Product, files: Mapping[str, object]) -> str:
+    """Return what identifies a product and all that its check depends on.
+
+    Parameters
+    ----------
+    files : by source without a full schema, what identifies the file that its columns would be read from
+    """
+    declared = [code_of(one) for things in (product.nodes, product.models, product.publications) for one in things.values()]
+    more = [describe(one) for one in (product.servings, product.predictions, product.subjects, product.retentions, product.tz)]
+    abouts = {table: sorted(columns) for table, columns in product.abouts.items()}
+    knowns = {name: dict(getattr(node, "known", {})) for name, node in product.nodes.items()}
+    return digest("check", declared, more, abouts, knowns, dict(files), _sources(), _versions())
+
+
+def is_kept(key: str) -> bool:
+    """Tell whether the check of this key found nothing wrong before."""
+    file = _folder() / key
+    with contextlib.suppress(OSError):
+        file.touch(exist_ok=True) if file.is_file() else None
+        return file.is_file()
+    return False
+
+
+def keep(key: str) -> None:
+    """Keep that the check of this key found nothing wrong; those that were used least recently go."""
+    with contextlib.suppress(OSError):  # a cache that cannot be written makes the next check slow, not wrong
+        folder = _folder()
+        (folder / key).touch()
+        for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)[KEPT:]:
+            file.unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return cache_dir("checks")
+
+
+def _sources() -> dict[str, str]:
+    """Return the digest of every module of the user's that is loaded."""
+    places = tuple(str(Path(place).resolve()) for name in ("stdlib", "purelib", "platlib") if (place := sysconfig.get_path(name)))
+    own = str(Path(caudal.__file__).resolve().parent)
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.endswith(".py") or name == "__main__":
+            continue
+        path = str(Path(file).resolve())
+        if not path.startswith((*places, own)):
+            with contextlib.suppress(OSError):
+                found[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return found
+
+
+@cache
+def _versions() -> list[object]:
+    """Return the versions of what checks, and when anything was installed last."""
+    folder = Path(caudal.__file__).parent
+    code = sorted((str(file.relative_to(folder)), file.stat().st_mtime_ns, file.stat().st_size) for file in _files(folder))
+    places = {place for name in ("purelib", "platlib") if (place := sysconfig.get_path(name))}
+    installed = sorted((place, Path(place).stat().st_mtime_ns) for place in places if Path(place).is_dir())
+    return [
+        caudal.__version__,
+        version("pyspark"),
+        platform.python_version(),
+        hashlib.sha256(repr([code, installed]).encode()).hexdigest(),
+    ]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return folder.rglob("*.py")
