@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from caudal.errors import NotThere, nearest
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import candidates, decisions, landed, model_versions, runs, steps
+from caudal.report.figures import plural
 
 Document = dict[str, Any]
 
@@ -26,19 +28,21 @@ def run_document(ledger: Ledger, run_id: str) -> Document:
     """
     run = run_row(ledger, run_id)
     done = step_rows(ledger, run_id)
+    models = {name: _model(ledger, run, name, done) for name in _models(done)}
     document: Document = finite(
         {
             "run_id": run_id,
             "product": run["product"],
             "command": run["command"],
             "state": run["state"],
+            "outcome": outcome(run["state"], models),
             "started_at": iso(run["started_at"]),
             "seconds": seconds_of(run, done),
             "who": run["who"],
             "landed": {row["name"]: _landed(ledger, row, done) for row in done if row["kind"] == "land"},
             "tables": {row["name"]: _table(row) for row in done if row["kind"] in TABLES},
             "steps": [_step(row) for row in done],
-            "models": {name: _model(ledger, run, name, done) for name in _models(done)},
+            "models": models,
             "predictions": {row["name"]: _prediction(row) for row in done if row["kind"] == "predict"},
             "warehouse": {row["name"]: _publication(row) for row in done if row["kind"] == "publish"},
             "page": (run["summary"] or {}).get("page"),
@@ -93,6 +97,41 @@ def finite(of: Any) -> Any:
 def detail_of(row: Row | None) -> dict[str, Any]:
     """Return what a step says beside its figures."""
     return dict(row["detail"] or {}) if row else {}
+
+
+def outcome(state: str, models: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return how a run ended, in words: a run whose model was refused has not done all that was hoped for.
+
+    Examples
+    --------
+    >>> outcome("succeeded", {"demand": {"decision": "refused"}, "fare": {"decision": "promoted"}})
+    'succeeded, model demand refused'
+    >>> outcome("failed", {"demand": {"decision": None}})
+    'failed'
+    """
+    refused = [name for name, model in models.items() if model["decision"] == "refused"]
+    if not refused:
+        return state
+    return f"{state}, model{'s'[: len(refused) > 1]} {' and '.join(refused)} refused"
+
+
+def rows_learned(rows: Mapping[str, int | None]) -> str:
+    """Return how many rows a model learned from, and how many are there to be predicted only.
+
+    Examples
+    --------
+    >>> rows_learned({"rows": 900, "unlabelled": 100, "older": 0})
+    'learned from 900 rows; 100 rows without a label are predicted only'
+    >>> rows_learned({"rows": 900, "unlabelled": 0, "older": 50})
+    'learned from the newest 900 rows; 50 older rows are left out'
+    """
+    older, unlabelled = rows.get("older") or 0, rows.get("unlabelled") or 0
+    parts = [f"learned from {'the newest ' if older else ''}{plural(rows['rows'] or 0, 'row')}"]
+    if unlabelled:
+        parts.append(f"{plural(unlabelled, 'row')} without a label {'is' if unlabelled == 1 else 'are'} predicted only")
+    if older:
+        parts.append(f"{plural(older, 'older row')} {'is' if older == 1 else 'are'} left out")
+    return "; ".join(parts)
 
 
 def _landed(ledger: Ledger, row: Row, done: list[Row]) -> Document:
@@ -154,6 +193,7 @@ def _model(ledger: Ledger, run: Row, name: str, done: list[Row]) -> Document:
         "gates": list(decision["gates"] if decision else said.get("gates", ())),
         "trained_in": trained["run_id"] if trained else None,
         "holdout": (version or {}).get("holdout"),
+        "rows": {name: detail_of(trained).get(name) for name in ("rows", "unlabelled", "older")} if trained else None,
     }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import landed, profiles
 from caudal.report import charts
-from caudal.report.document import Document, detail_of
+from caudal.report.document import Document, detail_of, rows_learned
 from caudal.report.figures import count, duration, held_out_score, places_of, plural, score, share, size, value
 
 FILES_SHOWN = 100
@@ -201,11 +201,15 @@ def model_section(name: str, model: Document, done: Sequence[Row]) -> dict[str, 
         "why": why(train) if train is not None and not told else None,
         "here": train is not None and train["state"] == "succeeded",
         "holdout_score": held_out_score(model.get("holdout")),
-        "learned": f"{plural(learned['rows'], 'row')}, {learned.get('from', '–')} to {learned.get('until', '–')}"
-        if learned.get("rows")
-        else None,
+        "learned": _learned(learned) if learned.get("rows") else None,
         "gates": [{**gate, "said": gate.get("message") or value(gate.get("figures"))} for gate in model["gates"]],
     }
+
+
+def _learned(detail: Mapping[str, Any]) -> str:
+    rows, _, rest = rows_learned(detail).removeprefix("learned from ").partition("; ")
+    span = f", {detail['from']} to {detail['until']}" if detail.get("from") and detail.get("until") else ""
+    return f"{rows}{span}" + (f"; {rest}" if rest else "")
 
 
 def prediction_line(row: Row) -> dict[str, Any]:

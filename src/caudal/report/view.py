@@ -83,7 +83,13 @@ def _header(run: Row, document: Document) -> dict[str, Any]:
         ("Code", (run["code"] or "–")[:12]),
         ("caudal", run["caudal_version"] or "–"),
     ]
-    return {"product": run["product"], "run_id": run["run_id"], "state": run["state"], "facts": facts}
+    return {
+        "product": run["product"],
+        "run_id": run["run_id"],
+        "state": run["state"],
+        "outcome": document["outcome"],
+        "facts": facts,
+    }
 
 
 def _before(ledger: Ledger, run: Row) -> Row | None:

@@ -109,12 +109,12 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         raise board.failed[step.name] from None
     ws.progress.finished(
         step.name,
-        done.state,
+        "refused" if done.detail.get("decision") == "refused" else done.state,
         rows_read=done.rows_read,
         rows_written=done.rows_written,
         quarantined=done.rows_quarantined,
         seconds=seconds,
-        why=done.why,
+        why=done.why or _result(done),
     )
 
 
@@ -163,6 +163,15 @@ def _tell(
             connection.execute(insert(checks), [{**about, **one} for one in found])
         if done is not None and done.state == "succeeded" and done.profile is not None:
             connection.execute(insert(profiles).values({**about, "version": done.output_version, **done.profile}))
+
+
+def _result(done: Done) -> str | None:
+    """Return what training and deciding came to, in words."""
+    from caudal.report.document import rows_learned
+
+    if "decision" in done.detail:
+        return f"version {done.detail['version']} {done.detail['decision']}"
+    return rows_learned(done.detail) if "chosen" in done.detail else None
 
 
 def _first_line(error: Exception) -> str:

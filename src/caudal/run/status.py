@@ -77,7 +77,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
     return {
         "product": product,
         "last_run": None if last is None else {
-            "run_id": last["run_id"], "state": last["state"], "started_at": last["started_at"], "finished_at": last["finished_at"],
+            "run_id": last["run_id"], "state": last["state"], "outcome": (last["summary"] or {}).get("outcome") or last["state"], "started_at": last["started_at"], "finished_at": last["finished_at"],
             "seconds": None if last["finished_at"] is None else round(last["finished_at"] - last["started_at"], 2), "error": last["error"],
             "page": str(home.page(product, last["run_id"])), "at_hand": last["at_hand"] if last["state"] == "running" else None,
         },

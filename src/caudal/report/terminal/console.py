@@ -22,6 +22,7 @@ MARKS = {
     "succeeded": ("✓", "green"),
     "up to date": ("✓", "green"),
     "skipped": ("–", "bright_black"),
+    "refused": ("✗", "yellow"),
     "failed": ("✗", "bold red"),
     "waiting": ("…", "yellow"),
     "running": ("▸", "cyan"),
@@ -55,7 +56,7 @@ def console(stream: TextIO | None = None) -> Console:
 
 def mark(state: str) -> Text:
     """Return the sign of a state, coloured."""
-    sign, style = MARKS.get(state, ("?", ""))
+    sign, style = MARKS.get("refused" if state.endswith("refused") else state, ("?", ""))
     return Text(sign, style=style)
 
 

@@ -140,13 +140,15 @@ def ended(
     '✓ table:trips                   3.2 s  68,211 → 66,802 rows, 1,409 quarantined'
     >>> ended("table:trips", "skipped", None, None, None, 0.01, "up to date").plain
     '– table:trips                          up to date'
+    >>> ended("promote:demand", "refused", None, None, None, 0.1, "version 2 refused").plain
+    '✗ promote:demand               100 ms  version 2 refused'
     """
     line = Text.assemble(mark(state), f" {step:<{STEP_WIDTH}}")
     if state in ("skipped", "waiting"):
         line.append(f"{'':>9}  {why or state}")
         line.stylize("bright_black" if state == "skipped" else "yellow", 1)
         return line
-    line.append(f"{duration(seconds):>9}", style="bright_black" if state == "succeeded" else "")
+    line.append(f"{duration(seconds):>9}", style="bright_black" if state in ("succeeded", "refused") else "")
     if state == "failed":
         line.append(f"  {why or 'failed'}", style="red")
         return line
@@ -155,6 +157,8 @@ def ended(
         line.append(f"  {said}")
     if quarantined:
         line.append(f", {count(quarantined)} quarantined", style="yellow")
+    if why:
+        line.append(f"  {why}", style="yellow" if state == "refused" else "bright_black")
     return line
 
 

@@ -41,7 +41,14 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
         if product.get("up"):
             out.print(inset(_up(product["up"], now)))
         return
-    out.print(Text.assemble(mark(last["state"]), " ", (product["product"], "bold"), f"  last run {_ended(last, now)}"))
+    out.print(
+        Text.assemble(
+            mark(last.get("outcome") or last["state"]),
+            " ",
+            (product["product"], "bold"),
+            f"  last run {_ended(last, now)}",
+        )
+    )
     if last.get("error"):
         out.print(inset(Text(str(last["error"].get("what", "")), style="red")))
     if last.get("at_hand"):
@@ -74,7 +81,7 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
 def _ended(last: Mapping[str, Any], now: float) -> str:
     if last["state"] == "running":
         return f"is at work, begun {age(now - last['started_at'])}"
-    words = {"abandoned": "was cut off"}.get(last["state"], last["state"])
+    words = {"abandoned": "was cut off"}.get(last["state"], last.get("outcome") or last["state"])
     ended = last["finished_at"] if last["finished_at"] is not None else last["started_at"]
     took = f", took {duration(last['seconds'])}" if last["state"] != "abandoned" else ""
     return f"{words} {age(now - ended)}{took}"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from caudal.report.document import rows_learned
 from caudal.report.figures import count, duration, held_out_score, places_of, plural, score, share, size
 from caudal.report.terminal.console import console, grid, heading, inset, mark
 from caudal.report.terminal.tables import gates
@@ -41,14 +42,16 @@ def summary(document: Document, to: Console | None = None) -> None:
 def _title(document: Document) -> Text:
     state, steps = document["state"], document["steps"]
     took = duration(document["seconds"])
-    head = Text.assemble(mark(state), " ", (document["product"], "bold"))
+    head = Text.assemble(
+        mark(document.get("outcome", state) if state == "succeeded" else state), " ", (document["product"], "bold")
+    )
     if state == "up to date":
         return head.append(f" is up to date: nothing new for {plural(len(steps), 'step')} ({took})")
     idle, waiting = _count(steps, "skipped"), _count(steps, "waiting")
     failed = next((step["step"] for step in steps if step["state"] == "failed"), None)
     head.append(
         {"failed": f" failed{f' in {failed}' if failed else ''} after {took}", "abandoned": f" was cut off after {took}"}.get(
-            state, f" {state} in {took}"
+            state, f" {document.get('outcome', state)} in {took}"
         )
     )
     ran = len(steps) - idle - waiting
@@ -112,20 +115,29 @@ def _model(out: Console, name: str, model: Document) -> None:
         out.print(inset(_candidates(model)))
     if model.get("rule"):
         out.print(inset(Text(model["rule"], style="bright_black")))
+    if (model.get("rows") or {}).get("rows"):
+        out.print(inset(Text(_sentence(rows_learned(model["rows"])), style="bright_black")))
     if held_out := held_out_score(model.get("holdout")):
         out.print(inset(Text(f"Never trained on: {held_out}")))
     if model.get("decision"):
         promoted = model["decision"] != "refused"
         instead = f", instead of version {model['replaced']}" if model.get("replaced") is not None else ""
+        if not promoted:
+            now = model.get("in_production")
+            instead = f"; version {now} stays in production" if now is not None else "; none is in production"
         out.print(
             inset(
                 Text.assemble(
-                    mark("succeeded" if promoted else "failed"), f" version {model['version']} {model['decision']}{instead}"
+                    mark("succeeded" if promoted else "refused"), f" version {model['version']} {model['decision']}{instead}"
                 )
             )
         )
     if model.get("gates"):
         out.print(inset(gates(model["gates"]), 4))
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _candidates(model: Document) -> Table:

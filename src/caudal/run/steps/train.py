@@ -51,7 +51,8 @@ def work(ws: Workspace, model: Model) -> Done:
     )  # fmt: skip
     detail = {
         "rule": trained.rule, "chosen": trained.chosen, "rows": trained.rows, "from": trained.training_from, "until": trained.training_until,
-        "version": registered.version, "warning": registered.warning, "holdout": trained.holdout,
+        "version": registered.version, "unlabelled": trained.rows_unlabelled, "older": trained.rows_older,
+        "warning": registered.warning, "holdout": trained.holdout,
     }  # fmt: skip
     return Done(fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail)
 

@@ -146,7 +146,8 @@ class Worker:
         seconds = round(time.monotonic() - job.began, 1)
         if state == "succeeded" or code == 0:
             count = settle(self._ledger, job.run_id, "done")
-            return Ended(*told, "done", state or "up to date", count, seconds)
+            outcome = ((found[0]["summary"] or {}).get("outcome") or state) if found else None
+            return Ended(*told, "done", outcome or "up to date", count, seconds)
         if code == _STOPPED or (job.asked_to_stop and code < 0):  # killed by us, or before it could hear what was asked
             return Ended(*told, "new", "stopped", settle(self._ledger, job.run_id, "new"), seconds)
         error = (found[0]["error"] if found else None) or said or {}
