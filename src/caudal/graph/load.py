@@ -94,11 +94,10 @@ def product_file(folder: Path) -> Path:
 
 def _callables() -> dict[str, Any]:
     """Return what a product calls of caudal's, by qualified name."""
-    import caudal
-
+    public = vars(sys.modules["caudal"])
     methods = {f"{of.__name__}.{name}": one for of in Product.__mro__ for name, one in vars(of).items() if isfunction(one)}
     # What works on frames is left alone: it is called later, and would bring Spark along.
-    functions = {name: one for name, one in vars(caudal).items() if name in caudal.__all__ and isfunction(one)}
+    functions = {name: one for name, one in public.items() if name in public["__all__"] and isfunction(one)}
     return {**methods, **functions}
 
 

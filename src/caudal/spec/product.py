@@ -194,7 +194,7 @@ class Product(Streams, Publishing, Governance):
         keep: Sequence[str] = (),
         **options: Any,
     ) -> Callable[[Function], Function]:
-        """Declare that a function gives features: one row per entity and ``as_of``, of what was known then.
+        """Declare that a function gives features: one row per entity and ``as_of``, of what was known then. ``options`` are those of a table.
 
         ``as_of`` is left out where rows have no order in time; then there is one row per entity, and models split by ``cd.hashed``.
         """

@@ -75,6 +75,35 @@ def test_the_summary_has_rows_reasons_scores_decision_and_times(ledger: Ledger, 
         assert said in screen.text, said
 
 
+def test_a_refused_model_does_not_print_as_a_promoted_one(ledger: Ledger, run_of: dict[str, str]) -> None:
+    document = run_document(ledger, run_of["partly"])
+    assert (document["state"], document["outcome"]) == ("succeeded", "succeeded, model duration refused")
+    screen = Screen()
+    summary(document, screen.console)
+    assert "✗ taxi succeeded, model duration refused in" in screen.text
+    assert "✗ version 2 refused; version 1 stays in production" in screen.text
+    assert "✓ version" not in screen.text
+    assert run_document(ledger, run_of["success"])["outcome"] == "succeeded"
+
+
+def test_rows_that_are_predicted_only_are_told_apart(ledger: Ledger, run_of: dict[str, str]) -> None:
+    document = run_document(ledger, run_of["success"])
+    model = {**document["models"]["duration"], "rows": {"rows": 64_000, "unlabelled": 1_912, "older": 0}}
+    screen = Screen()
+    summary({**document, "models": {"duration": model}}, screen.console)
+    assert "Learned from 64,000 rows; 1,912 rows without a label are predicted only." in screen.text
+
+
+def test_a_step_line_tells_a_decision() -> None:
+    screen = Screen(120)
+    progress = Progress(screen.console)
+    ended(progress, "promote:duration", "refused", why="version 2 refused")
+    ended(progress, "promote:demand", "succeeded", why="version 3 promoted")
+    assert "✗ promote:duration" in screen.text
+    assert "version 2 refused" in screen.text
+    assert "✓ promote:demand" in screen.text
+
+
 def test_the_summary_of_a_failure_says_where_and_what_did_not_start(ledger: Ledger, run_of: dict[str, str]) -> None:
     screen = Screen()
     summary(run_document(ledger, run_of["failure"]), screen.console)

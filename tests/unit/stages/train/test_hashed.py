@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
 import caudal as cd
 from caudal.errors import DeclarationProblem, StepFailed
+from caudal.spec.model import Model, beats_baseline, beats_champion, hashed
+from caudal.spec.node import Features
+from caudal.stages.train import train
 from caudal.stages.train.split import hashed_folds
 
 
@@ -49,3 +54,20 @@ def test_what_cannot_be_split_is_told() -> None:
         hashed_folds(rows(100), cd.hashed(0.25, by="thong"), ["id"], frame["at"])
     with pytest.raises(DeclarationProblem, match="cannot all differ"):
         cd.hashed(0.5, folds=3)
+
+
+def test_features_without_a_time_are_learned_from_by_their_keys_and_say_no_time() -> None:
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame({"id": range(120), "x": random.random(120)})
+    frame["y"] = frame["x"] * 2
+    frame.loc[::10, "y"] = np.nan
+    features = Features("f", ("t",), entity=("id",), labels=("y",))
+    model = Model("m", "f", "y", 0.0, {"linear": LinearRegression()}, hashed(0.25), "mae", (beats_baseline(), beats_champion()))
+    trained = train(model, features, frame)
+    assert (trained.training_from, trained.training_until) == (None, None)
+    assert (trained.rows, trained.rows_unlabelled) == (108, 12)
+    assert trained.passed
+    assert trained.signature["as_of"] is None
+    assert all(fold["from"] is None and fold["until"] is None for fold in trained.results[1].folds)
+    again = train(model, features, frame.sample(frac=1, random_state=1))
+    assert [one.score for one in again.results] == [one.score for one in trained.results]
