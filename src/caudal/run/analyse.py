@@ -17,6 +17,7 @@ from caudal.run.steps.build import made
 from caudal.run.workspace import Workspace
 from caudal.spec.images import Images
 from caudal.spec.known import known_of
+from caudal.spec.location import Location
 from caudal.spec.node import Features, Node, Source, Table
 from caudal.spec.product import Product
 from caudal.spec.schema import Schema
@@ -84,7 +85,8 @@ def _schema(ws: Workspace, source: Source, note: Note) -> Schema | None:
 
 def _governed(product: Product, frames: Mapping[str, DataFrame]) -> Iterator[DeclarationProblem]:
     """Yield columns that are described, or name a subject, and that their tables do not have."""
-    asked = [(table, column, product.where, "is described") for table, columns in product.abouts.items() for column in columns]
+    asked: list[tuple[str, str, Location | None, str]] = []
+    asked += [(table, column, product.where, "is described") for table, columns in product.abouts.items() for column in columns]
     asked += [(table, one.column, one.where, "names a subject") for one in product.subjects for table in one.tables]
     for table, column, where, what in asked:
         if table in frames and column not in frames[table].columns:

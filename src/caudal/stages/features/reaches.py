@@ -45,7 +45,7 @@ def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
     ----------
     result : DataFrame, optional, what the function gives for frames of no rows; None where it cannot be called on them
     """
-    plan = "" if result is None else str(result._jdf.queryExecution().analyzed().toJSON())  # type: ignore[operator, union-attr]
+    plan = "" if result is None else str(result._jdf.queryExecution().analyzed().toJSON())
     sure: dict[float, None] = {}
     bare: dict[float, None] = {}
     months: set[int] = set()
