@@ -23,6 +23,8 @@ from caudal.spark.cache import cache_dir
 from caudal.spec.product import Product
 
 KEPT = 200
+_OF_CODE = (".py", ".sql", ".toml", ".json", ".yaml", ".yml", ".ini", ".cfg")
+_SMALL_BYTES = 2**20
 
 
 def key_of(product: Product, files: Mapping[str, object]) -> str:
@@ -36,7 +38,7 @@ def key_of(product: Product, files: Mapping[str, object]) -> str:
     more = [describe(one) for one in (product.servings, product.predictions, product.subjects, product.retentions, product.tz)]
     abouts = {table: sorted(columns) for table, columns in product.abouts.items()}
     knowns = {name: dict(getattr(node, "known", {})) for name, node in product.nodes.items()}
-    return digest("check", declared, more, abouts, knowns, dict(files), _sources(), _versions())
+    return digest("check", declared, more, abouts, knowns, dict(files), _sources(), _folder_of(product), _versions())
 
 
 def is_kept(key: str) -> bool:
@@ -74,6 +76,19 @@ def _sources() -> dict[str, str]:
         if not path.startswith((*places, own)):
             with contextlib.suppress(OSError):
                 found[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return found
+
+
+def _folder_of(product: Product) -> dict[str, object]:
+    """Return what identifies the code and settings in the product's folder: functions may import and read them later."""
+    folder = Path(product.where.file).parent
+    found: dict[str, object] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in _OF_CODE and not any(part.startswith(".") for part in file.relative_to(folder).parts):
+            with contextlib.suppress(OSError):
+                stat = file.stat()
+                small = stat.st_size <= _SMALL_BYTES
+                found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest() if small else (stat.st_size, stat.st_mtime_ns)
     return found
 
 

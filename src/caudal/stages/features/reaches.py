@@ -7,25 +7,28 @@ number may mean any unit, so it is taken in each; a reach too many costs a few m
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType
+from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 SHORTEST_S, LONGEST_S = 1.0, 10 * 366 * 86400.0
-MOST = 120  # lengths that are tried; those that are surely times come first
+MOST = 160  # lengths that are tried; those that are surely times come first
 MOST_ROWS = 500
+MOST_TEXT = 60  # longer texts are sentences
 
-_UNITS_S = (1.0, 60.0, 3600.0, 86400.0, 0.001, 1e-6)
+_UNITS_S = (1e-6, 1.0, 60.0, 3600.0, 86400.0, 0.001)  # first microseconds, which lags and frames over time are given in
 _WORDS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "mon": 30 * 86400.0, "y": 365 * 86400.0}
 _LITERAL = re.compile(
     r'"class":"org\.apache\.spark\.sql\.catalyst\.expressions\.Literal","num-children":0,"value":"(-?[0-9.E]+)","dataType":"([a-z ]+)'
 )
 _BY_ROWS = ("expressions.Lead", "expressions.Lag", "expressions.NthValue", "RowFrame", "Python", "Pandas", "Arrow")
+_EMPTY = CellType()
 _WORDED = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 
 
@@ -78,20 +81,30 @@ def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
 
 
 def _constants(function: Callable[..., Any]) -> list[tuple[float, str]]:
-    """Return the numbers that stand in a function's code, alone or in a text such as ``"47 hours"``, with the word after them."""
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return []
+    """Return the numbers in a function's code and all that it reaches in its module, alone or in a text such as ``"47 hours"``, with the word after."""
     constants: dict[tuple[float, str], None] = {}
-    waiting: list[Any] = list(code.co_consts)
+    waiting: list[Any] = [function]
+    seen: set[int] = set()
     while waiting:
         constant = waiting.pop(0)
-        if isinstance(constant, CodeType):
+        if id(constant) in seen:
+            continue
+        seen.add(id(constant))
+        if isinstance(constant, FunctionType):
+            cells = [cell.cell_contents for cell in constant.__closure__ or () if cell != _EMPTY]
+            waiting += [constant.__code__, *(constant.__defaults__ or ()), *cells]
+            named = [constant.__globals__.get(name) for name in constant.__code__.co_names]
+            waiting += [one for one in named if not isinstance(one, FunctionType) or one.__module__ == constant.__module__]
+        elif isinstance(constant, CodeType):
             waiting += constant.co_consts
-        elif isinstance(constant, tuple):
+        elif isinstance(constant, tuple | list | set | frozenset):
             waiting += constant
-        elif isinstance(constant, str) and len(constant) <= 200 and constant != function.__doc__:
+        elif isinstance(constant, dict):
+            waiting += constant.values()
+        elif isinstance(constant, str) and len(constant) <= MOST_TEXT:
             constants |= {(float(number), word): None for number, word in _WORDED.findall(constant)}
-        elif isinstance(constant, int | float) and not isinstance(constant, bool):
+        elif isinstance(constant, dt.timedelta):
+            constants[abs(constant.total_seconds()), "s"] = None
+        elif isinstance(constant, int | float) and not isinstance(constant, bool) and abs(constant) < 1e18:
             constants[abs(float(constant)), ""] = None
     return list(constants)

@@ -5,6 +5,7 @@ Each example is one set of features with many columns, some clean and some not, 
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from caudal.errors import DeclarationProblem
 from caudal.spec.known import known_of
 from caudal.stages.features import as_of_join, lag, past_mean, rolling
 from caudal.stages.features.future import InputShape, sees_future
+from caudal.stages.features.reaches import Reaches, reaches
 from caudal.stages.tables import tumble
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -271,8 +273,28 @@ def test_a_time_that_nothing_bounds_is_later_than_any_lag_and_the_message_says_h
 
 
 def test_a_shift_within_a_python_function_is_found(grids: dict[str, InputShape], spark: Any) -> None:
-    features = planted({"x": pandas_shift("pickups", 37)}, ["zone", "window_start"])
+    features = planted({"x": pandas_shift("pickups", 300)}, ["zone", "window_start"])
     assert leaking(features, {"rows": grids["1 hour"]}, "window_start", spark) == {"x"}
+
+
+AHEAD = {"far": 421}
+
+
+def helper(group: Any) -> Any:
+    return group.shift(-AHEAD["far"])
+
+
+def test_how_far_python_code_looks_is_read_off_all_that_it_reaches() -> None:
+    rows = 287
+
+    def features(group: Any, weeks: float = 3.5) -> Any:
+        closed = group.shift(-rows)
+        return helper(closed).rolling("47 hours") + dt.timedelta(minutes=7) * weeks
+
+    found = reaches(features, None)
+    assert found.rows == 421
+    assert {47 * 3600.0, 7 * 60.0, 287 * 60.0, 421 * 86_400.0} <= set(found.lengths_s)
+    assert reaches(len, None) == Reaches()
 
 
 def test_what_known_says_is_a_column_a_bound_or_a_delay() -> None:
