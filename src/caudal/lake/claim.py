@@ -1,12 +1,14 @@
 """A claim on a name in the ledger: one holder at a time, on whichever machine, and free when its holder is dead.
 
-A holder's beat goes up in the ledger while it lives. Who wants the claim watches the beat by its own clock and takes over when it
-has stood still for ``TTL_S``; clocks of different machines are not compared, but for beats of long ago.
+A holder's beat goes up in the ledger while it lives. Who wants the claim watches the beat by its own monotonic clock and takes over
+when it has stood still for ``TTL_S``. No time of day decides: a clock that was set forwards takes nothing from a holder that lives, and
+one that was set back keeps nothing for a dead one. A time of day that lies far off only makes it worth while to watch.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -25,7 +27,7 @@ from caudal.lake.records import claims
 
 TTL_S = 30.0
 BEAT_S = 5.0
-LONG_AGO_S = 900.0  # no clock is that wrong
+LONG_AGO_S = 900.0  # a beat that is so old, or so far ahead, is worth being watched
 _LOOK_S = 0.2
 
 
@@ -75,7 +77,7 @@ class Watch:
 
     def dead(self, row: Row) -> bool:
         """Tell whether the holder of a claim has died."""
-        if gone(row["holder"]) or time.time() - row["at"] > LONG_AGO_S:
+        if gone(row["holder"]):
             return True
         seen = self._seen.get(row["name"])
         if seen is None or seen[:2] != (row["holder"], row["beat"]):
@@ -84,16 +86,26 @@ class Watch:
         return time.monotonic() - seen[2] > TTL_S
 
 
+def suspect(row: Row) -> bool:
+    """Tell whether a holder may well be dead: its last beat lies far off, or its machine has been started anew since."""
+    said = json.loads(row["holder"])
+    rebooted = said["host"] == socket.gethostname() and said.get("boot") not in (None, _boot())
+    return rebooted or abs(time.time() - row["at"]) > LONG_AGO_S
+
+
 @contextlib.contextmanager
 def claim(ledger: Ledger, name: str, wait_s: float = 0.0) -> Iterator[Claim]:
-    """Hold a name for the length of the block.
+    """Hold a name for the length of the block. A holder that may well be dead is watched for as long as it takes to tell.
 
     Raises
     ------
     LeaseHeld : another process holds it, and did not let go within ``wait_s``
     """
     holder, watch, deadline = myself(), Watch(), time.monotonic() + wait_s
+    began = time.monotonic()
     while not _taken(ledger, name, holder, watch):
+        if (rows := ledger.find(claims, name=name)) and suspect(rows[0]):
+            deadline = max(deadline, began + TTL_S + 2 * _LOOK_S)
         if time.monotonic() >= deadline:
             who = who_holds(ledger, name) or "holder unknown"
             raise LeaseHeld(
@@ -129,15 +141,21 @@ def who_holds(ledger: Ledger, name: str) -> str | None:
 
 def myself() -> str:
     """Return what a holder is called: machine, process, and a word that no other process has."""
-    said = {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid()), "word": secrets.token_hex(4)}
+    said = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "boot": _boot(),
+        "began": _began(os.getpid()),
+        "word": secrets.token_hex(4),
+    }
     return json.dumps(said)
 
 
 def gone(holder: str) -> bool:
     """Tell whether a holder was a process of this machine that is no more."""
     said = json.loads(holder)
-    if said["host"] != socket.gethostname():
-        return False
+    if said["host"] != socket.gethostname() or said.get("boot") not in (None, _boot()):
+        return False  # another machine, perhaps of the same name, or this one before it was started anew: the beat tells
     try:
         os.kill(said["pid"], 0)
     except ProcessLookupError:
@@ -146,6 +164,15 @@ def gone(holder: str) -> bool:
         return False
     began = _began(said["pid"])
     return began != said.get("began") and said.get("began") is not None
+
+
+@functools.cache
+def _boot() -> str | None:
+    """Return what this start of the machine is called; None where that is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # no Linux
+        return None
 
 
 def _began(pid: int) -> str | None:

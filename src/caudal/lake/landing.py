@@ -51,6 +51,7 @@ class LandedFile:
     bytes: int
     new: bool
     kind: str = "data"
+    seq: int = 0  # its place in the order of landing
 
     @property
     def segment(self) -> str:
@@ -69,18 +70,19 @@ def land(
 ) -> list[LandedFile]:  # fmt: skip
     """Copy what is new into the raw store and return every arrival with its hash.
 
-    A file whose path, size and time of change are known is not read again. The same bytes are stored once. Files that count together
-    (``changed="set"``) are told to the ledger in one transaction, after all of them were copied.
+    A file whose path, size and time of change are those of the path's newest content is not read again. The same bytes are stored once.
+    A content that comes again after another is the newest again. Files that count together (``changed="set"``) are told to the ledger in
+    one transaction, after all of them were copied.
     """
-    known = {(row["path"], row["bytes"], row["modified_ns"]): row for row in ledger.find(landed, product=product, source=source)}
+    known = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # of each path the newest
     folder = home.raw(product, source)
     there = _there(folder) if known and arrivals else lambda _: False
     result = []
     together: list[dict[str, Any]] = []
     for arrival in arrivals:
         path = _printable(arrival.path)
-        row = known.get((path, arrival.bytes, arrival.modified_ns))
-        if row is not None and there(store_path(folder, row["sha256"], path)):
+        row = known.get(path)
+        if row is not None and _unchanged(row, arrival) and there(store_path(folder, row["sha256"], path)):
             if row["kind"] == "refused":  # it lies at its origin again, or still
                 ledger.change(landed, {"id": row["id"]}, kind=kind)
             result.append(LandedFile(path, store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
@@ -92,8 +94,8 @@ def land(
             "modified_ns": arrival.modified_ns, "landed_at": time.time(), "run_id": run_id, "kind": kind, "etag": arrival.etag,
         }  # fmt: skip
         same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
-        if same:  # touched, not changed; or landed by a run that died before it could say so
-            ledger.change(
+        if same:  # touched, or come again after another content; or landed by a run that died before it could say so
+            ledger.renew(
                 landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag, kind=kind
             )
         elif changed == "set":
@@ -111,8 +113,7 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
     With ``changed="append"`` older contents of a path stay as well; with ``"set"`` the files of the newest folder are the source. A file that could not be read counts while it lies where it
     came from: once it is taken away, its bytes are kept but not asked for again.
     """
-    rows: list[dict[str, Any]] = sorted(ledger.find(landed, product=product, source=source), key=lambda row: row["landed_at"])
-    rows = [row for row in rows if row["kind"] != "erased"]
+    rows: list[dict[str, Any]] = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "erased"]
     if changed == "set":
         # What a database gave is not to be had a second time, so a file that was refused goes on being asked for.
         data = [row for row in rows if row["kind"] != "correction"]
@@ -123,9 +124,13 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
     by_content = {row["sha256"]: row for row in newest.values()}
     folder = home.raw(product, source)
     return [
-        LandedFile(row["path"], store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"])
+        LandedFile(row["path"], store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"], row["seq"])
         for sha, row in sorted(by_content.items())
     ]
+
+
+def _unchanged(row: dict[str, Any], arrival: Arrival) -> bool:
+    return (row["bytes"], row["modified_ns"]) == (arrival.bytes, arrival.modified_ns)
 
 
 def _set(row: dict[str, Any]) -> str:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, Table, create_engine, event, insert, select, update
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.lake.driver import driven
 from caudal.lake.migrations.upgrade import upgrade
-from caudal.lake.records import decisions, model_versions, runs, steps
+from caudal.lake.records import counters, decisions, model_versions, runs, steps
 from caudal.spec.database import shown
 
 Row = dict[str, Any]
@@ -71,10 +71,23 @@ class Ledger:
         self.engine.dispose()
 
     def add(self, table: Table, *rows: Mapping[str, Any]) -> None:
-        """Append rows in one transaction."""
-        if rows:
-            with self.engine.begin() as connection:
-                connection.execute(insert(table), [dict(row) for row in rows])
+        """Append rows in one transaction; where the table orders its rows by ``seq``, each gets the next number."""
+        if not rows:
+            return
+        with self.engine.begin() as connection:
+            entries = [dict(row) for row in rows]
+            if "seq" in table.c:
+                first = next_number(connection, table, len(entries))
+                entries = [{**entry, "seq": first + place} for place, entry in enumerate(entries)]
+            connection.execute(insert(table), entries)
+
+    def renew(self, table: Table, where: Mapping[str, Any], **values: Any) -> None:
+        """Set values on the rows that match, and put them behind all others in the order of ``seq``."""
+        with self.engine.begin() as connection:
+            statement = update(table).values(seq=next_number(connection, table), **values)
+            for name, value in where.items():
+                statement = statement.where(table.c[name] == value)
+            connection.execute(statement)
 
     def change(self, table: Table, where: Mapping[str, Any], **values: Any) -> int:
         """Set values on the rows that match and return how many did."""
@@ -94,7 +107,7 @@ class Ledger:
         query = select(table)
         for name, value in equal.items():
             query = query.where(table.c[name].in_(value) if isinstance(value, list | tuple) else table.c[name] == value)
-        order = table.c.get("id", table.c.get("started_at", table.c.get("version")))
+        order = next((table.c[name] for name in ("seq", "id", "started_at", "version") if name in table.c), None)
         if order is not None:
             query = query.order_by(order.desc() if newest else order)
         return self.rows(query.limit(limit) if limit else query)
@@ -116,6 +129,14 @@ class Ledger:
         """Return the newest run."""
         found = self.find(runs, newest=True, limit=1, **({"product": product} if product else {}))
         return found[0] if found else None
+
+
+def next_number(connection: Connection, table: Table, count: int = 1) -> int:
+    """Return the first of the next numbers of a table's rows; the counter's row is held until the transaction ends."""
+    own = counters.c.name == table.name
+    if not connection.execute(update(counters).where(own).values(value=counters.c.value + count)).rowcount:
+        connection.execute(insert(counters).values(name=table.name, value=count))
+    return int(connection.execute(select(counters.c.value).where(own)).scalar_one()) - count + 1
 
 
 def latest(rows: Sequence[Row]) -> Row | None:

@@ -22,6 +22,7 @@ runs = Table(
     Column("error", JSON),
     Column("summary", JSON),  # the document that `caudal run --json` prints
     Column("at_hand", JSON),  # {step, since, expected_s, slow} while a step is at work for longer than a moment
+    Column("seq", BigInteger, nullable=False, server_default="0"),  # the order in which runs began, whatever the clock said
 )  # fmt: skip
 
 steps = Table(
@@ -62,7 +63,14 @@ landed = Table(
     Column("run_id", String(40), nullable=False),
     Column("kind", String(20), nullable=False),  # data | correction | refused | erased
     Column("etag", Text),
+    Column("seq", BigInteger, nullable=False, server_default="0"),  # the order in which contents landed, whatever the clock said
     UniqueConstraint("product", "source", "path", "sha256", name="landed_once"),
+)  # fmt: skip
+
+counters = Table(
+    "counters", metadata,
+    Column("name", String(40), primary_key=True),  # a table whose rows are numbered
+    Column("value", BigInteger, nullable=False),  # the last number that was given
 )  # fmt: skip
 
 checks = Table(

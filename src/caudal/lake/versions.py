@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def in_order(files: Sequence[LandedFile]) -> list[LandedFile]:
     """Return the files of extractions, oldest first; corrections, which are rows by themselves, are left out."""
-    return sorted((file for file in files if file.kind != "correction"), key=lambda file: file.path)
+    return sorted((file for file in files if file.kind != "correction"), key=lambda file: (file.seq, file.path))
 
 
 def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str]) -> set[str]:
@@ -29,10 +29,10 @@ def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[
 
 
 def superseded(files: Sequence[LandedFile], key: str) -> list[tuple[str, str]]:
-    """Return segment and key of every row whose key a newer file holds again; files are ordered by the time in their names."""
+    """Return segment and key of every row whose key a newer file holds again."""
     newest: dict[str, str] = {}
     gone: list[tuple[str, str]] = []
-    for file in sorted(in_order(files), key=lambda one: one.name):
+    for file in in_order(files):
         for one in _keys(file, [key]).column(0).to_pylist():
             if one in newest:
                 gone.append((newest[one], one))

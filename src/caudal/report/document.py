@@ -201,7 +201,11 @@ def _in_production(ledger: Ledger, run: Row, model: str) -> int | None:
     """Return the champion as the run left it."""
     until = math.inf if run["finished_at"] is None else run["finished_at"]
     made = ledger.find(decisions, product=run["product"], model=model, decision=["promoted", "rolled back"], newest=True)
-    return next((row["version"] for row in made if row["at"] <= until), None)
+    order = {row["run_id"]: row["seq"] for row in ledger.find(runs, product=run["product"])} if made else {}
+    for row in made:  # what a run decided has that run's place; a decision by hand has only its time
+        if order[row["run_id"]] <= run["seq"] if row["run_id"] in order else row["at"] <= until:
+            return int(row["version"])
+    return None
 
 
 def _better(metric: str | None) -> str | None:

@@ -93,9 +93,7 @@ def _header(run: Row, document: Document) -> dict[str, Any]:
 
 
 def _before(ledger: Ledger, run: Row) -> Row | None:
-    return next(
-        (row for row in ledger.find(runs, product=run["product"], newest=True) if row["started_at"] < run["started_at"]), None
-    )
+    return next((row for row in ledger.find(runs, product=run["product"], newest=True) if row["seq"] < run["seq"]), None)
 
 
 def _changes(run: Row, before: Row | None, document: Document, done: Sequence[Row]) -> list[str]:

@@ -13,7 +13,7 @@ from caudal.lake.away import answering
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import place, spark_needs
-from caudal.lake.records import steps
+from caudal.lake.records import runs, steps
 from caudal.run.run import opened
 from caudal.run.status import the_product
 from caudal.spec.settings import Settings
@@ -74,13 +74,16 @@ def resolved(home: Home, ledger: Ledger, product: str, table: str, version: int 
 
 def _as_of_run(ledger: Ledger, product: str, table: str, run_id: str) -> int:
     rows = [row for row in ledger.find(steps, product=product, name=table) if row["output_version"] is not None]
-    at = [row for row in rows if row["run_id"] <= run_id]
+    order = {row["run_id"]: int(row["seq"]) for row in ledger.find(runs, product=product)}
+    until = order.get(run_id, 0)
+    at = [row for row in rows if order.get(row["run_id"], until) <= until]
     if not at or not ledger.find(steps, product=product, run_id=run_id):
-        runs = sorted({row["run_id"] for row in rows})
+        left = {row["run_id"] for row in rows}
+        known = [name for name in order if name in left]
         raise NotThere(
             f"No run '{run_id}' has left a table '{table}'.",
-            nearest=nearest(run_id, runs),
-            fix=f"Runs are: {', '.join(runs[-5:])}.",
+            nearest=nearest(run_id, known),
+            fix=f"Runs are: {', '.join(known[-5:])}.",
         )
     return int(at[-1]["output_version"])
 

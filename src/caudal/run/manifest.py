@@ -142,13 +142,13 @@ def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str
 
     rows = ledger.find(landed, product=product, source=name)
     seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
-    known = {(row["path"], row["bytes"], row["modified_ns"]) for row in rows}
+    newest = {row["path"]: (row["bytes"], row["modified_ns"]) for row in rows}
     connection = Files(source["pattern"], source["format"], {}, source["settle_s"], source["required"])
     try:
         found = arrivals(connection, data=settings.data, scratch=Path(), seen=seen, clock=time.time)
     except CaudalError:
         return False  # the run itself will say what is wrong
-    return all((one.path, one.bytes, one.modified_ns) in known for one in found)
+    return all(newest.get(one.path) == (one.bytes, one.modified_ns) for one in found)
 
 
 def _outside(root: Path) -> list[Path]:
@@ -170,7 +170,7 @@ def _version(home: Home, product: str, name: str) -> int | None:
 def _newest(ledger: Ledger, table: Table, product: str) -> int:
     """Return the number of a product's newest entry in one of the ledger's tables."""
     newest = ledger.find(table, product=product, newest=True, limit=1)
-    return int(newest[0]["id"]) if newest else 0
+    return int(newest[0].get("seq") or newest[0]["id"]) if newest else 0
 
 
 def _key(folder: Path, pipeline: str) -> str:

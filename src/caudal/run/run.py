@@ -243,7 +243,7 @@ def opened(settings: Settings) -> Home:
 
 
 def new_run_id() -> str:
-    """Return a run's name; names sort by time."""
+    """Return a run's name. It begins with the clock's time for people; runs are ordered by the ledger's ``seq``."""
     return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
 
 

@@ -69,10 +69,37 @@ def elsewhere():
 def test_a_holder_elsewhere_is_dead_when_its_beat_stands_still(url, monkeypatch):
     monkeypatch.setattr(claims_of, "TTL_S", 0.5)
     ledger = open_ledger(url)
-    ledger.add(claims, {"name": "p", "holder": elsewhere(), "beat": 7, "at": time.time() + 3600})  # its clock is wrong
+    ledger.add(claims, {"name": "p", "holder": elsewhere(), "beat": 7, "at": time.time()})
     with pytest.raises(LeaseHeld), claim(ledger, "p", 0.3):
         pass
     with claim(ledger, "p", 5):
+        pass
+
+
+@pytest.mark.parametrize("off_s", [-86_400, 86_400])
+def test_a_clock_that_was_set_takes_nothing_from_who_lives_and_keeps_nothing_for_the_dead(url, monkeypatch, off_s):
+    monkeypatch.setattr(claims_of, "TTL_S", 1.0)
+    monkeypatch.setattr(claims_of, "BEAT_S", 0.1)
+    ledger, other = open_ledger(url), open_ledger(url)
+    clock = time.time
+    monkeypatch.setattr(claims_of, "gone", lambda holder: False)  # as on another machine
+    with claim(ledger, "p") as mine:
+        monkeypatch.setattr(claims_of.time, "time", lambda: clock() + off_s)
+        with pytest.raises(LeaseHeld), claim(other, "p"):
+            pass
+        mine.check()
+    ledger.add(claims, {"name": "p", "holder": elsewhere(), "beat": 7, "at": clock()})
+    with claim(other, "p"):  # watched for as long as it takes to tell, without having been asked to wait
+        pass
+
+
+def test_a_holder_of_before_the_machine_was_started_anew_is_watched(url, monkeypatch):
+    monkeypatch.setattr(claims_of, "TTL_S", 0.5)
+    ledger = open_ledger(url)
+    before = json.dumps({**json.loads(myself()), "boot": "another"})  # a process of the same number may live now
+    assert not gone(before)
+    ledger.add(claims, {"name": "p", "holder": before, "beat": 7, "at": time.time()})
+    with claim(ledger, "p"):
         pass
 
 

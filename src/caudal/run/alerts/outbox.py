@@ -83,7 +83,7 @@ def _told_lately(ledger: Ledger, product: str, one: Happened, declared: Alert, n
     if one.kind in ("recovery", "promoted", "refused") or not found or now - found[0]["at"] >= declared.repeat_s:
         return None
     recovered = ledger.find(alerts, product=product, happening="recovery", newest=True, limit=1)
-    return None if one.kind == "failure" and recovered and recovered[0]["at"] > found[0]["at"] else found[0]
+    return None if one.kind == "failure" and recovered and recovered[0]["id"] > found[0]["id"] else found[0]
 
 
 def _due(ledger: Ledger, now: float) -> list[Row]:

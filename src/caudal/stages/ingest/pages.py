@@ -87,7 +87,8 @@ def _before(seen: Mapping[str, Seen], declared: str) -> Before | None:
         sets.setdefault(path.rpartition("/")[0], []).append((path, one))
     if not sets:
         return None
-    folder, files = max(sets.items(), key=lambda one: max(file.modified_ns for _, file in one[1]))
+    folder = next(reversed(seen)).rpartition("/")[0]  # what was landed last comes last
+    files = sets[folder]
     said = [json.loads(file.etag or "{}") for _, file in files]
     if said[0].get("declared") != declared:
         return None
