@@ -119,6 +119,10 @@ class EnvironmentProblem(CaudalError):
     exit_code = 6
 
 
+class StorageDamaged(EnvironmentProblem):
+    """What lies in the home or the lake is not what was put there: bytes changed, files gone, the ledger unreadable."""
+
+
 class LeaseHeld(CaudalError):
     """Another run of the same product is at work."""
 

@@ -63,6 +63,9 @@ def problems_shown(as_json: bool) -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CAUDAL_TRACE"):
             raise
+        if (known := _explained(error)) is not None:
+            show_problem(known, as_json)
+            raise typer.Exit(known.exit_code) from None
         show_problem(
             CaudalError(
                 f"caudal itself failed: {type(error).__name__}: {error}.", fix="Set CAUDAL_TRACE=1 to see where, and report it."
@@ -70,6 +73,18 @@ def problems_shown(as_json: bool) -> Iterator[None]:
             as_json,
         )
         raise typer.Exit(70) from None
+
+
+def _explained(error: Exception) -> CaudalError | None:
+    """Return what an error that nobody expected says of the machine or the storage; None where it is a mistake of ours."""
+    try:
+        from caudal.run.faults import explained
+
+        return explained(error)
+    except OSError as again:  # not even that could be imported
+        return EnvironmentProblem(
+            f"The machine refuses: {again.strerror or again}.", fix="Mend that, and give the same command again."
+        )
 
 
 def show_problem(error: CaudalError, as_json: bool) -> None:

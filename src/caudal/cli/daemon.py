@@ -24,7 +24,7 @@ from caudal.cli.app import (
     say_end,
     show_problem,
 )
-from caudal.errors import printable
+from caudal.errors import DeclarationProblem, printable
 from caudal.spec.settings import settings
 
 
@@ -53,17 +53,27 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
 
 
 @app.command()
-def backfill(folder: Folder, first: Annotated[str, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)],
-             last: Annotated[str, typer.Option("--to", help="Last day.", show_default=False)],
+def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)] = None,
+             last: Annotated[str | None, typer.Option("--to", help="Last day.", show_default=False)] = None,
+             table: Annotated[list[str] | None, typer.Option("--table", help="A whole table instead of days, such as one whose files are damaged. May be given more than once.")] = None,
              yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
-    """Make some days again from raw, by the product as it is now: first shows which tables, days and files that means."""
+    """Make some days, or whole tables, again from raw, by the product as it is now: of days first shows which tables, days and files that means."""
     from caudal.report.terminal import backfill_plan
-    from caudal.run.backfill import backfill as work, plan
+    from caudal.run.backfill import backfill as work, plan, rebuild
     from caudal.run.workspace import Process
 
     with problems_shown(as_json):
         set_to = settings(home=home, lake=lake, data=data)
+        if bool(table) == (first is not None and last is not None) or (table and (first or last)):
+            raise DeclarationProblem("Either days or tables are made again.", fix="Give --from DAY and --to DAY, or --table NAME.")
+        if table:
+            with progress_shown(as_json) as progress:
+                process = Process(lambda error: show_problem(error, as_json))
+                result = rebuild(folder, set_to, table, progress=progress, wait_s=wait, process=process)
+            return say_end(as_json, result)
+        assert first is not None
+        assert last is not None
         if not yes:
             told = plan(folder, set_to, first, last)
             if as_json:

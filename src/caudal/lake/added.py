@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,8 +10,9 @@ import numpy as np
 
 from caudal.errors import StepFailed
 from caudal.lake import delta
-from caudal.lake.frames import dataset
-from caudal.lake.place import Place, place, source
+from caudal.lake.damage import reading
+from caudal.lake.parquet import dataset, opened
+from caudal.lake.place import Place, place
 
 Array = np.ndarray[Any, Any]
 _DAY_US = 86_400_000_000
@@ -31,8 +31,7 @@ def added(folder: Place, version: int) -> list[Place]:
     ------
     StepFailed : the version has taken rows away
     """
-    lines = (folder / "_delta_log" / f"{version:020d}.json").read_text().splitlines()
-    actions = [json.loads(line) for line in lines if line]
+    actions = delta.actions(folder / "_delta_log" / f"{version:020d}.json")
     if any("remove" in action for action in actions):
         if "compacted" in delta.identity(folder, version):
             return []
@@ -81,7 +80,8 @@ class Lookup:
         """Return rows of files as an Arrow table."""
         if not files:
             return self._schema.empty_table()
-        return dataset(files, self._schema).to_table(filter=between)
+        with reading(lambda: files, f"Table '{self.folder.name}'"):
+            return dataset(files, self._schema).to_table(filter=between)
 
     def near(self, version: int, low: Array, high: Array) -> Any:
         """Return the rows whose time lies in one of some stretches: int64 [n], both ends within."""
@@ -127,9 +127,8 @@ class Lookup:
 
     def _bounds_of(self, path: str) -> tuple[int, int] | None:
         """Return the first and the last time in a file, from its footer."""
-        import pyarrow.parquet as pq
-
-        told = pq.read_metadata(source(place(path)))
+        with opened(place(path)) as file:
+            told = file.metadata
         at = next((i for i in range(told.num_columns) if told.schema.column(i).path == self._at), None)
         if at is None:
             return None

@@ -14,6 +14,8 @@ def changed_days(folder: Place, since: int, until: int) -> set[str | None]:
     """Return the days whose files differ between two versions; days that were let go because their time was over did not change."""
     if since == until:
         return set()
+    if since > until:  # the table was moved away and made anew
+        return delta.read(folder, until).days
     old, new = delta.read(folder, since), delta.read(folder, until)
     let_go = {day for number in range(since + 1, until + 1) for day in delta.identity(folder, number).get("retained", ())}
     return {file.day for file in set(old.files) ^ set(new.files)} - (let_go - new.days)
@@ -23,6 +25,8 @@ def changed_segments(folder: Place, since: int, until: int) -> set[str] | None:
     """Return the raw files whose rows differ between two versions; None where files do not say which they come from."""
     if since == until:
         return set()
+    if since > until:
+        return None
     found = {file.segment for file in set(delta.read(folder, since).files) ^ set(delta.read(folder, until).files)}
     return None if None in found else {one for one in found if one is not None}
 

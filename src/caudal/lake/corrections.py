@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.lake.away import answering
 from caudal.lake.landing import LandedFile
-from caudal.lake.place import source
+from caudal.lake.parquet import WRITTEN, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,19 +33,17 @@ def write(rows: pa.Table, keys: Sequence[int], segments: Sequence[str], to: Path
     import pyarrow.parquet as pq
 
     said = json.dumps({"keys": sorted(keys), "segments": sorted(segments)}).encode()
-    pq.write_table(rows.replace_schema_metadata({FOOTER: said}), to)
+    pq.write_table(rows.replace_schema_metadata({FOOTER: said}), to, **WRITTEN)
 
 
 def replaced(files: Sequence[LandedFile]) -> tuple[list[int], set[str]]:
     """Return the keys of all rows that the corrections among ``files`` replace, and the files those rows came from."""
-    import pyarrow.parquet as pq
-
     keys: list[int] = []
     segments: set[str] = set()
     for file in files:
         if file.kind == "correction":
-            with answering(file.stored):
-                footer = pq.read_schema(source(file.stored)).metadata or {}
+            with opened(file.stored) as parquet:
+                footer = parquet.schema_arrow.metadata or {}
             said = json.loads(footer.get(FOOTER, b'{"keys": [], "segments": []}'))
             keys += said["keys"]
             segments |= set(said["segments"])

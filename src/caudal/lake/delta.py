@@ -7,23 +7,28 @@ the figures of the step that made it, so that the ledger can be brought back in 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from caudal.errors import NotThere
 from caudal.lake.away import answering
+from caudal.lake.damage import VERIFY, damaged, first_line
+from caudal.lake.mirror import delta_address
 from caudal.lake.place import Place, Remote, below as seen_from, delta_options, remove, source
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+SUMS = "caudal.sums"  # under which a commit tells the hashes of the files that it brings
 DAY = "_day"  # the partition column of tables partitioned by event-time day
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of rows without an event time
 _REMEMBERED = 64  # versions of remote tables: a version never changes, and reading one takes some requests
@@ -42,6 +47,7 @@ class DataFile:
     bytes: int
     rows: int
     day: str | None = None  # ISO date; None in tables without partitions and for rows without an event time
+    sha256: str | None = field(default=None, compare=False)  # of its bytes as they were written, where a commit is to tell it
 
     @property
     def segment(self) -> str | None:
@@ -145,15 +151,50 @@ def identity(folder: Place, version: int) -> dict[str, Any]:
     """Return what the commit of a version said of itself; empty for commits that caudal did not make."""
     if isinstance(folder, Remote) and (known := _seen.get((folder, version))) is not None:
         return dict(known.identity)
+    entry = _entry(folder / "_delta_log", version)
     try:
-        with _entry(folder / "_delta_log", version).open() as lines:
+        with entry.open() as lines:
             for line in lines:
-                entry = json.loads(line)
-                if "commitInfo" in entry:
-                    return dict(json.loads(entry["commitInfo"].get("caudal", "{}")))
+                action = json.loads(line)
+                if "commitInfo" in action:
+                    return dict(json.loads(action["commitInfo"].get("caudal", "{}")))
     except FileNotFoundError:
         pass
+    except ValueError as error:
+        raise _unreadable(entry, error) from error
     return {}
+
+
+def actions(entry: Place) -> list[dict[str, Any]]:
+    """Return what an entry of a table's log says.
+
+    Raises
+    ------
+    StorageDamaged : it is not as it was written
+    """
+    try:
+        lines = [json.loads(line) for line in entry.read_text().splitlines() if line]
+        if not lines or not all(isinstance(line, dict) for line in lines):
+            raise ValueError("it is empty" if not lines else "it holds no actions")
+    except ValueError as error:
+        raise _unreadable(entry, error) from error
+    return lines
+
+
+def sums(entry: Place) -> dict[str, str]:
+    """Return the hashes of the data files that an entry of a table's log has brought, as they were written, by path."""
+    for action in actions(entry):
+        if "commitInfo" in action:
+            return dict(json.loads(action["commitInfo"].get(SUMS, "{}")))
+    return {}
+
+
+def _unreadable(entry: Place, error: Exception) -> Exception:
+    return damaged(
+        f"The log of table '{entry.parent.parent.name}' is damaged: '{entry}' is not as it was written: {first_line(error)}.",
+        table=entry.parent.parent.name,
+        file=str(entry),
+    )
 
 
 def commits(folder: Place) -> list[Place]:
@@ -170,10 +211,11 @@ def staged(folder: Place, below: Place) -> list[DataFile]:
         import pyarrow.parquet as pq
 
         with answering(path):
-            rows = pq.read_metadata(source(path)).num_rows
+            held = source(path)
+            rows = pq.read_metadata(held).num_rows
         days = [part.partition("=")[2] for part in seen_from(path, below).parts if part.startswith(f"{DAY}=")]
         day = days[0] if days and days[0] != NO_DAY else None
-        return DataFile(seen_from(path, folder).as_posix(), path.stat().st_size, rows, day)
+        return DataFile(seen_from(path, folder).as_posix(), path.stat().st_size, rows, day, _sum(held))
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(measured, sorted(below.rglob("*.parquet"))))
@@ -229,7 +271,7 @@ def _commit(
     now_ms = int(time.time() * 1000)
     adds = [_add(file, partitioned, now_ms) for file in files]
     delta_schema = Schema.from_json(json.dumps(_storable(schema)))
-    said = _properties(identity)
+    said = _properties(identity, {file.path: file.sha256 for file in files if file.sha256 is not None})
     # Nothing of the log expires; to look whether anything has would take longer with each version.
     after = PostCommitHookProperties(cleanup_expired_logs=False)
     by = [DAY] if partitioned else []
@@ -237,7 +279,7 @@ def _commit(
     if before is None:
         folder.mkdir(parents=True, exist_ok=True)
         create_table_with_add_actions(
-            str(folder), delta_schema, adds, mode="error", partition_by=by, commit_properties=said,
+            delta_address(folder), delta_schema, adds, mode="error", partition_by=by, commit_properties=said,
             configuration={
                 # Time travel by run is for ever: nothing of the log is cleaned up behind our back.
                 "delta.logRetentionDuration": "interval 36500 days",
@@ -250,7 +292,13 @@ def _commit(
     if replace == "all":
         if table.metadata().partition_columns != by:
             create_table_with_add_actions(
-                str(folder), delta_schema, adds, mode="overwrite", partition_by=by, commit_properties=said, storage_options=options
+                delta_address(folder),
+                delta_schema,
+                adds,
+                mode="overwrite",
+                partition_by=by,
+                commit_properties=said,
+                storage_options=options,
             )
         else:
             table.create_write_transaction(
@@ -266,10 +314,24 @@ def _commit(
         )
 
 
-def _properties(identity: Mapping[str, Any]) -> Any:
+def _properties(identity: Mapping[str, Any], hashes: Mapping[str, str] | None = None) -> Any:
     from deltalake.transaction import CommitProperties
 
-    return CommitProperties(custom_metadata={"caudal": json.dumps(identity, default=str, allow_nan=False)}, max_commit_retries=0)
+    told = {"caudal": json.dumps(identity, default=str, allow_nan=False), **({SUMS: json.dumps(hashes)} if hashes else {})}
+    return CommitProperties(custom_metadata=told, max_commit_retries=0)
+
+
+def _sum(held: Any) -> str | None:
+    """Return the hash of a file that is about to be published; None of a large remote one: its server keeps sums of its own."""
+    import pyarrow as pa
+
+    if isinstance(held, Path):
+        with held.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    if isinstance(held, pa.BufferReader):
+        held.seek(0)
+        return hashlib.sha256(held.read()).hexdigest()
+    return None
 
 
 def _says(folder: Place, number: int, said: Mapping[str, Any]) -> bool:
@@ -311,16 +373,9 @@ def _named_ever(folder: Place) -> set[str]:
     log = folder / "_delta_log"
     named: set[str] = set()
     with ThreadPoolExecutor(8) as pool:
-        for text in pool.map(_text, log.glob("*.json") if log.is_dir() else ()):
-            for line in text.splitlines():
-                action = json.loads(line)
-                if "add" in action:
-                    named.add(unquote(action["add"]["path"]))
+        for entry in pool.map(actions, log.glob("*.json") if log.is_dir() else ()):
+            named |= {unquote(action["add"]["path"]) for action in entry if "add" in action}
     return named
-
-
-def _text(entry: Place) -> str:
-    return entry.read_text()
 
 
 def _numbers(log: Place) -> list[int]:
@@ -345,14 +400,16 @@ def _open(folder: Place, version: int | None) -> DeltaTable:
 
     try:
         with answering(folder):
-            return DeltaTable(str(folder), version=version, storage_options=delta_options(folder))
+            return DeltaTable(delta_address(folder), version=version, storage_options=delta_options(folder))
     except (TableNotFoundError, DeltaError) as error:
         newest = version_of(folder)
         if newest is None:
             raise NotThere(f"There is no table in {folder}.", fix="Run the product first.", table=folder.name) from None
-        raise NotThere(
-            f"Table '{folder.name}' has no version {version}; it has 0 to {newest}.", table=folder.name, cause=str(error)
-        ) from None
+        if version is not None and not 0 <= version <= newest:
+            raise NotThere(
+                f"Table '{folder.name}' has no version {version}; it has 0 to {newest}.", table=folder.name, cause=str(error)
+            ) from None
+        raise damaged(f"The log of table '{folder.name}' is damaged: {first_line(error)}.", VERIFY, table=folder.name) from error
 
 
 def _add(file: DataFile, partitioned: bool, now_ms: int) -> Any:

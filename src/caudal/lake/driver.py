@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
 
 from caudal.errors import EnvironmentProblem
+
+
+def sqlite_url(file: Path) -> str:
+    """Return the URL of a SQLite database, whatever characters are in its path.
+
+    Examples
+    --------
+    >>> make_url(sqlite_url(Path("/data/a%20b?"))).database
+    '/data/a%20b?'
+    """
+    encoded = f"sqlite:///{quote(str(file), safe='/:')}"
+    return encoded if make_url(encoded).database == str(file) else f"sqlite:///{file}"  # SQLAlchemy 2.0 decodes nothing
 
 
 def driven(said: str) -> URL:

@@ -128,7 +128,7 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
     looked = [field.name for field in held.schema_arrow if field.name in wanted or pa.types.is_nested(field.type)]
     names = wanted | {column, column.lower()}
     gone = kept = 0
-    writer = None if to is None else pq.ParquetWriter(to, held.schema_arrow)
+    writer = None if to is None else pq.ParquetWriter(to, held.schema_arrow, write_page_checksum=True)
     try:
         for batch in held.iter_batches(columns=None if writer else looked):
             mine = pa.array([False] * len(batch), pa.bool_())

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from caudal.lake import delta
-from caudal.lake.place import Place, arrow_paths
+from caudal.lake.damage import stored
+from caudal.lake.parquet import dataset
+from caudal.lake.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +32,6 @@ def matching(
 ) -> Iterator[Found]:  # fmt: skip
     """Yield the rows for which ``wanted`` gives true; files without any are left out."""
     import pyarrow as pa
-    import pyarrow.dataset as ds
     from deltalake import Schema
 
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
@@ -40,8 +41,9 @@ def matching(
     for file in version.files:
         if among is not None and file.day not in among:
             continue
-        paths, system = arrow_paths([str(version.folder / unquote(file.path))])
-        rows = ds.dataset(paths, schema=schema, format="parquet", filesystem=system).to_table()
+        path = version.folder / unquote(file.path)
+        with stored(path, f"Table '{version.folder.name}'"):
+            rows = dataset([str(path)], schema).to_table()
         found = rows.filter(wanted(rows))
         if len(found):
             yield Found(file, brought.get(unquote(file.path), version.number), found)
@@ -53,8 +55,7 @@ def brought_in(folder: Place, until: int) -> dict[str, int]:
     for entry in delta.commits(folder):
         if int(entry.stem) > until:
             continue
-        for line in entry.read_text().splitlines():
-            action = json.loads(line)
+        for action in delta.actions(entry):
             if "add" in action:
                 brought[unquote(action["add"]["path"])] = int(entry.stem)
     return brought

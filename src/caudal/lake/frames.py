@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from caudal.lake.away import answering
+from caudal.lake.damage import reading
 from caudal.lake.delta import DAY, Version
-from caudal.lake.place import arrow_paths, spark_path
+from caudal.lake.parquet import dataset
+from caudal.lake.place import reader, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +27,7 @@ def frame(
     if not paths:
         return empty(spark, schema)
     # The files are named one by one, so Spark must not guess partition columns from their folders.
-    return spark.read.schema(schema).option("recursiveFileLookup", "true").parquet(*map(spark_path, paths))
+    return reader(spark).schema(schema).option("recursiveFileLookup", "true").parquet(*map(spark_path, paths))
 
 
 def empty(spark: SparkSession, schema: Any) -> DataFrame:
@@ -49,13 +51,5 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     paths = version.paths(days)
     if not paths:
         return schema.empty_table()
-    with answering(version.folder):
+    with answering(version.folder), reading(lambda: paths, f"Table '{version.folder.name}'"):
         return dataset(paths, schema).to_table()
-
-
-def dataset(paths: Sequence[str], schema: pa.Schema) -> Any:
-    """Return Parquet files, wherever they lie, as one Arrow dataset."""
-    import pyarrow.dataset as ds
-
-    named, filesystem = arrow_paths(list(paths))
-    return ds.dataset(named, schema=schema, format="parquet", filesystem=filesystem)

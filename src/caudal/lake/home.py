@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from caudal.lake.driver import sqlite_url
 from caudal.lake.ledger import Ledger, open_ledger
+from caudal.lake.ledger_faults import check_there
 from caudal.lake.place import Place
 
 
@@ -20,10 +22,12 @@ class Home:
     @property
     def url(self) -> str:
         """The ledger's database URL; SQLite in the home unless configured."""
-        return self.ledger_url or f"sqlite:///{self.path.absolute() / 'ledger.db'}"
+        return self.ledger_url or sqlite_url(self.path.absolute() / "ledger.db")
 
     def ledger(self) -> Ledger:
         """Open the ledger."""
+        if self.ledger_url is None and self.elsewhere is None:
+            check_there(self.path.absolute() / "ledger.db", self.path)
         return open_ledger(self.url)
 
     @property

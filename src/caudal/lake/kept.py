@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +36,7 @@ def lifespans(folder: Place) -> tuple[list[Lifespan], dict[int, float]]:
     times: dict[int, float] = {}
     for entry in delta.commits(folder):
         number = int(entry.stem)
-        actions = [json.loads(line) for line in entry.read_text().splitlines() if line]
+        actions = delta.actions(entry)
         times[number] = next(
             (one["commitInfo"]["timestamp"] / 1000 for one in actions if "commitInfo" in one), entry.stat().st_mtime
         )

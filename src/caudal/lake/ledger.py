@@ -15,11 +15,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.lake.driver import driven
+from caudal.lake.ledger_faults import ledger_problem
 from caudal.lake.migrations.upgrade import upgrade
 from caudal.lake.records import counters, decisions, model_versions, runs, steps
 from caudal.spec.database import shown
 
 Row = dict[str, Any]
+BUSY_MS = 30_000  # for which a SQLite ledger that another process has locked is waited for
 
 
 class LedgerGone(EnvironmentProblem):
@@ -50,7 +52,13 @@ class Ledger:
                 fix="Write CAUDAL_LEDGER as postgresql://user@host/database, or leave it out.",
             ) from None
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise EnvironmentProblem(
+                    f"The folder of the ledger '{parsed.database}' cannot be made: {error.strerror}.",
+                    fix="Give another with --home DIR.",
+                ) from None
         # A server may have been started anew since a connection was used last.
         self.engine: Engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", json_serializer=_json)
         if parsed.get_backend_name() == "sqlite":
@@ -61,6 +69,8 @@ class Ledger:
                 _follow_file(self.engine, Path(parsed.database).absolute())
         except DBAPIError as error:
             self.engine.dispose()
+            if parsed.get_backend_name() == "sqlite":
+                raise ledger_problem(error) from None
             raise EnvironmentProblem(
                 f"The ledger {shown(url)} cannot be opened: {_first_line(error)}.",
                 fix="Check CAUDAL_LEDGER, whether its server is up, and whether the user may create tables there.",
@@ -166,7 +176,7 @@ def _first_line(error: DBAPIError) -> str:
 
 def _durable(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -14,11 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
 from caudal.lake.away import answering
 from caudal.lake.remote import address, connectors, filesystem, spark_settings, storage
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrameReader, SparkSession
 
 _AT_ONCE = 16
 _SMALL_BYTES = 1 << 18
@@ -280,6 +283,11 @@ def spark_path(path: Place | str) -> str:
     """
     said = str(path)
     return f"s3a://{said.removeprefix('s3://')}" if said.startswith("s3://") else said
+
+
+def reader(spark: SparkSession) -> DataFrameReader:
+    """Return Spark's reader for files that are named one by one: it takes ``[ ] { } * ?`` and a backslash in a name for a pattern otherwise."""
+    return spark.read.option("__globPaths__", "false")
 
 
 def put(file: Path, at: Place) -> None:

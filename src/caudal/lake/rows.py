@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from caudal.lake.parquet import WRITTEN
 from caudal.lake.place import Place, target
 
 
@@ -18,7 +19,12 @@ def write(rows: pa.Table, file: Place) -> None:
     words = [one.name for one in rows.schema if pa.types.is_string(one.type)]
     with target(file) as to:
         pq.write_table(
-            rows, to, compression="snappy", use_dictionary=words, column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED")
+            rows,
+            to,
+            compression="snappy",
+            use_dictionary=words,
+            column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
+            **WRITTEN,
         )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from caudal.lake.away import answering
 from caudal.lake.landing import LandedFile
-from caudal.lake.place import source
+from caudal.lake.parquet import read
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,10 +40,7 @@ def superseded(files: Sequence[LandedFile], key: str) -> list[tuple[str, str]]:
 
 
 def _keys(file: LandedFile, key: Sequence[str]) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    with answering(file.stored), pq.ParquetFile(source(file.stored)) as parquet:
-        return parquet.read(columns=list(key)).replace_schema_metadata()
+    return read(file.stored, key).replace_schema_metadata()
 
 
 def _meet(one: pa.Table, other: pa.Table) -> bool:

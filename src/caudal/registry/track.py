@@ -12,12 +12,13 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
+from caudal.lake.mirror import plain_folder
 from caudal.spark.cache import cache_dir
 
 if TYPE_CHECKING:
@@ -129,14 +130,16 @@ def _empty(kind: type[MlflowClient]) -> Path:
 
     from mlflow.version import VERSION
 
-    kept = cache_dir("mlflow") / f"{VERSION}.db"
+    kept = cache_dir("mlflow") / f"{VERSION}-with-default.db"
     if not kept.exists():
         making = kept.with_name(f".{kept.name}-{uuid.uuid4().hex}")
         try:
-            _at(kind, making).search_experiments(max_results=1)
-            # The experiment that MLflow makes first names the folder in which this process runs; the next who opens the store makes another.
+            with _plain_artifact_root():
+                _at(kind, making).search_experiments(max_results=1)
+            # The experiment that MLflow makes first names a folder of this process. None is to be made by the next who opens the store:
+            # MLflow does not quote the name of the folder in which that process runs.
             with closing(sqlite3.connect(making)) as store:
-                store.execute("DELETE FROM experiments")
+                store.execute("UPDATE experiments SET artifact_location = 'mlruns/0'")
                 store.commit()
             making.rename(kept)
         finally:
@@ -144,8 +147,22 @@ def _empty(kind: type[MlflowClient]) -> Path:
     return kept
 
 
+@contextmanager
+def _plain_artifact_root() -> Iterator[None]:
+    name = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+    before = os.environ.get(name)
+    os.environ[name] = "/mlruns"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 def _at(kind: type[MlflowClient], file: Path) -> MlflowClient:
-    url = f"sqlite:///{file.absolute()}"
+    url = f"sqlite:///{plain_folder(file.absolute().parent) / file.name}"
     return kind(tracking_uri=url, registry_uri=url)
 
 

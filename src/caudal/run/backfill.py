@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caudal.errors import DeclarationProblem, NotThere
+from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.graph.load import load, product_file
 from caudal.lake import delta
 from caudal.run.execute import execute
@@ -17,6 +17,7 @@ from caudal.run.plan import in_order, plan as steps_of
 from caudal.run.run import Result, begin, checked, end, held, new_run_id, opened, recover, streams
 from caudal.run.steps.build import spread
 from caudal.run.steps.read import days_again, files_of
+from caudal.run.storage import check_tables
 from caudal.run.workspace import Process, Progress, Quiet, Workspace
 from caudal.spec.node import Source, Table
 from caudal.spec.settings import Settings
@@ -57,6 +58,40 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, A
         if not touched:
             raise NotThere(f"Product '{ws.product.name}' has no row from {first} to {last}.", fix="caudal status shows its tables.")
         return {"product": ws.product.name, "from": first, "to": last, "sources": sources, "tables": tables}
+
+
+def rebuild(
+    folder: Path, settings: Settings, tables: Sequence[str], *, progress: Progress | None = None, wait_s: float = 0.0,
+    process: Process | None = None,
+) -> Result:  # fmt: skip
+    """Make whole tables again, a source's from raw and another from its inputs, and what follows from them; published as in any run.
+
+    It is for tables whose files are damaged or gone: nothing of them is read but their logs.
+
+    Raises
+    ------
+    NotThere : the product has no such table
+    DeclarationProblem : a table is a stream's, whose past is not read again
+    """
+    with _workspace(folder, settings, frozenset(), progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as mine:
+        known = [*ws.product.nodes, *ws.product.predictions]
+        for name in tables:
+            if name not in known:
+                raise NotThere(
+                    f"Product '{ws.product.name}' has no table '{name}'.",
+                    nearest=nearest(name, known),
+                    fix=f"It has {', '.join(known)}.",
+                )
+            if streams(ws.product, name):
+                raise DeclarationProblem(
+                    f"'{name}' is written by a stream, whose past is not read again.", fix="Put its folder back from a backup."
+                )
+        ws.held, ws.process, ws.rebuilt = mine.check, process, frozenset(tables)
+        recover(ws)
+        check_tables(ws, but=tables)
+        begin(ws, "backfill")
+        board = execute(ws, [step for step in steps_of(ws.product) if step.kind not in LEFT_OUT])
+        return Result(end(ws, board.error), board.error)
 
 
 def backfill(

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
+from caudal.lake.ledger_faults import ledger_problem
 from caudal.lake.records import checks, lineages, profiles, steps
-from caudal.run.faults import explained, ledger_away
+from caudal.run.faults import explained
 from caudal.run.retry import Attempts, attempted
 from caudal.run.slow import watched
 from caudal.run.step import Done, State, Step, waits
@@ -105,7 +106,7 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         _tell(ws, step, done.state, done, seconds=seconds, began=began)
     except DBAPIError as error:  # what the step has published, the next run finds
         board.done.pop(step.name, None)
-        board.failed[step.name] = ledger_away(error, step.name)
+        board.failed[step.name] = ledger_problem(error, step.name)
         raise board.failed[step.name] from None
     ws.progress.finished(
         step.name,

@@ -97,7 +97,8 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
     import pyarrow.parquet as pq
     from deltalake import Schema
 
-    from caudal.lake.frames import dataset
+    from caudal.lake.damage import reading
+    from caudal.lake.parquet import WRITTEN, dataset
 
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
     schema = pa.schema([field for field in whole if field.name != delta.DAY])
@@ -108,7 +109,8 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
     temporary = target.with_name(f".{target.name}.part")
     with (
         answering(version.folder),
-        pc.CSVWriter(temporary, schema) if kind == "csv" else pq.ParquetWriter(temporary, schema) as writer,
+        reading(lambda: paths, f"Table '{version.folder.name}'"),
+        pc.CSVWriter(temporary, schema) if kind == "csv" else pq.ParquetWriter(temporary, schema, **WRITTEN) as writer,
     ):
         for batch in batches:
             writer.write_batch(batch)

@@ -4,53 +4,64 @@ from __future__ import annotations
 
 import errno
 import re
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
-from caudal.lake import away
+from caudal.lake import away, damage
+from caudal.lake.ledger_faults import ledger_problem
 
 
-def explained(error: BaseException, step: str) -> CaudalError | None:
-    """Return what an error of Spark or of the operating system means, or None when it is not one of the known ones."""
+def explained(error: BaseException, step: str | None = None) -> CaudalError | None:
+    """Return what an error of Spark, of the storage or of the operating system means, or None when it is not one of the known ones."""
     text = _whole_text(error)
     number = getattr(error, "errno", None)
+    about: dict[str, Any] = {"step": step} if step else {}
+    during = f" in step '{step}'" if step else ""
     if (found := away.of_spark(text)) is not None:
-        found.facts["step"] = step
+        found.facts |= about
         return found
-    if "No space left on device" in text or number in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, DBAPIError):
+        return ledger_problem(error, step)
+    if "No space left on device" in text or "Disk quota exceeded" in text or number in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentProblem(
-            f"The disk is full; step '{step}' has published nothing.",
+            f"The disk is full; step '{step}' has published nothing." if step else "The disk is full.",
             fix="Free space where --home and the temporary folder lie, and run again: nothing is lost.",
-            step=step,
+            **about,
+        )
+    if "Too many open files" in text or number in (errno.EMFILE, errno.ENFILE):
+        return EnvironmentProblem(
+            f"Too many files are open{during}: the limit of this process or machine is reached.",
+            fix="Raise it (ulimit -n 4096, or LimitNOFILE of the service) and run again: nothing is lost.",
+            **about,
+        )
+    if "Read-only file system" in text or number == errno.EROFS:
+        return EnvironmentProblem(
+            f"What has to be written{during} lies on a disk that is read-only: {_quoted(text, 'Read-only file system')}.",
+            fix="Make it writable, or give another place with --home.",
+            **about,
         )
     if isinstance(error, PermissionError) or "Permission denied" in text:
+        who = f"Step '{step}'" if step else "The user who runs caudal"
         return EnvironmentProblem(
-            f"Step '{step}' may not write or read: {_quoted(text, 'Permission denied')}.",
+            f"{who} may not write or read: {_quoted(text, 'Permission denied')}.",
             fix="Give the user who runs caudal access.",
-            step=step,
+            **about,
         )
     if "OutOfMemoryError" in text:
         return EnvironmentProblem(
-            f"Spark ran out of memory in step '{step}'.",
+            f"Spark ran out of memory{during}.",
             fix="Give it more: CAUDAL_MEMORY=8g (or memory in caudal.toml).",
-            step=step,
+            **about,
         )
-    if isinstance(error, DBAPIError):
-        return ledger_away(error, step)
+    if (problem := damage.of_text(text)) is not None:
+        problem.facts |= about
+        return problem
     if type(error).__module__.startswith(("pyspark", "py4j")):
-        return StepFailed(f"Step '{step}' failed in Spark: {_spark_sentence(text)}", step=step, kind=type(error).__name__)
+        failed = f"Step '{step}' failed in Spark" if step else "Spark failed"
+        return StepFailed(f"{failed}: {_spark_sentence(text)}", kind=type(error).__name__, **about)
     return None
-
-
-def ledger_away(error: DBAPIError, step: str | None = None) -> EnvironmentProblem:
-    """Return that the ledger could not be asked or told."""
-    why = (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
-    return EnvironmentProblem(
-        "The ledger does not answer" + (f" in step '{step}'" if step else "") + f": {why}.",
-        fix="The same command goes on when it is there again; nothing is lost.",
-        **({"step": step} if step else {}),
-    )
 
 
 def _whole_text(error: BaseException) -> str:

@@ -23,6 +23,7 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import decisions, landed, manifests
+from caudal.run.storage import files_of_tables, missing_raw, still_there
 from caudal.spec.connection import Files
 from caudal.spec.database import shown
 from caudal.spec.product import Product
@@ -74,6 +75,7 @@ def remember(
         "versions": {name: _version(home, product.name, name) for name in (*product.nodes, *product.predictions)},
         "decisions": _newest(ledger, decisions, product.name), "landed": _newest(ledger, landed, product.name), "run_id": document["run_id"],
         "steps": [step["step"] for step in document["steps"]],
+        "files": files_of_tables(home, product.name, (*product.nodes, *product.predictions)),
     }  # fmt: skip
     with ledger.engine.begin() as connection:
         key = {"product": product.name, "folder": _key(folder, pipeline)}
@@ -97,6 +99,8 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
         == {name: _address(variable, settings) for name, variable in said.get("publications", {}).items()}
         and said.get("decisions") == _newest(ledger, decisions, product)
         and said.get("landed") == _newest(ledger, landed, product)
+        and still_there(said.get("files", {}).values())
+        and not missing_raw(home, ledger, product)
         and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in said["sources"].items())
     )
     if not same:

@@ -26,14 +26,15 @@ from caudal.lake.claim import Claim, claim
 from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger
+from caudal.lake.ledger_faults import ledger_problem
 from caudal.lake.place import Remote, place
 from caudal.lake.records import runs
 from caudal.run import openlineage
 from caudal.run.execute import execute
-from caudal.run.faults import ledger_away
 from caudal.run.governance.declared import remember as remember_declaration
 from caudal.run.manifest import nothing_new, remember
 from caudal.run.plan import Pipeline, plan
+from caudal.run.storage import check_tables
 from caudal.run.workspace import Arrived, Process, Progress, Quiet, Workspace, nobody
 from caudal.spec.join import Join, is_stream
 from caudal.spec.product import Product
@@ -83,6 +84,7 @@ def run(
                 process=process, arrived=arrived,
             )  # fmt: skip
             recover(ws)
+            check_tables(ws)
             begin(ws, "run" if pipeline == "all" else pipeline)
             board = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
             document = end(ws, board.error)
@@ -102,7 +104,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise ledger_away(error) from None
+        raise ledger_problem(error) from None
 
 
 @contextlib.contextmanager

@@ -112,6 +112,8 @@ class Workspace:
     process : the process, where it is this run's alone
     arrived : hears of files before they are landed
     again : days to be made again although nothing has changed
+    rebuilt : tables to be made again as a whole although nothing has changed
+    verified : raw files whose bytes were compared with their hash in this run
     brief : whether Spark will have so little to do that Java should not compile thoroughly; told from what was landed when left out
     """
 
@@ -129,6 +131,8 @@ class Workspace:
     arrived: Arrived = nobody
     again: frozenset[str] = frozenset()
     brief: bool | None = None
+    rebuilt: frozenset[str] = frozenset()
+    verified: set[Place] = field(default_factory=set)
     _group: str | None = None
 
     @cached_property

@@ -15,7 +15,8 @@ from caudal.lake.beside import kept
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
-from caudal.lake.place import place, source
+from caudal.lake.parquet import opened
+from caudal.lake.place import place
 from caudal.lake.records import model_versions
 from caudal.serve.served import Served
 from caudal.spec.images import MAX_PIXELS, Network
@@ -84,7 +85,6 @@ class Eye:
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """Return a training image, small; None where there is none of this hash."""
-        import pyarrow.parquet as pq
 
         from caudal.stages.images.decode import thumbnail
 
@@ -93,7 +93,7 @@ class Eye:
         if found is None:
             return None
         path, group, number = found
-        with pq.ParquetFile(source(place(path))) as file:
+        with opened(place(path)) as file:
             content = file.read_row_group(group, columns=["content"]).column(0)[number].as_py()
         return thumbnail(content, THUMBNAIL, MAX_PIXELS)
 
@@ -108,11 +108,10 @@ class Eye:
     @cached_property
     def _places(self) -> dict[str, tuple[str, int, int]]:
         """Where each image's bytes are: file, row group, row."""
-        import pyarrow.parquet as pq
 
         found = {}
         for path in self.images.paths():
-            with pq.ParquetFile(source(place(path))) as file:
+            with opened(place(path)) as file:
                 for group in range(file.num_row_groups):
                     hashes = file.read_row_group(group, columns=["sha256"]).column(0).to_pylist()
                     found.update({sha256: (path, group, number) for number, sha256 in enumerate(hashes)})

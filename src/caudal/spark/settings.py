@@ -40,6 +40,8 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
         # S3 the magic committer takes its place.
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "1",
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+        # A page whose bytes have changed on the disk is no page of rows; Spark writes the sums and would not compare them.
+        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.catalogImplementation": "in-memory",

@@ -24,7 +24,8 @@ from caudal.lake.home import Home
 from caudal.lake.landing import store_path
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger, Row
-from caudal.lake.place import Place, local, source, target
+from caudal.lake.parquet import WRITTEN, read
+from caudal.lake.place import Place, local, target
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
 from caudal.run.governance.identity import Person
 from caudal.run.governance.proof import write_proof
@@ -227,11 +228,11 @@ def _rewrite(
     days = {unquote(one.path): one.day for one in version.files}
     stage = folder / f"part-{erasure}-{version.number}"
     for number, path in enumerate(paths):
-        rows = pq.ParquetFile(source(folder / path)).read()
+        rows = read(folder / path)
         below = stage if days[path] is None else stage / f"{delta.DAY}={days[path]}"
         below.mkdir(parents=True, exist_ok=True)
         with target(below / f"{number}.parquet") as out:
-            pq.write_table(rows.filter(pc.invert(holding(rows, columns, told, kind))), out)
+            pq.write_table(rows.filter(pc.invert(holding(rows, columns, told, kind))), out, **WRITTEN)
     about = {name: one for name, one in version.identity.items() if name != "done"}
     said = {**about, "run_id": erasure, "step": "erase", "at": now, "compacted": len(paths)}
     files = delta.staged(folder, stage)

@@ -13,6 +13,7 @@ from caudal.lake import delta, erased, kept
 from caudal.lake.home import Home
 from caudal.lake.landing import store_path
 from caudal.lake.ledger import Ledger, Row
+from caudal.lake.parquet import read
 from caudal.lake.place import Place, below, local, source as opened
 from caudal.lake.raw_records import RawKind, Written, bears
 from caudal.lake.records import landed
@@ -178,7 +179,7 @@ def _table(
     for path in files:
         names = pq.read_schema(opened(folder / path))
         wanted = [one.name for one in names if one.name in columns or pa.types.is_nested(one.type) or (aside and one.name == RAW)]
-        count = pc.sum(holding(pq.ParquetFile(opened(folder / path)).read(columns=wanted), columns, who, kind)).as_py() or 0
+        count = pc.sum(holding(read(folder / path, wanted), columns, who, kind)).as_py() or 0
         if count:
             yield Held("quarantine" if aside else "table", name, path, count, path in now)
 

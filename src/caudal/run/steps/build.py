@@ -46,7 +46,7 @@ def work(ws: Workspace, table: Table) -> Done:
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last = ws.ledger.last_success(ws.product.name, step)
-    if not again(ws, table):
+    if not again(ws, table) and table.name not in ws.rebuilt:
         if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(table.name):
             return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
         if (found := adopt(ws, ws.folder(table.name), fingerprint)) is not None:
@@ -127,6 +127,8 @@ def versions(ws: Workspace, table: Table) -> dict[str, int]:
 def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
     """Return the days that have to be made: those whose inputs changed since the last version, and what looks back on them."""
     number = ws.version(table.name)
+    if table.name in ws.rebuilt:
+        return Extent(why="whole table: it was to be made again")
     if table.by_file:
         return _by_file(ws, table, code, inputs)
     if number is None or not table.partition:
@@ -284,7 +286,7 @@ def _exists(ws: Workspace, table: Table, day: str | None) -> bool:
 
 def _same_rows(ws: Workspace, name: str, old: int, new: int) -> bool:
     """Two versions of a table without partitions that name the same files are the same."""
-    return delta.read(ws.folder(name), old).files == delta.read(ws.folder(name), new).files
+    return old <= new and delta.read(ws.folder(name), old).files == delta.read(ws.folder(name), new).files
 
 
 def _rows_read(ws: Workspace, table: Table, extent: Extent) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 from caudal.lake.landing import land, store_path
 from caudal.lake.records import landed
 from caudal.run.step import Done
+from caudal.run.storage import missing_raw
 from caudal.run.workspace import Workspace
-from caudal.spec.connection import Connection, Files
+from caudal.spec.connection import Connection, Files, Http
 from caudal.spec.images import Images
 from caudal.spec.node import Source
 
@@ -28,6 +29,9 @@ def work(ws: Workspace, source: Source) -> Done:
         for row in rows
         if row["kind"] != "correction" and not _asked_again(row, changed)
     }
+    if isinstance(source.connection, Files | Http) and changed != "set":
+        # What is not in the raw store any more is taken anew from its origin, where it is still there.
+        seen = {path: one for path, one in seen.items() if not isinstance(one.stored, Path) or one.stored.exists()}
     scratch = ws.home.fetched(ws.product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     found = arrivals(
@@ -38,6 +42,11 @@ def work(ws: Workspace, source: Source) -> Done:
     ws.arrived(ws, source, whole)
     files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed)
     shutil.rmtree(scratch, ignore_errors=True)
+    if lost := missing_raw(ws.home, ws.ledger, ws.product.name, source.name):
+        ws.progress.noted(
+            f"{len(lost)} raw file{'s'[: len(lost) != 1]} of '{source.name}' {'is' if len(lost) == 1 else 'are'} gone, such as that of "
+            f"'{lost[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
+        )
     said: list[dict[str, Any]] = [
         {"path": one.path, "bytes": one.bytes, "sha256": one.sha256, "state": "landed" if one.new else "known"} for one in files
     ]

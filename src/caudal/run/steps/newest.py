@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from caudal.lake.corrections import key, replaced
 from caudal.lake.landing import LandedFile, current
 from caudal.lake.versions import in_order, superseded, touched
+from caudal.run.storage import checked_raw
 from caudal.run.workspace import Workspace
 from caudal.spec.database import Database
 from caudal.spec.images import Images
@@ -64,6 +65,7 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
     files = in_order(files_now(ws, source))
     if len(files) < 2:
         return frame
+    checked_raw(ws, source.name, files)
     named = {field.raw_name: field.name for field in schema}
     key = [named[one] for one in source.connection.key]
     mark = named[str(source.connection.watermark)]

@@ -12,6 +12,7 @@ from caudal.lake import changes, delta
 from caudal.lake.away import answering
 from caudal.lake.beside import hashes
 from caudal.lake.frames import arrow
+from caudal.lake.parquet import WRITTEN
 from caudal.lake.place import Place, arrow_paths
 from caudal.lake.records import model_versions
 from caudal.registry import LoadedModel, LoadedSparkModel, load
@@ -47,10 +48,11 @@ def work(ws: Workspace, prediction: Prediction) -> Done:
     fingerprint = digest(code, inputs)
     step = f"predict:{prediction.name}"
     last = ws.ledger.last_success(ws.product.name, step)
-    if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(prediction.name):
-        return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
-    if (found := adopt(ws, ws.folder(prediction.name), fingerprint)) is not None:
-        return found
+    if prediction.name not in ws.rebuilt:
+        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(prediction.name):
+            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
+        if (found := adopt(ws, ws.folder(prediction.name), fingerprint)) is not None:
+            return found
     days = _days(ws, prediction, features, code, inputs)
     rows = _wanted(arrow(published, days=days).to_pandas(), prediction, features, model)
     return _publish(ws, prediction, features, champion, rows, code, fingerprint, inputs, days)
@@ -68,7 +70,7 @@ def _fitted_anew(ws: Workspace, model: Model, champion: int, published: delta.Ve
 def _days(ws: Workspace, prediction: Prediction, features: Features, code: str, inputs: dict[str, int]) -> set[str | None] | None:
     """Return the days to predict, or None for all: with the same champion only those whose features changed."""
     number = ws.version(prediction.name)
-    if number is None or not features.partition or prediction.rows == "latest":
+    if number is None or prediction.name in ws.rebuilt or not features.partition or prediction.rows == "latest":
         return None
     said = delta.identity(ws.folder(prediction.name), number)
     old = said.get("inputs", {})
@@ -137,7 +139,7 @@ def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None
     (named,), filesystem = arrow_paths([str(stage)])
     with answering(stage):
         ds.write_dataset(
-            table, named, format="parquet", partitioning=by, max_partitions=100_000, filesystem=filesystem,
+            table, named, format="parquet", file_options=ds.ParquetFileFormat().make_write_options(**WRITTEN), partitioning=by, max_partitions=100_000, filesystem=filesystem,
             existing_data_behavior="delete_matching", create_dir=filesystem is None,
         )  # fmt: skip
 

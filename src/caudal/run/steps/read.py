@@ -18,6 +18,7 @@ from caudal.lake.records import landed
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.steps.newest import files_now, newest, outdated, raw_files, without_replaced
+from caudal.run.storage import checked_raw
 from caudal.run.workspace import Workspace
 from caudal.spec.node import Source
 from caudal.spec.schema import Field, Schema
@@ -45,7 +46,7 @@ def change(ws: Workspace, source: Source) -> Change | None:
     fingerprint = digest(code, list(segments))
     number = ws.version(source.name)
     said = delta.identity(ws.folder(source.name), number) if number is not None else {}
-    if number is None or said.get("code") != code:
+    if number is None or said.get("code") != code or source.name in ws.rebuilt:
         return Change(files, "all", code, fingerprint, segments)
     have = set(said.get("segments", ()))
     gone = have - set(segments)
@@ -103,6 +104,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
     from caudal.stages.ingest import explain, read
 
+    checked_raw(ws, source.name, todo.files)
     raw = raw_files(source, todo.files)
     old = ws.version(source.name)
     known = _known_schema(ws, source) if old is not None and todo.replace != "all" else None

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caudal.lake import delta
+from caudal.lake.parquet import read
 from caudal.lake.place import Place, below, source
 from caudal.lake.rows import by_day, write
 
@@ -76,7 +77,7 @@ def compact(folder: Place, *, partitioned: bool, identity: Mapping[str, Any]) ->
     for day, small in days.items():
         if len(small) < _MANY:
             continue
-        table = pa.concat_tables([pq.read_table(source(folder / file.path), partitioning=None) for file in small])
+        table = pa.concat_tables([read(folder / file.path) for file in small])
         place = folder / f"part-{identity['run_id']}-{identity['upto']}-compact"
         written = [_file(table, folder, place, day)]
         schema = dict(current.schema)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import EnvironmentProblem
 from caudal.lake.away import answering
-from caudal.lake.place import Place, source, spark_path
+from caudal.lake.parquet import WRITTEN, opened
+from caudal.lake.place import Place, reader, spark_path
 from caudal.spec.connection import Connection, Files
 from caudal.spec.images import COLUMNS, Images
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
@@ -117,12 +118,10 @@ def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], cl
 
 def marks(files: Iterable[tuple[str, Place]]) -> dict[str, Mark]:
     """Return what packs hold: path to mark, of a path the newest; packs come with their names, which begin with their time."""
-    import pyarrow.parquet as pq
-
     known: dict[str, Mark] = {}
     names = ("path", "bytes", "modified_ns", "etag", "sha256")
     for _, file in sorted(files, key=lambda one: one[0].rpartition("/")[2]):
-        with answering(file), pq.ParquetFile(source(file)) as pack:
+        with answering(file), opened(file) as pack:
             for batch in pack.iter_batches(1 << 16, columns=list(names)):
                 for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
                     known[path] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
@@ -153,7 +152,9 @@ def packs(new: Sequence[Found], read: Callable[[str], bytes], limits: Images, fo
             rows = [row for row in threads.map(lambda one: _row(one, read, limits.max_bytes), window) if row is not None]
             if writer is None:
                 # Images are packed already; to try it again costs time and gains nothing.
-                writer = pq.ParquetWriter(part, _schema(), compression={"content": "none"} | _ZSTD, write_statistics=False)
+                writer = pq.ParquetWriter(
+                    part, _schema(), compression={"content": "none"} | _ZSTD, write_statistics=False, **WRITTEN
+                )
             for group in _groups(rows):
                 writer.write_batch(_batch(group))
             held += sum(len(row["content"] or b"") for row in rows)
@@ -171,7 +172,7 @@ def frame(spark: SparkSession, files: Sequence[RawFile], max_pixels: int) -> Dat
     from caudal.stages.ingest.cast import spark_type
 
     own = [f"`{one.name}` {spark_type(one.type)}" for one in COLUMNS]
-    rows = spark.read.schema(", ".join([*own, "fault string"])).parquet(*(spark_path(file.path) for file in files))
+    rows = reader(spark).schema(", ".join([*own, "fault string"])).parquet(*(spark_path(file.path) for file in files))
     size = F.concat("width", F.lit(" × "), "height")
     large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the {max_pixels:,} that are let in"))
     fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > max_pixels, large))

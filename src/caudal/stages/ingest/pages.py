@@ -87,7 +87,7 @@ def _before(seen: Mapping[str, Seen], declared: str) -> Before | None:
         sets.setdefault(path.rpartition("/")[0], []).append((path, one))
     if not sets:
         return None
-    folder = next(reversed(seen)).rpartition("/")[0]  # what was landed last comes last
+    folder = list(seen)[-1].rpartition("/")[0]  # what was landed last comes last
     files = sets[folder]
     said = [json.loads(file.etag or "{}") for _, file in files]
     if said[0].get("declared") != declared:

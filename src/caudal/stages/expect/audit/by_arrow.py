@@ -143,7 +143,7 @@ class _File:
         if self._writer is None:
             # Measured numbers hardly ever repeat: to look them up in a dictionary takes time and saves no room.
             plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
-            self._writer = pq.ParquetWriter(self.path, rows.schema, use_dictionary=plain)
+            self._writer = pq.ParquetWriter(self.path, rows.schema, use_dictionary=plain, write_page_checksum=True)
         self._writer.write_table(rows)
         self.held.clear()
 

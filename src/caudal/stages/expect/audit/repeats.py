@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from caudal.lake.parquet import WRITTEN
 from caudal.lake.place import Place, below, overwrite, source, target
 from caudal.spark.settings import usable_cores
 from caudal.stages.expect.audit.content import REASONS
@@ -146,13 +147,13 @@ def _split(file: Place, mask: Mask, waiting: Place) -> None:
         table = opened.read()
     waiting.parent.mkdir(parents=True, exist_ok=True)
     with target(waiting) as to:
-        pq.write_table(table.filter(mask), to, compression=codec)
+        pq.write_table(table.filter(mask), to, compression=codec, **WRITTEN)
     if mask.all():
         file.unlink()
         return
     rest = file.with_name("." + file.name)
     with target(rest) as to:
-        pq.write_table(table.filter(~mask), to, compression=codec)
+        pq.write_table(table.filter(~mask), to, compression=codec, **WRITTEN)
     overwrite(file, rest)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.lake.place import Place, Remote, remove, spark_path
+from caudal.lake.place import Place, Remote, reader, remove, spark_path
 from caudal.stages.expect.audit import by_arrow
 from caudal.stages.expect.audit.content import OWN, RAW, REASONS, SEGMENT, VERDICT, as_json
 from caudal.stages.expect.audit.first import placed
@@ -75,7 +75,9 @@ def settle(
 
     from caudal.spark.marks import quoted
 
-    rows = frame.sparkSession.read.schema(frame.schema).option("basePath", spark_path(folder)).parquet(spark_path(folder / WAITING))
+    rows = (
+        reader(frame.sparkSession).schema(frame.schema).option("basePath", spark_path(folder)).parquet(spark_path(folder / WAITING))
+    )
     bad, flags = f"{OWN}bad", {one.name: f"{OWN}u{i}" for i, one in enumerate(uniques)}
     own = [F.col(quoted(name)) for name in frame.columns]
     rows = rows.select(*own).withColumn(bad, F.col(REASONS).isNotNull())

@@ -7,7 +7,7 @@ import json
 from typing import IO, TYPE_CHECKING, Any
 
 from caudal.errors import EnvironmentProblem, SourceProblem
-from caudal.lake.place import spark_path
+from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 
@@ -51,7 +51,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     from pyspark.sql import functions as F
 
     try:
-        read = spark.read.format("avro").load([spark_path(file.path) for file in files])
+        read = reader(spark).format("avro").load([spark_path(file.path) for file in files])
     except AnalysisException as error:
         if "spark-avro" in str(error) or "Failed to find data source" in str(error) or "AVRO" in str(error):
             raise EnvironmentProblem(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
-from caudal.lake.place import spark_path
+from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.bytes import Looked, look, opened
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -106,7 +106,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     if stray:
         # Read by lines, so that the line is at hand: the reader itself drops an unclosed quote without a word.
-        lines = spark.read.text(paths, lineSep=None).select("value", name)
+        lines = reader(spark).text(paths, lineSep=None).select("value", name)
         header = _header(files, said["header"] == "true")
         lines = (
             lines.where(~F.col("value").isin(header) & (F.trim("value") != "")) if header else lines.where(F.trim("value") != "")
@@ -124,7 +124,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
             F.when(unclosed % 2 == 1, F.col("value")).otherwise(F.col("_row._bad")).alias("_bad"),
         )
     else:
-        read = spark.read.schema(ddl).options(**options).csv(paths).select("*", name)
+        read = reader(spark).schema(ddl).options(**options).csv(paths).select("*", name)
     at = {column.name: i for i, column in enumerate(physical.columns)}
     taken = [F.col(names[at[column.name]]) for column in used]
     if bom and said["header"] == "false" and used and at[used[0].name] == 0:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem, nearest
+from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.sheet_errors import errors_of
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
@@ -81,7 +82,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     from pyspark.sql import functions as F
 
     ddl = ", ".join(f"c{i} string" for i in range(len(physical.columns)))
-    read = spark.read.schema(ddl).parquet(*(str(file.path) for file in files))
+    read = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
     return read.select(
         *(F.col(column.ddl).alias(f"_r{i}") for i, column in enumerate(used)),
         F.substring("_metadata.file_name", 1, 16).alias("_file"),

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
-from caudal.lake.place import spark_path
+from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.bytes import look
 from caudal.stages.ingest.formats.csv import SPARKS_ENCODINGS
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
@@ -89,7 +89,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         "columnNameOfCorruptRecord": "_bad", "columnPruning": False, "multiLine": said["multiLine"], "emptyValue": "",
         "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False,
     }  # fmt: skip
-    lines = spark.read.schema("line string, _bad string").options(**options).csv([spark_path(file.path) for file in files])
+    lines = reader(spark).schema("line string, _bad string").options(**options).csv([spark_path(file.path) for file in files])
     line = F.ltrim(F.col("line"), F.lit("\ufeff"))
     wanted = [F.trim(line) != ""]
     if headers := [value for name, value in said.items() if name.startswith("skip")]:

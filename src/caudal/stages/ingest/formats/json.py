@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
-from caudal.lake.place import spark_path
+from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.bytes import look
 from caudal.stages.ingest.formats.json_records import records
 from caudal.stages.ingest.packed import stem
@@ -44,8 +44,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     if not head:
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
     dialect = (("encoding", encoding.upper()), ("multiLine", str(head.startswith("[")).lower()))
-    reader = spark.read.options(**dict(dialect), primitivesAsString=True, mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
-    names = tuple(name for name in reader.json(spark_path(file.path)).columns if name != _BAD)
+    found = reader(spark).options(**dict(dialect), primitivesAsString=True, mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
+    names = tuple(name for name in found.json(spark_path(file.path)).columns if name != _BAD)
     if not names:
         raise SourceProblem(
             f"'{file.name}' holds no JSON object; it begins with {head[:40]!r}.",
@@ -62,8 +62,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
 
     quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
     ddl = ", ".join(f"{name} string" for name in (*quoted, _BAD))
-    reader = spark.read.schema(ddl).options(**dict(physical.dialect), mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
-    return reader.json([spark_path(file.path) for file in files]).select(
+    lines = reader(spark).schema(ddl).options(**dict(physical.dialect), mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
+    return lines.json([spark_path(file.path) for file in files]).select(
         *(F.col(name).alias(f"_r{i}") for i, name in enumerate(quoted)),
         F.col(_BAD).alias("_line"),
         F.substring("_metadata.file_name", 1, 16).alias("_file"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
 from caudal.lake.away import answering
-from caudal.lake.place import source, spark_path
+from caudal.lake.place import reader, source, spark_path
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 
@@ -48,7 +48,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
     ddl = ", ".join(f"{name} {column.ddl}" for name, column in zip(quoted, used, strict=True))
-    read = spark.read.schema(ddl).parquet(*(spark_path(file.path) for file in files))
+    read = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
     return read.select(
         *(F.col(name).alias(f"_r{i}") for i, name in enumerate(quoted)), F.substring("_metadata.file_name", 1, 16).alias("_file")
     )

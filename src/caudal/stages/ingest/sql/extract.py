@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
+from caudal.lake.parquet import WRITTEN
 from caudal.spec.database import Database
 from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
 from caudal.stages.ingest.sql.copy import copied, copyable
@@ -150,7 +151,7 @@ def put(
     first = _batch([], found, None, source) if first is None else first
     notes = [f"'{one.name}' of '{source.what}' is kept as text: {one.why}." for one in found if one.why]
     schema = first.schema.with_metadata({"caudal.notes": json.dumps(notes), "caudal.extraction": mark})
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd", **WRITTEN) as writer:
         for batch in chain([first], batches):
             if source.watermark:
                 column = batch.column(source.watermark)

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from caudal.lake import place
+from caudal.lake.parquet import opened
 from caudal.spec.database import Database
 from caudal.stages.ingest.arrival import Seen
 
@@ -88,7 +88,6 @@ class Brought:
 
     def __init__(self, source: Database, earlier: Before, low: Any) -> None:
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         self.key = source.key
         self.newest: dict[bytes, bytes] = {}
@@ -98,7 +97,7 @@ class Brought:
             # A row without a watermark is asked for each time, so it may be in any file.
             if one.stored is None or (last is not None and last < low and not noted.get("without")):
                 continue
-            with pq.ParquetFile(place.source(one.stored)) as file:
+            with opened(one.stored) as file:
                 for batch in file.iter_batches(batch_size=10_000):
                     column = batch.column(source.watermark)
                     again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))

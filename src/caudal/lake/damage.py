@@ -1,0 +1,110 @@
+"""What is stored and is not as it was stored: errors of the libraries that read it, each told in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import Any
+
+from caudal.errors import CaudalError, StorageDamaged
+
+VERIFY = "`caudal verify` tells what is damaged and how to mend it."
+
+_NOT_AS_WRITTEN = (
+    "CRC checksum verification failed", "Parquet magic bytes not found", "Couldn't deserialize thrift", "is not a Parquet file",
+    "could not verify page integrity", "Parquet file size is", "Unexpected end of stream", "Invalid Parquet file", "Invalid or corrupted",
+    "Corrupt snappy", "Corrupted snappy", "Corrupt ", "ZSTD decompression failed", "can not read class org.apache.parquet.format",
+    "Invalid: Unknown encoding type", "Tried reading", "couldn't deserialize", "Snappy decompression failed",
+    "Invalid number of indices", "is too small to be a Parquet file", "Page was smaller", "Unexpected dictionary", "ParquetDecodingException",
+    "Data size too small", "not a valid Parquet", "MalformedInputException: ", "too large (corrupt file?)", "TProtocolException", "Could not read bytes",
+)  # fmt: skip
+_GONE = (
+    "No such file or directory",
+    "FileNotFoundException",
+    "FILE_NOT_EXIST",
+    "File not found",
+    "does not exist",
+    "PATH_NOT_FOUND",
+    "Path does not exist",
+)
+
+
+def damaged(what: str, fix: str = VERIFY, **facts: Any) -> StorageDamaged:
+    """Return that something stored is not as it was stored; to try again changes nothing."""
+    return StorageDamaged(what, fix=fix, passing=False, **facts)
+
+
+@contextmanager
+def stored(file: PurePath | Any, what: str = "") -> Iterator[None]:
+    """Tell in a sentence that a stored file that the block reads is damaged or gone.
+
+    Raises
+    ------
+    StorageDamaged : it is
+    """
+    try:
+        yield
+    except CaudalError:
+        raise
+    except Exception as error:
+        if (problem := of_file(error, file, what)) is None:
+            raise
+        raise problem from error
+
+
+def of_file(error: BaseException, file: PurePath | Any, what: str = "") -> StorageDamaged | None:
+    """Return what an error says of a stored file; None where the file is not to blame."""
+    about = f"{what}: " if what else ""
+    if isinstance(error, FileNotFoundError):
+        return damaged(f"{about}'{file}' is gone.", file=str(file))
+    if is_damage(str(error)) or (type(error).__module__.startswith("pyarrow") and not isinstance(error, OSError | MemoryError)):
+        return damaged(f"{about}'{file}' is not as it was written: {first_line(error)}.", file=str(file))
+    return None
+
+
+@contextmanager
+def reading(paths: Callable[[], Iterable[Any]], what: str) -> Iterator[None]:
+    """Tell which of many stored files is damaged when the block cannot read them: they are looked at one by one then.
+
+    Raises
+    ------
+    StorageDamaged : one is
+    """
+    try:
+        yield
+    except CaudalError:
+        raise
+    except Exception as error:
+        from caudal.lake.intact import fault_of
+
+        for path in paths():
+            if (fault := fault_of(path)) is not None:
+                raise damaged(f"{what}: {fault}.", file=str(path)) from error
+        if is_damage(str(error)):
+            raise damaged(f"{what} is not as it was written: {first_line(error)}.") from error
+        raise
+
+
+def is_damage(text: str) -> bool:
+    """Tell whether an error's text is that of a reader who found other bytes than were written."""
+    return any(sign in text for sign in _NOT_AS_WRITTEN)
+
+
+def of_text(text: str) -> StorageDamaged | None:
+    """Return what an error of Spark's says of a stored file; None where it is about something else."""
+    gone = any(sign in text for sign in _GONE)
+    if not gone and not is_damage(text):
+        return None
+    named = re.search(r"(?:file:/*|s3a?://|hdfs://)?(/[^\n\"']*?/lake/[^\n\"']*?\.(?:snappy\.|zstd\.)?parquet)", text)
+    if named is None:
+        return None
+    how = "is gone" if gone and not is_damage(text) else "is not as it was written"
+    return damaged(f"'{named.group(1)}' {how}.", file=named.group(1))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, without a full stop."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return line[:300].rstrip(".")
