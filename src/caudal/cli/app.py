@@ -73,9 +73,17 @@ def problems_shown(as_json: bool) -> Iterator[None]:
             as_json,
         )
         raise typer.Exit(70) from None
+    except BaseException as error:  # a panic of Rust's is no Exception
+        if isinstance(error, Exception) or type(error).__name__ != "PanicException" or os.environ.get("CAUDAL_TRACE"):
+            raise
+        known = _explained(error) or CaudalError(
+            f"Delta's library failed: {error}.", fix="Give the same command again; nothing half done is left."
+        )
+        show_problem(known, as_json)
+        raise typer.Exit(known.exit_code) from None
 
 
-def _explained(error: Exception) -> CaudalError | None:
+def _explained(error: BaseException) -> CaudalError | None:
     """Return what an error that nobody expected says of the machine or the storage; None where it is a mistake of ours."""
     try:
         from caudal.run.faults import explained

@@ -12,6 +12,8 @@ from caudal.cli.app import (
     Folder,
     HomeOption,
     JsonOption,
+    LakeOption,
+    ProductOption,
     app,
     print_json,
     problems_shown,
@@ -73,6 +75,25 @@ def search(word: Annotated[str, typer.Argument(help="Part of a name or of a desc
     with problems_shown(as_json):
         found = work(catalog(settings(home=home)), word)[:limit]
         say_rows(as_json, found, ("kind", "where", "name", "about"), f"Nothing is called '{word}'.")
+
+
+@app.command()
+def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--deep", help="Decode every page of every table too.")] = False,
+           home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Check that a home holds what was put there: ledger, raw files, tables, models; and say how to mend what it does not."""
+    from caudal.errors import StorageDamaged
+    from caudal.run.verify.verify import verify as work
+
+    with problems_shown(as_json):
+        told = work(settings(home=home, lake=lake), product, deep=deep)
+        if as_json:
+            print_json(told)
+        else:
+            from caudal.report.terminal.verify import verify as show
+
+            show(told)
+        if told["faults"]:
+            raise typer.Exit(StorageDamaged.exit_code)
 
 
 @app.command()

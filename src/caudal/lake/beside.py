@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from caudal.lake import delta
+from caudal.lake.damage import damaged, stored
 from caudal.lake.place import Place
 
 FOLDER = "_kept"
@@ -38,4 +39,11 @@ def hashes(folder: Place, version: int | None) -> dict[str, str]:
 
 def kept(folder: Place, version: int | None) -> dict[str, bytes]:
     """Return what belongs to a version, by name."""
-    return {name: (folder / FOLDER / sha256).read_bytes() for name, sha256 in hashes(folder, version).items()}
+    things = {}
+    for name, sha256 in hashes(folder, version).items():
+        file = folder / FOLDER / sha256
+        with stored(file, f"What table '{folder.name}' has fitted"):
+            things[name] = file.read_bytes()
+        if hashlib.sha256(things[name]).hexdigest() != sha256:
+            raise damaged(f"What table '{folder.name}' has fitted, '{file}', is not as it was written.", table=folder.name)
+    return things

@@ -181,12 +181,10 @@ def actions(entry: Place) -> list[dict[str, Any]]:
     return lines
 
 
-def sums(entry: Place) -> dict[str, str]:
+def sums_of(actions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return the hashes of the data files that an entry of a table's log has brought, as they were written, by path."""
-    for action in actions(entry):
-        if "commitInfo" in action:
-            return dict(json.loads(action["commitInfo"].get(SUMS, "{}")))
-    return {}
+    told = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    return {unquote(path): sha256 for path, sha256 in json.loads(told.get(SUMS, "{}")).items()}
 
 
 def _unreadable(entry: Place, error: Exception) -> Exception:

@@ -70,7 +70,7 @@ class Ledger:
         except DBAPIError as error:
             self.engine.dispose()
             if parsed.get_backend_name() == "sqlite":
-                raise ledger_problem(error) from None
+                raise ledger_problem(error, file=Path(parsed.database or "")) from None
             raise EnvironmentProblem(
                 f"The ledger {shown(url)} cannot be opened: {_first_line(error)}.",
                 fix="Check CAUDAL_LEDGER, whether its server is up, and whether the user may create tables there.",

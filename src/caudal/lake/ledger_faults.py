@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
@@ -10,15 +11,16 @@ from caudal.errors import EnvironmentProblem
 from caudal.lake.damage import damaged
 
 _DAMAGED = ("malformed", "file is not a database", "file is encrypted", "database corruption", "no such table", "no such column")
-_BACKUP = "Put it back from a backup, with the lake of that time, and run `caudal verify`; or move the home away and run the product again."
+BACKUP = "Put it back from a backup, with the lake of that time, and run `caudal verify`; or move the home away and run the product again."
 
 
-def ledger_problem(error: DBAPIError, step: str | None = None) -> EnvironmentProblem:
+def ledger_problem(error: DBAPIError, step: str | None = None, file: Path | None = None) -> EnvironmentProblem:
     """Return why the ledger could not be asked or told.
 
     Parameters
     ----------
     step : the step that was at work
+    file : the database, where it is a file
     """
     why = (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
     about: dict[str, object] = {"step": step} if step else {}
@@ -30,7 +32,7 @@ def ledger_problem(error: DBAPIError, step: str | None = None) -> EnvironmentPro
             **about,
         )
     if any(sign in why for sign in _DAMAGED):
-        return damaged(f"The ledger is damaged: {why}.", _BACKUP, **about)
+        return damaged(f"The ledger is damaged: {why}.", BACKUP, **about)
     if "locked" in why or "busy" in why:
         return EnvironmentProblem(
             f"The ledger is locked by another process{during}, and did not come free.",
@@ -43,7 +45,8 @@ def ledger_problem(error: DBAPIError, step: str | None = None) -> EnvironmentPro
             fix="Free space where --home lies, and give the same command again; nothing is lost.",
             **about,
         )
-    if "readonly" in why or "read-only" in why:
+    barred = file is not None and file.parent.is_dir() and not os.access(file.parent, os.W_OK)
+    if "readonly" in why or "read-only" in why or barred:
         return EnvironmentProblem(
             f"The ledger may not be written{during}: its file, folder or disk is read-only.",
             fix="Give the user who runs caudal write access to --home; commands that only show things write to the ledger's journal too.",
@@ -76,7 +79,7 @@ def check_there(file: Path, lake: Path) -> None:
     except OSError:
         return  # whoever opens it says why it cannot
     if next((lake / "lake").glob("*/*/_delta_log/*.json"), None) is not None:
-        raise damaged(f"The ledger '{file}' {how}, and its home holds tables.", _BACKUP, file=str(file))
+        raise damaged(f"The ledger '{file}' {how}, and its home holds tables.", BACKUP, file=str(file))
 
 
 def _sqlite(error: DBAPIError) -> bool:

@@ -110,6 +110,8 @@ def warm_up(home: Path) -> Thread:
 
 def _client(home: Path) -> MlflowClient:
     """Return a client of the store below the home, which is made aside and renamed: half a schema could not be mended."""
+    import sqlite3
+
     from mlflow import MlflowClient
 
     home.mkdir(parents=True, exist_ok=True)
@@ -118,6 +120,9 @@ def _client(home: Path) -> MlflowClient:
             making = home / f".{STORE}-{uuid.uuid4().hex}"
             try:
                 making.write_bytes(_empty(MlflowClient).read_bytes())
+                with closing(sqlite3.connect(making)) as store:
+                    store.execute("UPDATE experiments SET artifact_location = ?", ((home / "mlruns" / "0").absolute().as_uri(),))
+                    store.commit()
                 making.rename(home / STORE)
             finally:
                 making.unlink(missing_ok=True)

@@ -103,7 +103,6 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
     schema = pa.schema([field for field in whole if field.name != delta.DAY])
     paths = version.paths()
-    batches = dataset(paths, schema).to_batches() if paths else iter(())
     target = to if to.suffix else to / f"part-0.{kind}"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
@@ -112,7 +111,7 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
         reading(lambda: paths, f"Table '{version.folder.name}'"),
         pc.CSVWriter(temporary, schema) if kind == "csv" else pq.ParquetWriter(temporary, schema, **WRITTEN) as writer,
     ):
-        for batch in batches:
+        for batch in dataset(paths, schema).to_batches() if paths else ():
             writer.write_batch(batch)
     temporary.replace(target)
 

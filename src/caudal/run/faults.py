@@ -55,7 +55,8 @@ def explained(error: BaseException, step: str | None = None) -> CaudalError | No
             fix="Give it more: CAUDAL_MEMORY=8g (or memory in caudal.toml).",
             **about,
         )
-    if (problem := damage.of_text(text)) is not None:
+    gone = "No such file or directory: " if isinstance(error, FileNotFoundError) else ""
+    if (problem := damage.of_text(gone + text)) is not None:
         problem.facts |= about
         return problem
     if type(error).__module__.startswith(("pyspark", "py4j")):

@@ -99,7 +99,7 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
         == {name: _address(variable, settings) for name, variable in said.get("publications", {}).items()}
         and said.get("decisions") == _newest(ledger, decisions, product)
         and said.get("landed") == _newest(ledger, landed, product)
-        and still_there(said.get("files", {}).values())
+        and still_there(home, product, said.get("files", ()))
         and not missing_raw(home, ledger, product)
         and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in said["sources"].items())
     )

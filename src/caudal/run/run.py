@@ -40,6 +40,9 @@ from caudal.spec.join import Join, is_stream
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 
+LEAST_FILES = 256  # Java has a file open for each of its libraries
+ENOUGH_FILES = 4096
+
 
 @dataclass(frozen=True)
 class Result:
@@ -240,8 +243,33 @@ def opened(settings: Settings) -> Home:
         raise EnvironmentProblem(
             f"The home folder '{settings.home}' cannot be made: {error.strerror}.", fix="Give another with --home DIR."
         ) from None
+    open_files()
     delta.forget()
     return Home(settings.home.absolute(), settings.ledger, place(settings.lake) if settings.lake else None)
+
+
+def open_files() -> None:
+    """Let this process open as many files as it may, up to a number that suffices.
+
+    Raises
+    ------
+    EnvironmentProblem : these are too few; libraries would end in the middle of their work
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < LEAST_FILES:
+        raise EnvironmentProblem(
+            f"This process may open {most} files, and needs {LEAST_FILES}.",
+            fix="Raise the limit (ulimit -Hn 4096, or LimitNOFILE of the service) and give the same command again; nothing was done.",
+            limit=most,
+        )
 
 
 def new_run_id() -> str:

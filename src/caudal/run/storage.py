@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from caudal.lake import delta
 from caudal.lake.damage import VERIFY, damaged
@@ -11,7 +12,7 @@ from caudal.lake.home import Home
 from caudal.lake.intact import hashes, missing
 from caudal.lake.landing import LandedFile, store_path
 from caudal.lake.ledger import Ledger
-from caudal.lake.place import Place
+from caudal.lake.place import Place, below
 from caudal.lake.records import landed
 from caudal.run.workspace import Workspace
 from caudal.spec.join import Join, is_stream
@@ -42,24 +43,25 @@ def check_tables(ws: Workspace, but: Collection[str] = ()) -> None:
                 raise damaged(f"Table '{name}' is damaged: {faults[0]}{more}.", VERIFY, table=name)
 
 
-def files_of_tables(home: Home, product: str, names: Collection[str]) -> dict[str, list[tuple[str, int]]]:
-    """Return the files of the newest versions of tables and of their quarantine, with their sizes; of a local lake only."""
-    if not isinstance(home.lake, Path):
-        return {}
-    files: dict[str, list[tuple[str, int]]] = {}
+def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tuple[str, int]]:
+    """Return the files of the newest versions of tables and of their quarantine, below the product's tables, with their sizes; of a local lake only."""
+    tables = home.tables(product)
+    if not isinstance(tables, Path):
+        return []
+    files: list[tuple[str, int]] = []
     for name in names:
         for folder in (home.table(product, name), home.quarantine(product, name)):
             if delta.version_of(folder) is not None:
-                version = delta.read(folder)
-                paths = version.paths()
-                files[str(folder)] = [(path, file.bytes) for path, file in zip(paths, version.files, strict=True)]
+                within = below(folder, tables)
+                files += [(str(within / unquote(file.path)), file.bytes) for file in delta.read(folder).files]
     return files
 
 
-def still_there(files: Collection[Sequence[tuple[str, int]]]) -> bool:
-    """Tell whether files are all there, in their sizes."""
+def still_there(home: Home, product: str, files: Collection[tuple[str, int]]) -> bool:
+    """Tell whether files of tables are all there, in their sizes."""
+    tables = home.tables(product)
     try:
-        return all(Path(path).stat().st_size == size for some in files for path, size in some)
+        return all((tables / path).stat().st_size == size for path, size in files)
     except OSError:
         return False
 

@@ -1,0 +1,31 @@
+"""What a check of a home has found, shown on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from caudal.report.figures import duration, plural, size
+from caudal.report.terminal.console import console, mark
+
+_NAMES = {"raw": "raw file", "files": "data file", "tables": "table", "models": "model version", "kept": "fitted thing"}
+
+
+def verify(document: Mapping[str, Any], to: Console | None = None) -> None:
+    """Print the faults, each with its mend, and what was looked at."""
+    out = to or console()
+    for fault in document["faults"]:
+        out.print(Text.assemble(mark("failed"), f" {fault['what']}"), soft_wrap=True)
+        out.print(Text(f"  {fault['mend']}", style="bright_black"), soft_wrap=True)
+    for note in document["notes"]:
+        out.print(Text.assemble(mark("waiting"), f" {note}"), soft_wrap=True)
+    seen = ["the ledger", *(plural(count, _NAMES[kind]) for kind, count in document["checked"].items() if kind in _NAMES)]
+    told = f" {document['home']}: {', '.join(seen)}; {size(document['bytes'])} read in {duration(document['seconds'])}; "
+    faults = document["faults"]
+    out.print(
+        Text.assemble(mark("failed" if faults else "succeeded"), told, plural(len(faults), "fault") if faults else "nothing wrong"),
+        soft_wrap=True,
+    )
