@@ -106,6 +106,9 @@ class Heard(Quiet):
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
+    def awaited(self, what: str | None) -> None:
+        pass
+
     def noted(self, sentence: str) -> None:
         self.sentences.append(sentence)
 

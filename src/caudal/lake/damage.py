@@ -59,7 +59,10 @@ def of_file(error: BaseException, file: PurePath | Any, what: str = "") -> Stora
     about = f"{what}: " if what else ""
     if isinstance(error, FileNotFoundError):
         return damaged(f"{about}'{file}' is gone.", file=str(file))
-    if is_damage(str(error)) or (type(error).__module__.startswith("pyarrow") and not isinstance(error, OSError | MemoryError)):
+    # An error of the machine has a number; without one it is Parquet's reader that can make nothing of the bytes.
+    nonsense = isinstance(file, PurePath) and isinstance(error, OSError) and error.errno is None
+    of_arrow = type(error).__module__.startswith("pyarrow") and not isinstance(error, OSError | MemoryError)
+    if nonsense or of_arrow or is_damage(str(error)):
         return damaged(f"{about}'{file}' is not as it was written: {first_line(error)}.", file=str(file))
     return None
 

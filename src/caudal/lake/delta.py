@@ -28,6 +28,7 @@ from caudal.lake.place import Place, Remote, below as seen_from, delta_options, 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+ADDS = "caudal.adds"  # under which a commit tells how many files it brings
 SUMS = "caudal.sums"  # under which a commit tells the hashes of the files that it brings
 DAY = "_day"  # the partition column of tables partitioned by event-time day
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of rows without an event time
@@ -153,16 +154,29 @@ def identity(folder: Place, version: int) -> dict[str, Any]:
         return dict(known.identity)
     entry = _entry(folder / "_delta_log", version)
     try:
-        with entry.open() as lines:
-            for line in lines:
-                action = json.loads(line)
-                if "commitInfo" in action:
-                    return dict(json.loads(action["commitInfo"].get("caudal", "{}")))
+        content = entry.read_bytes()
     except FileNotFoundError:
-        pass
+        return {}
+    return dict(json.loads(_info(entry, content.splitlines()).get("caudal", "{}")))
+
+
+def _info(entry: Place, lines: Sequence[bytes]) -> dict[str, Any]:
+    """Return what an entry of a log says of itself, and hold that it is whole: an entry that was cut off after a line is one by its form.
+
+    Raises
+    ------
+    StorageDamaged : it is empty, or names fewer files than were published with it
+    """
+    try:
+        if not any(lines):
+            raise ValueError("it is empty")
+        said = next((json.loads(line) for line in lines if line.startswith(b'{"commitInfo"')), {}).get("commitInfo", {})
+        named = sum(line.startswith(b'{"add"') for line in lines)
+        if ADDS in said and int(said[ADDS]) != named:
+            raise ValueError(f"it names {named} files, and {said[ADDS]} were published")
     except ValueError as error:
         raise _unreadable(entry, error) from error
-    return {}
+    return dict(said)
 
 
 def actions(entry: Place) -> list[dict[str, Any]]:
@@ -172,10 +186,12 @@ def actions(entry: Place) -> list[dict[str, Any]]:
     ------
     StorageDamaged : it is not as it was written
     """
+    content = entry.read_bytes().splitlines()
+    _info(entry, content)
     try:
-        lines = [json.loads(line) for line in entry.read_text().splitlines() if line]
-        if not lines or not all(isinstance(line, dict) for line in lines):
-            raise ValueError("it is empty" if not lines else "it holds no actions")
+        lines = [json.loads(line) for line in content if line]
+        if not all(isinstance(line, dict) for line in lines):
+            raise ValueError("it holds no actions")
     except ValueError as error:
         raise _unreadable(entry, error) from error
     return lines
@@ -269,7 +285,7 @@ def _commit(
     now_ms = int(time.time() * 1000)
     adds = [_add(file, partitioned, now_ms) for file in files]
     delta_schema = Schema.from_json(json.dumps(_storable(schema)))
-    said = _properties(identity, {file.path: file.sha256 for file in files if file.sha256 is not None})
+    said = _properties(identity, {file.path: file.sha256 for file in files if file.sha256 is not None}, len(files))
     # Nothing of the log expires; to look whether anything has would take longer with each version.
     after = PostCommitHookProperties(cleanup_expired_logs=False)
     by = [DAY] if partitioned else []
@@ -304,7 +320,7 @@ def _commit(
             )
     else:
         older = [] if replace == "none" else _read(folder, table).files
-        if _widen(table, delta_schema, said):
+        if _widen(table, delta_schema):
             table = _open(folder, None)
         removes = [_remove(file, partitioned, now_ms) for file in older if _leaves(file, replace)]
         table.create_write_transaction(
@@ -312,10 +328,11 @@ def _commit(
         )
 
 
-def _properties(identity: Mapping[str, Any], hashes: Mapping[str, str] | None = None) -> Any:
+def _properties(identity: Mapping[str, Any], hashes: Mapping[str, str] | None = None, adds: int | None = None) -> Any:
     from deltalake.transaction import CommitProperties
 
     told = {"caudal": json.dumps(identity, default=str, allow_nan=False), **({SUMS: json.dumps(hashes)} if hashes else {})}
+    told |= {} if adds is None else {ADDS: str(adds)}
     return CommitProperties(custom_metadata=told, max_commit_retries=0)
 
 
@@ -429,7 +446,7 @@ def _leaves(file: DataFile, replace: str | set[str | None] | frozenset[str]) -> 
     return not isinstance(replace, str) and file.day in replace
 
 
-def _widen(table: DeltaTable, schema: Any, said: Any) -> bool:
+def _widen(table: DeltaTable, schema: Any) -> bool:
     """Add columns that are new to a table and tell whether there were any."""
     have = {field.name for field in table.schema().fields}
     new = [field for field in schema.fields if field.name not in have]

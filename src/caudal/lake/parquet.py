@@ -26,7 +26,7 @@ def opened(file: Place) -> pq.ParquetFile:
     """Return a Parquet file, to be read with its pages' checksums compared."""
     import pyarrow.parquet as pq
 
-    with answering(file), stored(file):
+    with stored(file), answering(file):
         return pq.ParquetFile(source(file), page_checksum_verification=True)
 
 
@@ -37,7 +37,7 @@ def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
     ------
     StorageDamaged : the file is not as it was written, or not there
     """
-    with opened(file) as parquet, answering(file), stored(file):
+    with opened(file) as parquet, stored(file), answering(file):
         return parquet.read(columns=None if columns is None else list(columns))
 
 

@@ -22,6 +22,7 @@ from caudal.run.alerts import ATTEMPTS, undelivered
 from caudal.run.run import opened
 from caudal.spec.settings import Settings
 
+_KINDS = ("read", "table", "join", "features", "predict")
 _LOOKED_AT = 200  # updates of the live feed: enough for each source to be among them
 
 
@@ -72,7 +73,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
     last = ledger.last_run(product)
     tables = {}
     for row in ledger.find(steps, product=product, state="succeeded"):
-        if row["kind"] in ("read", "table", "join", "features", "predict") and row["output_version"] is not None:
+        if row["kind"] in _KINDS and row["output_version"] is not None:
             tables[row["name"]] = row
     return {
         "product": product,
@@ -83,7 +84,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
         },
         "tables": [
             *(_table(home, product, name, row["kind"], row["finished_at"]) for name, row in tables.items()),
-            *(_table(home, product, name, "stream", None) for name in _streamed(home, product) if name not in tables),
+            *(_table(home, product, name, _made_by(home.table(product, name)), None) for name in _published(home, product) if name not in tables),
         ],
         "warehouse": _warehouse(ledger, product),
         "streams": _streams(home, ledger, product),
@@ -128,8 +129,19 @@ def _up(ledger: Ledger, product: str) -> dict[str, Any] | None:
     }
 
 
-def _streamed(home: Home, product: str) -> list[str]:
-    """Return the names of all tables; those that no step of a run has made are a stream's."""
+def _made_by(folder: Place) -> str:
+    """Return the kind of the step that a table's newest commit names: the ledger may not have been told of it; a stream's names none."""
+    for number in range(delta.version_of(folder) or 0, -1, -1):
+        kind = str(delta.identity(folder, number).get("step", "")).partition(":")[0]
+        if kind in _KINDS and kind != "join":  # which a stream may have made
+            return kind
+        if "upto" in delta.identity(folder, number):
+            break
+    return "stream"
+
+
+def _published(home: Home, product: str) -> list[str]:
+    """Return the names of all tables, whoever has made them."""
     folder = home.tables(product)
     return sorted(one.name for one in folder.iterdir() if (one / "_delta_log").is_dir()) if folder.is_dir() else []
 

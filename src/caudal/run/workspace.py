@@ -44,6 +44,9 @@ class Progress(Protocol):
     def noted(self, sentence: str) -> None:
         """Say something about the run as a whole."""
 
+    def awaited(self, what: str | None) -> None:
+        """Say what the step at work waits for; None when it goes on."""
+
     def finished(
         self,
         step: str,
@@ -68,6 +71,9 @@ class Quiet:
         """Say nothing."""
 
     def noted(self, sentence: str) -> None:
+        """Say nothing."""
+
+    def awaited(self, what: str | None) -> None:
         """Say nothing."""
 
     def finished(self, step: str, state: str, **figures: Any) -> None:
@@ -138,9 +144,10 @@ class Workspace:
     @cached_property
     def spark(self) -> SparkSession:
         """The Spark session, started when first asked for."""
-        from caudal.spark.session import session
+        from caudal.spark.session import beginning, session
 
         connectors, conf = spark_needs(self.home.lake)
+        self.progress.awaited(beginning())
         started = session(
             connectors=self.connectors | connectors | drivers(self.product),
             master=self.settings.master,
@@ -150,6 +157,7 @@ class Workspace:
             app=f"caudal {self.product.name}",
             brief=self._little() if self.brief is None else self.brief,
         )
+        self.progress.awaited(None)
         if self._group is not None:
             started.sparkContext.setJobGroup(self._group, self._group, interruptOnCancel=True)
         return started

@@ -114,6 +114,19 @@ def _set(spark: SparkSession, name: str, value: str) -> None:
         ) from None
 
 
+def beginning() -> str | None:
+    """Return what whoever asks for a session will wait for, in words; None where one runs already."""
+    if is_running():
+        return None
+    try:
+        java = java_home()
+    except EnvironmentProblem:  # told when it is started
+        return None
+    if cds.enabled() and not cds.archive_file(java).is_file():
+        return "Java and Spark are started; later runs do so in half the time, by an archive that is made after this one"
+    return "Java and Spark are started"
+
+
 def is_running() -> bool:
     """Whether this process has a Spark session."""
     return _running is not None and _running.spark.sparkContext._jsc is not None

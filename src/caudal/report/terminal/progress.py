@@ -37,6 +37,7 @@ class Progress:
         self._spinners: dict[str, Spinner] = {}
         self._slow: dict[str, threading.Timer] = {}
         self._live: Live | None = None
+        self._awaited: str | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -73,6 +74,10 @@ class Progress:
         """Show a sentence about the run as a whole, on a line that stays."""
         if not self.quiet:
             self.console.print(Text.assemble(mark("waiting"), (f" {sentence}", "yellow")), soft_wrap=not self._redraws)
+
+    def awaited(self, what: str | None) -> None:
+        """Show what the step at work waits for, beside it; None when it goes on."""
+        self._awaited = what
 
     def slow(self, step: str, seconds: float, expected_s: float) -> None:
         """Say, on a line that stays, that a step at work takes longer than usual."""
@@ -113,13 +118,15 @@ class Progress:
                 self._spinners[step],
                 Text(f"{step:<{STEP_WIDTH}}", style="cyan"),
                 Text(duration(round(time.monotonic() - began)), style="bright_black"),
+                Text(self._awaited or "", style="bright_black"),
             )
         return lines
 
     def _still(self, step: str) -> None:
         if step in self._running:
+            why = f": {self._awaited}" if self._awaited else ""
             self.console.print(
-                Text.assemble(mark("running"), f" {step:<{STEP_WIDTH}}  at work for {duration(SLOW_S)} so far"), soft_wrap=True
+                Text.assemble(mark("running"), f" {step:<{STEP_WIDTH}}  at work for {duration(SLOW_S)} so far{why}"), soft_wrap=True
             )
 
 

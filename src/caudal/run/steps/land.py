@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caudal.lake.landing import land, store_path
+from caudal.lake.landing import LandedFile, land, store_path
 from caudal.lake.records import landed
 from caudal.run.step import Done
 from caudal.run.storage import missing_raw
@@ -15,6 +16,8 @@ from caudal.run.workspace import Workspace
 from caudal.spec.connection import Connection, Files, Http
 from caudal.spec.images import Images
 from caudal.spec.node import Source
+
+_TOLD = 3  # files that hold the same bytes as another
 
 
 def work(ws: Workspace, source: Source) -> Done:
@@ -47,6 +50,8 @@ def work(ws: Workspace, source: Source) -> Done:
             f"{len(lost)} raw file{'s'[: len(lost) != 1]} of '{source.name}' {'is' if len(lost) == 1 else 'are'} gone, such as that of "
             f"'{lost[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
         )
+    if notes := _same_bytes(ws, source, files):
+        ws.progress.noted(" ".join(notes))
     said: list[dict[str, Any]] = [
         {"path": one.path, "bytes": one.bytes, "sha256": one.sha256, "state": "landed" if one.new else "known"} for one in files
     ]
@@ -55,7 +60,21 @@ def work(ws: Workspace, source: Source) -> Done:
     if not any(one.new for one in files):
         why = "no new file" + (f"; still being written: {', '.join(map(str, waiting))}" if waiting else "")
         return Done(state="skipped", detail={"why": why, "files": said})
-    return Done(detail={"files": said, "landed": sum(one.new for one in files), "waiting": waiting})
+    return Done(detail={"files": said, "landed": sum(one.new for one in files), "waiting": waiting, "notes": notes})
+
+
+def _same_bytes(ws: Workspace, source: Source, files: Sequence[LandedFile]) -> list[str]:
+    """Return in sentences which of the files that have just landed hold the bytes of another: such files count once."""
+    new = {file.path for file in files if file.new}
+    newest = (
+        {row["path"]: row["sha256"] for row in ws.ledger.find(landed, product=ws.product.name, source=source.name)} if new else {}
+    )
+    paths: dict[str, list[str]] = {}
+    for path, sha256 in newest.items():
+        paths.setdefault(sha256, []).append(path)
+    same = [together for together in paths.values() if len(together) > 1 and new & set(together)]
+    told = [f"'{together[-1]}' holds the same bytes as '{together[0]}': they count once." for together in same[:_TOLD]]
+    return [*told, f"So it is with {len(same) - _TOLD} more contents of '{source.name}'."] if len(same) > _TOLD else told
 
 
 def _asked_again(row: dict[str, Any], changed: str) -> bool:
