@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from caudal.lake.intact import sha256_of
-from caudal.lake.parquet import format
+from caudal.lake.parquet import checked_format
 from caudal.lake.rows import write
 
 ROWS = 2_000_000
@@ -51,7 +51,8 @@ def main() -> None:
         write(rows, file)
         size_mb = file.stat().st_size / 1e6
         read, checked = least(
-            lambda: ds.dataset([str(file)], format="parquet").to_table(), lambda: ds.dataset([str(file)], format=format()).to_table()
+            lambda: ds.dataset([str(file)], format="parquet").to_table(),
+            lambda: ds.dataset([str(file)], format=checked_format()).to_table(),
         )
         print(f"Arrow reads {size_mb:.0f} MB: {read:.3f} s, with checksums {checked:.3f} s: {checked / read - 1:+.1%}")
         (hashed,) = least(lambda: sha256_of(file))

@@ -170,13 +170,14 @@ def _info(entry: Place, lines: Sequence[bytes]) -> dict[str, Any]:
     try:
         if not any(lines):
             raise ValueError("it is empty")
-        said = next((json.loads(line) for line in lines if line.startswith(b'{"commitInfo"')), {}).get("commitInfo", {})
+        told: dict[str, Any] = next((json.loads(line) for line in lines if line.startswith(b'{"commitInfo"')), {})
+        said: dict[str, Any] = told.get("commitInfo", {})
         named = sum(line.startswith(b'{"add"') for line in lines)
         if ADDS in said and int(said[ADDS]) != named:
             raise ValueError(f"it names {named} files, and {said[ADDS]} were published")
     except ValueError as error:
         raise _unreadable(entry, error) from error
-    return dict(said)
+    return said
 
 
 def actions(entry: Place) -> list[dict[str, Any]]:
@@ -199,7 +200,7 @@ def actions(entry: Place) -> list[dict[str, Any]]:
 
 def sums_of(actions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return the hashes of the data files that an entry of a table's log has brought, as they were written, by path."""
-    told = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    told: Mapping[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     return {unquote(path): sha256 for path, sha256 in json.loads(told.get(SUMS, "{}")).items()}
 
 

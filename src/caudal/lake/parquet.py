@@ -41,7 +41,7 @@ def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
         return parquet.read(columns=None if columns is None else list(columns))
 
 
-def format() -> ds.ParquetFileFormat:
+def checked_format() -> ds.ParquetFileFormat:
     """Return the format by which datasets are read with their pages' checksums compared."""
     import pyarrow.dataset as ds
 
@@ -53,4 +53,4 @@ def dataset(paths: Sequence[str], schema: pa.Schema | None = None) -> ds.FileSys
     import pyarrow.dataset as ds
 
     named, filesystem = arrow_paths(list(paths))
-    return ds.dataset(named, schema=schema, format=format(), filesystem=filesystem)
+    return ds.dataset(named, schema=schema, format=checked_format(), filesystem=filesystem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from caudal.lake import delta
@@ -70,7 +71,7 @@ def missing_raw(home: Home, ledger: Ledger, product: str, source: str | None = N
     """Return where landed files came from whose bytes are not in the raw store; of a local lake only."""
     if not isinstance(home.lake, Path):
         return []
-    about = {"product": product, **({} if source is None else {"source": source})}
+    about: dict[str, Any] = {"product": product, **({} if source is None else {"source": source})}
     return [row["path"] for row in ledger.find(landed, **about) if not _stored(home, row).exists()]
 
 
