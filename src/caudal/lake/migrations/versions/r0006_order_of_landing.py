@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 _NUMBERED = {"runs": ("run_id", "started_at"), "landed": ("id", "landed_at")}
 
