@@ -18,7 +18,7 @@ WIDTH = 120
 GROUPS = {
     "Sources": ["files", "http", "database", "images", "simulated", "stream", "kafka", "folder", "socket", "schema", "column", "fixed_width",
                 "pages", "since", "env"],
-    "Tables": ["tumble", "fill_gaps"],
+    "Tables": ["tumble", "fill_gaps", "in_zone"],
     "Features": ["lag", "rolling", "past_mean", "as_of_join", "calendar", "network", "embed", "pca"],
     "Models": ["temporal", "hashed", "holdout", "beats_baseline", "beats_champion", "beats", "limit", "parity"],
     "Triggers": ["on_arrival", "on_publish", "cron", "every"],

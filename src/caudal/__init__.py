@@ -23,6 +23,7 @@ from caudal.spec.statistics import EEG_BANDS
 from caudal.spec.trigger import cron, every, on_arrival, on_publish
 from caudal.spec.warehouse import warehouse
 from caudal.spec.web import env, pages, since
+from caudal.spec.zone import in_zone
 
 if TYPE_CHECKING:
     from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
@@ -78,6 +79,7 @@ __all__ = [
     "holdout",
     "http",
     "images",
+    "in_zone",
     "kafka",
     "lag",
     "limit",

@@ -9,13 +9,16 @@ from caudal.graph.check_models import models
 from caudal.graph.check_publications import publications
 from caudal.spec.connection import CHANNELLED, Files
 from caudal.spec.database import Database
+from caudal.spec.duration import text
 from caudal.spec.expectation import Expectation
 from caudal.spec.images import Images
 from caudal.spec.join import Join, problems
 from caudal.spec.node import Features, Node, Source, Table
 from caudal.spec.product import Product
 from caudal.spec.schema import Schema
+from caudal.spec.statistics import Statistics
 from caudal.spec.trigger import OnArrival, OnPublish, Timed
+from caudal.spec.zone import cut_alike
 
 SYSTEM = ("_file", "_day")
 
@@ -36,6 +39,7 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_triggers(product),
         *_promises(product),
         *_governance(product),
+        *_windows(product),
     ]
 
 
@@ -46,6 +50,18 @@ def _nothing(product: Product) -> Iterator[DeclarationProblem]:
             fix="Begin with product.source(...).",
             where=str(product.where),
         )
+
+
+def _windows(product: Product) -> Iterator[DeclarationProblem]:
+    """Windows of streams are cut from 1970 UTC, by the stream and by a run; a width for which that is not the zone's clock is refused."""
+    for node in product.nodes.values():
+        if isinstance(node, Statistics) and not node.gap_us and node.every_s >= 60 and not cut_alike(product.tz, node.every_s):
+            yield DeclarationProblem(
+                f"Statistics '{node.name}' have windows every {text(node.every_s)}, which are cut by UTC and not by the clocks of {product.tz}.",
+                fix=f'Take a shorter step, and make local windows of the captured samples: cd.tumble({node.inputs[0]}, "{text(node.width_s)}").',
+                where=str(node.where),
+                table=node.name,
+            )
 
 
 def _inputs(product: Product) -> Iterator[DeclarationProblem]:

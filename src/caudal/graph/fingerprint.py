@@ -46,6 +46,11 @@ def code_of(node: Node | Model | Publication | Star) -> str:
     return digest(*_declared(node))
 
 
+def code_in_zone(code: str, tz: str) -> str:
+    """Return a fingerprint of code whose days and hours are those of a zone."""
+    return code if tz == "UTC" else digest(code, tz)
+
+
 def file_digest(paths: list[Path]) -> str:
     """Return the hash of some files' names and bytes."""
     sha = hashlib.sha256(FORMAT.encode())

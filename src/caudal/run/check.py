@@ -15,6 +15,7 @@ from caudal.spec.connection import Files
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
+from caudal.spec.zone import in_zone
 
 Note = Callable[[str], None]
 
@@ -39,7 +40,8 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
         return []
     from caudal.run.analyse import analysed  # brings Spark, the ledger and all that steps need
 
-    problems = analysed(product, settings, note)
+    with in_zone(product.tz):
+        problems = analysed(product, settings, note)
     if not problems:
         keep(key)
     return problems

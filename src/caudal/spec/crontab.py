@@ -13,13 +13,19 @@ _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("mo
 
 @dataclass(frozen=True)
 class Crontab:
-    """The values that each field allows; None: all of them."""
+    """The values that each field allows; None: all of them.
+
+    Parameters
+    ----------
+    follows_time : whether the hour field has a ``*`` or names every hour: an hour that the clocks show twice then counts twice
+    """
 
     minutes: tuple[int, ...] | None
     hours: tuple[int, ...] | None
     days: tuple[int, ...] | None
     months: tuple[int, ...] | None
     weekdays: tuple[int, ...] | None
+    follows_time: bool = False
 
     @property
     def never(self) -> bool:
@@ -46,7 +52,9 @@ def parsed(expression: str) -> Crontab:
     found = [_values(text, *field) for text, field in zip(written, _FIELDS, strict=True)]
     if found[4] is not None:
         found[4] = tuple(sorted({day % 7 for day in found[4]}))
-    return Crontab(*found)
+    minutes, hours, days, months, weekdays = found
+    follows_time = "*" in written[1] or hours is None or len(hours) == 24
+    return Crontab(minutes, hours, days, months, weekdays, follows_time)
 
 
 def _values(text: str, name: str, least: int, most: int) -> tuple[int, ...] | None:

@@ -26,6 +26,7 @@ from caudal.run.publish import finite
 from caudal.run.run import opened
 from caudal.spec.node import Source, Table
 from caudal.spec.settings import Settings
+from caudal.spec.zone import window_end
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,7 +110,7 @@ def _inputs(told: Trace, table: str, name: str, number: int, group: Sequence[Fou
         _could_hold(told, name, version, days, "no column of it is carried over unchanged")
         return
     picked = [one for one in keys.items() if name != table]
-    wanted = _same_values(picked, window, group)
+    wanted = _same_values(picked, window, group, told.product.tz)
     found = list(matching(version, wanted, days=days))
     parts = [f"the same {', '.join(mine for mine, _ in picked)}"] if picked else []
     parts += [f"{window[0]} within its {window[1]}"] if window else []
@@ -251,7 +252,7 @@ def _looks_around(told: Trace, table: str, name: str) -> str:
 
 
 def _same_values(
-    keys: Sequence[tuple[str, list[str]]], window: tuple[str, str, int] | None, group: Sequence[Found]
+    keys: Sequence[tuple[str, list[str]]], window: tuple[str, str, int] | None, group: Sequence[Found], tz: str
 ) -> Callable[[pa.Table], pa.Array]:
     """Return what tells the input's rows: of some row of ours they bear every value, and lie in its window."""
     import pyarrow as pa
@@ -259,7 +260,7 @@ def _same_values(
 
     ours = [row for one in group for row in one.rows.to_pylist()]
     values = [{theirs: [row[one] for one in mine if row.get(one) is not None] for theirs, mine in keys} for row in ours]
-    spans = [(row[window[1]], row[window[1]] + dt.timedelta(seconds=window[2])) for row in ours] if window else []
+    spans = [(row[window[1]], window_end(row[window[1]], window[2], tz)) for row in ours] if window else []
 
     def wanted(rows: pa.Table) -> pa.Array:
         mask = pa.array([False] * len(rows), pa.bool_())

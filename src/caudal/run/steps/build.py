@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, StepFailed
-from caudal.graph.fingerprint import code_of, digest
+from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.lake import changes, delta
 from caudal.lake.beside import keep, kept
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
+from caudal.spark.reach import Reach
 from caudal.spec.join import Join
-from caudal.spec.lookback import recorded
 from caudal.spec.making import making
 from caudal.spec.node import Table
 from caudal.spec.statistics import Statistics
+from caudal.spec.zone import first_day_seen, in_zone
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-DAY_S = 86400.0
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,13 @@ class Extent:
     read_days: set[str | None] | None = None
     why: str = "whole table"
     segments: set[str] | None = None
+    unbounded: bool = False
 
 
 def work(ws: Workspace, table: Table) -> Done:
     """Make the table's rows for the days that changed, judge them, and publish them."""
     inputs = versions(ws, table)
-    code = code_of(table)
+    code = code_in_zone(code_of(table), ws.product.tz)
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last = ws.ledger.last_success(ws.product.name, step)
@@ -54,6 +54,8 @@ def work(ws: Workspace, table: Table) -> Done:
     extent = extent_of(ws, table, code, inputs)
     if extent.days is not None and not extent.days:
         return _nothing_changed(ws, table, fingerprint, inputs)
+    if extent.unbounded:
+        ws.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
     from caudal.spark.lineage import column_lineage
 
     folder = ws.folder(table.name)
@@ -187,14 +189,48 @@ def again(ws: Workspace, table: Table) -> set[str | None]:
 
 def spread(ws: Workspace, table: Table, changed: set[str | None]) -> Extent:
     """Return the days that have to be made when these days of the inputs have changed: they, and those that look back on them."""
-    back_s = max(table.lookback_s, _recorded_lookback(ws, table))
-    if changed and math.isinf(back_s):
-        return Extent(why="whole table: it looks back without limit (give as_of_join a tolerance)")
-    back = math.ceil(back_s / DAY_S) if changed else 0
-    days = {_moved(day, ahead) for day in changed for ahead in range(back + 1)}
+    looks = looks_back_on(ws, table) if changed else Reach()
+    if math.isinf(looks.seconds):
+        return Extent(why=f"whole table: {_why_whole(looks)}", unbounded=bool(looks.unbounded))
+    tz = ws.product.tz
+    days = {seen for day in changed for seen in _that_see(day, looks.seconds, tz)}
     days = {day for day in days if day in changed or _exists(ws, table, day)}
-    read_days = {_moved(day, -ago) for day in days for ago in range(back + 1)}
+    read_days = {seen for day in days for seen in _seen_from(day, looks.seconds, tz)}
     return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
+
+
+def looks_back_on(ws: Workspace, table: Table) -> Reach:
+    """Return how far a table looks back: what is declared, or what its own features tell, whichever is more."""
+    own = _own_reach(ws, table)
+    return own if own.seconds >= table.lookback_s else Reach(table.lookback_s)
+
+
+def _why_whole(looks: Reach) -> str:
+    if not looks.unbounded:
+        return "it looks back without limit (give as_of_join a tolerance)"
+    return f"{' and '.join(looks.unbounded)} may need rows of any day (bound it with lookback=, or keep days apart)"
+
+
+def _that_see(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
+    """Yield the days whose rows look back on a day: it, and those after it."""
+    yield day
+    if day is None or not back_s:
+        return
+    ahead = 1
+    while first_day_seen(later := _moved(day, ahead), back_s, tz) <= day:
+        yield later
+        ahead += 1
+
+
+def _seen_from(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
+    """Yield the days that a day's rows look back on, and the day."""
+    yield day
+    if day is None or not back_s:
+        return
+    first, ago = first_day_seen(day, back_s, tz), 1
+    while (earlier := _moved(day, -ago)) >= first:
+        yield earlier
+        ago += 1
 
 
 def made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
@@ -204,6 +240,11 @@ def made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFr
     ------
     StepFailed : the function raised or returned no frame; the user's line is named
     """
+    with in_zone(ws.product.tz):
+        return _made(ws, table, frames)
+
+
+def _made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
     from caudal.stages.tables.frames import as_frame
 
     try:
@@ -252,21 +293,26 @@ def _days_of(ws: Workspace, name: str, extent: Extent) -> set[str | None] | None
     return extent.read_days if ws.product.nodes[name].partition else None
 
 
-def _recorded_lookback(ws: Workspace, table: Table) -> float:
-    """Return how far lags and rolling windows in the function look back, told by running it on empty frames."""
-    from pyspark.sql.types import StructType
+def _own_reach(ws: Workspace, table: Table) -> Reach:
+    """Return how far a function or query looks back, told by the plan that it gives for empty frames."""
+    from pyspark.sql.types import StructType, TimestampType
 
     from caudal.lake.frames import empty
+    from caudal.spark.reach import Input, reach
 
-    if table.function is None:
-        return 0.0
-    frames = {}
+    if table.function is None and table.sql is None:
+        return Reach()
+    frames, inputs = {}, {}
     for name in table.inputs:
         fields = [one for one in StructType.fromJson(dict(delta.read(ws.folder(name)).schema)).fields if one.name != delta.DAY]
-        frames[name] = ws.marked(empty(ws.spark, StructType(fields)), ws.product.nodes.get(name))
-    with recorded() as seen:
-        made(ws, table, frames)
-    return float(seen.seconds)
+        node = ws.product.nodes[name]
+        frames[name] = ws.marked(empty(ws.spark, StructType(fields)), node).alias(name)
+        kinds = {one.name: one.dataType for one in fields}
+        time = node.event_time if node.partition else None
+        inputs[name] = Input(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
+    frame = made(ws, table, frames)
+    with in_zone(ws.product.tz):
+        return reach(frame, inputs, declared=table.lookback_s > 0)
 
 
 def _only(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
@@ -309,5 +355,5 @@ def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapp
     )  # fmt: skip
 
 
-def _moved(day: str | None, days: int) -> str | None:
-    return None if day is None else (dt.date.fromisoformat(day) + dt.timedelta(days=days)).isoformat()
+def _moved(day: str, days: int) -> str:
+    return (dt.date.fromisoformat(day) + dt.timedelta(days=days)).isoformat()

@@ -7,10 +7,10 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError, SourceProblem
-from caudal.graph.fingerprint import code_of, digest
+from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.lake import away, delta
 from caudal.lake.corrections import replaced
 from caudal.lake.landing import LandedFile
@@ -18,10 +18,15 @@ from caudal.lake.records import landed
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.steps.newest import files_now, newest, outdated, raw_files, without_replaced
+from caudal.run.steps.wall_times import odd_wall_times
 from caudal.run.storage import checked_raw
 from caudal.run.workspace import Workspace
 from caudal.spec.node import Source
 from caudal.spec.schema import Field, Schema
+
+if TYPE_CHECKING:
+    from caudal.lake.place import Place
+    from caudal.stages.ingest.read import Read
 
 # Spark's names of types → ours, where they differ.
 _SPEC = {"timestamp_ntz": "timestamp", "timestamp": "timestamp_utc", "integer": "int", "short": "int", "byte": "int"}
@@ -42,7 +47,7 @@ def change(ws: Workspace, source: Source) -> Change | None:
     """Return what there is to do for a source, or None when its table is up to date."""
     files = files_now(ws, source)
     segments = tuple(sorted(file.segment for file in files))
-    code = code_of(source)
+    code = code_in_zone(code_of(source), ws.product.tz)
     fingerprint = digest(code, list(segments))
     number = ws.version(source.name)
     said = delta.identity(ws.folder(source.name), number) if number is not None else {}
@@ -96,7 +101,7 @@ def _published(ws: Workspace, source: Source) -> list[delta.Version]:
 
 def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
     segments = tuple(sorted(file.segment for file in files_now(ws, source)))
-    code = code_of(source)
+    code = code_in_zone(code_of(source), ws.product.tz)
     return Change(files_of(ws, source, days), days, code, digest(code, list(segments)), segments)
 
 
@@ -119,7 +124,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
             dates = [dt.date.fromisoformat(day) for day in todo.replace if day is not None]
             frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
         notes = {"files": len(todo.files), "notes": list(result.notes)}
-        done = publish(ws, source, frame, origin, todo.replace, notes)
+        done = publish(ws, source, frame, origin, todo.replace, notes, notes=lambda stage: _of_clocks(ws, result, stage))
     except CaudalError as error:
         _refuse(ws, source, error)
         raise
@@ -136,6 +141,15 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
             ws.ledger.change(landed, {"id": row["id"]}, kind="data")
     rows = (done.rows_written or 0) + (done.rows_quarantined or 0)
     return replace(done, rows_read=rows)
+
+
+def _of_clocks(ws: Workspace, result: Read, stage: Place) -> dict[str, Any]:
+    """Say which wall times the clocks showed twice or never, on the terminal and among the step's notes."""
+    columns = [column.name for column in result.schema if column.type == "timestamp"]
+    sentences = odd_wall_times(stage, columns, ws.product.tz)
+    for sentence in sentences:
+        ws.progress.noted(sentence)
+    return {"notes": [*result.notes, *sentences]}
 
 
 def _refuse(ws: Workspace, source: Source, error: CaudalError) -> None:

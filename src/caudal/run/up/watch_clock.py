@@ -108,8 +108,10 @@ def times(trigger: Timed, tz: str, since: float) -> Iterator[float]:
             yield count * trigger.length_s
             count += 1
     zone, last = ZoneInfo(trigger.tz or tz), since
-    for day in _days(trigger, dt.datetime.fromtimestamp(since, zone).date()):
-        for at in _instants(day, zone, twice=parsed(trigger.expression).hours is None):
+    twice = parsed(trigger.expression).follows_time
+    # The day before too: what the clocks left out of it may come after midnight.
+    for day in _days(trigger, dt.datetime.fromtimestamp(since, zone).date() - dt.timedelta(days=1)):
+        for at in _instants(day, zone, twice=twice):
             if at > last:
                 last = at
                 yield at
@@ -136,10 +138,15 @@ def _days(trigger: Cron, since: dt.date) -> Iterator[list[dt.datetime]]:
 def _instants(walls: list[dt.datetime], zone: ZoneInfo, *, twice: bool) -> list[float]:
     """Return when a zone's clocks show these times; a time that they leave out comes as much later as they are put forward.
 
-    A time that comes twice counts once, unless the expression is of every hour.
+    A time that comes twice counts once, unless the expression follows time.
     """
-    folds = (0, 1) if twice else (0,)
-    return sorted({wall.replace(tzinfo=zone, fold=fold).timestamp() for wall in walls for fold in folds})
+    moments = set()
+    for wall in walls:
+        first, second = (wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
+        moments.add(first)
+        if twice and second > first:  # in a gap the second lies before the first
+            moments.add(second)
+    return sorted(moments)
 
 
 def _calendar(trigger: Cron) -> Any:

@@ -10,7 +10,7 @@ from caudal.errors import DeclarationProblem
 from caudal.spark import marks
 from caudal.spark.marks import KNOWN, quoted
 from caudal.spark.moments import micros, of
-from caudal.spec import lookback
+from caudal.spark.reach import looks_back
 from caudal.spec.duration import seconds
 from caudal.stages.features.registered import feature
 
@@ -62,28 +62,28 @@ def as_of_join(
     mine = marks.event_time(left, left_time, asking, "left_time")
     theirs = marks.event_time(right, right_time, asking, "right_time")
     added = _added(left, right, group, mine, theirs)
-    lookback.note(math.inf if tolerance is None else seconds(tolerance))
+    at = looks_back(math.inf if tolerance is None else seconds(tolerance))
     keys = [F.col(quoted(name)) for name in group]
-    carried = F.struct(*(F.col(quoted(name)) for name in added), F.col("__at").alias("__known_at"))
+    carried = F.struct(*(F.col(quoted(name)) for name in added), F.col(at).alias("__known_at"))
     own = F.struct(*(F.col(quoted(name)) for name in left.columns))
-    asks = left.withColumn("__at", micros(left, mine, asking))
-    tells = right.withColumn("__at", micros(right, theirs, asking)).where(F.col("__at").isNotNull())
+    asks = left.withColumn(at, micros(left, mine, asking))
+    tells = right.withColumn(at, micros(right, theirs, asking)).where(F.col(at).isNotNull())
     for key in keys:
         tells = tells.where(key.isNotNull())
     tells = tells.select(
-        *(key.alias(f"__by_{at}") for at, key in enumerate(keys)), "__at", F.lit(0).alias("__asks"), carried.alias("__right"),
+        *(key.alias(f"__by_{place}") for place, key in enumerate(keys)), at, F.lit(0).alias("__asks"), carried.alias("__right"),
         _breaks_ties(right, added).alias("__tie"), F.lit(None).alias("__left"),
     )  # fmt: skip
     asks = asks.select(
-        *(key.alias(f"__by_{at}") for at, key in enumerate(keys)), "__at", F.lit(1).alias("__asks"), F.lit(None).alias("__right"),
+        *(key.alias(f"__by_{place}") for place, key in enumerate(keys)), at, F.lit(1).alias("__asks"), F.lit(None).alias("__right"),
         F.lit(None).alias("__tie"), own.alias("__left"),
     )  # fmt: skip
-    ordered = Window.partitionBy(*(f"__by_{at}" for at in range(len(keys)))).orderBy("__at", "__asks", "__tie")
+    ordered = Window.partitionBy(*(f"__by_{place}" for place in range(len(keys)))).orderBy(at, "__asks", "__tie")
     so_far = ordered.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     found = F.last("__right", ignorenulls=True).over(so_far)
     joined = tells.unionByName(asks).withColumn("__found", found)
     if tolerance is not None:
-        recent = F.col("__at") - F.col("__found.__known_at") <= of(seconds(tolerance))
+        recent = F.col(at) - F.col("__found.__known_at") <= of(seconds(tolerance))
         joined = joined.withColumn("__found", F.when(recent, F.col("__found")))
     columns = [
         F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in left.schema.fields

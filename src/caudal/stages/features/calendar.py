@@ -10,6 +10,7 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.spark import marks
 from caudal.spark.marks import quoted
 from caudal.spark.moments import micros
+from caudal.spec.zone import zone
 from caudal.stages.features.registered import feature
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def calendar(
         is_weekend (boolean; Saturday and Sunday), and hour_sin, hour_cos (of the time of day, to the microsecond), weekday_sin,
         weekday_cos (of the day), year_sin, year_cos (of the day of the year): places on a circle, where 23:59 is next to 0:00
     tz : str, optional, for instants (TIMESTAMP): the time zone whose clock is meant, e.g. ``America/New_York``; left out, that of
-        the session, which is UTC
+        the product (UTC outside of one; ``cd.in_zone`` says another)
 
     Raises
     ------
@@ -47,8 +48,11 @@ def calendar(
     column = marks.event_time(frame, time, asking, "time")
     micros(frame, column, asking)  # says clearly when it is no time
     moment = F.col(quoted(column))
+    instant = isinstance(frame.schema[column].dataType, TimestampType)
+    if tz is None and instant:
+        tz = zone()
     if tz is not None:
-        if not isinstance(frame.schema[column].dataType, TimestampType):
+        if not instant:
             raise DeclarationProblem(
                 f"calendar is given tz='{tz}', but '{column}' is local time already.", fix="Leave tz out.", column=column
             )

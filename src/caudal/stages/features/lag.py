@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from caudal.errors import DeclarationProblem
 from caudal.spark import marks
+from caudal.spark.clock import axis, faces
 from caudal.spark.marks import quoted
-from caudal.spark.moments import micros, of
-from caudal.spec import lookback
+from caudal.spark.moments import of
+from caudal.spark.reach import looks_back
 from caudal.spec.duration import seconds, text
+from caudal.spec.zone import DAY_S
 from caudal.stages.features.registered import feature
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ def lag(
     A lag is by time, not by row count: where the row of exactly that time ago is missing, the value is null, never that of another
     row. One sort of the frame serves all lags of a call.
 
+    Of instants, steps count the windows that the zone's clocks show, and a duration of whole days finds the row of the same wall time
+    so many days before (of two, the earlier), so that a daily lag finds the day before a change of clocks (docs/adr/0017).
+
     Parameters
     ----------
     frame : DataFrame, one row per key and time
@@ -56,19 +61,30 @@ def lag(
     time = marks.event_time(frame, order, asking, "order")
     group = marks.keys(frame, by, asking)
     lengths = _lengths(frame, time, [steps] if isinstance(steps, int | str) else list(steps), step)
-    lookback.note(max(lengths.values()))
-    ordered = Window.partitionBy(*(F.col(quoted(name)) for name in group)).orderBy("__at")
+    named = [marks.worded(length) for length in ([steps] if isinstance(steps, int | str) else steps) if isinstance(length, str)]
+    grid_s = seconds(step) if step is not None else None
+    wall = faces(frame, time, asking, grid_s)
+    days = [name for name, length_s in lengths.items() if wall is not None and name in named and length_s % DAY_S == 0]
+    at, face = looks_back(max(lengths.values())), looks_back(max(lengths.values()), "face")
+    keys = [F.col(quoted(name)) for name in group]
     said = ", ".join(group) or "nothing"
     double = F.raise_error(F.lit(f"lag: rows have the same {time} within the same {said}; by=[…] has to name all key columns."))
     added = {}
     for name, length_s in lengths.items():
-        then = ordered.rangeBetween(-of(length_s), -of(length_s))
+        place = face if name in days else at
+        then = Window.partitionBy(*keys).orderBy(place).rangeBetween(-of(length_s), -of(length_s))
         clash = F.count(F.lit(1)).over(then) > 1
+        if name in days:  # a time that the wall shows twice has a row at each
+            clash = F.count(F.lit(1)).over(then) > F.when(F.min(at).over(then) == F.max(at).over(then), 1).otherwise(2)
         for column in taken:
             kind = frame.schema[column].dataType
-            value = F.when(clash, double.cast(kind)).otherwise(F.last(quoted(column)).over(then))
-            added[f"{column}_lag_{name}"] = F.when(F.col("__at").isNotNull(), value)
-    return frame.withColumn("__at", micros(frame, time, asking)).withColumns(added).drop("__at")
+            earlier = F.min_by(quoted(column), F.col(at)).over(then) if name in days else F.last(quoted(column)).over(then)
+            value = F.when(clash, double.cast(kind)).otherwise(earlier)
+            added[f"{column}_lag_{name}"] = F.when(F.col(at).isNotNull(), value)
+    placed = frame.withColumn(at, axis(frame, [time], asking, grid_s)[0])
+    if wall is not None and days:
+        placed = placed.withColumn(face, wall)
+    return placed.withColumns(added).drop(at, face)
 
 
 def _lengths(frame: DataFrame, time: str, steps: Sequence[Steps], step: str | float | None) -> dict[str, float]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from caudal.errors import DeclarationProblem
 from caudal.spark import marks
+from caudal.spark.clock import axis
 from caudal.spark.exact import finite, mean as mean_of, pieces
 from caudal.spark.marks import quoted
-from caudal.spark.moments import micros, of
-from caudal.spec import lookback
+from caudal.spark.moments import of
+from caudal.spark.reach import looks_back
 from caudal.spec.duration import seconds
 from caudal.stages.features.registered import feature
 
@@ -41,7 +42,7 @@ def past_mean(
     frame : DataFrame, one row per event
     column : column or columns of numbers; null, NaN and infinity are left out
     by : columns that make a kind; ``[]`` takes all rows as one
-    window : how long before a row is looked at, by the time of the event
+    window : how long before a row is looked at, by the time of the event; of instants as `rolling` counts it
     order : str, optional, when a row happened and asks; left out, the marked event time
     known : str, optional, when its value is known (``dropoff_at``), at the earliest when the row happened; left out, ``order``. A
         row whose ``known`` is null is never seen
@@ -69,17 +70,17 @@ def past_mean(
             f"past_mean: '{time}' and '{told}' are times of two types.", fix="Make both local wall time or both instants."
         )
     names = _names(taken, name, window)
-    lookback.note(seconds(window))
+    at = looks_back(seconds(window))
     for one in taken:
         if not isinstance(kind := frame.schema[one].dataType, NumericType | BooleanType):
             raise DeclarationProblem(
                 f"past_mean of '{one}', which is of type {kind.simpleString()}.", fix="Take a column of numbers.", column=one
             )
 
-    asks = micros(frame, time, asking)
-    tells = F.greatest(asks, micros(frame, told, asking))
+    asks, known_at = axis(frame, [time, told], asking)
+    tells = F.greatest(asks, known_at)
     # What is known only after its window has passed is never seen; left in, it would be taken away before it is added.
-    seen = tells.isNotNull() & asks.isNotNull() & micros(frame, told, asking).isNotNull() & (tells - asks <= length)
+    seen = tells.isNotNull() & asks.isNotNull() & known_at.isNotNull() & (tells - asks <= length)
     entry = [F.struct(asks.alias("at"), F.lit(0).alias("sign"))]
     entries = [
         *entry,
@@ -89,24 +90,24 @@ def past_mean(
     spread = frame.withColumn("__entry", F.explode(F.when(seen, F.array(*entries)).otherwise(F.array(*entry))))
     sign = F.col("__entry.sign")
     addends = {}
-    for at, one in enumerate(taken):
+    for place, one in enumerate(taken):
         value, kind = finite(F.col(quoted(one)), frame.schema[one].dataType), frame.schema[one].dataType
         for number, piece in enumerate([F.when(value.isNotNull(), F.lit(1)), *pieces(value, kind)]):
-            addends[f"__{at}_{number}"] = F.when(sign != 0, piece * sign)
+            addends[f"__{place}_{number}"] = F.when(sign != 0, piece * sign)
     own = F.struct(*(F.col(quoted(one)) for one in frame.columns))
     narrow = spread.select(
-        *(F.col(quoted(one)).alias(f"__by_{at}") for at, one in enumerate(group)), F.col("__entry.at").alias("__at"),
+        *(F.col(quoted(one)).alias(f"__by_{place}") for place, one in enumerate(group)), F.col("__entry.at").alias(at),
         (sign == 0).alias("__asks"), F.when(sign == 0, own).alias("__row"), *(piece.alias(key) for key, piece in addends.items()),
     )  # fmt: skip
-    ordered = Window.partitionBy(*(f"__by_{at}" for at in range(len(group)))).orderBy("__at")
+    ordered = Window.partitionBy(*(f"__by_{place}" for place in range(len(group)))).orderBy(at)
     before = ordered.rangeBetween(Window.unboundedPreceding, -1)
     sums = {f"{key}_sum": F.coalesce(F.sum(key).over(before), F.lit(0)) for key in addends}
     answered = narrow.withColumns(sums).where("__asks")
     means = []
-    for at, one in enumerate(taken):
-        parts = [F.col(key) for key in sums if key.startswith(f"__{at}_")]
+    for place, one in enumerate(taken):
+        parts = [F.col(key) for key in sums if key.startswith(f"__{place}_")]
         mean = F.when(parts[0] > 0, mean_of(parts[1:], frame.schema[one].dataType, parts[0]))
-        means.append(F.when(F.col("__at").isNotNull(), mean).alias(names[at]))
+        means.append(F.when(F.col(at).isNotNull(), mean).alias(names[place]))
     return answered.select(
         *(F.col(f"__row.{quoted(one.name)}").alias(one.name, metadata=one.metadata or {}) for one in frame.schema.fields), *means
     )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spark import marks
+from caudal.spark.clock import axis
 from caudal.spark.exact import finite, mean, pieces, sorted_std, total
 from caudal.spark.marks import quoted
-from caudal.spark.moments import micros, of
-from caudal.spec import lookback
+from caudal.spark.moments import of
+from caudal.spark.reach import looks_back
 from caudal.spec.duration import seconds
 from caudal.stages.features.registered import feature
 
@@ -44,7 +45,8 @@ def rolling(
     ----------
     frame : DataFrame, one row per key and time, or several
     column : column or columns of numbers or booleans (``count``: of any type)
-    window : length of time that is looked back
+    window : length of time that is looked back; of instants elapsed time, a day being 24 hours, but of windows that are longer than any
+        change of the zone's clocks as many windows: "7 days" of windows of a day are seven (docs/adr/0017)
     stat : mean, sum, min, max, std (sample) or count (of values)
     by : key columns; left out, those that ``tumble`` grouped by
     order : str, optional, the time column; left out, the marked event time
@@ -81,9 +83,9 @@ def rolling(
         )
     time = marks.event_time(frame, order, asking, "order")
     group = marks.keys(frame, by, asking)
-    lookback.note(seconds(window))
+    at = looks_back(seconds(window))
     first, last = (-length, -1) if closed == "left" else (1 - length, 0)
-    ordered = Window.partitionBy(*(F.col(quoted(one)) for one in group)).orderBy("__at")
+    ordered = Window.partitionBy(*(F.col(quoted(one)) for one in group)).orderBy(at)
     added = {}
     for one in taken:
         kind = frame.schema[one].dataType
@@ -99,8 +101,8 @@ def rolling(
             if stat in ("min", "max", "std")
             else _sums(value, kind, stat, ordered, first, last, f"sum of '{one}' over {marks.worded(window)}")
         )
-        added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col("__at").isNotNull(), made)
-    return frame.withColumn("__at", micros(frame, time, asking)).withColumns(added).drop("__at")
+        added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), made)
+    return frame.withColumn(at, axis(frame, [time], asking)[0]).withColumns(added).drop(at)
 
 
 def _scan(value: Column, stat: str, window: WindowSpec) -> Column:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spark import marks
+from caudal.spark.clock import MICROS, Clock, slot_of
 from caudal.spark.marks import quoted
-from caudal.spark.moments import DAY_S
+from caudal.spark.reach import MIDNIGHT, START, looks_back
+from caudal.spec.zone import DAY_S, zone
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 END = "window_end"
+AT = looks_back(0)  # the number of a window in its day
+_EPOCH, _MICROSECOND = "timestamp_ntz'1970-01-01 00:00:00'", "interval '0.000001' second"
 
 
 def fill_gaps(
@@ -30,7 +35,8 @@ def fill_gaps(
 
     Which rows are put in depends on the rows of the same day only, so that a day made anew, alone, has the rows that it had.
     With the keys of the day, a quiet quarter-hour in the morning has a row because the key was seen at some time of that day;
-    where even that must not be known beforehand, give ``keys``: then every key has every window of each day in the frame.
+    where even that must not be known beforehand, give ``keys``: then every key has every window of each day in the frame. A window
+    that the clocks of the product's zone left out is not put in; of an hour of instants that comes twice, both are (docs/adr/0017).
 
     Parameters
     ----------
@@ -44,7 +50,7 @@ def fill_gaps(
 
     Returns
     -------
-    DataFrame, the same columns; ``window_end``, where there is one, is the start plus the step
+    DataFrame, the same columns; ``window_end``, where there is one, is the end of the window
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import TimestampNTZType, TimestampType
@@ -62,25 +68,105 @@ def fill_gaps(
             f"fill_gaps: '{start}' is of type {frame.schema[start].dataType.simpleString()}.", fix="A start is a timestamp."
         )
     values = _values(frame, value, (*group, start, END))
-    last = int(DAY_S // width) - 1
-    second = F.expr("interval '1' second")
-    day = F.to_date(quoted(start)).cast(frame.schema[start].dataType)
-    at = (F.hour(quoted(start)) * 3600 + F.minute(quoted(start)) * 60 + F.second(quoted(start))) / F.lit(width)
-    placed = frame.withColumn("__day", day).withColumn("__at", F.floor(at).cast("int")).withColumn("__there", F.lit(True))
-    spread = _of_keys(placed, keys, group, last) if keys is not None else _of_the_day(placed, group, last)
-    moment = F.col("__day") + F.col("__window") * F.lit(int(width)) * second
+    grid = _Grid(int(width), isinstance(frame.schema[start].dataType, TimestampType), Clock(zone()))
+    placed = grid.numbered(frame, quoted(start)).withColumn("__there", F.lit(True))
+    spread = _of_keys(placed, keys, group, grid.last) if keys is not None else _of_the_day(placed, group, grid.last)
+    spread = grid.placed(spread)
 
     def put_in(name: str) -> Column:
         column = F.col(quoted(name))
         if name == start:
-            return F.when(F.col("__there"), column).otherwise(moment)
+            return F.when(F.col("__there"), column).otherwise(F.col(START))
         if name == END:
-            return F.when(F.col("__there"), column).otherwise(moment + F.lit(int(width)) * second)
+            return F.when(F.col("__there"), column).otherwise(F.col("__end"))
         if name in group:
             return column
         return F.when(F.col("__there"), column).otherwise(F.lit(values.get(name)).cast(frame.schema[name].dataType))
 
-    return spread.select(*(put_in(field.name).alias(field.name, metadata=field.metadata or {}) for field in frame.schema.fields))
+    spread = spread.withColumn(START, put_in(start))
+    begins = F.col(START)  # by its name it is known to lie on the day
+    return spread.select(
+        *(
+            (begins if field.name == start else put_in(field.name)).alias(field.name, metadata=field.metadata or {})
+            for field in frame.schema.fields
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The windows of a day by number: of each slot two, where instants can be told apart that show the same.
+
+    Parameters
+    ----------
+    width_s : int, of a window
+    instants : whether starts are instants, or wall time
+    clock : whose wall is meant
+    """
+
+    width_s: int
+    instants: bool
+    clock: Clock
+
+    @property
+    def _width_us(self) -> int:
+        return self.width_s * MICROS
+
+    @property
+    def _twice(self) -> bool:
+        return self.instants and not self.clock.steady
+
+    @property
+    def last(self) -> int:
+        """The greatest number."""
+        slots = DAY_S // self.width_s
+        return (2 * slots if self._twice else slots) - 1
+
+    def _wall(self, start: str) -> Column:
+        from pyspark.sql import functions as F
+
+        if self._twice:
+            return self.clock.shown(F.unix_micros(start))
+        if self.instants:
+            return F.unix_micros(start)
+        return F.call_function("div", F.col(start) - F.expr(_EPOCH), F.expr(_MICROSECOND))  # through no zone of the session's
+
+    def numbered(self, frame: DataFrame, start: str) -> DataFrame:
+        """Return the frame with the midnight of each window's day (microseconds of wall time) and the window's number in it."""
+        from pyspark.sql import functions as F
+
+        wall, slot = F.col("__wall"), F.col("__slot")
+        frame = frame.withColumn("__wall", self._wall(start)).withColumn(MIDNIGHT, slot_of(wall, DAY_S * MICROS))
+        number = F.floor((wall - F.col(MIDNIGHT)) / F.lit(self._width_us)).cast("int")
+        if not self._twice:
+            return frame.withColumn(AT, number)
+        frame = frame.withColumn("__slot", slot_of(wall, self._width_us))
+        second = self.clock.double(slot, self._width_us) & (F.unix_micros(start) >= self.clock.last(slot))
+        return frame.withColumn(AT, number * 2 + F.when(second, F.lit(1)).otherwise(F.lit(0)))
+
+    def placed(self, spread: DataFrame) -> DataFrame:
+        """Return the rows that are there, and of the others those whose window clocks show, with `START` and ``__end``."""
+        from pyspark.sql import functions as F
+
+        number = F.floor(F.col("__window") / 2) if self._twice else F.col("__window")
+        slot, width = F.col("__slot"), self._width_us
+        # Step by step, so that each is reckoned once: the expressions are long.
+        spread = spread.withColumn("__slot", F.col(MIDNIGHT) + number.cast("bigint") * F.lit(width).cast("bigint"))
+        if self.clock.steady or not self._twice:
+            if not self.clock.steady:
+                spread = spread.where(F.col("__there") | ~self.clock.never(slot, width))
+            return spread.withColumn(START, self._moment(slot)).withColumn("__end", self._moment(slot + width))
+        second = F.col("__window") % 2 == 1
+        spread = spread.withColumn("__double", self.clock.double(slot, width))
+        shown = F.when(second, F.col("__double")).otherwise(~self.clock.never(slot, width))
+        spread = spread.where(F.col("__there") | shown).withColumn("__begin", self.clock.start(slot, second))
+        ends = self.clock.end(slot, F.col("__begin"), F.col("__double"), width)
+        return spread.withColumn(START, self._moment(F.col("__begin"))).withColumn("__end", self._moment(ends))
+
+    def _moment(self, at: Column) -> Column:
+        from pyspark.sql import functions as F
+
+        return F.timestamp_micros(at) if self.instants else F.expr(_EPOCH) + at * F.expr(_MICROSECOND)
 
 
 def _of_the_day(placed: DataFrame, group: Sequence[str], last: int) -> DataFrame:
@@ -90,12 +176,12 @@ def _of_the_day(placed: DataFrame, group: Sequence[str], last: int) -> DataFrame
     """
     from pyspark.sql import Window, functions as F
 
-    row = Window.partitionBy(*(F.col(quoted(name)) for name in group), F.col("__day")).orderBy("__at")
-    first = F.when(F.row_number().over(row) == 1, F.lit(0)).otherwise(F.col("__at"))
-    until = F.greatest(F.col("__at"), F.coalesce(F.lead("__at").over(row) - 1, F.lit(last)))
+    row = Window.partitionBy(*(F.col(quoted(name)) for name in group), F.col(MIDNIGHT)).orderBy(AT)
+    first = F.when(F.row_number().over(row) == 1, F.lit(0)).otherwise(F.col(AT))
+    until = F.greatest(F.col(AT), F.coalesce(F.lead(AT).over(row) - 1, F.lit(last)))
     bounded = placed.withColumn("__first", first).withColumn("__until", until)
     spread = bounded.withColumn("__window", F.explode(F.sequence("__first", "__until")))
-    return spread.withColumn("__there", F.col("__window") == F.col("__at"))
+    return spread.withColumn("__there", F.col("__window") == F.col(AT))
 
 
 def _of_keys(placed: DataFrame, keys: DataFrame, group: Sequence[str], last: int) -> DataFrame:
@@ -104,18 +190,18 @@ def _of_keys(placed: DataFrame, keys: DataFrame, group: Sequence[str], last: int
 
     marks.need(keys, group, "fill_gaps(keys=…)")
     wanted = keys.select(*(F.col(quoted(name)) for name in group)).distinct()
-    days = placed.select("__day").distinct()
+    days = placed.select(MIDNIGHT).distinct()
     grid = days.crossJoin(F.broadcast(wanted)).withColumn("__window", F.explode(F.sequence(F.lit(0), F.lit(last)))).alias("grid")
     rows = placed.alias("rows")
-    same = (F.col("grid.__day") == F.col("rows.__day")) & (F.col("grid.__window") == F.col("rows.__at"))
+    same = (F.col(f"grid.{MIDNIGHT}") == F.col(f"rows.{MIDNIGHT}")) & (F.col("grid.__window") == F.col(f"rows.{AT}"))
     for name in group:
         same &= F.col(f"grid.{quoted(name)}").eqNullSafe(F.col(f"rows.{quoted(name)}"))
     # A full join: rows of keys that are not asked for stay; a table is never made smaller by being filled.
     joined = grid.join(rows, same, "full")
     mine = [F.coalesce(F.col(f"grid.{quoted(name)}"), F.col(f"rows.{quoted(name)}")).alias(name) for name in group]
-    others = [F.col(f"rows.{quoted(name)}") for name in placed.columns if name not in (*group, "__there", "__day")]
+    others = [F.col(f"rows.{quoted(name)}") for name in placed.columns if name not in (*group, "__there", MIDNIGHT)]
     return joined.select(
-        *mine, *others, F.coalesce("grid.__day", "rows.__day").alias("__day"), F.coalesce("grid.__window", "rows.__at").alias("__window"),
+        *mine, *others, F.coalesce(f"grid.{MIDNIGHT}", f"rows.{MIDNIGHT}").alias(MIDNIGHT), F.coalesce("grid.__window", f"rows.{AT}").alias("__window"),
         F.coalesce(F.col("rows.__there"), F.lit(False)).alias("__there"),
     )  # fmt: skip
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.spark.clock import Clock, windowed
 from caudal.spark.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, need, quoted
 from caudal.spark.moments import DAY_S, micros
+from caudal.spark.reach import START as BEGINS
 from caudal.spec.duration import seconds, text
+from caudal.spec.zone import zone
 from caudal.stages.tables.aggregates import ADDITIVE, aggregate, parsed
 from caudal.stages.tables.gaps import fill_gaps
 
@@ -59,8 +62,8 @@ class Windows:
 
         # Under their own names, Spark could take one aggregate's result for another's input.
         made = [aggregate(self.frame, name, said, asking).alias(f"__{at}") for at, (name, said) in enumerate(aggregates.items())]
-        window = F.window(F.col(quoted(self.time)), f"{self.width_s} seconds").alias("__window")
-        grouped = self.frame.groupBy(*(F.col(quoted(name)) for name in self.by), window).agg(*made)
+        frame, window = self._placed(asking)
+        grouped = frame.groupBy(*(F.col(quoted(name)) for name in self.by), window).agg(*made)
         result = grouped.select(
             *(marked(name, **{KEY: True}) for name in self.by),
             F.col("__window.start").alias(START, metadata={EVENT_TIME: True, STEP_S: self.width_s}),
@@ -70,6 +73,17 @@ class Windows:
         if fill is None and keys is None:
             return result
         return fill_gaps(result, self._values(fill, aggregates, asking), keys=keys)
+
+    def _placed(self, asking: str) -> tuple[DataFrame, Column]:
+        """Return the rows that have a time, and the window that each is in: a struct of start and end."""
+        from pyspark.sql import functions as F
+        from pyspark.sql.types import TimestampType
+
+        column = F.col(quoted(self.time))
+        if not isinstance(self.frame.schema[self.time].dataType, TimestampType) or Clock(zone()).steady:
+            return self.frame, F.window(column, f"{self.width_s} seconds").alias("__window")
+        frame = windowed(self.frame.where(column.isNotNull()), micros(self.frame, self.time, asking), self.width_s, zone())
+        return frame, F.struct(F.col(BEGINS).alias("start"), F.col("__end").alias("end")).alias("__window")
 
     def _hold(self, aggregates: Mapping[str, Any], fill: Any, asking: str) -> None:
         if not aggregates:
@@ -102,8 +116,9 @@ def tumble(
 
     ``cd.tumble(trips, "15 minutes", by=["zone"]).agg(pickups="count", fare_usd="avg")``
 
-    Local wall time (TIMESTAMP_NTZ) is cut at local midnight. Instants (TIMESTAMP) are cut at UTC midnight; for local days, convert
-    first: ``F.from_utc_timestamp(column, tz).cast("timestamp_ntz")``. Rows without a time are in no window; a null key is a key.
+    Windows are cut at local midnight: of wall time (TIMESTAMP_NTZ) as it stands, of instants (TIMESTAMP) by the clocks of the
+    product's zone (of UTC outside of a product; ``cd.in_zone`` says another). Where clocks change, a day of instants has 23 or 25 hours, and an
+    hour that comes twice is two windows (docs/adr/0017). Rows without a time are in no window; a null key is a key.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -53,6 +54,41 @@ def test_what_is_of_every_hour_comes_every_hour_on_days_when_the_clocks_change(d
     start = at(f"{day}T00:00")
     moments = times(Cron("*/30 * * * *"), "Europe/Berlin", start)
     assert [next(moments) - start for _ in range(60)] == [1800.0 * (place + 1) for place in range(60)]
+
+
+@pytest.mark.parametrize("hours", ["*", "*/1", "0-23", "0-11,12-23", "*/2", "1-23/2,*/2"])
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Asia/Beirut"])
+@pytest.mark.parametrize("minutes", ["0", "*/15"])
+def test_an_hour_field_with_a_star_or_of_every_hour_follows_time(hours, zone, minutes):
+    """Each matching face of the clock has its run, both times where it is shown twice; what is left out comes later, once."""
+    trigger = Cron(f"{minutes} {hours} * * *")
+    wanted = {"*/2": range(0, 24, 2)}.get(hours, range(24))
+    step = 15 if minutes == "*/15" else 60
+    place = ZoneInfo(zone)
+    for day in ("2024-11-02", "2024-10-26", "2024-03-09", "2024-03-30"):
+        first = dt.datetime.fromisoformat(day).replace(tzinfo=place).timestamp()
+        shown = {
+            moment
+            for moment in range(int(first) + 60, int(first) + 3 * 86_400, 60)
+            if (face := dt.datetime.fromtimestamp(moment, place)).hour in wanted and face.minute % step == 0
+        }
+        late = set()
+        for ahead in range(3 * 1440):
+            face = dt.datetime.fromisoformat(day) + dt.timedelta(minutes=ahead)
+            at_s = face.replace(tzinfo=place).timestamp()
+            if (
+                dt.datetime.fromtimestamp(at_s, place).replace(tzinfo=None) != face
+                and face.hour in wanted
+                and face.minute % step == 0
+            ):
+                late.add(int(at_s))
+        assert list(takewhile((first + 3 * 86_400).__gt__, times(trigger, zone, first))) == sorted(shown | late)
+
+
+def test_named_hours_come_once_in_an_hour_that_comes_twice():
+    assert first(Cron("0 1,2,3 * * *", "America/New_York"), at("2024-11-03T00:30", ZoneInfo("America/New_York")), 3) == [
+        "2024-11-03 01:00 Sun", "2024-11-03 02:00 Sun", "2024-11-03 03:00 Sun",
+    ]  # fmt: skip
 
 
 def test_a_day_that_never_comes_is_told_by_no_time():

@@ -11,7 +11,6 @@ from pyspark.sql.types import StructField, StructType, _parse_datatype_string
 from pyspark.sql.window import WindowSpec
 
 from caudal.errors import DeclarationProblem
-from caudal.spec.lookback import recorded
 from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
 from caudal.stages.features.future import InputShape, Leak, sees_future
 from caudal.stages.tables import tumble
@@ -161,18 +160,3 @@ def test_what_is_random_is_told_from_what_sees_the_future(shapes: dict[str, Inpu
 def test_a_function_that_cannot_be_tried_is_said(shapes: dict[str, InputShape], spark: Any) -> None:
     with pytest.raises(DeclarationProblem, match="on made-up rows the function fails"):
         tried(lambda trips: trips.withColumn("x", F.to_date("trip_id", "yyyy-MM-dd")), shapes, EVENT, spark)
-
-
-def test_how_far_features_look_back_is_noted(shapes: dict[str, InputShape], spark: Any) -> None:
-    frame = spark.createDataFrame([], shapes["quarters"].schema)
-    trips = spark.createDataFrame([], shapes["trips"].schema).withMetadata("at", {"caudal.event_time": True})
-    weather = spark.createDataFrame([], shapes["weather"].schema)
-    with recorded() as seen:
-        demand(frame)
-    assert seen.seconds == 86_400
-    with recorded() as seen:
-        start(trips)
-    assert seen.seconds == 14 * 86_400
-    with recorded() as seen:
-        as_of_join(trips, weather, "zone", right_time="hour")
-    assert seen.seconds == float("inf")
