@@ -142,12 +142,19 @@ def times(product: ProductOption = None, step: Annotated[str | None, typer.Optio
 
 
 @app.command()
-def status(folder: Annotated[Path | None, typer.Argument(help="The product's folder; all products of the home when left out.")] = None,
-           home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+def status(folder: Annotated[Path | None, typer.Argument(help="The product's folder; all products of the home when left out. With --why also PRODUCT, STEP or PRODUCT/STEP.")] = None,
+           home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
+           why: Annotated[bool, typer.Option("--why", help="Tell for each step why it ran or rested the last time.")] = False) -> None:  # fmt: skip
     """Show products, last runs, tables and champions."""
     from caudal.run.status import status as work
 
     with problems_shown(as_json):
+        if why:
+            from caudal.report.terminal import why as show_why
+            from caudal.run.why import explained
+
+            document = explained(settings(home=home, lake=lake), folder)
+            return print_json(document) if as_json else show_why(document)
         told = work(settings(home=home, lake=lake), folder)
         if as_json:
             return print_json(told)

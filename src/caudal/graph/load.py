@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from importlib.machinery import SourceFileLoader
+from collections.abc import Mapping
 from inspect import isfunction
 from pathlib import Path
-from types import CodeType
+from types import ModuleType
 from typing import Any
 
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
+from caudal.graph.fingerprint import settle
+from caudal.graph.loaded import Loaded
 from caudal.graph.misuse import misuse
+from caudal.graph.modules import PRODUCT, FromSource, Imports, enter, forget, users_modules
 from caudal.graph.near import product_near
+from caudal.graph.reads import Recorder
+from caudal.graph.udf import types_may_wait
 from caudal.spec.product import Product
 
 FILE = "product.py"
@@ -27,39 +32,17 @@ def load(folder: Path) -> Product:
     NotThere : there is no such folder or file
     DeclarationProblem : the file has a syntax error, raises, or declares no product; the line is named
     """
-    file = product_file(folder)
-    name = f"caudal_product_{file.resolve().parent.name}"  # the same in every process: fingerprints hold it
-    sys.path.insert(0, str(file.parent))  # so that product.py imports its neighbours
-    try:
-        spec = importlib.util.spec_from_file_location(name, file, loader=_FromSource(name, str(file)))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except CaudalError:
-            raise
-        except SyntaxError as error:
-            raise DeclarationProblem(
-                f"{_relative(error.filename or file)} has a syntax error: {error.msg}.",
-                where=f"{_relative(error.filename or file)}:{error.lineno}",
-                fix=f"The line reads: {(error.text or '').strip()}",
-                line=error.lineno,
-            ) from None
-        except Exception as error:
-            line = _line(error, file)
-            place = f"{_relative(file)}:{line}" if line else _relative(file)
-            if (misused := misuse(error, _callables())) is not None:
-                raise DeclarationProblem(misused.what, nearest=misused.nearest, fix=misused.fix, where=place, line=line) from None
-            raise DeclarationProblem(
-                f"{_relative(file)} cannot be loaded: {type(error).__name__}: {error}.",
-                where=place,
-                nearest=_meant(error),
-                line=line,
-            ) from None
-    finally:
-        sys.path.remove(str(file.parent))
+    file = product_file(folder).absolute()
+    root = file.resolve().parent
+    loaded = Loaded(root, file, f"{PRODUCT}{root.name}")  # the same name in every process: fingerprints hold it
+    enter(root)
+    loaded.imports = Imports(file, root)
+    forget([*loaded.imports.users])
+    recorder = Recorder()
+    with users_modules(root) as imported:
+        module = recorder.call(_executed, loaded.name, file)
+    loaded.reads = recorder.reads
+    _keep_sources(loaded, {**imported, loaded.name: module})
     products = {id(value): value for value in vars(module).values() if isinstance(value, Product)}
     if len(products) != 1:
         raise DeclarationProblem(
@@ -67,16 +50,65 @@ def load(folder: Path) -> Product:
             fix="Write one: product = cd.Product('name').",
             where=_relative(file),
         )
-    return next(iter(products.values()))
+    product = next(iter(products.values()))
+    settle(product, loaded)
+    return product
 
 
-class _FromSource(SourceFileLoader):
-    """Loads a file as it is now: a cached compilation can be of the text of a moment before."""
+def _executed(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file, loader=FromSource(name, str(file)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except CaudalError:
+        raise
+    except SyntaxError as error:
+        raise DeclarationProblem(
+            f"{_relative(error.filename or file)} has a syntax error: {error.msg}.",
+            where=f"{_relative(error.filename or file)}:{error.lineno}",
+            fix=f"The line reads: {(error.text or '').strip()}",
+            line=error.lineno,
+        ) from None
+    except Exception as error:
+        if _wants_spark(error) and types_may_wait():
+            return _executed(name, file)
+        line = _line(error, file)
+        place = f"{_relative(file)}:{line}" if line else _relative(file)
+        if (misused := misuse(error, _callables())) is not None:
+            raise DeclarationProblem(misused.what, nearest=misused.nearest, fix=misused.fix, where=place, line=line) from None
+        raise DeclarationProblem(
+            f"{_relative(file)} cannot be loaded: {type(error).__name__}: {error}.",
+            where=place,
+            nearest=_meant(error),
+            fix="Spark is not there yet while the file is loaded: write this inside the function that uses it."
+            if _wants_spark(error)
+            else None,
+            line=line,
+        ) from None
+    return module
 
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
-        return code
+
+def _keep_sources(loaded: Loaded, modules: Mapping[str, ModuleType]) -> None:
+    """Keep the sources that were compiled, which may have been edited since."""
+    assert loaded.imports is not None
+    for name, module in modules.items():
+        text = getattr(getattr(module.__spec__, "loader", None), "text", None)
+        file = getattr(module, "__file__", None)
+        if file is not None:
+            if text is not None:
+                loaded.texts[file] = text
+            if name != loaded.name:
+                loaded.imports.users[name] = file
+
+
+def _wants_spark(error: Exception) -> bool:
+    """Tell whether PySpark was asked for what it needs a session for; it says so, or asserts it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    within = bool(frames) and "pyspark" in Path(frames[-1].filename).parts
+    return within and (isinstance(error, AssertionError) or "SESSION_OR_CONTEXT_NOT_EXISTS" in str(error))
 
 
 def product_file(folder: Path) -> Path:

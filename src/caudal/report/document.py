@@ -154,7 +154,14 @@ def _table(row: Row) -> Document:
 
 def _step(row: Row) -> Document:
     why = detail_of(row).get("why") or ((row["error"] or {}).get("what") if row["state"] == "failed" else None)
-    return {"step": row["step"], "state": row["state"], "seconds": row["seconds"] or 0.0, "why": why}
+    because = detail_of(row).get("because")
+    return {
+        "step": row["step"],
+        "state": row["state"],
+        "seconds": row["seconds"] or 0.0,
+        "why": why,
+        **({"because": because} if because else {}),
+    }
 
 
 def _models(done: list[Row]) -> list[str]:

@@ -13,6 +13,7 @@ from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.lake.ledger_faults import ledger_problem
 from caudal.lake.records import checks, lineages, profiles, steps
 from caudal.run.faults import explained
+from caudal.run.reasons import reasons
 from caudal.run.retry import Attempts, attempted
 from caudal.run.slow import watched
 from caudal.run.step import Done, State, Step, waits
@@ -89,6 +90,7 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
             ws.process.end(problem)
 
     try:
+        last = ws.ledger.last_success(ws.product.name, step.name)
         with watched(ws, step):
             done = attempted(ws, step, attempts, hung)
     except Exception as error:
@@ -100,7 +102,8 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         )
         return
     seconds = time.perf_counter() - clock
-    done = replace(done, detail={**done.detail, **_told(attempts)})
+    because = reasons(ws, step, done, last)
+    done = replace(done, detail={**done.detail, **_told(attempts), **because})
     (board.waiting if done.state == "waiting" else board.done)[step.name] = done
     try:
         _tell(ws, step, done.state, done, seconds=seconds, began=began)
@@ -115,7 +118,7 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         rows_written=done.rows_written,
         quarantined=done.rows_quarantined,
         seconds=seconds,
-        why=done.why or _result(done),
+        why=done.why or _result(done) or because.get("changed"),
     )
 
 

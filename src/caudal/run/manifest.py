@@ -1,7 +1,8 @@
 """Is there anything to do at all? Told without importing the product, Spark or scikit-learn.
 
-After a run that succeeded, the ledger keeps what the run was made of: the product folder's files, the settings, the installed
-versions, the sources' arrivals and the tables' versions. While all of that is as it was, a run has nothing to do.
+After a run that succeeded, the ledger keeps what the run was made of: the product folder's files, every other module of the user's,
+what loading the product and its functions read, the settings, the installed versions, the sources' arrivals and the tables' versions.
+While all of that is as it was, a run has nothing to do. A product of which that cannot be told is always loaded.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import caudal
 from caudal.errors import CaudalError
-from caudal.graph.fingerprint import digest, file_digest
+from caudal.graph.fingerprint import digest, file_digest, loaded_of
+from caudal.graph.libraries import library_state, version
 from caudal.graph.load import product_file
+from caudal.graph.loaded import product_files
+from caudal.graph.modules import enter, locate
+from caudal.graph.reads import Reads
 from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
@@ -37,13 +42,7 @@ LIBRARIES = ("pyspark", "scikit-learn", "numpy", "pandas", "pyarrow", "deltalake
 
 def folder_digest(folder: Path) -> str:
     """Return the fingerprint of all Python and SQL files of a product's folder, but its tests."""
-    files = [path for pattern in ("*.py", "*.sql", "*.toml") for path in folder.rglob(pattern)]
-    own = [
-        path
-        for path in files
-        if "tests" not in path.relative_to(folder).parts and not path.relative_to(folder).parts[0].startswith(".")
-    ]
-    return file_digest(own)
+    return file_digest(product_files(folder, ("*.py", "*.sql", "*.toml")))
 
 
 def remember(
@@ -67,11 +66,16 @@ def remember(
         return
     if any(one.after for one in product.sources.values()):  # tasks of others are asked each time whether they are complete
         return
-    root = Path(product.where.file).resolve().parent
+    reads = Reads()
+    for name in product.tables:
+        reads = reads.also(reads_of(home, product.name, name))
+    code = code_document(product, reads)
+    if code is None:
+        return
     said = {
         "product": product.name, "pipeline": pipeline, "made_of": _made_of(folder, settings), "sources": sources,
         "warehouses": {name: _address(variable, settings) for name, variable in _warehouses(product).items()},
-        "publications": _warehouses(product), "outside": {str(path): file_digest([path]) for path in _outside(root)},
+        "publications": _warehouses(product), **code,
         "versions": {name: _version(home, product.name, name) for name in (*product.nodes, *product.predictions)},
         "decisions": _newest(ledger, decisions, product.name), "landed": _newest(ledger, landed, product.name), "run_id": document["run_id"],
         "steps": [step["step"] for step in document["steps"]],
@@ -93,7 +97,7 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
     product = said["product"]
     same = (
         said["made_of"] == _made_of(folder, settings)
-        and all(Path(path).is_file() and file_digest([Path(path)]) == known for path, known in said["outside"].items())
+        and code_as_it_was(said, product_file(folder).resolve().parent)
         and all(_version(home, product, name) == number for name, number in said["versions"].items())
         and said.get("warehouses", {})
         == {name: _address(variable, settings) for name, variable in said.get("publications", {}).items()}
@@ -118,6 +122,47 @@ def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pi
         "tables": {name: {**one, **nothing} for name, one in last.get("tables", {}).items()},
         "steps": steps,
     }
+
+
+def reads_of(home: Home, product: str, table: str) -> Reads:
+    """Return what a table's function read when the newest version was made."""
+    folder = home.table(product, table)
+    number = delta.version_of(folder)
+    return Reads.of(delta.identity(folder, number).get("reads") if number is not None else None)
+
+
+def code_document(product: Product, reads: Reads | None = None) -> dict[str, Any] | None:
+    """Return what a product's code is made of beside the files of its folder; None where that cannot be told without loading it.
+
+    Parameters
+    ----------
+    reads : what its functions read when they were called
+    """
+    loaded = loaded_of(product)
+    if loaded is None or loaded.imports is None:
+        return None
+    whole = loaded.reads.also(reads or Reads()).also(Reads(dict(loaded.named)))
+    if whole.unseen or loaded.by_clock:  # what it was told cannot be asked again without loading it
+        return None
+    root, imports = loaded.root, loaded.imports
+    outside = {*map(str, _outside(root)), *(file for file in imports.users.values() if not Path(file).is_relative_to(root))}
+    return {
+        "outside": {path: file_digest([Path(path)]) for path in sorted(outside)}, "imports": dict(imports.origins),
+        "libraries": {name: state for module in sorted(imports.libraries) for name, state in library_state(module).items()},
+        "reads": whole.document(),
+    }  # fmt: skip
+
+
+def code_as_it_was(said: Mapping[str, Any], root: Path) -> bool:
+    """Tell whether what `code_document` returned is still so: modules elsewhere, where imports lead, what was read, libraries."""
+    enter(root)
+    reads = Reads.of(said.get("reads"))
+    return (
+        all(state == version(name) for name, state in said.get("libraries", {}).items())
+        and all(locate(name, root) == origin for name, origin in said.get("imports", {}).items())
+        and all(Path(path).is_file() and file_digest([Path(path)]) == known for path, known in said["outside"].items())
+        and reads.now() == reads
+    )
 
 
 def _warehouses(product: Product) -> dict[str, str | None]:

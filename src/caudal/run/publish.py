@@ -32,7 +32,8 @@ Replace = Literal["all", "none"] | set[str | None] | frozenset[str]
 class Origin:
     """What a published version is made of: the step's code, its inputs' versions and, for a source, its files.
 
-    ``segments`` are all files of the new version, ``fresh`` those that this step read. ``kept`` names what belongs to it beside its rows.
+    ``segments`` are all files of the new version, ``fresh`` those that this step read. ``kept`` names what belongs to it beside its rows;
+    ``reads`` says what the function read beside its inputs.
     """
 
     step: str
@@ -43,6 +44,7 @@ class Origin:
     fresh: tuple[str, ...] = ()
     rows_read: int | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
+    reads: Mapping[str, Any] = field(default_factory=dict)
 
 
 def publish(
@@ -79,6 +81,7 @@ def publish(
     said = {
         "run_id": ws.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
         "segments": list(origin.segments), "at": ws.clock(), **({"kept": dict(origin.kept)} if origin.kept else {}),
+        **({"reads": dict(origin.reads)} if origin.reads else {}),
     }  # fmt: skip
     partitioned = node.partition is not None
     if bad or delta.version_of(bad_folder) is not None:

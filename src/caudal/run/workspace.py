@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from caudal.errors import CaudalError
+from caudal.graph.fingerprint import loaded_of
 from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
@@ -145,6 +146,7 @@ class Workspace:
     def spark(self) -> SparkSession:
         """The Spark session, started when first asked for."""
         from caudal.spark.session import beginning, session
+        from caudal.spark.workers import tell_workers
 
         connectors, conf = spark_needs(self.home.lake)
         self.progress.awaited(beginning())
@@ -158,6 +160,8 @@ class Workspace:
             brief=self._little() if self.brief is None else self.brief,
         )
         self.progress.awaited(None)
+        if (loaded := loaded_of(self.product)) is not None:
+            tell_workers(started, loaded.name, loaded.root, loaded.sources_digest())
         if self._group is not None:
             started.sparkContext.setJobGroup(self._group, self._group, interruptOnCancel=True)
         return started

@@ -80,13 +80,17 @@ class Http(Connection):
 
 @dataclass(frozen=True)
 class Simulated(Connection):
-    """Files that a function writes: ``write(folder, seed)`` puts them into an empty folder, the same ones for the same seed."""
+    """Files that a function writes: ``write(folder, seed)`` puts them into an empty folder, the same ones for the same seed.
+
+    ``code`` is the fingerprint of all that the function reaches, where the run that asks for the files knows it.
+    """
 
     write: Callable[..., Any]
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     format: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    code: str | None = None
     kind: ClassVar[str] = "simulated"
 
 

@@ -7,5 +7,6 @@ from caudal.report.terminal.summary import summary
 from caudal.report.terminal.tables import card, table
 from caudal.report.terminal.times import times
 from caudal.report.terminal.up import backfill_plan, up_line
+from caudal.report.terminal.why import why
 
-__all__ = ["Progress", "backfill_plan", "card", "parity", "status", "streams", "summary", "table", "times", "up_line"]
+__all__ = ["Progress", "backfill_plan", "card", "parity", "status", "streams", "summary", "table", "times", "up_line", "why"]

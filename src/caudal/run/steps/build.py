@@ -8,12 +8,15 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, StepFailed
-from caudal.graph.fingerprint import code_in_zone, code_of, digest
+from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
+from caudal.graph.reads import Reads, Recorder
 from caudal.lake import changes, delta
 from caudal.lake.beside import keep, kept
+from caudal.run.manifest import reads_of
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
@@ -42,7 +45,8 @@ class Extent:
 def work(ws: Workspace, table: Table) -> Done:
     """Make the table's rows for the days that changed, judge them, and publish them."""
     inputs = versions(ws, table)
-    code = code_in_zone(code_of(table), ws.product.tz)
+    before_reads = reads_of(ws.home, ws.product.name, table.name)
+    code = _code(ws, table, before_reads.now())
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last = ws.ledger.last_success(ws.product.name, step)
@@ -57,22 +61,35 @@ def work(ws: Workspace, table: Table) -> Done:
     if extent.unbounded:
         ws.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
     from caudal.spark.lineage import column_lineage
+    from caudal.spark.reader import noted
 
     folder = ws.folder(table.name)
     before = kept(folder, ws.version(table.name)) if _same_code(ws, table, code) else {}
     with making(before) as left:
         frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
-        frame = made(ws, table, frames)
+        recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
+        with noted(recorder.path, recorder.reads.unseen.add):
+            frame = recorder.call(made, ws, table, frames)
+        reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
+        code = _code(ws, table, reads)
         lineage = column_lineage(frame, {name: one.columns for name, one in frames.items()})
         if extent.days is not None:
             frame = _only(frame, table, extent.days, ws.product.tz)
         origin = Origin(
-            step, code, fingerprint, inputs, fresh=tuple(sorted(extent.segments or ())), rows_read=_rows_read(ws, table, extent),
-            kept=keep(folder, left.kept),
+            step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
+            rows_read=_rows_read(ws, table, extent), kept=keep(folder, left.kept), reads=reads.document() if reads else {},
         )  # fmt: skip
         detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
         with settings(ws, left.settings):
             return publish(ws, table, frame, origin, _replaced(extent), detail, lineage, left.notes)
+
+
+def _code(ws: Workspace, table: Table, reads: Reads) -> str:
+    """Return the fingerprint of a table's code in the product's zone, and of what its function read when it was called."""
+    loaded = loaded_of(ws.product)
+    root = loaded.root if loaded is not None else Path()
+    code = digest(code_of(table), reads.parts(root)) if reads else code_of(table)
+    return code_in_zone(code, ws.product.tz)
 
 
 def _replaced(extent: Extent) -> Replace:

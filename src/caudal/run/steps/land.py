@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from caudal.graph.fingerprint import code_of
 from caudal.lake.landing import LandedFile, land, store_path
 from caudal.lake.records import landed
 from caudal.run.step import Done
 from caudal.run.storage import missing_raw
 from caudal.run.workspace import Workspace
-from caudal.spec.connection import Connection, Files, Http
+from caudal.spec.connection import Connection, Files, Http, Simulated
 from caudal.spec.images import Images
 from caudal.spec.node import Source
 
@@ -38,7 +39,7 @@ def work(ws: Workspace, source: Source) -> Done:
     scratch = ws.home.fetched(ws.product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     found = arrivals(
-        patient(source.connection, ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock,
+        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock,
         engine=Engine(lambda: ws.spark, ws.home.staged(ws.product.name, source.name)),
     )  # fmt: skip
     whole = [one for one in found if one.settled]
@@ -80,6 +81,11 @@ def _same_bytes(ws: Workspace, source: Source, files: Sequence[LandedFile]) -> l
 def _asked_again(row: dict[str, Any], changed: str) -> bool:
     """Return whether a file that was refused is asked for again: it counts only while it is at its origin (`lake.landing.current`)."""
     return row["kind"] == "refused" and changed != "set" and not Path(row["path"]).exists()
+
+
+def _with_code(source: Source) -> Connection:
+    """Return a source's connection; one that writes its files knows what they follow from."""
+    return replace(source.connection, code=code_of(source)) if isinstance(source.connection, Simulated) else source.connection
 
 
 def patient(connection: Connection, settle_s: float) -> Connection:

@@ -70,9 +70,9 @@ def _is_data(path: Path, format: str | None) -> bool:
 
 
 def _fingerprint(connection: Simulated) -> str:
-    """Return what the files follow from: the function's file, the seed and the parameters."""
+    """Return what the files follow from: the function's code, the seed and the parameters."""
     try:
-        code = Path(inspect.getsourcefile(connection.write) or "").read_bytes()
+        code = connection.code.encode() if connection.code else Path(inspect.getsourcefile(connection.write) or "").read_bytes()
     except (OSError, TypeError):
         code = _name(connection.write).encode()
     said = json.dumps([connection.seed, dict(connection.parameters)], sort_keys=True, default=repr)

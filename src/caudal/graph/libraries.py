@@ -1,0 +1,46 @@
+"""Which version of a library is installed: of its distribution, or the bytes of a module that belongs to none."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import sys
+from functools import cache
+from pathlib import Path
+
+from caudal.graph.modules import with_parents
+
+# Distributions that bear another name than what is imported from them; to look through all of them takes half a second.
+_NAMES = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "PyYAML", "dateutil": "python-dateutil", "bs4": "beautifulsoup4"}
+
+
+def library_state(module: str) -> dict[str, str]:
+    """Return the versions of the distributions that a module comes from, by name."""
+    return {name: version(name) for name in distributions(module)} or {module: _bytes(module)}
+
+
+@cache
+def distributions(module: str) -> tuple[str, ...]:
+    """Return the names of the distributions that a top-level module comes from."""
+    name = _NAMES.get(module, module)
+    try:
+        return (importlib.metadata.distribution(name).metadata["Name"],)
+    except importlib.metadata.PackageNotFoundError:
+        return tuple(sorted(set(importlib.metadata.packages_distributions().get(module, ()))))
+
+
+def version(distribution: str) -> str:
+    """Return the version of a distribution; of one that was installed from a folder or a repository, its list of files too."""
+    try:
+        found = importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+    if found.read_text("direct_url.json") is None:
+        return found.version
+    return f"{found.version}, files {hashlib.sha256((found.read_text('RECORD') or '').encode()).hexdigest()[:16]}"
+
+
+def _bytes(module: str) -> str:
+    held = next((sys.modules[name] for name in with_parents(module) if name in sys.modules), None)
+    file = getattr(held, "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file and Path(file).is_file() else "no file"

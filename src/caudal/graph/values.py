@@ -1,0 +1,210 @@
+"""Values described by their content, the same in every process.
+
+What cannot be described so can be anything: it counts as all that was loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import types
+from collections import defaultdict, deque
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from caudal.graph.modules import is_users
+from caudal.spec.location import Location
+from caudal.spec.node import Table
+from caudal.spec.product import Product
+
+_PLAIN = (type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented), range)
+_STATELESS = ("_thread", "weakref", "_weakref", "_weakrefset")
+
+
+class Values:
+    """Describes values; functions, classes and modules in them are collected by `caudal.graph.reach.Reach`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._libraries: set[str] = set()
+        self._whole = False  # whether something was met that can be anything
+        self._marks: dict[int, int] = {}
+        self._alive: list[object] = []
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON-ready description of a value, the same in every process; code that it holds is collected."""
+        try:
+            return self._value(value)
+        except Exception:  # an object may do anything when it is asked for its parts
+            return self._opaque(value)
+
+    def library(self, module: str | None) -> None:
+        """Note that a library is used."""
+        top = (module or "").partition(".")[0]
+        if top and top not in ("caudal", "builtins", "__main__") and top not in sys.stdlib_module_names:
+            self._libraries.add(top)
+
+    def _function(self, function: types.FunctionType) -> str:
+        raise NotImplementedError
+
+    def _class(self, kind: type) -> str:
+        raise NotImplementedError
+
+    def _module(self, module: types.ModuleType) -> str:
+        raise NotImplementedError
+
+    def _code_object(self, code: types.CodeType) -> Any:
+        constants = [self._code_object(held) if isinstance(held, types.CodeType) else self._alone(held) for held in code.co_consts]
+        return [code.co_code.hex(), constants, [*code.co_names], [*code.co_varnames], [*code.co_freevars], code.co_flags]
+
+    def _value(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:
+            return value.replace(str(self._root), "<product>")
+        if kind in _PLAIN:
+            return [kind.__name__, repr(value)]
+        if kind in (bytes, bytearray, memoryview):
+            return [kind.__name__, hashlib.sha256(value).hexdigest()]
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, types.ModuleType):
+            return self._module(value)
+        if id(value) in self._marks:
+            return f"#{self._marks[id(value)]}"
+        self._marks[id(value)] = len(self._marks)
+        self._alive.append(value)
+        return self._callable(value) or self._container(value) or self._instance(value)
+
+    def _callable(self, value: Any) -> Any:
+        if isinstance(value, types.MethodType):
+            return ["method", self._value(value.__func__), self._value(value.__self__)]
+        if isinstance(value, types.BuiltinFunctionType):
+            owner = value.__self__
+            self.library(value.__module__)
+            bound = None if owner is None or isinstance(owner, types.ModuleType) else self._value(owner)
+            return ["builtin", value.__module__, value.__qualname__, bound]
+        if isinstance(value, staticmethod | classmethod):
+            return [type(value).__name__, self._value(value.__func__)]
+        if isinstance(value, property):
+            return ["property", [self._value(part) for part in (value.fget, value.fset, value.fdel)]]
+        if isinstance(value, types.CodeType):
+            return ["code", self._code_object(value)]
+        if type(value).__module__ == "functools" and (wrapped := getattr(value, "__wrapped__", None)) is not None:
+            return ["wrapped", type(value).__name__, self._value(wrapped)]
+        if type(value).__name__ == "UserDefinedFunction" and type(value).__module__.startswith("pyspark."):
+            self.library("pyspark")
+            return ["udf", self._value(value.func), str(value._returnType), value.evalType, value.deterministic]
+        return None
+
+    def _container(self, value: Any) -> Any:
+        name = type(value).__name__
+        if type(value) in (list, tuple, deque):
+            return [name, *map(self._value, value)]
+        if isinstance(value, types.MappingProxyType) or type(value) in (dict, defaultdict):
+            made = [self._value(value.default_factory)] if isinstance(value, defaultdict) else []
+            return [name, *([self._value(key), self._value(held)] for key, held in value.items()), *made]
+        if type(value) in (set, frozenset):
+            return [name, *sorted(json.dumps(self._alone(held)) for held in value)]
+        return None
+
+    def _alone(self, value: Any) -> Any:
+        """Describe a member of a set: by itself, since sets have another order in every process."""
+        before, self._marks = self._marks, {}
+        try:
+            return self._value(value)
+        finally:
+            self._marks = before
+
+    def _instance(self, value: Any) -> Any:
+        module = type(value).__module__ or ""
+        if isinstance(value, Location | Product):
+            return type(value).__name__
+        if isinstance(value, Table):
+            return ["table", value.name]
+        if module in _STATELESS:
+            return ["stateless", type(value).__name__]
+        if module == "logging":
+            return ["logger", getattr(value, "name", None)]
+        if module.startswith("pyspark.sql") and type(value).__name__ == "Column":
+            self._whole = True  # a function in it does not show
+            return ["column", str(value)]
+        if hasattr(type(value), "extractParamMap"):
+            return self._spark_estimator(value)
+        if module.startswith("caudal."):
+            return self._own_declaration(value)
+        named = self._value(type(value))
+        if is_users(file_of(type(value))):
+            return ["object", named, self._state(value), self._contents(value)]
+        return self._reduced(value, named)
+
+    def _own_declaration(self, value: Any) -> Any:
+        """Describe what caudal's own functions give: by its fields, or as it says itself, which is never a secret."""
+        if is_dataclass(value):
+            return [type(value).__name__, [[each.name, self._value(getattr(value, each.name))] for each in fields(value)]]
+        text = repr(value)
+        return type(value).__name__ if " at 0x" in text else text
+
+    def _state(self, value: Any) -> Any:
+        slots = (name for base in type(value).__mro__ for name in _slots(base))
+        held = {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
+        return [[name, self._value(part)] for name, part in held.items() if name not in ("__dict__", "__weakref__")]
+
+    def _contents(self, value: Any) -> Any:
+        """Return what a container of the user's own class holds, or the plain value of another."""
+        if isinstance(value, dict):
+            return self._alone(dict(dict.items(value)))
+        if isinstance(value, list | tuple):
+            return self._alone([*(list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value))])
+        if isinstance(value, set | frozenset):
+            return self._alone(frozenset(value))
+        for plain in (int, float, str, bytes):
+            if isinstance(value, plain):
+                return plain.__repr__(value)
+        return None
+
+    def _reduced(self, value: Any, named: Any) -> Any:
+        """Describe an object of a library's by what it would be stored as."""
+        try:
+            stored = value.__reduce_ex__(4)
+        except Exception:  # an open file, an iterator: what it holds cannot be told
+            return self._opaque(value)
+        if isinstance(stored, str):
+            return ["global", named, stored]
+        make, given, state, items, pairs = (*stored, None, None, None)[:5]
+        self._alive.append(stored)
+        parts = [make, given, state, list(items) if items is not None else None, list(pairs) if pairs is not None else None]
+        return ["object", named, *map(self._value, parts)]
+
+    def _spark_estimator(self, value: Any) -> Any:
+        stages = value.getStages() if hasattr(value, "getStages") else ()
+        params = {param.name: held for param, held in value.extractParamMap().items() if param.name != "stages"}
+        return [
+            "spark",
+            self._value(type(value)),
+            [[name, self._value(params[name])] for name in sorted(params)],
+            [*map(self._value, stages)],
+        ]
+
+    def _opaque(self, value: Any) -> Any:
+        self._whole = True
+        return ["opaque", f"{type(value).__module__}.{type(value).__qualname__}"]
+
+    def _described(self, value: Any) -> Any:
+        before, self._marks = self._marks, {}
+        try:
+            return self.value(value)
+        finally:
+            self._marks = before
+
+
+def file_of(kind: type) -> str | None:
+    return getattr(sys.modules.get(kind.__module__), "__file__", None)
+
+
+def _slots(base: type) -> tuple[str, ...]:
+    slots = vars(base).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)

@@ -1,0 +1,73 @@
+"""What a table's function has Spark read beside its inputs: files are opened by Java, where Python sees nothing of it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+_OF_FILES = ("load", "csv", "json", "parquet", "orc", "text", "xml")
+_CAUDAL = str(Path(__file__).parent.parent) + os.sep
+_SPARK = f"{os.sep}pyspark{os.sep}"
+
+
+@contextmanager
+def noted(path: Callable[[str, str], None], unseen: Callable[[str], None]) -> Iterator[None]:
+    """Note what is read by ``spark.read`` in the block, but by caudal itself.
+
+    Parameters
+    ----------
+    path : is told ``file`` or ``folder``, and the path
+    unseen : is told of what lies elsewhere: nobody knows whether it is still the same
+    """
+    from pyspark.sql.readwriter import DataFrameReader
+
+    def noting(name: str, read: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(read)
+        def reads(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if not sys._getframe(1).f_code.co_filename.startswith(_CAUDAL) and _SPARK not in sys._getframe(1).f_code.co_filename:
+                if name == "jdbc":
+                    unseen("a database")
+                for place in _texts(args[0] if args else kwargs.get("path", kwargs.get("paths"))):
+                    _note(place, path, unseen)
+            return read(self, *args, **kwargs)
+
+        return reads
+
+    kept = {name: getattr(DataFrameReader, name) for name in (*_OF_FILES, "jdbc") if hasattr(DataFrameReader, name)}
+    for name, read in kept.items():
+        setattr(DataFrameReader, name, noting(name, read))
+    try:
+        yield
+    finally:
+        for name, read in kept.items():
+            setattr(DataFrameReader, name, read)
+
+
+def _texts(given: Any) -> list[str]:
+    several = given if isinstance(given, list | tuple) else [given]
+    return [str(place) for place in several if isinstance(place, str | os.PathLike)]
+
+
+def _note(place: str, path: Callable[[str, str], None], unseen: Callable[[str], None]) -> None:
+    parts = urlsplit(place)
+    if parts.scheme == "jdbc":
+        return
+    if parts.scheme not in ("", "file"):
+        unseen(f"files at {parts.scheme}://")
+        return
+    local = unquote(parts.path) if parts.scheme else place
+    for each in sorted(glob.glob(local)) or [local]:  # noqa: PTH207 (Spark's patterns are such)
+        if not Path(each).is_dir():
+            path("file", each)
+            continue
+        for folder, _, names in os.walk(each):
+            path("folder", folder)
+            for name in names:
+                path("file", str(Path(folder) / name))
