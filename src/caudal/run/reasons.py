@@ -53,7 +53,9 @@ def _made_of(ws: Workspace, step: Step) -> dict[str, str]:
     )
     if node is None or step.kind in ("land", "promote", "register"):
         return {}
-    parts = parts_of(node)
+    parts = dict(parts_of(node))
+    if step.kind in ("read", "table", "features"):
+        parts["zone"] = product.tz
     loaded = loaded_of(product)
     if step.kind in ("table", "features") and loaded is not None:
         parts = parts | reads_of(ws.home, product.name, step.subject).parts(loaded.root)
@@ -80,6 +82,8 @@ def _phrase(name: str, before: str | None, now: str | None) -> str:
         return "its declaration changed"
     if kind == "everything that was loaded":
         return "code of the product changed, and nobody can tell which of it this step reaches"
+    if kind == "zone":
+        return f"the product's zone {before or 'of before'} → {now}"
     if kind == "unseen":
         return f"its function asks {subject}, which may answer otherwise each time"
     if kind == "library":
