@@ -121,6 +121,13 @@ class Reader:
         """Return the offset behind the last record of each partition; a few system calls."""
         return [self._end(partition) for partition in range(self.partitions)]
 
+    def first(self, partition: int) -> str | None:
+        """Return the index entry of the partition's first record in hexadecimal, None while there is none: it tells one log from another."""
+        if not self._end(partition):
+            return None
+        with _index(_place(self.folder, partition), self._bases[partition][0]).open("rb") as index:
+            return index.read(_SIZE).hex()
+
     def size(self, partition: int, start: int, end: int) -> int:
         """Return how many bytes the records from ``start`` to before ``end`` take, without reading them."""
         if start >= end:

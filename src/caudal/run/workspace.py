@@ -114,7 +114,7 @@ class Workspace:
 
     Parameters
     ----------
-    connectors : those that its Spark needs beside those of the lake and of the product's databases
+    connectors : those that its Spark needs beside those of the lake and of the product's sources
     held : raises when the product is no longer this run's to change
     process : the process, where it is this run's alone
     arrived : hears of files before they are landed
@@ -151,7 +151,7 @@ class Workspace:
         connectors, conf = spark_needs(self.home.lake)
         self.progress.awaited(beginning())
         started = session(
-            connectors=self.connectors | connectors | drivers(self.product),
+            connectors=self.connectors | connectors | drivers(self.product) | readers(self.product),
             master=self.settings.master,
             cores=self.settings.cores,
             memory=self.settings.memory,
@@ -224,3 +224,10 @@ def drivers(product: Product) -> frozenset[str]:
     """Return the connectors of the databases that Spark is to ask."""
     asked = [one.connection for one in product.sources.values() if isinstance(one.connection, Database)]
     return frozenset(found for one in asked if (found := connector(one)) is not None)
+
+
+def readers(product: Product) -> frozenset[str]:
+    """Return the connectors that reading the files of the product's sources may need."""
+    from caudal.stages.ingest.needs import connectors
+
+    return connectors(source.connection for source in product.sources.values())

@@ -14,8 +14,6 @@ from caudal.lake.wire.block import Block, joined
 from caudal.lake.wire.codec import codec
 
 Bytes = bytes | memoryview
-# Wires of which many small messages are read at once, when all of them are sound.
-_AT_ONCE = {"json": json.many, "avro": avro.many}
 DAMAGED = "the stored bytes are damaged"
 
 
@@ -31,21 +29,20 @@ def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], 
     wire : str, ``packed``, ``json`` or ``avro``
     """
     views = list(_views(payloads))
+    unreadable = [(position, DAMAGED) for position, view in enumerate(views) if view is None]
+    if wire == "json":
+        return json.many(views, unreadable), sorted(unreadable)
     whole = [view for view in views if view is not None]
-    if (at_once := _AT_ONCE.get(wire)) and len(whole) > 1 and (blocks := at_once(whole)) is not None:
-        return blocks, [(position, DAMAGED) for position, view in enumerate(views) if view is None]
+    if wire == "avro" and len(whole) > 1 and (blocks := avro.many(whole)) is not None:
+        return blocks, unreadable
     decode = codec(wire).decode
     found: list[Block] = []
-    unreadable: list[tuple[int, str]] = []
     for position, view in enumerate(views):
-        if view is None:
-            unreadable.append((position, DAMAGED))
-            continue
         try:
-            found += decode(view)
+            found += decode(view) if view is not None else ()
         except ValueError as error:
             unreadable.append((position, str(error)))
-    return (_gathered(found) if at_once else found), unreadable
+    return (_gathered(found) if wire == "avro" else found), sorted(unreadable)
 
 
 def _gathered(blocks: list[Block]) -> list[Block]:

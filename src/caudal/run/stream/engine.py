@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from caudal.errors import StepFailed
+from caudal.errors import EnvironmentProblem, StepFailed
 from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.place import Place, below
@@ -131,6 +131,8 @@ class Engine:
         self.tap.away = None
         try:
             start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
+            if start != end:
+                self._hold_identity(self.tap.identity())
             self._check_outboxes()
             if self.memory.offsets is None and any(start):  # that it begins here is not to be forgotten
                 self.memory = replace(self.memory, offsets=start)
@@ -335,6 +337,21 @@ class Engine:
                     fix=f"Bring that folder back; or, to begin anew, move {self._memories.parent} and the tables made of it away.",
                     table=name,
                 )
+
+    def _hold_identity(self, identity: tuple[str | None, ...]) -> None:
+        """Raise when the offsets that are remembered are of another topic or log, whose place was taken; else remember this one."""
+        before = self.memory.identity
+        now = (*identity, *(None,) * (len(before) - len(identity)))
+        if any(was is not None and was != is_now for was, is_now in zip(before, now, strict=False)):
+            raise EnvironmentProblem(
+                f"What '{self.source.name}' reads was made anew since the stream last read it: the topic or log that it has come to"
+                f" {sum(self.memory.offsets or ())} messages of is gone, and another has its name.",
+                fix=f"To read the new one from its beginning, move {self._memories.parent} and the tables made of it away;"
+                " or bring the old one back.",
+                source=self.source.name,
+                passing=False,
+            )
+        self.memory = replace(self.memory, identity=tuple(now))
 
     def _folder(self, name: str) -> Place:
         return self.home.table(self.product.name, name)

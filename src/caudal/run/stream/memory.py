@@ -34,6 +34,7 @@ class Memory:
     ----------
     batch : int, the last one that is in here; -1 before the first
     offsets : up to where messages have been taken, for each partition; None before the first
+    identity : of the source that these offsets are of, as its tap tells it
     states : of each statistics table
     pending : rows of each table that are not published yet
     files : captured files that are not published yet, each with its folder's name
@@ -54,6 +55,7 @@ class Memory:
     counts: dict[str, int] = field(default_factory=dict)
     operators: dict[str, bytes] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
+    identity: tuple[str | None, ...] = ()
 
 
 def save(folder: Path, memory: Memory) -> int:

@@ -9,17 +9,19 @@ from caudal.spec.schema import element_of
 from caudal.stages.ingest.contract import Take
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import cleaned, parsed, written
+from caudal.stages.ingest.widen import decimal_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 SPARK_TYPES = {"long": "bigint", "timestamp": "timestamp_ntz", "timestamp_utc": "timestamp_ltz"}
 WRONG_WIDTH = "row has too few or too many fields, or a quote that is not closed"
-NO_OBJECT = "line is not a JSON object"
 _REASONS = {
     "whole": "is not a whole number", "exact": "is too large for its type", "fits": "is out of the range of its type",
     "midnight": "has a time of day", "utf8": "is not text",
 }  # fmt: skip
+_IN_A_SECOND = {"s": 1, "ms": 1000}  # units of durations that are longer than a microsecond
+_UNITS = {True: "has more microseconds than 64 bits hold", False: "is finer than a microsecond"}
 _WORDS = {"long": "a whole number", "int": "a whole number", "double": "a number", "float": "a number", "boolean": "true or false",
           "date": "a date", "timestamp": "a time", "timestamp_utc": "a time"}  # fmt: skip
 
@@ -35,7 +37,8 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
 
     Parameters
     ----------
-    frame : DataFrame, the used columns as ``_r0``, ``_r1`` …, ``_file`` and, for text formats, ``_line``
+    frame : DataFrame, the used columns as ``_r0``, ``_r1`` …, ``_file`` and, for text formats, ``_line``: the line where it is no row; with
+        ``_why`` the reader says why
     names : the file's names of ``_r0``, ``_r1`` …, in order
     """
     from pyspark.sql import functions as F
@@ -48,7 +51,7 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
     if not reasons and not lines:
         return frame.select(*values, "_file", *nothing)
     # Two steps, so that Spark computes a value once and looks at the result for its faults.
-    kept = [*(f"_r{i}" for i in range(len(names))), "_file", *(["_line"] if lines else [])]
+    kept = [*(f"_r{i}" for i in range(len(names))), "_file", *(name for name in ("_line", "_why") if name in frame.columns)]
     both = frame.select(*values, *kept)
     broken = F.lit(False)
     for found, _ in reasons:
@@ -62,8 +65,8 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
     raw = F.when(broken, raw)
     if lines:
         whole = F.col("_line").isNotNull()
-        said = NO_OBJECT if any(take.column and take.column.shown == "JSON" for take in takes) else WRONG_WIDTH
-        errors = F.when(whole, F.array(F.lit(said))).otherwise(errors)
+        why = F.col("_why") if "_why" in frame.columns else F.lit(WRONG_WIDTH)
+        errors = F.when(whole, F.array(why)).otherwise(errors)
         raw = F.when(whole, F.to_json(F.struct("_line"), keep)).otherwise(raw)
     return both.select(
         *(F.col(f"`{take.field.name}`") for take in takes),
@@ -74,17 +77,23 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
 
 
 def _stored(take: Take, at: dict[str, str]) -> Column:
-    """Return the file's column, times of nanoseconds cut to the microseconds that Spark has."""
+    """Return the file's column; times and durations that are counts in microseconds, null where they have a part of one."""
     from pyspark.sql import functions as F
 
     assert take.column is not None
-    column = F.col(at[take.column.name])
-    if take.column.nanoseconds:
-        # pmod, so that times before 1970 are cut downwards too.
-        micros = F.expr(f"({at[take.column.name]} - pmod({at[take.column.name]}, 1000L)) div 1000L")
-        column = F.timestamp_micros(micros)
-        return column if take.column.type == "timestamp_utc" else column.cast("timestamp_ntz")
-    return column
+    name = at[take.column.name]
+    unit = take.column.unit
+    if unit is None or take.rule == "count":
+        return F.col(name)
+    if unit in _IN_A_SECOND:
+        return F.try_multiply(F.col(name), F.lit(1_000_000 // _IN_A_SECOND[unit]))
+    if decimal_of(take.field.type):  # which has a place for the part
+        return F.col(name).cast("decimal(22,0)") * F.expr("0.001BD")
+    micros = F.expr(f"CASE WHEN pmod({name}, 1000L) = 0 THEN {name} div 1000L END")
+    if take.column.type == "long":
+        return micros
+    instant = F.timestamp_micros(micros)
+    return instant if take.column.type == "timestamp_utc" else instant.cast("timestamp_ntz")
 
 
 def _value(take: Take, at: dict[str, str], options: Options, tz: str) -> Column:
@@ -95,7 +104,7 @@ def _value(take: Take, at: dict[str, str], options: Options, tz: str) -> Column:
     if assumed == "null":  # the file lacks the column, or holds nothing in it
         return F.lit(None).cast(want)
     column = _stored(take, at)
-    if assumed == "same":
+    if assumed in ("same", "count"):
         return column
     if assumed == "text":
         return parsed(cleaned(column, options), take.field.type, options, tz)
@@ -126,14 +135,21 @@ def _reasons(take: Take, at: dict[str, str], options: Options) -> list[tuple[Col
 
     field, found = take.field, []
     value = F.col(f"`{field.name}`")
-    if take.column is not None and (take.rule in _REASONS or (take.rule == "text" and field.type not in ("string", "binary"))):
+    parted = take.column is not None and take.column.unit is not None and take.rule not in ("count", "null", "json")
+    if take.column is not None and (
+        parted or take.rule in _REASONS or (take.rule == "text" and field.type not in ("string", "binary"))
+    ):
         stored = F.col(at[take.column.name])
         present = stored.isNotNull()
         if take.rule == "text":
             present = written(stored, field.type, options)
         elif take.rule == "whole":
             present = present & ~F.isnan(stored)  # how pandas writes a missing whole number
-        said = _REASONS.get(take.rule) or f"is not {_WORDS.get(field.type, 'a number of type ' + field.type)}"
+        said = (
+            _REASONS.get(take.rule)
+            or (_UNITS[take.column.unit in _IN_A_SECOND] if parted else "")
+            or f"is not {_WORDS.get(field.type, 'a number of type ' + field.type)}"
+        )
         found.append((value.isNull() & present, f"{field.name} {said}"))
         if not field.nullable:
             found.append((value.isNull() & ~present, f"{field.name} is missing"))

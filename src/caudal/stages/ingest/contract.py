@@ -111,6 +111,8 @@ def bind(source: Source, schema: Schema, one: Inspected) -> tuple[tuple[Take, ..
             notes.append(f"'{one.file.name}': column '{column.name}' is taken for '{field.raw_name}'.")
         declared = source.schema is not None and field.name in source.schema
         how = rule(column.type, field.type, declared=declared)
+        if column.unit == "ns" and column.type.startswith("timestamp") and field.type == "long" and declared:
+            how = "count"  # all of their digits
         if how is None:
             raise _lossy(source, field, column, one, declared)
         takes.append(Take(field, column, how))
@@ -154,7 +156,7 @@ def _optional(field: Field) -> Field:
 
 def _clean(raw: str, taken: set[str]) -> str:
     """Return a name that any table format takes; a leading ``_`` is kept for caudal's own columns."""
-    name = re.sub(r"[ ,;{}()\n\t=.]+", "_", raw.strip(" ,;{}()\n\t=.")).lstrip("_") or "column"
+    name = re.sub(r"[ ,;{}()\n\t\r=.`]+", "_", raw.strip(" ,;{}()\n\t\r=.`")).lstrip("_") or "column"
     if name == raw and name.casefold() not in taken:
         return raw
     number, free = 2, name

@@ -20,7 +20,7 @@ class PhysicalColumn:
         ``nested`` (lists, structures, maps), ``unsupported``
     shown : str, the file's own word for the type, for messages
     ddl : str, the type that Spark reads it as
-    nanoseconds : bool, True for times that are stored as a count of nanoseconds
+    unit : str, optional, ``s | ms | ns``, of what is stored as a count of them and is microseconds in a table
     guess : str, optional, for ``text``: the type that the file's own cells have
     """
 
@@ -28,7 +28,7 @@ class PhysicalColumn:
     type: str
     shown: str
     ddl: str = "string"
-    nanoseconds: bool = False
+    unit: str | None = None
     guess: str | None = None
 
 

@@ -33,13 +33,13 @@ WHEN = datetime.datetime(2023, 1, 2, 3, 4, 5, 678901)
 
 
 def test_every_stored_type_is_read_as_it_is(spark: Any, parquet: Any, source: Any) -> None:
-    nanoseconds = int(WHEN.replace(tzinfo=datetime.UTC).timestamp()) * 10**9 + 678_901_234
+    nanoseconds = int(WHEN.replace(tzinfo=datetime.UTC).timestamp()) * 10**9 + 678_901_000
     file = parquet({
         "i8": pa.array([1], pa.int8()), "u16": pa.array([60000], pa.uint16()), "i32": pa.array([2], pa.int32()),
         "u32": pa.array([4_000_000_000], pa.uint32()), "u64": pa.array([2**64 - 1], pa.uint64()), "f": pa.array([0.5], pa.float32()),
         "ls": pa.array(["x"], pa.large_string()), "dic": pa.array(["y"]).dictionary_encode(), "raw": pa.array([b"z"]),
         "us": pa.array([WHEN], pa.timestamp("us")), "ms": pa.array([WHEN.replace(microsecond=678000)], pa.timestamp("ms")),
-        "ns": pa.array([nanoseconds], pa.timestamp("ns")), "early": pa.array([-1], pa.timestamp("ns")),
+        "ns": pa.array([nanoseconds], pa.timestamp("ns")), "early": pa.array([-1000], pa.timestamp("ns")),
         "utc": pa.array([WHEN], pa.timestamp("us", tz="Europe/Paris")), "day": pa.array([WHEN.date()], pa.date64()),
         "dec": pa.array([1], pa.decimal128(10, 2)), "list": pa.array([[1, 2]]), "map": pa.array([{"k": 1.5}]), "nothing": pa.nulls(1),
         "clock": pa.array([datetime.time(1)]),
@@ -262,3 +262,37 @@ def test_lists_are_widened_declared_and_kept_as_json_where_a_text_is_declared(sp
     assert {one.name: one.type for one in read(spark, files, source()).schema} == {"n": "array<long>", "t": "array<string>"}
     with pytest.raises(SourceProblem, match="'n'"):
         read(spark, files[1:], source(schema=schema(n="array<int>", t="array<string>")))
+
+
+def test_counts_of_any_unit_are_microseconds_or_told(spark: Any, parquet: Any, source: Any) -> None:
+    seconds = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
+    files = [
+        parquet({"id": [i], "lasted": pa.array([count], pa.duration(unit)), "at": pa.array([count * 1000], pa.timestamp("ns"))})
+        for i, (unit, count) in enumerate(seconds.items())
+    ]
+    result = read(spark, files, source())
+    assert {one.name: one.type for one in result.schema} == {"id": "long", "lasted": "long", "at": "timestamp"}
+    assert [row["lasted"] for row in result.frame.sort("id").collect()] == [1_000_000] * 4
+    finer = parquet(
+        {"id": [1, 2], "lasted": pa.array([1001, -(2**63)], pa.duration("ns")), "at": pa.array([1, 1000], pa.timestamp("ns"))}
+    )
+    long = parquet({"id": [3], "lasted": pa.array([2**60], pa.duration("s")), "at": pa.array([None], pa.timestamp("ns"))})
+    rows = read(spark, [finer, long], source()).frame.sort("id").collect()
+    assert [row["_format_errors"] for row in rows] == [
+        ["lasted is finer than a microsecond", "at is finer than a microsecond"],
+        ["lasted is finer than a microsecond"],
+        ["lasted has more microseconds than 64 bits hold"],
+    ]
+    declared = source(schema(id="long", lasted="decimal(22,3)", at="long"))
+    exact = read(spark, [finer], declared).frame.sort("id").collect()
+    assert [(str(row["lasted"]), row["at"], row["_format_errors"]) for row in exact] == [
+        ("1.001", 1, None), ("-9223372036854775.808", 1000, None),
+    ]  # fmt: skip
+
+
+def test_columns_may_be_called_as_caudal_and_spark_call_theirs(spark: Any, parquet: Any, source: Any) -> None:
+    file = parquet({"_metadata": [1], "_file": [2], "_r0": [3], "a`b": [4], "a.b c": [5], "_line": [6]})
+    result = read(spark, [file], source())
+    row = result.frame.collect()[0]
+    assert sorted(row[one.name] for one in result.schema) == [1, 2, 3, 4, 5, 6]
+    assert row["_file"] == file.sha256[:16]

@@ -61,7 +61,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         raise
     return read.select(
         *(F.col("`" + column.name.replace("`", "``") + "`").alias(f"_r{i}") for i, column in enumerate(used)),
-        F.substring("_metadata.file_name", 1, 16).alias("_file"),
+        F.substring(read.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file"),
     )
 
 

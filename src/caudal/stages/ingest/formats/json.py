@@ -1,14 +1,21 @@
-"""JSON, one object a line (or one array): every value is read as text and made into its type afterwards."""
+"""JSON, one object a line, or arrays and objects over several lines: every value is text, as it is written, and gets its type afterwards."""
 
 from __future__ import annotations
 
+import codecs
+import io
+import json
+from collections.abc import Iterator
+from functools import partial
+from json.decoder import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
 from caudal.lake.place import reader, spark_path
-from caudal.stages.ingest.formats.bytes import look
+from caudal.stages.ingest.formats.bytes import look, opened
 from caudal.stages.ingest.formats.json_records import records
+from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, Rows, items, keys, parsed, read
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -17,7 +24,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 OPTIONS = ("encoding", "null", "timestamp_format", "date_format", "records")
-_BAD = "_bad"
+MOST_KEYS = 10_000
+_HERE_BYTES = 8 << 20  # of a file whose keys are looked up in this process; Spark's workers look up those of larger ones
+_TRIED_LINES = 100
+# Encodings whose line feed may be half of another character, or whose bytes mean something else after a shift.
+_SHIFTED = ("utf-16", "utf-32", "utf_7", "utf-7", "iso2022", "hz")
 
 
 def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
@@ -37,34 +48,138 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
 
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
-    """Return the keys that a file's objects have; Spark looks at all of them."""
+    """Return the keys that a file's objects have; all of them are looked at."""
     check_whole(file.path, "json", file.name)
-    encoding = str(options.get("encoding") or "utf-8") if "records" not in options else "utf-8"
-    head = look(file, encoding, None).head.lstrip()
+    encoding = _encoding(options)
+    seen = look(file, encoding, None)
+    head = seen.head.lstrip()
     if not head:
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
-    dialect = (("encoding", encoding.upper()), ("multiLine", str(head.startswith("[")).lower()))
-    found = reader(spark).options(**dict(dialect), primitivesAsString=True, mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
-    names = tuple(name for name in found.json(spark_path(file.path)).columns if name != _BAD)
-    if not names:
-        raise SourceProblem(
-            f"'{file.name}' holds no JSON object; it begins with {head[:40]!r}.",
-            fix="Write one object a line, or one array of objects.",
-            file=file.name,
-        )
+    line_end = "\r" if seen.bare_returns else "\n"
+    whole = not _has_lines(encoding) or _runs_over_lines(head, line_end)
+    dialect = (("encoding", codecs.lookup(encoding).name), ("line_end", line_end), ("whole", str(whole).lower()))
+    there = _keys(spark, file, dict(dialect))
+    _check_keys(file, there, head)
+    names = tuple(sorted(there.names))
     check_names(file, names)
     return Inspected(file, Physical("json", tuple(PhysicalColumn(name, "text", "JSON") for name in names), dialect))
 
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
-    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the line where it is no JSON object."""
+    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_why`` where there is no JSON object."""
+    dialect = dict(physical.dialect)
+    work = partial(read, names=[column.name for column in used], encoding=dialect["encoding"], whole=dialect["whole"] == "true")
+    columns = [*(f"_r{i}" for i in range(len(used))), "_line", "_why", "_file"]
+    return _texts(spark, files, dialect).mapInArrow(work, ", ".join(f"{name} string" for name in columns))
+
+
+def _texts(spark: SparkSession, files: list[RawFile], dialect: dict[str, str]) -> DataFrame:
+    """Return the bytes of each line, or of each file, and the file."""
     from pyspark.sql import functions as F
 
-    quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
-    ddl = ", ".join(f"{name} string" for name in (*quoted, _BAD))
-    lines = reader(spark).schema(ddl).options(**dict(physical.dialect), mode="PERMISSIVE", columnNameOfCorruptRecord=_BAD)
-    return lines.json([spark_path(file.path) for file in files]).select(
-        *(F.col(name).alias(f"_r{i}") for i, name in enumerate(quoted)),
-        F.col(_BAD).alias("_line"),
-        F.substring("_metadata.file_name", 1, 16).alias("_file"),
-    )
+    paths = [spark_path(file.path) for file in files]
+    name = F.substring("_metadata.file_name", 1, 16).alias("_file")
+    if dialect["whole"] == "true":
+        return reader(spark).format("binaryFile").load(paths).select("content", name)
+    return reader(spark).text(paths, lineSep=dialect["line_end"]).select(F.col("value").cast("binary"), name)
+
+
+def _encoding(options: Options) -> str:
+    return "utf-8" if "records" in options else str(options.get("encoding") or "utf-8")
+
+
+def _has_lines(encoding: str) -> bool:
+    """Return whether a text of this encoding can be cut at the byte of a line feed."""
+    name = codecs.lookup(encoding).name
+    ascii_only = bytes(range(128))
+    return not name.startswith(_SHIFTED) and ascii_only.decode(name, "replace") == ascii_only.decode("ascii")
+
+
+def _runs_over_lines(head: str, line_end: str) -> bool:
+    """Return whether documents run over lines: it begins with an array, or neither its first line nor most others are JSON."""
+    if head.startswith("["):
+        return True
+    lines = [line for line in head.split(line_end)[:_TRIED_LINES] if line.strip()]
+    rows = Rows()
+    for line in lines:
+        rows.add(line)
+    sound = sum(why != NO_OBJECT for why in rows.faults.values()) + len(rows.values) - len(rows.faults)
+    return len(lines) > 1 and 0 in rows.faults and 2 * sound < len(lines) and _goes_on(head)
+
+
+def _goes_on(head: str) -> bool:
+    """Return whether the first object ends behind its first line, maybe behind what is at hand."""
+    try:
+        next(items(head))
+    except JSONDecodeError as error:
+        return error.pos >= len(head.rstrip())
+    return True
+
+
+def _keys(spark: SparkSession, file: RawFile, dialect: dict[str, str]) -> Keys:
+    """Return the keys of all objects of a file.
+
+    Raises
+    ------
+    SourceProblem : documents run over lines, and are no JSON
+    """
+    encoding, whole = dialect["encoding"], dialect["whole"] == "true"
+    there = Keys()
+    if not whole and file.path.stat().st_size > _HERE_BYTES:
+        work = partial(keys, encoding=encoding)
+        for row in _texts(spark, [file], dialect).mapInArrow(work, "keys string").collect():
+            names, twice = json.loads(row["keys"])
+            there.names.update(dict.fromkeys(names))
+            there.twice = there.twice or (tuple(twice) if twice else None)
+        return there
+    try:
+        for rows, _ in parsed(_lines(file, encoding, dialect["line_end"], whole), whole):
+            there.add(rows)
+    except JSONDecodeError as error:
+        raise SourceProblem(
+            f"'{file.name}' is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            fix="Deliver the file again; written with one object a line, only the lines that are broken are set aside.",
+            file=file.name,
+        ) from None
+    return there
+
+
+def _lines(file: RawFile, encoding: str, line_end: str, whole: bool) -> Iterator[tuple[str, str]]:
+    with opened(file.path) as raw, io.TextIOWrapper(raw, encoding, newline=line_end) as text:
+        if whole:
+            yield text.read().removeprefix("\ufeff"), ""
+            return
+        for number, line in enumerate(text):
+            yield line.removeprefix("\ufeff") if not number else line, ""
+
+
+def _check_keys(file: RawFile, there: Keys, head: str) -> None:
+    """Raise SourceProblem when keys cannot be columns."""
+    if there.twice:
+        raise SourceProblem(
+            f"'{file.name}' has an object with the key '{there.twice[0]}' twice: {there.twice[1]}",
+            fix="Have one of them renamed at its origin, or left out: readers of JSON differ in which one they take.",
+            file=file.name,
+            column=there.twice[0],
+        )
+    if not there.names:
+        raise SourceProblem(
+            f"'{file.name}' holds no JSON object; it begins with {head[:40]!r}.",
+            fix="Write one object a line, or arrays of objects.",
+            file=file.name,
+        )
+    if len(there.names) > MOST_KEYS:
+        raise SourceProblem(
+            f"'{file.name}' has objects with {len(there.names):,} keys, more than the {MOST_KEYS:,} columns of a table.",
+            fix="Where keys are values, such as identifiers, have each written as a row of its own.",
+            file=file.name,
+        )
+    for name in there.names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise SourceProblem(
+                f"'{file.name}' has the key {name!r}, which holds half of a surrogate pair and is no text.",
+                fix="Have it written as text at its origin.",
+                file=file.name,
+            ) from None

@@ -43,15 +43,15 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     """Return the used columns as ``_r0``, ``_r1`` … and ``_file``; the schema is given, so that Spark reads no footer twice."""
     from pyspark.sql import functions as F
 
-    if any(column.nanoseconds for column in used):
+    if any(column.unit == "ns" for column in used):
         # Spark has microseconds and reads nanoseconds only as the count that they are.
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
     ddl = ", ".join(f"{name} {column.ddl}" for name, column in zip(quoted, used, strict=True))
     read = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
-    return read.select(
-        *(F.col(name).alias(f"_r{i}") for i, name in enumerate(quoted)), F.substring("_metadata.file_name", 1, 16).alias("_file")
-    )
+    # Asked so, it is Spark's own, whatever columns a file has.
+    name = F.substring(read.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file")
+    return read.select(*(F.col(column).alias(f"_r{i}") for i, column in enumerate(quoted)), name)
 
 
 def _column(one: pa.Field, int96: bool) -> PhysicalColumn:
@@ -60,8 +60,8 @@ def _column(one: pa.Field, int96: bool) -> PhysicalColumn:
     if int96:  # by the convention of the systems that write it, an instant
         return PhysicalColumn(one.name, "timestamp_utc", "int96", "timestamp_ltz")
     type, ddl = _type(one.type)
-    nanoseconds = t.is_timestamp(one.type) and one.type.unit == "ns"
-    return PhysicalColumn(one.name, type, str(one.type), ddl, nanoseconds)
+    counted = t.is_duration(one.type) or (t.is_timestamp(one.type) and one.type.unit == "ns")
+    return PhysicalColumn(one.name, type, str(one.type), ddl, one.type.unit if counted and one.type.unit != "us" else None)
 
 
 def _type(type: pa.DataType) -> tuple[str, str]:
@@ -127,5 +127,7 @@ def _nested(type: pa.DataType) -> str | None:
     if t.is_nested(type):
         inner = _nested(type.value_type) if hasattr(type, "value_type") else None
         return f"array<{inner}>" if inner else None
+    if t.is_duration(type) or (t.is_timestamp(type) and type.unit == "ns"):
+        return None  # a bare count there, of another unit in another file
     ddl = _type(type)[1]
     return None if ddl in ("", "void") else ddl

@@ -44,6 +44,13 @@ class Tap(ABC):
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages: ``_partition, _offset, payload, arrived``."""
 
+    def identity(self) -> tuple[str | None, ...]:
+        """Return what tells the source from one of the same name that took its place; None where nothing does.
+
+        What is asked after `ends` and is as before says that those ends are of the same source.
+        """
+        return ()
+
     def learn(self, messages: int, size: int) -> None:  # noqa: B027 (few need it)
         """Take note of how many bytes the messages of a micro-batch had."""
 
@@ -78,6 +85,10 @@ class LogTap(Tap):
         for partition, (low, high) in enumerate(zip(start, end, strict=True)):
             if low < high:
                 yield from self._reader.batches(partition, low, high)
+
+    def identity(self) -> tuple[str | None, ...]:
+        """Return the first record's entry of each partition: when it arrived, its length and its checksum."""
+        return tuple(self._reader.first(partition) for partition in range(self._reader.partitions))
 
     def close(self) -> None:
         """Nothing is held between two looks."""
@@ -120,6 +131,7 @@ class KafkaTap(Tap):
 
     def __init__(self, connection: Kafka) -> None:
         from confluent_kafka import Consumer
+        from confluent_kafka.admin import AdminClient
 
         from caudal.stages.ingest.streams.kafka import servers
 
@@ -131,6 +143,7 @@ class KafkaTap(Tap):
             "reconnect.backoff.max.ms": 1000,
         }  # fmt: skip
         self._consumer = Consumer(told)
+        self._admin = AdminClient({"bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000})
         self._partitions = self._known()
         self._at: dict[int, int] = {}  # where the consumer goes on, for each partition that it is assigned
         self._ahead: dict[int, list[Any]] = {}  # what it has read beyond the last micro-batch
@@ -184,6 +197,27 @@ class KafkaTap(Tap):
             self._ahead[one] = messages[cut:]
             if cut:
                 yield _batch(one, messages[:cut])
+
+    def identity(self) -> tuple[str | None, ...]:
+        """Return the topic's id (KIP-516), which no other topic gets, of the same name or not."""
+        from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+        name = self._connection.topic
+        try:
+            asked = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._WAIT_S)
+            id = asked[name].result(timeout=self._WAIT_S + 1).topic_id
+        except KafkaException as error:
+            # Brokers before 2.8 have no ids; others may keep them from this user.
+            untold = (
+                KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.UNSUPPORTED_VERSION,
+                KafkaError._UNSUPPORTED_FEATURE,
+            )  # fmt: skip
+            if error.args[0].code() in untold:
+                return (None,)
+            raise self._away(error.args[0].str()) from None
+        except TimeoutError:
+            raise self._away(f"it does not describe '{name}' within {self._WAIT_S:.0f} seconds") from None
+        return (str(id) if id.get_most_significant_bits() or id.get_least_significant_bits() else None,)
 
     def learn(self, messages: int, size: int) -> None:
         """Take note of how large messages are: the topic tells only how many there are."""

@@ -1,0 +1,332 @@
+"""JSON text → rows, exactly: numbers and nested values stay as they are written, and what is no row has a reason.
+
+One parser looks for keys and reads values, in this process and on Spark's workers: the scanner of the standard library, which is given
+``str`` for numbers, so that none becomes a float.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from json.decoder import JSONDecodeError, scanstring
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DEEPEST = 500  # arrays and objects within one another
+NO_OBJECT = "line is not a JSON object"
+ROWS = 10_000  # of a batch
+# Objects are tuples of pairs, so that a key that comes twice is seen and an array is told from an object.
+_DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_float=str, parse_int=str, parse_constant=str)
+_scan = _DECODER.scan_once  # type: ignore[attr-defined]
+_SPACE = re.compile(r"[ \t\r\n]*")
+_BLANKS = " \t\r\n\ufeff"
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+_CONSTANTS = {True: "true", False: "false"}
+Pairs = tuple[tuple[str, Any], ...]
+
+
+@dataclass
+class Rows:
+    """Rows of some text.
+
+    Parameters
+    ----------
+    values : for each row its keys with their values: text as it is written, and what is nested as parsed
+    texts : for each row where it is written: the text, its start and its end
+    faults : by row, why it is none
+    """
+
+    values: list[dict[str, Any]] = field(default_factory=list)
+    texts: list[tuple[str, int, int]] = field(default_factory=list)
+    faults: dict[int, str] = field(default_factory=dict)
+
+    def add(self, line: str) -> int:
+        """Add what is in a line, or in a whole document, and return how many rows that were; of a line with a fault there is one."""
+        line = line.strip(_BLANKS)
+        if not line:
+            return 0
+        if line.count("[") + line.count("{") <= DEEPEST and line[0] == "{":  # nearly all lines
+            try:
+                value, end = _scan(line, 0)
+            except (StopIteration, JSONDecodeError) as error:
+                return self._fault((line, 0, len(line)), _said(error))
+            if end == len(line):
+                return self._row(value, (line, 0, end))
+        try:
+            found = list(items(line))
+        except JSONDecodeError as error:
+            return self._fault((line, 0, len(line)), _said(error))
+        for value, start, end in found:
+            self._row(value, (line, start, end))
+        return len(found)
+
+    def add_item(self, text: str, item: tuple[Any, int, int]) -> int:
+        """Add an item of a document."""
+        return self._row(item[0], (text, *item[1:]))
+
+    def column(self, name: str) -> pa.Array:
+        """Return the values of a key as text: strings as they are meant, all else as it is written."""
+        import pyarrow as pa
+
+        values = [row.get(name) for row in self.values]
+        try:
+            return pa.array(values, pa.string())
+        except (pa.ArrowException, TypeError, UnicodeEncodeError):
+            return pa.array([self._text(i, name, value) for i, value in enumerate(values)], pa.string())
+
+    def _text(self, i: int, name: str, value: Any) -> str | None:
+        if value is True or value is False:
+            return _CONSTANTS[value]
+        if isinstance(value, tuple | list):
+            return self._members(i)[name]
+        if value is not None and not _is_text(value):
+            self.faults[i] = f"'{name}' holds half of a surrogate pair, which is no character"
+            return None
+        return value
+
+    def _members(self, i: int) -> dict[str, str]:
+        """Return the text of a row's nested values; kept in place of what was parsed."""
+        row = self.values[i]
+        text, start, _ = self.texts[i]
+        written = nested(text, start)
+        row.update(written)
+        return written
+
+    def _row(self, value: Any, text: tuple[str, int, int]) -> int:
+        if type(value) is not tuple:
+            return self._fault(text, NO_OBJECT)
+        row = dict(value)
+        if len(row) != len(value):
+            return self._fault(text, f"object has the key {repeated(value)!r} twice")
+        self.values.append(row)
+        self.texts.append(text)
+        return 1
+
+    def _fault(self, text: tuple[str, int, int], why: str) -> int:
+        self.faults[len(self.values)] = why
+        self.values.append({})
+        self.texts.append(text)
+        return 1
+
+
+def items(text: str) -> Iterator[tuple[Any, int, int]]:
+    """Yield the values of all documents of a text, and where each is written; of an array those that are in it.
+
+    Examples
+    --------
+    >>> [text[1] for text in items('{"a": 1.50}{"a": 2} [{"a": 3}]')]
+    [0, 11, 21]
+
+    Raises
+    ------
+    JSONDecodeError : the text is no JSON, or nests deeper than ``DEEPEST``
+    """
+    at = _after_space(text, 0)
+    while at < len(text):
+        if text[at] != "[":
+            value, end = scan(text, at)
+            yield value, at, end
+        else:
+            at = _after_space(text, at + 1)
+            end = at + 1
+            while text[at : at + 1] != "]":
+                value, end = scan(text, at)
+                yield value, at, end
+                at = _after_space(text, end)
+                end = at + 1
+                if text[at : at + 1] == ",":
+                    at = _after_space(text, end)
+                    if text[at : at + 1] == "]":
+                        raise JSONDecodeError("Expecting value", text, at)
+                elif text[at : at + 1] != "]":
+                    raise JSONDecodeError("Expecting ',' delimiter", text, at)
+        at = _after_space(text, end)
+
+
+def scan(text: str, at: int) -> tuple[Any, int]:
+    """Return the value at a place and where it ends; numbers are text.
+
+    Raises
+    ------
+    JSONDecodeError : there is no value, or it nests deeper than ``DEEPEST``
+    """
+    try:
+        value, end = _scan(text, at)
+    except StopIteration as stop:
+        raise JSONDecodeError("Expecting value", text, stop.value) from None
+    except RecursionError:
+        raise JSONDecodeError(f"nests deeper than {DEEPEST}", text, at) from None
+    if text.count("[", at, end) + text.count("{", at, end) > DEEPEST and depth(text, at, end) > DEEPEST:
+        raise JSONDecodeError(f"nests deeper than {DEEPEST}", text, at)
+    return value, end
+
+
+def depth(text: str, start: int, end: int) -> int:
+    """Return how many arrays and objects lie within one another.
+
+    Examples
+    --------
+    >>> depth('{"a": [1, "[["]}', 0, 16)
+    2
+    """
+    deepest = here = 0
+    for token in _TOKEN.finditer(text, start, end):
+        if token.group() in "[{":
+            here += 1
+            deepest = max(deepest, here)
+        elif token.group() in "]}":
+            here -= 1
+    return deepest
+
+
+def nested(text: str, at: int) -> dict[str, str]:
+    """Return, of the object at a place, the arrays and objects that it holds, as they are written.
+
+    Examples
+    --------
+    >>> nested('{"a": 1, "b": {"c": 1.50}, "d": [ 1 ]}', 0)
+    {'b': '{"c": 1.50}', 'd': '[ 1 ]'}
+    """
+    found: dict[str, str] = {}
+    at = _after_space(text, at + 1)
+    while text[at] == '"':
+        key, at = scanstring(text, at + 1)
+        start = _after_space(text, _after_space(text, at) + 1)
+        value, at = _scan(text, start)
+        if isinstance(value, tuple | list):
+            found[key] = text[start:at]
+        at = _after_space(text, at)
+        if text[at] == ",":
+            at = _after_space(text, at + 1)
+    return found
+
+
+def repeated(pairs: Pairs) -> str:
+    """Return the first key that an object has twice."""
+    seen: set[str] = set()
+    return next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+
+
+def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, whole: bool) -> Iterator[pa.RecordBatch]:
+    """Return rows of text: the columns ``names`` as ``_r0`` …, ``_file``, and ``_line`` and ``_why`` where a row is none.
+
+    Parameters
+    ----------
+    batches : of ``text`` (binary: a line, or a whole file) and ``_file``
+    """
+    import pyarrow as pa
+
+    for rows, files in parsed(_pairs(batches, encoding, whole), whole):
+        columns = [rows.column(name) for name in names]
+        columns += [
+            pa.array(
+                [rows.texts[i][0][slice(*rows.texts[i][1:])] if i in rows.faults else None for i in range(len(files))], pa.string()
+            ),
+            pa.array([rows.faults.get(i) for i in range(len(files))], pa.string()),
+            pa.array(files, pa.string()),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, names=[*(f"_r{i}" for i in range(len(names))), "_line", "_why", "_file"])
+
+
+def keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.RecordBatch]:
+    """Yield one row with the keys of lines, as JSON in ASCII, which any key is."""
+    import pyarrow as pa
+
+    there = Keys()
+    for rows, _ in parsed(_pairs(batches, encoding, False), whole=False):
+        there.add(rows)
+    yield pa.RecordBatch.from_arrays([pa.array([json.dumps([list(there.names), there.twice])])], names=["keys"])
+
+
+@dataclass
+class Keys:
+    """The keys of objects, and where one has a key twice: the key and the beginning of the object."""
+
+    names: dict[str, None] = field(default_factory=dict)
+    twice: tuple[str, str] | None = None
+
+    def add(self, rows: Rows) -> None:
+        """Take note of the keys of some rows."""
+        for row in rows.values:
+            if row.keys() - self.names.keys():
+                self.names.update(dict.fromkeys(row))
+        if self.twice is None:
+            for i, why in rows.faults.items():
+                if why.endswith(" twice"):
+                    text, start, end = rows.texts[i]
+                    self.twice = repeated(_scan(text, start)[0]), text[start:end][:60]
+                    break
+
+
+def parsed(texts: Iterable[tuple[str, str]], whole: bool) -> Iterator[tuple[Rows, list[str]]]:
+    """Yield the rows of texts, some at a time, each with its file.
+
+    Parameters
+    ----------
+    texts : pairs of a text and its file
+    whole : bool, whether a text is a whole file, whose documents run over lines; otherwise it is a line
+
+    Raises
+    ------
+    JSONDecodeError : a whole file is no JSON
+    """
+    rows, files = Rows(), []
+    for text, file in texts:
+        if not whole:
+            files += [file] * rows.add(text)
+        for item in items(text) if whole else ():
+            files += [file] * rows.add_item(text, item)
+            if len(files) >= ROWS:
+                yield rows, files
+                rows, files = Rows(), []
+        if len(files) >= ROWS:
+            yield rows, files
+            rows, files = Rows(), []
+    if files:
+        yield rows, files
+
+
+def _pairs(batches: Iterable[pa.RecordBatch], encoding: str, whole: bool) -> Iterator[tuple[str, str]]:
+    for batch in batches:
+        for text, file in zip(_decoded(batch.column(0), encoding, whole), batch.column(1).to_pylist(), strict=True):
+            yield text.removeprefix("\ufeff"), file
+
+
+def _decoded(octets: pa.Array, encoding: str, whole: bool) -> list[str]:
+    import pyarrow as pa
+
+    if encoding == "utf-8" and not whole:
+        return octets.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
+    return [(unpacked(text) if whole else text).decode(encoding) for text in octets.to_pylist()]
+
+
+def unpacked(octets: bytes) -> bytes:
+    """Return a file's plain bytes: Spark unpacks lines, not whole files."""
+    if octets.startswith(b"\x1f\x8b"):
+        return gzip.decompress(octets)
+    # A block of bzip2 begins with pi.
+    return bz2.decompress(octets) if octets[:3] == b"BZh" and octets[4:10] == bytes.fromhex("314159265359") else octets
+
+
+def _after_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    assert match is not None
+    return match.end()
+
+
+def _said(error: Exception) -> str:
+    return f"line nests deeper than {DEEPEST}" if "nests deeper" in str(error) else NO_OBJECT
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,47 @@
+"""What reading a product's sources can need of Spark: told by the formats that their files can have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from caudal.errors import SourceProblem
+from caudal.spec.connection import Connection, Files, Http, Simulated
+from caudal.stages.ingest.raw import ARCHIVE, FORMATS, format_of
+
+# Connectors that Spark has not itself, by the format that it needs them for.
+_CONNECTORS = {"avro": "avro"}
+
+
+def connectors(connections: Iterable[Connection]) -> frozenset[str]:
+    """Return the names of the connectors that reading may need.
+
+    Examples
+    --------
+    >>> from caudal.spec.connection import files
+    >>> [sorted(connectors([files(pattern)])) for pattern in ("a.csv.gz", "a.avro", "a.zip", "a/*")]
+    [[], ['avro'], ['avro'], ['avro']]
+    """
+    met = frozenset[str]().union(*(formats(connection) for connection in connections))
+    return frozenset(_CONNECTORS[format] for format in met & _CONNECTORS.keys())
+
+
+def formats(connection: Connection) -> frozenset[str]:
+    """Return the formats that files of a connection can have; where names do not tell it, any of them."""
+    if not isinstance(connection, Files | Http | Simulated):
+        return frozenset()
+    if connection.format is not None:
+        return frozenset({connection.format})
+    if isinstance(connection, Simulated):
+        return frozenset(FORMATS)
+    names = connection.urls if isinstance(connection, Http) else (connection.pattern,)
+    return frozenset[str]().union(*(_of_name(name, connection.options.get("members")) for name in names))
+
+
+def _of_name(name: str, members: object) -> frozenset[str]:
+    try:
+        format = format_of(name)
+        if format == ARCHIVE:
+            return _of_name(str(members), None) if members else frozenset(FORMATS)
+    except SourceProblem:  # a pattern that files of any ending match
+        return frozenset(FORMATS)
+    return frozenset({format})
