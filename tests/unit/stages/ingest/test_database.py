@@ -220,7 +220,7 @@ def test_sqlite_s_columns_and_its_values(lake: Lake) -> None:
     assert asked.to_pylist() == [{"n": 2, "most": 12.5}]
     with sqlite3.connect(lake.folder / "shop.db") as connection:
         connection.execute("INSERT INTO sale (id, cost) VALUES (3, 'dear')")
-    with pytest.raises(SourceProblem, match=r"'sale' at .* not of its column's type"):
+    with pytest.raises(SourceProblem, match=r"'sale' at .* in column 'cost' that is not of its column's type: 'dear'"):
         lake.look(cd.database("sqlite:///shop.db", table="sale"))
 
 
@@ -309,6 +309,49 @@ def test_sqlite_brings_what_changed(lake: Lake) -> None:
     with sqlite3.connect(lake.folder / "shop.db") as connection:
         connection.execute("INSERT INTO sale VALUES (10, '2024-05-01 10:00:09'), (11, '2024-05-01 10:00:09.500')")
     assert [row["id"] for table in lake.land(source) for row in table.to_pylist()] == [10, 11]
+
+
+@pytest.mark.parametrize("type", ["TEXT", "DATETIME", ""])
+@pytest.mark.parametrize("form", ["{} {}", "{}T{}", "{}T{}Z"])
+def test_text_that_is_a_time_is_a_watermark_with_its_overlap(lake: Lake, type: str, form: str) -> None:
+    if type == "DATETIME" and form.endswith("Z"):
+        pytest.skip("a time without a zone, by its declaration")
+
+    def add(*rows: tuple[int, str]) -> None:
+        with sqlite3.connect(lake.folder / "shop.db") as connection:
+            connection.executemany("INSERT INTO sale VALUES (?, ?)", [(id, form.format("2024-01-01", at)) for id, at in rows])
+
+    with sqlite3.connect(lake.folder / "shop.db") as connection:
+        connection.execute(f"CREATE TABLE sale (id INTEGER, at {type})")
+    source = cd.database("sqlite:///shop.db", table="sale", watermark="at", overlap="10 seconds")
+    add((1, "10:00:00"))
+    lake.land(source)
+    add((2, "09:59:59"), (3, "10:00:01"), (4, "09:59:00"))
+    assert sorted(row["id"] for table in lake.land(source) for row in table.to_pylist()) == [2, 3]
+    assert lake.look(source) == []
+
+
+def test_text_whose_order_is_not_that_of_what_it_means_is_no_watermark(shop: tuple[str, psycopg.Connection], lake: Lake) -> None:
+    url, connection = shop
+    connection.execute("CREATE TABLE kept (id int, rev text, no text, at text, plain numeric, ok boolean)")
+    connection.execute("INSERT INTO kept VALUES (1, '9', '07', '2024-01-01 10:00:00', 9, true)")
+    fine = cd.database(url, table="kept", watermark="no", overlap=3)
+    times = cd.database(url, table="kept", watermark="at", overlap="1 minute")
+    assert [len(lake.land(source)) for source in (fine, times)] == [1, 1]
+    connection.execute(
+        "INSERT INTO kept VALUES (2, '10', '10', '2024-01-01 10:00:00.5', 10, false), (3, '8', '05', '2024-01-01 09:59:59', 8, null)"
+    )
+    assert sorted(row["id"] for table in lake.land(times) for row in table.to_pylist()) == [2, 3]
+    with pytest.raises(SourceProblem, match=r"watermark 'rev'.*'10' is not written as '9' is.*CAST"):
+        lake.look(cd.database(url, table="kept", watermark="rev"))
+    with pytest.raises(SourceProblem, match=r"watermark 'plain'"):
+        lake.look(cd.database(url, table="kept", watermark="plain"))
+    with pytest.raises(SourceProblem, match=r"watermark 'ok', which is bool"):
+        lake.look(cd.database(url, table="kept", watermark="ok"))
+    connection.execute("INSERT INTO kept VALUES (4, '1', '100', '2024-01-01T11:00:00', 1, true)")
+    for name, odd in (("no", "'100'"), ("at", "'2024-01-01 10:00:00.5' is not written as '2024-01-01T11:00:00'")):
+        with pytest.raises(SourceProblem, match=f"watermark '{name}'.*{odd}"):
+            lake.look(cd.database(url, table="kept", watermark=name))
 
 
 def test_ranges_are_of_one_state_of_the_database(

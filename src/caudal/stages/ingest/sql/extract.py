@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -18,6 +19,7 @@ from caudal.spec.database import Database
 from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
 from caudal.stages.ingest.sql.copy import copied, copyable
 from caudal.stages.ingest.sql.known import Before, Brought, goes_on
+from caudal.stages.ingest.sql.text_watermark import FIX, held
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,10 +54,12 @@ def extract(engine: Engine, source: Database, earlier: Before | None, folder: Pa
     low, known = goes_on(source, earlier)
     with _snapshot(engine) as (connection, others):
         found = columns(connection, source)
+        form = held(connection, source, found)
+        asked = form.written(low) if form is not None and isinstance(low, date) else low
         bounds = _bounds(connection, source, found, low)
 
         def take(number: int, using: Connection) -> Range:
-            return _write(using, source, found, bounds[number], low, known, folder / f"{number:03}.parquet", mark)
+            return _write(using, source, found, bounds[number], asked, known, folder / f"{number:03}.parquet", mark)
 
         if others is None or len(bounds) == 1:
             return [take(number, connection) for number in range(len(bounds))]
@@ -132,8 +136,9 @@ def _write(
     statement = _statement(connection, source, found, bounds, low)
     if copyable(connection, found):
         try:
-            with connection.begin_nested():
-                return put(copied(connection, statement, found), source, found, known, file, mark)
+            # Closed before the savepoint is left: a rollback would wait for a copy under way, for ever.
+            with connection.begin_nested(), closing(copied(connection, statement, found)) as batches:
+                return put(batches, source, found, known, file, mark)
         except pa.ArrowInvalid:
             pass  # a value that only the driver reads, or can tell what is wrong with
     return put(_fetched(connection, statement, source, found), source, found, known, file, mark)
@@ -155,7 +160,7 @@ def put(
         for batch in chain([first], batches):
             if source.watermark:
                 column = batch.column(source.watermark)
-                top = pc.max(column).as_py()
+                top = pc.max(_comparable(column, source)).as_py()
                 last = top if last is None or (top is not None and top > last) else last
                 without = without or column.null_count > 0
             kept = batch if known is None else known.new(batch)
@@ -164,28 +169,66 @@ def put(
     return Range(file, rows, last, without)
 
 
+def _comparable(column: pa.Array, source: Database) -> pa.Array:
+    """Return watermarks, when they have an order that the database and caudal share.
+
+    Raises
+    ------
+    SourceProblem : they are bytes, yes and no, or not a number
+    """
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    type = column.type
+    ordered = t.is_integer(type) or t.is_floating(type) or t.is_decimal(type) or t.is_string(type) or t.is_temporal(type)
+    if not (ordered or t.is_null(type)) or (t.is_floating(type) and pc.any(pc.is_nan(column)).as_py()):
+        raise SourceProblem(
+            f"'{source.what}' at {source.address!r} has the watermark '{source.watermark}', which is {type if not ordered else 'NaN in a row'}"
+            " and tells no row's place among the others.",
+            fix=FIX,
+            column=source.watermark,
+        )
+    return column
+
+
 def _fetched(connection: Connection, statement: Any, source: Database, found: Sequence[Column]) -> Iterator[pa.RecordBatch]:
     """Yield rows through the driver's cursor, which knows every type."""
     result = connection.execution_options(stream_results=True, yield_per=ROWS).execute(statement)
     schema: pa.Schema | None = None
     try:
-        for part in _parts(result, source):
+        for part in result.partitions():
             batch = _batch(part, found, schema, source)
             schema = batch.schema
             yield batch
+    except (TypeError, ValueError, ArithmeticError) as error:  # SQLite's columns take any value, whatever their type says
+        result.close()
+        raise _no_value(connection, statement, source, found, error) from None
     finally:
         result.close()
 
 
-def _parts(result: Any, source: Database) -> Iterator[Sequence[Any]]:
-    """Yield rows, a few at a time. SQLite's columns take any value, whatever their type says."""
-    try:
-        yield from result.partitions()
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise SourceProblem(
-            f"'{source.what}' at {source.address!r} holds a value that is not of its column's type: {error}.",
-            fix="Ask for it in a query that makes it so: CAST(… AS …).",
-        ) from None
+def _no_value(connection: Connection, statement: Any, source: Database, found: Sequence[Column], error: Exception) -> SourceProblem:
+    """Return the problem of a value that is not of its column's type, which is named: the rows are asked for again, as they are stored."""
+    makers = [
+        (one, one.told.dialect_impl(connection.dialect).result_processor(connection.dialect, None)) for one in found if one.told
+    ]
+    places = {one.name: place for place, one in enumerate(found)}
+    name, shown = None, str(error)
+    for row in connection.execute(statement.element if hasattr(statement, "element") else statement):
+        for one, make in makers:
+            try:
+                make(row[places[one.name]]) if make else None
+            except (TypeError, ValueError, ArithmeticError):
+                name, shown = one.name, f"{row[places[one.name]]!r}, which is no {one.type}"
+                break
+        if name is not None:
+            break
+    where = f"in column '{name}' " if name is not None else ""
+    return SourceProblem(
+        f"'{source.what}' at {source.address!r} holds a value {where}that is not of its column's type: {shown}.",
+        fix=f"Ask for it in a query that makes it so: CAST({name or '…'} AS …).",
+        **({"column": name} if name is not None else {}),
+    )
 
 
 def _statement(
@@ -205,8 +248,7 @@ def _statement(
     if low is not None and source.watermark:
         column = quoted(connection, source.watermark)
         wanted.append(f"({column} >= :low OR {column} IS NULL)")
-        # SQLite keeps times as text, with or without a fraction: the shorter text is the lesser.
-        given.append(bindparam("low", str(low) if connection.dialect.name == "sqlite" and hasattr(low, "isoformat") else low))
+        given.append(bindparam("low", low))
     asked = ", ".join(f"{one.asked} AS {quoted(connection, one.name)}" for one in found)
     where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
     order = f" ORDER BY {', '.join(quoted(connection, one) for one in source.key)}" if source.key else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.lake.parquet import opened
 from caudal.spec.database import Database
 from caudal.stages.ingest.arrival import Seen
+from caudal.stages.ingest.sql.text_watermark import back
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +72,10 @@ def since(source: Database, last: Any) -> Any:
         return last - timedelta(seconds=source.overlap)
     if isinstance(last, date):
         return last - timedelta(days=-(-source.overlap // 86400))
-    return last - type(last)(source.overlap) if isinstance(last, int | Decimal) else last
+    if isinstance(last, str):
+        return back(last, source.overlap)
+    # Rounded away from zero, as a fraction of a whole number is none.
+    return last - (source.overlap if isinstance(last, float) else type(last)(-(-source.overlap // 1)))
 
 
 def goes_on(source: Database, earlier: Before | None) -> tuple[Any, Brought | None]:

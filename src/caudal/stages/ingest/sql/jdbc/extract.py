@@ -17,6 +17,7 @@ from caudal.stages.ingest.sql.extract import ROWS, Range, put
 from caudal.stages.ingest.sql.jdbc.columns import Asked, asked
 from caudal.stages.ingest.sql.jdbc.server import Server, connected
 from caudal.stages.ingest.sql.known import Before, goes_on
+from caudal.stages.ingest.sql.text_watermark import refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,6 +98,8 @@ def _brought(spark: SparkSession, source: Database, question: Question, low: Any
     from pyspark.sql import Observation, functions as F
 
     frame = spark.read.format("jdbc").options(**question.options).load()
+    if source.watermark and frame.schema[source.watermark].dataType.typeName() in ("string", "char", "varchar"):
+        raise refused(source, "by a database that need not put texts in the order of what they mean")
     if low is not None and source.watermark:
         frame = frame.filter(_late(frame, source.watermark, low, question.postgresql))
     seen = Observation()
