@@ -130,6 +130,7 @@ def test_a_partition_that_stays_silent_holds_nobody_up_for_ever(tmp_path: Path) 
     at_work.step()
     assert at_work.memory.states["seconds"].closed * 1_000_000 > START_US
 
+
 def test_where_a_stream_begins_is_remembered_before_anything_comes(tmp_path: Path) -> None:
     tap = Partitions()
     tap.add(0, [0])

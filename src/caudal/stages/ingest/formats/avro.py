@@ -37,6 +37,12 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         )
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise SourceProblem(f"'{file.name}' holds no records.", fix="Write one record a row.", file=file.name)
+    if (name := _recursive(schema, ())) is not None:
+        raise SourceProblem(
+            f"'{file.name}' has a schema that contains itself: '{name}'. No table holds rows of any depth.",
+            fix="Have it written flat, each row with the key of the one that it belongs to.",
+            file=file.name,
+        )
     names = tuple(str(field["name"]) for field in schema["fields"])
     check_names(file, names)
     return Inspected(
@@ -62,6 +68,21 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     return read.select(
         *(F.col("`" + column.name.replace("`", "``") + "`").alias(f"_r{i}") for i, column in enumerate(used)),
         F.substring(read.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file"),
+    )
+
+
+def _recursive(said: Any, within: tuple[str, ...]) -> str | None:
+    """Return the name of a record that lies within itself, None where none does."""
+    if isinstance(said, list):
+        return next((name for one in said if (name := _recursive(one, within)) is not None), None)
+    if isinstance(said, str):
+        return said if said.rpartition(".")[2] in within else None
+    if said.get("type") == "record":
+        inside = (*within, str(said["name"]).rpartition(".")[2])
+        return next((name for field in said["fields"] if (name := _recursive(field["type"], inside)) is not None), None)
+    return next(
+        (name for part in ("type", "items", "values") if part in said and (name := _recursive(said[part], within)) is not None),
+        None,
     )
 
 

@@ -1,0 +1,117 @@
+"""Every format that the documentation names is read by the command, from a plain install: one product with a source for each."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import fastavro
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import pytest
+from tests.flow.commands import caudal
+
+from caudal.lake import delta
+from caudal.lake.home import Home
+
+ROWS = [{"id": 1, "name": "a"}, {"id": 2, "name": "é"}]
+TABLE = pa.Table.from_pylist(ROWS)
+
+
+def parquet() -> bytes:
+    pq.write_table(TABLE, buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+def avro() -> bytes:
+    fields = [{"name": "id", "type": "long"}, {"name": "name", "type": "string"}]
+    fastavro.writer(buffer := io.BytesIO(), fastavro.parse_schema({"type": "record", "name": "Row", "fields": fields}), ROWS)
+    return buffer.getvalue()
+
+
+def text(delimiter: str) -> bytes:
+    pc.write_csv(TABLE, buffer := io.BytesIO(), pc.WriteOptions(delimiter=delimiter))
+    return buffer.getvalue()
+
+
+def workbook() -> bytes:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["id", "name"], *([row["id"], row["name"]] for row in ROWS)):
+        book.active.append(row)
+    book.save(buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+# By ending; workbooks that only Excel and LibreOffice write are read in the unit tests.
+FORMATS: dict[str, Callable[[], bytes]] = {
+    ".parquet": parquet, ".pq": parquet, ".avro": avro, ".csv": lambda: text(","), ".tsv": lambda: text("\t"), ".txt": lambda: text(","),
+    ".json": lambda: json.dumps(ROWS).encode(), ".jsonl": lambda: "".join(f"{json.dumps(row)}\n" for row in ROWS).encode(),
+    ".ndjson": lambda: "".join(json.dumps(row) for row in ROWS).encode(), ".xlsx": workbook, ".xlsm": workbook,
+    ".fwf": lambda: b"".join(f"{row['id']:4}{row['name']}\n".encode() for row in ROWS),
+}  # fmt: skip
+NOT_HERE = {".xlsb", ".xls", ".ods"}
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress,
+    ".zst": lambda plain: pa.compress(plain, "zstd", asbytes=True),
+}  # fmt: skip
+PACKED = (".csv", ".json", ".ndjson", ".parquet", ".avro")
+
+
+def zipped(plain: bytes, name: str) -> bytes:
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as archive:
+        archive.writestr(name, plain)
+    return buffer.getvalue()
+
+
+def test_the_documentation_names_no_other_format() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "files.md").read_text().split("## Formats")[1].split("### ")[0]
+    rows = [line.split("|")[2] for line in documented.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"\.\w+", " ".join(rows))) == {*FORMATS} | NOT_HERE
+
+
+def test_every_format_is_read_by_the_command(tmp_path: Path) -> None:
+    files = {f"plain{ending}": write() for ending, write in FORMATS.items()}
+    for ending in PACKED:
+        plain = FORMATS[ending]()
+        files |= {f"packed{ending}{packing}": pack(plain) for packing, pack in PACKINGS.items()}
+        files[f"packed{ending}.zip"] = zipped(plain, f"rows{ending}")
+        files[f"unnamed_{ending[1:]}.zip"] = zipped(plain, f"rows{ending}")
+    product = tmp_path / "p"
+    product.mkdir()
+    lines = ["import caudal as cd", "product = cd.Product('formats')"]
+    for name, content in files.items():
+        (product / name).write_bytes(content)
+        source = re.sub(r"\W", "_", name)
+        format = ", format=cd.fixed_width({'id': 4, 'name': 10}, short=True), schema=cd.schema(id='long', name='string')"
+        lines.append(f"product.source({source!r}, cd.files({name!r}{format.partition(', schema')[0] if name.endswith('.fwf') else ''})"
+                     f"{', schema' + format.partition(', schema')[2] if name.endswith('.fwf') else ''})")  # fmt: skip
+    (product / "product.py").write_text("\n".join(lines))
+    document = caudal("run", product, "--home", tmp_path / "home")
+    assert document["state"] == "succeeded"
+    home = Home(tmp_path / "home")
+    for name in files:
+        version = delta.read(home.table("formats", re.sub(r"\W", "_", name)))
+        assert version.rows == len(ROWS), name
+        got = pa.concat_tables([pq.ParquetFile(str(version.folder / file.path)).read() for file in version.files])
+        assert sorted(zip(got["id"].to_pylist(), got["name"].to_pylist(), strict=True)) == [
+            (row["id"], row["name"]) for row in ROWS
+        ], name
+
+
+def test_what_any_ending_may_match_may_be_avro(tmp_path: Path) -> None:
+    product = tmp_path / "p"
+    product.mkdir()
+    (product / "rows.avro").write_bytes(avro())
+    (product / "product.py").write_text(
+        "import caudal as cd\nproduct = cd.Product('any')\nproduct.source('rows', cd.files('rows.*'))\n"
+    )
+    assert caudal("run", product, "--home", tmp_path / "home")["state"] == "succeeded"
