@@ -35,6 +35,36 @@ def test_json_that_is_none_is_told(spark: Any, land: Any, source: Any, content: 
         read(spark, [land(content, "bad.json")], source())
 
 
+@pytest.mark.parametrize(
+    "content", ['{"rows": [{"a": 1}]}{"rows": [{"a": 2}]}', '{"rows": [{"a": 1}]', '{"rows": [], "rows": [{"a": 1}]}']
+)
+def test_an_answer_with_more_behind_its_rows_is_told(spark: Any, land: Any, source: Any, content: str) -> None:
+    with pytest.raises(SourceProblem, match=r"'bad\.json' is no JSON"):
+        read(spark, [land(content, "bad.json")], source(records="rows"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"a": 1, "b": 2, "a": 3}', "key 'a' twice"), ('{"a": 1}\n{"A": 2}', "differ in case only"), ('{"\\ud800": 1}', "surrogate"),
+        ('{\n"a": 1,\n"b": [1,]\n}', "line 3, column"), ("[" * 600 + "]" * 600, "nests deeper than 500"),
+    ],
+)  # fmt: skip
+def test_json_that_readers_take_differently_is_refused(spark: Any, land: Any, source: Any, content: str, said: str) -> None:
+    with pytest.raises(SourceProblem, match=said):
+        read(spark, [land(content, "bad.json")], source())
+
+
+def test_a_large_file_s_keys_are_looked_up_by_spark_alike(
+    spark: Any, land: Any, source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caudal.stages.ingest.formats.json._HERE_BYTES", 0)
+    result = read(spark, [land('{"é": 1}\n{"b": [1.10]}{"b": 2}\n', "all.json")], source())
+    assert sorted(map(str, (row["b"] for row in result.frame.collect()))) == ["2", "None", "[1.10]"]
+    with pytest.raises(SourceProblem, match="key 'a' twice"):
+        read(spark, [land('{"b": 1}\n{"a": 1, "a": 2}\n', "twice.json")], source())
+
+
 def _long(value: int) -> bytes:
     value, out = (value << 1) ^ (value >> 63), bytearray()
     while value > 0x7F:

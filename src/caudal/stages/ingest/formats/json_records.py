@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from caudal.errors import SourceProblem, nearest
+from caudal.stages.ingest.formats.json_rows import scan
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
 
 
 def records(text: str, path: str, name: str) -> list[str]:
@@ -26,6 +25,8 @@ def records(text: str, path: str, name: str) -> list[str]:
     """
     try:
         at = _space(text, 0)
+        if rest := text[_end(text, at) :].strip(" \t\r\n"):  # the whole answer is looked at: rows may lie before what is broken
+            raise ValueError(f"after its document there is {rest[:20]!r}")
         walked: list[str] = []
         for key in [part for part in path.split(".") if part]:
             at = _below(text, at, key, walked, name)
@@ -54,7 +55,7 @@ def _items(text: str, at: int, path: str, name: str) -> list[str]:
     if text.startswith("null", at):
         return []
     if text[at] != "[":
-        _, end = _DECODER.raw_decode(text, at)
+        _, end = scan(text, at)
         raise SourceProblem(
             f"'{name}' has {text[at:end][:40]!r} at '{path or 'its top'}', where a list of records should be.",
             fix="Say where the records are with records=.",
@@ -75,21 +76,23 @@ def _items(text: str, at: int, path: str, name: str) -> list[str]:
 
 def _below(text: str, at: int, key: str, walked: list[str], name: str) -> int:
     """Return where the value of a key of the object at ``at`` begins."""
-    keys = []
+    keys: list[str] = []
+    places: list[int] = []
     if text[at] == "{":
         at = _space(text, at + 1)
         while text[at] == '"':
-            said, end = _DECODER.raw_decode(text, at)
-            at = _space(text, end)
-            if text[at] != ":":
-                raise ValueError(f"a colon is missing at character {at}")
-            at = _space(text, at + 1)
-            if said == key:
-                return at
+            said, end = scan(text, at)
+            at = _space(text, _space(text, end) + 1)
             keys.append(said)
+            if said == key:
+                places.append(at)
             at = _space(text, _end(text, at))
             if text[at] == ",":
                 at = _space(text, at + 1)
+    if len(places) == 1:
+        return places[0]
+    if places:
+        raise ValueError(f"it has '{key}' twice")
     where = ".".join(walked) or "its top"
     raise SourceProblem(
         f"'{name}' has no '{key}' at {where}" + (f"; it has {', '.join(repr(one) for one in keys[:10])}." if keys else "."),
@@ -100,7 +103,7 @@ def _below(text: str, at: int, key: str, walked: list[str], name: str) -> int:
 
 
 def _end(text: str, at: int) -> int:
-    return _DECODER.raw_decode(text, at)[1]
+    return scan(text, at)[1]
 
 
 def _space(text: str, at: int) -> int:

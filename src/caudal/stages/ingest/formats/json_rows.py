@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from json.decoder import JSONDecodeError, scanstring
+from json.decoder import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ class Rows:
             return _CONSTANTS[value]
         if isinstance(value, tuple | list):
             return self._members(i)[name]
-        if value is not None and not _is_text(value):
-            self.faults[i] = f"'{name}' holds half of a surrogate pair, which is no character"
-            return None
-        return value
+        if value is None or _is_text(value):
+            return None if value is None else str(value)
+        self.faults[i] = f"'{name}' holds half of a surrogate pair, which is no character"
+        return None
 
     def _members(self, i: int) -> dict[str, str]:
         """Return the text of a row's nested values; kept in place of what was parsed."""
@@ -196,7 +196,7 @@ def nested(text: str, at: int) -> dict[str, str]:
     found: dict[str, str] = {}
     at = _after_space(text, at + 1)
     while text[at] == '"':
-        key, at = scanstring(text, at + 1)
+        key, at = _scan(text, at)
         start = _after_space(text, _after_space(text, at) + 1)
         value, at = _scan(text, start)
         if isinstance(value, tuple | list):
