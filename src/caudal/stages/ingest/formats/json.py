@@ -104,16 +104,15 @@ def _runs_over_lines(head: str, line_end: str) -> bool:
     for line in lines:
         rows.add(line)
     sound = sum(why != NO_OBJECT for why in rows.faults.values()) + len(rows.values) - len(rows.faults)
-    return len(lines) > 1 and 0 in rows.faults and 2 * sound < len(lines) and _goes_on(head)
+    return len(lines) > 1 and 0 in rows.faults and 2 * sound < len(lines) and _goes_on(lines[0].rstrip())
 
 
-def _goes_on(head: str) -> bool:
-    """Return whether the first object ends behind its first line, maybe behind what is at hand."""
+def _goes_on(line: str) -> bool:
+    """Return whether an object begins in a line and does not end in it."""
     try:
-        next(items(head))
+        return not list(items(line))
     except JSONDecodeError as error:
-        return error.pos >= len(head.rstrip())
-    return True
+        return error.pos >= len(line)
 
 
 def _keys(spark: SparkSession, file: RawFile, dialect: dict[str, str]) -> Keys:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from caudal.stages.ingest.sql.columns import Column
@@ -24,7 +24,7 @@ def copyable(connection: Connection, found: Sequence[Column]) -> bool:
     )
 
 
-def copied(connection: Connection, statement: Any, found: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+def copied(connection: Connection, statement: Any, found: Sequence[Column]) -> Generator[pa.RecordBatch]:
     """Yield the rows of a statement.
 
     Raises
