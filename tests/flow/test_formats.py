@@ -22,41 +22,45 @@ from tests.flow.commands import caudal
 from caudal.lake import delta
 from caudal.lake.home import Home
 
-ROWS = [{"id": 1, "name": "a"}, {"id": 2, "name": "é"}]
-TABLE = pa.Table.from_pylist(ROWS)
+Rows = list[dict[str, object]]
 
 
-def parquet() -> bytes:
-    pq.write_table(TABLE, buffer := io.BytesIO())
+def rows(number: int) -> Rows:
+    """Return the rows of a file: two equal files would count once."""
+    return [{"id": 2 * number, "name": "a"}, {"id": 2 * number + 1, "name": "é"}]
+
+
+def parquet(rows: Rows) -> bytes:
+    pq.write_table(pa.Table.from_pylist(rows), buffer := io.BytesIO())
     return buffer.getvalue()
 
 
-def avro() -> bytes:
+def avro(rows: Rows) -> bytes:
     fields = [{"name": "id", "type": "long"}, {"name": "name", "type": "string"}]
-    fastavro.writer(buffer := io.BytesIO(), fastavro.parse_schema({"type": "record", "name": "Row", "fields": fields}), ROWS)
+    fastavro.writer(buffer := io.BytesIO(), fastavro.parse_schema({"type": "record", "name": "Row", "fields": fields}), rows)
     return buffer.getvalue()
 
 
-def text(delimiter: str) -> bytes:
-    pc.write_csv(TABLE, buffer := io.BytesIO(), pc.WriteOptions(delimiter=delimiter))
+def text(delimiter: str, rows: Rows) -> bytes:
+    pc.write_csv(pa.Table.from_pylist(rows), buffer := io.BytesIO(), pc.WriteOptions(delimiter=delimiter))
     return buffer.getvalue()
 
 
-def workbook() -> bytes:
+def workbook(rows: Rows) -> bytes:
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
-    for row in (["id", "name"], *([row["id"], row["name"]] for row in ROWS)):
+    for row in (["id", "name"], *([row["id"], row["name"]] for row in rows)):
         book.active.append(row)
     book.save(buffer := io.BytesIO())
     return buffer.getvalue()
 
 
 # By ending; workbooks that only Excel and LibreOffice write are read in the unit tests.
-FORMATS: dict[str, Callable[[], bytes]] = {
-    ".parquet": parquet, ".pq": parquet, ".avro": avro, ".csv": lambda: text(","), ".tsv": lambda: text("\t"), ".txt": lambda: text(","),
-    ".json": lambda: json.dumps(ROWS).encode(), ".jsonl": lambda: "".join(f"{json.dumps(row)}\n" for row in ROWS).encode(),
-    ".ndjson": lambda: "".join(json.dumps(row) for row in ROWS).encode(), ".xlsx": workbook, ".xlsm": workbook,
-    ".fwf": lambda: b"".join(f"{row['id']:4}{row['name']}\n".encode() for row in ROWS),
+FORMATS: dict[str, Callable[[Rows], bytes]] = {
+    ".parquet": parquet, ".pq": parquet, ".avro": avro, ".csv": lambda rows: text(",", rows), ".tsv": lambda rows: text("\t", rows), ".txt": lambda rows: text(",", rows),
+    ".json": lambda rows: json.dumps(rows).encode(), ".jsonl": lambda rows: "".join(f"{json.dumps(row)}\n" for row in rows).encode(),
+    ".ndjson": lambda rows: "".join(json.dumps(row) for row in rows).encode(), ".xlsx": workbook, ".xlsm": workbook,
+    ".fwf": lambda rows: b"".join(f"{row['id']:4}{row['name']}\n".encode() for row in rows),
 }  # fmt: skip
 NOT_HERE = {".xlsb", ".xls", ".ods"}
 PACKINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -89,11 +93,11 @@ def test_every_format_is_read_by_the_command(tmp_path: Path) -> None:
     assert {ending for endings in FAMILIES.values() for ending in endings} == {*FORMATS}
     lines, files = ["import caudal as cd", "product = cd.Product('formats')"], dict.fromkeys(FAMILIES, 0)
     for family, endings in FAMILIES.items():
-        contents = [(f"{family}_plain{ending}", FORMATS[ending]()) for ending in endings]
-        if endings[0] in PACKED:
-            plain = FORMATS[endings[0]]()
-            contents += [(f"{family}_packed{endings[0]}{packing}", pack(plain)) for packing, pack in PACKINGS.items()]
-            contents.append((f"{family}_packed.zip", zipped(plain, f"rows{endings[0]}")))
+        contents = [(f"{family}_plain{ending}", FORMATS[ending](rows(number))) for number, ending in enumerate(endings)]
+        if (ending := endings[0]) in PACKED:
+            for packing, pack in PACKINGS.items():
+                contents.append((f"{family}_packed{ending}{packing}", pack(FORMATS[ending](rows(len(contents))))))
+            contents.append((f"{family}_packed.zip", zipped(FORMATS[ending](rows(len(contents))), f"rows{ending}")))
         for name, content in contents:
             (product / name).write_bytes(content)
         files[family] = len(contents)
@@ -104,14 +108,14 @@ def test_every_format_is_read_by_the_command(tmp_path: Path) -> None:
     for family, count in files.items():
         version = delta.read(Home(tmp_path / "home").table("formats", family))
         got = pa.concat_tables([pq.ParquetFile(str(version.folder / file.path)).read() for file in version.files])
-        rows = sorted(zip(got["id"].to_pylist(), got["name"].to_pylist(), strict=True))
-        assert rows == sorted([(row["id"], row["name"]) for row in ROWS] * count), family
+        expected = [(row["id"], row["name"]) for number in range(count) for row in rows(number)]
+        assert sorted(zip(got["id"].to_pylist(), got["name"].to_pylist(), strict=True)) == expected, family
 
 
 def test_what_any_ending_may_match_may_be_avro(tmp_path: Path) -> None:
     product = tmp_path / "p"
     product.mkdir()
-    (product / "rows.avro").write_bytes(avro())
+    (product / "rows.avro").write_bytes(avro(rows(0)))
     (product / "product.py").write_text(
         "import caudal as cd\nproduct = cd.Product('any')\nproduct.source('rows', cd.files('rows.*'))\n"
     )
