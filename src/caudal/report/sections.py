@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,10 @@ from caudal.lake.records import landed, profiles
 from caudal.report import charts
 from caudal.report.document import Document, detail_of, rows_learned
 from caudal.report.figures import count, duration, held_out_score, places_of, plural, score, share, size, value
+from caudal.spec.days import shifted
 
 FILES_SHOWN = 100
+_NOT_LANDED = {"waiting": "still being written", "link": "a link that is not followed"}
 
 
 def step_line(row: Row) -> dict[str, Any]:
@@ -151,11 +152,11 @@ def files(ledger: Ledger, run_id: str, done: Sequence[Row]) -> dict[str, Any]:
         for row in ledger.find(landed, run_id=run_id)
     ]
     files += [
-        {"source": row["name"], "path": one["path"], "bytes": size(one.get("bytes")), "sha": "", "state": "still being written"}
+        {"source": row["name"], "path": one["path"], "bytes": size(one.get("bytes")), "sha": "", "state": _NOT_LANDED[one["state"]]}
         for row in done
         if row["kind"] == "land"
         for one in detail_of(row).get("files", ())
-        if one.get("state") == "waiting"
+        if one.get("state") in _NOT_LANDED
     ]
     return {"files": files[:FILES_SHOWN], "more_files": max(len(files) - FILES_SHOWN, 0)}
 
@@ -252,6 +253,6 @@ def _short(text: str, most: int = 40) -> str:
 
 def _next(day: str) -> str | None:
     try:
-        return (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
+        return shifted(day, 1)
     except ValueError:  # "unknown": rows without a day
         return None

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.lake.ledger_faults import ledger_problem
 from caudal.lake.records import checks, lineages, profiles, steps
-from caudal.run.faults import explained
+from caudal.run.faults import DYING_S, explained, is_of_java
 from caudal.run.reasons import reasons
 from caudal.run.retry import Attempts, attempted
 from caudal.run.slow import watched
@@ -100,6 +100,7 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         ws.progress.finished(
             step.name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=seconds, why=problem.sentence()
         )
+        _revive(ws, step, error)
         return
     seconds = time.perf_counter() - clock
     because = reasons(ws, step, done, last)
@@ -120,6 +121,17 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         seconds=seconds,
         why=done.why or _result(done) or because.get("changed"),
     )
+
+
+def _revive(ws: Workspace, step: Step, error: BaseException) -> None:
+    """Start Spark anew, once in a run, when a step has ended its Java process: the steps that do not need that one go on."""
+    from caudal.spark.session import has_died
+
+    if ws.revived or "spark" not in ws.__dict__ or not has_died(within_s=DYING_S if is_of_java(error) else 0.0):
+        return
+    ws.revived = True
+    ws.restart_spark()
+    ws.progress.noted(f"Spark's Java process ended in step '{step.name}'; the other steps go on with a new one.")
 
 
 def _told(attempts: Attempts) -> dict[str, Any]:

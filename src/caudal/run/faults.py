@@ -12,6 +12,16 @@ from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
 from caudal.lake import away, damage
 from caudal.lake.ledger_faults import ledger_problem
 
+DYING_S = 10.0  # in which Java ends after it ran out of memory
+_OF_JAVA = ("OutOfMemoryError", "Connection refused", "Answer from Java side is empty", "Error while sending or receiving", "Connection reset",
+            "SparkContext was shut down", "stopped SparkContext")  # fmt: skip
+
+
+def is_of_java(error: BaseException) -> bool:
+    """Return whether an error is one that the end of Spark's Java process makes."""
+    text = _whole_text(error)
+    return isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError" or any(one in text for one in _OF_JAVA)
+
 
 def explained(error: BaseException, step: str | None = None) -> CaudalError | None:
     """Return what an error of Spark, of the storage or of the operating system means, or None when it is not one of the known ones."""

@@ -33,7 +33,7 @@ class Origin:
     """What a published version is made of: the step's code, its inputs' versions and, for a source, its files.
 
     ``segments`` are all files of the new version, ``fresh`` those that this step read. ``kept`` names what belongs to it beside its rows;
-    ``reads`` says what the function read beside its inputs.
+    ``reads`` says what the function read beside its inputs; ``let_in`` the columns that nobody declared, as the next reading is to be told of them.
     """
 
     step: str
@@ -45,6 +45,7 @@ class Origin:
     rows_read: int | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
     reads: Mapping[str, Any] = field(default_factory=dict)
+    let_in: tuple[Mapping[str, Any], ...] | None = None
 
 
 def publish(
@@ -82,6 +83,7 @@ def publish(
         "run_id": ws.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
         "segments": list(origin.segments), "at": ws.clock(), **({"kept": dict(origin.kept)} if origin.kept else {}),
         **({"reads": dict(origin.reads)} if origin.reads else {}),
+        **({} if origin.let_in is None else {"let_in": list(origin.let_in)}),
     }  # fmt: skip
     partitioned = node.partition is not None
     if bad or delta.version_of(bad_folder) is not None:

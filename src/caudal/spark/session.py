@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ def session(
     EnvironmentProblem
         when no Java fits, a connector cannot be fetched, or the session that runs lacks one of ``connectors`` or a setting
     """
+    if has_died():
+        stop(wait_s=1)
     if is_running() and _running:
         lacking = connectors - _running.plan.connectors
         if lacking:
@@ -130,6 +133,23 @@ def beginning() -> str | None:
 def is_running() -> bool:
     """Whether this process has a Spark session."""
     return _running is not None and _running.spark.sparkContext._jsc is not None
+
+
+def has_died(*, within_s: float = 0.0) -> bool:
+    """Return whether the Java process of this process's session has ended by itself, or does so in a moment."""
+    if _running is None:
+        return False
+    from pyspark import SparkContext
+
+    process = getattr(SparkContext._gateway, "proc", None)
+    if process is None:
+        return False
+    until = time.monotonic() + within_s
+    while process.poll() is None:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def stop(*, wait_s: float = 60) -> None:

@@ -30,6 +30,7 @@ class Files(Connection):
     required : bool, False lets the product run while no file is there yet
     changed : ``replace``: a file that comes again with other bytes takes the place of the old one; ``append``: both count
     storage : mapping, options of the remote file system, as fsspec names them; `Env` values are looked up when it is asked
+    follow_links : bool, True follows links that lead out of the folder that the pattern begins with
     """
 
     pattern: str
@@ -39,6 +40,7 @@ class Files(Connection):
     required: bool = True
     changed: str = "replace"
     storage: Mapping[str, Any] = field(default_factory=dict)
+    follow_links: bool = False
     kind: ClassVar[str] = "files"
 
     @property
@@ -167,11 +169,12 @@ def files(
     required: bool = True,
     changed: str = "replace",
     storage: Mapping[str, Any] | None = None,
+    follow_links: bool = False,
     **options: Any,
 ) -> Files:
     """Return a source of files that match ``pattern``."""
     name, said = _format(format)
-    return Files(str(pattern), name, {**said, **options}, settle, required, changed, storage or {})
+    return Files(str(pattern), name, {**said, **options}, settle, required, changed, storage or {}, follow_links)
 
 
 def http(

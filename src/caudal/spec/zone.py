@@ -123,9 +123,12 @@ def first_day_seen(day: str, back_s: float, tz: str) -> str:
     ('2024-03-31', '2024-03-30')
     """
     date = dt.date.fromisoformat(day)
-    on_the_clock = date + dt.timedelta(seconds=-_up_to_days(back_s))
-    midnight = dt.datetime.combine(date, dt.time(), ZoneInfo(tz)).timestamp()  # the earlier, where it comes twice
-    elapsed = (_EPOCH + dt.timedelta(seconds=midnight - back_s)).astimezone(ZoneInfo(tz)).date()
+    try:
+        on_the_clock = date + dt.timedelta(seconds=-_up_to_days(back_s))
+        midnight = dt.datetime.combine(date, dt.time(), ZoneInfo(tz)).timestamp()  # the earlier, where it comes twice
+        elapsed = (_EPOCH + dt.timedelta(seconds=midnight - back_s)).astimezone(ZoneInfo(tz)).date()
+    except (OverflowError, ValueError):  # before the calendar's first day
+        return dt.date.min.isoformat()
     return min(on_the_clock, elapsed).isoformat()
 
 

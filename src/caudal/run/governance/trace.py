@@ -7,7 +7,6 @@ that column lineage calls identical. Where that does not name rows, the files th
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from caudal.run.governance.condition import condition
 from caudal.run.governance.origins import Trace, model_of, raw_files
 from caudal.run.publish import finite
 from caudal.run.run import opened
+from caudal.spec.days import shifted
 from caudal.spec.node import Source, Table
 from caudal.spec.settings import Settings
 from caudal.spec.zone import window_end
@@ -239,7 +239,7 @@ def _days(told: Trace, table: str, name: str, group: Sequence[Found], *, timed: 
     if not isinstance(node, Table) or not node.partition or (node.sql is None and _looks_around(told, table, name)):
         return None
     back = range(math.ceil(node.lookback_s / 86400) + 1)
-    return {(dt.date.fromisoformat(str(day)) - dt.timedelta(days=ago)).isoformat() for day in days for ago in back}
+    return {shifted(str(day), -ago) for day in days for ago in back}
 
 
 def _looks_around(told: Trace, table: str, name: str) -> str:

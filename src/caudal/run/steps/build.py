@@ -21,6 +21,7 @@ from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
 from caudal.spark.reach import Reach
+from caudal.spec.days import shifted
 from caudal.spec.join import Join
 from caudal.spec.making import making
 from caudal.spec.node import Table
@@ -233,10 +234,10 @@ def _that_see(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
     yield day
     if day is None or not back_s:
         return
-    ahead = 1
-    while first_day_seen(later := _moved(day, ahead), back_s, tz) <= day:
-        yield later
-        ahead += 1
+    later = day
+    while (following := shifted(later, 1)) != later and first_day_seen(following, back_s, tz) <= day:
+        yield following
+        later = following
 
 
 def _seen_from(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
@@ -244,10 +245,10 @@ def _seen_from(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
     yield day
     if day is None or not back_s:
         return
-    first, ago = first_day_seen(day, back_s, tz), 1
-    while (earlier := _moved(day, -ago)) >= first:
-        yield earlier
-        ago += 1
+    first, earlier = first_day_seen(day, back_s, tz), day
+    while (before := shifted(earlier, -1)) != earlier and before >= first:
+        yield before
+        earlier = before
 
 
 def made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
@@ -370,7 +371,3 @@ def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapp
         state="succeeded", fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=0, rows_written=0, rows_quarantined=0,
         partitions=[], detail={"note": "no day changed"},
     )  # fmt: skip
-
-
-def _moved(day: str, days: int) -> str:
-    return (dt.date.fromisoformat(day) + dt.timedelta(days=days)).isoformat()

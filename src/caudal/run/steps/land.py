@@ -19,6 +19,7 @@ from caudal.spec.images import Images
 from caudal.spec.node import Source
 
 _TOLD = 3  # files that hold the same bytes as another
+SHOWN_LINKS = 5
 
 
 def work(ws: Workspace, source: Source) -> Done:
@@ -56,7 +57,19 @@ def work(ws: Workspace, source: Source) -> Done:
     said: list[dict[str, Any]] = [
         {"path": one.path, "bytes": one.bytes, "sha256": one.sha256, "state": "landed" if one.new else "known"} for one in files
     ]
-    said += [{"path": one.path, "bytes": one.bytes, "sha256": None, "state": "waiting"} for one in found if not one.settled]
+    said += [
+        {"path": one.path, "bytes": one.bytes, "sha256": None, "state": "waiting"}
+        for one in found
+        if not one.settled and one.link is None
+    ]
+    links = [one for one in found if one.link is not None]
+    for one in links[:SHOWN_LINKS]:
+        ws.progress.noted(
+            f"{source.name}: '{one.path}' is a link to '{one.link}' and is not followed; follow_links=True follows it."
+        )
+    if len(links) > SHOWN_LINKS:
+        ws.progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
+    said += [{"path": one.path, "bytes": 0, "sha256": None, "state": "link"} for one in links]
     waiting = [one["path"] for one in said if one["state"] == "waiting"]
     if not any(one.new for one in files):
         why = "no new file" + (f"; still being written: {', '.join(map(str, waiting))}" if waiting else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from caudal.lake import away, delta
 from caudal.lake.corrections import replaced
 from caudal.lake.landing import LandedFile
 from caudal.lake.records import landed
+from caudal.run.faults import DYING_S, is_of_java
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.steps.newest import files_now, newest, outdated, raw_files, without_replaced
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from caudal.lake.place import Place
     from caudal.stages.ingest.read import Read
 
+SHOWN_NOTES = 8
 # Spark's names of types → ours, where they differ.
 _SPEC = {"timestamp_ntz": "timestamp", "timestamp": "timestamp_utc", "integer": "int", "short": "int", "byte": "int"}
 
@@ -55,6 +57,9 @@ def change(ws: Workspace, source: Source) -> Change | None:
         return Change(files, "all", code, fingerprint, segments)
     have = set(said.get("segments", ()))
     gone = have - set(segments)
+    if gone and said.get("let_in"):
+        # What columns are called and of which type they are was told from files that do not count any more.
+        return Change(files, "all", code, fingerprint, segments)
     new = [file for file in files if file.segment not in have]
     if not new and not gone:
         return None
@@ -107,29 +112,46 @@ def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
 
 def _read(ws: Workspace, source: Source, todo: Change) -> Done:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
-    from caudal.stages.ingest import explain, read
+    from caudal.stages.ingest import LetIn, Outgrown, explain, read
 
     checked_raw(ws, source.name, todo.files)
     raw = raw_files(source, todo.files)
     old = ws.version(source.name)
-    known = _known_schema(ws, source) if old is not None and todo.replace != "all" else None
+    known = let_in = None
+    if old is not None and todo.replace != "all":
+        known = _known_schema(ws, source)
+        kept = delta.identity(ws.folder(source.name), old).get("let_in")
+        let_in = None if kept is None else [LetIn.of(column) for column in kept]
     unpacked = ws.home.scratch(ws.product.name) / source.name / "unpacked"
     try:
-        result = read(ws.spark, raw, source, known=known, tz=ws.product.tz, scratch=unpacked)
+        try:
+            result = read(ws.spark, raw, source, known=known, let_in=let_in, tz=ws.product.tz, scratch=unpacked)
+        except Outgrown as outgrown:
+            todo = replace(todo, files=files_now(ws, source), replace="all")
+            raw = raw_files(source, todo.files)
+            result = read(ws.spark, raw, source, tz=ws.product.tz, scratch=unpacked)
+            result.notes[:0] = outgrown.notes
         origin = Origin(
-            f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files)
-        )
+            f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files),
+            let_in=tuple(column.as_dict() for column in result.let_in),
+        )  # fmt: skip
         frame = newest(ws, source, without_replaced(ws, source, result.frame), result.schema)
         if isinstance(todo.replace, set):
             dates = [dt.date.fromisoformat(day) for day in todo.replace if day is not None]
             frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
+        result.notes.extend(_left_out(ws, source, todo))
+        _tell(ws, source, result.notes)
         notes = {"files": len(todo.files), "notes": list(result.notes)}
         done = publish(ws, source, frame, origin, todo.replace, notes, notes=lambda stage: _of_clocks(ws, result, stage))
     except CaudalError as error:
         _refuse(ws, source, error)
         raise
     except Exception as error:
-        told = None if away.of_spark(str(error)) else explain(error, raw)
+        told = None if away.of_spark(str(error)) else explain(error, raw) or _of_java(error, source, todo.files)
+        if "OutOfMemoryError" in str(error) or (told is not None and "files" in told.facts):
+            for file in todo.files:  # any of them may be what Java could not hold
+                about = {"product": ws.product.name, "source": source.name, "path": file.path, "kind": "data"}
+                ws.ledger.change(landed, about, kind="refused")
         if told is None:
             raise
         _refuse(ws, source, told)
@@ -150,6 +172,35 @@ def _of_clocks(ws: Workspace, result: Read, stage: Place) -> dict[str, Any]:
     for sentence in sentences:
         ws.progress.noted(sentence)
     return {"notes": [*result.notes, *sentences]}
+
+
+def _of_java(error: BaseException, source: Source, files: Sequence[LandedFile]) -> SourceProblem | None:
+    """Return which files were read when Spark's Java process ended, or None when it lives."""
+    from caudal.spark.session import has_died
+
+    if not is_of_java(error) or not has_died(within_s=DYING_S):
+        return None
+    names = ", ".join(f"'{file.path}'" for file in files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
+    return SourceProblem(
+        f"Spark's Java process ended while source '{source.name}' read {names}.",
+        fix="Give it more memory, CAUDAL_MEMORY=8g, or take the file away that it cannot hold.",
+        files=len(files), passing=True,
+    )  # fmt: skip
+
+
+def _left_out(ws: Workspace, source: Source, todo: Change) -> list[str]:
+    """Return a note for each file that no run could read and that is not at its place any more: it is no part of the source."""
+    refused = ws.ledger.find(landed, product=ws.product.name, source=source.name, kind="refused")
+    paths = sorted({row["path"] for row in refused if row["sha256"][:16] not in todo.segments})
+    return [f"'{path}' could not be read by an earlier run and was taken away since: it is left out." for path in paths]
+
+
+def _tell(ws: Workspace, source: Source, notes: Sequence[str]) -> None:
+    """Show on the terminal what was made of the files' names, headers and types; all of it is on the run's page."""
+    for note in notes[:SHOWN_NOTES]:
+        ws.progress.noted(f"{source.name}: {note}")
+    if len(notes) > SHOWN_NOTES:
+        ws.progress.noted(f"{source.name}: {len(notes) - SHOWN_NOTES} more notes are on the run's page.")
 
 
 def _refuse(ws: Workspace, source: Source, error: CaudalError) -> None:

@@ -79,7 +79,11 @@ class FileWatcher:
             if one.settled and event.key not in self._noted:
                 happened.append(event)
         self._noted &= keys  # what is landed, or gone, need not be remembered
-        waiting = [self._connection.settle_s - (self._clock() - one.modified_ns / 1e9) for one in found if not one.settled]
+        waiting = [
+            self._connection.settle_s - (self._clock() - one.modified_ns / 1e9)
+            for one in found
+            if not one.settled and one.link is None
+        ]
         return Look(happened, again_s=max(min(waiting), 0.1) if waiting else None, mended=mended)
 
     def told(self, happened: list[Event]) -> None:

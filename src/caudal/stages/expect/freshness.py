@@ -51,7 +51,7 @@ class Freshness(TableExpectation):
             return f"no row has a time in '{self.column}'"
         moment = dt.datetime.fromisoformat(str(newest))
         if len(str(newest)) == 10:
-            moment += dt.timedelta(days=1)
+            moment += min(dt.timedelta(days=1), dt.datetime.max - moment)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=ZoneInfo(figures.tz))
         age_s = figures.now - moment.timestamp()

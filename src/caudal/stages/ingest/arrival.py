@@ -32,6 +32,7 @@ class Arrival:
     etag : str, optional, what its origin calls this content
     settled : bool, False while it is still being written; it is then left alone and looked at again next time
     fault : str, optional, what is wrong with a file that nobody writes any more
+    link : str, optional, where a link leads that is not followed; there is nothing to land then
     """
 
     path: str
@@ -41,6 +42,7 @@ class Arrival:
     etag: str | None = None
     settled: bool = True
     fault: str | None = None
+    link: str | None = None
 
     @property
     def name(self) -> str:

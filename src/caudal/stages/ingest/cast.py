@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from caudal.spec.schema import element_of
 from caudal.stages.ingest.contract import Take
-from caudal.stages.ingest.physical import Options
+from caudal.stages.ingest.physical import WRONG_WIDTH, Options
 from caudal.stages.ingest.text import cleaned, parsed, written
 from caudal.stages.ingest.widen import decimal_of
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 SPARK_TYPES = {"long": "bigint", "timestamp": "timestamp_ntz", "timestamp_utc": "timestamp_ltz"}
-WRONG_WIDTH = "row has too few or too many fields, or a quote that is not closed"
 _REASONS = {
     "whole": "is not a whole number", "exact": "is too large for its type", "fits": "is out of the range of its type",
     "midnight": "has a time of day", "utf8": "is not text",
@@ -38,7 +37,7 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
     Parameters
     ----------
     frame : DataFrame, the used columns as ``_r0``, ``_r1`` …, ``_file`` and, for text formats, ``_line``: the line where it is no row; with
-        ``_why`` the reader says why
+        ``_fault`` the reader says why
     names : the file's names of ``_r0``, ``_r1`` …, in order
     """
     from pyspark.sql import functions as F
@@ -51,7 +50,8 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
     if not reasons and not lines:
         return frame.select(*values, "_file", *nothing)
     # Two steps, so that Spark computes a value once and looks at the result for its faults.
-    kept = [*(f"_r{i}" for i in range(len(names))), "_file", *(name for name in ("_line", "_why") if name in frame.columns)]
+    told = [name for name in ("_line", "_fault", "_number") if name in frame.columns]
+    kept = [*(f"_r{i}" for i in range(len(names))), "_file", *told]
     both = frame.select(*values, *kept)
     broken = F.lit(False)
     for found, _ in reasons:
@@ -65,9 +65,10 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
     raw = F.when(broken, raw)
     if lines:
         whole = F.col("_line").isNotNull()
-        why = F.col("_why") if "_why" in frame.columns else F.lit(WRONG_WIDTH)
-        errors = F.when(whole, F.array(why)).otherwise(errors)
-        raw = F.when(whole, F.to_json(F.struct("_line"), keep)).otherwise(raw)
+        fault = F.col("_fault") if "_fault" in told else F.lit(WRONG_WIDTH)
+        errors = F.when(whole, F.array(fault)).otherwise(errors)
+        numbered = F.struct("_line", F.col("_number").alias("_line_number")) if "_number" in told else F.struct("_line")
+        raw = F.when(whole, F.to_json(numbered, keep)).otherwise(raw)
     return both.select(
         *(F.col(f"`{take.field.name}`") for take in takes),
         "_file",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from caudal.errors import SourceProblem, nearest
 from caudal.spec.node import Source
 from caudal.spec.schema import Field, Schema
+from caudal.stages.ingest.infer import narrowest
+from caudal.stages.ingest.let_in import LetIn, clean, named
 from caudal.stages.ingest.physical import Inspected, PhysicalColumn
 from caudal.stages.ingest.widen import common, general, rule
 
@@ -47,61 +48,104 @@ def unknown_columns(base: Schema | None, one: Inspected) -> list[PhysicalColumn]
     return [column for column in one.physical.columns if column.name not in matched]
 
 
-def settle(source: Source, base: Schema | None, files: Sequence[Inspected], guesses: Mapping[str, str]) -> tuple[Schema, list[str]]:
+def settle(
+    source: Source, base: Schema | None, files: Sequence[Inspected], let_in: Sequence[LetIn], published: Schema | None = None
+) -> tuple[Schema, list[str]]:
     """Return the schema that all the files are read to, and notes on what was let in or left out.
 
     Parameters
     ----------
-    guesses : mapping of column to type, for columns that files hold as text and nobody declared
+    base : Schema, optional, what is agreed before any file is looked at (`base_of`)
+    let_in : columns that files have and ``base`` does not (`let_in`), with what their texts may be
+    published : Schema, optional, of the table, where it has some of them already: their types stay
     """
     notes: list[str] = []
     types: dict[str, str] = {}
     origin: dict[str, Inspected] = {}
+    by_raw = {raw: column for column in let_in for raw in column.raw}
     for one in files:
         for column in unknown_columns(base, one):
             if base is not None and not base.open:
                 raise _refused(source, base, one, column)
-            have = general(guesses.get(column.name, "string") if column.type == "text" else column.type)
+            let = by_raw[column.name]
+            have = narrowest(let.possible or frozenset()) if column.type == "text" else general(column.type)
             if have == "unsupported":
                 notes.append(
                     f"'{one.file.name}': column '{column.name}' is left out, its type {column.shown} has no place in a table."
                 )
                 continue
-            both = common(types.get(column.name, have), have)
+            both = common(types.get(let.name, have), have)
+            if published is not None and let.name in published:
+                both = published[let.name].type
             if both is None:
-                raise _quarrel(column.name, types[column.name], origin[column.name].file.name, have, one.file.name)
-            types[column.name] = both
-            origin.setdefault(column.name, one)
+                raise _quarrel(column.name, types[let.name], origin[let.name].file.name, have, one.file.name)
+            types[let.name] = both
+            origin.setdefault(let.name, one)
+    known = [column for column in let_in if published is not None and column.name in published]
     if base is not None:
         notes += _lacking(source, base, files)
     fields = list(base.fields) if base else []
-    names = {field.name.casefold() for field in fields}
-    for raw, type in types.items():
-        if type == "null":
-            notes.append(f"Column '{raw}' is left out: it is empty, and without a type, in every file so far.")
-            continue
-        name = _clean(raw, names)
-        names.add(name.casefold())
-        everywhere = base is None and all(raw in one.physical.names for one in files)
-        fields.append(Field(name, type, raw=None if name == raw else raw, required=everywhere))
-        if base is not None:
-            notes.append(f"New column '{name}' ({type}) from '{origin[raw].file.name}'; it is null in the files before.")
-        elif not everywhere:
-            lacking = next(one.file.name for one in files if raw not in one.physical.names)
-            notes.append(f"Column '{raw}' is missing in '{lacking}' and null there.")
-        if name != raw:
-            notes.append(f"Column '{raw}' is named '{name}' in the table.")
+    for column_in in let_in:
+        if column_in in known:
+            assert published is not None
+            fields.append(_field(column_in, published[column_in.name].type, required=False))
+            lacking = next((one.file.name for one in files if not column_in.raw & {*one.physical.names}), None)
+            if lacking is not None:
+                notes.append(f"Column '{_raw(column_in)}' is missing in '{lacking}' and null there.")
+        elif column_in.name in types:
+            notes += _new(column_in, types[column_in.name], base is None and not known, origin, files, fields)
     return Schema(tuple(fields), base.open if base else True), notes
 
 
-def bind(source: Source, schema: Schema, one: Inspected) -> tuple[tuple[Take, ...], list[str]]:
+def _new(
+    column: LetIn, type: str, fresh: bool, origin: Mapping[str, Inspected], files: Sequence[Inspected], fields: list[Field]
+) -> list[str]:
+    """Add the field of a column that is new, unless nothing is known of it, and return the notes on it."""
+    raw, notes = _raw(column), []
+    if type == "null":
+        return [f"Column '{raw}' is left out: it is empty, and without a type, in every file so far."]
+    lacking = next((one.file.name for one in files if not column.raw & {*one.physical.names}), None)
+    fields.append(_field(column, type, required=fresh and lacking is None))
+    if not fresh:
+        notes.append(f"New column '{column.name}' ({type}) from '{origin[column.name].file.name}'; it is null in the files before.")
+    elif lacking is not None:
+        notes.append(f"Column '{raw}' is missing in '{lacking}' and null there.")
+    if column.name != raw:
+        notes.append(f"Column '{raw}' is named '{column.name}' in the table.")
+    return notes
+
+
+def _field(column: LetIn, type: str, *, required: bool) -> Field:
+    raw = _raw(column)
+    return Field(column.name, type, raw=None if column.name == raw else raw, required=required)
+
+
+def _raw(column: LetIn) -> str:
+    """Return the name by which messages call a column that was let in."""
+    return column.name if column.name in column.raw or not column.raw else min(column.raw)
+
+
+def let_in_of(base: Schema | None, files: Sequence[Inspected], known: Sequence[LetIn]) -> list[LetIn]:
+    """Return the columns that the files have and the agreed schema does not, with those that are known already."""
+    unknown = [[column.name for column in unknown_columns(base, one)] for one in files]
+    taken = {name for field in base or () for name in (field.name, field.raw_name)}
+    return named(dict.fromkeys(map(tuple, unknown)), known, taken)
+
+
+def bind(
+    source: Source, schema: Schema, one: Inspected, let_in: Sequence[LetIn] = (), base: Schema | None = None
+) -> tuple[tuple[Take, ...], list[str]]:
     """Return how each column of the schema comes out of a file, and notes on names that were matched loosely.
 
     Raises
     ------
     SourceProblem : a column's type would lose something
     """
-    found, takes, notes = matches(schema, one), [], []
+    found, takes, notes = matches(base or Schema(), one), [], []
+    free = {column.name: column for column in unknown_columns(base, one)}
+    for column_in in let_in:
+        for raw in sorted(column_in.raw & free.keys()):
+            found[column_in.name] = free[raw]
     for field in schema:
         column = found.get(field.name)
         if column is None:
@@ -130,7 +174,7 @@ def matches(schema: Schema, one: Inspected) -> dict[str, PhysicalColumn]:
         lambda field: by_name.get(field.name),
         lambda field: by_case.get(field.raw_name.casefold()),
         lambda field: by_case.get(field.name.casefold()),
-        lambda field: next((column for column in one.physical.columns if _clean(column.name, set()) == field.name), None),
+        lambda field: next((column for column in one.physical.columns if clean(column.name, ()) == field.name), None),
     )
     for look in looks:
         for field in schema:
@@ -152,17 +196,6 @@ def _lacking(source: Source, base: Schema, files: Sequence[Inspected]) -> list[s
 
 def _optional(field: Field) -> Field:
     return Field(field.name, field.type, True, field.raw, field.unit, field.label, field.description, False)
-
-
-def _clean(raw: str, taken: set[str]) -> str:
-    """Return a name that any table format takes; a leading ``_`` is kept for caudal's own columns."""
-    name = re.sub(r"[ ,;{}()\n\t\r=.`]+", "_", raw.strip(" ,;{}()\n\t\r=.`")).lstrip("_") or "column"
-    if name == raw and name.casefold() not in taken:
-        return raw
-    number, free = 2, name
-    while free.casefold() in taken:
-        number, free = number + 1, f"{name}_{number}"
-    return free
 
 
 def _missing(source: Source, schema: Schema, field: Field, one: Inspected, free: list[str]) -> SourceProblem:

@@ -27,7 +27,7 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
         return fetch_remote(connection, scratch=scratch, seen=seen, clock=clock)
     arrived = look(connection, data=data, seen=seen, clock=clock)
     for one in arrived:
-        if one.fault is not None:
+        if one.fault is not None and one.link is None:
             raise SourceProblem(
                 f"'{one.path}' {one.fault}, and has not grown for {clock() - one.modified_ns / 1e9:.0f} s.",
                 fix="Deliver the file again, or move it away; nothing of it was taken.",
@@ -38,8 +38,8 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
 
 def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
     """Return the files that match the pattern and are new, have changed, are still being written, or are broken."""
-    new = []
-    for path, stat in found_in(connection, data):
+    new, links = [], list[Path]()
+    for path, stat in found_in(connection, data, links):
         known = seen.get(str(path))
         if known is None or (known.bytes, known.modified_ns) != (stat.st_size, stat.st_mtime_ns):
             new.append((path, stat))
@@ -52,7 +52,7 @@ def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], cloc
         if reason is not None and abs(age_s) < FRESH_S:
             settled, reason = False, None  # writers that put the footer last, or have only just opened the file
         arrived.append(Arrival(str(path), path, stat.st_size, stat.st_mtime_ns, None, settled, reason))
-    return arrived
+    return [*arrived, *(Arrival(str(path), path, 0, 0, settled=False, link=_target(path)) for path in links)]
 
 
 def present(connection: Files, data: Path | None) -> frozenset[str]:
@@ -84,8 +84,14 @@ def place(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:
     return base, parts
 
 
-def found_in(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_result]]:
-    """Return the files that match the pattern, with their sizes and times, sorted."""
+def found_in(connection: Files, data: Path | None, links: list[Path] | None = None) -> list[tuple[Path, os.stat_result]]:
+    """Return the files that match the pattern, with their sizes and times, sorted.
+
+    Parameters
+    ----------
+    links : list, optional, told the links that match and are not followed, because they lead out of the folder or nowhere
+    """
+    links = [] if links is None else links
     base, parts = place(connection, data)
     if not base.is_dir():
         if not connection.required:
@@ -97,7 +103,8 @@ def found_in(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_r
             fix=f"'{parent}' is the deepest folder of it that exists.",
             folder=str(base),
         )
-    matched = {path: stat for path in _match(base, parts) if (stat := _stat(path)) is not None}
+    within = None if connection.follow_links else Path(os.path.realpath(base))
+    matched = {path: stat for path in _match(base, parts, within, links) if (stat := _stat(path)) is not None}
     if not matched and connection.required:
         names = _names(base)
         shown = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -105,29 +112,65 @@ def found_in(connection: Files, data: Path | None) -> list[tuple[Path, os.stat_r
         raise SourceProblem(
             f"No file matches '{'/'.join(parts)}' in '{base}'; it holds {shown or 'no file'}.",
             nearest=nearest(parts[-1], names),
-            fix=f"'{literal}' is a folder: write '{connection.pattern}/*'." if literal.is_dir() else None,
+            fix=f"'{literal}' is a folder: write '{connection.pattern}/*'."
+            if literal.is_dir()
+            else f"'{links[0]}' is a link to '{_target(links[0])}', out of it; follow_links=True follows it."
+            if links
+            else None,
             folder=str(base),
             pattern=connection.pattern,
         )
     return sorted(matched.items())
 
 
-def _match(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    """Yield the files below a folder that match the parts of a pattern; a folder that cannot be read is an error, not an empty one."""
+def _match(folder: Path, parts: tuple[str, ...], within: Path | None, links: list[Path]) -> Iterator[Path]:
+    """Yield the files below a folder that match the parts of a pattern; a folder that cannot be read is an error, not an empty one.
+
+    Links that lead out of ``within`` are not followed, but put into ``links``: who may write into a landing folder need not be one who may
+    read all that this process can.
+    """
     head, rest = parts[0], parts[1:]
     if head == "**" and not rest:
         rest = ("*",)
     for entry in _entries(folder):
         if head == "**":
             if entry.is_dir(follow_symlinks=False):
-                yield from _match(Path(entry.path), parts)
+                yield from _match(Path(entry.path), parts, within, links)
         elif fnmatch.fnmatchcase(entry.name, head):
-            if rest and entry.is_dir():
-                yield from _match(Path(entry.path), rest)
+            if entry.is_symlink() and not _followed(Path(entry.path), within):
+                if not is_temporary(entry.name) and (not rest or _is_folder(entry)):
+                    links.append(Path(entry.path))
+            elif rest and entry.is_dir():
+                yield from _match(Path(entry.path), rest, within, links)
             elif not rest and entry.is_file() and not is_temporary(entry.name):
                 yield Path(entry.path)
     if head == "**":
-        yield from _match(folder, rest)
+        yield from _match(folder, rest, within, links)
+
+
+def _followed(link: Path, within: Path | None) -> bool:
+    """Return whether a link is followed: one in a circle never is, one that leads nowhere is no file anyway."""
+    try:
+        target = link.resolve(strict=True)
+    except FileNotFoundError:
+        return True
+    except (OSError, RuntimeError):
+        return False
+    return within is None or target.is_relative_to(within)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links
+        return False
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return "?"
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

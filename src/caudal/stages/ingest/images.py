@@ -101,7 +101,7 @@ def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], cl
         young = listed.moving({one.path for one in new}, connection.settle_s, clock)
         read = listed.read
     else:
-        found = found_in(Files(connection.pattern, required=connection.required), data)
+        found = found_in(Files(connection.pattern, required=connection.required, follow_links=True), data)
         there = [Found(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found]
         new = unknown(there)
         names = {one.path for one in new}

@@ -1,4 +1,4 @@
-"""The types of columns that are text and that nobody declared: the narrowest one that every value has."""
+"""The types of columns that are text and that nobody declared: the narrowest one that every value has, as it was written."""
 
 from __future__ import annotations
 
@@ -6,64 +6,70 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from caudal.stages.ingest.physical import Options
-from caudal.stages.ingest.text import cleaned, parsed, written
+from caudal.stages.ingest.text import cleaned, without_loss, written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 # In this order: a whole number is also a number, a date is also a time.
 CANDIDATES = ("long", "double", "boolean", "date", "timestamp")
-SAMPLE = 1000
-Counts = dict[str, int]  # how many values are of each candidate, and of any kind under ""
+ANY = frozenset(CANDIDATES)  # what a column without a value may still be
+# What a column whose cells have a type of their own may be.
+_OF_CELLS = {"long": frozenset({"long", "double"}), "date": frozenset({"date", "timestamp"})}
+_SAMPLED_ROWS, _SAMPLED_VALUES = 1000, 200_000
 
 
-def count(frame: DataFrame, names: Sequence[str], options: Options, tz: str) -> dict[str, Counts]:
-    """Return for each text column (``_r0``, ``_r1`` … named by ``names``) how many values are of each type.
+def possible_types(frame: DataFrame, names: Sequence[str], options: Options, tz: str) -> dict[str, frozenset[str]]:
+    """Return for each text column (``_r0``, ``_r1`` … named by ``names``) the types that all its values are of.
 
-    The first rows tell which types are possible; only those are counted over all rows, in one pass.
+    A row of the wrong width, which goes to quarantine, has no say. The first rows tell which types are possible; only those are held
+    against all rows. Columns are looked at as rows of (column, value), so that Spark plans one expression, however many there are.
     """
-    columns = dict(enumerate(names))
-    sample = _counted(frame.limit(SAMPLE), dict.fromkeys(columns, CANDIDATES), options, tz)
-    possible = {i: tuple(type for type in CANDIDATES if sample[i][type] == sample[i][""]) for i in columns}
-    counts = _counted(frame, {i: types for i, types in possible.items() if types}, options, tz)
-    return {name: counts.get(i, sample[i]) for i, name in columns.items()}
+    if "_line" in frame.columns:
+        frame = frame.where("_line is null")
+    every = dict.fromkeys(range(len(names)), ANY)
+    rows = min(_SAMPLED_ROWS, max(20, _SAMPLED_VALUES // max(1, len(names))))
+    possible = every | _surviving(frame.limit(rows), every, options, tz)
+    return {names[i]: types for i, types in (possible | _surviving(frame, possible, options, tz)).items()}
 
 
-def _counted(frame: DataFrame, columns: dict[int, tuple[str, ...]], options: Options, tz: str) -> dict[int, Counts]:
+def _surviving(frame: DataFrame, possible: dict[int, frozenset[str]], options: Options, tz: str) -> dict[int, frozenset[str]]:
+    """Return the possible types that no value contradicts, of the columns that have a possible type and a value."""
     from pyspark.sql import functions as F
 
+    columns = [i for i, types in possible.items() if types]
     if not columns:
         return {}
-    sums = []
-    for i, types in columns.items():
-        text = F.col(f"_r{i}")
-        sums.append(F.count_if(written(text, "long", options)).alias(f"{i}:"))
-        text = cleaned(text, options)
-        for type in types:
-            value = parsed(text, type, options, tz)
-            if type in ("long", "double"):
-                # '007' and twenty digits are names of things, not amounts: as numbers they would lose their zeros or their ends.
-                value = F.when(~text.rlike(r"^[+-]?0\d|^[^.eE]{17,}$"), value)
-            elif type == "boolean":
-                value = F.when(F.lower(text).isin("true", "false"), value)
-            sums.append(F.count(value).alias(f"{i}:{type}"))
-    row = frame.agg(*sums).first()
-    assert row is not None
-    return {i: {type: row[f"{i}:{type}"] for type in ("", *types)} for i, types in columns.items()}
+    bits = {type: 1 << place for place, type in enumerate(CANDIDATES)}
+    masks = F.lit([sum(bits[type] for type in possible[i]) for i in columns])
+    values = frame.select(F.posexplode(F.array(*(F.col(f"_r{i}") for i in columns))).alias("place", "raw"))
+    values = values.where(written(F.col("raw"), "long", options)).withColumn("mask", F.element_at(masks, F.col("place") + 1))
+    text = cleaned(F.col("raw"), options)
+    misfits = [
+        F.count_if(F.when(F.col("mask").bitwiseAND(bit) != 0, without_loss(text, type, options, tz).isNull())).alias(type)
+        for type, bit in bits.items()
+    ]
+    counted = values.groupBy("place").agg(*misfits).collect()
+    return {i: frozenset(type for type in possible[i] if row[type] == 0) for row in counted for i in [columns[row["place"]]]}
 
 
-def decide(counts: Sequence[Counts]) -> str:
-    """Return the type of a column from the counts of all files that have it.
+def narrowest(possible: frozenset[str]) -> str:
+    """Return the type of a column from the types that all its values are of.
 
     Examples
     --------
-    >>> decide([{"": 3, "long": 3, "double": 3}, {"": 2, "long": 1, "double": 2}])
-    'double'
-    >>> decide([{"": 3, "long": 2, "double": 2}]), decide([{"": 0}])
-    ('string', 'string')
+    >>> narrowest(frozenset({"double", "long"})), narrowest(frozenset({"timestamp"})), narrowest(frozenset()), narrowest(ANY)
+    ('long', 'timestamp', 'string', 'string')
     """
-    total = sum(one[""] for one in counts)
-    for type in CANDIDATES:
-        if total and sum(one.get(type, 0) for one in counts) == total:
-            return type
-    return "string"
+    return "string" if possible == ANY else next((type for type in CANDIDATES if type in possible), "string")
+
+
+def of_cells(type: str) -> frozenset[str]:
+    """Return the types that a column may have whose cells are of a type of their own, as those of a workbook are.
+
+    Examples
+    --------
+    >>> sorted(of_cells("long")), sorted(of_cells("double")), sorted(of_cells("string"))
+    (['double', 'long'], ['double'], [])
+    """
+    return _OF_CELLS.get(type, frozenset({type}) & ANY)

@@ -8,7 +8,6 @@ import gzip
 import lzma
 import os
 import re
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import IO
 
 from caudal.errors import EnvironmentProblem, SourceProblem, nearest
 from caudal.lake.place import Place
+from caudal.stages.ingest.limits import Expansion, bound
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.raw import ARCHIVE, RawFile, check_whole, format_of, packing_of, path_of
 from caudal.stages.ingest.secret import revealed
@@ -36,22 +36,32 @@ def needs_unpacking(file: RawFile, options: Options) -> bool:
     return not (packing in _SPARKS_OWN and format_of(file.name, file.format) in _TEXT and "records" not in options)
 
 
-def unpacked(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
+def unpacked(file: RawFile, options: Options, folder: Path, within: Expansion | None = None, depth: int = 1) -> list[RawFile]:
     """Return a packed file's content as plain files in ``folder``; of a zip file each member that is wanted.
+
+    Parameters
+    ----------
+    within : the file that this one lies in, with what that has unpacked to so far
+    depth : int, how many packings there are around the content, this one with them
 
     Raises
     ------
-    SourceProblem : the file is broken, holds no such member, or wants another password
+    SourceProblem : the file is broken, holds no such member, wants another password, or unpacks to far more than it is
     EnvironmentProblem : the disk is full
     """
+    if depth > bound("CAUDAL_MAX_NESTING"):
+        raise SourceProblem(
+            f"'{file.name}' is packed {depth} times over.", fix="Have it packed once, or raise CAUDAL_MAX_NESTING.", file=file.name
+        )
+    within = within or Expansion(file, file.path.stat().st_size)
     check_whole(file.path, format_of(file.name, file.format), file.name)
     folder.mkdir(parents=True, exist_ok=True)
     packing = packing_of(file.name)
     if packing == ".zip":
-        return _members(file, options, folder)
+        return _members(file, options, folder, within, depth)
     target = folder / f"{stem(file)}-0{Path(file.path.name.removesuffix(packing or '')).suffix}"
     with _told(file, (packing or "")[1:]), _stream(file.path, packing) as stream:
-        _written(stream, target, file)
+        _written(stream, target, within)
     return [RawFile(target, file.sha256, file.name, format_of(file.name, file.format))]
 
 
@@ -68,7 +78,7 @@ def _stream(path: Place, packing: str | None) -> IO[bytes]:
     return pa.input_stream(str(path), compression="zstd")  # type: ignore[no-any-return]
 
 
-def _members(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
+def _members(file: RawFile, options: Options, folder: Path, within: Expansion, depth: int) -> list[RawFile]:
     password = options.get("password")
     assert isinstance(file.path, Path)
     with _told(file, "zip"), zipfile.ZipFile(file.path) as archive:
@@ -89,9 +99,9 @@ def _members(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
         for number, one in enumerate(wanted):
             target = folder / f"{stem(file)}-{number}{_endings(one.filename)}"
             with archive.open(one) as stream:
-                _written(stream, target, file)
+                _written(stream, target, within)
             member = RawFile(target, file.sha256, f"{path_of(file.name)}/{one.filename}", file.format)
-            found += unpacked(member, options, folder) if needs_unpacking(member, options) else [member]
+            found += unpacked(member, options, folder, within, depth + 1) if needs_unpacking(member, options) else [member]
         return found
 
 
@@ -154,12 +164,14 @@ def _told(file: RawFile, packing: str) -> Iterator[None]:
         ) from None
 
 
-def _written(stream: IO[bytes], target: Path, file: RawFile) -> None:
+def _written(stream: IO[bytes], target: Path, within: Expansion) -> None:
     """Write a stream to a file that is there only when it is whole."""
     temporary = target.with_name(f".{target.name}-{os.getpid()}.part")
     try:
         with temporary.open("wb") as plain:
-            shutil.copyfileobj(stream, plain, _BLOCK)
+            while block := stream.read(_BLOCK):
+                within.add(len(block))
+                plain.write(block)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

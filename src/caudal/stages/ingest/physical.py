@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.raw import RawFile
 
+WRONG_WIDTH = "row has too few or too many fields, or a quote that is not closed"
+
 
 @dataclass(frozen=True)
 class PhysicalColumn:
@@ -62,8 +64,9 @@ def check_names(file: RawFile, names: tuple[str, ...]) -> None:
     """Raise SourceProblem when two columns have the same name, or names that differ in case only."""
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(name.casefold(), name)
-        if other is not name:
+        other = first.get(name.casefold())
+        first[name.casefold()] = name
+        if other is not None:
             raise SourceProblem(
                 f"'{file.name}' has two columns named '{name}'."
                 if other == name

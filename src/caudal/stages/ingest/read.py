@@ -18,11 +18,11 @@ from caudal.lake.place import local
 from caudal.spec.images import COLUMNS, Images
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
-from caudal.stages.ingest.contract import base_of, bind, check_present, settle, unknown_columns
+from caudal.stages.ingest.contract import base_of, bind, check_present, let_in_of, settle, unknown_columns
+from caudal.stages.ingest.let_in import LetIn, Outgrown, renamed, retyped
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpacked
 from caudal.stages.ingest.physical import Inspected, Options, Physical
 from caudal.stages.ingest.raw import FORMATS, WORKBOOKS, RawFile, format_of
-from caudal.stages.ingest.widen import common
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -40,11 +40,13 @@ class Read:
         reasons, null for a row that keeps its format) and ``_raw`` (JSON of the row as it came, null for such a row)
     schema : Schema, what was asked for, with the new columns that an open schema let in
     notes : what a reader of the run should know: new columns, names matched loosely, columns left out
+    let_in : the columns that nobody declared, with all that their names and types were told from; to be given to the next reading
     """
 
     frame: DataFrame
     schema: Schema
     notes: list[str] = field(default_factory=list)
+    let_in: tuple[LetIn, ...] = ()
 
 
 def read(
@@ -53,6 +55,7 @@ def read(
     source: Source,
     *,
     known: Schema | None = None,
+    let_in: Sequence[LetIn] | None = None,
     tz: str = "UTC",
     scratch: Path | None = None,
 ) -> Read:
@@ -61,12 +64,15 @@ def read(
     Parameters
     ----------
     known : Schema, optional, of the table that was published from earlier files
+    let_in : optional, what the reading of those files has told of the columns that nobody declared; without it, names and types of
+        ``known`` are held to
     tz : str, the product's time zone: instants become its wall time where wall time is declared
     scratch : Path, optional, a folder for what has to be unpacked first; it must stay until the frame's rows are written
 
     Raises
     ------
     SourceProblem : a file is broken, lacks a required column, or changes a type so that values could be lost; the file is named
+    Outgrown : names or types in ``let_in`` do not hold with these files: those before are to be read again, with these and without ``known``
     """
     if isinstance(source.connection, Images):
         from caudal.stages.ingest.images import frame
@@ -74,7 +80,7 @@ def read(
         return Read(frame(spark, files, source.connection.max_pixels), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
-        return _read(spark, [part for part, _ in parts], source, known, tz)
+        return _read(spark, [part for part, _ in parts], source, known, let_in, tz, scratch or _lasting())
     except SourceProblem as error:
         # A sheet or a member is named in the sentence; what was landed, and is refused, is the whole file.
         error.facts["file"] = {part.name: whole.name for part, whole in parts}.get(
@@ -85,17 +91,20 @@ def read(
         raise
 
 
-def _read(spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, tz: str) -> Read:
+def _read(
+    spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, before: Sequence[LetIn] | None, tz: str, scratch: Path
+) -> Read:  # fmt: skip
     options = _options(source, files)
-    inspected = _inspect(spark, files, source, known, options)
-    base = base_of(source, known)
+    inspected = _inspect(spark, files, source, known, options, scratch)
+    base = source.schema if before is not None else base_of(source, known)
     if base is not None:
         for group in _groups(inspected):
             check_present(source, base, group[0])
-    schema, notes = settle(source, base, inspected, _guesses(spark, inspected, base, options, tz))
+    let_in = _typed_by_values(spark, inspected, base, let_in_of(base, inspected, before or ()), before or (), options, tz)
+    schema, notes = settle(source, base, inspected, let_in, known if before is not None else None)
     frames = []
     for group in _groups(inspected):
-        takes, loose = bind(source, schema, group[0])
+        takes, loose = bind(source, schema, group[0], let_in, base)
         used = [take.column for take in takes if take.column is not None and take.rule != "null"]
         raw = _format(group[0].physical.format).frame(spark, [one.file for one in group], group[0].physical, used)
         frames.append(_typed(raw, takes, [column.name for column in used], options, tz))
@@ -103,7 +112,7 @@ def _read(spark: SparkSession, files: Sequence[RawFile], source: Source, known: 
     if not frames:
         frames.append(_none(spark, source, schema))
     notes = [*(note for one in inspected for note in one.notes), *notes]
-    return Read(reduce(lambda above, below: above.union(below), frames), schema, list(dict.fromkeys(notes)))
+    return Read(reduce(lambda above, below: above.union(below), frames), schema, list(dict.fromkeys(notes)), tuple(let_in))
 
 
 def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> list[tuple[RawFile, RawFile]]:
@@ -137,44 +146,69 @@ def _lasting() -> Path:
 
 
 def _inspect(
-    spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, options: Options
+    spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, options: Options, scratch: Path
 ) -> list[Inspected]:
     declared = source.schema or known
     expected = tuple(one.raw_name for one in declared) if declared else ()
 
     def inspect(file: RawFile) -> Inspected:
+        format = _format(format_of(file.name, file.format))
+        more = {"scratch": scratch} if getattr(format, "NEEDS_SCRATCH", False) else {}
         try:
             with answering(file.path):
-                found: Inspected = _format(format_of(file.name, file.format)).inspect(spark, file, options, expected)
+                inspected: Inspected = format.inspect(spark, file, options, expected, **more)
         except OSError as error:
             raise SourceProblem(f"'{file.name}' cannot be read: {error.strerror or error}.", file=file.name) from None
-        return found
+        return inspected
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as threads:
         return list(threads.map(inspect, files))
 
 
-def _guesses(spark: SparkSession, inspected: list[Inspected], base: Schema | None, options: Options, tz: str) -> dict[str, str]:
-    """Return the types of text columns that nobody declared; without any, no data is touched."""
-    from caudal.stages.ingest.infer import Counts, count, decide
+def _typed_by_values(
+    spark: SparkSession, inspected: list[Inspected], base: Schema | None, let_in: Sequence[LetIn], before: Sequence[LetIn],
+    options: Options, tz: str,
+) -> list[LetIn]:  # fmt: skip
+    """Return the columns that nobody declared with the types that their texts are of; without any, no data is touched.
 
+    Raises
+    ------
+    Outgrown : columns of files before have another name or type now
+    """
+    from caudal.stages.ingest.infer import of_cells, possible_types
+
+    if notes := renamed(before, let_in):
+        raise Outgrown(notes)
     if base is not None and not base.open:
-        return {}
-    found: dict[str, list[Counts]] = {}
-    told: dict[str, str] = {}
+        return list(let_in)
+    by_raw = {raw: column.name for column in let_in for raw in column.raw}
+    possible: dict[str, frozenset[str]] = {}
+    where: dict[str, str] = {}
+
+    def held(raw: str, types: frozenset[str], file: str) -> None:
+        name = by_raw[raw]
+        possible[name] = possible.get(name, types) & types
+        where.setdefault(name, file)
+
     for group in _groups(inspected):
-        unknown = [column for column in unknown_columns(base, group[0]) if column.type == "text"]
-        for column in unknown:
+        file, physical = group[0].file.name, group[0].physical
+        texts = [column for column in unknown_columns(base, group[0]) if column.type == "text"]
+        for column in texts:
             if column.guess:
-                told[column.name] = common(told.get(column.name, column.guess), column.guess) or "string"
-        unknown = [column for column in unknown if not column.guess]
-        if unknown:
-            physical = group[0].physical
-            frame = _format(physical.format).frame(spark, [one.file for one in group], physical, unknown)
-            for name, counts in count(frame, [column.name for column in unknown], options, tz).items():
-                found.setdefault(name, []).append(counts)
-    counted = {name: decide(counts) for name, counts in found.items()}
-    return told | {name: common(told.get(name, type), type) or "string" for name, type in counted.items()}
+                held(column.name, of_cells(column.guess), file)
+        texts = [column for column in texts if not column.guess]
+        if texts:
+            frame = _format(physical.format).frame(spark, [one.file for one in group], physical, texts)
+            for raw, types in possible_types(frame, [column.name for column in texts], options, tz).items():
+                held(raw, types, file)
+    if notes := retyped(before, possible, where):
+        raise Outgrown(notes)
+    known = {column.name: column.possible for column in before}
+    return [replace(column, possible=_both(known.get(column.name), possible.get(column.name))) for column in let_in]
+
+
+def _both(before: frozenset[str] | None, now: frozenset[str] | None) -> frozenset[str] | None:
+    return now if before is None else before if now is None else before & now
 
 
 def _groups(inspected: list[Inspected]) -> list[list[Inspected]]:
@@ -209,6 +243,12 @@ def _none(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:
 def _options(source: Source, files: Sequence[RawFile]) -> Options:
     """Return the connection's reader options, each known to a format that its files have."""
     options: Options = getattr(source.connection, "options", {})
+    if options.get("decimal", ".") not in (".", ","):
+        raise DeclarationProblem(
+            f"Source '{source.name}' passes decimal={options['decimal']!r}.",
+            fix="Pass ',' where numbers have a decimal comma, or leave it out.",
+            where=str(source.where) if source.where else None,
+        )
     if options:
         formats = {format_of(file.name, file.format) for file in files} or set(FORMATS)
         allowed = sorted({*ARCHIVE_OPTIONS, *(option for format in formats for option in _format(format).OPTIONS)})

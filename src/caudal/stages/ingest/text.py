@@ -40,25 +40,12 @@ def parsed(text: Column, type: str, options: Options, tz: str) -> Column:
         return text
     if type == "binary":
         return text.cast("binary")
-    if type in ("timestamp", "timestamp_utc", "date") and (
-        pattern := options.get("date_format" if type == "date" else "timestamp_format")
-    ):
-        instant = F.try_to_timestamp(text, F.lit(str(pattern)))  # the session's zone is UTC: the fields are kept as they are
-        return instant.cast({"timestamp": "timestamp_ntz", "timestamp_utc": "timestamp_ltz", "date": "date"}[type])
-    if type == "timestamp":
-        wall = F.convert_timezone(F.lit("UTC"), F.lit(tz), text.try_cast("timestamp_ltz").cast("timestamp_ntz"))
-        # '2023-01-02 03:04:05', which nearly all of them are, needs no search for an offset.
-        usual = (F.length(text) == 19) & (F.substring(text, 17, 1) == ":")
-        return F.when(usual | ~_has_offset(text), _dated(text)).otherwise(wall)
-    if type == "timestamp_utc":
-        return F.when(F.length(text) >= 8, text.try_cast("timestamp_ltz"))
-    if type == "date":
-        at = F.when(~_has_offset(text), _dated(text))
-        return F.when(at == F.date_trunc("day", at), at.cast("date"))
+    if type in ("timestamp", "timestamp_utc", "date"):
+        return _in_range(_moment(text, type, options, tz), type)
     if type == "boolean":
         return text.try_cast("boolean")
     if options.get("decimal") == ",":
-        text = F.replace(F.replace(text, F.lit("."), F.lit("")), F.lit(","), F.lit("."))
+        text = _pointed(text)
     if type in ("double", "float"):
         # Java takes '1d', '1f' and '0x1p3' for numbers.
         return F.when(~text.rlike("[dDfFxX]"), text.try_cast(type))
@@ -74,11 +61,92 @@ def parsed(text: Column, type: str, options: Options, tz: str) -> Column:
     return F.when(fitting == wide, fitting)
 
 
-def _dated(text: Column) -> Column:
+def without_loss(text: Column, type: str, options: Options, tz: str) -> Column:
+    """Return the value of cleaned text, null where the text is not of the type or the value would not give back what was written.
+
+    This is what types are inferred by: '007', '+1' and '1E5' are names of things, not amounts, and a number of more digits than a
+    double has is no double. A number keeps its value, not its blanks or the zeros at the end of its fraction.
+    """
     from pyspark.sql import functions as F
 
-    # Spark takes '2023' for the first of January; a date has at least a month and a day.
-    return F.when(F.length(text) >= 8, text.try_cast("timestamp_ntz"))
+    value = parsed(text, type, options, tz)
+    if type == "boolean":
+        return F.when(F.lower(F.trim(text)).isin("true", "false"), value)
+    if type in ("timestamp", "timestamp_utc", "date"):
+        return F.when(~text.rlike(_BELOW_MICROSECONDS), value)
+    written = F.trim(_pointed(text) if options.get("decimal") == "," else text)
+    if type in ("long", "int"):
+        return F.when(written.rlike(_WHOLE), value)
+    # Fifteen digits go through a double unchanged; more do where the shortest text of the double has the same ones.
+    few = F.length(F.ltrim(written, F.lit("-"))) <= 15
+    same = written.contains(".") & (_digits(value.cast("string")) == _digits(written))
+    normal = F.abs(value).between(_LEAST_NORMAL, _GREATEST) | (_digits(written) == "")
+    return F.when(written.rlike(_NUMBER) & normal & (few | same), value)
+
+
+# A whole number as it is written; spreadsheets and pandas write '17850.0'.
+_WHOLE = r"^(0|-?[1-9][0-9]*)(\.0*)?$"
+# In plain notation, or in the scientific one that programs write ('1e-07', '1.5E10'); '1E5' is as likely a code.
+_NUMBER = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+|[0-9](\.[0-9]+)?[eE][-+][0-9]+|[0-9]\.[0-9]+[eE][0-9]+)$"
+_LEAST_NORMAL, _GREATEST = 2.2250738585072014e-308, 1.7976931348623157e308  # below, a double has fewer digits
+_GROUPED = r"^\s*[-+]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]*)(,[0-9]*)?([eE][-+]?[0-9]+)?\s*$"
+_DATED = r"^\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?![0-9])"
+_BELOW_MICROSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
+
+
+def _moment(text: Column, type: str, options: Options, tz: str) -> Column:
+    """Return a date or a time: all of the date has to be written, unless a format says what is."""
+    from pyspark.sql import functions as F
+
+    if pattern := options.get("date_format" if type == "date" else "timestamp_format"):
+        instant = F.try_to_timestamp(text, F.lit(str(pattern)))  # the session's zone is UTC: the fields are kept as they are
+        return instant.cast({"timestamp": "timestamp_ntz", "timestamp_utc": "timestamp_ltz", "date": "date"}[type])
+    if type == "timestamp":
+        wall = F.convert_timezone(F.lit("UTC"), F.lit(tz), _dated(text, "timestamp_ltz").cast("timestamp_ntz"))
+        # '2023-01-02 03:04:05', which nearly all of them are, needs no search for an offset.
+        usual = (F.length(text) == 19) & (F.substring(text, 17, 1) == ":")
+        return F.when(usual | ~_has_offset(text), _dated(text, "timestamp_ntz")).otherwise(wall)
+    if type == "timestamp_utc":
+        return _dated(text, "timestamp_ltz")
+    at = F.when(~_has_offset(text), _dated(text, "timestamp_ntz"))
+    return F.when(at == F.date_trunc("day", at), at.cast("date"))
+
+
+def _dated(text: Column, type: str) -> Column:
+    """Return the time of text that begins with a whole date: Spark takes '2023' for the first of January, and '12:30' for today."""
+    from pyspark.sql import functions as F
+
+    return F.when(text.rlike(_DATED), text.try_cast(type))
+
+
+def _in_range(moment: Column, type: str) -> Column:
+    """Return a date or time of the years 1 to 9999, else null: others have no place in Python, nor in most of what reads tables."""
+    from pyspark.sql import functions as F
+
+    if type == "date":
+        return F.when(moment.between(F.lit("0001-01-01").cast("date"), F.lit("9999-12-31").cast("date")), moment)
+    spark_type = "timestamp_ntz" if type == "timestamp" else "timestamp_ltz"
+    first, last = (F.lit(bound).cast(spark_type) for bound in ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"))
+    return F.when(moment.between(first, last), moment)
+
+
+def _pointed(text: Column) -> Column:
+    """Return a number that is written with a decimal comma as it is written with a point.
+
+    Points may only part groups of three digits; in other places (12.50) they are the decimal points of somebody else, and the value is null.
+    """
+    from pyspark.sql import functions as F
+
+    plain = F.replace(F.replace(text, F.lit("."), F.lit("")), F.lit(","), F.lit("."))
+    return F.when(text.rlike(_GROUPED) | ~text.rlike(r"[.,]"), plain)
+
+
+def _digits(number: Column) -> Column:
+    """Return a number's significant digits, as text."""
+    from pyspark.sql import functions as F
+
+    mantissa = F.regexp_replace(number, r"[eE].*$", "")
+    return F.regexp_replace(F.replace(F.regexp_replace(mantissa, "^-", ""), F.lit("."), F.lit("")), "^0+|0+$", "")
 
 
 def _has_offset(text: Column) -> Column:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_TRAIN_ROWS = 10
-NS = 1_000_000_000
+US = 1_000_000  # of microseconds, which reach the year 9999; nanoseconds end in 2262
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
     import pandas as pd
 
     zone = as_of.dt.tz
-    times = (as_of if zone is None else as_of.dt.tz_convert("UTC").dt.tz_localize(None)).to_numpy("datetime64[ns]").astype("int64")
-    test, step, horizon = (round(length * NS) for length in (split.test_s, split.step_s or split.test_s, horizon_s + split.gap_s))
-    train = None if split.train_s is None else round(split.train_s * NS)
+    times = (as_of if zone is None else as_of.dt.tz_convert("UTC").dt.tz_localize(None)).to_numpy("datetime64[us]").astype("int64")
+    test, step, horizon = (round(length * US) for length in (split.test_s, split.step_s or split.test_s, horizon_s + split.gap_s))
+    train = None if split.train_s is None else round(split.train_s * US)
     first, end = int(times[0]), int(times[-1])
 
     def stamp(at: int) -> pd.Timestamp:
-        return pd.Timestamp(at) if zone is None else pd.Timestamp(at, tz="UTC").tz_convert(zone)
+        return pd.Timestamp(at, unit="us") if zone is None else pd.Timestamp(at, unit="us", tz="UTC").tz_convert(zone)
 
     found: list[Fold] = []
     back = 0
@@ -86,7 +86,7 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
             f"whose label is known {text(horizon_s) if horizon_s else 'at once'}; {len(times):,} labelled rows from {stamp(first)} to "
             f"{stamp(end)} ({_span(end - first)}) give {len(found)}.",
             fix="Bring more data, or declare fewer folds or shorter stretches.",
-            rows=len(times), folds=len(found), span_s=(end - first) / NS,
+            rows=len(times), folds=len(found), span_s=(end - first) / US,
         )  # fmt: skip
     return tuple(reversed(found))
 
@@ -182,6 +182,6 @@ def _place(key: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big") / 2**56
 
 
-def _span(length_ns: int) -> str:
-    days = length_ns / NS / 86400
+def _span(length_us: int) -> str:
+    days = length_us / US / 86400
     return f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} hours"

@@ -128,7 +128,12 @@ def _footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, i
             told = column.statistics
             nulls = told.null_count if told is not None and told.has_null_count else 0
             if told is not None and told.has_min_max:
-                yield column.path_in_schema, nulls, told.min, told.max, True
+                try:
+                    least, greatest = told.min, told.max
+                except (OverflowError, ValueError):  # a year that Python's calendar does not have
+                    yield column.path_in_schema, nulls, None, None, False
+                    continue
+                yield column.path_in_schema, nulls, least, greatest, True
             else:
                 yield column.path_in_schema, nulls, None, None, nulls == column.num_values
 

@@ -1,4 +1,4 @@
-"""One pass over a text file's bytes: whether they decode, and whether quoted values run over lines."""
+"""One pass over a text file's bytes: whether they decode, and how its lines are made."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import IO
 
 from caudal.errors import SourceProblem
 from caudal.lake.place import Place, source
+from caudal.stages.ingest.formats.lines import Lines
+from caudal.stages.ingest.limits import Expansion
 from caudal.stages.ingest.raw import PACKINGS, RawFile
 
-_BLOCK = 1 << 22
+_BLOCK = 1 << 21
 _HEAD = 1 << 18
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -31,14 +33,14 @@ class Looked:
     ----------
     head : str, the first text of the file, without a byte order mark; where the file goes on, it ends with a whole line
     bom : bool, whether the file begins with the byte order mark of UTF-8
-    odd_lines : bool, whether any line ends inside quotes: a value over several lines, or a stray quote
     bare_returns : bool, whether lines end with a carriage return alone
+    lines : Lines, how the lines are made; of encodings that are not made of bytes it says nothing
     """
 
     head: str
     bom: bool
-    odd_lines: bool
     bare_returns: bool
+    lines: Lines
 
 
 def opened(path: Place) -> IO[bytes]:
@@ -52,22 +54,27 @@ def opened(path: Place) -> IO[bytes]:
     return path.open("rb")
 
 
-def look(file: RawFile, encoding: str, quote: str | None) -> Looked:
+def look(file: RawFile, encoding: str, quote: str | None, separator: str | None = None, *, bounded: bool = False) -> Looked:
     """Return what a pass over the bytes finds.
+
+    Parameters
+    ----------
+    separator : str, optional, of fields; with it, it is told whether quotes are well-formed
+    bounded : bool, whether a line longer than ``CAUDAL_MAX_LINE_MB`` is refused
 
     Raises
     ------
-    SourceProblem : bytes that the encoding does not have, naming the line, the byte and the encoding that fits; a cut gzip file
+    SourceProblem : bytes that the encoding does not have, naming the line, the byte and the encoding that fits; a cut gzip file; one
+        that unpacks to far more than it is
     """
-    import numpy as np
-
     decoder = _decoder(encoding, file)
-    mark = quote.encode() if quote and len(quote.encode()) == 1 else None
+    seen = Lines(file, quote, separator, bounded)
     head: list[str] = []
-    headed = lines = offset = quotes = 0
+    headed = lines = offset = 0
     whole = True
-    odd = newline = returned = False
+    newline = returned = False
     first = True
+    packed = Expansion(file, file.path.stat().st_size)
     bom = False
     try:
         with opened(file.path) as raw:
@@ -85,14 +92,11 @@ def look(file: RawFile, encoding: str, quote: str | None) -> Looked:
                 whole = offset == 0 and len(text) <= _HEAD
                 here = block.count(b"\n")
                 newline, returned = newline or here > 0, returned or b"\r" in block
-                if mark and not odd and (quotes or mark in block):
-                    octets = np.frombuffer(block, dtype=np.uint8)
-                    at_quote = np.flatnonzero(octets == mark[0])
-                    at_newline = np.flatnonzero(octets == 10)
-                    odd = bool(((np.searchsorted(at_quote, at_newline) + quotes) % 2).any())
-                    quotes += len(at_quote)
+                seen.take(block)
+                packed.add(len(block))
                 lines, offset = lines + here, offset + len(block)
             decoder.decode(b"", final=True)
+            seen.end()
     except UnicodeDecodeError as error:
         raise _undecodable(file, error, lines, offset, b"", encoding) from None
     except (EOFError, zlib.error, OSError) as error:
@@ -106,7 +110,7 @@ def look(file: RawFile, encoding: str, quote: str | None) -> Looked:
         ) from None
     said = "".join(head).removeprefix("\ufeff")
     cut = said.rfind("\n")
-    return Looked(said if whole or cut < 0 else said[: cut + 1], bom, odd or bool(quotes % 2), returned and not newline)
+    return Looked(said if whole or cut < 0 else said[: cut + 1], bom, returned and not newline, seen)
 
 
 def _decoder(encoding: str, file: RawFile) -> codecs.IncrementalDecoder:

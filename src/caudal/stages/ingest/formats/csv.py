@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
 from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.bytes import Looked, look, opened
-from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
+from caudal.stages.ingest.formats.csv_records import UNCLOSED, Dialect, Record, records
+from caudal.stages.ingest.packed import stem
+from caudal.stages.ingest.physical import WRONG_WIDTH, Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ OPTIONS = (
 )
 SEPARATORS = (",", ";", "\t", "|", ":")
 _SAMPLE = 50
+_SHOWN = 11  # lines at fault that a note names, and one
+_WRITTEN_CHARACTERS = 1 << 24
+NEEDS_SCRATCH = True
 SPARKS_ENCODINGS = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8",
@@ -40,96 +46,197 @@ SPARKS_ENCODINGS = {
 }
 
 
-def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
+def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...], *, scratch: Path) -> Inspected:
     """Return a file's columns and dialect after one pass over its bytes.
 
     Parameters
     ----------
     expected : column names that the file should have; they tell a wrong separator, and name the columns of a file without header
+    scratch : Path, where the records of a file that Spark would not read as it is written are put
     """
     check_whole(file.path, "csv", file.name)
     separator = str(options.get("separator") or ("\t" if ".tsv" in file.name.lower() else ","))
     encoding, quote = str(options.get("encoding") or "utf-8"), _quote(options)
-    looked = look(file, encoding, quote)
-    if not looked.head.strip():
+    looked = look(file, encoding, quote, separator, bounded=True)
+    dialect = Dialect(separator, quote, str(options.get("comment") or ""), options.get("multiline") is not False)
+    rows = _rows(looked.head, dialect)
+    if not rows:
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
-    rows = _rows(looked.head, separator, quote, options)
     notes: list[str] = []
+    trailing = False
     if options.get("header", True):
         names, data = [name.strip() for name in rows[0]], rows[1:]
-        _check_separator(file, looked, names, separator, quote, options, expected)
+        _check_separator(file, looked, names, dialect, expected)
         if data and {len(row) for row in data} == {len(names) + 1}:
-            notes.append(f"'{file.name}': the header has one name too few; the first column is taken for a row index, 'row_index'.")
-            names = ["row_index", *names]
+            names, trailing = _one_more(file, names, data, notes)
         names = [name or f"column_{i}" for i, name in enumerate(names)]
     else:
         names = list(expected) or [f"column_{i}" for i in range(len(rows[0]))]
-        if len(rows[0]) != len(names):
-            _check_separator(file, looked, rows[0], separator, quote, options, expected)
+        trailing = len(rows[0]) == len(names) + 1 and _end_empty(rows, len(rows[0])) > len(rows) / 2
+        if trailing:
+            notes.append(_ends_with(file, separator))
+        if len(rows[0]) != len(names) + trailing:
+            _check_separator(file, looked, rows[0], dialect, expected)
             raise SourceProblem(
                 f"'{file.name}' has {len(rows[0])} fields in its first line; {len(names)} columns are declared and the file has no header.",
                 fix="Declare a column for each field, in the file's order.", file=file.name,
             )  # fmt: skip
     check_names(file, tuple(names))
-    dialect = {
+    said = {
         "sep": separator,
         "encoding": SPARKS_ENCODINGS.get(codecs.lookup(encoding).name, encoding),
         "quote": quote or "",
         "header": str(bool(options.get("header", True))).lower(),
-        "comment": str(options.get("comment") or ""),
-        "multiLine": str(_over_lines(file, looked, encoding, separator, quote, options, len(names))).lower(),
+        "comment": dialect.comment,
+        "multiLine": str(looked.lines.spans).lower(),
         "bom": str(looked.bom).lower(),
+        "trailing": str(trailing).lower(),
     }
-    if looked.odd_lines and dialect["multiLine"] == "false":
-        dialect["stray"] = "true"
-        notes.append(f"'{file.name}' has quotes that are not closed on their line; those rows are format errors.")
     columns = tuple(PhysicalColumn(name, "text", "text") for name in names)
-    return Inspected(file, Physical("csv", columns, tuple(sorted(dialect.items()))), tuple(notes))
+    if _is_plain(looked, dialect, encoding):
+        return Inspected(file, Physical("csv", columns, tuple(sorted(said.items()))), tuple(notes))
+    faults, target = _recorded(file, encoding, dialect, len(names), said["header"] == "true", trailing, scratch)
+    if faults:
+        notes.append(_faulty(file, faults))
+    physical = Physical("csv", columns, (("recorded", "true"),))
+    return Inspected(replace(file, path=target), physical, tuple(notes))
 
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
-    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the line where it has too few or too many fields."""
+    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the line where it is no record of the file's width."""
     from pyspark.sql import functions as F
 
-    said = dict(physical.dialect)
-    bom, stray, encoding = said.pop("bom") == "true", said.pop("stray", "false") == "true", said["encoding"]
-    if encoding not in ("UTF-8", "ISO-8859-1", "US-ASCII") and not encoding.lower().startswith(("utf-16", "utf-32")):
-        spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # otherwise Spark takes no other charset than these
     names = [f"c{i}" for i in range(len(physical.columns))]
-    # All columns are parsed, whichever are used: Spark counts fields only in what it parses.
-    ddl = ", ".join(f"{name} string" for name in (*names, "_bad"))
-    options: dict[str, Any] = {
-        **said, "escape": said["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_bad", "columnPruning": False,
-        "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 1), "emptyValue": "", "enforceSchema": True,
-    }  # fmt: skip
+    at = {column.name: i for i, column in enumerate(physical.columns)}
     paths = [spark_path(file.path) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
-    if stray:
-        # Read by lines, so that the line is at hand: the reader itself drops an unclosed quote without a word.
-        lines = reader(spark).text(paths, lineSep=None).select("value", name)
-        header = _header(files, said["header"] == "true")
-        lines = (
-            lines.where(~F.col("value").isin(header) & (F.trim("value") != "")) if header else lines.where(F.trim("value") != "")
-        )
-        apart = {
-            option: str(value).lower() if isinstance(value, bool) else str(value)
-            for option, value in options.items()
-            if option != "header"
-        }
-        parsed = lines.withColumn("_row", F.from_csv("value", ddl, apart))
-        unclosed = F.length("value") - F.length(F.replace("value", F.lit(said["quote"]), F.lit("")))
-        read = parsed.select(
-            "_file",
-            *(F.col(f"_row.{one}").alias(one) for one in names),
-            F.when(unclosed % 2 == 1, F.col("value")).otherwise(F.col("_row._bad")).alias("_bad"),
-        )
-    else:
-        read = reader(spark).schema(ddl).options(**options).csv(paths).select("*", name)
-    at = {column.name: i for i, column in enumerate(physical.columns)}
+    said = dict(physical.dialect)
+    if "recorded" in said:
+        ddl = ", ".join(f"{name} string" for name in (*names, "_line", "_fault")) + ", _number bigint"
+        read = reader(spark).schema(ddl).parquet(*paths).select("*", name)
+        texts = (F.col(names[at[column.name]]).alias(f"_r{i}") for i, column in enumerate(used))
+        return read.select(*texts, "_line", "_fault", "_number", "_file")
+    bom, trailing, encoding = said.pop("bom") == "true", said.pop("trailing") == "true", said["encoding"]
+    if encoding not in ("UTF-8", "ISO-8859-1", "US-ASCII"):
+        spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # otherwise Spark takes no other charset than these
+    # All columns are parsed, whichever are used: Spark counts fields only in what it parses.
+    ddl = ", ".join(f"{name} string" for name in (*names, *(["_beyond"] if trailing else []), "_bad"))
+    options: dict[str, Any] = {
+        **said, "escape": said["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_bad", "columnPruning": False,
+        "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 2), "emptyValue": "", "enforceSchema": True,
+    }  # fmt: skip
+    read = reader(spark).schema(ddl).options(**options).csv(paths).select("*", name)
     taken = [F.col(names[at[column.name]]) for column in used]
     if bom and said["header"] == "false" and used and at[used[0].name] == 0:
         taken[0] = F.ltrim(taken[0], F.lit("\ufeff"))
-    return read.select(*(one.alias(f"_r{i}") for i, one in enumerate(taken)), F.col("_bad").alias("_line"), "_file")
+    line = F.col("_bad")
+    if trailing:  # what stands behind the last separator is a field too many
+        line = F.coalesce(line, F.when(F.col("_beyond").isNotNull(), F.array_join(F.array(*names, "_beyond"), said["sep"], "")))
+    return read.select(*(one.alias(f"_r{i}") for i, one in enumerate(taken)), line.alias("_line"), "_file")
+
+
+def _is_plain(looked: Looked, dialect: Dialect, encoding: str) -> bool:
+    """Return whether Spark's reader and `records` are known to take the file apart alike."""
+    lines = looked.lines
+    if not lines.well_formed or lines.nul or lines.blank_fields or looked.bare_returns or "\r" in lines.kinds:
+        return False
+    if lines.spans and (lines.kinds != {"\n"} or dialect.comment or not dialect.spans):
+        return False  # Spark makes other line ends within quotes plain ones
+    try:
+        return all(sign.encode(encoding) == sign.encode("ascii") for sign in ('"', "\n", "\r", ",", "0"))
+    except UnicodeEncodeError:
+        return False
+
+
+def _one_more(file: RawFile, names: list[str], data: list[list[str]], notes: list[str]) -> tuple[list[str], bool]:
+    """Return the names of rows that have one field more than the header, and whether the one more is behind a last separator."""
+    empty = _end_empty(data, len(names) + 1)
+    if empty > len(data) / 2:  # a row that holds something there has a field too many
+        notes.append(_ends_with(file, None))
+        return names, True
+    first = [row[0] for row in data]
+    if not empty and len(set(first)) == len(first) and all(first):
+        notes.append(f"'{file.name}': the header has one name too few; the first column is taken for a row index, 'row_index'.")
+        return ["row_index", *names], False
+    raise SourceProblem(
+        f"'{file.name}' has {len(names)} names in its header and {len(names) + 1} fields in its rows, and the first field is no row index.",
+        fix="Have the header completed, or pass header=False and declare the columns.",
+        file=file.name,
+    )
+
+
+def _end_empty(rows: list[list[str]], width: int) -> int:
+    return sum(len(row) == width and not row[-1] for row in rows)
+
+
+def _ends_with(file: RawFile, separator: str | None) -> str:
+    what = "a separator" if separator is None else repr(separator)
+    return f"'{file.name}': rows end with {what} behind the last column; the empty field after it is left out."
+
+
+def _recorded(
+    file: RawFile, encoding: str, dialect: Dialect, width: int, header: bool, trailing: bool, scratch: Path
+) -> tuple[list[Record], Path]:
+    """Write the records of a file as Parquet, and return the first that are none and where it is."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    scratch.mkdir(parents=True, exist_ok=True)
+    target = scratch / f"{stem(file)}-records.parquet"
+    names = [f"c{i}" for i in range(width)]
+    schema = pa.schema([*((name, pa.string()) for name in (*names, "_line", "_fault")), ("_number", pa.int64())])
+    faults: list[Record] = []
+    rows: list[list[str | None]] = []
+    bad: list[tuple[str | None, str | None, int | None]] = []
+    with opened(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+        lines = records(_without_bom(text), dialect)
+        if header and (first := next(lines, None)) is not None and first.fault:
+            raise SourceProblem(f"'{file.name}': line {first.line}, the header, is no record: {first.fault}.", file=file.name)
+        with pq.ParquetWriter(target, schema) as writer:
+
+            def write() -> None:
+                columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)] if width else []
+                more = [
+                    pa.array(column, type)
+                    for column, type in zip(zip(*bad, strict=True), (pa.string(), pa.string(), pa.int64()), strict=True)
+                ]
+                writer.write_batch(pa.record_batch([*columns, *more], schema=schema))
+                rows.clear()
+                bad.clear()
+
+            size = 0
+            for record in lines:
+                fields, fault = record.fields, record.fault
+                if trailing and len(fields) == width + 1 and fields[-1] is None:
+                    fields = fields[:-1]
+                if fault is None and len(fields) != width:
+                    fault = WRONG_WIDTH
+                if fault is not None:
+                    fields = [None] * width
+                    faults += [record] if len(faults) < _SHOWN else []
+                rows.append(fields)
+                bad.append((None, None, None) if fault is None else (record.raw, fault, record.line))
+                size += len(record.raw)
+                if size > _WRITTEN_CHARACTERS:
+                    write()
+                    size = 0
+            if rows:
+                write()
+    return faults, target
+
+
+def _without_bom(text: io.TextIOWrapper) -> Iterator[str]:
+    first = text.readline()
+    if first:
+        yield first.removeprefix("\ufeff")
+    yield from text
+
+
+def _faulty(file: RawFile, faults: list[Record]) -> str:
+    lines = ", ".join(str(record.line) for record in faults[: _SHOWN - 1]) + (" …" if len(faults) == _SHOWN else "")
+    if all(record.fault == UNCLOSED for record in faults):
+        return f"'{file.name}' has quotes that are not closed, on line {lines}; those rows are format errors."
+    return f"'{file.name}' has lines that are no rows of it: {lines}; they are format errors."
 
 
 def _quote(options: Options) -> str | None:
@@ -137,42 +244,26 @@ def _quote(options: Options) -> str | None:
     return str(said) if said else None
 
 
-def _rows(text: str, separator: str, quote: str | None, options: Options) -> list[list[str]]:
+def _rows(text: str, dialect: Dialect) -> list[list[str]]:
     """Return the first rows, read as text."""
     found = []
-    for row in _parsed(io.StringIO(text, newline=""), separator, quote):
-        comment = options.get("comment")
-        if row and not (len(row) == 1 and not row[0].strip()) and not (comment and row[0].startswith(str(comment))):
-            found.append(row)
+    for record in records(io.StringIO(text, newline=""), dialect):
+        if not record.fault and record.raw.strip():
+            found.append([value or "" for value in record.fields])
         if len(found) > _SAMPLE:
             break
     return found
 
 
-def _parsed(lines: io.TextIOBase, separator: str, quote: str | None) -> Iterator[list[str]]:
-    csv.field_size_limit(1 << 30)
-    if quote is None:
-        return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
-    return csv.reader(lines, delimiter=separator, quotechar=quote)
-
-
-def _check_separator(
-    file: RawFile,
-    looked: Looked,
-    names: list[str],
-    separator: str,
-    quote: str | None,
-    options: Options,
-    expected: tuple[str, ...],
-) -> None:
+def _check_separator(file: RawFile, looked: Looked, names: list[str], dialect: Dialect, expected: tuple[str, ...]) -> None:
     """Raise SourceProblem when the line is one field and another separator makes sense of it."""
     if len(names) > 1 or len(expected) == 1:
         return
     fits = {}
     for other in SEPARATORS:
-        rows = _rows(looked.head, other, quote, options)
-        width = len(rows[0])
-        if other == separator or width < 2:
+        rows = _rows(looked.head, replace(dialect, separator=other))
+        width = len(rows[0]) if rows else 0
+        if other == dialect.separator or width < 2:
             continue
         known = len({name.strip().casefold() for name in rows[0]} & {name.casefold() for name in expected})
         even = sum(len(row) == width for row in rows) / len(rows)
@@ -181,38 +272,7 @@ def _check_separator(
     if fits:
         best = max(fits, key=lambda other: fits[other])
         raise SourceProblem(
-            f"'{file.name}' has one column when it is separated by {separator!r}; separated by {best!r} it has {fits[best][2]}.",
+            f"'{file.name}' has one column when it is separated by {dialect.separator!r}; separated by {best!r} it has {fits[best][2]}.",
             fix=f"Pass separator={best!r} to the connection.",
             file=file.name, separator=best,
         )  # fmt: skip
-
-
-def _over_lines(
-    file: RawFile, looked: Looked, encoding: str, separator: str, quote: str | None, options: Options, width: int
-) -> bool:
-    """Return whether values run over several lines; then Spark cannot split the file, so it is asked only where needed."""
-    said = options.get("multiline")
-    if isinstance(said, bool):
-        return said
-    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")) or looked.bare_returns:
-        return True
-    if not looked.odd_lines:
-        return False
-    # A stray quote swallows rows until the next one: only if every row that spans lines has the right width are the quotes meant.
-    with opened(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
-        reader = _parsed(text, separator, quote)
-        try:
-            return all(len(row) == width for row in reader if any("\n" in value or "\r" in value for value in row))
-        except csv.Error:
-            return False
-
-
-def _header(files: list[RawFile], header: bool) -> list[str]:
-    if not header:
-        return []
-    found = set()
-    for file in files:
-        with opened(file.path) as raw:
-            line = raw.readline().decode("utf-8", "replace").rstrip("\r\n")
-            found |= {line, line.removeprefix("\ufeff")}
-    return sorted(found)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem, nearest
 from caudal.lake.place import reader, spark_path
+from caudal.stages.ingest.formats.sheet_bounds import check_rectangle, check_size
 from caudal.stages.ingest.formats.sheet_errors import errors_of
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
@@ -36,6 +37,7 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     SourceProblem : the workbook is broken or locked, has no such sheet, or no row
     """
     check_whole(file.path, "excel", file.name)
+    check_size(file)
     book, names, visible = _opened(file)
     chosen, note = _chosen(file, options.get("sheet"), names, visible)
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,11 +154,13 @@ def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path,
     import pyarrow.parquet as pq
 
     assert isinstance(file.path, Path)  # a copy, where the lake is far away
+    check_rectangle(file, sheet)
     rows = _rows(book, sheet, errors_of(file.path, sheet))
     header = _header(file, sheet, rows, options.get("header", True))
     if header is None:
         return False
     first, names = header
+    comma = options.get("decimal") == ","
     kinds: list[set[str]] = []
     texts: list[list[str | None]] = []
     for _, cells in first + list(rows):
@@ -165,6 +169,8 @@ def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path,
         line = []
         for i, cell in enumerate(cells):
             text, kind = _text(cell)
+            if comma and kind == "double" and text is not None:
+                text = text.replace(".", ",")  # as the texts beside it are written
             if kind:
                 kinds[i].add(kind)
             line.append(text)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import reduce
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
 from caudal.lake.place import reader, spark_path
-from caudal.stages.ingest.formats.bytes import look
+from caudal.stages.ingest.formats.bytes import look, opened
 from caudal.stages.ingest.formats.csv import SPARKS_ENCODINGS
+from caudal.stages.ingest.formats.lines import APART
+from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 
@@ -30,11 +37,17 @@ OPTIONS = (
     "date_format",
 )
 _SAMPLE = 1000
-_APART = "\x01"  # a separator that no line has: Spark's reader of CSV is the one that knows encodings
+_BATCH_LINES = 20_000
+NEEDS_SCRATCH = True
 
 
-def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
-    """Return the declared columns, after a pass over the bytes and a look whether lines are long enough for them."""
+def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...], *, scratch: Path) -> Inspected:
+    """Return the declared columns, after a pass over the bytes and a look whether lines are long enough for them.
+
+    Spark reads the lines where it is known to take them apart as they are. It knows no numbers of lines, so those that are to be skipped
+    are known by what they say; where a later line says the same, and where there is a NUL or a line end of an old kind, they are read here.
+    Spark's reader of CSV is the one that knows encodings; its separator is one that no line has.
+    """
     places: Any = options.get("columns")
     if not places:
         raise SourceProblem(
@@ -44,8 +57,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         )
     check_whole(file.path, "fixed_width", file.name)
     encoding = str(options.get("encoding") or "utf-8")
-    looked = look(file, encoding, None)
-    lines = [line.removesuffix("\r") for line in islice(looked.head.split("\n"), _SAMPLE)]
+    looked = look(file, encoding, None, bounded=True)
+    lines = re.split("\r\n|\n|\r", looked.head)[:_SAMPLE]
     skipped, record = lines[: int(str(options.get("skip") or 0))], str(options.get("record") or "")
     sample = [line for line in lines[len(skipped) :] if line.strip() and line.startswith(record)]
     if not sample:
@@ -68,9 +81,12 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         "record": record,
         "need": "0" if options.get("short") else str(need),
         "length": str(options.get("length") or ""),
-        "multiLine": str(codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")) or looked.bare_returns).lower(),
         **{f"skip{i:04}": line for i, line in enumerate(skipped)},
     }
+    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    if wide or looked.lines.nul or looked.lines.apart or "\r" in looked.lines.kinds or _said_again(file, encoding, skipped):
+        file = replace(file, path=_recorded(file, encoding, len(skipped), scratch))
+        dialect = {name: value for name, value in dialect.items() if not name.startswith("skip")} | {"recorded": "true"}
     columns = tuple(PhysicalColumn(name, "text", "text", f"{first},{last}") for name, (first, last) in places.items())
     return Inspected(file, Physical("fixed_width", columns, tuple(sorted(dialect.items()))))
 
@@ -85,11 +101,13 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     ):
         spark.conf.set("spark.sql.legacy.javaCharsets", "true")
     options: dict[str, Any] = {
-        "sep": _APART, "quote": "", "header": False, "encoding": said["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,
-        "columnNameOfCorruptRecord": "_bad", "columnPruning": False, "multiLine": said["multiLine"], "emptyValue": "",
+        "sep": APART.decode(), "quote": "", "header": False, "encoding": said["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,
+        "columnNameOfCorruptRecord": "_bad", "columnPruning": False, "emptyValue": "",
         "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False,
     }  # fmt: skip
-    lines = reader(spark).schema("line string, _bad string").options(**options).csv([spark_path(file.path) for file in files])
+    frames = reader(spark).schema("line string, _bad string")
+    paths = [spark_path(file.path) for file in files]
+    lines = frames.parquet(*paths) if "recorded" in said else frames.options(**options).csv(paths)
     line = F.ltrim(F.col("line"), F.lit("\ufeff"))
     wanted = [F.trim(line) != ""]
     if headers := [value for name, value in said.items() if name.startswith("skip")]:
@@ -109,3 +127,31 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         F.when(wrong, F.coalesce("_bad", "line")).alias("_line"),
         F.substring("_metadata.file_name", 1, 16).alias("_file"),
     )
+
+
+def _lines(file: RawFile, encoding: str) -> Iterator[str]:
+    """Yield the lines of a file, without their ends."""
+    with opened(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+        for line in text:
+            yield line.rstrip("\r\n")
+
+
+def _said_again(file: RawFile, encoding: str, skipped: list[str]) -> bool:
+    """Return whether a later line says what one of those to be skipped says."""
+    said = {line for line in skipped if line.strip()}
+    return bool(said) and any(line in said for line in islice(_lines(file, encoding), len(skipped), None))
+
+
+def _recorded(file: RawFile, encoding: str, skip: int, scratch: Path) -> Path:
+    """Write the lines of a file, but those to be skipped, as Parquet, and return where."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    scratch.mkdir(parents=True, exist_ok=True)
+    target = scratch / f"{stem(file)}-lines.parquet"
+    schema = pa.schema([("line", pa.string()), ("_bad", pa.string())])
+    lines = islice(_lines(file, encoding), skip, None)
+    with pq.ParquetWriter(target, schema) as writer:
+        while batch := list(islice(lines, _BATCH_LINES)):
+            writer.write_batch(pa.record_batch([pa.array(batch, pa.string()), pa.nulls(len(batch), pa.string())], schema=schema))
+    return target

@@ -214,7 +214,7 @@ def repeated(pairs: Pairs) -> str:
 
 
 def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, whole: bool) -> Iterator[pa.RecordBatch]:
-    """Return rows of text: the columns ``names`` as ``_r0`` …, ``_file``, and ``_line`` and ``_why`` where a row is none.
+    """Return rows of text: the columns ``names`` as ``_r0`` …, ``_file``, and ``_line`` and ``_fault`` where a row is none.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
             pa.array([rows.faults.get(i) for i in range(len(files))], pa.string()),
             pa.array(files, pa.string()),
         ]
-        yield pa.RecordBatch.from_arrays(columns, names=[*(f"_r{i}" for i in range(len(names))), "_line", "_why", "_file"])
+        yield pa.RecordBatch.from_arrays(columns, names=[*(f"_r{i}" for i in range(len(names))), "_line", "_fault", "_file"])
 
 
 def keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.RecordBatch]:

@@ -18,17 +18,17 @@ def errors_of(path: Path, sheet: str) -> dict[int, dict[int, str]]:
     if path.suffix not in (".xlsx", ".xlsm") or not zipfile.is_zipfile(path):
         return {}
     with zipfile.ZipFile(path) as archive:
-        part = _part(archive, sheet)
+        part = part_of(archive, sheet)
         content = archive.read(part) if part in archive.namelist() else b""
     if b't="e"' not in content:
         return {}
     found: dict[int, dict[int, str]] = {}
     for letters, row, word in _CELL.findall(content):
-        found.setdefault(int(row), {})[_column(letters.decode())] = word.decode()
+        found.setdefault(int(row), {})[column_number(letters.decode())] = word.decode()
     return found
 
 
-def _part(archive: zipfile.ZipFile, sheet: str) -> str:
+def part_of(archive: zipfile.ZipFile, sheet: str) -> str:
     """Return which part of the package holds a sheet."""
     # ElementTree resolves no external entity; a workbook with a document type is refused by the reader before.
     book = ElementTree.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314
@@ -39,12 +39,12 @@ def _part(archive: zipfile.ZipFile, sheet: str) -> str:
     return ""
 
 
-def _column(letters: str) -> int:
+def column_number(letters: str) -> int:
     """Return a column's number from 0.
 
     Examples
     --------
-    >>> _column("A"), _column("AB")
+    >>> column_number("A"), column_number("AB")
     (0, 27)
     """
     number = 0

@@ -1,0 +1,140 @@
+"""How the lines of a text file are made, told from its bytes as they pass: line ends, NUL, and whether quotes are well-formed."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING, Any
+
+from caudal.stages.ingest.limits import MB, bound, line_too_long
+from caudal.stages.ingest.raw import RawFile
+
+if TYPE_CHECKING:
+    import numpy as np
+
+APART = b"\1"  # a separator for readers that need one where there is none
+_NEWLINE, _RETURN = 10, 13
+_LINE_ENDS = (_NEWLINE, _RETURN)
+
+
+class Lines:
+    """What is known of a file's lines so far.
+
+    Quotes are well-formed (RFC 4180) when each that opens a value follows a separator or a line end, each that closes one is followed
+    by them, and the last is closed. Which quote opens and which closes is told by counting, which is exact as long as they are.
+
+    Attributes
+    ----------
+    well_formed : bool
+    spans : bool, whether a line ends inside quotes
+    nul, apart : bool, whether there is a NUL, or an `APART`
+    kinds : set of str, the line ends that there are
+    blank_fields : bool, whether a line holds nothing but a separator that is itself blank, such as a tab
+    """
+
+    def __init__(self, file: RawFile, quote: str | None, separator: str | None, bounded: bool) -> None:
+        self.well_formed, self.spans, self.nul, self.apart, self.blank_fields = True, False, False, False, False
+        self._file = file
+        self._quote = quote.encode() if quote and quote.isascii() and len(quote) == 1 else None
+        self._separator = separator.encode() if separator else b""
+        self._judges = separator is not None
+        self._most = bound("CAUDAL_MAX_LINE_MB") * MB if bounded else None
+        self._held = b""
+        self._before = _NEWLINE  # the byte before those held
+        self._quotes = self._lines = self._offset = 0
+        self._line_begins = self._quote_opens = 0
+        self.kinds: set[str] = set()
+        self._begun = False
+        if quote and self._quote is None:
+            self.well_formed = False  # not to be told from bytes
+
+    def take(self, block: bytes) -> None:
+        """Take the next bytes."""
+        if not self._begun:
+            block, self._begun = block.removeprefix(codecs.BOM_UTF8), True
+        block = self._held + block
+        keep = 1 if block[-1:] in (b"\r", self._quote) else 0  # what they mean is told by the byte that follows
+        self._held = block[len(block) - keep :]
+        self._look(block[: len(block) - keep], self._held)
+
+    def end(self) -> None:
+        """Say that there are no more bytes."""
+        self._look(self._held, b"")
+        self._held = b""
+        if self._quotes % 2:
+            self.well_formed = False
+
+    def _look(self, block: bytes, following: bytes) -> None:
+        if not block:
+            return
+        import numpy as np
+
+        octets = np.frombuffer(block, dtype=np.uint8)
+        newlines = np.flatnonzero(octets == _NEWLINE)
+        self.nul, self.apart = self.nul or b"\0" in block, self.apart or APART in block
+        returns = self._line_ends(block, octets, newlines, following)
+        ends = newlines if returns is None else np.sort(np.concatenate([newlines, returns]))
+        self._bound(ends, len(block))
+        if self._separator and not self._separator.strip() and not self.blank_fields:
+            self.blank_fields = re.search(rb"(?m)^[^\S\n]*" + re.escape(self._separator) + rb"[^\S\n]*$", block) is not None
+        if self._quote and self._judges and (self._quotes or self._quote in block):
+            self._look_at_quotes(octets, newlines, following)
+        self._lines += len(newlines)
+        self._offset += len(block)
+        self._before = int(octets[-1])
+
+    def _line_ends(self, block: bytes, octets: Any, newlines: Any, following: bytes) -> np.ndarray[Any, Any] | None:
+        """Note the kinds of line ends, and return the carriage returns that stand alone."""
+        import numpy as np
+
+        if b"\r" not in block:
+            if len(newlines):
+                self.kinds.add("\n")
+            return None
+        at = np.flatnonzero(octets == _RETURN)
+        after = np.append(octets, following[0] if following else 0)[at + 1]
+        paired = int((after == _NEWLINE).sum())
+        if paired:
+            self.kinds.add("\r\n")
+        if paired < len(newlines):
+            self.kinds.add("\n")
+        if paired < len(at):
+            self.kinds.add("\r")
+        return at[after != _NEWLINE]
+
+    def _bound(self, ends: Any, length: int) -> None:
+        """Refuse a line that no reader should hold."""
+        if self._most is None:
+            return
+        import numpy as np
+
+        begins = np.concatenate([[self._line_begins - self._offset], ends])
+        lengths = np.append(ends, length) - begins
+        if lengths.max() > self._most:
+            raise line_too_long(self._file, self._lines + int(lengths.argmax()) + 1)
+        if len(ends):
+            self._line_begins = self._offset + int(ends[-1])
+
+    def _look_at_quotes(self, octets: Any, newlines: Any, following: bytes) -> None:
+        import numpy as np
+
+        assert self._quote is not None
+        mark = self._quote[0]
+        at = np.flatnonzero(octets == mark)
+        inside = (np.searchsorted(at, newlines) + self._quotes) % 2 == 1
+        self.spans = self.spans or bool(inside.any())
+        if self.well_formed and len(at):
+            edges = [*_LINE_ENDS, mark]
+            before = np.concatenate([[self._before], octets])[at]
+            after = np.append(octets, following[0] if following else _NEWLINE)[at + 1]
+            opens = (np.arange(len(at)) + self._quotes) % 2 == 0
+            self.well_formed = bool(
+                np.isin(before[opens], [*edges, *self._separator[-1:]]).all()
+                and np.isin(after[~opens], [*edges, *self._separator[:1]]).all()
+            )
+        self._quotes += len(at)
+        if len(at):
+            opening = at[-1] if self._quotes % 2 else None
+            self._quote_opens = self._offset + int(opening) if opening is not None else self._offset
+        if self._most is not None and self._quotes % 2 and self._offset + len(octets) - self._quote_opens > self._most:
+            self.well_formed = False  # a value that no reader should hold: its line is at fault

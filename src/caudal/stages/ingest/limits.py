@@ -1,0 +1,62 @@
+"""How much a file may ask of the machine: bounds that no honest file reaches, held before Spark sees it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from caudal.errors import DeclarationProblem, SourceProblem
+from caudal.stages.ingest.raw import RawFile
+
+MB = 1 << 20
+DEFAULTS = {"CAUDAL_MAX_LINE_MB": 64, "CAUDAL_MAX_EXPANSION": 200, "CAUDAL_MAX_CELLS": 50_000_000, "CAUDAL_MAX_NESTING": 3}
+FREE_BYTES = 256 * MB  # what a packed file may always unpack to
+
+
+def bound(name: str) -> int:
+    """Return the bound of this name: the environment's, else the default."""
+    text = os.environ.get(name)
+    if not text:
+        return DEFAULTS[name]
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise DeclarationProblem(f"{name} is '{text}'.", fix=f"Give a whole number; {DEFAULTS[name]} when left out.")
+    return value
+
+
+@dataclass
+class Expansion:
+    """What a packed file has unpacked to so far."""
+
+    file: RawFile
+    packed_bytes: int
+    bytes: int = 0
+
+    def add(self, more: int) -> None:
+        """Count more bytes.
+
+        Raises
+        ------
+        SourceProblem : the file unpacks to more than an honest one does
+        """
+        self.bytes += more
+        most = bound("CAUDAL_MAX_EXPANSION")
+        if self.bytes > FREE_BYTES and self.bytes > most * max(1, self.packed_bytes):
+            raise SourceProblem(
+                f"'{self.file.name}' has {self.packed_bytes:,} bytes and unpacks to more than {self.bytes // MB:,} MB, over {most} times as much.",
+                fix="If it is meant to, raise CAUDAL_MAX_EXPANSION; else move the file away.",
+                file=self.file.name,
+            )  # fmt: skip
+
+
+def line_too_long(file: RawFile, line: int) -> SourceProblem:
+    """Return the refusal of a file with a line that no reader should hold in memory."""
+    most = bound("CAUDAL_MAX_LINE_MB")
+    return SourceProblem(
+        f"'{file.name}': line {line} is longer than {most} MB.",
+        fix="If it is meant to be, raise CAUDAL_MAX_LINE_MB; else move the file away.",
+        file=file.name, line=line,
+    )  # fmt: skip
