@@ -53,9 +53,7 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
     told = [name for name in ("_line", "_fault", "_number") if name in frame.columns]
     kept = [*(f"_r{i}" for i in range(len(names))), "_file", *told]
     both = frame.select(*values, *kept)
-    broken = F.lit(False)
-    for found, _ in reasons:
-        broken = broken | found
+    broken = _any([found for found, _ in reasons])
     said_of = F.array(*(F.when(found, F.lit(said)) for found, said in reasons)) if reasons else nothing[0]
     # Text has many reasons: array_compact, which whole-stage code generation leaves alone, gets them code of their own; together with
     # the parsing they would make one method too long for the JVM to compile. The few reasons of typed files stay in the scan's code.
@@ -75,6 +73,16 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
         errors.cast("array<string>").alias("_format_errors"),
         raw.alias("_raw"),
     )
+
+
+def _any(conditions: list[Column]) -> Column:
+    """Return whether any holds: as a balanced tree, since Spark walks a chain of thousands until its stack is full."""
+    from pyspark.sql import functions as F
+
+    if len(conditions) < 2:
+        return conditions[0] if conditions else F.lit(False)
+    half = len(conditions) // 2
+    return _any(conditions[:half]) | _any(conditions[half:])
 
 
 def _stored(take: Take, at: dict[str, str]) -> Column:

@@ -19,15 +19,19 @@ _OF_CELLS = {"long": frozenset({"long", "double"}), "date": frozenset({"date", "
 _SAMPLED_ROWS, _SAMPLED_VALUES = 1000, 200_000
 
 
-def possible_types(frame: DataFrame, names: Sequence[str], options: Options, tz: str) -> dict[str, frozenset[str]]:
+def possible_types(
+    frame: DataFrame, names: Sequence[str], options: Options, tz: str, *, small: bool = False
+) -> dict[str, frozenset[str]]:
     """Return for each text column (``_r0``, ``_r1`` … named by ``names``) the types that all its values are of.
 
     A row of the wrong width, which goes to quarantine, has no say. The first rows tell which types are possible; only those are held
-    against all rows. Columns are looked at as rows of (column, value), so that Spark plans one expression, however many there are.
+    against all rows; of a ``small`` frame all rows are held against all types at once. Columns are looked at as rows of (column, value), so that Spark plans one expression, however many there are.
     """
     if "_line" in frame.columns:
         frame = frame.where("_line is null")
     every = dict.fromkeys(range(len(names)), ANY)
+    if small:
+        return {names[i]: types for i, types in (every | _surviving(frame, every, options, tz)).items()}
     rows = min(_SAMPLED_ROWS, max(20, _SAMPLED_VALUES // max(1, len(names))))
     possible = every | _surviving(frame.limit(rows), every, options, tz)
     return {names[i]: types for i, types in (possible | _surviving(frame, possible, options, tz)).items()}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _AT_ONCE = 8
+_SMALL_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -199,12 +200,22 @@ def _typed_by_values(
         texts = [column for column in texts if not column.guess]
         if texts:
             frame = _format(physical.format).frame(spark, [one.file for one in group], physical, texts)
-            for raw, types in possible_types(frame, [column.name for column in texts], options, tz).items():
+            for raw, types in possible_types(frame, [column.name for column in texts], options, tz, small=_is_small(group)).items():
                 held(raw, types, file)
     if notes := retyped(before, possible, where):
         raise Outgrown(notes)
     known = {column.name: column.possible for column in before}
     return [replace(column, possible=_both(known.get(column.name), possible.get(column.name))) for column in let_in]
+
+
+def _is_small(group: list[Inspected]) -> bool:
+    """Return whether reading files twice costs more than holding all their values against all types."""
+    paths = [one.file.path for one in group]
+    return (
+        len(paths) < 10
+        and all(isinstance(path, Path) for path in paths)
+        and sum(path.stat().st_size for path in paths) < _SMALL_BYTES
+    )
 
 
 def _both(before: frozenset[str] | None, now: frozenset[str] | None) -> frozenset[str] | None:
