@@ -20,7 +20,11 @@ _OF_JAVA = ("OutOfMemoryError", "Connection refused", "Answer from Java side is 
 def is_of_java(error: BaseException) -> bool:
     """Return whether an error is one that the end of Spark's Java process makes."""
     text = _whole_text(error)
-    return isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError" or any(one in text for one in _OF_JAVA)
+    return (
+        isinstance(error, ConnectionError)
+        or type(error).__name__ in ("Py4JError", "Py4JNetworkError")
+        or any(one in text for one in _OF_JAVA)
+    )
 
 
 def explained(error: BaseException, step: str | None = None) -> CaudalError | None:

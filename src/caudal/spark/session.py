@@ -158,6 +158,7 @@ def stop(*, wait_s: float = 60) -> None:
     if _running is None:
         return
     from pyspark import SparkContext
+    from pyspark.sql import SparkSession
 
     ended, _running = _running, None
     gateway = SparkContext._gateway
@@ -169,6 +170,9 @@ def stop(*, wait_s: float = 60) -> None:
             Jvm(gateway).close_jvm(wait_s=wait_s)
         # Cleared, so that the next session starts a Java process with its own class path.
         SparkContext._gateway = SparkContext._jvm = None
+    # Where Java had died, its session has not been able to say that it has ended.
+    SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = None
     shutil.rmtree(ended.folder, ignore_errors=True)
 
 

@@ -100,7 +100,8 @@ class Lines:
             self.kinds.add("\n")
         if paired < len(at):
             self.kinds.add("\r")
-        return at[after != _NEWLINE]
+        alone: np.ndarray[Any, Any] = at[after != _NEWLINE]
+        return alone
 
     def _bound(self, ends: Any, length: int) -> None:
         """Refuse a line that no reader should hold."""
