@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 import caudal.lake.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
 from caudal.registry.track import QUIET
+from caudal.secret.value import forget
 from caudal.spark import session, stop
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Where all tests run, several at a time, have the class-data archive made first: each of some 150 starts of Java takes less with it."""
     if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
         subprocess.Popen([sys.executable, "-m", "caudal.spark.warmup"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_its_own() -> Iterator[None]:
+    """Let no test hide the words of another that are the password of this one."""
+    yield
+    forget()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

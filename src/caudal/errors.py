@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from caudal.secret import redact
+
 # C0 but line end and tab, DEL, C1, and the marks that turn the direction of writing.
 PICTURES = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
@@ -15,14 +17,14 @@ PICTURES = {
 
 
 def printable(text: str) -> str:
-    """Return a text from outside so that a terminal shows it and obeys nothing in it: control characters become pictures.
+    """Return a text from outside so that a terminal shows it and obeys nothing in it: control characters become pictures. Secrets are left out.
 
     Examples
     --------
     >>> printable("\x1b[2Jgone")
     '␛[2Jgone'
     """
-    return text.translate(PICTURES)
+    return redact(text).translate(PICTURES)
 
 
 class CaudalError(Exception):
@@ -76,11 +78,14 @@ class CaudalError(Exception):
         """Return the error as a JSON-ready document."""
         return {
             "error": type(self).__name__,
-            "what": self.what,
-            "where": self.where,
-            "nearest": self.nearest,
-            "fix": self.fix,
-            **{name: value if isinstance(value, int | float | bool | None) else str(value) for name, value in self.facts.items()},
+            "what": redact(self.what),
+            "where": self.where and redact(self.where),
+            "nearest": self.nearest and redact(self.nearest),
+            "fix": self.fix and redact(self.fix),
+            **{
+                name: value if isinstance(value, int | float | bool | None) else redact(str(value))
+                for name, value in self.facts.items()
+            },
         }
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from caudal.errors import CaudalError, EnvironmentProblem, printable
+from caudal.secret import redact_logs, redacted
 
 app = typer.Typer(
     name="caudal",
@@ -41,6 +42,7 @@ WaitOption = Annotated[float, typer.Option("--wait", help="Seconds to wait for a
 
 def main() -> None:
     """Run the command line."""
+    redact_logs()
     app()
 
 
@@ -158,4 +160,4 @@ def say_rows(as_json: bool, rows: list[dict[str, Any]], columns: tuple[str, ...]
 
 
 def print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+    print(json.dumps(redacted(document), indent=2, default=str, ensure_ascii=False))

@@ -25,6 +25,7 @@ from caudal.cli.app import (
     show_problem,
 )
 from caudal.errors import DeclarationProblem, printable
+from caudal.secret import redacted
 from caudal.spec.settings import settings
 
 
@@ -45,7 +46,10 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
     def say(document: dict[str, Any]) -> None:
         now = datetime.now().astimezone()
         at = {"at": now.isoformat(timespec="milliseconds")}
-        print(json.dumps({**at, **document}, ensure_ascii=False) if as_json else printable(up_line(document, now)), flush=True)
+        print(
+            json.dumps(redacted({**at, **document}), ensure_ascii=False) if as_json else printable(up_line(document, now)),
+            flush=True,
+        )
 
     with problems_shown(as_json):
         pace = Pace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)

@@ -144,7 +144,8 @@ class Values:
     def _own_declaration(self, value: Any) -> Any:
         """Describe what caudal's own functions give: by its fields, or as it says itself, which is never a secret."""
         if is_dataclass(value):
-            return [type(value).__name__, [[each.name, self._value(getattr(value, each.name))] for each in fields(value)]]
+            described = [each.name for each in fields(value) if each.metadata.get("described", True)]
+            return [type(value).__name__, [[name, self._value(getattr(value, name))] for name in described]]
         text = repr(value)
         return type(value).__name__ if " at 0x" in text else text
 

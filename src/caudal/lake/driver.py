@@ -9,6 +9,7 @@ from urllib.parse import quote
 from sqlalchemy.engine import URL, make_url
 
 from caudal.errors import EnvironmentProblem
+from caudal.secret import Address
 
 
 def sqlite_url(file: Path) -> str:
@@ -30,6 +31,7 @@ def driven(said: str) -> URL:
     ------
     EnvironmentProblem : psycopg is not installed
     """
+    said = Address(said).escaped  # SQLAlchemy ends a password at the first @
     url = make_url(said.replace("postgres://", "postgresql://", 1) if said.startswith("postgres://") else said)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")

@@ -18,7 +18,7 @@ from caudal.lake.driver import driven
 from caudal.lake.ledger_faults import ledger_problem
 from caudal.lake.migrations.upgrade import upgrade
 from caudal.lake.records import counters, decisions, model_versions, runs, steps
-from caudal.spec.database import shown
+from caudal.secret import shown
 
 Row = dict[str, Any]
 BUSY_MS = 30_000  # for which a SQLite ledger that another process has locked is waited for

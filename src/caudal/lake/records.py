@@ -2,9 +2,51 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from caudal.secret import redacted
 
 metadata = MetaData()
+
+
+class Words(TypeDecorator[str]):
+    """Text for people, written without secrets. Names, paths and keys are not touched: rows are known by them."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Return what is written."""
+        return redacted(value)
+
+
+class Document(TypeDecorator[Any]):
+    """A document for people, written without secrets."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Return what is written."""
+        return redacted(value)
+
 
 runs = Table(
     "runs", metadata,
@@ -19,9 +61,9 @@ runs = Table(
     Column("pid", Integer),
     Column("code", String(64)),  # fingerprint of the product folder
     Column("caudal_version", String(40)),
-    Column("error", JSON),
-    Column("summary", JSON),  # the document that `caudal run --json` prints
-    Column("at_hand", JSON),  # {step, since, expected_s, slow} while a step is at work for longer than a moment
+    Column("error", Document),
+    Column("summary", Document),  # the document that `caudal run --json` prints
+    Column("at_hand", Document),  # {step, since, expected_s, slow} while a step is at work for longer than a moment
     Column("seq", BigInteger, nullable=False, server_default="0"),  # the order in which runs began, whatever the clock said
 )  # fmt: skip
 
@@ -44,8 +86,8 @@ steps = Table(
     Column("rows_written", BigInteger),
     Column("rows_quarantined", BigInteger),
     Column("partitions", JSON),  # days written; null when the table has no partitions
-    Column("detail", JSON),  # what else the step says, by kind
-    Column("error", JSON),
+    Column("detail", Document),  # what else the step says, by kind
+    Column("error", Document),
     Index("steps_by_name", "product", "step", "id"),
     Index("steps_by_run", "run_id"),
 )  # fmt: skip
@@ -85,7 +127,7 @@ checks = Table(
     Column("rows", BigInteger),
     Column("broken", BigInteger),
     Column("passed", Boolean, nullable=False),
-    Column("message", Text),
+    Column("message", Words),
     Index("checks_by_run", "run_id", "table"),
 )  # fmt: skip
 
@@ -126,7 +168,7 @@ candidates = Table(
     Column("seconds", Float),
     Column("chosen", Boolean, nullable=False),
     Column("baseline", Boolean, nullable=False),
-    Column("error", Text),
+    Column("error", Words),
     Column("parameters", JSON),
 )  # fmt: skip
 
@@ -169,7 +211,7 @@ decisions = Table(
     Column("who", String(100), nullable=False),
     Column("at", Float, nullable=False),
     Column("replaced", Integer),
-    Column("reason", Text),
+    Column("reason", Words),
     Column("run_id", String(40)),
     Index("decisions_by_model", "product", "model", "id"),
 )  # fmt: skip
@@ -208,12 +250,12 @@ deletions = Table(
     Column("product", String(100), nullable=False),
     Column("table", String(100)),
     Column("kind", String(20), nullable=False),  # versions | days | quarantine | pages | live | erasure
-    Column("why", Text, nullable=False),
+    Column("why", Words, nullable=False),
     Column("who", String(100), nullable=False),
     Column("at", Float, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
-    Column("document", JSON, nullable=False),  # which versions, days, files
+    Column("document", Document, nullable=False),  # which versions, days, files
     Index("deletions_by_table", "product", "table", "id"),
 )  # fmt: skip
 
@@ -223,7 +265,7 @@ declarations = Table(
     Column("product", String(100), nullable=False),
     Column("run_id", String(40), nullable=False),
     Column("at", Float, nullable=False),
-    Column("document", JSON, nullable=False),  # what the product declared, as the catalog shows it
+    Column("document", Document, nullable=False),  # what the product declared, as the catalog shows it
     Index("declarations_by_product", "product", "id"),
 )  # fmt: skip
 
@@ -233,10 +275,10 @@ lineage_events = Table(
     Column("product", String(100), nullable=False),
     Column("run_id", String(40), nullable=False),
     Column("at", Float, nullable=False),
-    Column("event", JSON, nullable=False),  # by OpenLineage's schema
+    Column("event", Document, nullable=False),  # by OpenLineage's schema
     Column("state", String(20), nullable=False),  # new | sent
     Column("sent_at", Float),
-    Column("error", Text),
+    Column("error", Words),
     Index("lineage_events_by_state", "state", "id"),
     Index("lineage_events_by_run", "run_id"),
 )  # fmt: skip
@@ -264,7 +306,7 @@ events = Table(
     Column("run_id", String(40)),
     Column("attempts", Integer, nullable=False),  # runs that failed by what may pass
     Column("not_before", Float, nullable=False),
-    Column("detail", JSON),
+    Column("detail", Document),
     UniqueConstraint("product", "key", name="happened_once"),
     Index("events_by_state", "state", "product", "id"),
 )  # fmt: skip
@@ -298,12 +340,12 @@ alerts = Table(
     Column("kind", String(20), nullable=False),  # mail | webhook
     Column("target", Text, nullable=False),
     Column("place", JSON, nullable=False),
-    Column("document", JSON, nullable=False),  # {what, fix, page, …}
+    Column("document", Document, nullable=False),  # {what, fix, page, …}
     Column("state", String(20), nullable=False),  # new | sending | sent | failed
     Column("attempts", Integer, nullable=False),
     Column("next_at", Float, nullable=False),
     Column("sent_at", Float),
-    Column("error", Text),
+    Column("error", Words),
     Index("alerts_by_subject", "product", "happening", "subject", "id"),
     Index("alerts_by_state", "state", "next_at"),
 )  # fmt: skip

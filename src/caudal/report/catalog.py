@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.report.catalog_view import Pages
+from caudal.report.finalize import without_secrets
+from caudal.secret import redacted
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -23,6 +25,7 @@ def write_catalog(told: Mapping[str, Any], out: Path, made_at: float) -> list[st
 
     ``catalog.json`` beside them holds the same for programs.
     """
+    told = redacted(told)
     pages = Pages(told, made_at)
     files = {name: _template().render(content) for name, content in pages.all()}
     files |= {
@@ -62,5 +65,7 @@ def _put(path: Path, text: str) -> None:
 def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader
 
-    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, finalize=without_secrets, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.get_template("catalog.html")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from caudal.graph.shape import Graph
 from caudal.lake.ledger import Ledger
+from caudal.report.finalize import without_secrets
 from caudal.report.view import view
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        finalize=without_secrets,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("run.html")

@@ -29,8 +29,8 @@ from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import decisions, landed, manifests
 from caudal.run.storage import files_of_tables, missing_raw, still_there
+from caudal.secret import shown
 from caudal.spec.connection import Files
-from caudal.spec.database import shown
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 

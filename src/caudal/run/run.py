@@ -227,7 +227,7 @@ def tell(ws: Workspace, document: Mapping[str, Any]) -> None:
         return
     happened = [*in_run(ws.ledger, document), *late(ws.product, ws.home, ws.clock())]
     note(ws.ledger, ws.product, happened, ws.run_id, ws.clock(), document.get("page"))
-    deliver(ws.ledger, ws.settings, clock=ws.clock)
+    deliver(ws.ledger, ws.settings, [ws.product], clock=ws.clock)
 
 
 def opened(settings: Settings) -> Home:

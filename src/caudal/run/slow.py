@@ -83,4 +83,4 @@ def _sent(ws: Workspace) -> None:
     from caudal.run.alerts import deliver
 
     with contextlib.suppress(SQLAlchemyError, OSError):  # the end of the run tries again, and says what is wrong
-        deliver(ws.ledger, ws.settings, clock=ws.clock)
+        deliver(ws.ledger, ws.settings, [ws.product], clock=ws.clock)

@@ -6,6 +6,7 @@ central one (the setting ``luigi``), whose page shows the graph. A source may co
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import urllib.error
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, StepFailed, Stopped
 from caudal.run.step import Done, Step
 from caudal.run.workspace import Workspace
+from caudal.secret import Address, shown
 
 PORT = 8082  # luigid's own
 _ANSWER_S = 5.0
@@ -185,16 +187,21 @@ def _central(luigi: Any, ws: Workspace) -> str | None:
     if not ws.settings.luigi:
         return None
     url = scheduler_url(ws.settings.luigi)
+    whole, to = Address(url), shown(url)
+    request = urllib.request.Request(f"{whole.bare}/api/task_list?data=%7B%7D")
+    if whole.user:
+        login = base64.b64encode(f"{whole.user}:{whole.password.reveal() if whole.password else ''}".encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
     try:
-        with urllib.request.urlopen(f"{url}/api/task_list?data=%7B%7D", timeout=_ANSWER_S) as answer:
+        with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
             answer.read(1)
     except urllib.error.HTTPError as error:
         raise EnvironmentProblem(
-            f"What answers at {url} is no Luigi scheduler: {error.code} {error.reason}.",
+            f"What answers at {to} is no Luigi scheduler: {error.code} {error.reason}.",
             fix="Check the setting luigi (CAUDAL_LUIGI).",
         ) from None
     except OSError:
-        ws.progress.noted(f"Luigi's scheduler at {url} does not answer; the steps are ordered here.")
+        ws.progress.noted(f"Luigi's scheduler at {to} does not answer; the steps are ordered here.")
         return None
     return url
 
@@ -209,7 +216,7 @@ def scheduler_url(said: str) -> str:
     """
     parts = urlsplit(said if "://" in said else f"http://{said}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DeclarationProblem(f"'{said}' is no address of a Luigi scheduler.", fix="Write it as http://host:8082.")
+        raise DeclarationProblem(f"'{shown(said)}' is no address of a Luigi scheduler.", fix="Write it as http://host:8082.")
     netloc = parts.netloc if parts.port or parts.scheme == "https" else f"{parts.netloc}:{PORT}"
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
 

@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import EnvironmentProblem
+from caudal.secret import is_secret_name
 from caudal.spark import cds, connectors as known, settings
 from caudal.spark.java import JavaHome, java_home
 from caudal.spark.jvm import Jvm, common_options, environment, joined, not_started
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+_HADOOP = "spark.hadoop."
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ def session(
 def _set(spark: SparkSession, name: str, value: str) -> None:
     from pyspark.errors import AnalysisException
 
+    if name.startswith(_HADOOP) and is_secret_name(name):
+        spark.sparkContext._jsc.hadoopConfiguration().set(name.removeprefix(_HADOOP), value)
+        return
     have = spark.conf.get(name, None)
     if have == value:
         return
@@ -217,8 +224,11 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     )
     conf |= {"spark.driver.extraJavaOptions": joined(options)} | dict(chosen.conf)
     builder = SparkSession.builder.appName(chosen.app).master(chosen.master)
+    # What the builder is given stands in the arguments of the Java process, for all users of the machine to read.
+    secret = {name: value for name, value in conf.items() if name.startswith(_HADOOP) and is_secret_name(name)}
     for name, value in conf.items():
-        builder = builder.config(name, value)
+        if name not in secret:
+            builder = builder.config(name, value)
     # pandas-on-Spark, used inside a table function, wants it here and in the workers, which take it over from this process.
     os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
     try:
@@ -230,6 +240,8 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
             raise not_started(chosen.java, error) from error
         raise
     _remove_at_exit(spark, folder)
+    for name, value in secret.items():
+        spark.sparkContext._jsc.hadoopConfiguration().set(name.removeprefix(_HADOOP), value)
     _without_checksum_files(spark)
     # PySpark writes each failed query to the terminal as JSON; the exception says the same.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):

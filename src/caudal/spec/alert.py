@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.secret import Secret, register
+from caudal.spec.address import address
 from caudal.spec.location import Location
 
+_TOKEN_LENGTH = 10
 Happening = Literal["failure", "recovery", "quarantine", "sla", "slow", "promoted", "refused"]
 
 
@@ -29,22 +33,43 @@ class Mail:
 
 @dataclass(frozen=True)
 class Webhook:
-    """A JSON document, posted.
+    """A JSON document, posted. Chat services keep the secret in the path, so that nothing but the host is shown or stored.
 
     Parameters
     ----------
     secret : name of an environment variable whose value goes along as ``Authorization: Bearer …``; the value itself is stored nowhere
     """
 
-    url: str
+    url: Secret
     secret: str | None = None
     kind: ClassVar[str] = "webhook"
 
     @property
+    def digest(self) -> str:
+        """What the ledger knows it by."""
+        return webhook_digest(self.url.reveal())
+
+    @property
     def target(self) -> str:
         """Where it goes, in words, without what may be secret in it."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        return webhook_target(self.url.reveal())
+
+
+def webhook_digest(url: str) -> str:
+    """Return what tells a webhook from others without giving it away."""
+    return hashlib.sha256(f"webhook {url}".encode()).hexdigest()
+
+
+def webhook_target(url: str) -> str:
+    """Return the part of a webhook that may be shown.
+
+    Examples
+    --------
+    >>> webhook_target("https://hooks.example.org:8443/services/T0/B0/hush")
+    'https://hooks.example.org:8443'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 @dataclass(frozen=True)
@@ -86,9 +111,14 @@ def mail(*to: str, sender: str = "caudal@localhost") -> Mail:
 
 def webhook(url: str, *, secret: str | None = None) -> Webhook:
     """Return a webhook."""
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise DeclarationProblem(f"'{url}' is no web address.", fix="Begin it with https:// or http://.")
-    return Webhook(url, secret)
+    hidden = Secret(url)  # from here on no message repeats it
+    parts = urlsplit(address(url).bare)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise DeclarationProblem("What cd.webhook is given is no web address.", fix="Begin it with https:// or http://.")
+    for part in (url.partition(parts.netloc)[2].lstrip("/"), *parts.path.split("/")):
+        if len(part) >= _TOKEN_LENGTH:  # shorter ones ("services", "hook") are words
+            register(part)
+    return Webhook(hidden, secret)
 
 
 def alert_of(to: Mail | Webhook, on: Sequence[Happening], share: float, repeat_s: float, where: Location) -> Alert:

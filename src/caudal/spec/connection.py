@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from caudal.errors import DeclarationProblem
+from caudal.secret import Address, Secret, secrets_hidden
+from caudal.spec.address import address
 from caudal.spec.format import Format
+from caudal.spec.location import outside
 from caudal.spec.web import Env, Pages, Since, rate_of
 
 
@@ -16,6 +20,14 @@ class Connection:
 
     kind: ClassVar[str]
 
+    def _set(self, name: str, value: Any) -> None:
+        """Set a field of this frozen declaration while it is made: what is secret becomes a `Secret`."""
+        object.__setattr__(self, name, value)
+
+
+UNDESCRIBED: Mapping[str, Any] = {"described": False}
+"""Marks a field that fingerprints leave out: with a new password in its address a source is what it was."""
+
 
 @dataclass(frozen=True)
 class Files(Connection):
@@ -23,7 +35,8 @@ class Files(Connection):
 
     Parameters
     ----------
-    pattern : str, e.g. ``green_*.parquet``, ``s3://bucket/orders/*.csv.gz``; ``**`` descends
+    pattern : str, e.g. ``green_*.parquet``, ``s3://bucket/orders/*.csv.gz``; ``**`` descends. Of an address it is what may be shown;
+        ``address`` is the whole of it
     format : str, optional, ``parquet | csv | json | avro | excel | fixed_width``; told by the file's ending when left out
     options : mapping, reader options (``separator``, ``encoding``, ``header``, ``null``)
     settle_s : float, a file younger than this is taken as still being written, and waits
@@ -41,7 +54,15 @@ class Files(Connection):
     changed: str = "replace"
     storage: Mapping[str, Any] = field(default_factory=dict)
     follow_links: bool = False
+    address: Address | None = field(default=None, kw_only=True, repr=False, metadata=UNDESCRIBED)
     kind: ClassVar[str] = "files"
+
+    def __post_init__(self) -> None:
+        if self.remote and self.address is None:
+            self._set("address", address(self.pattern))
+            self._set("pattern", str(self.address))
+        self._set("options", secrets_hidden(self.options))
+        self._set("storage", secrets_hidden(self.storage))
 
     @property
     def remote(self) -> bool:
@@ -56,23 +77,40 @@ class Http(Connection):
     Parameters
     ----------
     params, headers : mappings, sent with every request; `Env` values are looked up when it is made
-    auth : `Env` of a bearer token, or a pair of user and password, either of which may be an `Env`
+    auth : a bearer token, or a pair of user and password; any of them may be an `Env`
     rate : str, optional, ``10/s``, ``100/min``: no more requests than these to one host
     pages : how the next page is found, for answers in pages
     since : the parameter that asks for what is new, for answers that grow
     """
 
-    urls: tuple[str, ...]
+    urls: tuple[str, ...]  # as they may be shown
     format: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float = 60.0
     params: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, Any] = field(default_factory=dict)
-    auth: Env | tuple[str | Env, str | Env] | None = None
+    auth: Env | Secret | tuple[str | Env, str | Env | Secret] | None = None
     rate: str | None = None
     pages: Pages | None = None
     since: Since | None = None
+    addresses: tuple[Address, ...] | None = field(default=None, kw_only=True, repr=False, metadata=UNDESCRIBED)
     kind: ClassVar[str] = "http"
+
+    def __post_init__(self) -> None:
+        if self.addresses is None:
+            self._set("addresses", tuple(address(url) for url in self.urls))
+            self._set("urls", tuple(map(str, self.addresses or ())))
+        for name in ("options", "params", "headers"):
+            self._set(name, secrets_hidden(getattr(self, name)))
+        if isinstance(self.auth, tuple) and isinstance(self.auth[1], str):
+            user = self.auth[0]
+            self._set("auth", (user, Secret(self.auth[1], user=user if isinstance(user, str) else None)))
+        if len({one.reveal() for one in self.addresses or ()}) > len(set(self.urls)):
+            raise DeclarationProblem(
+                "Two addresses differ only in what is secret in them, and cannot be told apart by what is shown.",
+                fix="Declare a source for each, or pass what differs under a name that is no secret's.",
+                where=str(outside()),
+            )
 
     @property
     def changed(self) -> str:
@@ -132,6 +170,9 @@ class Kafka(Connection):
     options: Mapping[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "kafka"
 
+    def __post_init__(self) -> None:
+        self._set("options", secrets_hidden(self.options))
+
 
 @dataclass(frozen=True)
 class Folder(Connection):
@@ -183,7 +224,7 @@ def http(
     timeout_s: float = 60.0,
     params: Mapping[str, Any] | None = None,
     headers: Mapping[str, Any] | None = None,
-    auth: Env | tuple[str | Env, str | Env] | None = None,
+    auth: Env | str | tuple[str | Env, str | Env] | None = None,
     rate: str | None = None,
     pages: Pages | None = None,
     since: Since | None = None,
@@ -200,7 +241,8 @@ def http(
         options.setdefault("records", "")
     if rate is not None:
         rate_of(rate)
-    return Http(tuple(urls), name, {**said, **options}, timeout_s, params or {}, headers or {}, auth, rate, pages, since)
+    login = Secret(auth) if isinstance(auth, str) else auth
+    return Http(tuple(urls), name, {**said, **options}, timeout_s, params or {}, headers or {}, login, rate, pages, since)
 
 
 def _format(said: str | Format | None) -> tuple[str | None, Mapping[str, Any]]:

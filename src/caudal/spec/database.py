@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem, nearest
+from caudal.secret import shown
+from caudal.spec.address import address
 from caudal.spec.connection import Connection
 from caudal.spec.duration import seconds
-from caudal.spec.jdbc import KNOWN, is_driver, is_jdbc, kind_of, shown_jdbc
+from caudal.spec.jdbc import KNOWN, is_driver, is_jdbc, kind_of
 from caudal.spec.location import caller
 
 
@@ -23,10 +24,10 @@ class Address:
     __slots__ = ("_env", "_url")
 
     def __init__(self, url: str | None, env: str | None) -> None:
-        self._url, self._env = url, env
+        self._url, self._env = None if url is None else address(url), env
 
     def __repr__(self) -> str:
-        return f"env:{self._env}" if self._env else shown(self._url or "")
+        return f"env:{self._env}" if self._env else str(self._url or "")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Address) and (self._url, self._env) == (other._url, other._env)
@@ -42,7 +43,7 @@ class Address:
     def is_jdbc(self, environment: Mapping[str, str] | None = None) -> bool:
         """Tell whether the URL is JDBC's; a variable that is not set holds none."""
         environment = os.environ if environment is None else environment
-        return is_jdbc(self._url or environment.get(self._env or "", ""))
+        return is_jdbc(self._url.reveal() if self._url else environment.get(self._env or "", ""))
 
     def url(self, environment: Mapping[str, str] | None = None) -> str:
         """Return the whole URL.
@@ -50,9 +51,10 @@ class Address:
         Raises
         ------
         EnvironmentProblem : the variable that is to hold it is not set
+        DeclarationProblem : what it holds can be read in two ways
         """
         if self._env is None:
-            return self._url or ""
+            return self._url.escaped if self._url else ""
         environment = os.environ if environment is None else environment
         if not (found := environment.get(self._env)):
             raise EnvironmentProblem(
@@ -61,24 +63,7 @@ class Address:
                 fix=f"Set it: export {self._env}=postgresql://user:password@host/database.",
                 variable=self._env,
             )
-        return found
-
-
-def shown(url: str) -> str:
-    """Return a URL without its password.
-
-    Examples
-    --------
-    >>> shown("postgresql://anna:secret@db:5432/shop?sslpassword=x&sslmode=require")
-    'postgresql://anna@db:5432/shop?sslmode=require'
-    """
-    if is_jdbc(url):
-        return shown_jdbc(url)
-    # Up to the last @, however the password is written; an @ among the options hides a little too much.
-    plain = re.sub(r"^([^:]+://[^:/@]*):.*@", r"\1@", url)
-    before, mark, options = plain.partition("?")
-    kept = [one for one in options.split("&") if not re.search("password|secret|token", one.partition("=")[0], re.IGNORECASE)]
-    return before + (mark + "&".join(kept) if any(kept) else "")
+        return address(found, self._env).escaped
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.connection import Connection
+from caudal.secret import Address, secrets_hidden
+from caudal.spec.address import address
+from caudal.spec.connection import UNDESCRIBED, Connection
 from caudal.spec.location import outside
 from caudal.spec.schema import Field, Schema
 
@@ -52,7 +54,14 @@ class Images(Connection):
     required: bool = True
     storage: Mapping[str, Any] = field(default_factory=dict)
     gone: Gone = "keep"
+    address: Address | None = field(default=None, kw_only=True, repr=False, metadata=UNDESCRIBED)
     kind: ClassVar[str] = "images"
+
+    def __post_init__(self) -> None:
+        if self.remote and self.address is None:
+            self._set("address", address(self.pattern))
+            self._set("pattern", str(self.address))
+        self._set("storage", secrets_hidden(self.storage))
 
     @property
     def remote(self) -> bool:

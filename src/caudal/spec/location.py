@@ -27,7 +27,8 @@ class Location:
 def outside() -> Location:
     """Return the nearest place above that is not caudal's own: where the user has written what is wrong."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OWN):
+    # A dataclass's constructor, written by Python, has no file.
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_OWN, "<string>")):
         frame = frame.f_back
     return Location(frame.f_code.co_filename, frame.f_lineno)
 

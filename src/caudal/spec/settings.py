@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.secret import Address, Secret, is_secret_name, secrets_hidden
+from caudal.spec.address import address
 
 FILE = "caudal.toml"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set.
+    """What can be set. Neither its text nor any message shows what is secret: passwords in addresses, the key, Spark's settings of such names.
 
     Parameters
     ----------
@@ -57,6 +59,28 @@ class Settings:
     trust: tuple[str, ...] = ()
     spark: Mapping[str, str] = field(default_factory=dict)
     openlineage: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("ledger", "lake", "kafka", "warehouse", "metastore", "smtp", "luigi"):
+            if value := getattr(self, name):
+                address(value if "://" in value or value.startswith("jdbc:") else f"{name}://{value}", f"CAUDAL_{name.upper()}")
+        for value in self.openlineage.values():
+            if "://" in str(value):
+                address(str(value), "CAUDAL_OPENLINEAGE")
+        if self.key:
+            Secret(self.key)
+        secrets_hidden(self.spark)
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{one.name}={self._shown(one.name)}' for one in fields(self))})"
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if name == "key" and value:
+            return "***"
+        if isinstance(value, Mapping):
+            return repr({key: "***" if is_secret_name(key) else Address(str(text)).shown for key, text in value.items()})
+        return repr(Address(value).shown) if isinstance(value, str) else repr(value)
 
 
 def settings(folder: Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> Settings:

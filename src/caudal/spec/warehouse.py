@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
-from caudal.spec.database import Address, shown
+from caudal.secret import shown
+from caudal.spec.database import Address
 from caudal.spec.location import Location, caller
 
 NAME_BYTES = 63  # PostgreSQL cuts longer names off

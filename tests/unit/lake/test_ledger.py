@@ -189,3 +189,50 @@ def test_a_user_who_may_make_no_tables_is_told(postgres_url: str) -> None:
         with engine.begin() as connection:
             connection.execute(text("DROP ROLE reader"))
         engine.dispose()
+
+
+def test_secrets_that_an_older_ledger_keeps_are_taken_out(ledger_url: str) -> None:
+    from caudal.lake.migrations.upgrade import alone, config
+    from caudal.lake.records import alerts, declarations, lineage_events
+    from caudal.spec.alert import webhook_digest
+
+    engine = create_engine(ledger_url)
+    from alembic import command
+
+    with alone(engine) as connection:
+        command.upgrade(config(connection), "0006")
+    hook = "https://chat.example.org/services/T0/HUSHHUSH"
+    row = {"product": "p", "source": "s", "bytes": 1, "modified_ns": 1, "landed_at": 1.0, "run_id": "1", "kind": "data"}
+    said = {"what": "'http://anna:HU/SHHUSH@h:9/a.csv' cannot be asked.", "rows": 3, "urls": ["https://h/b?sig=HUSHHUSH&x=1"]}
+    alert = {
+        "product": "p", "happening": "failure", "subject": "run", "run_id": "1", "at": 1.0, "last_at": 1.0, "repeats": 0, "kind": "webhook",
+        "target": hook, "place": {"url": hook, "secret": "KEY"}, "document": said, "state": "failed", "attempts": 1, "next_at": 1.0,
+    }  # fmt: skip
+    with engine.begin() as connection:
+        paths = ["https://h/a.csv?token=HUSHHUSH1", "https://h/a.csv?token=HUSHHUSH2", "https://h/%40x/b.csv", "/data/a@b.csv"]
+        connection.execute(landed.insert(), [{**row, "path": path, "sha256": "1", "seq": at} for at, path in enumerate(paths)])
+        connection.execute(
+            runs.insert(), {"run_id": "1", "product": "p", "command": "run", "state": "failed", "started_at": 1.0, "summary": said}
+        )
+        connection.execute(
+            declarations.insert(), {"product": "p", "run_id": "1", "at": 1.0, "document": {"from": "files: sftp://a:HUSHHUSH@h/x"}}
+        )
+        connection.execute(
+            lineage_events.insert(), {"product": "p", "run_id": "1", "at": 1.0, "state": "new", "event": {"name": "s3://b/x"}}
+        )
+        connection.execute(alerts.insert(), alert)
+    engine.dispose()
+    opened = open_ledger(ledger_url)
+    tables = [opened.find(table) for table in (landed, runs, declarations, lineage_events, alerts)]
+    assert "HUSH" not in str(tables)
+    assert [(found["path"], found["seq"]) for found in tables[0]] == [
+        ("https://h/a.csv", 1),
+        ("https://h/@x/b.csv", 2),
+        ("/data/a@b.csv", 3),
+    ]
+    assert tables[1][0]["summary"] == {"what": "'http://***@h:9/a.csv' cannot be asked.", "rows": 3, "urls": ["https://h/b?x=1"]}
+    assert tables[2][0]["document"] == {"from": "files: sftp://a@h/x"}
+    assert tables[3][0]["event"] == {"name": "s3://b/x"}
+    (kept,) = tables[4]
+    assert (kept["target"], kept["place"]) == ("https://chat.example.org", {"webhook": webhook_digest(hook), "secret": "KEY"})
+    opened.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
 from caudal.lake.driver import driven
-from caudal.spec.database import shown
+from caudal.secret import passwords_of, shown
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -89,10 +89,6 @@ def explained(error: Exception, url: str) -> CaudalError:
 
 
 def _hidden(text: str, url: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    try:
-        secret = make_url(url).password
-    except Exception:  # noqa: BLE001 - whatever is wrong with the URL is being told already
-        return text
-    return text.replace(str(secret), "***") if secret else text
+    for password in passwords_of(url):
+        text = text.replace(password, "***")
+    return text

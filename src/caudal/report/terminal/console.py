@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from caudal.errors import PICTURES
+from caudal.secret import redact
 
 WIDEST = 120
 NAME_WIDTH = 36
@@ -35,9 +36,9 @@ class SafeConsole(Console):
     """A console on which text from outside (a server's words, names of files, values) moves no cursor and sets no title."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield segments, with control characters other than line ends and tabs shown as their pictures (␛ for ESC)."""
+        """Yield segments without secrets, and with control characters other than line ends and tabs as their pictures (␛ for ESC)."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(segment.text.translate(PICTURES), segment.style)
+            yield segment if segment.control else Segment(redact(segment.text).translate(PICTURES), segment.style)
 
 
 def console(stream: TextIO | None = None) -> Console:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import or_, select, update
@@ -44,26 +44,30 @@ def note(ledger: Ledger, product: Product, happened: Iterable[Happened], run_id:
 
 
 def deliver(
-    ledger: Ledger, settings: Settings, *, clock: Callable[[], float], jitter: Callable[[], float] = random.random
-) -> list[Row]:
+    ledger: Ledger, settings: Settings, products: Sequence[Product], *, clock: Callable[[], float],
+    jitter: Callable[[], float] = random.random,
+) -> list[Row]:  # fmt: skip
     """Send what is due, and return those alerts as they stand now; one that fails is tried again later.
 
-    A place that does not answer is waited for once, however many alerts there are for it.
+    A place that does not answer is waited for once, however many alerts there are for it. The address of a webhook is in no ledger: only
+    alerts of ``products``, which declare theirs, are posted; those of others wait for these.
     """
     from caudal.run.alerts.post import Undelivered, send
 
     done: list[Row] = []
     silent: set[str] = set()
-    for row in _due(ledger, clock()):
-        if row["target"] in silent or not _claimed(ledger, row, clock()):
+    names = [product.name for product in products]
+    for row in _due(ledger, clock(), names):
+        to = row["place"].get("webhook") or row["target"]
+        if to in silent or not _claimed(ledger, row, clock()):
             continue
         try:
-            send(row, settings)
+            send(row, settings, _declared(row, products))
             said: dict[str, Any] = {"state": "sent", "sent_at": clock(), "error": None}
         except Undelivered as error:
             wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** row["attempts"]) * (0.5 + jitter() / 2)
             said = {"state": "failed", "error": str(error), "next_at": clock() + wait_s}
-            silent.add(row["target"])
+            silent.add(to)
         ledger.change(alerts, {"id": row["id"]}, attempts=row["attempts"] + 1, **said)
         done.append({**row, "attempts": row["attempts"] + 1, **said})
     return done
@@ -77,19 +81,26 @@ def undelivered(ledger: Ledger, product: str | None = None) -> list[Row]:
 
 def _told_lately(ledger: Ledger, product: str, one: Happened, declared: Alert, now: float) -> Row | None:
     """Return the alert that told of this, unless that is long ago or the product has recovered since."""
-    found = ledger.find(
-        alerts, product=product, happening=one.kind, subject=one.subject, kind=declared.to.kind, target=declared.to.target, newest=True, limit=1
-    )  # fmt: skip
+    asked = {
+        "product": product,
+        "happening": one.kind,
+        "subject": one.subject,
+        "kind": declared.to.kind,
+        "target": declared.to.target,
+    }
+    place = _place(declared.to)  # webhooks of one host are told apart by their digests
+    found = [row for row in ledger.find(alerts, newest=True, **asked) if row["place"].get("webhook") == place.get("webhook")][:1]
     if one.kind in ("recovery", "promoted", "refused") or not found or now - found[0]["at"] >= declared.repeat_s:
         return None
     recovered = ledger.find(alerts, product=product, happening="recovery", newest=True, limit=1)
     return None if one.kind == "failure" and recovered and recovered[0]["id"] > found[0]["id"] else found[0]
 
 
-def _due(ledger: Ledger, now: float) -> list[Row]:
+def _due(ledger: Ledger, now: float, products: Sequence[str]) -> list[Row]:
+    ours = (alerts.c.kind == "mail") | alerts.c.product.in_(products)
     waiting = alerts.c.state.in_(("new", "failed")) & (alerts.c.next_at <= now) & (alerts.c.attempts < ATTEMPTS)
     died = (alerts.c.state == "sending") & (alerts.c.next_at <= now - _SENDING_S)
-    return ledger.rows(select(alerts).where(or_(waiting, died)).order_by(alerts.c.id).limit(100))
+    return ledger.rows(select(alerts).where(ours, or_(waiting, died)).order_by(alerts.c.id).limit(100))
 
 
 def _claimed(ledger: Ledger, row: Row, now: float) -> bool:
@@ -102,4 +113,10 @@ def _claimed(ledger: Ledger, row: Row, now: float) -> bool:
 def _place(to: Mail | Webhook) -> Mapping[str, Any]:
     if isinstance(to, Mail):
         return {"to": list(to.to), "sender": to.sender}
-    return {"url": to.url, "secret": to.secret}
+    return {"webhook": to.digest, "secret": to.secret}
+
+
+def _declared(row: Row, products: Sequence[Product]) -> Webhook | None:
+    """Return the webhook that an alert is for; None where its product declares it no more, and of a mail."""
+    declared = [alert.to for product in products if product.name == row["product"] for alert in product.alerts]
+    return next((to for to in declared if isinstance(to, Webhook) and to.digest == row["place"].get("webhook")), None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
 import os
 import smtplib
 import ssl
@@ -10,12 +12,15 @@ import urllib.request
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 
 from caudal.lake.ledger import Row
 from caudal.report.document import iso
+from caudal.secret import Address, Secret, redact
+from caudal.spec.address import address as checked_address
+from caudal.spec.alert import Webhook
 
 if TYPE_CHECKING:
     from caudal.spec.settings import Settings
@@ -28,8 +33,8 @@ class Undelivered(Exception):
     """The other side did not take it."""
 
 
-def send(row: Row, settings: Settings) -> None:
-    """Send an alert.
+def send(row: Row, settings: Settings, webhook: Webhook | None) -> None:
+    """Send an alert; ``webhook`` is the declared one that it is for.
 
     Raises
     ------
@@ -39,9 +44,9 @@ def send(row: Row, settings: Settings) -> None:
         if row["kind"] == "mail":
             _mail(row, settings.smtp)
         else:
-            _post(row)
-    except (OSError, smtplib.SMTPException, ValueError) as error:
-        raise Undelivered(_reason(error)) from None
+            _post(row, webhook)
+    except (OSError, smtplib.SMTPException, http.client.HTTPException, ValueError) as error:
+        raise Undelivered(redact(_reason(error))) from None
 
 
 def subject(row: Row) -> str:
@@ -77,7 +82,8 @@ def _mail(row: Row, server: str) -> None:
 
 def _server(address: str) -> smtplib.SMTP:
     """Return the open server of ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``."""
-    parts = urlsplit(address if "://" in address else f"smtp://{address}")
+    whole = checked_address(address if "://" in address else f"smtp://{address}", "CAUDAL_SMTP")
+    parts = urlsplit(whole.bare)
     host = parts.hostname or "127.0.0.1"
     safe = ssl.create_default_context()
     if parts.scheme == "smtps":
@@ -86,8 +92,8 @@ def _server(address: str) -> smtplib.SMTP:
         server = smtplib.SMTP(host, parts.port or 25, timeout=_WAIT_S)
     if parts.scheme == "smtp+starttls":
         server.starttls(context=safe)
-    if parts.username:
-        server.login(unquote(parts.username), unquote(parts.password or ""))
+    if whole.user:
+        server.login(whole.user, whole.password.reveal() if whole.password else "")
     return server
 
 
@@ -96,16 +102,21 @@ def _name(row: Row) -> str:
     return f"{row['id']}-{row['run_id'] or int(row['at'] * 1e6)}"
 
 
-def _post(row: Row) -> None:
-    place = row["place"]
+def _post(row: Row, webhook: Webhook | None) -> None:
+    if webhook is None:
+        raise ValueError("the product does not declare this webhook any more")
+    place, to = row["place"], Address(webhook.url.reveal())
     body: dict[str, Any] = {
         "id": row["id"], "product": row["product"], "happening": row["happening"], "subject": row["subject"], "title": subject(row),
         "run_id": row["run_id"], "at": iso(row["at"]), "repeats": row["repeats"], **row["document"],
     }  # fmt: skip
     headers = {"Content-Type": "application/json", "Idempotency-Key": f"caudal-{_name(row)}", "User-Agent": "caudal"}
     if place["secret"]:
-        headers["Authorization"] = f"Bearer {os.environ.get(place['secret'], '')}"
-    request = urllib.request.Request(place["url"], orjson.dumps(body), headers, method="POST")
+        headers["Authorization"] = f"Bearer {Secret(os.environ.get(place['secret'], '')).reveal()}"
+    elif to.user:
+        login = base64.b64encode(f"{to.user}:{to.password.reveal() if to.password else ''}".encode()).decode()
+        headers["Authorization"] = f"Basic {login}"
+    request = urllib.request.Request(to.bare, orjson.dumps(body), headers, method="POST")
     with urllib.request.urlopen(request, timeout=_WAIT_S) as answer:
         answer.read(1024)
 

@@ -7,6 +7,7 @@ from typing import Any
 from caudal.graph.build import build
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import declarations
+from caudal.secret import redacted
 from caudal.spec.node import Features, Source, Table
 from caudal.spec.product import Product
 
@@ -33,7 +34,7 @@ def declaration(product: Product) -> dict[str, Any]:
 
 def remember(product: Product, ledger: Ledger, run_id: str, now: float) -> None:
     """Keep the declaration where it differs from the one that is kept."""
-    said = declaration(product)
+    said = redacted(declaration(product))
     known = ledger.find(declarations, product=product.name, newest=True, limit=1)
     if not known or known[0]["document"] != said:
         ledger.add(declarations, {"product": product.name, "run_id": run_id, "at": now, "document": said})
@@ -58,7 +59,7 @@ def _table(product: Product, name: str) -> dict[str, Any]:
 
 
 def _connection(source: Source) -> str:
-    """Return where a source's data comes from, in words and without what may be secret."""
+    """Return where a source's data comes from, in words; what a connection shows has no secret in it."""
     told = source.connection
     for name in ("pattern", "topic", "folder"):
         if value := getattr(told, name, None):

@@ -6,7 +6,7 @@ from caudal.graph.fingerprint import code_of, digest
 from caudal.run.step import Done, skipped
 from caudal.run.steps.warehouse import said_of
 from caudal.run.workspace import Workspace
-from caudal.spec.database import shown
+from caudal.secret import shown
 from caudal.spec.star import Star
 
 

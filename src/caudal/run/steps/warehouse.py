@@ -9,7 +9,7 @@ from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
 from caudal.run.step import Done, skipped
 from caudal.run.workspace import Workspace
-from caudal.spec.database import shown
+from caudal.secret import shown
 from caudal.spec.node import Node, Source
 from caudal.spec.warehouse import Publication
 

@@ -53,7 +53,7 @@ class Messenger:
         now = self._clock()
         for product in self._products:
             note(self._ledger, product, self._newly_late(product, now), "", now)
-        for row in deliver(self._ledger, self._settings, clock=self._clock):
+        for row in deliver(self._ledger, self._settings, self._products, clock=self._clock):
             self._say({
                 "what": "told", "product": row["product"], "happening": row["happening"], "subject": row["subject"], "to": row["target"],
                 "state": row["state"], "why": row["error"],

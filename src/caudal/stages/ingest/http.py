@@ -30,9 +30,9 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     for url in connection.urls:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
             raise SourceProblem(
-                f"'{without_user(url)[0]}' is not an HTTP address.",
+                f"'{without_user(url)}' is not an HTTP address.",
                 fix="Begin it with https:// or http://.",
-                url=without_user(url)[0],
+                url=without_user(url),
             )
     with Client(connection) as client:
         if connection.pages or connection.since:
@@ -40,20 +40,20 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
 
             return fetch_pages(connection, client, scratch=scratch, seen=seen, clock=clock)
         with ThreadPoolExecutor(max_workers=min(AT_ONCE, max(1, len(connection.urls)))) as threads:
-            found = threads.map(lambda url: _fetched(client, url, scratch, seen.get(without_user(url)[0]), clock), connection.urls)
+            found = threads.map(lambda url: _fetched(client, url, scratch, seen.get(without_user(url)), clock), connection.urls)
             return [arrival for arrival in found if arrival is not None]
 
 
 def _fetched(client: Client, url: str, scratch: Path, seen: Seen | None, clock: Clock) -> Arrival | None:
     """Return one downloaded file, or None when the server says that it has not changed."""
-    shown = without_user(url)[0]
+    shown = without_user(url)
     folder = scratch / hashlib.sha256(shown.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return client.tried(url, lambda: _asked(client, url, folder, seen, clock))
 
 
 def _asked(client: Client, url: str, folder: Path, seen: Seen | None, clock: Clock) -> Arrival | None:
-    shown = without_user(url)[0]
+    shown = without_user(url)
     part, tag = folder / "download.part", folder / "download.tag"  # the tag says which content the part belongs to
     # A URL without a last segment has to be called something.
     local = folder / (Path(unquote(urlsplit(shown).path)).name or "download")

@@ -73,7 +73,7 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     """Return the packs of the images that are new or have changed; whole ones that a broken run left are taken up."""
     assert isinstance(connection, Images)
     _libraries()
-    shown = without_user(connection.pattern)[0]
+    shown = without_user(connection.pattern)
     left = sorted(path for path in scratch.glob("*.parquet") if f"images:{shown}/{path.name}" not in seen)
     known = marks(
         [(origin, one.stored) for origin, one in seen.items() if one.stored is not None] + [(one.name, one) for one in left]
@@ -95,7 +95,10 @@ def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], cl
     if connection.remote:
         from caudal.stages.ingest.remote import listing
 
-        listed = listing(connection.pattern, connection.storage, connection.required, attempts)
+        listed = listing(
+            Files(connection.pattern, storage=connection.storage, required=connection.required, address=connection.address),
+            attempts,
+        )
         there = [Found(one.path, one.bytes, one.modified_ns, one.etag) for one in listed.files]
         new = unknown(there)
         young = listed.moving({one.path for one in new}, connection.settle_s, clock)

@@ -16,6 +16,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from caudal.errors import SourceProblem, nearest
+from caudal.secret import Secret
 from caudal.spec.connection import Http
 from caudal.spec.web import Pages
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen
@@ -47,7 +48,7 @@ def fetch_pages(connection: Http, client: Client, *, scratch: Path, seen: Mappin
     start = before.since if connection.since and before else connection.since.start if connection.since else None
     found: list[tuple[str, Page, Path]] = []
     for number, url in enumerate(connection.urls):
-        folder = scratch / f"{hashlib.sha256(without_user(url)[0].encode()).hexdigest()[:16]}"
+        folder = scratch / f"{hashlib.sha256(without_user(url).encode()).hexdigest()[:16]}"
         key = json.dumps([declared, number, start])
         journal = Journal.opened(folder, key, clock())
         try:
@@ -65,7 +66,7 @@ def fetch_pages(connection: Http, client: Client, *, scratch: Path, seen: Mappin
         return []
     at_ns = int(clock() * 1e9)
     stamp = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    folder_name = before.folder if connection.since and before else f"{without_user(connection.urls[0])[0]}#{stamp}"
+    folder_name = before.folder if connection.since and before else f"{without_user(connection.urls[0])}#{stamp}"
     names = f"{stamp}-" if connection.since else ""
     newest = _greatest([page.since for _, page, _ in found] + [start])
     said = json.dumps({"declared": declared, "since": newest, "pages": len(found)})
@@ -99,7 +100,7 @@ def _before(seen: Mapping[str, Seen], declared: str) -> Before | None:
 def _declared(connection: Http) -> str:
     """Return what makes sets of pages count together: who asks otherwise begins anew."""
     said = [
-        [without_user(url)[0] for url in connection.urls], {name: repr(one) for name, one in connection.params.items()},
+        [without_user(url) for url in connection.urls], {name: repr(one.reveal() if isinstance(one, Secret) else one) for name, one in connection.params.items()},
         repr(connection.pages), repr(connection.since), str(connection.options.get("records", "")),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
@@ -112,9 +113,9 @@ def _all(connection: Http, client: Client, url: str, journal: Journal, start: An
     while request is not None:
         if len(journal.pages) >= how.most and how.kind != "one":
             raise SourceProblem(
-                f"'{without_user(url)[0]}' has more than {how.most} pages.",
+                f"'{without_user(url)}' has more than {how.most} pages.",
                 fix="Raise most= of cd.pages if that is meant.",
-                url=without_user(url)[0],
+                url=without_user(url),
             )
         try:
             body = client.tried(url, partial(_body, client, request, connection))
@@ -124,13 +125,13 @@ def _all(connection: Http, client: Client, url: str, journal: Journal, start: An
             raise
         if journal.pages and body.records and journal.pages[-1].sha256 == hashlib.sha256(body.content).hexdigest():
             raise SourceProblem(
-                f"'{without_user(url)[0]}' answers page {len(journal.pages) + 1} as it answers the page before.",
+                f"'{without_user(url)}' answers page {len(journal.pages) + 1} as it answers the page before.",
                 fix=f"Check that '{how.parameter or how.path or 'Link'}' is what tells its pages apart.",
-                url=without_user(url)[0],
+                url=without_user(url),
             )
         following = _next(how, request, body, url, client, not journal.pages)
         if following is not None and (following in journal.asked or following == request):
-            raise SourceProblem(f"The pages of '{without_user(url)[0]}' lead back to one that was read.", url=without_user(url)[0])
+            raise SourceProblem(f"The pages of '{without_user(url)}' lead back to one that was read.", url=without_user(url))
         if how.kind not in ("page", "offset") or body.records or not journal.pages:
             journal.add(body.content, len(body.records or ()), _newest(connection, body), request, following)
         request = following
@@ -158,7 +159,7 @@ def _body(client: Client, request: Mapping[str, Any], connection: Http) -> Body:
         raise Again(f"{len(content)} of {expected} bytes came")
     if connection.format not in (None, "json"):
         return Body(content, None, None, answer)
-    shown = without_user(request["url"])[0]
+    shown = without_user(request["url"])
     try:
         document = json.loads(content)
     except ValueError as error:
@@ -208,21 +209,21 @@ def _said(body: Body, path: str, url: str, first: bool) -> Any:
     inside = lookup(body.document, above) if above else body.document
     if inside is None and first and body.records:  # later pages may leave it out: nothing comes next
         raise SourceProblem(
-            f"'{without_user(url)[0]}' says nothing at '{path}' of what comes next.",
+            f"'{without_user(url)}' says nothing at '{path}' of what comes next.",
             nearest=nearest(path.partition(".")[0], body.document) if isinstance(body.document, dict) else None,
-            url=without_user(url)[0],
+            url=without_user(url),
         )
     return lookup(inside, key)
 
 
 def _same_host(said: str, url: str, client: Client) -> str:
     """Return the next page's address, without our secrets. Who is trusted with them is the host that was declared, and no other."""
-    first, then = urlsplit(without_user(url)[0]), urlsplit(said)
+    first, then = urlsplit(without_user(url)), urlsplit(said)
     if then.hostname != first.hostname or then.scheme not in ("http", "https"):
         raise SourceProblem(
-            f"The next page of '{without_user(url)[0]}' is at another host, '{then.hostname}'.",
+            f"The next page of '{without_user(url)}' is at another host, '{then.hostname}'.",
             fix="Declare that address.",
-            url=without_user(url)[0],
+            url=without_user(url),
         )
     # Behind a proxy a service may not know that it is reached by https.
     scheme, host = (first.scheme, first.netloc) if first.scheme == "https" and then.scheme == "http" else (then.scheme, then.netloc)

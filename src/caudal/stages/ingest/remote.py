@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.spec.connection import Files
@@ -120,11 +121,11 @@ class Listing:
     moving: Callable[[set[str], float, Clock], set[str]]
 
 
-def listing(pattern: str, storage: Mapping[str, Any], required: bool, attempts: int | None = None) -> Listing:
+def listing(connection: Files, attempts: int | None = None) -> Listing:
     """Return what an address lists; nothing is fetched."""
-    place = _place(Files(pattern, storage=storage), attempts)
+    place = _place(connection, attempts)
     listed = _tried(place.shown, lambda: _listed(place), place=place, attempts=attempts)
-    if not listed and required:
+    if not listed and connection.required:
         raise _tried(place.shown, lambda: nothing_there(place.fs, place.pattern, place.shown), attempts=attempts)
     inside = {place.origin(one.path): one.path for one in listed}
 
@@ -141,7 +142,7 @@ def listing(pattern: str, storage: Mapping[str, Any], required: bool, attempts: 
 def _place(connection: Files, attempts: int | None = None) -> Place:
     import fsspec
 
-    shown, user, _ = without_user(connection.pattern)
+    shown, user = without_user(connection.pattern), connection.address.user if connection.address else None
     protocol = shown.partition("://")[0]
     options = _defaults(protocol) | looked_up(connection.storage)
     if protocol in ("http", "https"):
@@ -156,7 +157,7 @@ def _place(connection: Files, attempts: int | None = None) -> Place:
         try:
             if protocol == "hdfs":
                 return _hdfs(shown, options)
-            fs, path = fsspec.url_to_fs(connection.pattern, skip_instance_cache=True, **options)
+            fs, path = fsspec.url_to_fs(shown, skip_instance_cache=True, **_login(protocol, connection) | options)
         except ImportError as error:
             extra = {"s3": "s3", "s3a": "s3", "sftp": "sftp", "ssh": "sftp", "webhdfs": "hdfs", "hdfs": "hdfs"}.get(protocol)
             raise EnvironmentProblem(
@@ -168,6 +169,16 @@ def _place(connection: Files, attempts: int | None = None) -> Place:
         return fs, path
 
     return _tried(shown, lambda: Place(shown, connect), user=user, attempts=attempts)
+
+
+def _login(protocol: str, connection: Files) -> dict[str, Any]:
+    """Return user and password of the address under the names that its file system gives them; fsspec does not decode ``%2F``."""
+    import fsspec
+
+    if connection.address is None or connection.address.user is None:
+        return {}
+    named = fsspec.get_filesystem_class(protocol)._get_kwargs_from_urls(connection.address.escaped)
+    return {name: unquote(str(named[name])) for name in ("user", "username", "password") if named.get(name)}
 
 
 def _hdfs(shown: str, options: Mapping[str, Any]) -> tuple[Any, str]:

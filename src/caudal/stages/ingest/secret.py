@@ -1,61 +1,60 @@
-"""Secrets: looked up when they are needed, and left out of whatever is shown or stored."""
+"""Secrets of sources: looked up when they are needed, and left out of whatever is shown or stored."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from caudal.errors import EnvironmentProblem
+from caudal.secret import Secret, hide_in_addresses, redact
 from caudal.spec.web import Env
 
 
-def revealed(value: Any) -> str:
-    """Return the text of a declared value; of an `Env` the variable's content."""
+def revealed(value: Any, user: str | None = None) -> str:
+    """Return the text of a declared value; of an `Env` the variable's content, which nothing shows from then on."""
+    if isinstance(value, Secret):
+        return value.reveal()
     if not isinstance(value, Env):
         return str(value)
-    found = os.environ.get(value.name)
-    if found is None:
+    content = os.environ.get(value.name)
+    if content is None:
         raise EnvironmentProblem(
             f"The environment variable '{value.name}' is not set; a source takes a secret from it.",
             fix=f"Set {value.name} and run again.",
             variable=value.name,
         )
-    return found
+    return Secret(content, user=user).reveal()
 
 
 def looked_up(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings with every `Env` replaced by its content."""
+    """Return nested settings with every `Env` and every `Secret` replaced by its content."""
     return {
-        name: revealed(one) if isinstance(one, Env) else looked_up(one) if isinstance(one, Mapping) else one
-        for name, one in values.items()
+        name: revealed(value) if isinstance(value, Env | Secret) else looked_up(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
     }
 
 
 def masked(text: str) -> str:
-    """Return a text whose addresses show no password.
+    """Return a text that a library has written, with no secret in it.
 
     Examples
     --------
-    >>> masked("sftp://ann:secret@host:22/in/*.csv"), masked("https://token@host/x")
-    ('sftp://ann:***@host:22/in/*.csv', 'https://***@host/x')
+    >>> masked("no answer of sftp://ann:hush@host:22/in/*.csv")
+    'no answer of sftp://ann@host:22/in/*.csv'
     """
-    text = re.sub(r"(\w+://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
-    return re.sub(r"(https?://)[^/\s:@]+@", r"\1***@", text)
+    return redact(hide_in_addresses(text))
 
 
-def without_user(url: str) -> tuple[str, str | None, str | None]:
-    """Return an address without user and password, and these.
+def without_user(url: str) -> str:
+    """Return a shown address without its user: what landed files are known by. On the web ``%40`` and ``@`` in a path are the same.
 
     Examples
     --------
-    >>> without_user("sftp://ann:secret@host:22/in")
-    ('sftp://host:22/in', 'ann', 'secret')
+    >>> without_user("sftp://ann@host:22/in"), without_user("https://ann@host/%40team/a.csv")
+    ('sftp://host:22/in', 'https://host/@team/a.csv')
     """
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    user = unquote(parts.username) if parts.username else None
-    password = unquote(parts.password) if parts.password else None
-    return urlunsplit(parts._replace(netloc=host)), user, password
+    path = parts.path.replace("%40", "@") if parts.scheme in ("http", "https") else parts.path
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path))

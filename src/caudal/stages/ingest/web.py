@@ -14,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.secret import Address, Secret
 from caudal.spec.connection import Http
 from caudal.spec.web import Env, rate_of
 from caudal.stages.ingest.secret import masked, revealed, without_user
@@ -83,8 +84,9 @@ class Client:
         self._headers |= {name: revealed(said) for name, said in connection.headers.items()}
         self._params = {name: revealed(said) for name, said in connection.params.items()}
         auth = connection.auth
-        self._login = (revealed(auth[0]), revealed(auth[1])) if isinstance(auth, tuple) else None
-        if isinstance(auth, Env):
+        self._addresses: dict[str, Address] = dict(zip(connection.urls, connection.addresses or (), strict=True))
+        self._login = (user := revealed(auth[0]), revealed(auth[1], user)) if isinstance(auth, tuple) else None
+        if isinstance(auth, Env | Secret):
             self._headers["Authorization"] = f"Bearer {revealed(auth)}"
             self._session.secret_headers += ("Authorization",)
 
@@ -97,26 +99,32 @@ class Client:
     @property
     def secret_params(self) -> tuple[str, ...]:
         """The names of parameters whose values are secret."""
-        return tuple(name for name, said in self._connection.params.items() if isinstance(said, Env))
+        declared = [name for name, value in self._connection.params.items() if isinstance(value, Env | Secret)]
+        return (*declared, *(name for address in self._addresses.values() for name, _ in address.secret_parameters))
 
     def ask(
         self, url: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None, *, link: bool = False
     ) -> requests.Response:
-        """Return the answer, its body unread; an address that a server gave (``link``) has all parameters but the secret ones.
+        """Return the answer of an address, declared (as it is shown) or a ``link`` that a server gave, its body unread.
+
+        A link has all parameters but the secret ones, which are added.
 
         Raises
         ------
         Again : it may go better the next time
         SourceProblem : the server refuses, whoever asks again
         """
-        plain, user, password = without_user(url)
+        plain, declared = without_user(url), self._declared(url, link)
+        user, password = (declared.user, declared.password) if declared else (None, None)
         if self._connection.rate:
             _pace(urlsplit(plain).netloc, self._connection.rate).wait()
-        login = self._login or ((user, password or "") if user else None)
+        login = self._login or ((user, password.reveal() if password else "") if user else None)
         own = {name: said for name, said in self._params.items() if not link or name in self.secret_params}
+        if link and declared:
+            own |= dict(declared.secret_parameters)
         try:
             answer = self._session.get(
-                plain,
+                declared.bare if declared and not link else plain,
                 headers={**self._headers, **(headers or {})},
                 params={**own, **(params or {})},
                 auth=login,
@@ -135,9 +143,16 @@ class Client:
                 raise refused(plain, answer)
         return answer
 
+    def _declared(self, url: str, link: bool) -> Address | None:
+        """Return the declared address that is asked, or that has led to a link: one of the same host."""
+        if not link:
+            return self._addresses.get(url)
+        host = urlsplit(url).hostname
+        return next((address for shown, address in self._addresses.items() if urlsplit(shown).hostname == host), None)
+
     def tried(self, url: str, act: Callable[[], _T]) -> _T:
         """Return what ``act`` returns; it is done again while it raises `Again`."""
-        shown, last, wait = without_user(url)[0], "no answer", BACKOFF_S
+        shown, last, wait = without_user(url), "no answer", BACKOFF_S
         asked = 0.0
         for attempt in range(ATTEMPTS):
             if attempt:

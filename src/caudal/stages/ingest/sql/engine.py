@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.lake.driver import driven
-from caudal.spec.database import Database, shown
+from caudal.secret import passwords_of, shown
+from caudal.spec.database import Database
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -66,7 +67,7 @@ def explained(error: Exception, source: Database) -> CaudalError | None:
         state = "sqlite"  # an OperationalError there is mostly one of the statement
     gone = isinstance(error, DBAPIError) and error.connection_invalidated
     gone = gone or (not state and type(origin).__name__ in ("OperationalError", "InterfaceError", "ConnectionTimeout"))
-    return told(str(origin) or type(origin).__name__, state, source, _passwords(source), gone=gone)
+    return told(str(origin) or type(origin).__name__, state, source, passwords_of(source.address.url()), gone=gone)
 
 
 def told(said: str, state: str, source: Database, secrets: Sequence[str], *, gone: bool) -> CaudalError:
@@ -101,13 +102,3 @@ def told(said: str, state: str, source: Database, secrets: Sequence[str], *, gon
     return SourceProblem(
         f"'{source.what}' at {place} cannot be read: {first}.", fix="Check the declaration against the database.", place=place
     )
-
-
-def _passwords(source: Database) -> list[str]:
-    from sqlalchemy.engine import make_url
-
-    try:
-        secret = make_url(source.address.url()).password
-    except Exception:  # noqa: BLE001 - whatever is wrong with the URL is being told already
-        return []
-    return [str(secret)] if secret else []

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from caudal.errors import CaudalError, SourceProblem
+from caudal.secret import passwords_of
 from caudal.spec.database import Database
-from caudal.spec.jdbc import secrets
 from caudal.stages.ingest.sql.engine import told
 
 _READER = "datasources.jdbc"  # the package of Spark's reader, in a stack
@@ -21,7 +21,7 @@ def explained(error: Exception, source: Database) -> CaudalError | None:
     if java is None:
         return None
     chain = _chain(java)
-    hidden = [source.address.url(), *secrets(source.address.url())]
+    hidden = [source.address.url(), *passwords_of(source.address.url())]
     names = [str(one.getClass().getName()) for one in chain]
     for one, name in zip(chain, names, strict=True):
         state = _state(one)

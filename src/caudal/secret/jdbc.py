@@ -1,0 +1,62 @@
+"""A JDBC address without what is secret in it; every database has a dialect of its own."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from caudal.secret.names import is_secret_name
+
+PREFIX = "jdbc:"
+_USER = re.compile(r"^(jdbc:[^/]*://[^:/@]*:|jdbc:oracle:\w+:[^/@]*/)(.*)@")
+
+
+def is_jdbc(url: str) -> bool:
+    """Tell whether a URL is JDBC's."""
+    return url.startswith(PREFIX)
+
+
+def shown(url: str) -> str:
+    """Return a JDBC address without its passwords.
+
+    Examples
+    --------
+    >>> shown("jdbc:sqlserver://db;user=anna;password={a;b};databaseName=shop"), shown("jdbc:oracle:thin:anna/x@//db/shop")
+    ('jdbc:sqlserver://db;user=anna;databaseName=shop', 'jdbc:oracle:thin:anna@//db/shop')
+    """
+    head, mark, options = _parted(url)
+    kept = [option for option in options if not is_secret_name(option.partition("=")[0])]
+    return _USER.sub(lambda login: f"{login[1][:-1]}@", head) + (mark + _between(mark).join(kept) if kept else "")
+
+
+def passwords_of(url: str) -> list[str]:
+    """Return the passwords of a JDBC address, as they are written and as they are meant.
+
+    Examples
+    --------
+    >>> passwords_of("jdbc:postgresql://db/shop?user=anna&password=a%20b")
+    ['a%20b', 'a b']
+    """
+    head, _, options = _parted(url)
+    written = [option.partition("=")[2] for option in options if is_secret_name(option.partition("=")[0])]
+    if login := _USER.match(head):
+        written.append(login[2])
+    meant = [form for word in written for form in (word, unquote(word), word.strip("{}"))]
+    return [form for form in dict.fromkeys(meant) if form]
+
+
+def _parted(url: str) -> tuple[str, str, list[str]]:
+    """Return what stands before the options, the sign that begins them, and the options."""
+    # A password in the login may hold the sign that begins the options: these begin behind the last @ before a host.
+    begin = login.end() if (login := re.match(r"jdbc:[^/;?]*(?://)?[^:/@;?]*[:/][^=]*@", url)) else 0
+    sign = re.search("[?;]", url[begin:])
+    if sign is None:
+        return url, "", []
+    mark, rest = sign[0], url[begin + sign.end() :]
+    # SQL Server's values may stand in braces, and hold the sign that ends them.
+    options = rest.split("&") if mark == "?" else re.findall(r"(?:\{[^}]*\}|[^;])+", rest)
+    return url[: begin + sign.start()], mark, [option for option in options if option]
+
+
+def _between(mark: str) -> str:
+    return "&" if mark == "?" else mark

@@ -1,0 +1,43 @@
+"""Which names of options, headers and parameters hold secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from caudal.secret.value import Secret
+
+_NAMES = re.compile(
+    r"password|passwd|passphrase|pwd|secret|token|credential|signature|authorization|cookie|jaas|api[-_.]?key"
+    r"|(?:^|[-_.])(?:access|account|private|shared|sas)?[-_.]?key$|(?:^|[-_.])(?:sig|auth|pat)$",
+    re.IGNORECASE,
+)
+
+
+_NO_SECRET = re.compile(
+    r"(?:provider|class|file|path|location|type|url|uri)$", re.IGNORECASE
+)  # they say where it is, or how it is had
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether what goes by a name is a secret.
+
+    Examples
+    --------
+    >>> [is_secret_name(name) for name in ("api_key", "X-Amz-Signature", "kafka.sasl.jaas.config", "monkey", "token_file")]
+    [True, True, True, False, False]
+    """
+    return _NAMES.search(name) is not None and _NO_SECRET.search(name) is None
+
+
+def secrets_hidden(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings with every text under a secret's name made a `Secret`."""
+    return {
+        name: secrets_hidden(value)
+        if isinstance(value, Mapping)
+        else Secret(value)
+        if isinstance(value, str) and is_secret_name(name)
+        else value
+        for name, value in values.items()
+    }
