@@ -81,7 +81,7 @@ def undelivered(ledger: Ledger, product: str | None = None) -> list[Row]:
 
 def _told_lately(ledger: Ledger, product: str, one: Happened, declared: Alert, now: float) -> Row | None:
     """Return the alert that told of this, unless that is long ago or the product has recovered since."""
-    asked = {
+    asked: dict[str, Any] = {
         "product": product,
         "happening": one.kind,
         "subject": one.subject,
