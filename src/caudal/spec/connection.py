@@ -159,7 +159,7 @@ class Kafka(Connection):
     ----------
     servers : str, optional, ``host:port`` of brokers; from the setting ``kafka`` (``CAUDAL_KAFKA``), else 127.0.0.1:9092, when left out
     starting : ``earliest | latest``, where a stream without a checkpoint begins
-    options : mapping, further options of Spark's connector
+    options : mapping, further options of Spark's connector; `Env` values are looked up when the topic is read
     """
 
     topic: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from caudal.spec.connection import Connection, Kafka
 from caudal.spec.settings import settings
+from caudal.stages.ingest.secret import looked_up
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -27,7 +28,7 @@ def frame(
     chosen = _options(spark, connection) | {"startingOffsets": connection.starting}
     if max_blocks is not None:
         chosen["maxOffsetsPerTrigger"] = str(max_blocks)
-    return _columns(spark.readStream.format("kafka").options(**chosen | dict(connection.options)).load())
+    return _columns(spark.readStream.format("kafka").options(**chosen | looked_up(connection.options)).load())
 
 
 def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
@@ -37,7 +38,7 @@ def batch(spark: SparkSession, connection: Connection, place: Path, start: Seque
         "startingOffsets": _said(connection.topic, start),
         "endingOffsets": _said(connection.topic, end),
     }
-    return _columns(spark.read.format("kafka").options(**chosen | dict(connection.options)).load())
+    return _columns(spark.read.format("kafka").options(**chosen | looked_up(connection.options)).load())
 
 
 def servers(connection: Kafka) -> str:
