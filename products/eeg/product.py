@@ -59,7 +59,7 @@ def brain_seconds(sensor_seconds: DataFrame, labels: DataFrame) -> DataFrame:
     ]
     powers = sensor_seconds.groupBy("device", "window_end").agg(*decibels)
     second = (F.date_trunc("second", "at") + F.expr("INTERVAL 1 SECOND")).alias("window_end")
-    noted = labels.dropDuplicates(["device", "seq"]).groupBy("device", second).agg(F.avg("eyes_closed").alias("closed"))
+    noted = labels.dropDuplicates(["device", "seq", "at"]).groupBy("device", second).agg(F.avg("eyes_closed").alias("closed"))
     eyes = noted.select("device", "window_end", F.when(F.col("closed") >= 0.5, "closed").otherwise("open").alias("eyes"))
     return powers.join(eyes, ["device", "window_end"], "left")
 

@@ -182,3 +182,11 @@ def test_a_model_learns_from_the_capture_and_follows_the_stream_each_window_once
     truth = arrow(delta.read(Home(home).table("eeg", "brain_seconds"))).to_pandas().dropna(subset=["eyes"])
     both = rows.merge(truth[["device", "window_end", "eyes"]], on=["device", "window_end"])
     assert (both["prediction"] == both["eyes"]).mean() > 0.9
+
+    # What only the end closes is classified before the command is over; a headset that restarts keeps its labels.
+    caudal("replay", product, "--home", home, "--rate", "0", "--seconds", "20", "--labels")
+    caudal("stream", product, "--home", home, "--once", "--end")
+    closed = arrow(delta.read(Home(home).table("eeg", "sensor_seconds"))).to_pandas()[["device", "window_end"]].drop_duplicates()
+    last = arrow(delta.read(table)).to_pandas()[["device", "window_end"]]
+    assert len(last) == len(closed)
+    assert set(map(tuple, last.to_numpy())) == set(map(tuple, closed.to_numpy()))

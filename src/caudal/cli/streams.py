@@ -83,6 +83,7 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
            labels: Annotated[bool, typer.Option("--labels", help="Send labels too, late as they are, to a stream of their own.")] = False,
            source: Annotated[str | None, typer.Option("--source", help="Which stream source of the product.")] = None,
            seed: Annotated[int, typer.Option(help="Of the simulator.")] = 0,
+           at: Annotated[str | None, typer.Option("--at", help="Event time of the first sample, such as 2026-01-05T08:00:00Z: the same samples each time.  [default: it ends now]")] = None,
            data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Play a simulator or a recording into a stream, at a chosen rate. Ctrl-C stops it."""
     from caudal.run.replay import command
@@ -101,6 +102,7 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
             labels=labels,
             source_name=source,
             seed=seed,
+            at=at,
             say=(lambda _: None) if as_json else (lambda line: print(printable(line), flush=True)),
         )
         say(

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from caudal.graph.load import load
 from caudal.lake.home import Home
 from caudal.lake.wire import Block, codec, packed
 from caudal.run.sinks import Sink, sink
+from caudal.run.stream.task import AHEAD_US
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 from caudal.stages.simulate import Played, simulator, simulators
@@ -168,13 +170,15 @@ def command(
     labels: bool,
     source_name: str | None,
     seed: int,
+    at: str | None = None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Do what the command says and return its document."""
     target, named = _target(what, settings, source_name)
     played = source(named, seed=seed, data=settings.data if named == "recording" else None)
     chosen = pace(played, len(played.channels) * played.natural_hz * speed if rate == -1 else rate, devices, speed)
-    played = ending_by_now(played, chosen, seconds, time.time_ns() // 1000)
+    now_us = time.time_ns() // 1000
+    played = ending_by_now(played, chosen, seconds, now_us) if at is None else beginning_at(played, chosen, seconds, at, now_us)
     kind, place = (
         into or target.kind,
         to or (target.place if into in (None, target.kind) else _default(into or "", named, settings)),
@@ -298,6 +302,30 @@ def ending_by_now(what: Played, chosen: Pace, seconds: float, now_us: int) -> Pl
     """Return ``what`` with event times that go with the clock; played faster they begin in the past, for no reading is of the future."""
     wall = seconds / chosen.speed if chosen.speed else 0.0
     return replace(what, rate_hz=chosen.rate_hz, start_us=now_us - round(max(0.0, seconds - wall) * 1e6))
+
+
+def beginning_at(what: Played, chosen: Pace, seconds: float, at: str, now_us: int) -> Played:
+    """Return ``what`` with the event time of its first sample fixed, so that every play of it gives the same samples.
+
+    Raises
+    ------
+    DeclarationProblem : ``at`` is no time, or samples would be of the future, which a stream sets aside
+    """
+    try:
+        begins = datetime.fromisoformat(at)
+        start_us = (begins if begins.tzinfo else begins.replace(tzinfo=UTC)) - datetime.fromtimestamp(0, UTC)
+    except (ValueError, OverflowError):
+        raise DeclarationProblem(
+            f"--at {at!r} is no time.", fix="Write it as 2026-01-05T08:00:00Z; without an offset it is UTC."
+        ) from None
+    begin_us = start_us // timedelta(microseconds=1)
+    wall = seconds / chosen.speed if chosen.speed else 0.0
+    if begin_us < 0 or begin_us + round(seconds * 1e6) > now_us + round(wall * 1e6) + AHEAD_US:
+        raise DeclarationProblem(
+            f"--at {at}: {seconds:g} s from there on are not between 1970 and now, and a stream sets samples of the future aside.",
+            fix="Choose an earlier time, or fewer --seconds.",
+        )
+    return replace(what, rate_hz=chosen.rate_hz, start_us=begin_us)
 
 
 def _send(block: Block, to: Sink, wire: str, devices: int) -> int:

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer
 from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere
 from caudal.lake.log import Reader
 from caudal.lake.wire import WIRES, Block, many
-from caudal.run.replay import Pace, ending_by_now, pace, replay
+from caudal.run.replay import Pace, beginning_at, ending_by_now, pace, replay
 from caudal.run.sinks import FolderSink, KafkaSink, LogSink, SocketSink
 from caudal.spark.broker import Broker
 from caudal.spec.connection import socket
@@ -209,3 +209,23 @@ def test_a_mistyped_product_is_told(tmp_path: Path) -> None:
     _, trouble = running.communicate(timeout=60)
     assert running.returncode == NotThere.exit_code
     assert trouble.endswith("Did you mean 'products/headset'?\n")
+
+
+def test_event_time_that_is_fixed_gives_the_same_samples_each_time(tmp_path: Path) -> None:
+    chosen, now_us = pace(EEG, 0), time.time_ns() // 1000
+    first_us = 1_767_600_000_000_000  # 2026-01-05T08:00:00Z
+    for number, at in enumerate(("2026-01-05T08:00:00Z", "2026-01-05T09:00:00+01:00", "2026-01-05 08:00:00")):
+        played = beginning_at(EEG, chosen, 5, at, now_us)
+        replay(played, LogSink(tmp_path / str(number), 2), wire="packed", chosen=chosen, seconds=5)
+    times = [{int(at) for block in logged(tmp_path / str(number)) for at in block.at_us} for number in range(3)]
+    assert times[0] == times[1] == times[2]
+    assert min(times[0]) == first_us
+    assert max(times[0]) < first_us + 5_000_000
+    paced = pace(EEG, -1 + 4097)
+    assert beginning_at(EEG, paced, 5, "2026-01-05T08:00:00Z", now_us).start_us == first_us
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2999-01-01T00:00:00Z", "1969-12-31T23:59:59Z", ""])
+def test_event_time_that_cannot_be_is_refused(at: str) -> None:
+    with pytest.raises(DeclarationProblem, match="--at"):
+        beginning_at(EEG, pace(EEG, 0), 5, at, time.time_ns() // 1000)

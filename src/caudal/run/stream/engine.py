@@ -35,6 +35,7 @@ from caudal.spec.statistics import Statistics
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
 from caudal.stages.statistics import NEVER, advanced, begin, ended, rows, told_twice
 from caudal.stages.statistics.batch import marks
+from caudal.stages.statistics.partial import empty
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -159,10 +160,13 @@ class Engine:
             self._publish()
         commit_s = time.perf_counter() - began - read_s - taken_s - merged_s
         seconds = {"read": read_s, "partials": taken_s, "merge": merged_s, "commit": commit_s}
-        told = Step(self.source.name, after.batch, found, closed, open_, anomalies, seconds, self.clock())
-        for look in self.onlookers:
-            look(told, after)
+        self._tell(Step(self.source.name, after.batch, found, closed, open_, anomalies, seconds, self.clock()), after)
         return True
+
+    def _tell(self, step: Step, after: Memory) -> None:
+        """Let onlookers see a micro-batch that has been done."""
+        for look in self.onlookers:
+            look(step, after)
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -181,7 +185,11 @@ class Engine:
             save(self._memories, self.memory)
 
     def end(self) -> None:
-        """Close every window and publish: the stream has ended for good, and what comes after is late."""
+        """Close every window and publish: the stream has ended for good, and what comes after is late.
+
+        Detectors and onlookers see these windows as they see those that a micro-batch closes.
+        """
+        began = time.perf_counter()
         after = self._next(self.memory.offsets)
         closed = {}
         for name, declared in self.tables.items():
@@ -189,9 +197,13 @@ class Engine:
             closed[name] = rows(last, declared)
             if len(last):
                 after.pending.setdefault(name, []).append(closed[name])
-        self._put_out(after, closed)
+        anomalies = self._watch(after, [], closed)
+        self._put_out(after, closed | anomalies)
         self._remember(after)
         self.finish()
+        seconds = {"read": 0.0, "partials": 0.0, "merge": 0.0, "commit": time.perf_counter() - began}
+        open_ = {name: rows(empty(declared), declared) for name, declared in self.tables.items()}
+        self._tell(Step(self.source.name, after.batch, [], closed, open_, anomalies, seconds, self.clock()), after)
 
     def _next(self, offsets: Offsets | None) -> Memory:
         """Return a memory for the next micro-batch, that can be changed."""

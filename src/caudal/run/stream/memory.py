@@ -20,7 +20,7 @@ from caudal.errors import EnvironmentProblem
 from caudal.run.stream.faults import GOES_ON
 from caudal.run.stream.task import Captured
 from caudal.stages.statistics import State
-from caudal.stages.statistics.samples import Seen
+from caudal.stages.statistics.seen import Seen
 
 _KEPT = 3
 _MAGIC = b"caudal stream memory 2\n"

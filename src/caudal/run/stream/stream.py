@@ -92,15 +92,17 @@ def stream(
                     thread.start()
                 for thread in threads:
                     thread.join()
-                for follower in followers:
-                    follower.stop()
                 joiner.stop()
-                for thread in threads:
-                    thread.raise_what_broke()
-                end = end and all(thread.read_all for thread in threads)
-                for engine in engines:
-                    with told(f"the stream '{engine.source.name}'"):
-                        engine.end() if end else engine.finish()
+                try:
+                    for thread in threads:
+                        thread.raise_what_broke()
+                    end = end and all(thread.read_all for thread in threads)
+                    for engine in engines:
+                        with told(f"the stream '{engine.source.name}'"):
+                            engine.end() if end else engine.finish()
+                finally:  # after the engines: the windows that the end closes are classified too
+                    for follower in followers:
+                        follower.stop()
                 joiner.finish(whole=once or end, end=end)
                 for engine in engines:
                     _note(ws, engine, before[engine.source.name], since)

@@ -17,7 +17,8 @@ from caudal.lake.rows import by_day, write
 from caudal.lake.wire import many
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics import NEVER, Bounds, Samples, Taken, merged, of_blocks, taken
-from caudal.stages.statistics.samples import Seen, joined
+from caudal.stages.statistics.samples import joined
+from caudal.stages.statistics.seen import Seen
 
 SCHEMA = "found binary"
 AHEAD_US = 300_000_000  # a clock that is further ahead than this is wrong, and would make all others late

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from caudal.spec.detector import Detection
 from caudal.stages.statistics import Samples
-from caudal.stages.statistics.samples import Seen, seen_of
+from caudal.stages.statistics.seen import Seen, seen_of
 
 if TYPE_CHECKING:
     from caudal.stages.detect.operator import Operator
@@ -71,9 +71,9 @@ def of_samples(watch: Watch, kept: Sequence[Samples], seen: Seen) -> tuple[pa.Ta
     fresh = []
     for samples in kept:
         group = samples.group(_PANE_US)
-        new = seen.new(group, samples.seq)
+        new = seen.new(group, samples.seq, samples.at_us)
         fresh.append(samples.where(new))
-        seen = seen.with_(seen_of(group[new], samples.seq[new]))
+        seen = seen.with_(seen_of(group[new], samples.seq[new], samples.at_us[new]))
     if kept:
         seen = seen.after(max(int(samples.at_us.max()) for samples in kept if len(samples)) // _PANE_US - _REMEMBERED)
     if not fresh:

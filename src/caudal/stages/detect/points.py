@@ -27,14 +27,17 @@ class Points:
         self.recent = np.zeros((lags, channels))
 
     def point(self, row: np.ndarray) -> np.ndarray:
-        """Return float64 [lags × channels] in deviations, newest last, missing values in the middle; the reading is learned after."""
+        """Return float64 [lags × channels] in deviations, newest last; the reading is learned after.
+
+        A missing value stands where its channel last stood: in the middle it would be odd wherever a channel has two levels.
+        """
         known = ~np.isnan(row)
         first = known & (self.seen == 0)
         self.mean[first] = row[first]
         away = np.where(known, row - self.mean, 0.0)
         # A constant channel has no deviation: the smallest step that float32 shows at this level stands for it.
         deviation = np.sqrt(self.variance) + 1e-6 * np.abs(self.mean) + 1e-12
-        standard = np.clip(away / deviation, -1e6, 1e6)
+        standard = np.where(known, np.clip(away / deviation, -1e6, 1e6), self.recent[-1])
         self.recent[:-1] = self.recent[1:]
         self.recent[-1] = standard
         self.seen += known

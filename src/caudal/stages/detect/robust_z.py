@@ -13,7 +13,6 @@ import numpy as np
 
 from caudal.spec.detector import Detector
 from caudal.stages.detect.operator import Operator
-from caudal.stages.detect.ring import Ring
 
 _NORMAL, _LIMIT, _FEWEST = 0.6745, 3.5, 8
 
@@ -25,35 +24,42 @@ class RobustZ(Operator):
 
     def __init__(self, declared: Detector, channels: int) -> None:
         super().__init__(declared, channels)
-        self._ring = Ring(declared["window"], (channels,))
+        self._rows = np.zeros((declared["window"], channels))
+        self._seen = np.zeros(channels, dtype=np.int64)
 
     def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
         """Return z / (z + 3.5) of the channel that is furthest out."""
-        held = self._ring.held
-        score = 0.0
-        if len(held) >= _FEWEST:
-            median = _median(held)
-            spread = _median(np.abs(held - median))
-            # A channel that is constant for half of the window has no MAD: the mean deviation stands in (their section 3.3), or the
-            # smallest step that float32 shows at this level.
-            away = np.abs(row - median)
-            flat = spread <= 0
-            if flat.any():
-                spread = np.where(flat, 0.6745 / 0.7979 * np.mean(np.abs(held - median), axis=0), spread)
-            z = _NORMAL * away / (spread + 1e-6 * np.abs(median) + 1e-12)
-            worst = float(np.nanmax(z)) if not np.isnan(z).all() else 0.0
-            score = worst / (worst + _LIMIT)
-        latest = held[(self._ring.place - 1) % len(self._ring.rows)] if len(held) else np.zeros(self.channels)
-        self._ring.add(np.where(np.isnan(row), latest, row))
-        return score
+        known = np.flatnonzero(~np.isnan(row))
+        counts = np.minimum(self._seen[known], len(self._rows))
+        worst = 0.0
+        # Each channel has a window of its own last readings: one where much was missing holds fewer, or older ones.
+        for count in np.unique(counts[counts >= _FEWEST]).tolist():
+            alike = known[counts == count]
+            worst = max(worst, _worst(self._rows[:count, alike], row[alike]))
+        self._rows[self._seen[known] % len(self._rows), known] = row[known]
+        self._seen[known] += 1
+        return worst / (worst + _LIMIT)
 
     def fields(self) -> dict[str, Any]:
         """Return the window."""
-        return {"rows": self._ring.rows, "seen": self._ring.seen}
+        return {"rows": self._rows, "seen": self._seen}
 
     def restore(self, fields: Mapping[str, Any]) -> None:
         """Take up the window."""
-        self._ring.rows, self._ring.seen = fields["rows"], int(fields["seen"])
+        self._rows = fields["rows"]
+        self._seen = np.full(self.channels, fields["seen"], dtype=np.int64)  # one number for all in states of before
+
+
+def _worst(held: np.ndarray, row: np.ndarray) -> float:
+    """Return the largest modified z-score of a reading's channels among their windows: float64 [count, channels]."""
+    median = _median(held)
+    spread = _median(np.abs(held - median))
+    # A channel that is constant for half of the window has no MAD: the mean deviation stands in (their section 3.3), or the
+    # smallest step that float32 shows at this level.
+    flat = spread <= 0
+    if flat.any():
+        spread = np.where(flat, 0.6745 / 0.7979 * np.mean(np.abs(held - median), axis=0), spread)
+    return float((_NORMAL * np.abs(row - median) / (spread + 1e-6 * np.abs(median) + 1e-12)).max())
 
 
 def _median(rows: np.ndarray) -> np.ndarray:

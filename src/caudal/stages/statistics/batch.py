@@ -12,7 +12,8 @@ from caudal.spec.statistics import Statistics
 from caudal.stages.statistics.finish import rows, schema, windows
 from caudal.stages.statistics.merge import merged
 from caudal.stages.statistics.partial import partials
-from caudal.stages.statistics.samples import Seen, of_table
+from caudal.stages.statistics.samples import of_table
+from caudal.stages.statistics.seen import Seen
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -61,7 +62,7 @@ def marks(declared: Statistics) -> dict[str, dict[str, Any]]:
 
 def _chunk(number: int, table: pa.Table, declared: Statistics, chunk_us: int) -> pa.Table:
     samples = of_table(table, declared.channels)
-    new = Seen().new(samples.group(declared.pane_us), samples.seq)
+    new = Seen().new(samples.group(declared.pane_us), samples.seq, samples.at_us)
     parts = windows(partials(samples.where(new), declared), declared)
     return rows(parts.where(parts.pane * declared.pane_us // chunk_us == number), declared)
 
@@ -72,7 +73,7 @@ def _sessions(spread: DataFrame, declared: Statistics) -> DataFrame:
 
     def part(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
         samples = of_table(table, declared.channels)
-        new = Seen().new(samples.group(declared.pane_us), samples.seq)
+        new = Seen().new(samples.group(declared.pane_us), samples.seq, samples.at_us)
         found = pickle.dumps(partials(samples.where(new), declared), protocol=5)
         return pa.table({"device": pa.array([key[0].as_py()], pa.int64()), "part": pa.array([found], pa.binary())})
 

@@ -1,9 +1,9 @@
-"""Samples of many devices as flat arrays, and which of them have been seen before."""
+"""Samples of many devices as flat arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,87 +93,10 @@ def of_table(rows: pa.Table, channels: Sequence[str]) -> Samples:
     )
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Which samples have come: by device and pane, intervals of their numbers, both ends within, in order, none touching the next.
+def __getattr__(name: str) -> Any:
+    """Give memories of streams that were written when `Seen` lay here what they name."""
+    if name == "Seen":
+        from caudal.stages.statistics.seen import Seen
 
-    A sample is known by device, pane and number, so that a device may begin to count anew; and what belongs to closed panes can be
-    forgotten.
-
-    Parameters
-    ----------
-    group : int64 [k], of device and pane (`Samples.group`)
-    low, high : int64 [k], sample numbers
-    """
-
-    group: Array = field(default_factory=lambda: np.empty(0, np.int64))
-    low: Array = field(default_factory=lambda: np.empty(0, np.int64))
-    high: Array = field(default_factory=lambda: np.empty(0, np.int64))
-
-    def new(self, group: Array, seq: Array) -> Array:
-        """Tell which samples have not come before, neither here nor earlier in these: bool [n]."""
-        own, theirs = _numbered(self.group, group)
-        key, low, high = (theirs << SEQ_BITS) + seq, (own << SEQ_BITS) + self.low, (own << SEQ_BITS) + self.high
-        fresh = np.ones(len(key), bool)
-        if len(low):
-            at = np.searchsorted(low, key, side="right") - 1
-            fresh = (at < 0) | (key > high[at])
-        if len(key) > 1 and np.any(key[1:] <= key[:-1]):
-            first = np.zeros(len(key), bool)
-            first[np.unique(key, return_index=True)[1]] = True
-            fresh &= first
-        return fresh
-
-    def with_(self, other: Seen) -> Seen:
-        """Return what has come to either."""
-        if not len(other.low):
-            return self
-        if not len(self.low):
-            return other
-        group, low, high = (np.concatenate([getattr(self, one), getattr(other, one)]) for one in ("group", "low", "high"))
-        return _joined(group, low, high)
-
-    def overlaps(self, other: Seen) -> bool:
-        """Tell whether a sample has come to both."""
-        if not len(self.low) or not len(other.low):
-            return False
-        own, theirs = _numbered(self.group, other.group)
-        at = np.searchsorted((own << SEQ_BITS) + self.low, (theirs << SEQ_BITS) + other.high, side="right") - 1
-        return bool(np.any((at >= 0) & ((theirs << SEQ_BITS) + other.low <= ((own << SEQ_BITS) + self.high)[np.maximum(at, 0)])))
-
-    def after(self, pane: int) -> Seen:
-        """Return what belongs to panes after ``pane``."""
-        kept = (self.group & ((1 << PANE_BITS) - 1)) > pane
-        return self if kept.all() else Seen(self.group[kept], self.low[kept], self.high[kept])
-
-
-def seen_of(group: Array, seq: Array) -> Seen:
-    """Return the intervals of samples."""
-    if len(seq) == 0:
-        return Seen()
-    order = (
-        np.lexsort((seq, group))
-        if np.any((group[1:] < group[:-1]) | ((group[1:] == group[:-1]) & (seq[1:] <= seq[:-1])))
-        else slice(None)
-    )
-    group, seq = group[order], seq[order]
-    cuts = np.flatnonzero((group[1:] != group[:-1]) | (seq[1:] > seq[:-1] + 1))
-    starts, ends = np.concatenate(([0], cuts + 1)), np.append(cuts, len(seq) - 1)
-    return Seen(group[starts], seq[starts], seq[ends])
-
-
-def _joined(group: Array, low: Array, high: Array) -> Seen:
-    """Return intervals in order, those that overlap or touch made one."""
-    order = np.lexsort((low, group))
-    group, low, high = group[order], low[order], high[order]
-    number, _ = _numbered(group, group[:0])
-    reach = np.maximum.accumulate((number << SEQ_BITS) + high)  # a later group's numbers are all above
-    starts = np.flatnonzero(np.concatenate(([True], (number[1:] << SEQ_BITS) + low[1:] > reach[:-1] + 1)))
-    ends = np.append(starts[1:], len(low)) - 1
-    return Seen(group[starts], low[starts], reach[ends] - (number[ends] << SEQ_BITS))
-
-
-def _numbered(one: Array, other: Array) -> tuple[Array, Array]:
-    """Return, for the groups of each, their place among those of both in order."""
-    groups = np.unique(np.concatenate([one, other]))
-    return np.searchsorted(groups, one), np.searchsorted(groups, other)
+        return Seen
+    raise AttributeError(name)

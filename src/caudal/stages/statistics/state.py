@@ -11,7 +11,8 @@ from caudal.spec.statistics import Statistics
 from caudal.stages.statistics.finish import windows
 from caudal.stages.statistics.merge import merged
 from caudal.stages.statistics.partial import Partials, empty, partials
-from caudal.stages.statistics.samples import Samples, Seen, seen_of
+from caudal.stages.statistics.samples import Samples
+from caudal.stages.statistics.seen import Seen, seen_of
 
 NEVER = -(1 << 62)
 SHOWN = 32  # devices whose open windows are told of
@@ -53,12 +54,12 @@ def taken(samples: Samples, declared: Statistics, bounds: Bounds) -> Taken:
     group = samples.group(declared.pane_us)
     late = samples.at_us // declared.pane_us <= bounds.closed
     lates = int(late.sum())
-    new = bounds.seen.new(group, samples.seq)
+    new = bounds.seen.new(group, samples.seq, samples.at_us)
     duplicates = int((~new & ~late).sum())  # of a closed window nobody remembers what has come
     if lates or duplicates:
         counted = new & ~late
         samples, group = samples.where(counted), group[counted]
-    return Taken(partials(samples, declared), seen_of(group, samples.seq), came, duplicates, lates, newest)
+    return Taken(partials(samples, declared), seen_of(group, samples.seq, samples.at_us), came, duplicates, lates, newest)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class State:
     @property
     def bytes(self) -> int:
         """Bytes that are remembered."""
-        return self.open.bytes + 3 * self.seen.low.nbytes
+        return self.open.bytes + self.seen.bytes
 
 
 def begin(declared: Statistics) -> State:

@@ -1,0 +1,191 @@
+"""Which samples have been seen before: the one rule of what makes two samples the same (ADR 0023).
+
+A sample is named by its device, its session and its number; event time tells the session. Two samples of a device with one number are the
+same sample where their times are the same, and of two sessions where they are not: a device that restarts counts from the beginning, but its
+clock goes on. Nothing has to be remembered for that, and the order of arrival decides nothing, so that a stream, a run and a join agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from caudal.stages.statistics.samples import PANE_BITS, SEQ_BITS, Array
+
+STRAIGHT_US = 1000
+"""How far times of a run may lie from its line: those of a clock that is read to the millisecond still do."""
+SAME_US = 2 * STRAIGHT_US
+"""Times that are no further apart are the same moment: no device restarts, and counts as far, within two milliseconds."""
+_ANY_US = 1 << 60
+
+
+def _none() -> Array:
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The samples that have come, as runs of consecutive numbers whose times lie on a line; in order of group, number and time.
+
+    A run is within one device and pane, so that what belongs to closed panes can be forgotten. Samples whose times are irregular
+    are runs of one.
+
+    Parameters
+    ----------
+    group : int64 [k], of device and pane (`Samples.group`)
+    low, high : int64 [k], sample numbers, both within
+    first_us, last_us : int64 [k], event times of these two
+    slack_us : int64 [k], the farthest that a sample's time lies from the line between them
+    """
+
+    group: Array = field(default_factory=_none)
+    low: Array = field(default_factory=_none)
+    high: Array = field(default_factory=_none)
+    first_us: Array = field(default_factory=_none)
+    last_us: Array = field(default_factory=_none)
+    slack_us: Array = field(default_factory=_none)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take up what was stored; of runs stored before they had times, a number within the pane is known whatever its time is."""
+        unknown = np.zeros(len(state["low"]), np.int64)
+        self.__dict__.update({"first_us": unknown, "last_us": unknown, "slack_us": unknown + _ANY_US, **state})
+
+    def new(self, group: Array, seq: Array, at_us: Array) -> Array:
+        """Tell which samples have not come before, neither here nor earlier in these: bool [n]."""
+        own, theirs = _numbered(self.group, group)
+        key, low, high = (theirs << SEQ_BITS) + seq, (own << SEQ_BITS) + self.low, (own << SEQ_BITS) + self.high
+        fresh = np.ones(len(key), bool)
+        for runs in _apart(low, high):
+            at = np.searchsorted(low[runs], key, side="right") - 1
+            within = np.flatnonzero((at >= 0) & (key <= high[runs[np.maximum(at, 0)]]))
+            run = runs[at[within]]
+            tolerance = SAME_US + np.maximum(self.slack_us[run] - STRAIGHT_US, 0)
+            fresh[within[np.abs(at_us[within] - self._line(run, seq[within])) <= tolerance]] = False
+        if len(key) > 1 and np.any(key[1:] <= key[:-1]):
+            order = np.lexsort((at_us, key))
+            keys, moments = key[order], at_us[order]
+            first = np.concatenate(([True], (keys[1:] != keys[:-1]) | (moments[1:] - moments[:-1] > SAME_US)))
+            earliest = np.zeros(len(key), bool)
+            earliest[np.minimum.reduceat(order, np.flatnonzero(first))] = True
+            fresh &= earliest
+        return fresh
+
+    def with_(self, other: Seen) -> Seen:
+        """Return what has come to either."""
+        if not len(other.low):
+            return self
+        if not len(self.low):
+            return other
+        both = Seen(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in _FIELDS))
+        return _joined(both.where(np.lexsort((both.first_us, both.low, both.group))))
+
+    def overlaps(self, other: Seen) -> bool:
+        """Tell whether a sample may have come to both: a number of one group has."""
+        if not len(self.low) or not len(other.low):
+            return False
+        own, theirs = _numbered(self.group, other.group)
+        reach = np.maximum.accumulate((own << SEQ_BITS) + self.high)
+        at = np.searchsorted((own << SEQ_BITS) + self.low, (theirs << SEQ_BITS) + other.high, side="right") - 1
+        return bool(np.any((at >= 0) & ((theirs << SEQ_BITS) + other.low <= reach[np.maximum(at, 0)])))
+
+    def after(self, pane: int) -> Seen:
+        """Return what belongs to panes after ``pane``."""
+        kept = (self.group & ((1 << PANE_BITS) - 1)) > pane
+        return self if kept.all() else self.where(kept)
+
+    def where(self, mask: Array) -> Seen:
+        """Return the runs that a mask (or positions) names."""
+        return Seen(*(getattr(self, name)[mask] for name in _FIELDS))
+
+    def _line(self, run: Array, seq: Array) -> Array:
+        """Return when samples of some runs are due, int64 microseconds."""
+        low, first = self.low[run], self.first_us[run]
+        share = (seq - low) / np.maximum(self.high[run] - low, 1)
+        due: Array = first + np.rint(share * (self.last_us[run] - first)).astype(np.int64)
+        return due
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are remembered."""
+        return len(_FIELDS) * self.low.nbytes
+
+
+_FIELDS = tuple(one.name for one in fields(Seen))
+
+
+def seen_of(group: Array, seq: Array, at_us: Array) -> Seen:
+    """Return the runs of samples."""
+    if len(seq) == 0:
+        return Seen()
+    if np.any((group[1:] < group[:-1]) | ((group[1:] == group[:-1]) & (seq[1:] <= seq[:-1]))):
+        order = np.lexsort((at_us, seq, group))
+        group, seq, at_us = group[order], seq[order], at_us[order]
+    step = np.diff(at_us)
+    follows = (group[1:] == group[:-1]) & (seq[1:] == seq[:-1] + 1)
+    bends = np.zeros(len(follows), bool)
+    bends[1:] = follows[:-1] & (np.abs(step[1:] - step[:-1]) > SAME_US)
+    begins = np.concatenate(([True], ~follows | bends))
+    runs = _runs(group, seq, at_us, begins)
+    crooked = runs.slack_us > STRAIGHT_US
+    if crooked.any():
+        begins |= crooked[np.cumsum(begins) - 1]
+        runs = _runs(group, seq, at_us, begins)
+    return runs
+
+
+def _runs(group: Array, seq: Array, at_us: Array, begins: Array) -> Seen:
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts[1:], len(seq)) - 1
+    none = np.zeros(len(starts), np.int64)
+    runs = Seen(group[starts], seq[starts], seq[ends], at_us[starts], at_us[ends], none)
+    away = np.abs(at_us - runs._line(np.cumsum(begins) - 1, seq))
+    return Seen(runs.group, runs.low, runs.high, runs.first_us, runs.last_us, np.maximum.reduceat(away, starts))
+
+
+def _joined(runs: Seen) -> Seen:
+    """Return runs, in order, those made one that touch and whose times lie on one line."""
+    width = runs.high - runs.low
+    step = runs.first_us[1:] - runs.last_us[:-1]
+    own = np.where(width > 0, (runs.last_us - runs.first_us) / np.maximum(width, 1), np.nan)
+    bends = (np.abs(step - own[:-1]) > SAME_US) | (np.abs(step - own[1:]) > SAME_US)  # a run of one has no step: it bends nothing
+    follows = (runs.group[1:] == runs.group[:-1]) & (runs.low[1:] == runs.high[:-1] + 1) & ~bends
+    if not follows.any():
+        return runs
+    begins = np.concatenate(([True], ~follows))
+    longer = _chains(runs, begins)
+    crooked = longer.slack_us > STRAIGHT_US
+    if crooked.any():
+        begins |= crooked[np.cumsum(begins) - 1]
+        longer = _chains(runs, begins)
+    return longer
+
+
+def _chains(runs: Seen, begins: Array) -> Seen:
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts[1:], len(begins)) - 1
+    none = np.zeros(len(starts), np.int64)
+    longer = Seen(runs.group[starts], runs.low[starts], runs.high[ends], runs.first_us[starts], runs.last_us[ends], none)
+    chain = np.cumsum(begins) - 1
+    # Between its ends a run lies as far from the new line as the worse of its ends, and its samples as far again as from their own.
+    away = [np.abs(at - longer._line(chain, seq)) for at, seq in ((runs.first_us, runs.low), (runs.last_us, runs.high))]
+    slack = np.maximum.reduceat(runs.slack_us + np.maximum(*away), starts)
+    return Seen(longer.group, longer.low, longer.high, longer.first_us, longer.last_us, slack)
+
+
+def _apart(low: Array, high: Array) -> Iterator[Array]:
+    """Yield positions of runs none of which overlap in their numbers; all at once but where a device began to count anew within a pane."""
+    rest = np.arange(len(low))
+    while len(rest):
+        reach = np.maximum.accumulate(high[rest])
+        clear = np.concatenate(([True], low[rest][1:] > reach[:-1]))
+        yield rest[clear]
+        rest = rest[~clear]
+
+
+def _numbered(one: Array, other: Array) -> tuple[Array, Array]:
+    """Return, for the groups of each, their place among those of both in order."""
+    groups = np.unique(np.concatenate([one, other]))
+    return np.searchsorted(groups, one), np.searchsorted(groups, other)
