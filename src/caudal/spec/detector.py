@@ -132,7 +132,13 @@ def density(radius: float = 0.5, fade: float = 0.05, lags: int = 1) -> Detector:
 
 
 def surprise(
-    shape: int = 14, neighbours: int = 3, memory: int = 4096, excess: float = 0.06, daily: float = 1.0, quiet: int = 120
+    shape: int = 14,
+    neighbours: int = 3,
+    memory: int = 4096,
+    excess: float = 0.06,
+    daily: float = 1.0,
+    quiet: int = 120,
+    habit: float = 0.3,
 ) -> Detector:
     """Return a detector for telemetry with a daily rhythm: range, time of day and shape judged together, each against its own past.
 
@@ -144,6 +150,8 @@ def surprise(
     excess : float, weight of how far a record passes the last one
     daily : float, weight of the daily rhythm; the two other views weigh 1 each; 0 for data without a calendar
     quiet : int, readings after a score during which only a higher one is reported: one anomaly, one report
+    habit : float, how much a score loses for each earlier anomaly of the stream that was as high: it is divided by ``(1 + earlier) ** habit``;
+        0 leaves it as it is; without ``quiet`` it has no effect
     """
     return _declared(
         "surprise",
@@ -154,6 +162,7 @@ def surprise(
             "excess": (excess, 0.0, 10.0),
             "daily": (daily, 0.0, 10.0),
             "quiet": (quiet, 0, 65_536),
+            "habit": (habit, 0.0, 1.0),
         },
     )
 

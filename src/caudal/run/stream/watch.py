@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from caudal.stages.statistics.seen import Seen, seen_of
 if TYPE_CHECKING:
     from caudal.stages.detect.operator import Operator
 
+log = logging.getLogger(__name__)
 SCHEMA = pa.schema([("device", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("detector", pa.string())])
 
 
@@ -33,13 +35,17 @@ class Watch:
     _learned: set[int] = field(default_factory=set)
 
     def restore(self, states: Mapping[str, bytes]) -> None:
-        """Take up what was remembered."""
+        """Take up what was remembered; a detector that was declared otherwise, or by another caudal, starts anew and says so."""
         from caudal.stages.detect import restored
+        from caudal.stages.detect.state import StateProblem
 
         for name, state in states.items():
             detection, _, device = name.rpartition("/")
             if detection == self.declared.name:
-                self._operators[int(device)] = restored(self.declared.detector, state)
+                try:
+                    self._operators[int(device)] = restored(self.declared.detector, state)
+                except StateProblem as problem:
+                    log.warning("The detector of '%s' starts anew for device %s. %s", detection, device, problem)
 
     def score(self, device: Sequence[int], at_us: Sequence[int], values: Any) -> pa.Table:
         """Return the anomalies among readings, in the order given: float32 [n, channels]."""

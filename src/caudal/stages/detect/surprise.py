@@ -3,7 +3,8 @@
 Three views of each channel (``views``) give figures of different kinds. Each figure is ranked among its own past (``past``), so that 1 means a
 record whatever the channel's units and distribution are, and the ranks are averaged: Fisher's combination of p-values ("Statistical
 Methods for Research Workers", 1932, section 21.1), on the scale of what the memory can show. A score is reported where it is the highest
-of the last readings, once for one anomaly, as Burnaev & Ishimtsev (arXiv 1608.04585, section 5) fall silent after an alarm.
+of the last readings, once for one anomaly, as Burnaev & Ishimtsev (arXiv 1608.04585, section 5) fall silent after an alarm. What is reported is then held
+against the stream's own anomalies so far (``peaks``): each that was as high lowers it, so that one threshold serves calm and spiky, short and long streams.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from caudal.spec.detector import Detector
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.past import Past
+from caudal.stages.detect.peaks import Peaks
 from caudal.stages.detect.ring import Ring
 from caudal.stages.detect.views import Daily, Range, Shape
 
@@ -85,25 +87,29 @@ class Surprise(Operator):
         super().__init__(declared, channels)
         self._each = [_Channel(declared) for _ in range(channels)]
         self._recent = Ring(max(declared["quiet"], 1))
+        self._peaks = Peaks(declared["quiet"])
 
     def judge(self, at_us: int, row: np.ndarray) -> float:
-        """Return the score, or 0 while one as high was reported."""
+        """Return the score, less where others were as high before, or 0 while one as high was reported."""
         scores = [one.score(at_us, value) for one, value in zip(self._each, row.tolist(), strict=True) if value == value]
         score = max(scores)
         if not self.declared["quiet"]:
             return score
         highest = float(self._recent.held.max()) if len(self._recent) else 0.0
         self._recent.add(score)
-        return score if score > highest else 0.0
+        reported = score if score > highest else 0.0
+        earlier = self._peaks.earlier(reported)
+        return float(reported * (1.0 + earlier) ** -self.declared["habit"])
 
     def fields(self) -> dict[str, Any]:
         """Return all channels' memory."""
         each = {f"{i}_{name}": value for i, one in enumerate(self._each) for name, value in one.fields().items()}
-        return {"recent": self._recent.rows, "recent_seen": self._recent.seen, **each}
+        return {"recent": self._recent.rows, "recent_seen": self._recent.seen, **self._peaks.fields(), **each}
 
     def restore(self, fields: Mapping[str, Any]) -> None:
         """Take up all channels' memory."""
         self._recent.rows, self._recent.seen = fields["recent"], int(fields["recent_seen"])
+        self._peaks.restore(fields)
         for i, one in enumerate(self._each):
             prefix = f"{i}_"
             one.restore({name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)})

@@ -15,6 +15,7 @@ from caudal.stages.detect.density import Density
 from caudal.stages.detect.half_space_trees import HalfSpaceTrees
 from caudal.stages.detect.local_outlier import LocalOutlier
 from caudal.stages.detect.past import Past
+from caudal.stages.detect.peaks import Peaks
 from caudal.stages.detect.points import Points
 from caudal.stages.detect.ring import Ring
 from caudal.stages.detect.state import StateProblem, packed, unpacked
@@ -184,6 +185,51 @@ def test_one_anomaly_is_reported_once():
     limit = 0.5
     assert (reports[:, 0] > limit).sum() > (reports[:, 1] > limit).sum() >= 1
     assert reports[0, 0] == reports[0, 1] > limit
+
+
+def spiky(n: int = 1500, every: int = 60) -> np.ndarray:
+    """Return float32 [n, 1]: noise, and from reading 300 on a spike every so often, the last one twice as high."""
+    rows = (0.1 * np.random.default_rng(0).normal(size=(n, 1))).astype(np.float32)
+    rows[300::every] += 5.0
+    rows[300 + every * ((n - 301) // every)] += 5.0
+    return rows
+
+
+def test_what_a_stream_has_often_shown_is_less_of_an_anomaly():
+    rows = spiky()
+    plain, used = (
+        np.array([one.score(i * HOUR_US // 4, row) for i, row in enumerate(rows)])
+        for one in (operator(declare.surprise(quiet=50, habit=habit), 1) for habit in (0.0, 0.5))
+    )
+    spikes = np.arange(300, 1500, 60)
+    assert (used <= plain).all()
+    assert used[spikes[0]] == plain[spikes[0]] > 0.3
+    later = spikes[5:-1]
+    assert (used[later] < 0.7 * plain[later])[plain[later] > 0].all()
+    assert used[spikes[-1]] == pytest.approx(plain[spikes[-1]] / 2**0.5)  # but for the first, none before it was as high
+
+
+def test_peaks_are_counted_once_an_anomaly_and_go_on_after_a_restart():
+    peaks = Peaks(apart=3)
+    assert [peaks.earlier(score) for score in (0.2, 0.5, 0.3, 0.0, 0.0, 0.0, 0.0, 0.4, 0.6, 0.0, 0.0, 0.0, 0.5)] == [
+        *[0] * 7, 1, 0, 0, 0, 0, 2,
+    ]  # fmt: skip
+    again = Peaks(apart=3)
+    again.restore({name: np.copy(value) for name, value in peaks.fields().items()})
+    later = np.random.default_rng(0).random(9000).round(2) * (np.random.default_rng(1).random(9000) < 0.8)
+    assert [again.earlier(score) for score in later] == [peaks.earlier(score) for score in later]
+    assert len(peaks.ring) == len(peaks._sorted) <= 4096
+
+
+@pytest.mark.parametrize("stopped_after", [5, 310, 700])
+def test_surprise_that_reports_once_goes_on_bit_for_bit(stopped_after: int):
+    rows, declared = spiky(900), declare.surprise(memory=256, quiet=50)
+    whole, first = operator(declared, 1), operator(declared, 1)
+    expected = [whole.score(i * HOUR_US // 4, row) for i, row in enumerate(rows)]
+    got = [first.score(i * HOUR_US // 4, row) for i, row in enumerate(rows[:stopped_after])]
+    second = restored(declared, first.state())
+    got += [second.score(i * HOUR_US // 4, row) for i, row in enumerate(rows[stopped_after:], stopped_after)]
+    assert got == expected
 
 
 def test_a_ring_holds_the_last_rows_in_order():
