@@ -109,8 +109,7 @@ def main() -> None:
     readings, windows = sum(len(stream.values) for stream in corpus), sum(len(stream.windows) for stream in corpus)
     print(f"{len(corpus)} streams, {readings} readings, {windows} windows")
     if told.left_out:
-        bare = {one.name: scored(one, corpus)[0] for one in left_out.bare()}
-        shown = left_out.compare(corpus, bare)
+        shown = left_out.compare(corpus, left_out.bare(corpus))
         if told.json:
             told.json.write_text(json.dumps(shown, indent=1))
         return

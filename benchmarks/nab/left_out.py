@@ -10,7 +10,6 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -20,9 +19,11 @@ from caudal.spec import detector as declare
 from caudal.spec.detector import Detector
 from caudal.stages.detect.past import Past
 from caudal.stages.detect.peaks import Peaks
+from caudal.stages.detect.surprise import Channel
 
 Scores = list[np.ndarray]
 SHAPES, DAILY, QUIET, HABITS = (10, 14, 19), (0.5, 1.0, 2.0), (60, 120, 240), (0.0, 0.1, 0.2, 0.3, 0.5)
+HABIT = "habit "
 LATER = 3000  # readings from which on a stream counts as long
 
 
@@ -50,9 +51,26 @@ class LeftOut:
         return self.in_sample - self.left_out
 
 
-def bare() -> list[Detector]:
-    """Return the configurations whose scores are calibrated: every score, none held back."""
-    return [declare.surprise(shape=shape, daily=daily, quiet=0, habit=0.0) for shape, daily in product(SHAPES, DAILY)]
+def bare(corpus: Sequence[Stream]) -> dict[str, Scores]:
+    """Return the scores of each configuration that is calibrated: every score, none held back; by what was configured.
+
+    How much the daily rhythm weighs changes no view, so that one pass serves all weights.
+    """
+    found: dict[str, Scores] = {}
+    for shape in SHAPES:
+        weights = {daily: Channel(_plain(shape, daily)) for daily in DAILY}
+        for stream in corpus:
+            channel = Channel(_plain(shape, 1.0))
+            rows = zip(stream.at_us.tolist(), stream.values.astype(np.float32).tolist(), strict=True)
+            strengths = [channel.strengths(at, value) for at, value in rows]
+            for daily, weighing in weights.items():
+                scores = np.array([weighing.weighed(one) for one in strengths])
+                found.setdefault(f"shape {shape}, daily {daily:g}", []).append(scores)
+    return found
+
+
+def _plain(shape: int, daily: float) -> Detector:
+    return declare.surprise(shape=shape, daily=daily, quiet=0, habit=0.0)
 
 
 def once(scores: np.ndarray, quiet: int) -> np.ndarray:
@@ -64,18 +82,18 @@ def once(scores: np.ndarray, quiet: int) -> np.ndarray:
 
 def by_habit(scores: np.ndarray, quiet: int, habit: float) -> np.ndarray:
     """Return scores less where the stream's earlier peaks were as high, as ``surprise`` does."""
-    peaks = Peaks(quiet)
-    earlier = np.array([peaks.earlier(score) for score in once(scores, quiet).tolist()])
-    return np.asarray(once(scores, quiet) * (1.0 + earlier) ** -habit)
+    reported, peaks = once(scores, quiet), Peaks(quiet)
+    earlier = np.array([peaks.earlier(score) for score in reported.tolist()])
+    return np.asarray(reported * (1.0 + earlier) ** -habit)
 
 
-def by_rank(scores: np.ndarray, quiet: int) -> np.ndarray:
+def by_rank(scores: np.ndarray) -> np.ndarray:
     """Return scores ranked among all before them (conformal p-value on a logarithmic scale)."""
     past = Past(65_536)
-    return once(np.array([past.strength(score, 0.06) for score in scores.tolist()]) / 1.18, quiet)
+    return np.array([past.strength(score, 0.06) for score in scores.tolist()]) / 1.18
 
 
-def by_excesses(scores: np.ndarray, quiet: int, share: float = 0.05, first: int = 50) -> np.ndarray:
+def by_excesses(scores: np.ndarray, share: float = 0.05, first: int = 50) -> np.ndarray:
     """Return the logarithm of the tail probability: an exponential law of what exceeds the past's 95 % quantile (peaks over threshold)."""
     among: list[float] = []
     tail = np.zeros(len(scores))
@@ -88,10 +106,10 @@ def by_excesses(scores: np.ndarray, quiet: int, share: float = 0.05, first: int 
             as_large = n - bisect_left(among, score) + 1
             tail[i] = math.log10(n / most) + (score - edge) / scale / math.log(10) if score > edge else math.log10(n / as_large)
         insort(among, score)
-    return once(np.clip(tail / 6.0, 0.0, 1.0), quiet)
+    return np.clip(tail / 6.0, 0.0, 1.0)
 
 
-def by_normal(scores: np.ndarray, quiet: int, memory: int = 2000) -> np.ndarray:
+def by_normal(scores: np.ndarray, memory: int = 2000) -> np.ndarray:
     """Return how many deviations a score lies above the mean of those before it, exponentially weighted."""
     mean = variance = 0.0
     away = np.zeros(len(scores))
@@ -101,11 +119,10 @@ def by_normal(scores: np.ndarray, quiet: int, memory: int = 2000) -> np.ndarray:
         weight = max(1.0 / (i + 1.0), 1.0 / memory)
         step = score - mean
         mean, variance = mean + weight * step, (1.0 - weight) * (variance + weight * step * step)
-    return once(away / (away + 5.0), quiet)
+    return away / (away + 5.0)
 
 
-CALIBRATIONS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    **{f"habit {habit:g}": lambda scores, quiet, habit=habit: by_habit(scores, quiet, habit) for habit in HABITS},
+TAILS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "ranked again": by_rank,
     "peaks over threshold": by_excesses,
     "normal tail": by_normal,
@@ -114,9 +131,12 @@ CALIBRATIONS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
 
 def choices(bare_scores: Mapping[str, Scores], calibration: str) -> dict[str, Scores]:
     """Return the scores of every choice of a family, by name."""
-    calibrate = CALIBRATIONS[calibration]
+    if calibration in TAILS:
+        tails = {name: [TAILS[calibration](scores) for scores in each] for name, each in bare_scores.items()}
+        return {f"{name}, quiet {quiet}": [once(tail, quiet) for tail in each] for name, each in tails.items() for quiet in QUIET}
+    habit = float(calibration.removeprefix(HABIT))
     return {
-        f"{name}, quiet {quiet}": [calibrate(scores, quiet) for scores in each]
+        f"{name}, quiet {quiet}": [by_habit(scores, quiet, habit) for scores in each]
         for name, each in bare_scores.items()
         for quiet in QUIET
     }
@@ -171,9 +191,9 @@ def compare(corpus: Sequence[Stream], bare_scores: Mapping[str, Scores]) -> dict
     print(
         f"{'':22} in-sample  left out   gap   threshold missed by -20 -10 +10 +20 %   false alarms per 1,000 readings after {LATER:,}, at 0.8 of it"
     )
-    for calibration in CALIBRATIONS:
+    for calibration in (*(f"{HABIT}{habit:g}" for habit in HABITS), *TAILS):
         family = choices(bare_scores, calibration)
-        if calibration.startswith("habit"):
+        if calibration.startswith(HABIT):
             whole |= {f"{calibration}, {name}": scores for name, scores in family.items()}
         figures[calibration] = _shown(leave_out(calibration, corpus, family), corpus, family)
     figures["every habit"] = _shown(leave_out("every habit", corpus, whole), corpus, whole)

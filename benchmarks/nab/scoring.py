@@ -117,13 +117,12 @@ class _Ranked:
         worths, windows = np.concatenate(worth)[order], np.concatenate(window)[order]
         gain = np.where(windows < 0, worths, 0.0)
         hit = np.zeros(len(values), dtype=np.int64)
-        best: dict[int, float] = {}
-        for i in np.flatnonzero(windows >= 0):
-            number, value = int(windows[i]), float(worths[i])
-            before = best.get(number, -profile.miss)
-            hit[i] = number not in best
-            best[number] = max(before, value)
-            gain[i] = best[number] - before
+        inside = np.flatnonzero(windows >= 0)
+        inside = inside[np.argsort(windows[inside], kind="stable")]
+        for alarms in np.split(inside, np.flatnonzero(np.diff(windows[inside])) + 1) if len(inside) else ():
+            best = np.maximum.accumulate(np.append(-profile.miss, worths[alarms]))
+            hit[alarms[0]] = 1
+            gain[alarms] = np.diff(best)
         # Null first, then the state after the last reading of each distinct score.
         last = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
         null = -profile.miss * self.windows

@@ -24,7 +24,7 @@ from caudal.stages.detect.views import Daily, Range, Shape
 _HOUR_S, _HALF = 3600, 0.25  # the half hours refine the hours, with a quarter of their weight
 
 
-class _Channel:
+class Channel:
     """One channel's three views, and what they gave so far."""
 
     def __init__(self, declared: Detector) -> None:
@@ -39,6 +39,15 @@ class _Channel:
 
     def score(self, at_us: int, value: float) -> float:
         """Return the weighted mean of the ranks, from 0 to 1; the value is learned."""
+        return self.weighed(self.strengths(at_us, value))
+
+    def weighed(self, strengths: tuple[float, ...]) -> float:
+        """Return the weighted mean of ranks."""
+        total: float = sum(weight * strength for weight, strength in zip(self.weights, strengths, strict=True))
+        return total / self.whole
+
+    def strengths(self, at_us: int, value: float) -> tuple[float, ...]:
+        """Return the rank of each view's figure among its past; the value is learned."""
         deviation = (self.squares / (self.count - 1)) ** 0.5 if self.count > 1 else 0.0
         figures = (
             self.hour.figure(at_us, value, deviation),
@@ -50,9 +59,7 @@ class _Channel:
         away = value - self.mean
         self.mean += away / self.count
         self.squares += away * (value - self.mean)
-        ranked = zip(self.weights, self.pasts, figures, strict=True)
-        total: float = sum(weight * past.strength(figure, self.excess) for weight, past, figure in ranked)
-        return total / self.whole
+        return tuple(past.strength(figure, self.excess) for past, figure in zip(self.pasts, figures, strict=True))
 
     def fields(self) -> dict[str, Any]:
         """Return all that is remembered."""
@@ -85,7 +92,7 @@ class Surprise(Operator):
 
     def __init__(self, declared: Detector, channels: int) -> None:
         super().__init__(declared, channels)
-        self._each = [_Channel(declared) for _ in range(channels)]
+        self._each = [Channel(declared) for _ in range(channels)]
         self._recent = Ring(max(declared["quiet"], 1))
         self._peaks = Peaks(declared["quiet"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from benchmarks.nab.corpus import Stream
-from benchmarks.nab.left_out import CALIBRATIONS, by_habit, leave_out, once
+from benchmarks.nab.left_out import TAILS, bare, by_habit, leave_out, once
 from tests.unit.benchmarks.nab.test_scoring import alarms, stream
 
 from caudal.spec import detector as declare
@@ -44,18 +44,20 @@ def test_the_threshold_comes_from_the_others_too():
 @pytest.mark.parametrize(("quiet", "habit"), [(20, 0.0), (20, 0.3), (120, 0.5)])
 def test_a_calibration_by_habit_is_what_the_detector_does(quiet: int, habit: float):
     rows = np.random.default_rng(1).standard_t(2, size=(900, 1)).astype(np.float32)
-    bare, whole = (operator(declare.surprise(memory=256, quiet=length, habit=habit), 1) for length in (0, quiet))
-    scores = np.array([bare.score(i * 300_000_000, row) for i, row in enumerate(rows)])
+    plain, whole = (operator(declare.surprise(quiet=length, habit=habit), 1) for length in (0, quiet))
+    scores = np.array([plain.score(i * 300_000_000, row) for i, row in enumerate(rows)])
     expected = [whole.score(i * 300_000_000, row) for i, row in enumerate(rows)]
     assert by_habit(scores, quiet, habit) == pytest.approx(expected, rel=1e-12)
     assert max(expected) > 0.5
+    one = Stream("a/one.csv", np.arange(900) * 300_000_000, rows[:, 0].astype(np.float64), ())
+    assert bare([one])["shape 14, daily 1"][0].clip(0, 1).tolist() == scores.tolist()
 
 
-@pytest.mark.parametrize("name", sorted(CALIBRATIONS))
+@pytest.mark.parametrize("name", sorted(TAILS))
 def test_no_calibration_looks_ahead(name: str):
     scores = np.random.default_rng(0).random(600)
     other = np.concatenate([scores[:400], 1.0 - scores[400:]])
-    assert CALIBRATIONS[name](scores, 30)[:400].tolist() == CALIBRATIONS[name](other, 30)[:400].tolist()
+    assert TAILS[name](scores)[:400].tolist() == TAILS[name](other)[:400].tolist()
 
 
 def test_a_score_is_reported_where_it_is_the_highest_for_a_while():

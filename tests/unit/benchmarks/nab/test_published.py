@@ -114,5 +114,5 @@ def test_surprise_stays_above_knn_cad_in_every_profile(corpus: list[Stream], knn
     scores, _ = scored(declare.surprise(), corpus)
     for profile in PROFILES:
         assert optimised(corpus, scores, profile).score > optimised(corpus, knn_cad, profile).score + 10
-    # 77.92 when this was written; another BLAS may round a few distances otherwise.
-    assert optimised(corpus, scores, STANDARD).score == pytest.approx(77.9, abs=1.5)
+    # 77.81 when this was written; another BLAS may round a few distances otherwise.
+    assert optimised(corpus, scores, STANDARD).score == pytest.approx(77.8, abs=1.5)
