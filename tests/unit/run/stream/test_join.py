@@ -182,7 +182,7 @@ def test_a_commit_names_the_versions_and_one_that_says_nothing_is_passed_over(tm
     assert last_said(world.folder("ab"), "inputs")[1]["inputs"] == {"a": 0, "b": 0}
     schema = delta.read(world.folder("ab")).schema
     more = {**schema, "fields": [*schema["fields"], {"name": "z", "type": "long", "nullable": True, "metadata": {}}]}
-    delta._widen(delta._open(world.folder("ab"), None), _delta_schema(more), None)  # what dies between the two commits leaves
+    delta._widen(delta._open(world.folder("ab"), None), _delta_schema(more))  # what dies between the two commits leaves
     assert delta.identity(world.folder("ab"), delta.version_of(world.folder("ab"))) == {}
     world.restart()
     assert not world.joining.step()
