@@ -127,6 +127,7 @@ def _declared(node: Declared) -> list[Any]:
     if isinstance(node, Source):
         return [
             "source", node.name, node.connection.kind, node.connection, node.schema, node.event_time, node.partition, expectations,
+            *(["paths below the data folder"] if node.connection.kind == "images" else []),
         ]  # fmt: skip
     if isinstance(node, Join):
         return [node.kind, node.name, node.inputs, node.on, node.within_s, node.how, node.wanted, node.event_time, node.partition]

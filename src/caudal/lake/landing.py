@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,13 +66,13 @@ class LandedFile:
 
 def land(
     arrivals: Sequence[Arrival], home: Home, ledger: Ledger, *, product: str, source: str, run_id: str, kind: str = "data",
-    changed: str = "replace",
+    changed: str = "replace", base: Path | None = None,
 ) -> list[LandedFile]:  # fmt: skip
     """Copy what is new into the raw store and return every arrival with its hash.
 
     A file whose path, size and time of change are those of the path's newest content is not read again. The same bytes are stored once.
     A content that comes again after another is the newest again. Files that count together (``changed="set"``) are told to the ledger in
-    one transaction, after all of them were copied.
+    one transaction, after all of them were copied. ``base`` is the folder that their paths lie below.
     """
     known = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # of each path the newest
     folder = home.raw(product, source)
@@ -92,6 +92,7 @@ def land(
         said = {
             "product": product, "source": source, "path": path, "sha256": sha256, "bytes": size,
             "modified_ns": arrival.modified_ns, "landed_at": time.time(), "run_id": run_id, "kind": kind, "etag": arrival.etag,
+            "base": None if base is None else str(base),
         }  # fmt: skip
         same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
         if same:  # touched, or come again after another content; or landed by a run that died before it could say so
@@ -119,7 +120,7 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
         data = [row for row in rows if row["kind"] != "correction"]
         rows = [row for row in rows if row["kind"] == "correction" or _set(row) == _set(data[-1])]
     else:
-        rows = [row for row in rows if row["kind"] != "refused" or Path(row["path"]).exists()]
+        rows = [row for row in rows if row["kind"] != "refused" or origin_of(row).exists()]
     newest = {(row["path"] if changed != "append" else (row["path"], row["sha256"])): row for row in rows}
     by_content = {row["sha256"]: row for row in newest.values()}
     folder = home.raw(product, source)
@@ -127,6 +128,27 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
         LandedFile(row["path"], store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"], row["seq"])
         for sha, row in sorted(by_content.items())
     ]
+
+
+def origin_of(row: Mapping[str, Any]) -> Path:
+    """Return where a landed file of this machine came from."""
+    return Path(row["base"] or "", row["path"])
+
+
+def moved(ledger: Ledger, product: str, source: str, base: Path, named: Callable[[str], str]) -> None:
+    """Let a source's files lie below the data folder of now; those that an older home keeps by their whole paths get their names.
+
+    Where whole paths below several folders have the same name, the one that landed last gets it.
+    """
+    about = {"product": product, "source": source}
+    rows = [row for row in ledger.find(landed, **about) if row["kind"] != "correction"]
+    for before in {row["base"] for row in rows} - {None, str(base)}:
+        ledger.change(landed, {**about, "base": before}, base=str(base))
+    taken = {row["path"] for row in rows if row["base"] is not None}
+    last = {named(row["path"]): row["path"] for row in rows if row["base"] is None}
+    for name, path in last.items():
+        if name != path and name not in taken:
+            ledger.change(landed, {**about, "path": path}, path=name, base=str(base))
 
 
 def _unchanged(row: dict[str, Any], arrival: Arrival) -> bool:

@@ -98,6 +98,7 @@ landed = Table(
     Column("product", String(100), nullable=False),
     Column("source", String(100), nullable=False),
     Column("path", Text, nullable=False),  # where it came from
+    Column("base", Text),  # the data folder that the path lies below; null where it is a whole path or an address
     Column("sha256", String(64), nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from caudal.lake.landing import LandedFile
@@ -17,30 +17,39 @@ def in_order(files: Sequence[LandedFile]) -> list[LandedFile]:
     return sorted((file for file in files if file.kind != "correction"), key=lambda file: (file.seq, file.path))
 
 
-def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str]) -> set[str]:
-    """Return the segments of old files that hold a key of the new ones."""
+Named = Callable[[str], str]
+"""What gives a key as it is told now, where older files hold it otherwise."""
+
+
+def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str], named: Named | None = None) -> set[str]:
+    """Return the segments of old files that hold a key of the new ones; ``named`` is for keys of one column."""
     import pyarrow as pa
 
     if not new or not old:
         return set()
-    again = pa.concat_tables([_keys(file, key) for file in new], promote_options="permissive")
-    return {file.segment for file in old if _meet(_keys(file, key), again)}
+    again = pa.concat_tables([_keys(file, key, named) for file in new], promote_options="permissive")
+    return {file.segment for file in old if _meet(_keys(file, key, named), again)}
 
 
-def superseded(files: Sequence[LandedFile], key: str) -> list[tuple[str, str]]:
+def superseded(files: Sequence[LandedFile], key: str, named: Named | None = None) -> list[tuple[str, str]]:
     """Return segment and key of every row whose key a newer file holds again."""
     newest: dict[str, str] = {}
     gone: list[tuple[str, str]] = []
     for file in in_order(files):
-        for one in _keys(file, [key]).column(0).to_pylist():
+        for one in _keys(file, [key], named).column(0).to_pylist():
             if one in newest:
                 gone.append((newest[one], one))
             newest[one] = file.segment
     return gone
 
 
-def _keys(file: LandedFile, key: Sequence[str]) -> pa.Table:
-    return read(file.stored, key).replace_schema_metadata()
+def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> pa.Table:
+    import pyarrow as pa
+
+    keys = read(file.stored, key).replace_schema_metadata()
+    if named is None:
+        return keys
+    return pa.table({key[0]: pa.array([named(value) for value in keys.column(0).to_pylist()], keys.schema.field(0).type)})
 
 
 def _meet(one: pa.Table, other: pa.Table) -> bool:

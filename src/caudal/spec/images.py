@@ -22,7 +22,12 @@ MAX_BYTES = 64 * 2**20
 
 COLUMNS = Schema(
     (
-        Field("path", "string", nullable=False, description="where the image came from"),
+        Field(
+            "path",
+            "string",
+            nullable=False,
+            description="where the image came from: its path below the data folder, or its address",
+        ),
         Field("label", "string", description="name of the folder that it lies in"),
         Field("sha256", "string", nullable=False),
         Field("bytes", "long", unit="B"),

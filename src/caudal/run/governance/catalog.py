@@ -11,6 +11,7 @@ from caudal.errors import NotThere
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
+from caudal.lake.landing import origin_of
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import checks, declarations, landed, lineages, model_versions, profiles, runs, steps
 from caudal.registry import card
@@ -247,7 +248,7 @@ class _Product:
 def _readers_elsewhere(home: Home, ledger: Ledger, told: Mapping[str, dict[str, Any]]) -> None:
     """Note products whose sources read another product's table where it lies."""
     for row in ledger.find(landed):
-        parts = Path(row["path"]).parts
+        parts = origin_of(row).parts
         lake = Path(home.path, "lake").parts
         if parts[: len(lake)] != lake or len(parts) < len(lake) + 2:
             continue

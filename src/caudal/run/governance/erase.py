@@ -21,7 +21,7 @@ from caudal.errors import DeclarationProblem, StepFailed
 from caudal.graph.load import load, product_file
 from caudal.lake import changes, delta, erased, kept
 from caudal.lake.home import Home
-from caudal.lake.landing import store_path
+from caudal.lake.landing import origin_of, store_path
 from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.parquet import WRITTEN, read
@@ -114,7 +114,7 @@ def _document(
             {"model": row["model"], "version": row["version"], "training_table": row["training_table"], "training_version": row["training_version"]}
             for row in rows if _learned_from(home, product, row, held)
         ],
-        "origins": sorted({one.row["path"] for one in held if one.row and Path(one.row["path"]).exists()}),
+        "origins": sorted({str(origin_of(one.row)) for one in held if one.row and origin_of(one.row).exists()}),
     }  # fmt: skip
 
 

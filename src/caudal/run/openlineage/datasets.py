@@ -28,6 +28,8 @@ from caudal.lake.place import Place
 from caudal.lake.records import checks, profiles
 from caudal.run.governance.columns import lineage_of
 from caudal.run.workspace import Workspace
+from caudal.spec.connection import Files
+from caudal.stages.ingest.origin import base_of
 
 _TYPES = {"identity": "IDENTITY", "transformation": "TRANSFORMATION", "aggregation": "AGGREGATION"}
 
@@ -42,7 +44,8 @@ class Datasets:
         """Return what a step read."""
         kind, name = step["kind"], step["name"]
         if kind == "land":
-            origins = sorted({_origin(one["path"]) for one in (step["detail"] or {}).get("files", [])})
+            base = self._base(name)
+            origins = sorted({_origin(one["path"], base) for one in (step["detail"] or {}).get("files", [])})
             return [InputDataset(namespace, path) for namespace, path in origins]
         if kind == "read":
             return [InputDataset(*self._raw(name))]
@@ -65,6 +68,11 @@ class Datasets:
         if (columns := self._lineage(name)) is not None:
             facets["columnLineage"] = columns
         return [OutputDataset(*self._table(name), facets=facets, outputFacets=self._statistics(name, number))]
+
+    def _base(self, source: str) -> Path | None:
+        """Return the folder that a source's files are named below."""
+        connection = self._ws.product.sources[source].connection
+        return base_of(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
 
     def judged(self, step: Row) -> InputDataset | None:
         """Return a table with what its expectations found in this run and how its columns look; None where nothing was judged."""
@@ -161,12 +169,12 @@ def _named(folder: Place) -> tuple[str, str]:
     return ("file", folder.as_posix()) if isinstance(folder, Path) else (folder.root, f"/{folder.path}")
 
 
-def _origin(path: str) -> tuple[str, str]:
+def _origin(path: str, base: Path | None) -> tuple[str, str]:
     """Return where a landed file came from, as a dataset: its folder, or its address."""
     if "://" in path:
         parts = urlsplit(path)
         return f"{parts.scheme}://{parts.netloc}", parts.path or "/"
-    return "file", Path(path).parent.as_posix()
+    return "file", Path(base or "", path).parent.as_posix()
 
 
 def _version(number: int | None) -> dict[str, Any]:

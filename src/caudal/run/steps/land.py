@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caudal.graph.fingerprint import code_of
-from caudal.lake.landing import LandedFile, land, store_path
+from caudal.lake.landing import LandedFile, land, moved, origin_of, store_path
 from caudal.lake.records import landed
 from caudal.run.step import Done
 from caudal.run.storage import missing_raw
@@ -17,6 +17,7 @@ from caudal.run.workspace import Workspace
 from caudal.spec.connection import Connection, Files, Http, Simulated
 from caudal.spec.images import Images
 from caudal.spec.node import Source
+from caudal.stages.ingest.origin import base_of, former
 
 _TOLD = 3  # files that hold the same bytes as another
 SHOWN_LINKS = 5
@@ -26,6 +27,9 @@ def work(ws: Workspace, source: Source) -> Done:
     """Land every arrival that is whole; one that is still being written waits for the next run."""
     from caudal.stages.ingest import Engine, Seen, arrivals
 
+    base = None
+    if isinstance(source.connection, Files) and (base := base_of(source.connection.pattern, ws.settings.data)) is not None:
+        moved(ws.ledger, ws.product.name, source.name, base, former(source.connection.pattern, base))
     rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
     raw = ws.home.raw(ws.product.name, source.name)
@@ -45,7 +49,9 @@ def work(ws: Workspace, source: Source) -> Done:
     )  # fmt: skip
     whole = [one for one in found if one.settled]
     ws.arrived(ws, source, whole)
-    files = land(whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed)
+    files = land(
+        whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed, base=base
+    )
     shutil.rmtree(scratch, ignore_errors=True)
     if lost := missing_raw(ws.home, ws.ledger, ws.product.name, source.name):
         ws.progress.noted(
@@ -93,7 +99,7 @@ def _same_bytes(ws: Workspace, source: Source, files: Sequence[LandedFile]) -> l
 
 def _asked_again(row: dict[str, Any], changed: str) -> bool:
     """Return whether a file that was refused is asked for again: it counts only while it is at its origin (`lake.landing.current`)."""
-    return row["kind"] == "refused" and changed != "set" and not Path(row["path"]).exists()
+    return row["kind"] == "refused" and changed != "set" and not origin_of(row).exists()
 
 
 def _with_code(source: Source) -> Connection:

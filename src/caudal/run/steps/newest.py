@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from caudal.lake.corrections import key, replaced
@@ -14,6 +14,7 @@ from caudal.spec.database import Database
 from caudal.spec.images import Images
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
+from caudal.stages.ingest.origin import base_of, former
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -38,17 +39,25 @@ def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
     ]
 
 
-def outdated(source: Source, new: Sequence[LandedFile], old: Sequence[LandedFile]) -> list[LandedFile]:
+def outdated(ws: Workspace, source: Source, new: Sequence[LandedFile], old: Sequence[LandedFile]) -> list[LandedFile]:
     """Return the old files that hold a row which a new file tells again."""
     if isinstance(source.connection, Images):
-        key: tuple[str, ...] = ("path",)
-    elif _by_key(source):
+        return _again(old, touched(in_order(old), in_order(new), ("path",), _named(ws, source)))
+    if _by_key(source):
         assert isinstance(source.connection, Database)
-        key = source.connection.key
-    else:
-        return []
-    hit = touched(in_order(old), in_order(new), key)
-    return [file for file in in_order(old) if file.segment in hit]
+        return _again(old, touched(in_order(old), in_order(new), source.connection.key))
+    return []
+
+
+def _again(files: Sequence[LandedFile], segments: set[str]) -> list[LandedFile]:
+    return [file for file in in_order(files) if file.segment in segments]
+
+
+def _named(ws: Workspace, source: Source) -> Callable[[str], str]:
+    """Return what gives the path of an image as it is told now."""
+    assert isinstance(source.connection, Images)
+    pattern = source.connection.pattern
+    return former(pattern, base_of(pattern, ws.settings.data))
 
 
 def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> DataFrame:
@@ -90,7 +99,7 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
 
 def _newest_images(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:
     """Return the images but those that came again with other bytes."""
-    gone = superseded(files_now(ws, source), "path")
+    gone = superseded(files_now(ws, source), "path", _named(ws, source))
     if not gone:
         return frame
     from pyspark.sql import functions as F

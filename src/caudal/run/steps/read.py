@@ -65,7 +65,7 @@ def change(ws: Workspace, source: Source) -> Change | None:
         return None
     _, corrected = replaced(new)  # files whose rows are corrected are read again, without those rows
     again = [file for file in files if file.segment in corrected and file.segment in have]
-    again += outdated(source, new, [file for file in files if file.segment in have and file not in again])
+    again += outdated(ws, source, new, [file for file in files if file.segment in have and file not in again])
     out = frozenset(f"_segment={one}" for one in gone | {file.segment for file in again})
     return Change([*new, *again], out or "none", code, fingerprint, segments)
 
@@ -125,11 +125,13 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
     unpacked = ws.home.scratch(ws.product.name) / source.name / "unpacked"
     try:
         try:
-            result = read(ws.spark, raw, source, known=known, let_in=let_in, tz=ws.product.tz, scratch=unpacked)
+            result = read(
+                ws.spark, raw, source, known=known, let_in=let_in, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data
+            )
         except Outgrown as outgrown:
             todo = replace(todo, files=files_now(ws, source), replace="all")
             raw = raw_files(source, todo.files)
-            result = read(ws.spark, raw, source, tz=ws.product.tz, scratch=unpacked)
+            result = read(ws.spark, raw, source, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data)
             result.notes[:0] = outgrown.notes
         origin = Origin(
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files),

@@ -26,6 +26,7 @@ from caudal.spec.images import Images
 from caudal.spec.node import Source
 from caudal.stages.ingest.files import place
 from caudal.stages.ingest.images import Found, Mark, look, marks
+from caudal.stages.ingest.origin import base_of, former
 
 GATHER_S = 10.0
 _REST = 4  # times as long as a look has taken: writers of many files wake whoever looks with each of them
@@ -112,7 +113,7 @@ class ImageWatcher:
         new = {path: stored for path, stored in packs.items() if path not in self._packs}
         if new and min(map(_name, new)) < max(map(_name, self._packs), default=""):  # of an image the newest pack counts
             new, self._known = packs, {}
-        self._known |= marks(new.items())
+        self._known |= marks(new.items(), former(self._connection.pattern, base_of(self._connection.pattern, self.data)))
         self._packs = packs
 
     def _again_s(self, growing: Sequence[Found]) -> float | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from caudal.lake import delta
 from caudal.lake.intact import sha256_of
-from caudal.lake.landing import store_path
+from caudal.lake.landing import origin_of, store_path
 from caudal.lake.ledger import Row
 from caudal.lake.place import Place
 from caudal.lake.records import landed
@@ -55,8 +55,8 @@ def _mend(told: Verified, product: str, source: str, row: Row | None, sha256: st
     again = f"caudal run {told.folder(product)} {told.at_home()}"
     if file is not None:
         again = f"rm -f {shlex.quote(str(file))} && {again}" if isinstance(file, Path) else f"take '{file}' away, then {again}"
-    if row is not None and _holds(row["path"], sha256):
-        return f"Its origin '{row['path']}' still holds these bytes. Land them again: {again}"
+    if row is not None and _holds(origin_of(row), sha256):
+        return f"Its origin '{origin_of(row)}' still holds these bytes. Land them again: {again}"
     if row is not None and row["path"].startswith(("http://", "https://")):
         return f"Fetch it again from '{row['path']}', where it is still served: {again}"
     at = told.home.table(product, source)
@@ -68,8 +68,8 @@ def _mend(told: Verified, product: str, source: str, row: Row | None, sha256: st
     return f"Put it back from a backup.{where}{lost}"
 
 
-def _holds(path: str, sha256: str) -> bool:
+def _holds(path: Path, sha256: str) -> bool:
     try:
-        return Path(path).is_file() and sha256_of(Path(path)) == sha256
+        return path.is_file() and sha256_of(path) == sha256
     except OSError:
         return False

@@ -26,7 +26,7 @@ class Arrival:
 
     Parameters
     ----------
-    path : str, where it came from: an absolute path, a URL, or ``simulated:function/name``
+    path : str, where it came from: a path below the data folder, an absolute path, a URL, or ``simulated:function/name``
     local : Path, where its bytes can be read now
     modified_ns : int, when its origin says it changed, nanoseconds since 1970, UTC
     etag : str, optional, what its origin calls this content

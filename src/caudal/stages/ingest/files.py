@@ -11,6 +11,7 @@ from pathlib import Path
 from caudal.errors import SourceProblem, nearest
 from caudal.spec.connection import Connection, Files
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
+from caudal.stages.ingest.origin import base_of, origin
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
 
 FRESH_S = 2.0  # a file that changed this recently may still be growing
@@ -29,9 +30,9 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     for one in arrived:
         if one.fault is not None and one.link is None:
             raise SourceProblem(
-                f"'{one.path}' {one.fault}, and has not grown for {clock() - one.modified_ns / 1e9:.0f} s.",
+                f"'{one.local}' {one.fault}, and has not grown for {clock() - one.modified_ns / 1e9:.0f} s.",
                 fix="Deliver the file again, or move it away; nothing of it was taken.",
-                file=one.path,
+                file=str(one.local),
             )
     return arrived
 
@@ -39,8 +40,9 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
 def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
     """Return the files that match the pattern and are new, have changed, are still being written, or are broken."""
     new, links = [], list[Path]()
+    base = base_of(connection.pattern, data)
     for path, stat in found_in(connection, data, links):
-        known = seen.get(str(path))
+        known = seen.get(origin(path, base)) or seen.get(str(path))  # older homes keep whole paths
         if known is None or (known.bytes, known.modified_ns) != (stat.st_size, stat.st_mtime_ns):
             new.append((path, stat))
     growing = moving(new, clock)
@@ -51,13 +53,14 @@ def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], cloc
         reason = _fault(path, format_of(path.name, connection.format)) if settled else None
         if reason is not None and abs(age_s) < FRESH_S:
             settled, reason = False, None  # writers that put the footer last, or have only just opened the file
-        arrived.append(Arrival(str(path), path, stat.st_size, stat.st_mtime_ns, None, settled, reason))
-    return [*arrived, *(Arrival(str(path), path, 0, 0, settled=False, link=_target(path)) for path in links)]
+        arrived.append(Arrival(origin(path, base), path, stat.st_size, stat.st_mtime_ns, None, settled, reason))
+    return [*arrived, *(Arrival(origin(path, base), path, 0, 0, settled=False, link=_target(path)) for path in links)]
 
 
 def present(connection: Files, data: Path | None) -> frozenset[str]:
     """Return the files that match the pattern, landed before or not."""
-    return frozenset(str(path) for path, _ in found_in(connection, data))
+    base = base_of(connection.pattern, data)
+    return frozenset(origin(path, base) for path, _ in found_in(connection, data))
 
 
 def place(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:

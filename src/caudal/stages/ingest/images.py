@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from caudal.spec.connection import Connection, Files
 from caudal.spec.images import COLUMNS, Images
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
 from caudal.stages.ingest.files import found_in, moving
+from caudal.stages.ingest.origin import base_of, former, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import without_user
 
@@ -48,6 +50,7 @@ class Found:
     modified_ns: int
     etag: str | None = None
     gone: bool = False  # it was landed, and is not listed any more
+    above: str = ""  # the data folder's own name, which is the label of an image that lies in it itself
 
     def known_as(self, max_bytes: int) -> Mark:
         """Return the mark that a pack has of it when nothing is to be done."""
@@ -56,7 +59,7 @@ class Found:
     @property
     def label(self) -> str:
         """The folder that it lies in."""
-        return self.path.rstrip("/").rpartition("/")[0].rpartition("/")[2]
+        return self.path.rstrip("/").rpartition("/")[0].rpartition("/")[2] or self.above
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     shown = without_user(connection.pattern)
     left = sorted(path for path in scratch.glob("*.parquet") if f"images:{shown}/{path.name}" not in seen)
     known = marks(
-        [(origin, one.stored) for origin, one in seen.items() if one.stored is not None] + [(one.name, one) for one in left]
+        [(origin, one.stored) for origin, one in seen.items() if one.stored is not None] + [(one.name, one) for one in left],
+        former(connection.pattern, base_of(connection.pattern, data)),
     )
     found = look(connection, data=data, known=known, clock=clock)
     # A pack's name says which is newer, whatever the machine's clock does.
@@ -92,6 +96,7 @@ def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], cl
     def unknown(found: Iterable[Found]) -> list[Found]:
         return [one for one in found if known.get(_printable(one.path)) != one.known_as(connection.max_bytes)]
 
+    above = ""
     if connection.remote:
         from caudal.stages.ingest.remote import listing
 
@@ -105,29 +110,36 @@ def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], cl
         read = listed.read
     else:
         found = found_in(Files(connection.pattern, required=connection.required, follow_links=True), data)
-        there = [Found(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found]
+        base = base_of(connection.pattern, data)
+        above = base.name if base is not None else ""
+        there = [Found(origin(path, base), stat.st_size, stat.st_mtime_ns, above=above) for path, stat in found]
         new = unknown(there)
         names = {one.path for one in new}
-        fresh = [(path, stat) for path, stat in found if str(path) in names]
-        young = {str(path) for path in moving(fresh, clock)}
-        young |= {str(path) for path, stat in fresh if abs(clock() - stat.st_mtime) < connection.settle_s}
-        read = _bytes
+        fresh = [(path, stat) for path, stat in found if origin(path, base) in names]
+        young = {origin(path, base) for path in moving(fresh, clock)}
+        young |= {origin(path, base) for path, stat in fresh if abs(clock() - stat.st_mtime) < connection.settle_s}
+        read = partial(_bytes, base or Path())
     whole = [one for one in new if one.path not in young]
     if connection.gone == "quarantine":
         names_now = {_printable(one.path) for one in there}
-        whole += [Found(path, 0, 0, gone=True) for path, mark in known.items() if mark != GONE and path not in names_now]
+        whole += [
+            Found(path, 0, 0, gone=True, above=above) for path, mark in known.items() if mark != GONE and path not in names_now
+        ]
     return Arrived(whole, [one for one in new if one.path in young], read)
 
 
-def marks(files: Iterable[tuple[str, Place]]) -> dict[str, Mark]:
-    """Return what packs hold: path to mark, of a path the newest; packs come with their names, which begin with their time."""
+def marks(files: Iterable[tuple[str, Place]], named: Callable[[str], str] = str) -> dict[str, Mark]:
+    """Return what packs hold: path to mark, of a path the newest; packs come with their names, which begin with their time.
+
+    ``named`` gives the path of an image as it is told now (`origin.former`).
+    """
     known: dict[str, Mark] = {}
     names = ("path", "bytes", "modified_ns", "etag", "sha256")
     for _, file in sorted(files, key=lambda one: one[0].rpartition("/")[2]):
         with answering(file), opened(file) as pack:
             for batch in pack.iter_batches(1 << 16, columns=list(names)):
                 for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
-                    known[path] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
+                    known[named(path)] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
     return known
 
 
@@ -168,7 +180,7 @@ def packs(new: Sequence[Found], read: Callable[[str], bytes], limits: Images, fo
     return made
 
 
-def frame(spark: SparkSession, files: Sequence[RawFile], max_pixels: int) -> DataFrame:
+def frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: Path | None = None) -> DataFrame:
     """Return the images of packs, one row each, those that are none with their reason."""
     from pyspark.sql import functions as F
 
@@ -176,14 +188,20 @@ def frame(spark: SparkSession, files: Sequence[RawFile], max_pixels: int) -> Dat
 
     own = [f"`{one.name}` {spark_type(one.type)}" for one in COLUMNS]
     rows = reader(spark).schema(", ".join([*own, "fault string"])).parquet(*(spark_path(file.path) for file in files))
+    rows = rows.select("*", F.col("_metadata.file_name").alias("_pack"))
+    if (
+        expression := former_pattern(limits.pattern, base_of(limits.pattern, data))
+    ) is not None:  # packs of older homes hold whole paths
+        name = F.regexp_extract("path", f"(?s){expression}", 1)
+        rows = rows.withColumn("path", F.when(name == "", F.col("path")).otherwise(name))
     size = F.concat("width", F.lit(" × "), "height")
-    large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the {max_pixels:,} that are let in"))
-    fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > max_pixels, large))
+    large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the {limits.max_pixels:,} that are let in"))
+    fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > limits.max_pixels, large))
     broken = fault.isNotNull()
     said = F.struct("path", "label", "sha256", "bytes", "modified_at")
     return rows.select(
         *COLUMNS.names,
-        F.substring("_metadata.file_name", 1, 16).alias("_file"),
+        F.substring("_pack", 1, 16).alias("_file"),
         F.when(broken, F.array(F.concat(F.lit("image "), fault))).alias("_format_errors"),
         F.when(broken, F.to_json(said)).alias("_raw"),
     )
@@ -259,8 +277,8 @@ def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
         yield held
 
 
-def _bytes(path: str) -> bytes:
-    return Path(path).read_bytes()
+def _bytes(base: Path, name: str) -> bytes:
+    return (base / name).read_bytes()
 
 
 def _printable(text: str) -> str:

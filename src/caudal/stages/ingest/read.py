@@ -59,6 +59,7 @@ def read(
     let_in: Sequence[LetIn] | None = None,
     tz: str = "UTC",
     scratch: Path | None = None,
+    data: Path | None = None,
 ) -> Read:
     """Return the rows of landed files in the source's schema.
 
@@ -68,6 +69,7 @@ def read(
     let_in : optional, what the reading of those files has told of the columns that nobody declared; without it, names and types of
         ``known`` are held to
     tz : str, the product's time zone: instants become its wall time where wall time is declared
+    data : Path, optional, the folder that relative patterns are meant in
     scratch : Path, optional, a folder for what has to be unpacked first; it must stay until the frame's rows are written
 
     Raises
@@ -78,7 +80,7 @@ def read(
     if isinstance(source.connection, Images):
         from caudal.stages.ingest.images import frame
 
-        return Read(frame(spark, files, source.connection.max_pixels), COLUMNS)
+        return Read(frame(spark, files, source.connection, data), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
         return _read(spark, [part for part, _ in parts], source, known, let_in, tz, scratch or _lasting())

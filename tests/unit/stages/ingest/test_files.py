@@ -72,7 +72,7 @@ def test_matches_are_sorted_and_temporary_names_left_out(folder: Path) -> None:
     assert names(found("s*/[gx].csv", folder)) == ["g.csv"]
     assert names(found(f"{folder}/**/i.csv", None)) == ["i.csv"]
     one = found("a.csv", folder)[0]
-    assert (one.path, one.local, one.bytes, one.settled) == (str(folder / "a.csv"), folder / "a.csv", 8, True)
+    assert (one.path, one.local, one.bytes, one.settled) == ("a.csv", folder / "a.csv", 8, True)
 
 
 def test_what_has_not_changed_is_left_out(folder: Path) -> None:
