@@ -19,7 +19,7 @@ GROUPS = {
     "Sources": ["files", "http", "database", "images", "simulated", "stream", "kafka", "folder", "socket", "schema", "column", "fixed_width",
                 "pages", "since", "env"],
     "Tables": ["tumble", "fill_gaps", "in_zone"],
-    "Features": ["lag", "rolling", "past_mean", "as_of_join", "calendar", "network", "embed", "pca"],
+    "Features": ["lag", "rolling", "past_mean", "as_of_join", "calendar", "network", "embed", "pca", "fitted"],
     "Models": ["temporal", "hashed", "holdout", "beats_baseline", "beats_champion", "beats", "limit", "parity"],
     "Triggers": ["on_arrival", "on_publish", "cron", "every"],
     "Streams and detectors": ["topic", "drop", "robust_z", "half_space_trees", "density", "local_outlier", "surprise"],

@@ -28,6 +28,7 @@ from caudal.spec.zone import in_zone
 if TYPE_CHECKING:
     from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
     from caudal.stages.features.embed import embed
+    from caudal.stages.features.fitted import fitted
     from caudal.stages.features.pca import pca
     from caudal.stages.tables import fill_gaps, tumble
 
@@ -47,6 +48,7 @@ _LATER = {
     "as_of_join": "caudal.stages.features",
     "past_mean": "caudal.stages.features",
     "embed": "caudal.stages.features.embed",
+    "fitted": "caudal.stages.features.fitted",
     "pca": "caudal.stages.features.pca",
 }
 
@@ -72,6 +74,7 @@ __all__ = [
     "fact",
     "files",
     "fill_gaps",
+    "fitted",
     "fixed_width",
     "folder",
     "half_space_trees",

@@ -141,7 +141,7 @@ def moved(ledger: Ledger, product: str, source: str, base: Path, named: Callable
     Where whole paths below several folders have the same name, the one that landed last gets it.
     """
     about = {"product": product, "source": source}
-    rows = [row for row in ledger.find(landed, **about) if row["kind"] != "correction"]
+    rows = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "correction"]
     for before in {row["base"] for row in rows} - {None, str(base)}:
         ledger.change(landed, {**about, "base": before}, base=str(base))
     taken = {row["path"] for row in rows if row["base"] is not None}

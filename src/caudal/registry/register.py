@@ -21,6 +21,7 @@ from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import candidates, model_versions
 from caudal.registry import artifact
 from caudal.registry.environment import environment, requirements
+from caudal.registry.fits import Fits, write_fits
 from caudal.registry.track import Logged, track
 
 
@@ -114,6 +115,7 @@ def register(
     training_table: str,
     training_version: int,
     run_id: str,
+    fits: Fits | None = None,
     trust: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> Registered:
@@ -124,6 +126,7 @@ def register(
     Parameters
     ----------
     fingerprint : of the training step: code, parameters and input versions
+    fits : what was fitted by the functions of the tables that it has learned from
     trust : types that may be in a stored model beyond those known to be safe; ``"pickle"`` allows pickle
 
     Raises
@@ -140,6 +143,7 @@ def register(
         written = artifact.write(making, trained.fitted.estimator, trained.fitted.format, trust, what)
         around = environment(written.format, written.types)
         _describe(making, trained, written, around)
+        write_fits(making, fits or {})
     row: Row = {
         "product": product, "model": model, "version": version, "candidate": trained.chosen, "created_at": clock(), "run_id": run_id,
         "fingerprint": fingerprint, "code": code, "training_table": training_table, "training_version": training_version,

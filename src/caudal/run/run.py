@@ -84,7 +84,7 @@ def run(
         with held(home, ledger, product, wait_s) as mine:
             ws = Workspace(
                 product, home, ledger, settings, run_id=run_id or new_run_id(), progress=progress or Quiet(), held=mine.check,
-                process=process, arrived=arrived,
+                process=process, arrived=arrived, learns=pipeline != "predict",
             )  # fmt: skip
             recover(ws)
             check_tables(ws)

@@ -120,6 +120,7 @@ class Workspace:
     arrived : hears of files before they are landed
     again : days to be made again although nothing has changed
     rebuilt : tables to be made again as a whole although nothing has changed
+    learns : whether this run trains, so that what functions of tables fit may be fitted anew
     verified : raw files whose bytes were compared with their hash in this run
     revived : whether Spark was started anew because its Java process had died
     brief : whether Spark will have so little to do that Java should not compile thoroughly; told from what was landed when left out
@@ -140,6 +141,7 @@ class Workspace:
     again: frozenset[str] = frozenset()
     brief: bool | None = None
     rebuilt: frozenset[str] = frozenset()
+    learns: bool = False
     verified: set[Place] = field(default_factory=set)
     revived: bool = False
     _group: str | None = None

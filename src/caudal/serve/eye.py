@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from caudal.lake.ledger import Ledger
 from caudal.lake.parquet import opened
 from caudal.lake.place import place
 from caudal.lake.records import model_versions
+from caudal.registry.fits import read_fits
 from caudal.serve.served import Served
 from caudal.spec.images import MAX_PIXELS, Network
 
@@ -126,15 +127,20 @@ def eye_of(home: Home, ledger: Ledger, served: Served) -> Eye | None:
     CaudalError, OSError : what they came from is not there any more, or the lake does not answer
     """
     rows = ledger.find(model_versions, product=served.product, model=served.model, version=served.version)
-    return _eye(home, served, str(rows[0]["training_table"]), int(rows[0]["training_version"])) if rows else None
+    if not rows:
+        return None
+    table, version = str(rows[0]["training_table"]), int(rows[0]["training_version"])
+    own = read_fits(home.path / rows[0]["artifact"])
+    fits = own[table].fits if own and table in own else kept(home.table(served.product, table), version)
+    return _eye(home, served, table, version, fits)
 
 
-def _eye(home: Home, served: Served, table: str, version: int) -> Eye | None:
+def _eye(home: Home, served: Served, table: str, version: int, fits: Mapping[str, bytes]) -> Eye | None:
     from caudal.stages.features.embed import KEPT, network_of
     from caudal.stages.features.pca import Fitted
 
     folder = home.table(served.product, table)
-    components = [content for name, content in kept(folder, version).items() if name.startswith("pca:")]
+    components = [content for name, content in fits.items() if name.startswith("pca:")]
     if len(components) != 1:
         return None
     found = _up(home, served.product, table, version, f"{KEPT}:")

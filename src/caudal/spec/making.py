@@ -6,9 +6,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from caudal.errors import StepFailed
 
 Told = Callable[[Any], Mapping[str, Any]]  # asked with the folder that the rows were written to
+
+
+Fits = Literal["anew", "keep", "only"]
+"""Whether a function fits anew, as a pipeline that trains does; takes what it kept where that still fits; or takes nothing else."""
+PUT_OFF = "put off"
+"""Name under which a version keeps that something was to be fitted anew, and waits for the next training."""
+
+
+def is_fit(name: str) -> bool:
+    """Return whether what is kept under a name was fitted to rows."""
+    return name.startswith(("pca:", "fit:"))
+
+
+class NothingFits(StepFailed):
+    """What was kept does not fit the function any more."""
 
 
 @dataclass
@@ -19,6 +36,7 @@ class Making:
     ----------
     before : what the function kept with the version before, by name
     kept : what it keeps with this version
+    fits : whether what is fitted to rows may be fitted anew
     settings : of Spark, while the rows are written
     told : asked for notes once the rows are written, with the folder that they were written to
     """
@@ -27,6 +45,22 @@ class Making:
     kept: dict[str, bytes] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
+    fits: Fits = "anew"
+
+    def require(self, known: object, name: str) -> None:
+        """Hold that something may be fitted now.
+
+        Raises
+        ------
+        NothingFits : only what was kept may be used
+        """
+        if self.fits == "only":
+            why = "was not kept" if known is None else "does not fit any more"
+            raise NothingFits(f"What a version has fitted as '{name}' {why}.", fix="Train again: caudal run.")
+
+    def put_off(self) -> None:
+        """Note that something is to be fitted anew when training runs."""
+        self.kept[PUT_OFF] = b""
 
     def notes(self, written: Any) -> dict[str, Any]:
         """Return what is to be noted."""
@@ -40,7 +74,7 @@ _AT_HAND: ContextVar[Making | None] = ContextVar("caudal_making", default=None)
 
 
 @contextmanager
-def making(before: Mapping[str, bytes] | None = None) -> Iterator[Making]:
+def making(before: Mapping[str, bytes] | None = None, fits: Fits = "anew") -> Iterator[Making]:
     """Give what the functions that are called in the block know and leave.
 
     Examples
@@ -50,7 +84,7 @@ def making(before: Mapping[str, bytes] | None = None) -> Iterator[Making]:
     >>> made.kept
     {'pca': b'older'}
     """
-    found = Making(before or {})
+    found = Making(before or {}, fits=fits)
     token = _AT_HAND.set(found)
     try:
         yield found

@@ -15,7 +15,7 @@ from caudal.errors import CaudalError, StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
 from caudal.graph.reads import Reads, Recorder
 from caudal.lake import changes, delta
-from caudal.lake.beside import keep, kept
+from caudal.lake.beside import hashes, keep, kept
 from caudal.run.manifest import reads_of
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
@@ -23,7 +23,7 @@ from caudal.run.workspace import Workspace
 from caudal.spark.reach import Reach
 from caudal.spec.days import shifted
 from caudal.spec.join import Join
-from caudal.spec.making import making
+from caudal.spec.making import PUT_OFF, Fits, is_fit, making
 from caudal.spec.node import Table
 from caudal.spec.statistics import Statistics
 from caudal.spec.zone import first_day_seen, in_zone
@@ -51,12 +51,18 @@ def work(ws: Workspace, table: Table) -> Done:
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last = ws.ledger.last_success(ws.product.name, step)
-    if not again(ws, table) and table.name not in ws.rebuilt:
+    due = ws.learns and PUT_OFF in hashes(ws.folder(table.name), ws.version(table.name))
+    if not again(ws, table) and table.name not in ws.rebuilt and not due:
         if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(table.name):
             return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
         if (found := adopt(ws, ws.folder(table.name), fingerprint)) is not None:
             return found
-    extent = extent_of(ws, table, code, inputs)
+    before = kept(ws.folder(table.name), ws.version(table.name)) if _same_code(ws, table, code) else {}
+    fits: Fits = "anew" if ws.learns else "keep"
+    with making(before, "keep"):  # the function may be asked how far it looks back
+        extent = Extent(why="whole table: what it fits is fitted anew") if due else extent_of(ws, table, code, inputs)
+    if ws.learns and any(map(is_fit, before)) and _partial(extent):
+        extent = Extent(why="whole table: it is fitted to all of its rows")  # two fits must not meet in one table
     if extent.days is not None and not extent.days:
         return _nothing_changed(ws, table, fingerprint, inputs)
     if extent.unbounded:
@@ -65,8 +71,7 @@ def work(ws: Workspace, table: Table) -> Done:
     from caudal.spark.reader import noted
 
     folder = ws.folder(table.name)
-    before = kept(folder, ws.version(table.name)) if _same_code(ws, table, code) else {}
-    with making(before) as left:
+    with making(before, fits) as left:
         frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
         recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
         with noted(recorder.path, recorder.reads.unseen.add):
@@ -91,6 +96,10 @@ def _code(ws: Workspace, table: Table, reads: Reads) -> str:
     root = loaded.root if loaded is not None else Path()
     code = digest(code_of(table), reads.parts(root)) if reads else code_of(table)
     return code_in_zone(code, ws.product.tz)
+
+
+def _partial(extent: Extent) -> bool:
+    return extent.segments is not None or bool(extent.days)
 
 
 def _replaced(extent: Extent) -> Replace:

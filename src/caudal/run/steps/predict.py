@@ -10,20 +10,21 @@ from caudal.errors import NotThere
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import changes, delta
 from caudal.lake.away import answering
-from caudal.lake.beside import hashes
 from caudal.lake.frames import arrow
 from caudal.lake.parquet import WRITTEN
 from caudal.lake.place import Place, arrow_paths
-from caudal.lake.records import model_versions
-from caudal.registry import LoadedModel, LoadedSparkModel, load
+from caudal.registry import load
 from caudal.run.publish import adopt
 from caudal.run.step import Done, skipped, waits
+from caudal.run.steps.own_fit import Champion, changed_since, transformed
 from caudal.run.workspace import Workspace
+from caudal.spec.making import NothingFits
 from caudal.spec.model import Model, Prediction
 from caudal.spec.node import Features
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 MODEL = "model"  # the name under which the champion's version stands among the inputs
 
@@ -38,11 +39,6 @@ def work(ws: Workspace, prediction: Prediction) -> Done:
     except NotThere:
         return skipped(f"'{model.name}' has no champion yet")
     published = delta.read(ws.folder(features.name))
-    if _fitted_anew(ws, model, champion.version, published):
-        return waits(
-            f"'{features.name}' was fitted anew, and version {champion.version} has learned from what it was before; "
-            "predictions go on when a version that has learned from it is promoted"
-        )
     inputs = {features.name: published.number, MODEL: champion.version}
     code = digest("predict", prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)
@@ -54,17 +50,26 @@ def work(ws: Workspace, prediction: Prediction) -> Done:
         if (found := adopt(ws, ws.folder(prediction.name), fingerprint)) is not None:
             return found
     days = _days(ws, prediction, features, code, inputs)
-    rows = _wanted(arrow(published, days=days).to_pandas(), prediction, features, model)
+    try:
+        table = _features(ws, features, champion, published, days)
+    except NothingFits as error:
+        return waits(
+            f"'{features.name}' was fitted anew, and version {champion.version} has learned from what it was before. {error.what} "
+            "Predictions go on when a version that has learned from it is promoted"
+        )
+    rows = _wanted(table.to_pandas(), prediction, features, model)
     return _publish(ws, prediction, features, champion, rows, code, fingerprint, inputs, days)
 
 
-def _fitted_anew(ws: Workspace, model: Model, champion: int, published: delta.Version) -> bool:
-    """Tell whether the columns of the features mean something else than when the champion learned from them."""
-    rows = ws.ledger.find(model_versions, product=ws.product.name, model=model.name, version=champion)
-    now = dict(published.identity.get("kept", {}))
-    if not now or not rows or rows[0]["training_table"] != model.features:
-        return False
-    return hashes(published.folder, int(rows[0]["training_version"])) != now
+def _features(
+    ws: Workspace, features: Features, champion: Champion, published: delta.Version, days: set[str | None] | None
+) -> pa.Table:
+    """Return the features as the champion knows them: by what was fitted when it was trained."""
+    own = changed_since(ws, features, champion)
+    if own is None:
+        return arrow(published, days=days)
+    with transformed(ws, features, own) as version:
+        return arrow(version, days=days)
 
 
 def _days(ws: Workspace, prediction: Prediction, features: Features, code: str, inputs: dict[str, int]) -> set[str | None] | None:
@@ -91,7 +96,7 @@ def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, mode
 
 
 def _publish(
-    ws: Workspace, prediction: Prediction, features: Features, champion: LoadedModel | LoadedSparkModel, rows: pd.DataFrame, code: str,
+    ws: Workspace, prediction: Prediction, features: Features, champion: Champion, rows: pd.DataFrame, code: str,
     fingerprint: str, inputs: dict[str, int], days: set[str | None] | None,
 ) -> Done:  # fmt: skip
     import pyarrow as pa

@@ -6,8 +6,9 @@ from caudal.errors import CaudalError, NotThere
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
 from caudal.lake.frames import arrow
-from caudal.registry import LoadedModel, LoadedSparkModel, find, load, register, warm_up
+from caudal.registry import find, load, register, warm_up
 from caudal.run.step import Done, skipped
+from caudal.run.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
 from caudal.run.workspace import Workspace
 from caudal.spec.model import BeatsChampion, Model
 from caudal.spec.node import Features
@@ -39,14 +40,14 @@ def work(ws: Workspace, model: Model) -> Done:
         model,
         features,
         arrow(published).to_pandas(),
-        champion=_champion(ws, model),
+        champion=_champion(ws, model, features),
         spark=lambda: ws.spark,
         fields=serving.fields if serving else None,
         held_out=arrow(held_out).to_pandas() if held_out is not None else None,
     )
     registered = register(
         ws.home, ws.ledger, ws.product.name, model.name, trained,
-        fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.run_id,
+        fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.run_id, fits=fits_now(ws, features.name),
         clock=ws.clock, trust=ws.settings.trust,
     )  # fmt: skip
     detail = {
@@ -57,15 +58,16 @@ def work(ws: Workspace, model: Model) -> Done:
     return Done(fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail)
 
 
-def _champion(ws: Workspace, model: Model) -> LoadedModel | LoadedSparkModel | None:
+def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByOwnFit | None:
     """Return the version in production, where a gate asks for it."""
     if not any(isinstance(gate, BeatsChampion) for gate in model.gates):
         return None
     try:
-        return load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark, trust=ws.settings.trust)
+        champion = load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark, trust=ws.settings.trust)
     except NotThere:
         return None
     except CaudalError as error:
         raise type(error)(
             f"The champion of '{model.name}' cannot be loaded to be compared with: {error.what}", where=error.where, fix=error.fix
         ) from error
+    return champion_by_own_fit(ws, features, champion)

@@ -95,7 +95,8 @@ def pca(
     ----------
     frame : DataFrame, one array of numbers a row, all of one length
     components : int, optional, how many; or else ``variance``, the share of the variance that they explain at least
-    refit : ``always``, ``never``, or ``when 10% new``: when the number of rows has changed by so much since they were fitted
+    refit : ``always``, ``never``, or ``when 10% new``: when the number of rows has changed by so much since they were fitted;
+        in any case only by a pipeline that trains
 
     Raises
     ------
@@ -119,10 +120,17 @@ def pca(
     known = Fitted.load(made.before[key]) if key in made.before else None
     count = frame.count()
     if count == 0:
-        return _named(frame, column, components or 1, prefix)
+        if known is not None:
+            made.kept[key] = known.dump()
+        return _named(frame, column, components or (len(known.components) if known is not None else 1), prefix)
     network = _network(frame)
-    fits = known is not None and known.network == network and len(known.components) == (components or len(known.components))
-    again = not fits or known is None or abs(count - known.rows) > limit * known.rows
+    valid = known is not None and known.network == network and len(known.components) == (components or len(known.components))
+    due = known is not None and abs(count - known.rows) > limit * known.rows
+    again = not valid or known is None or (due and made.fits == "anew")
+    if again:
+        made.require(known, key)
+    elif due and made.fits == "keep":
+        made.put_off()
     fitted = fit(frame, column, components=components, variance=variance, network=network) if again or known is None else known
     made.kept[key] = fitted.dump()
     names = [f"{prefix}_{i + 1}" for i in range(len(fitted.components))]

@@ -189,13 +189,15 @@ def _beats_champion(gate: BeatsChampion, evidence: Evidence) -> GateResult:
 
 
 def _champion_says(champion: Champion, evidence: Evidence, fold: Fold, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    if champion.trained_until is not None and not _after(champion.trained_until, fold.cut):
+    answers = getattr(champion, "answers", True)  # one whose features are fitted otherwise now may not
+    if answers and champion.trained_until is not None and not _after(champion.trained_until, fold.cut):
         return champion.predict(test), "unseen by both"
     train = evidence.rows.frame.iloc[fold.train], evidence.rows.y.iloc[fold.train]
     if champion.format == "sklearn":
         # Its stored pipeline prepares the inputs itself, so it is fitted as it is.
         recipe = ScikitCandidate(champion.estimator, champion.signature["inputs"], evidence.rows.classes, evidence.model.seed)
-        return recipe.fit(*train).predict(test), "its recipe fitted anew, for it has seen these rows"
+        why = "for it has seen these rows" if answers else "for its features are made otherwise now"
+        return recipe.fit(*train).predict(test), f"its recipe fitted anew, {why}"
     same = evidence.evaluated.get(champion.candidate)
     if same is not None and same.said:
         return same.said[-1], "the candidate of its name fitted anew, for it has seen these rows"

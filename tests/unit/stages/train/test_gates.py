@@ -13,6 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from caudal.errors import DeclarationProblem
+from caudal.run.steps.own_fit import ByOwnFit
 from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity
 from caudal.stages.train import train
 
@@ -147,3 +148,23 @@ def test_parity_without_two_groups_is_refused(rides, features, declared):
 def test_a_gate_that_binds_to_nothing_is_an_error(gate, said, rides, features, declared):
     with pytest.raises(DeclarationProblem, match=said):
         train(declared(gates=(gate,)), features, rides)
+
+
+def test_a_champion_whose_features_are_fitted_otherwise_now_answers_by_its_own_fit(rides, features, declared):
+    good = _champion(declared({"ridge": Ridge()}), features, rides[:400])
+    plain = _gate(declared(gates=(beats_champion(),)), features, rides, champion=good)
+    inputs = [one["name"] for one in good.signature["inputs"] if pd.api.types.is_float_dtype(rides[one["name"]])]
+    turned = rides.assign(**{name: 100 - 3 * rides[name] for name in inputs})  # what the features are by another fit
+    assert inputs
+
+    own = ByOwnFit(good, lambda: rides, list(features.key))
+    asked = _gate(declared(gates=(beats_champion(),)), features, turned, champion=own)
+    assert asked.figures["reference"] == pytest.approx(plain.figures["reference"])
+    wrong = _gate(declared(gates=(beats_champion(),)), features, turned, champion=good)
+    assert wrong.figures["reference"] != pytest.approx(plain.figures["reference"], rel=0.05)
+
+    silent = ByOwnFit(good, lambda: rides[:0], [], answers=False)  # its fit is none of these functions: its recipe is compared
+    assert (
+        "for its features are made otherwise now"
+        in _gate(declared(gates=(beats_champion(),)), features, turned, champion=silent).message
+    )

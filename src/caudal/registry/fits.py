@@ -1,0 +1,72 @@
+"""What functions of tables had fitted when a version was trained: files of the version, so that it can transform new rows by its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from caudal.errors import EnvironmentProblem
+
+FOLDER, LIST = "fits", "fits.json"
+
+
+@dataclass(frozen=True)
+class TableFits:
+    """What one table's function had fitted.
+
+    Parameters
+    ----------
+    code : fingerprint of the table's declaration
+    fits : by name, the bytes that were kept
+    """
+
+    code: str
+    fits: Mapping[str, bytes] = field(default_factory=dict)
+
+
+Fits = Mapping[str, TableFits]
+"""By table: the features and what they are made of, as far as something is fitted there."""
+
+
+def write_fits(folder: Path, fits: Fits) -> None:
+    """Put fits among the files of a version in the making; nothing where there are none."""
+    if not fits:
+        return
+    (folder / FOLDER).mkdir()
+    told = {}
+    for table, one in fits.items():
+        named = {name: hashlib.sha256(content).hexdigest() for name, content in one.fits.items()}
+        for name, sha256 in named.items():
+            (folder / FOLDER / sha256).write_bytes(one.fits[name])
+        told[table] = {"code": one.code, "fits": named}
+    (folder / LIST).write_text(json.dumps(told, indent=1))
+
+
+def read_fits(folder: Path) -> dict[str, TableFits] | None:
+    """Return the fits of a version; None for one that has none, or was registered before they were kept with it.
+
+    Raises
+    ------
+    EnvironmentProblem : a file is gone or is not what was written
+    """
+    if not (folder / LIST).exists():
+        return None
+    fits = {}
+    for table, told in json.loads((folder / LIST).read_text()).items():
+        fits[table] = TableFits(told["code"], {name: _content(folder / FOLDER / sha256) for name, sha256 in told["fits"].items()})
+    return fits
+
+
+def _content(file: Path) -> bytes:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"'{file}', a fit of a model's version, cannot be read: {error}.", fix="Restore it from a backup."
+        ) from None
+    if hashlib.sha256(content).hexdigest() != file.name:
+        raise EnvironmentProblem(f"'{file}', a fit of a model's version, has changed.", fix="Restore it from a backup.")
+    return content
