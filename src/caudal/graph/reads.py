@@ -43,6 +43,7 @@ _UNSEEN = {
     "subprocess.Popen": "a command", "os.system": "a command", "os.posix_spawn": "a command", "os.exec": "a command",
     "socket.connect": "the network", "socket.getaddrinfo": "the network",
 }  # fmt: skip
+_MADE = os.O_EXCL | os.O_TRUNC | (getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY)
 _CAUDAL = str(Path(__file__).parent.parent) + os.sep
 _STDLIB = tuple(f"{place}{os.sep}" for name in ("stdlib", "platstdlib") if (place := sysconfig.get_path(name)))
 
@@ -153,6 +154,7 @@ class Recorder:
         self.reads = Reads()
         self.own: set[str] = set()  # variables that were set meanwhile
         self._paths: dict[tuple[str, str], tuple[int, ...] | None] = {}
+        self._made: set[str] = set()  # files that did not exist before, or were emptied
         self._threads = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -172,11 +174,20 @@ class Recorder:
             place = os.path.abspath(os.fsdecode(os.fspath(path)))  # noqa: PTH100 (no link is followed)
         except (TypeError, ValueError):  # an open file's number
             return
-        if (kind, place) in self._paths or place.startswith(_SYSTEM) or place.endswith(".pyc"):
+        if (
+            (kind, place) in self._paths
+            or (kind != "folder" and place in self._made)
+            or place.startswith(_SYSTEM)
+            or place.endswith(".pyc")
+        ):
             return
         if is_installed(Path(place)) and not is_users(place):
             return
         self._paths[kind, place] = _stamp(place)
+
+    def makes(self, path: Any) -> None:
+        """Note that a file is made, so that what is read from it is no input."""
+        self._made.add(os.path.abspath(os.fsdecode(os.fspath(path))))  # noqa: PTH100 (no link is followed)
 
     def concerns(self) -> str | None:
         """Return who reads just now on behalf of the user: ``user``, ``library`` or ``caudal``; None where it is not for the user."""
@@ -191,7 +202,7 @@ class Recorder:
                 return None
             if name.startswith(_CAUDAL) and not is_users(name):
                 if name != __file__:
-                    reader = reader or "caudal"
+                    reader = "caudal"  # also what a library reads for it
             elif name.startswith("<") or (name.startswith(_STDLIB) and "site-packages" not in name):
                 pass
             elif is_users(name):
@@ -270,6 +281,9 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
         return
     if event == "open":
         path, mode, flags = args
+        if isinstance(flags, int) and flags & _MADE:  # it is made by this very call, such as what Spark hands to Java
+            _note(lambda recorder, _: recorder.makes(path))
+            return
         reads = "r" in mode or "+" in mode if isinstance(mode, str) else not (flags or 0) & os.O_WRONLY
         if reads and not isinstance(path, int):
             _note(lambda recorder, _: recorder.path("file", path))
