@@ -40,7 +40,8 @@ class UserFinder(MetaPathFinder):
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return the specification of a module."""
         for finder in sys.meta_path:
-            if finder is self or not hasattr(finder, "find_spec"):
+            # A product that loads another while it is loaded has one of these finders more: each would ask the other for ever.
+            if isinstance(finder, UserFinder) or not hasattr(finder, "find_spec"):
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is not None:

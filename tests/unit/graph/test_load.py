@@ -55,3 +55,18 @@ def test_a_mistyped_folder_names_the_product(tmp_path, monkeypatch, typed):
     with pytest.raises(NotThere) as caught:
         load(Path(typed))
     assert str(caught.value) == f"There is no product folder '{typed}'. Did you mean 'products/taxi'?"
+
+
+def test_a_product_may_load_another_while_it_is_loaded(tmp_path: Path) -> None:
+    for name, lines in {
+        "inner": ["import caudal as cd", "import inner_rates", "import pyspark", "product = cd.Product('inner')", "BASE = inner_rates.BASE"],
+        "outer": [
+            "import caudal as cd", "from pathlib import Path", "from caudal.graph.load import load",
+            f"inner = load(Path({str(tmp_path / 'inner')!r})).name", "import outer_rates", "product = cd.Product('outer' + inner + str(outer_rates.BASE))",
+        ],
+    }.items():  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "product.py").write_text("\n".join(lines))
+        (tmp_path / name / f"{name}_rates.py").write_text("BASE = 7")
+    for _ in range(2):
+        assert load(tmp_path / "outer").name == "outerinner7"
