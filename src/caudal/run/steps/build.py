@@ -19,6 +19,7 @@ from caudal.lake.beside import hashes, keep, kept
 from caudal.run.manifest import reads_of
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
+from caudal.run.steps.columns import other_columns
 from caudal.run.workspace import Workspace
 from caudal.spark.reach import Reach
 from caudal.spec.days import shifted
@@ -68,14 +69,13 @@ def work(ws: Workspace, table: Table) -> Done:
     if extent.unbounded:
         ws.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
     from caudal.spark.lineage import column_lineage
-    from caudal.spark.reader import noted
 
     folder = ws.folder(table.name)
     with making(before, fits) as left:
-        frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
-        recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
-        with noted(recorder.path, recorder.reads.unseen.add):
-            frame = recorder.call(made, ws, table, frames)
+        frames, frame, recorder = _called(ws, table, extent)
+        if _partial(extent) and (other := other_columns(ws, table, frame)) is not None:
+            extent = Extent(why=f"whole table: {other}")
+            frames, frame, recorder = _called(ws, table, extent)
         reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
         code = _code(ws, table, reads)
         lineage = column_lineage(frame, {name: one.columns for name, one in frames.items()})
@@ -88,6 +88,16 @@ def work(ws: Workspace, table: Table) -> Done:
         detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
         with settings(ws, left.settings):
             return publish(ws, table, frame, origin, _replaced(extent), detail, lineage, left.notes)
+
+
+def _called(ws: Workspace, table: Table, extent: Extent) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
+    """Return the inputs' frames, what the table's function gives for them, and what it read beside them."""
+    from caudal.spark.reader import noted
+
+    frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
+    recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
+    with noted(recorder.path, recorder.reads.unseen.add):
+        return frames, recorder.call(made, ws, table, frames), recorder
 
 
 def _code(ws: Workspace, table: Table, reads: Reads) -> str:
