@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test test-fast lint bench clean
+.PHONY: help setup demo test test-fast differential lint bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,12 @@ test: lint ## everything: lint, then all tests
 
 test-fast: setup ## the tests that take no more than seconds
 	$(BIN)/python -m pytest -m "not slow and not faults" $(ARGS)
+
+SECONDS := 3600
+SEED := 0
+
+differential: setup ## histories of products for an hour, each run compared with a fresh one and a reference (SECONDS=600 SEED=17)
+	DIFFERENTIAL_SECONDS=$$(($(SECONDS) / 2)) DIFFERENTIAL_SEED=$(SEED) $(BIN)/python -m pytest tests/differential/test_wall_times.py tests/differential/test_instants.py -s $(ARGS)
 
 bench: setup ## the benchmarks, side by side with peers
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,0 +1,26 @@
+"""Spark for plans of a few rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.differential.fresh import SMALL
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="module")
+def small(spark: SparkSession) -> Iterator[None]:
+    """Have the shared session interpret plans instead of compiling them; other tests find it as it was."""
+    before = {name: spark.conf.get(name, None) for name in SMALL}
+    for name, value in SMALL.items():
+        spark.conf.set(name, value)
+    yield
+    for name, was in before.items():
+        if was is None:
+            spark.conf.unset(name)
+        else:
+            spark.conf.set(name, was)
