@@ -58,7 +58,7 @@ def made(tmp_path_factory, spark):
 @pytest.fixture
 def place(made, tmp_path):
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    with_ledger(tmp_path, "UPDATE landed SET path = replace(path, :old, :new)", made, tmp_path)
+    with_ledger(tmp_path, "UPDATE landed SET path = replace(path, :old, :new), base = replace(base, :old, :new)", made, tmp_path)
     with_ledger(tmp_path, "UPDATE manifests SET folder = replace(folder, :old, :new)", made, tmp_path)
     with_ledger(tmp_path, "UPDATE manifests SET document = replace(document, :old, :new)", made, tmp_path)
     return tmp_path
