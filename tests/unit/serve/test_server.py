@@ -94,10 +94,10 @@ def test_it_starts_follows_promotions_and_finishes_what_is_under_way_before_it_s
 
 
 def test_all_addresses_are_served_with_a_key(served: Any) -> None:
-    process, url = start(served.home, "0.0.0.0", "the-key")
+    process, url = start(served.home, "0.0.0.0", "the-key-of-it")
     try:
         assert ask(f"{url}/api/v1/models")[0] == 401
-        assert ask(f"{url}/api/v1/models", **{"X-API-Key": "the-key"})[0] == 200
+        assert ask(f"{url}/api/v1/models", **{"X-API-Key": "the-key-of-it"})[0] == 200
     finally:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
