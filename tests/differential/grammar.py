@@ -61,6 +61,7 @@ class Source:
     partition: str | None
     unique: bool = False
     between: bool = False
+    drifts: bool = False  # files bring columns that nobody declared; a name or a type that does not hold has all files read again
 
 
 @dataclass(frozen=True)
@@ -363,6 +364,7 @@ class Grammar:
     formats: Sequence[str] = FORMATS
     operations: Collection[str] = tuple(OPERATIONS)
     partitions: Sequence[str | None] = ("day", "day", "day", None)
+    drifts: Sequence[bool] = (False, False, False, True)
 
 
 @st.composite
@@ -371,6 +373,7 @@ def sources(draw: Callable[..., Any], name: str, clock: str, grammar: Grammar) -
     return Source(
         name, draw(st.sampled_from(grammar.formats)), clock, draw(st.sampled_from(grammar.partitions)),
         unique=draw(st.integers(0, 4)) == 0, between=draw(st.integers(0, 4)) == 0,
+        drifts=draw(st.sampled_from(grammar.drifts)),
     )  # fmt: skip
 
 

@@ -156,7 +156,7 @@ class Scribe:
         # Most files are alike: each other kind of file is a branch of the plan that reads them.
         if chance.random() < 0.25:
             columns = [name for name in columns if name != "n" or chance.random() < 0.6]
-            columns += [name for name in LET_IN if chance.random() < 0.3]
+            columns += [name for name in LET_IN if self.source.drifts and chance.random() < 0.3]
             if "extra" in columns and "EXTRA" in columns:  # two columns that differ in case only are refused
                 columns.remove(chance.choice(["extra", "EXTRA"]))
             chance.shuffle(columns)
