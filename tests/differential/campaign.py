@@ -16,7 +16,7 @@ from tests.differential.oracle import Difference, judge
 from tests.differential.reduction import reduced, write
 
 SECONDS = float(os.environ.get("DIFFERENTIAL_SECONDS", "0"))
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "2"))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", "0"))
 FRESH: Any = os.environ.get("DIFFERENTIAL_FRESH", "each" if SECONDS else "last")
 REDUCE_S = 120.0
