@@ -11,11 +11,16 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
+from tests.differential.campaign import SECONDS
 from tests.differential.fresh import World, rows_of
 from tests.differential.grammar import Product, Source
 from tests.differential.histories import written
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(not SECONDS, reason="takes minutes: make differential"),
+]
 EXAMPLES = 2
 PRODUCT = """
 from sklearn.impute import SimpleImputer

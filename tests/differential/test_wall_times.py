@@ -1,6 +1,6 @@
 """Incremental equals fresh, and both equal what the documentation says, where event times are wall times: histories that nobody thought of.
 
-``make differential`` plays them for as long as it is told; here some are played each time, always the same ones.
+``make differential`` plays them for as long as it is told, or ``DIFFERENTIAL_EXAMPLES`` of them where that many seconds are given.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ import pytest
 from tests.differential.campaign import SECONDS, hold
 from tests.differential.grammar import Grammar
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 2400)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(SECONDS + 2400),
+    pytest.mark.skipif(not SECONDS, reason="takes minutes: make differential"),
+]
 
 
 def test_increments_equal_a_fresh_run_and_the_reference(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
