@@ -75,7 +75,11 @@ def attempted(
         ws.held()
         began = time.perf_counter()
         try:
-            return in_any_magnitude(lambda: _kept(Limit(ws, step, policy.time_limit_s, hung), ws), lambda: _clean(ws, step, None))
+            return in_any_magnitude(
+                lambda: _kept(Limit(ws, step, policy.time_limit_s, hung), ws),
+                lambda: _clean(ws, step, None),
+                name=(ws.product.name, step.name),
+            )
         except Exception as error:
             tried = len(attempts.failed)
             stop = ws.process is not None and ws.process.asked_to_stop

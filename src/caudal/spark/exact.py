@@ -5,13 +5,18 @@ increment would publish rows that differ from those of an undisturbed run. A dou
 to the base 2^32 (Kulisch's long accumulator; Neal 2015, "Fast exact summation using small and large superaccumulators",
 arXiv:1505.05571). They are added as longs, which is exact and has no order, and put together at the end.
 
-Digits for magnitudes between 2^-104 (4.9e-32) and 2^67 (1.5e20) are added always; 59 more cover every double, from the least subnormal to the
-greatest, and cost five times as much. So a plan adds the usual digits alone, and stops where a value has others (`UNUSUAL`); `every_magnitude` makes
-plans that add all, and `in_any_magnitude` does a piece of work again so. Both give the same bits for the same values. The result is within 2^-52
-of the exact sum, relative to that sum, and equal to it where a double can hold it; a sum beyond the greatest double is infinite, as
-in IEEE 754. A digit holds the sum of 2^31 values; more are an error of Spark.
+There are two kinds of plan, and both give the same bits for the same values:
 
-On 1 million rows in 100,000 groups the sum takes as long as with the three digits of before, which cut at 2^-60.
+- A plan of **every magnitude** adds seven digits, which hold what lies between 2^-104 (4.9e-32) and 2^67 (1.5e20); values beyond are
+  collected, and split into as many digits as they need at the end.
+- A plan of **common magnitudes** adds three digits: multiples of 2^-60 below 2^52, so every double between 2^-8 (0.004) and 4.5e15, and many
+  smaller ones. It is a third as large, and stops at a value that it has no digit for. `in_any_magnitude` does a piece of work with
+  such plans, and again with plans of every magnitude where they have stopped.
+
+The result is within 2^-52 of the exact sum, relative to that sum, and equal to it where a double can hold it; a sum beyond the greatest
+double is infinite, as in IEEE 754. A digit holds the sum of 2^31 values; more are an error of Spark.
+
+Expressions are SQL texts: Spark parses a long text in a millisecond, and takes a second for as many calls from Python.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -28,45 +34,55 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 BITS = 32
-BASE = float(1 << BITS)
-USUAL = tuple(range(-156, 37, BITS))  # exponents of the digits that are always added
-RARE = (*range(-1084, USUAL[0], BITS), *range(USUAL[-1] + BITS, 997, BITS))
-LEAST, LARGEST = 2.0**-104, 2.0**67  # magnitudes whose every bit is in the usual digits
-_SPAN = 86  # a double that is so many bits greater than a unit has no digit of it
+LEAST, LARGEST = 2.0**-104, 2.0**67  # magnitudes whose every bit is in the seven digits
+COMMON_LARGEST = 2.0**52  # above it, the first of three digits would hold the sum of few values only
 UNUSUAL = "CAUDAL_UNUSUAL_MAGNITUDE"
-_EVERY: ContextVar[bool] = ContextVar("every magnitude", default=False)
+
+_EVERY = range(-1084, 997, BITS)  # exponents of the digits of all doubles
+_USUAL = range(-156, 37, BITS)
+_COMMON = range(-60, 5, BITS)
+_SPAN = 86  # a double that is so many bits greater than a unit has no digit of it
+_HALF, _MASK, _BASE = f"{1 << (BITS - 1)}L", f"{(1 << BITS) - 1}L", f"{1 << BITS}D"
+_INFINITE = "double('Infinity')"
+_ARE_COMMON: ContextVar[bool] = ContextVar("magnitudes are common", default=False)
+_uncommon: set[object] = set()  # work whose values were not of common magnitude in this process
 
 
 @contextmanager
-def every_magnitude() -> Iterator[None]:
-    """Have plans that are made within the block add doubles of every magnitude."""
-    token = _EVERY.set(True)
+def common_magnitudes() -> Iterator[None]:
+    """Have plans that are made within the block add doubles of common magnitudes alone, and stop at others."""
+    token = _ARE_COMMON.set(True)
     try:
         yield
     finally:
-        _EVERY.reset(token)
+        _ARE_COMMON.reset(token)
 
 
-def in_any_magnitude(work: Callable[[], Result], again: Callable[[], object] = lambda: None) -> Result:
-    """Do what makes and runs a plan; where values are of unusual magnitude, do it again with a plan that adds every magnitude.
+def in_any_magnitude(work: Callable[[], Result], again: Callable[[], object] = lambda: None, *, name: object = None) -> Result:
+    """Do what makes and runs a plan for common magnitudes; where values are of another, do it again with a plan for all.
 
     Parameters
     ----------
     again : called before the second time
+    name : what the work is known by: in this process it is not tried a second time with a plan that has stopped; None is never known
     """
-    try:
-        return work()
-    except Exception as error:
-        if _EVERY.get() or not _is_unusual(error):
-            raise
-    again()
-    with every_magnitude():
-        return work()
+    if name not in _uncommon:
+        try:
+            with common_magnitudes():
+                return work()
+        except Exception as error:
+            if not _has_stopped(error):
+                raise
+        if name is not None:
+            _uncommon.add(name)
+        again()
+    return work()
 
 
-def _is_unusual(error: BaseException | None) -> bool:
+def _has_stopped(error: BaseException | None) -> bool:
     while error is not None:
-        if UNUSUAL in str(error):
+        # An overflow may be a digit's; the user's own comes again.
+        if UNUSUAL in str(error) or "ARITHMETIC_OVERFLOW" in str(error):
             return True
         error = error.__cause__
     return False
@@ -79,181 +95,192 @@ def is_floating(kind: DataType) -> bool:
     return isinstance(kind, DoubleType | FloatType)
 
 
-def pieces(value: Column, kind: DataType) -> list[Column]:
-    """Return a value as addends whose sums have no order: digits for a finite double, two halves for a long, itself for the others.
+@dataclass(frozen=True)
+class Addends:
+    """A value as numbers whose sums have no order.
 
-    The digits of a double are null where it has none of that magnitude.
+    digits : SQL texts of longs (decimals of a decimal); those of a double are null where it is not finite
+    rest : SQL text of a double where the digits do not hold the value, null elsewhere; None where they always do
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import DecimalType, LongType
+
+    digits: Sequence[str]
+    rest: str | None = None
+
+
+def addends(value: str, kind: DataType) -> Addends:
+    """Return a value (SQL text) as addends: digits for a finite double, two halves for a long, itself for the others."""
+    from pyspark.sql.types import DecimalType, DoubleType, LongType
 
     if isinstance(kind, DecimalType):
-        return [value]
+        return Addends([value])
     if isinstance(kind, LongType):
-        return [F.shiftright(value, BITS), value.bitwiseAND(F.lit((1 << BITS) - 1))]
+        return Addends([f"shiftright({value}, {BITS})", f"({value} & {_MASK})"])
     if not is_floating(kind):
-        return [value.cast("bigint")]
-    value = value.cast("double")
-    size = F.abs(value)
-    is_rare = ((size < LEAST) & (value != 0)) | (size >= LARGEST)
-    if not _EVERY.get():
-        said = f"{UNUSUAL}: values below {LEAST:.1e} or from {LARGEST:.1e} on are added by a plan of its own: caudal.spark.exact.every_magnitude."
-        usual = F.when(is_rare, F.raise_error(F.lit(said)).cast("double")).otherwise(value)
-        return [_digit(usual, exponent) for exponent in USUAL]
-    rare, inside = F.when(is_rare, value), F.when(size < 2.0 ** (USUAL[-1] + _SPAN), value)
-    return [_digit(inside, exponent) for exponent in USUAL] + [
-        _digit(F.when(_between(F.abs(rare), exponent), rare), exponent) for exponent in RARE
-    ]
+        return Addends([f"cast({value} as bigint)"])
+    value = value if isinstance(kind, DoubleType) else f"cast({value} as double)"
+    return _common(value) if _ARE_COMMON.get() else _usual(value)
 
 
-def _between(size: Column, exponent: int) -> Column:
-    """Tell whether a value of a size can have a digit of that exponent other than nought."""
+def _common(value: str) -> Addends:
+    """Return the three digits of a double of common magnitude; the least one stops the plan at any other."""
+    least, *others = (_digit(value, exponent, exponent == _COMMON[-1]) for exponent in _COMMON)
+    units = f"{value} * {2.0 ** -_COMMON[0]!r}D"
+    stop = (
+        f"raise_error('{UNUSUAL}: values that are no multiple of 2^-60 below 2^52 are added by another plan: caudal.spark.exact.')"
+    )
+    guarded = (
+        f"CASE WHEN abs({value}) >= {_INFINITE} THEN NULL "
+        f"WHEN abs({value}) >= {COMMON_LARGEST!r}D OR {units} <> rint({units}) THEN cast({stop} as bigint) ELSE {least} END"
+    )
+    return Addends([guarded, *(f"CASE WHEN abs({value}) < {COMMON_LARGEST!r}D THEN {digit} END" for digit in others)])
 
-    end = 2.0 ** (exponent + _SPAN) if exponent + _SPAN < 1024 else float("inf")
-    return (size >= 2.0 ** max(exponent - 1, -1074)) & (size < end)
+
+def _usual(value: str) -> Addends:
+    """Return the seven digits of a double, and the double itself where it needs others."""
+    size = f"abs({value})"
+    has_digits = f"{size} < {LARGEST!r}D AND ({size} >= {LEAST!r}D OR {value} = 0D)"
+    inside = f"(CASE WHEN {has_digits} THEN {value} END)"
+    rest = f"CASE WHEN {size} < {_INFINITE} AND NOT ({has_digits}) THEN {value} END"
+    return Addends([_digit(inside, exponent, exponent == _USUAL[-1]) for exponent in _USUAL], rest)
 
 
-def _digit(value: Column, exponent: int) -> Column:
+def _digit(value: str, exponent: int, last: bool) -> str:
     """Return the digit of 2^exponent: what is left of a value rounded to that unit, when it has been rounded to the next greater one."""
-    from pyspark.sql import functions as F
+    units = f"rint({value} * {2.0**-exponent!r}D)"
+    return (
+        f"cast({units} as bigint)"
+        if last
+        else f"cast({units} - rint({value} * {2.0 ** -(exponent + BITS)!r}D) * {_BASE} as bigint)"
+    )
 
-    def units(of: int) -> Column:
-        # 2^-of is no double where ``of`` is below -1023; every product is exact.
-        return value * F.lit(2.0**600) * F.lit(2.0 ** (-of - 600)) if of < -1000 else value * F.lit(2.0**-of)
 
-    return (F.rint(units(exponent)) - F.rint(units(exponent + BITS)) * F.lit(BASE)).cast("bigint")
+def total(sums: Sequence[str], rest: str | None, kind: DataType, asking: str = "sum") -> str:
+    """Return the sum whose addends add up to ``sums`` (SQL texts): a double for doubles, a bigint for whole numbers, a decimal for decimals.
 
-
-def total(sums: Sequence[Column], kind: DataType, asking: str = "sum") -> Column:
-    """Return the sum whose pieces add up to ``sums``: a double for doubles, a bigint for whole numbers, a decimal for decimals.
-
-    A sum that is no bigint is an error of Spark that names ``asking``.
+    Parameters
+    ----------
+    rest : SQL text of an array of what `Addends.rest` gave; None where it is None
+    asking : what an error of Spark names, where the sum is no bigint
     """
-    from pyspark.sql import functions as F
-
     if len(sums) == 1:
         return sums[0]
     if is_floating(kind):
-        return _double(sums)
+        return _carried(sums) if rest is None else _folded(sums, rest)
     high, low = _halves(sums)
-    return F.when(high.isNull() | _is_long(high), _long(high, low)).otherwise(_too_large(asking))
+    too_large = f"The {asking} is beyond 2^63 (9.2e18) and no bigint. Cast the column to decimal(38, 0), or to double, before."
+    return f"CASE WHEN {high} IS NULL OR {_is_long(high)} THEN {_long(high, low)} ELSE cast(raise_error({literal(too_large)}) as bigint) END"
 
 
-def mean(sums: Sequence[Column], kind: DataType, count: Column) -> Column:
-    """Return the mean (double) of ``count`` values whose pieces add up to ``sums``; it is right where the sum of longs is no bigint."""
-    from pyspark.sql import functions as F
-
+def mean(sums: Sequence[str], rest: str | None, kind: DataType, count: str) -> str:
+    """Return the mean (double) of ``count`` values whose addends add up to ``sums``; it is right where the sum of longs is no bigint."""
     if len(sums) == 1 or is_floating(kind):
-        return total(sums, kind).cast("double") / count.cast("double")
+        return f"(cast({total(sums, rest, kind)} as double) / {count})"
     high, low = _halves(sums)
-    sum_ = F.when(_is_long(high), _long(high, low).cast("double")).otherwise(high.cast("double") * F.lit(BASE) + low.cast("double"))
-    return sum_ / count.cast("double")
+    sum_ = f"(CASE WHEN {_is_long(high)} THEN cast({_long(high, low)} as double) ELSE cast({high} as double) * {_BASE} + cast({low} as double) END)"
+    return f"({sum_} / {count})"
 
 
-def _halves(sums: Sequence[Column]) -> tuple[Column, Column]:
+def literal(text: str) -> str:
+    """Return a text as SQL writes it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _halves(sums: Sequence[str]) -> tuple[str, str]:
     """Return the two halves of a sum of longs, the lower one from 0 to 2^32."""
-    from pyspark.sql import functions as F
-
     high, low = sums
-    return high + F.shiftright(low, BITS), low.bitwiseAND(F.lit((1 << BITS) - 1))
+    return f"({high} + shiftright({low}, {BITS}))", f"({low} & {_MASK})"
 
 
-def _is_long(high: Column) -> Column:
-    return (high >= -(1 << (BITS - 1))) & (high < 1 << (BITS - 1))
+def _is_long(high: str) -> str:
+    return f"({high} >= -{_HALF} AND {high} < {_HALF})"
 
 
-def _long(high: Column, low: Column) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.shiftleft(high, BITS).bitwiseOR(low)
+def _long(high: str, low: str) -> str:
+    return f"(shiftleft({high}, {BITS}) | {low})"
 
 
-def _double(sums: Sequence[Column]) -> Column:
-    """Return the double whose digits add up to ``sums``."""
-    from pyspark.sql import functions as F
-
-    nought = F.lit(0).cast("bigint")
-    digits = [F.coalesce(digit, nought) for digit in sums]
-    usual, rare = digits[: len(USUAL)], digits[len(USUAL) :]
-    if not rare:
-        return _of_usual(usual)
-    every = sorted(zip((*USUAL, *RARE), digits, strict=True), key=lambda pair: pair[0])
-    is_usual = F.forall(F.array(*rare), lambda digit: digit == 0)
-    return F.when(is_usual, _of_usual(usual)).otherwise(_of_all(every))
-
-
-def _of_usual(sums: Sequence[Column]) -> Column:
-    """Return the value of sums of the usual digits: what is beyond a digit is carried, then digits are added from the least on.
+def _carried(sums: Sequence[str]) -> str:
+    """Return the value of sums of the three digits: what is beyond a digit is carried, then digits are added from the least on.
 
     Digits after carrying lie in ±2^31, so that what is added never cancels more than half of the digit before it.
     """
-    from pyspark.sql import functions as F
-
-    number, rest = F.lit(0.0), sums[0]
-    for exponent, more in zip(USUAL[:-1], sums[1:], strict=True):
-        carried = F.shiftright(rest + F.lit(1 << (BITS - 1)), BITS)
-        number = number + (rest - F.shiftleft(carried, BITS)).cast("double") * F.lit(2.0**exponent)
-        rest = more + carried
-    return number + rest.cast("double") * F.lit(2.0 ** USUAL[-1])
+    parts, sum_ = [], sums[0]
+    for place, exponent in enumerate(_COMMON):
+        parts.append(f"((({sum_} + {_HALF}) & {_MASK}) - {_HALF}) * {2.0**exponent!r}D")
+        carry = f"shiftright({sum_} + {_HALF}, {BITS})"
+        sum_ = f"({sums[place + 1]} + {carry})" if place + 1 < len(sums) else carry
+    return "(" + " + ".join([*parts, f"{sum_} * {2.0 ** (_COMMON[-1] + BITS)!r}D"]) + ")"
 
 
-def _of_all(digits: Sequence[tuple[int, Column]]) -> Column:
-    """Return the value of sums of all digits, the least first."""
-    from pyspark.sql import functions as F
+def _folded(sums: Sequence[str], rest: str) -> str:
+    """Return the value of sums of the seven digits and of what they do not hold: the same carrying over all digits, or over seven of them."""
+    seven = f"array({', '.join(f'coalesce({sum_}, 0L)' for sum_ in sums)})"
+    return f"(CASE WHEN {sums[0]} IS NULL AND size({rest}) = 0 THEN NULL WHEN size({rest}) = 0 THEN {_fold(seven, _USUAL)} ELSE {_fold(_every(seven, rest), _EVERY)} END)"
 
-    last = digits[-1][0]
-    nought = F.lit(0).cast("bigint")
-    line = F.array(
-        *(
-            F.struct(
-                sum_.alias("sum"), F.lit(2.0 ** max(exponent, -1074)).alias("unit"),
-                F.lit(2.0 ** min(exponent + 1074, 0)).alias("shift"), F.lit(exponent == last).alias("last"),
-            )
-            for exponent, sum_ in digits
-        )
-    )  # fmt: skip
 
-    def add(so_far: Column, digit: Column) -> Column:
-        sum_ = digit["sum"] + so_far["carried"]
-        carried = F.when(digit["last"], nought).otherwise(F.shiftright(sum_ + F.lit(1 << (BITS - 1)), BITS))
-        number = so_far["number"] + (sum_ - F.shiftleft(carried, BITS)).cast("double") * digit["shift"] * digit["unit"]
+def _every(seven: str, rest: str) -> str:
+    """Return the sums of all digits: those of the seven, and of each value of ``rest``."""
+    first = _EVERY.index(_USUAL[0]) + 1  # places in an array begin at 1
+    exponent = f"({_EVERY[0]} + {BITS} * place)"
+
+    def units(exponent: str) -> str:  # 2^1084 is no double
+        return f"value * power(2D, shiftright(-{exponent}, 1)) * power(2D, -{exponent} - shiftright(-{exponent}, 1))"
+
+    digit = f"cast(rint({units(exponent)}) - rint({units(f'({exponent} + {BITS})')}) * {_BASE} as bigint)"
+    of_rest = f"aggregate({rest}, 0L, (sum, value) -> sum + CASE WHEN abs(value) < power(2D, {exponent} + {_SPAN}) THEN {digit} ELSE 0L END)"
+    of_seven = (
+        f"coalesce(try_element_at({seven}, CASE WHEN place + 1 >= {first} THEN place + 2 - {first} ELSE {len(_USUAL) + 1} END), 0L)"
+    )
+    return f"transform(sequence(0, {len(_EVERY) - 1}), place -> {of_rest} + {of_seven})"
+
+
+def _fold(digits: str, exponents: range) -> str:
+    """Return the value of sums of digits, the least first."""
+    last = exponents[-1] == _EVERY[-1]
+    start = f"named_struct('carried', 0L, 'number', 0D, 'exponent', {exponents[0]})"
+    sum_, low = "(digit + done.carried)", f"((((digit + done.carried) + {_HALF}) & {_MASK}) - {_HALF})"
+    # 2^-1084 is no double; every product is exact.
+    number = f"done.number + {low} * power(2D, least(done.exponent + 1074, 0)) * power(2D, greatest(done.exponent, -1074))"
+    carried = f"shiftright({sum_} + {_HALF}, {BITS})"
+    if last:
         # What was added so far may bring back below 2^1024 what the last digit alone would be beyond.
-        top = (so_far["number"] * F.lit(2.0**-BITS) + sum_.cast("double") * F.lit(2.0 ** (last - BITS))) * F.lit(BASE)
-        return F.struct(carried.alias("carried"), F.when(digit["last"] & (sum_ != 0), top).otherwise(number).alias("number"))
+        top = f"(done.number * {2.0**-BITS!r}D + {sum_} * {2.0 ** (exponents[-1] - BITS)!r}D) * {_BASE}"
+        is_top = f"done.exponent = {exponents[-1]}"
+        number = f"CASE WHEN {is_top} AND {sum_} <> 0 THEN {top} ELSE {number} END"
+        carried = f"CASE WHEN {is_top} THEN 0L ELSE {carried} END"
+    step = f"named_struct('carried', {carried}, 'number', {number}, 'exponent', done.exponent + {BITS})"
+    end = "done.number" if last else f"done.number + done.carried * {2.0 ** (exponents[-1] + BITS)!r}D"
+    return f"aggregate({digits}, {start}, (done, digit) -> {step}, done -> {end})"
 
-    return F.aggregate(line, F.struct(nought.alias("carried"), F.lit(0.0).alias("number")), add, lambda end: end["number"])
 
-
-def exact_sum(value: Column, kind: DataType, asking: str = "sum") -> Column:
-    """Return the aggregate sum of a column, the same to the bit in every order; of NaN and infinity it is what IEEE 754 says.
+def exact_sum(value: str, kind: DataType, asking: str = "sum") -> Column:
+    """Return the aggregate sum of a column (SQL text), the same to the bit in every order; of NaN and infinity it is what IEEE 754 says.
 
     A sum of whole numbers that is no bigint is an error of Spark that names ``asking``.
     """
     from pyspark.sql import functions as F
 
-    if not is_floating(kind):
-        return total([F.sum(piece) for piece in pieces(value, kind)], kind, asking)
-    value = value.cast("double")
-    endless = F.isnan(value) | (F.abs(value) == float("inf"))
-    sums = [F.sum(piece) for piece in pieces(F.when(~endless, value), kind)]
-    return F.coalesce(F.sum(F.when(endless, value)), F.when(F.count(value) > 0, total(sums, kind)))
+    return F.expr(_sum(value, kind, asking))
 
 
-def _too_large(asking: str) -> Column:
-    from pyspark.sql import functions as F
-
-    said = f"The {asking} is beyond 2^63 (9.2e18) and no bigint. Cast the column to decimal(38, 0), or to double, before."
-    return F.raise_error(F.lit(said)).cast("bigint")
-
-
-def exact_mean(value: Column, kind: DataType) -> Column:
+def exact_mean(value: str, kind: DataType) -> Column:
     """Return the aggregate mean (double) of a column, the same to the bit in every order; it is right where the sum of longs is no bigint."""
     from pyspark.sql import functions as F
 
-    count = F.count(value)
     if is_floating(kind):
-        return F.when(count > 0, exact_sum(value, kind) / count.cast("double"))
-    return F.when(count > 0, mean([F.sum(piece) for piece in pieces(value, kind)], kind, count))
+        return F.expr(f"{_sum(value, kind, 'sum')} / nullif(count({value}), 0)")
+    parts = addends(value, kind)
+    return F.expr(mean([f"sum({digit})" for digit in parts.digits], None, kind, f"nullif(count({value}), 0)"))
+
+
+def _sum(value: str, kind: DataType, asking: str) -> str:
+    parts = addends(value, kind)
+    rest = None if parts.rest is None else f"collect_list({parts.rest})"
+    sum_ = total([f"sum({digit})" for digit in parts.digits], rest, kind, asking)
+    if not is_floating(kind):
+        return sum_
+    endless = f"CASE WHEN abs({value}) >= {_INFINITE} THEN cast({value} as double) END"
+    return f"coalesce(sum({endless}), {sum_})"
 
 
 def sorted_std(values: Column) -> Column:
@@ -276,15 +303,10 @@ def sorted_std(values: Column) -> Column:
     )
 
 
-def finite(value: Column, kind: DataType) -> Column:
-    """Return a column as it goes into running sums: NaN and infinity are missing."""
-    from pyspark.sql import functions as F
+def finite(value: str, kind: DataType) -> str:
+    """Return a column (SQL text) as it goes into running sums: NaN and infinity are missing, a boolean is 0 or 1."""
     from pyspark.sql.types import BooleanType
 
     if isinstance(kind, BooleanType):
-        return value.cast("int")
-    if not is_floating(kind):
-        return value
-    value = value.cast("double")
-    missing = F.isnan(value) | (F.abs(value) == float("inf"))
-    return F.when(~missing, value)
+        return f"cast({value} as int)"
+    return f"CASE WHEN abs({value}) < {_INFINITE} THEN {value} END" if is_floating(kind) else value

@@ -13,7 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, LongType
 
-from caudal.spark.exact import every_magnitude, exact_mean, exact_sum, in_any_magnitude, pieces, sorted_std
+from caudal.spark.exact import addends, common_magnitudes, exact_mean, exact_sum, in_any_magnitude, sorted_std
 
 KIND = DoubleType()
 
@@ -72,17 +72,16 @@ def by_order(rows):
 @pytest.fixture(scope="module")
 def every(spark):
     """Sums of the same numbers in two orders, by group."""
-    with every_magnitude():
-        frame = orders(spark, GROUPS | {name: values for name, (values, _) in EDGES.items()})
-        rows = frame.groupBy("order", "what").agg(exact_sum(F.col("x"), KIND).alias("sum")).collect()
+    frame = orders(spark, GROUPS | {name: values for name, (values, _) in EDGES.items()})
+    rows = frame.groupBy("order", "what").agg(exact_sum("x", KIND).alias("sum")).collect()
     return [{name: row["sum"] for name, row in some.items()} for some in by_order(rows)]
 
 
 @pytest.fixture(scope="module")
 def some(spark):
-    """Sums, means and deviations of numbers of usual magnitudes in two orders, by group, of a plan that adds no others."""
-    frame, x = orders(spark, {name: values for name, values in GROUPS.items() if name.startswith(USUAL)}), F.col("x")
-    asked = (exact_sum(x, KIND).alias("sum"), exact_mean(x, KIND).alias("mean"), sorted_std(F.collect_list(x)).alias("std"))
+    """Sums, means and deviations of numbers of usual magnitudes in two orders, by group."""
+    frame = orders(spark, {name: values for name, values in GROUPS.items() if name.startswith(USUAL)})
+    asked = (exact_sum("x", KIND).alias("sum"), exact_mean("x", KIND).alias("mean"), sorted_std(F.collect_list("x")).alias("std"))
     return by_order(frame.groupBy("order", "what").agg(*asked).collect())
 
 
@@ -92,9 +91,22 @@ def test_every_order_gives_the_same_bits(every, some):
     assert {name: repr(row[2:]) for name, row in some[0].items()} == {name: repr(row[2:]) for name, row in some[1].items()}
 
 
-def test_a_plan_of_usual_magnitudes_gives_the_bits_of_one_of_every_magnitude(every, some):
-    assert len(some[0]) == 10 * len(USUAL)
-    assert {name: repr(row["sum"]) for name, row in some[0].items()} == {name: repr(every[0][name]) for name in some[0]}
+def test_a_plan_of_common_magnitudes_gives_the_bits_of_one_of_every_magnitude(spark):
+    draw = random.Random(7)
+    groups = {
+        "everyday": [draw.gauss(15, 20) for _ in range(400)],
+        "cents": [round(draw.uniform(-1e9, 1e9), 2) for _ in range(400)],
+        "cancel": [sign * value for value in (draw.uniform(1e14, 4e15) for _ in range(50)) for sign in (1, -1)] + [0.3],
+        "differences": [0.1 + 0.2 - 0.3, 1 / 3 - 0.33, -(2.0**-60), 2.0**-60, 2.0**-59],
+        "large": [4.5e15] * 3000, "zeros": [0.0, -0.0], "none": [None], "edge": [math.inf, 1.0], "nan": [math.nan, 0.1],
+        "halves": [2.0**-29, 2.0**3, -(2.0**3), 2.0**35, 2.0**35 - 2.0**-17],
+    }  # fmt: skip
+    frame = orders(spark, groups)
+    exact = frame.groupBy("what").agg(exact_sum("x", KIND).alias("sum"), exact_mean("x", KIND).alias("mean")).orderBy("what")
+    with common_magnitudes():
+        common = frame.groupBy("what").agg(exact_sum("x", KIND).alias("sum"), exact_mean("x", KIND).alias("mean")).orderBy("what")
+    assert repr(common.collect()) == repr(exact.collect())
+    assert {row["what"]: row["sum"] for row in common.collect()}["cancel"] == 2 * 0.3  # the frame holds each number twice
 
 
 def test_the_sum_is_the_exact_one_within_the_bound(every):
@@ -124,23 +136,37 @@ def test_at_the_edges_of_doubles_it_is_as_ieee_754_says(every, name):
 
 def test_what_is_small_is_not_nought(spark):
     frame = spark.createDataFrame([(3e-19,), (5e-19,)], "x double")
-    assert tuple(frame.agg(exact_sum(F.col("x"), KIND), exact_mean(F.col("x"), KIND)).first()) == (8e-19, 4e-19)
+    assert tuple(frame.agg(exact_sum("x", KIND), exact_mean("x", KIND)).first()) == (8e-19, 4e-19)
 
 
-def test_unusual_magnitudes_stop_a_plan_that_does_not_add_them_and_the_work_is_done_again(spark):
-    frame = spark.createDataFrame([(1e-300,), (2e-300,)], "x double")
-    with pytest.raises(PySparkException, match="CAUDAL_UNUSUAL_MAGNITUDE"):
-        frame.agg(exact_sum(F.col("x"), KIND)).collect()
-    plans, between = [], []
+@pytest.mark.parametrize("values", [(1e-300, 2e-300), (1e-6, 2e-6), (5e15, 1e16), (1e200, 2e200)])
+def test_other_magnitudes_stop_a_plan_of_common_ones_and_the_work_is_done_again(spark, values):
+    frame, sums, between = spark.createDataFrame([(value,) for value in values], "x double"), [], []
 
     def work():
-        plans.append(len(pieces(F.col("x"), KIND)))
-        if len(plans) == 1:
-            frame.agg(exact_sum(F.col("x"), KIND)).collect()
-        return "done"
+        sums.append(None)
+        sums[-1] = frame.agg(exact_sum("x", KIND)).first()[0]
+        return sums[-1]
 
-    assert in_any_magnitude(work, lambda: between.append(1)) == "done"
-    assert (plans, between) == ([7, 66], [1])
+    assert in_any_magnitude(work, lambda: between.append(1)) == math.fsum(values)
+    assert (sums, between) == ([None, math.fsum(values)], [1])
+
+
+def test_digits_that_overflow_are_added_again_by_a_plan_of_every_magnitude(spark):
+    frame = spark.range(100_000).selectExpr("4503599627370495.5D as x")  # 2^52 - 0.5
+    assert in_any_magnitude(lambda: frame.agg(exact_sum("x", KIND)).first()[0]) == 100_000 * (2.0**52 - 0.5)
+
+
+def test_work_that_is_known_is_not_tried_twice_with_a_plan_that_stops(spark):
+    frame, plans = spark.createDataFrame([(1e-7,)], "x double"), []
+
+    def work():
+        plans.append(len(addends("x", KIND).digits))
+        return frame.agg(exact_sum("x", KIND)).first()[0]
+
+    known = object()
+    assert [in_any_magnitude(work, name=known) for _ in range(3)] == [1e-7] * 3
+    assert plans == [3, 7, 7, 7]
 
 
 LARGE = 1_704_067_200_000_000_000
@@ -154,7 +180,7 @@ def test_the_mean_of_large_longs_is_right_and_their_sum_an_error_that_names_it(s
         ("one", -7),
     ]
     frame = spark.createDataFrame(rows, "what string, x long")
-    x, kind = F.col("x"), LongType()
+    x, kind = "x", LongType()
     means = dict(map(tuple, frame.groupBy("what").agg(exact_mean(x, kind)).collect()))
     assert means == {"ns": float(Fraction(8 * LARGE + 28, 8)), "edge": 0.0, "least": -float(1 << 63), "one": -7.0}
     few = frame.where("what <> 'ns'").groupBy("what").agg(exact_sum(x, kind, "sum of 'x'"))

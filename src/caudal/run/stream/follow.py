@@ -176,7 +176,9 @@ class Follower(threading.Thread):
 
         assert self._champion is not None
         frames = {name: self._frame(name) for name in self._features.inputs}
-        rows = in_any_magnitude(lambda: made(self._ws, self._features, frames).toPandas())
+        rows = in_any_magnitude(
+            lambda: made(self._ws, self._features, frames).toPandas(), name=(self._ws.product.name, self._features.name)
+        )
         keys = [*self._features.entity, self._features.as_of]
         rows = rows.sort_values(keys, ignore_index=True)
         known = [_key(row) in self._said for row in rows[keys].itertuples(index=False, name=None)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from caudal.errors import DeclarationProblem
 from caudal.spark import marks
 from caudal.spark.clock import axis
-from caudal.spark.exact import finite, mean as mean_of, pieces
+from caudal.spark.exact import addends, finite, mean as mean_of
 from caudal.spark.marks import quoted
 from caudal.spark.moments import of
 from caudal.spark.reach import looks_back
@@ -89,24 +89,32 @@ def past_mean(
     ]
     spread = frame.withColumn("__entry", F.explode(F.when(seen, F.array(*entries)).otherwise(F.array(*entry))))
     sign = F.col("__entry.sign")
-    addends = {}
+    entries_of = {}  # what each row adds to the sums
+    rests = {}
     for place, one in enumerate(taken):
-        value, kind = finite(F.col(quoted(one)), frame.schema[one].dataType), frame.schema[one].dataType
-        for number, piece in enumerate([F.when(value.isNotNull(), F.lit(1)), *pieces(value, kind)]):
-            addends[f"__{place}_{number}"] = F.when(sign != 0, piece * sign)
+        value, kind = quoted(one), frame.schema[one].dataType
+        parts = addends(value, kind)
+        entries_of[f"__{place}_0"] = F.when(sign != 0, F.when(F.expr(finite(value, kind)).isNotNull(), sign))
+        for number, digit in enumerate(parts.digits):
+            entries_of[f"__{place}_{number + 1}"] = F.when(sign != 0, F.expr(digit) * sign)
+        if parts.rest is not None:
+            rests[f"__{place}_rest"] = F.when(sign != 0, F.expr(parts.rest) * sign)
     own = F.struct(*(F.col(quoted(one)) for one in frame.columns))
     narrow = spread.select(
         *(F.col(quoted(one)).alias(f"__by_{place}") for place, one in enumerate(group)), F.col("__entry.at").alias(at),
-        (sign == 0).alias("__asks"), F.when(sign == 0, own).alias("__row"), *(piece.alias(key) for key, piece in addends.items()),
+        (sign == 0).alias("__asks"), F.when(sign == 0, own).alias("__row"),
+        *(entry.alias(key) for key, entry in (entries_of | rests).items()),
     )  # fmt: skip
     ordered = Window.partitionBy(*(f"__by_{place}" for place in range(len(group)))).orderBy(at)
     before = ordered.rangeBetween(Window.unboundedPreceding, -1)
-    sums = {f"{key}_sum": F.coalesce(F.sum(key).over(before), F.lit(0)) for key in addends}
-    answered = narrow.withColumns(sums).where("__asks")
+    sums = {f"{key}_sum": F.coalesce(F.sum(key).over(before), F.lit(0)) for key in entries_of}
+    lists = {f"{key}_sum": F.collect_list(key).over(before) for key in rests}
+    answered = narrow.withColumns(sums | lists).where("__asks")
     means = []
     for place, one in enumerate(taken):
-        parts = [F.col(key) for key in sums if key.startswith(f"__{place}_")]
-        mean = F.when(parts[0] > 0, mean_of(parts[1:], frame.schema[one].dataType, parts[0]))
+        count, *digits = (key for key in sums if key.startswith(f"__{place}_"))
+        rest = f"__{place}_rest_sum" if f"__{place}_rest" in rests else None
+        mean = F.when(F.col(count) > 0, F.expr(mean_of(digits, rest, frame.schema[one].dataType, count)))
         means.append(F.when(F.col(at).isNotNull(), mean).alias(names[place]))
     return answered.select(
         *(F.col(f"__row.{quoted(one.name)}").alias(one.name, metadata=one.metadata or {}) for one in frame.schema.fields), *means

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from caudal.errors import DeclarationProblem, nearest
 from caudal.spark import marks
 from caudal.spark.clock import axis
-from caudal.spark.exact import finite, mean, pieces, sorted_std, total
+from caudal.spark.exact import addends, finite, mean, sorted_std, total
 from caudal.spark.marks import quoted
 from caudal.spark.moments import of
 from caudal.spark.reach import looks_back
@@ -86,7 +86,8 @@ def rolling(
     at = looks_back(seconds(window))
     first, last = (-length, -1) if closed == "left" else (1 - length, 0)
     ordered = Window.partitionBy(*(F.col(quoted(one)) for one in group)).orderBy(at)
-    added = {}
+    added: dict[str, Column] = {}
+    running: dict[str, Column] = {}
     for one in taken:
         kind = frame.schema[one].dataType
         if stat != "count" and not isinstance(kind, NumericType | BooleanType):
@@ -95,14 +96,19 @@ def rolling(
                 fix="Take a column of numbers.",
                 column=one,
             )
-        value = finite(F.col(quoted(one)), kind)
-        made = (
-            _scan(value, stat, ordered.rangeBetween(first, last))
-            if stat in ("min", "max", "std")
-            else _sums(value, kind, stat, ordered, first, last, f"sum of '{one}' over {marks.worded(window)}")
-        )
-        added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), made)
-    return frame.withColumn(at, axis(frame, [time], asking)[0]).withColumns(added).drop(at)
+        value, window_rows = quoted(one), ordered.rangeBetween(first, last)
+        if stat in ("min", "max", "std"):
+            result = _scan(F.expr(finite(value, kind)), stat, window_rows)
+        elif stat == "count":
+            result = _difference(F.count(F.expr(finite(value, kind))), ordered, first, last)
+        else:
+            sums, result = _sums(
+                value, kind, stat, ordered, first, last, f"__{len(running)}_", f"sum of '{one}' over {marks.worded(window)}"
+            )
+            running |= sums
+        added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), result)
+    placed = frame.withColumn(at, axis(frame, [time], asking)[0])
+    return placed.withColumns(running).withColumns(added).drop(at, *running)
 
 
 def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
@@ -113,18 +119,29 @@ def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
     return (F.min(value) if stat == "min" else F.max(value)).over(window)
 
 
-def _sums(value: Column, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int, asking: str) -> Column:
-    """Return a statistic made of sums: everything up to the window's end less everything before its start."""
+def _difference(aggregated: Column, ordered: WindowSpec, first: int, last: int) -> Column:
+    """Return a count or sum over a window: that of everything up to its end less that of everything before its start."""
     from pyspark.sql import Window, functions as F
 
     end = ordered.rangeBetween(Window.unboundedPreceding, last)
     before = ordered.rangeBetween(Window.unboundedPreceding, first - 1)
-    count = F.count(value).over(end) - F.count(value).over(before)
-    if stat == "count":
-        return count
     nothing = F.lit(0)
-    parts = [
-        F.coalesce(F.sum(piece).over(end), nothing) - F.coalesce(F.sum(piece).over(before), nothing)
-        for piece in pieces(value, kind)
-    ]
-    return F.when(count > 0, total(parts, kind, asking) if stat == "sum" else mean(parts, kind, count))
+    return F.coalesce(aggregated.over(end), nothing) - F.coalesce(aggregated.over(before), nothing)
+
+
+def _sums(
+    value: str, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int, prefix: str, asking: str
+) -> tuple[dict[str, Column], Column]:
+    """Return columns of sums over the window, by names that begin with ``prefix``, and the statistic that is made of them."""
+    from pyspark.sql import functions as F
+
+    count, rest = f"{prefix}count", None
+    parts = addends(value, kind)
+    sums = {f"{prefix}{place}": _difference(F.sum(F.expr(digit)), ordered, first, last) for place, digit in enumerate(parts.digits)}
+    digits = list(sums)
+    sums[count] = _difference(F.count(F.expr(finite(value, kind))), ordered, first, last)
+    if parts.rest is not None:
+        rest = f"{prefix}rest"
+        sums[rest] = F.collect_list(F.expr(parts.rest)).over(ordered.rangeBetween(first, last))
+    result = total(digits, rest, kind, asking) if stat == "sum" else mean(digits, rest, kind, count)
+    return sums, F.when(F.col(count) > 0, F.expr(result))

@@ -30,7 +30,6 @@ def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
     DeclarationProblem : no such statistic or column, or a statistic of numbers is asked of something else
     """
     from pyspark.sql import Column, functions as F
-    from pyspark.sql.types import BooleanType
 
     if isinstance(said, Column):
         return said
@@ -45,9 +44,9 @@ def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
             fix="Use count, count_distinct, min or max, or cast the column.",
             column=column,
         )
-    if statistic == "sum" and not isinstance(kind, BooleanType):
-        return exact_sum(F.col(quoted(column)), kind, f"sum of '{column}'")
-    return STATISTICS[statistic](F.col(quoted(column)), kind)
+    if statistic == "sum":
+        return exact_sum(quoted(column), kind, f"sum of '{column}'")
+    return STATISTICS[statistic](quoted(column), kind)
 
 
 def parsed(name: str, said: Any, asking: str) -> tuple[str, str | None]:
@@ -68,49 +67,39 @@ def _is_number(kind: DataType) -> bool:
     return isinstance(kind, NumericType | BooleanType)
 
 
-def _count(value: Column, kind: DataType) -> Column:
+def _count(value: str, kind: DataType) -> Column:
     from pyspark.sql import functions as F
 
-    return F.count(value)
+    return F.count(F.col(value))
 
 
-def _count_distinct(value: Column, kind: DataType) -> Column:
+def _count_distinct(value: str, kind: DataType) -> Column:
     from pyspark.sql import functions as F
 
-    return F.count_distinct(value)
+    return F.count_distinct(F.col(value))
 
 
-def _sum(value: Column, kind: DataType) -> Column:
-    from pyspark.sql.types import BooleanType
-
-    return exact_sum(value.cast("int") if isinstance(kind, BooleanType) else value, kind)
-
-
-def _mean(value: Column, kind: DataType) -> Column:
-    from pyspark.sql.types import BooleanType
-
-    return exact_mean(value.cast("int") if isinstance(kind, BooleanType) else value, kind)
-
-
-def _std(value: Column, kind: DataType) -> Column:
+def _std(value: str, kind: DataType) -> Column:
     from pyspark.sql import functions as F
 
-    return sorted_std(F.collect_list(value.cast("double")))
+    return sorted_std(F.collect_list(F.col(value).cast("double")))
 
 
-def _min(value: Column, kind: DataType) -> Column:
+def _min(value: str, kind: DataType) -> Column:
     from pyspark.sql import functions as F
 
-    return F.min(value)
+    return F.min(F.col(value))
 
 
-def _max(value: Column, kind: DataType) -> Column:
+def _max(value: str, kind: DataType) -> Column:
     from pyspark.sql import functions as F
 
-    return F.max(value)
+    return F.max(F.col(value))
 
 
-STATISTICS: Mapping[str, Callable[[Column, DataType], Column]] = {
-    "count": _count, "count_distinct": _count_distinct, "sum": _sum, "avg": _mean, "mean": _mean, "min": _min, "max": _max, "std": _std,
+# Each takes a column's quoted name and its type.
+STATISTICS: Mapping[str, Callable[[str, DataType], Column]] = {
+    "count": _count, "count_distinct": _count_distinct, "sum": exact_sum, "avg": exact_mean, "mean": exact_mean, "min": _min, "max": _max,
+    "std": _std,
 }  # fmt: skip
 _OF_NUMBERS = ("sum", "avg", "mean", "std")
