@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 _MOST_MISSING = 0.1  # of a window's samples
+_CANCELS = (
+    2.0**-20
+)  # of the mean square: a variance below is computed in whole numbers, since doubles would keep half of its digits or less
+_TINY = 2.0**-26  # a window with readings below alone keeps fewer than 24 bits of their mean
+_TINY_VARIANCE = 2.0**-54  # below it, squares that were rounded to multiples of 2^-70 would show
 
 
 def schema(declared: Statistics) -> pa.Schema:
@@ -67,15 +72,18 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     start = parts.oldest if declared.gap_us else end - declared.width_us
     n = parts.count
     with np.errstate(invalid="ignore", divide="ignore"):
-        total = _number(parts.sums, SUM_UNITS)
-        mean = total / n
-        std = np.sqrt(_squared_differences(parts) / (n - 1))
-    has, spread = n > 0, n > 1
+        mean = _number(parts.sums, SUM_UNITS) / n
+        differences = _squared_differences(parts)
+        std = np.sqrt(differences / (n - 1))
+        size = np.maximum(np.abs(parts.low), np.abs(parts.high))
+    has, is_constant = n > 0, parts.low == parts.high
+    has_mean = has & ((size == 0) | (size >= _TINY))
+    has_std = (n > 1) & (is_constant | (differences >= n * _TINY_VARIANCE))
     columns: list[Any] = [
         np.repeat(parts.device, c), pa.array(list(declared.channels) * g, pa.string()),
         _moments(np.repeat(start, c)), _moments(np.repeat(end, c)),
         n.ravel(), (parts.samples[:, None] - n).ravel(),
-        _known(parts.low, has), _known(parts.high, has), _known(mean, has), _known(std, spread),
+        _known(parts.low, has), _known(parts.high, has), _known(mean, has_mean), _known(std, has_std),
     ]  # fmt: skip
     if declared.quantiles:
         told = _quantiles(parts, declared)
@@ -133,11 +141,26 @@ def _number(pieces: Array, units: tuple[float, ...]) -> Array:
 
 
 def _squared_differences(parts: Partials) -> Array:
-    """Return Σ(x − m)² about the mean, from exact sums, in the order that loses least: Σx² − (Σx)²/n."""
+    """Return Σ(x − m)² about the mean, float64 [g, c]: Σx² − (Σx)²/n, in whole numbers where most digits would cancel."""
     n = parts.count
     squares, total = _number(parts.squares, SQUARE_UNITS), _number(parts.sums, SUM_UNITS)
-    found: Array = np.maximum(squares - total * (total / n), 0.0)
-    return found
+    differences: Array = squares - total * (total / n)
+    differences[parts.low == parts.high] = 0.0
+    for cell in np.argwhere((parts.low < parts.high) & (n > 0) & (differences < squares * _CANCELS)):
+        place = (slice(None), *cell)
+        exact_total, exact_squares = (_whole(pieces[place]) for pieces in (parts.sums, parts.squares))
+        count = int(n[tuple(cell)])
+        # Units: of the sum 2^-50, of squares 2^-70. Python divides whole numbers of any length with one rounding.
+        differences[tuple(cell)] = max(0, ((exact_squares * count) << 30) - exact_total**2) / (count << 100)
+    return differences
+
+
+def _whole(pieces: Array) -> int:
+    """Return the whole number of the finest unit that pieces are the sum of."""
+    whole = 0
+    for piece in pieces.tolist():
+        whole = (whole << FINER) + piece
+    return whole
 
 
 def _quantiles(parts: Partials, declared: Statistics) -> Array:

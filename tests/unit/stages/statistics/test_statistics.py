@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import replace
 from typing import Any
 
@@ -171,6 +172,49 @@ def test_readings_of_all_magnitudes_add_up_alike() -> None:
     mixed = replace(DECLARED, late_s=100.0)
     order = np.random.default_rng(1).permutation(len(samples))
     assert streamed([[samples.where(part)] for part in np.array_split(order, 7)], mixed).equals(whole(samples, mixed))
+
+
+# Readings about an offset: pressure in Pa, temperature in K, volts, a coordinate in m, currents in A that are too small to be told.
+@pytest.mark.parametrize(
+    ("offset", "spread"),
+    [
+        (101_325.0, 0.02),
+        (293.15, 1e-3),
+        (0.0, 1e-5),
+        (1.2e7, 1.0),
+        (-4.5e6, 0.5),
+        (0.0, 3.0),
+        (1e-5, 1e-7),
+        (0.0, 1e-9),
+        (3e-8, 1e-8),
+        (0.0, 1e-20),
+    ],
+)
+def test_means_and_deviations_are_right_or_null_whatever_the_unit(offset: float, spread: float) -> None:
+    samples = made(2, devices=1)
+    samples.values[:] = np.random.default_rng(5).normal(offset, spread, samples.values.shape).astype(np.float32)
+    plain = replace(DECLARED, bands={}, quantiles=(), ranges=())
+    got = whole(samples, plain).to_pandas()
+    for row in got.itertuples():
+        first = round((row.window_start.value / 1000 - T0) * 128 / 1e6)
+        readings = samples.values[max(0, first) : first + 128, CHANNELS.index(row.sensor)].tolist()[: row.readings]
+        mean, std = statistics.fmean(readings), statistics.stdev(readings)
+        assert row.readings == len(readings)
+        if not pd.isna(row.mean):
+            assert row.mean == pytest.approx(mean, rel=1e-7, abs=1e-7 * max(map(abs, readings)))
+        if not pd.isna(row.std):
+            assert row.std == pytest.approx(std, rel=1e-4)
+    assert got["std"].notna().all() == (spread > 2e-8)
+    assert got["mean"].notna().all() == (abs(offset) + spread > 2e-8)
+
+
+def test_readings_that_never_change_have_no_deviation() -> None:
+    samples = made(2, devices=1)
+    samples.values[:] = np.float32([1e-12, 0.0, 101_325.02])
+    got = whole(samples, replace(DECLARED, bands={})).to_pandas().set_index("sensor")
+    assert (got["std"] == 0).all()
+    assert (got.loc["b", "mean"] == 0).all()
+    assert got.loc["a", "mean"].isna().all()
 
 
 def test_late_samples_and_duplicates_are_counted_and_left_out() -> None:
