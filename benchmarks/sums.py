@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame, SparkSession, functions as F
+from pyspark.sql import DataFrame, SparkSession, functions as F
 from pyspark.sql.types import DoubleType
 
 from caudal.spark.exact import common_magnitudes, exact_sum
@@ -20,28 +20,33 @@ ROUNDS = 7
 SIZES = ((50_000, 2_000), (1_000_000, 100_000))  # rows, groups
 COLUMNS = ("a", "b", "c")
 
-Sums = Callable[[], list[Column]]
+Way = Callable[[DataFrame], DataFrame]
 
 
-def plain() -> list[Column]:
+def plain(frame: DataFrame) -> DataFrame:
     """Return Spark's sums, whose last digits depend on the order."""
-    return [F.sum(name) for name in COLUMNS]
+    return frame.groupBy("group").agg(*(F.sum(name) for name in COLUMNS))
 
 
-def decimals() -> list[Column]:
+def decimals(frame: DataFrame) -> DataFrame:
     """Return sums of decimals with nine digits behind the point."""
-    return [F.sum(F.col(name).cast("decimal(38,9)")) for name in COLUMNS]
+    return frame.groupBy("group").agg(*(F.sum(F.col(name).cast("decimal(38,9)")) for name in COLUMNS))
 
 
-def common() -> list[Column]:
+def common(frame: DataFrame) -> DataFrame:
     """Return the exact sums that steps begin with."""
     with common_magnitudes():
-        return every()
+        return every(frame)
 
 
-def every() -> list[Column]:
+def every(frame: DataFrame) -> DataFrame:
     """Return the exact sums that a frame outside a step has."""
-    return [exact_sum(name, DoubleType()) for name in COLUMNS]
+    sums = {name: exact_sum(name, DoubleType()) for name in COLUMNS}
+    parts = {f"{name}_{place}": part for name, sum_ in sums.items() for place, part in enumerate(sum_.parts)}
+    grouped = frame.groupBy("group").agg(*(part.alias(place) for place, part in parts.items()))
+    return grouped.select(
+        "group", *(sum_.value([f"{name}_{place}" for place in range(len(sum_.parts))]) for name, sum_ in sums.items())
+    )
 
 
 def processor_s(spark: SparkSession) -> float:
@@ -52,13 +57,13 @@ def processor_s(spark: SparkSession) -> float:
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") + own.user + own.system
 
 
-def least(spark: SparkSession, frame: DataFrame, ways: dict[str, Sums]) -> dict[str, float]:
+def least(spark: SparkSession, frame: DataFrame, ways: dict[str, Way]) -> dict[str, float]:
     """Return the least processor time of each way, seconds."""
     times = dict.fromkeys(ways, float("inf"))
     for _ in range(ROUNDS):
-        for name, sums in ways.items():
+        for name, way in ways.items():
             began = processor_s(spark)
-            frame.groupBy("group").agg(*sums()).write.format("noop").mode("overwrite").save()
+            way(frame).write.format("noop").mode("overwrite").save()
             times[name] = min(times[name], processor_s(spark) - began)
     return times
 
@@ -66,7 +71,7 @@ def least(spark: SparkSession, frame: DataFrame, ways: dict[str, Sums]) -> dict[
 def main() -> None:
     """Measure and print."""
     spark = session()
-    ways: dict[str, Sums] = {"plain": plain, "decimal(38,9)": decimals, "common magnitudes": common, "every magnitude": every}
+    ways: dict[str, Way] = {"plain": plain, "decimal(38,9)": decimals, "common magnitudes": common, "every magnitude": every}
     for rows, groups in SIZES:
         frame = spark.range(rows).withColumn("group", F.col("id") % groups)
         frame = frame.withColumns({name: F.round(F.rand(seed) * 100, 2) for seed, name in enumerate(COLUMNS)}).persist()

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
 
 Result = TypeVar("Result")
@@ -253,34 +253,71 @@ def _fold(digits: str, exponents: range) -> str:
     return f"aggregate({digits}, {start}, (done, digit) -> {step}, done -> {end})"
 
 
-def exact_sum(value: str, kind: DataType, asking: str = "sum") -> Column:
+@dataclass(frozen=True)
+class Aggregate:
+    """An aggregate in two steps: what Spark adds up for each group, and the value that is made of it.
+
+    Parts become columns before the value is made: each is used many times in the value, and would stand in the plan as often.
+
+    Parameters
+    ----------
+    parts : aggregate expressions
+    value : makes the aggregate's value of the names (SQL texts) of the columns that hold the parts
+    """
+
+    parts: Sequence[Column]
+    value: Callable[[Sequence[str]], Column]
+
+    def of(self, frame: DataFrame, by: Sequence[str], name: str) -> DataFrame:
+        """Return the aggregate of each group of a frame, in a column of that name."""
+        from pyspark.sql import functions as F
+
+        names = [f"__{place}" for place in range(len(self.parts))]
+        grouped = frame.groupBy(*by).agg(*(part.alias(place) for part, place in zip(self.parts, names, strict=True)))
+        return grouped.select(*(F.col(key) for key in by), self.value(names).alias(name))
+
+
+def exact_sum(value: str, kind: DataType, asking: str = "sum") -> Aggregate:
     """Return the aggregate sum of a column (SQL text), the same to the bit in every order; of NaN and infinity it is what IEEE 754 says.
 
     A sum of whole numbers that is no bigint is an error of Spark that names ``asking``.
     """
-    from pyspark.sql import functions as F
-
-    return F.expr(_sum(value, kind, asking))
+    return _made_of(_sums(value, kind), lambda parts: _sum(parts, kind, asking))
 
 
-def exact_mean(value: str, kind: DataType) -> Column:
+def exact_mean(value: str, kind: DataType) -> Aggregate:
     """Return the aggregate mean (double) of a column, the same to the bit in every order; it is right where the sum of longs is no bigint."""
+
+    def of(parts: Sequence[str]) -> str:
+        count = f"nullif({parts[0]}, 0)"
+        return f"{_sum(parts[1:], kind, 'sum')} / {count}" if is_floating(kind) else mean(parts[1:], None, kind, count)
+
+    return _made_of([f"count({value})", *_sums(value, kind)], of)
+
+
+def _made_of(parts: Sequence[str], value: Callable[[Sequence[str]], str]) -> Aggregate:
     from pyspark.sql import functions as F
 
-    if is_floating(kind):
-        return F.expr(f"{_sum(value, kind, 'sum')} / nullif(count({value}), 0)")
-    parts = addends(value, kind)
-    return F.expr(mean([f"sum({digit})" for digit in parts.digits], None, kind, f"nullif(count({value}), 0)"))
+    return Aggregate([F.expr(part) for part in parts], lambda names: F.expr(value(names)))
 
 
-def _sum(value: str, kind: DataType, asking: str) -> str:
+def _sums(value: str, kind: DataType) -> list[str]:
+    """Return what is added up: of doubles what is not finite, the digits, and what they do not hold; of others the addends."""
     parts = addends(value, kind)
-    rest = None if parts.rest is None else f"collect_list({parts.rest})"
-    sum_ = total([f"sum({digit})" for digit in parts.digits], rest, kind, asking)
+    digits = [f"sum({digit})" for digit in parts.digits]
     if not is_floating(kind):
-        return sum_
-    endless = f"CASE WHEN abs({value}) >= {_INFINITE} THEN cast({value} as double) END"
-    return f"coalesce(sum({endless}), {sum_})"
+        return digits
+    rest = [] if parts.rest is None else [f"collect_list({parts.rest})"]
+    return [f"sum(CASE WHEN abs({value}) >= {_INFINITE} THEN cast({value} as double) END)", *digits, *rest]
+
+
+def _sum(parts: Sequence[str], kind: DataType, asking: str) -> str:
+    """Return the sum that is made of what `_sums` has added up."""
+    if not is_floating(kind):
+        return total(parts, None, kind, asking)
+    endless, *digits = parts
+    rest = None if len(digits) == len(_COMMON) else digits.pop()
+    return f"coalesce({endless}, {total(digits, rest, kind, asking)})"
 
 
 def sorted_std(values: Column) -> Column:

@@ -73,7 +73,7 @@ def by_order(rows):
 def every(spark):
     """Sums of the same numbers in two orders, by group."""
     frame = orders(spark, GROUPS | {name: values for name, (values, _) in EDGES.items()})
-    rows = frame.groupBy("order", "what").agg(exact_sum("x", KIND).alias("sum")).collect()
+    rows = exact_sum("x", KIND).of(frame, ["order", "what"], "sum").collect()
     return [{name: row["sum"] for name, row in some.items()} for some in by_order(rows)]
 
 
@@ -81,8 +81,10 @@ def every(spark):
 def some(spark):
     """Sums, means and deviations of numbers of usual magnitudes in two orders, by group."""
     frame = orders(spark, {name: values for name, values in GROUPS.items() if name.startswith(USUAL)})
-    asked = (exact_sum("x", KIND).alias("sum"), exact_mean("x", KIND).alias("mean"), sorted_std(F.collect_list("x")).alias("std"))
-    return by_order(frame.groupBy("order", "what").agg(*asked).collect())
+    by = ["order", "what"]
+    sums, means = exact_sum("x", KIND).of(frame, by, "sum"), exact_mean("x", KIND).of(frame, by, "mean")
+    deviations = frame.groupBy(by).agg(sorted_std(F.collect_list("x")).alias("std"))
+    return by_order(sums.join(means, by).join(deviations, by).collect())
 
 
 def test_every_order_gives_the_same_bits(every, some):
@@ -102,11 +104,15 @@ def test_a_plan_of_common_magnitudes_gives_the_bits_of_one_of_every_magnitude(sp
         "halves": [2.0**-29, 2.0**3, -(2.0**3), 2.0**35, 2.0**35 - 2.0**-17],
     }  # fmt: skip
     frame = orders(spark, groups)
-    exact = frame.groupBy("what").agg(exact_sum("x", KIND).alias("sum"), exact_mean("x", KIND).alias("mean")).orderBy("what")
+
+    def figures():
+        return [figure("x", KIND).of(frame, ["what"], "figure").orderBy("what").collect() for figure in (exact_sum, exact_mean)]
+
+    exact = figures()
     with common_magnitudes():
-        common = frame.groupBy("what").agg(exact_sum("x", KIND).alias("sum"), exact_mean("x", KIND).alias("mean")).orderBy("what")
-    assert repr(common.collect()) == repr(exact.collect())
-    assert {row["what"]: row["sum"] for row in common.collect()}["cancel"] == 2 * 0.3  # the frame holds each number twice
+        common = figures()
+    assert repr(common) == repr(exact)
+    assert {row["what"]: row["figure"] for row in common[0]}["cancel"] == 2 * 0.3  # the frame holds each number twice
 
 
 def test_the_sum_is_the_exact_one_within_the_bound(every):
@@ -136,7 +142,7 @@ def test_at_the_edges_of_doubles_it_is_as_ieee_754_says(every, name):
 
 def test_what_is_small_is_not_nought(spark):
     frame = spark.createDataFrame([(3e-19,), (5e-19,)], "x double")
-    assert tuple(frame.agg(exact_sum("x", KIND), exact_mean("x", KIND)).first()) == (8e-19, 4e-19)
+    assert [figure("x", KIND).of(frame, [], "figure").first()[0] for figure in (exact_sum, exact_mean)] == [8e-19, 4e-19]
 
 
 @pytest.mark.parametrize("values", [(1e-300, 2e-300), (1e-6, 2e-6), (5e15, 1e16), (1e200, 2e200)])
@@ -145,7 +151,7 @@ def test_other_magnitudes_stop_a_plan_of_common_ones_and_the_work_is_done_again(
 
     def work():
         sums.append(None)
-        sums[-1] = frame.agg(exact_sum("x", KIND)).first()[0]
+        sums[-1] = exact_sum("x", KIND).of(frame, [], "sum").first()[0]
         return sums[-1]
 
     assert in_any_magnitude(work, lambda: between.append(1)) == math.fsum(values)
@@ -154,7 +160,7 @@ def test_other_magnitudes_stop_a_plan_of_common_ones_and_the_work_is_done_again(
 
 def test_digits_that_overflow_are_added_again_by_a_plan_of_every_magnitude(spark):
     frame = spark.range(100_000).selectExpr("4503599627370495.5D as x")  # 2^52 - 0.5
-    assert in_any_magnitude(lambda: frame.agg(exact_sum("x", KIND)).first()[0]) == 100_000 * (2.0**52 - 0.5)
+    assert in_any_magnitude(lambda: exact_sum("x", KIND).of(frame, [], "sum").first()[0]) == 100_000 * (2.0**52 - 0.5)
 
 
 def test_work_that_is_known_is_not_tried_twice_with_a_plan_that_stops(spark):
@@ -162,7 +168,7 @@ def test_work_that_is_known_is_not_tried_twice_with_a_plan_that_stops(spark):
 
     def work():
         plans.append(len(addends("x", KIND).digits))
-        return frame.agg(exact_sum("x", KIND)).first()[0]
+        return exact_sum("x", KIND).of(frame, [], "sum").first()[0]
 
     known = object()
     assert [in_any_magnitude(work, name=known) for _ in range(3)] == [1e-7] * 3
@@ -181,9 +187,9 @@ def test_the_mean_of_large_longs_is_right_and_their_sum_an_error_that_names_it(s
     ]
     frame = spark.createDataFrame(rows, "what string, x long")
     x, kind = "x", LongType()
-    means = dict(map(tuple, frame.groupBy("what").agg(exact_mean(x, kind)).collect()))
+    means = dict(map(tuple, exact_mean(x, kind).of(frame, ["what"], "mean").collect()))
     assert means == {"ns": float(Fraction(8 * LARGE + 28, 8)), "edge": 0.0, "least": -float(1 << 63), "one": -7.0}
-    few = frame.where("what <> 'ns'").groupBy("what").agg(exact_sum(x, kind, "sum of 'x'"))
+    few = exact_sum(x, kind, "sum of 'x'").of(frame.where("what <> 'ns'"), ["what"], "sum")
     assert dict(map(tuple, few.collect())) == {"edge": 0, "least": -(1 << 63), "one": -7}
     with pytest.raises(PySparkException, match="The sum of 'x' is beyond 2\\^63"):
-        frame.groupBy("what").agg(exact_sum(x, kind, "sum of 'x'")).collect()
+        exact_sum(x, kind, "sum of 'x'").of(frame, ["what"], "sum").collect()

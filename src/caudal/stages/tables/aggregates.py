@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spark.exact import exact_mean, exact_sum, sorted_std
+from caudal.spark.exact import Aggregate, exact_mean, exact_sum, sorted_std
 from caudal.spark.marks import need, quoted
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ADDITIVE = ("count", "sum")  # of no rows they are 0; a mean of no rows is nothing
 
 
-def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
+def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Aggregate:
     """Return the aggregate that a user named.
 
     Parameters
@@ -32,10 +32,10 @@ def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
     from pyspark.sql import Column, functions as F
 
     if isinstance(said, Column):
-        return said
+        return _plain(said)
     statistic, column = parsed(name, said, asking)
     if column is None:
-        return F.count(F.lit(1))
+        return _plain(F.count(F.lit(1)))
     need(frame, [column], asking)
     kind = frame.schema[column].dataType
     if statistic in _OF_NUMBERS and not _is_number(kind):
@@ -67,38 +67,44 @@ def _is_number(kind: DataType) -> bool:
     return isinstance(kind, NumericType | BooleanType)
 
 
-def _count(value: str, kind: DataType) -> Column:
+def _plain(aggregate: Column) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return F.count(F.col(value))
+    return Aggregate([aggregate], lambda parts: F.col(parts[0]))
 
 
-def _count_distinct(value: str, kind: DataType) -> Column:
+def _count(value: str, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return F.count_distinct(F.col(value))
+    return _plain(F.count(F.col(value)))
 
 
-def _std(value: str, kind: DataType) -> Column:
+def _count_distinct(value: str, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return sorted_std(F.collect_list(F.col(value).cast("double")))
+    return _plain(F.count_distinct(F.col(value)))
 
 
-def _min(value: str, kind: DataType) -> Column:
+def _std(value: str, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return F.min(F.col(value))
+    return Aggregate([F.collect_list(F.col(value).cast("double"))], lambda parts: sorted_std(F.col(parts[0])))
 
 
-def _max(value: str, kind: DataType) -> Column:
+def _min(value: str, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return F.max(F.col(value))
+    return _plain(F.min(F.col(value)))
+
+
+def _max(value: str, kind: DataType) -> Aggregate:
+    from pyspark.sql import functions as F
+
+    return _plain(F.max(F.col(value)))
 
 
 # Each takes a column's quoted name and its type.
-STATISTICS: Mapping[str, Callable[[str, DataType], Column]] = {
+STATISTICS: Mapping[str, Callable[[str, DataType], Aggregate]] = {
     "count": _count, "count_distinct": _count_distinct, "sum": exact_sum, "avg": exact_mean, "mean": exact_mean, "min": _min, "max": _max,
     "std": _std,
 }  # fmt: skip
