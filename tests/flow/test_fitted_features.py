@@ -98,6 +98,9 @@ def test_new_rows_are_predicted_by_the_champion_s_own_fit_and_fits_are_made_when
     champion = load(place, ledger, "fits", "kind")
     ledger.close()
     assert champion.version == 1
+    assert (
+        "those of the test folds among them: cd.fitted 'scale' of 'scaled', cd.pca of 'vector' of 'scaled'." in champion.row["rule"]
+    )
     fits = read_fits(place.path / champion.row["artifact"])
     assert fits is not None
     values = np.stack([raw.x, raw.y, raw.x + raw.y], axis=1)

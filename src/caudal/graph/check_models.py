@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.check_holdouts import flag_there, holdouts_declared
 from caudal.spec.metrics import METRICS, OF_PROBABILITIES
-from caudal.spec.model import Beats, Hashed, Limit, Model, Parity, Temporal
+from caudal.spec.model import Beats, Hashed, Limit, Model, Parity, Temporal, TemporalRows
 from caudal.spec.node import Features
 from caudal.spec.product import Product
 
@@ -41,6 +42,7 @@ def models(product: Product) -> Iterator[DeclarationProblem]:
         yield from _metrics(model)
         yield from _candidates(model)
         yield from _order(model, features)
+        yield from holdouts_declared(product, model, features)
         if features.schema is not None and features.schema.names:
             yield from columns_of_models(product, features, features.schema.names)
 
@@ -52,10 +54,13 @@ def columns_of_models(product: Product, features: Features, names: Collection[st
     ----------
     names : the columns of the features
     """
-    inputs = [name for name in names if name not in features.not_inputs and not name.startswith("_")]
     for model in product.models.values():
         if model.features != features.name:
             continue
+        flag = model.holdout.flag if model.holdout else None
+        inputs = [name for name in names if name not in (*features.not_inputs, flag) and not name.startswith("_")]
+        if flag:
+            yield from flag_there(model, features, flag, names)
         asked = [(name, "in group_by=", names, "") for name in model.group_by]
         if isinstance(model.split, Hashed) and model.split.by:
             asked.append((model.split.by, "in its split, cd.hashed(by=)", names, "Give it in the features' keep=[…]. "))
@@ -182,7 +187,7 @@ def _order(model: Model, features: Features) -> Iterator[DeclarationProblem]:
     """Rows without a time have no order: neither folds over time nor a horizon mean anything for them."""
     if features.as_of:
         return
-    if isinstance(model.split, Temporal):
+    if isinstance(model.split, Temporal | TemporalRows):
         yield DeclarationProblem(
             f"Model '{model.name}' splits over time (cd.temporal), and features '{features.name}' have no as_of.",
             fix='Split by a key, split=cd.hashed(test=0.25), or declare when a row was known: @product.features(as_of="…").',

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -45,6 +45,11 @@ def digest(*parts: object) -> str:
 def code_of(node: Declared) -> str:
     """Return the fingerprint of a declaration: its code and its parameters, without its inputs' versions."""
     return digest(parts_of(node))
+
+
+def code_of_rows(product: Product, node: Node) -> str:
+    """Return the fingerprint of what gives a node its rows: its code and its parameters, without its expectations."""
+    return digest(_parts(replace(node, expect=()), loaded_of(product)))
 
 
 def parts_of(node: Declared) -> dict[str, str]:

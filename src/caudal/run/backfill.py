@@ -11,9 +11,10 @@ from typing import Any
 
 from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.graph.load import load, product_file
+from caudal.graph.order import in_order
 from caudal.lake import delta
 from caudal.run.execute import execute
-from caudal.run.plan import in_order, plan as steps_of
+from caudal.run.plan import plan as steps_of
 from caudal.run.run import Result, begin, checked, end, held, new_run_id, opened, recover, streams
 from caudal.run.steps.build import spread
 from caudal.run.steps.read import days_again, files_of

@@ -35,13 +35,14 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
     if static or problems:
         return problems
     settings = replace(settings, data=settings.data or product_file(folder).parent)
-    key = key_of(product, _files(product, settings))
+    files = _files(product, settings)
+    key = key_of(product, files)
     if is_kept(key):
         return []
     from caudal.run.analyse import analysed  # brings Spark, the ledger and all that steps need
 
     with in_zone(product.tz):
-        problems = analysed(product, settings, note)
+        problems = analysed(product, settings, note, files)
     if not problems:
         keep(key)
     return problems

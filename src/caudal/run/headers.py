@@ -21,6 +21,18 @@ _OF_LINES = ("csv", "fixed_width", "json")
 _WITH_FOOTER = ("parquet", "avro")
 
 
+def at_hand(source: Source, data: Path | None) -> bool:
+    """Tell whether files of a source lie in a folder, so that its columns may be read from one of them."""
+    from caudal.stages.ingest.files import found_in
+
+    if not isinstance(source.connection, Files) or source.connection.remote:
+        return False
+    try:
+        return bool(found_in(source.connection, data))
+    except CaudalError:  # told by the run
+        return False
+
+
 def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: str) -> tuple[Schema, str] | None:
     """Return a source's columns and the file that they were read from; None where no file lies at hand that tells.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+from caudal.graph.order import in_order, needs_of
 from caudal.run.step import Step
 from caudal.run.steps import build, join, land, metastore as hive, predict, promote, read, star, stream, train, warehouse
 from caudal.spec.connection import CHANNELLED
@@ -43,7 +44,7 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
             steps.append(Step(f"land:{name}", "land", name, (), partial(land.work, source=node), behind=node.after))
             steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(read.work, source=node)))
         else:
-            needs = tuple(dict.fromkeys(_making(product, one) for one in _needs(node)))
+            needs = tuple(dict.fromkeys(_making(product, one) for one in needs_of(node)))
             steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(build.work, table=node)))
     if pipeline in ("all", "train"):
         for name, model in product.models.items():
@@ -71,30 +72,9 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
     return steps
 
 
-def _needs(table: Table) -> tuple[str, ...]:
-    return (*table.inputs, *(name for one in table.expect for name in one.tables))
-
-
 def _making(product: Product, name: str) -> str:
     node = product.nodes[name]
     return f"read:{name}" if isinstance(node, Source) else f"{node.kind}:{name}"
-
-
-def in_order(product: Product) -> list[str]:
-    """Return the names of sources and tables, each after what it reads."""
-    done: dict[str, None] = {}
-
-    def visit(name: str) -> None:
-        if name in done:
-            return
-        node = product.nodes[name]
-        for one in _needs(node) if isinstance(node, Table) else ():
-            visit(one)
-        done[name] = None
-
-    for name in product.nodes:
-        visit(name)
-    return list(done)
 
 
 def _wanted(product: Product, pipeline: Pipeline) -> set[str]:
@@ -114,5 +94,5 @@ def _wanted(product: Product, pipeline: Pipeline) -> set[str]:
             continue
         found.add(name)
         node = product.nodes[name]
-        waiting += list(_needs(node)) if isinstance(node, Table) else []
+        waiting += list(needs_of(node)) if isinstance(node, Table) else []
     return found

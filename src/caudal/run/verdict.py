@@ -38,7 +38,7 @@ def key_of(product: Product, files: Mapping[str, object]) -> str:
     more = [describe(one) for one in (product.servings, product.predictions, product.subjects, product.retentions, product.tz)]
     abouts = {table: sorted(columns) for table, columns in product.abouts.items()}
     knowns = {name: dict(getattr(node, "known", {})) for name, node in product.nodes.items()}
-    return digest("check", declared, more, abouts, knowns, dict(files), _sources(), _folder_of(product), _versions())
+    return digest("check", declared, more, abouts, knowns, dict(files), _sources(), files_of_folder(product), versions())
 
 
 def is_kept(key: str) -> bool:
@@ -79,7 +79,7 @@ def _sources() -> dict[str, str]:
     return found
 
 
-def _folder_of(product: Product) -> dict[str, object]:
+def files_of_folder(product: Product) -> dict[str, object]:
     """Return what identifies the code and settings in the product's folder: functions may import and read them later."""
     folder = Path(product.where.file).parent
     found: dict[str, object] = {}
@@ -93,7 +93,7 @@ def _folder_of(product: Product) -> dict[str, object]:
 
 
 @cache
-def _versions() -> list[object]:
+def versions() -> list[object]:
     """Return the versions of what checks, and when anything was installed last."""
     folder = Path(caudal.__file__).parent
     code = sorted((str(file.relative_to(folder)), file.stat().st_mtime_ns, file.stat().st_size) for file in _files(folder))

@@ -24,6 +24,18 @@ def is_fit(name: str) -> bool:
     return name.startswith(("pca:", "fit:"))
 
 
+def called(fit: str) -> str:
+    """Return the name under which something is kept that was fitted to rows, as its declaration reads.
+
+    Examples
+    --------
+    >>> called("pca:embedding"), called("fit:scale")
+    ("cd.pca of 'embedding'", "cd.fitted 'scale'")
+    """
+    kind, name = fit.split(":", 1)
+    return f"cd.pca of '{name}'" if kind == "pca" else f"cd.fitted '{name}'"
+
+
 class NothingFits(StepFailed):
     """What was kept does not fit the function any more."""
 
@@ -38,6 +50,7 @@ class Making:
     kept : what it keeps with this version
     fits : whether what is fitted to rows may be fitted anew
     settings : of Spark, while the rows are written
+    asked : the names of what is fitted to rows, whether it was fitted now or taken as it was
     told : asked for notes once the rows are written, with the folder that they were written to
     """
 
@@ -46,6 +59,7 @@ class Making:
     settings: dict[str, str] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
     fits: Fits = "anew"
+    asked: set[str] = field(default_factory=set)
 
     def require(self, known: object, name: str) -> None:
         """Hold that something may be fitted now.

@@ -123,3 +123,34 @@ def test_an_estimator_of_the_users_own_is_left_to_training() -> None:
 
 def test_metrics_of_probabilities_are_metrics() -> None:
     assert set(METRICS["classification"]) >= OF_PROBABILITIES
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "nearest"),
+    [
+        ({"holdout": cd.holdout(table="raws")}, "holds out the rows of 'raws', which nothing declares", "raw"),
+        ({"holdout": cd.holdout(table="ready")}, "holds out the rows of 'ready', which are all that it learns from", None),
+        ({"holdout": cd.holdout(flag="boroug")}, "names 'boroug' in its holdout", "borough"),
+        ({"holdout": cd.holdout(flag="zone")}, "flags the rows of its holdout by 'zone', which is a key", None),
+        ({"holdout": "2 days", "as_of": None, "split": cd.hashed()}, "holds the newest 2 days out, and features 'ready' have no as_of", None),
+        ({"holdout": 500, "as_of": None, "split": cd.hashed()}, "holds the newest 500 rows out, and features 'ready' have no as_of", None),
+        ({"as_of": None, "split": cd.temporal(test=500)}, "splits over time (cd.temporal)", None),
+    ],
+)  # fmt: skip
+def test_a_holdout_that_cannot_be_is_refused(options: dict[str, Any], what: str, nearest: str | None) -> None:
+    (problem,) = check(product(**options))
+    assert what in problem.what
+    assert problem.nearest == nearest
+    assert problem.where is not None
+
+
+def test_the_table_of_a_holdout_has_the_columns_of_the_features() -> None:
+    declared = product(holdout=cd.holdout(table="later"))
+
+    @declared.table(schema=cd.schema(at="timestamp", zone="string", fare="double", tips="double"))
+    def later(raw: Any) -> Any: ...
+
+    (problem,) = check(declared)
+    assert "table 'later' of its holdout, which has no column 'tip'" in problem.what
+    assert problem.nearest == "tips"
+    assert sentences(product(holdout=cd.holdout(table="raw"))) == []

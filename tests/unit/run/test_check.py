@@ -31,6 +31,9 @@ def place(tmp_path: Path, spark: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     verdicts = tmp_path / "verdicts"
     verdicts.mkdir()
     monkeypatch.setattr("caudal.run.verdict._folder", lambda: verdicts)
+    nodes = tmp_path / "nodes"
+    nodes.mkdir()
+    monkeypatch.setattr("caudal.run.node_verdicts._folder", lambda: nodes)
     (tmp_path / "p").mkdir()
     return tmp_path / "p"
 
@@ -168,3 +171,73 @@ def test_only_what_is_unchanged_and_without_fault_is_not_analysed_again(place: P
     assert times(sound.replace("fare > 2", "fare > 3"), clean=True) == 1
     (place / "rows.csv").write_text("zone,fare\na,1.5\n")
     assert [times(sound, clean=True) for _ in range(2)] == [1, 0]
+
+
+HELD_OUT = """
+product.source("rows", cd.files("rows.csv"), event_time="at", schema=cd.schema(at="timestamp", zone="string", fare="double"))
+product.source("zones", cd.files("zones.csv"), schema=cd.schema(name="string", number="long"))
+
+@product.table
+def surveyed(rows):
+    return rows.select("at", "zone", F.col("fare").alias("fares"))
+
+@product.features(entity="zone", as_of="at", labels=["fare"], expect=[{expect}.warn()])
+def ready(rows):
+    return rows.select("at", "zone", "fare", F.length("zone").alias("x"), (F.col("zone") == "a").alias("is_test"), F.lit("no").alias("no"))
+
+product.model("m", features=ready, label="fare", candidates={{"l": LinearRegression()}}, split=cd.temporal(test="1 day"), holdout=cd.holdout({holdout}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("holdout", "expect", "what", "nearest"),
+    [
+        ('flag="is_tes"', 'ex.positive("fare")', "names 'is_tes' in its holdout", "is_test"),
+        ('flag="no"', 'ex.positive("fare")', "flags the rows of its holdout by 'no', which is a string", None),
+        ('table="surveyed"', 'ex.positive("fare")', "which has no column 'fare' of features 'ready'", "fares"),
+        ('flag="is_test"', 'ex.refers_to("zone", "zones", "nam")', "'zones' has no column 'nam'", "name"),
+        ('flag="is_test"', 'ex.refers_to("zone", "zones", "number")', "'zone' is a string, 'number' of 'zones' a bigint", None),
+        ('flag="is_test"', 'ex.between("zone", 1, 2)', "zone", None),
+        ('flag="is_test"', 'ex.refers_to("zone", "zones", "name")', None, None),
+    ],
+)
+def test_holdouts_and_expectations_bind_to_the_columns_that_functions_give(
+    holdout: str, expect: str, what: str | None, nearest: str | None, place: Path
+) -> None:
+    problems, _ = checked(place, HELD_OUT.format(holdout=holdout, expect=expect))
+    if what is None:
+        assert problems == []
+        return
+    assert what in problems[0]
+    assert nearest is None or f"Did you mean '{nearest}'?" in problems[0]
+
+
+FITTED = """
+product.source("rows", cd.files("rows.csv"), event_time="at", schema=cd.schema(at="timestamp", zone="string", fare="double"))
+
+@product.table(event_time="at")
+def scaled(rows):
+    mean = {fit}
+    return rows.withColumn("z", F.col("fare") - F.coalesce(F.lit(mean), F.lit(0.0)))
+
+@product.features(entity="zone", labels=["fare"])
+def ready(scaled):
+    return scaled.select("zone", "fare", "z")
+
+product.model("m", features=ready, label="fare", candidates={{"l": LinearRegression()}}, split=cd.hashed(){holdout})
+"""
+
+
+@pytest.mark.parametrize(
+    ("fit", "holdout", "refused"),
+    [
+        ('cd.fitted("mean", lambda: rows.agg(F.avg("fare")).first()[0])', ', holdout=cd.holdout(flag="z")', True),
+        ('cd.fitted("mean", lambda: rows.agg(F.avg("fare")).first()[0])', "", False),
+        ("1.0", ', holdout=cd.holdout(table="scaled")', False),
+    ],
+)
+def test_no_fit_sees_rows_that_are_held_out(fit: str, holdout: str, refused: bool, place: Path) -> None:
+    for _ in range(2):  # the second time from what was kept
+        problems, _ = checked(place, FITTED.format(fit=fit, holdout=holdout))
+        what = "cd.fitted 'mean' of table 'scaled' is fitted to all rows, the held-out ones among them"
+        assert any(what in one for one in problems) is refused

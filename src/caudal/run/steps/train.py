@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from caudal.errors import CaudalError, NotThere
+from caudal.graph.check_holdouts import fits_apart
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.registry import find, load, register, warm_up
+from caudal.registry.fits import TableFits
 from caudal.run.step import Done, skipped
 from caudal.run.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
 from caudal.run.workspace import Workspace
+from caudal.spec.making import called
 from caudal.spec.model import BeatsChampion, Model
 from caudal.spec.node import Features
 
@@ -17,6 +23,12 @@ from caudal.spec.node import Features
 def fingerprint_of(ws: Workspace, model: Model) -> str:
     """Return what a training is made of: the declaration and the version of its features."""
     return digest(code_of(model), {name: ws.version(name) for name in model.inputs})
+
+
+def _fitted_before(fits: Mapping[str, TableFits]) -> str:
+    """Return a sentence on what the features fit, which saw the rows of the test folds too; nothing where nothing is fitted."""
+    named = [f"{called(name)} of '{table}'" for table, held in fits.items() for name in sorted(held.fits)]
+    return f" The features hold fits to all rows, those of the test folds among them: {', '.join(named)}." if named else ""
 
 
 def work(ws: Workspace, model: Model) -> Done:
@@ -34,6 +46,9 @@ def work(ws: Workspace, model: Model) -> Done:
         inputs[model.holdout.table] = held_out.number
     if (row := find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
+    fits = fits_now(ws, features.name)
+    if problem := next(fits_apart(model, ws.product, {table: list(held.fits) for table, held in fits.items()}), None):
+        raise problem
     warm_up(ws.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
     serving = ws.product.servings.get(model.name)
     trained = train(
@@ -45,9 +60,10 @@ def work(ws: Workspace, model: Model) -> Done:
         fields=serving.fields if serving else None,
         held_out=arrow(held_out).to_pandas() if held_out is not None else None,
     )
+    trained = replace(trained, rule=trained.rule + _fitted_before(fits))
     registered = register(
         ws.home, ws.ledger, ws.product.name, model.name, trained,
-        fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.run_id, fits=fits_now(ws, features.name),
+        fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.run_id, fits=fits,
         clock=ws.clock, trust=ws.settings.trust,
     )  # fmt: skip
     detail = {

@@ -52,6 +52,9 @@ class Declared(Expectation):
     def fits(self, schema: StructType) -> None:
         """Raise DeclarationProblem where the type of a column makes the expectation meaningless."""
 
+    def fits_others(self, schema: StructType, others: Mapping[str, StructType]) -> None:
+        """Raise DeclarationProblem where the columns of the other tables that it reads do not serve it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowExpectation(Declared):

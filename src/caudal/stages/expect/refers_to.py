@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,6 +11,7 @@ from caudal.stages.expect.declared import Among, ComparedExpectation, is_number
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,21 @@ class RefersTo(ComparedExpectation):
         """The other table."""
         return (self.table,)
 
+    def fits_others(self, schema: StructType, others: Mapping[str, StructType]) -> None:
+        """Raise DeclarationProblem where the other table has no such column, or one of another type."""
+        other = others[self.table]
+        if self.key not in other.names:
+            self.refuse(
+                f"{self.name} binds to nothing: '{self.table}' has no column '{self.key}'.", f"It has {', '.join(other.names)}.",
+                nearest(self.key, other.names), column=self.key,
+            )  # fmt: skip
+        have, want = schema[self.column].dataType, other[self.key].dataType
+        if have != want and not (is_number(have) and is_number(want)):
+            self.refuse(
+                f"{self.name}: '{self.column}' is a {have.simpleString()}, '{self.key}' of '{self.table}' a {want.simpleString()}.",
+                "Give both the same type.",
+            )  # fmt: skip
+
     def marked(self, frame: DataFrame, flag: str, among: Among) -> DataFrame:
         """Return the frame with ``flag`` true where the value is in no row of the other table."""
         from pyspark.sql import functions as F
@@ -45,17 +62,7 @@ class RefersTo(ComparedExpectation):
         from caudal.spark.marks import quoted
 
         other = among.others[self.table]
-        if self.key not in other.columns:
-            self.refuse(
-                f"{self.name} binds to nothing: '{self.table}' has no column '{self.key}'.", f"It has {', '.join(other.columns)}.",
-                nearest(self.key, other.columns), table=among.table, column=self.key,
-            )  # fmt: skip
-        have, want = frame.schema[self.column].dataType, other.schema[self.key].dataType
-        if have != want and not (is_number(have) and is_number(want)):
-            self.refuse(
-                f"{self.name}: '{self.column}' is a {have.simpleString()}, '{self.key}' of '{self.table}' a {want.simpleString()}.",
-                "Give both the same type.", table=among.table,
-            )  # fmt: skip
+        self.fits_others(frame.schema, {self.table: other.schema})
         key, found = f"{flag}_key", f"{flag}_found"
         # Each key once: the join must not double a row.
         keys = (

@@ -27,6 +27,7 @@ def fitted(name: str, fit: Callable[[], Any]) -> Any:
     DeclarationProblem : JSON cannot hold what ``fit`` gives
     """
     made, key = at_hand(), f"fit:{name}"
+    made.asked.add(key)
     known = made.before.get(key)
     if known is None or made.fits == "anew":
         made.require(known, name)

@@ -117,6 +117,7 @@ def pca(
         )
     limit = _limit(refit)
     made, key = at_hand(), f"pca:{column}"
+    made.asked.add(key)
     known = Fitted.load(made.before[key]) if key in made.before else None
     count = frame.count()
     if count == 0:

@@ -151,6 +151,21 @@ def test_rows_that_exist_only_for_later_reasons_are_caught(shapes: dict[str, Inp
     assert "whether there is a row" in leak.message
 
 
+def test_what_goes_by_the_place_of_a_row_is_no_leak_and_hides_none(shapes: dict[str, InputShape], spark: Any) -> None:
+    def placed(trips: DataFrame) -> DataFrame:
+        return trips.select("trip_id", "at", F.monotonically_increasing_id().alias("x"), F.rand(7).alias("y"))
+
+    assert tried(placed, shapes, EVENT, spark) is None
+    leak = tried(
+        lambda trips: placed(trips.withColumn("at", F.col("at"))).withColumn("z", F.max("at").over(Window.partitionBy())),
+        shapes,
+        EVENT,
+        spark,
+    )
+    assert leak is not None
+    assert leak.column == "z"
+
+
 def test_what_is_random_is_told_from_what_sees_the_future(shapes: dict[str, InputShape], spark: Any) -> None:
     leak = tried(lambda trips: start(trips).withColumn("x", F.rand()), shapes, EVENT, spark)
     assert leak is not None
