@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from caudal.spark.marks import quoted
+from caudal.spark.settings import WIDE_COLUMNS
 from caudal.spec.schema import element_of
 from caudal.stages.ingest import forms
 from caudal.stages.ingest.contract import Take
@@ -54,7 +55,7 @@ def typed(
     by_arrow = {
         take.field.name: (at[take.column.name], take.field.type)
         for take in takes
-        if take.column is not None and take.column.name in texts.seen and _is_read(take, texts)
+        if len(takes) > WIDE_COLUMNS and take.column is not None and take.column.name in texts.seen and _is_read(take, texts)
     }
     own = [quoted(take.field.name) for take in takes]
     values = {take.field.name: _value(take, at, options, tz) for take in takes if take.field.name not in by_arrow}

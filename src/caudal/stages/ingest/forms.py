@@ -14,7 +14,7 @@ from functools import partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
-from caudal.spark.settings import WIDE_COLUMNS, is_local
+from caudal.spark.settings import is_local
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import null_words
 
@@ -118,10 +118,10 @@ _MIDNIGHT = r"[ T]00:00:00(?:\.0+)?$"
 _FEW_CHARACTERS, _MOST_CHARACTERS = 15, 40
 
 
-def applies(spark: SparkSession, columns: int, options: Options) -> bool:
-    """Whether texts of this many columns are worth it: with usual signs and dates, and workers on this machine, which have caudal."""
+def applies(spark: SparkSession, options: Options) -> bool:
+    """Whether forms can be told: numbers and dates are written as usual, and the workers are on this machine, which has caudal."""
     unusual = options.get("decimal", ".") != "." or options.get("date_format") or options.get("timestamp_format")
-    return columns > WIDE_COLUMNS and not unusual and is_local(str(spark.sparkContext.master))
+    return not unusual and is_local(str(spark.sparkContext.master))
 
 
 def of_frame(frame: DataFrame, names: Sequence[str], options: Options) -> dict[str, Seen]:

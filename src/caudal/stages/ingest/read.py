@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.lake.away import answering
 from caudal.lake.place import local
+from caudal.spark.settings import WIDE_COLUMNS
 from caudal.spec.images import COLUMNS, Images
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
@@ -185,9 +186,9 @@ def _texts(spark: SparkSession, group: list[Inspected], base: Schema | None, opt
     agreed = [column for column in (matches(base, one).values() if base else ()) if column.type == "text"]
     by_values = [column for column in let_in if not column.guess]
     seen: dict[str, Seen] = {}
-    if forms.applies(spark, len(let_in) + len(agreed), options) and (by_values or _bytes(group) < _SURVEYED_BYTES):
-        columns = [*let_in, *agreed]
-        seen = _seen(spark, group, columns, options)
+    wide = len(let_in) + len(agreed) > WIDE_COLUMNS
+    if forms.applies(spark, options) and (by_values or (wide and _bytes(group) < _SURVEYED_BYTES)):
+        seen = _seen(spark, group, [*let_in, *agreed] if wide else by_values, options)
     possible = {column.name: of_cells(column.guess) for column in let_in if column.guess}
     if by_values:
         frame = _format(one.physical.format).frame(spark, [part.file for part in group], one.physical, by_values)

@@ -130,6 +130,9 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 2), "emptyValue": "", "enforceSchema": True,
     }  # fmt: skip
     read = reader(spark).schema(ddl).options(**options).csv(paths).select("*", name)
+    # Spark refuses to answer what needs no column but that of lines that are no rows, so that one seems to need a text as well.
+    none = F.when(F.length(names[0]) < 0, F.col(names[0]))
+    read = read.withColumn("_line", F.coalesce(F.col("_line"), none))
     if trailing:  # what stands behind the last separator is a field too many
         beyond = F.when(F.col("_beyond").isNotNull(), F.array_join(F.array(*names, "_beyond"), said["sep"], ""))
         read = read.withColumn("_line", F.coalesce(F.col("_line"), beyond))
