@@ -64,6 +64,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="caudal-wide-") as name:
         place = Path(name)
+        caudal_s(place / "first", 2, 1)  # after it Java's archive of classes is made
         figures = {
             "narrow": caudal_s(place / "narrow", 2, asked.rows),
             "caudal": caudal_s(place / "wide", asked.columns, asked.rows),
