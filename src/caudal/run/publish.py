@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -156,7 +157,7 @@ def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:
 
     if isinstance(node, Table) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
         frame = frame.drop("_file")
-    twice = sorted({name for name in frame.columns if frame.columns.count(name) > 1})
+    twice = sorted(name for name, count in Counter(frame.columns).items() if count > 1)
     if twice:
         raise StepFailed(
             f"Table '{node.name}' has the column '{twice[0]}' twice.",

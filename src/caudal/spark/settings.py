@@ -9,6 +9,8 @@ from pathlib import Path
 
 UTC = "-Duser.timezone=UTC"
 """For every Java process that reads rows: JDBC's times go through Java's own time zone, and some do not exist in others."""
+WIDE_COLUMNS = 100
+"""Columns up to which Spark compiles a stage as a whole (spark.sql.codegen.maxFields); what it does for each of more takes long."""
 _GIB = 1024**3
 _SOCKET = f".{'0' * 36}.sock"  # how long PySpark's names are
 _LONGEST_SOCKET = 103  # bytes of a path; macOS takes the least

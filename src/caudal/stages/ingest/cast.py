@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from caudal.spark.marks import quoted
+from caudal.spark.settings import WIDE_COLUMNS
 from caudal.spec.schema import element_of
+from caudal.stages.ingest import forms
 from caudal.stages.ingest.contract import Take
 from caudal.stages.ingest.physical import WRONG_WIDTH, Options
 from caudal.stages.ingest.text import cleaned, parsed, written
@@ -21,6 +24,7 @@ _REASONS = {
 }  # fmt: skip
 _IN_A_SECOND = {"s": 1, "ms": 1000}  # units of durations that are longer than a microsecond
 _UNITS = {True: "has more microseconds than 64 bits hold", False: "is finer than a microsecond"}
+_NOTHING = ("CAST(NULL AS array<string>) AS _format_errors", "CAST(NULL AS string) AS _raw")
 _WORDS = {"long": "a whole number", "int": "a whole number", "double": "a number", "float": "a number", "boolean": "true or false",
           "date": "a date", "timestamp": "a time", "timestamp_utc": "a time"}  # fmt: skip
 
@@ -31,7 +35,9 @@ def spark_type(type: str) -> str:
     return f"array<{spark_type(inner)}>" if inner else SPARK_TYPES.get(type, type)
 
 
-def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options: Options, tz: str) -> DataFrame:
+def typed(
+    frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options: Options, tz: str, texts: forms.Texts | None = None
+) -> DataFrame:
     """Return the schema's columns, ``_file``, ``_format_errors`` and ``_raw``.
 
     Parameters
@@ -39,40 +45,67 @@ def typed(frame: DataFrame, takes: Sequence[Take], names: Sequence[str], options
     frame : DataFrame, the used columns as ``_r0``, ``_r1`` …, ``_file`` and, for text formats, ``_line``: the line where it is no row; with
         ``_fault`` the reader says why
     names : the file's names of ``_r0``, ``_r1`` …, in order
+    texts : what is known of all values: columns whose values are all of the type have no faults to look for
     """
     from pyspark.sql import functions as F
 
+    texts = texts or forms.Texts()
     at = {name: f"_r{i}" for i, name in enumerate(names)}
-    values = [_value(take, at, options, tz).alias(take.field.name) for take in takes]
-    reasons = [reason for take in takes for reason in _reasons(take, at, options)]
+    reasons = [reason for take in takes if not _fits(take, texts) for reason in _reasons(take, at, options)]
+    by_arrow = {
+        take.field.name: (at[take.column.name], take.field.type)
+        for take in takes
+        if len(takes) > WIDE_COLUMNS and take.column is not None and take.column.name in texts.seen and _is_read(take, texts)
+    }
+    own = [quoted(take.field.name) for take in takes]
+    values = {take.field.name: _value(take, at, options, tz) for take in takes if take.field.name not in by_arrow}
+    if by_arrow:
+        frame = forms.typed(frame, by_arrow, options, keep=bool(reasons))
+        frame = frame.withColumns(values) if values else frame
     nothing = [F.lit(None).cast("array<string>").alias("_format_errors"), F.lit(None).cast("string").alias("_raw")]
     lines = "_line" in frame.columns
+    named = [value.alias(name) for name, value in values.items()]
     if not reasons and not lines:
-        return frame.select(*values, "_file", *nothing)
-    # Two steps, so that Spark computes a value once and looks at the result for its faults.
+        return frame.selectExpr(*own, "_file", *_NOTHING) if by_arrow else frame.select(*named, "_file", *nothing)
     told = [name for name in ("_line", "_fault", "_number") if name in frame.columns]
-    kept = [*(f"_r{i}" for i in range(len(names))), "_file", *told]
-    both = frame.select(*values, *kept)
-    broken = _any([found for found, _ in reasons])
-    said_of = F.array(*(F.when(found, F.lit(said)) for found, said in reasons)) if reasons else nothing[0]
-    # Text has many reasons: array_compact, which whole-stage code generation leaves alone, gets them code of their own; together with
-    # the parsing they would make one method too long for the JVM to compile. The few reasons of typed files stay in the scan's code.
-    errors = F.when(broken, F.array_compact(said_of) if lines else F.array_except(said_of, F.array(F.lit(None).cast("string"))))
     keep = {"ignoreNullFields": "false"}
-    raw = F.to_json(F.struct(*(F.col(f"_r{i}").alias(name) for i, name in enumerate(names))), keep) if names else F.lit("{}")
-    raw = F.when(broken, raw)
+    errors, raw = nothing
+    if reasons:
+        if not by_arrow:  # two steps, so that Spark computes a value once and looks at the result for its faults
+            frame = frame.select(*named, *(f"_r{i}" for i in range(len(names))), "_file", *told)
+            named = [F.col(name) for name in own]
+        broken = _any([found for found, _ in reasons])
+        said_of = F.array(*(F.when(found, F.lit(said)) for found, said in reasons))
+        # Text has many reasons: array_compact, which whole-stage code generation leaves alone, gets them code of their own; together with
+        # the parsing they would make one method too long for the JVM to compile. The few reasons of typed files stay in the scan's code.
+        errors = F.when(broken, F.array_compact(said_of) if lines else F.array_except(said_of, F.array(F.lit(None).cast("string"))))
+        as_read = (F.col(f"_r{i}").alias(name) for i, name in enumerate(names))
+        raw = F.when(broken, F.to_json(F.struct(*as_read), keep) if names else F.lit("{}"))
     if lines:
         whole = F.col("_line").isNotNull()
         fault = F.col("_fault") if "_fault" in told else F.lit(WRONG_WIDTH)
         errors = F.when(whole, F.array(fault)).otherwise(errors)
         numbered = F.struct("_line", F.col("_number").alias("_line_number")) if "_number" in told else F.struct("_line")
         raw = F.when(whole, F.to_json(numbered, keep)).otherwise(raw)
-    return both.select(
-        *(F.col(f"`{take.field.name}`") for take in takes),
-        "_file",
-        errors.cast("array<string>").alias("_format_errors"),
-        raw.alias("_raw"),
-    )
+    judged = {"_format_errors": errors.cast("array<string>"), "_raw": raw}
+    if by_arrow:  # names in place of columns: PySpark asks Java some thirty times for each column that it is given
+        return frame.withColumns(judged).selectExpr(*own, "_file", *judged)
+    return frame.select(*named, "_file", *(column.alias(name) for name, column in judged.items()))
+
+
+def _is_read(take: Take, texts: forms.Texts) -> bool:
+    """Return whether Arrow makes the same values of a column as `_value`, in rows and in what goes to quarantine."""
+    assert take.column is not None
+    return take.rule == "text" and forms.reads(texts.seen[take.column.name].every, take.field.type)
+
+
+def _fits(take: Take, texts: forms.Texts) -> bool:
+    """Return whether it is known that every row has a value of the type, or may go without."""
+    if take.column is None or take.rule != "text" or not take.field.nullable:
+        return False
+    name, type = take.column.name, take.field.type
+    by_values = take.column.guess is None and type in texts.possible.get(name, ())
+    return by_values or (name in texts.seen and forms.reads(texts.seen[name].rows, type))
 
 
 def _any(conditions: list[Column]) -> Column:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from caudal.stages.ingest.forms import Seen, types
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import cleaned, without_loss, written
 
@@ -20,16 +21,28 @@ _SAMPLED_ROWS, _SAMPLED_VALUES = 1000, 200_000
 
 
 def possible_types(
-    frame: DataFrame, names: Sequence[str], options: Options, tz: str, *, small: bool = False
+    frame: DataFrame,
+    names: Sequence[str],
+    options: Options,
+    tz: str,
+    *,
+    small: bool = False,
+    seen: Mapping[str, Seen] | None = None,
 ) -> dict[str, frozenset[str]]:
     """Return for each text column (``_r0``, ``_r1`` … named by ``names``) the types that all its values are of.
 
     A row of the wrong width, which goes to quarantine, has no say. The first rows tell which types are possible; only those are held
-    against all rows; of a ``small`` frame all rows are held against all types at once. Columns are looked at as rows of (column, value), so that Spark plans one expression, however many there are.
+    against all rows; of a ``small`` frame all rows are held against all types at once. Where the forms of the columns' texts were
+    ``seen``, only columns that these do not settle are looked at. Columns are looked at as rows of (column, value), so that Spark plans one expression, however many there are.
     """
     if "_line" in frame.columns:
         frame = frame.where("_line is null")
     every = dict.fromkeys(range(len(names)), ANY)
+    if seen is not None:
+        told = {i: types(seen[name].rows, ANY) for i, name in enumerate(names)}
+        unsettled = {i: possible for i, (possible, settled) in told.items() if not settled}
+        by_forms = {i: possible for i, (possible, _) in told.items()}
+        return {names[i]: types for i, types in (by_forms | _surviving(frame, unsettled, options, tz)).items()}
     if small:
         return {names[i]: types for i, types in (every | _surviving(frame, every, options, tz)).items()}
     rows = min(_SAMPLED_ROWS, max(20, _SAMPLED_VALUES // max(1, len(names))))

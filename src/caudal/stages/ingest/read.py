@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.lake.away import answering
 from caudal.lake.place import local
+from caudal.spark.settings import WIDE_COLUMNS
 from caudal.spec.images import COLUMNS, Images
 from caudal.spec.node import Source
 from caudal.spec.schema import Schema
-from caudal.stages.ingest.contract import base_of, bind, check_present, let_in_of, settle, unknown_columns
+from caudal.stages.ingest.contract import base_of, bind, check_present, let_in_of, matches, settle, unknown_columns
+from caudal.stages.ingest.forms import Seen, Texts
 from caudal.stages.ingest.let_in import LetIn, Outgrown, renamed, retyped
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpacked
-from caudal.stages.ingest.physical import Inspected, Options, Physical
+from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
 from caudal.stages.ingest.raw import FORMATS, WORKBOOKS, RawFile, format_of
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 _SMALL_BYTES = 4 << 20
+_SURVEYED_BYTES = 64 << 20  # of files that are read twice to be planned in one step
 
 
 @dataclass(frozen=True)
@@ -103,14 +107,18 @@ def _read(
     if base is not None:
         for group in _groups(inspected):
             check_present(source, base, group[0])
-    let_in = _typed_by_values(spark, inspected, base, let_in_of(base, inspected, before or ()), before or (), options, tz)
+    let_in = let_in_of(base, inspected, before or ())
+    if notes := renamed(before or (), let_in):
+        raise Outgrown(notes)
+    texts = {group[0].physical: _texts(spark, group, base, options, tz) for group in _groups(inspected)}
+    let_in = _typed_by_values(inspected, texts, let_in, before or ())
     schema, notes = settle(source, base, inspected, let_in, known if before is not None else None)
     frames = []
     for group in _groups(inspected):
         takes, loose = bind(source, schema, group[0], let_in, base)
         used = [take.column for take in takes if take.column is not None and take.rule != "null"]
         raw = _format(group[0].physical.format).frame(spark, [one.file for one in group], group[0].physical, used)
-        frames.append(_typed(raw, takes, [column.name for column in used], options, tz))
+        frames.append(_typed(raw, takes, [column.name for column in used], options, tz, texts[group[0].physical]))
         notes += loose
     if not frames:
         frames.append(_none(spark, source, schema))
@@ -168,42 +176,59 @@ def _inspect(
         return list(threads.map(inspect, files))
 
 
+def _texts(spark: SparkSession, group: list[Inspected], base: Schema | None, options: Options, tz: str) -> Texts:
+    """Return what is known of the values of text columns; where all columns are declared and few, no data is touched."""
+    from caudal.stages.ingest import forms
+    from caudal.stages.ingest.infer import of_cells, possible_types
+
+    one = group[0]
+    let_in = [column for column in unknown_columns(base, one) if column.type == "text"] if base is None or base.open else []
+    agreed = [column for column in (matches(base, one).values() if base else ()) if column.type == "text"]
+    by_values = [column for column in let_in if not column.guess]
+    seen: dict[str, Seen] = {}
+    wide = len(let_in) + len(agreed) > WIDE_COLUMNS
+    if forms.applies(spark, options) and (by_values or (wide and _bytes(group) < _SURVEYED_BYTES)):
+        seen = _seen(spark, group, [*let_in, *agreed] if wide else by_values, options)
+    possible = {column.name: of_cells(column.guess) for column in let_in if column.guess}
+    if by_values:
+        frame = _format(one.physical.format).frame(spark, [part.file for part in group], one.physical, by_values)
+        names = [column.name for column in by_values]
+        possible |= possible_types(frame, names, options, tz, small=_is_small(group), seen=seen or None)
+    return Texts(possible, seen)
+
+
+def _seen(spark: SparkSession, group: list[Inspected], columns: list[PhysicalColumn], options: Options) -> dict[str, Seen]:
+    """Return the forms of text columns: of small files that Arrow reads as Spark does without Spark, which needs seconds to plan that."""
+    from caudal.stages.ingest import forms
+    from caudal.stages.ingest.formats import csv
+
+    format, files, physical = _format(group[0].physical.format), [one.file for one in group], group[0].physical
+    names = [column.name for column in columns]
+    if format is csv and _bytes(group) < _SURVEYED_BYTES:
+        try:
+            return forms.of_batches(csv.batches(files, physical, columns), names, options)
+        except csv.Unlike:
+            pass
+    return forms.of_frame(format.frame(spark, files, physical, columns), names, options)
+
+
 def _typed_by_values(
-    spark: SparkSession, inspected: list[Inspected], base: Schema | None, let_in: Sequence[LetIn], before: Sequence[LetIn],
-    options: Options, tz: str,
-) -> list[LetIn]:  # fmt: skip
-    """Return the columns that nobody declared with the types that their texts are of; without any, no data is touched.
+    inspected: list[Inspected], texts: Mapping[Physical, Texts], let_in: Sequence[LetIn], before: Sequence[LetIn]
+) -> list[LetIn]:
+    """Return the columns that nobody declared with the types that their texts are of.
 
     Raises
     ------
-    Outgrown : columns of files before have another name or type now
+    Outgrown : columns of files before have another type now
     """
-    from caudal.stages.ingest.infer import of_cells, possible_types
-
-    if notes := renamed(before, let_in):
-        raise Outgrown(notes)
-    if base is not None and not base.open:
-        return list(let_in)
     by_raw = {raw: column.name for column in let_in for raw in column.raw}
     possible: dict[str, frozenset[str]] = {}
     where: dict[str, str] = {}
-
-    def held(raw: str, types: frozenset[str], file: str) -> None:
-        name = by_raw[raw]
-        possible[name] = possible.get(name, types) & types
-        where.setdefault(name, file)
-
     for group in _groups(inspected):
-        file, physical = group[0].file.name, group[0].physical
-        texts = [column for column in unknown_columns(base, group[0]) if column.type == "text"]
-        for column in texts:
-            if column.guess:
-                held(column.name, of_cells(column.guess), file)
-        texts = [column for column in texts if not column.guess]
-        if texts:
-            frame = _format(physical.format).frame(spark, [one.file for one in group], physical, texts)
-            for raw, types in possible_types(frame, [column.name for column in texts], options, tz, small=_is_small(group)).items():
-                held(raw, types, file)
+        for raw, types in texts[group[0].physical].possible.items():
+            name = by_raw[raw]
+            possible[name] = possible.get(name, types) & types
+            where.setdefault(name, group[0].file.name)
     if notes := retyped(before, possible, where):
         raise Outgrown(notes)
     known = {column.name: column.possible for column in before}
@@ -212,12 +237,12 @@ def _typed_by_values(
 
 def _is_small(group: list[Inspected]) -> bool:
     """Return whether reading files twice costs more than holding all their values against all types."""
-    paths = [one.file.path for one in group]
-    return (
-        len(paths) < 10
-        and all(isinstance(path, Path) for path in paths)
-        and sum(path.stat().st_size for path in paths) < _SMALL_BYTES
-    )
+    return len(group) < 10 and _bytes(group) < _SMALL_BYTES
+
+
+def _bytes(group: list[Inspected]) -> float:
+    """Return how large files are together; infinite where they are far away."""
+    return sum(one.file.path.stat().st_size if isinstance(one.file.path, Path) else math.inf for one in group)
 
 
 def _both(before: frozenset[str] | None, now: frozenset[str] | None) -> frozenset[str] | None:
@@ -236,10 +261,10 @@ def _format(format: str) -> Any:
     return import_module(f"caudal.stages.ingest.formats.{format}")
 
 
-def _typed(raw: DataFrame, takes: Any, names: list[str], options: Options, tz: str) -> DataFrame:
+def _typed(raw: DataFrame, takes: Any, names: list[str], options: Options, tz: str, texts: Texts) -> DataFrame:
     from caudal.stages.ingest.cast import typed
 
-    return typed(raw, takes, names, options, tz)
+    return typed(raw, takes, names, options, tz, texts)
 
 
 def _none(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:

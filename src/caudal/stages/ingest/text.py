@@ -11,12 +11,17 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 
+def null_words(options: Options) -> list[str]:
+    """Return the texts that a declaration calls null."""
+    said = options.get("null")
+    return [said] if isinstance(said, str) else [str(word) for word in said] if isinstance(said, list | tuple | set) else []
+
+
 def cleaned(raw: Column, options: Options) -> Column:
     """Return the text that is to be parsed: null for the declared null words."""
     from pyspark.sql import functions as F
 
-    said = options.get("null")
-    words = [said] if isinstance(said, str) else [str(word) for word in said] if isinstance(said, list | tuple | set) else []
+    words = null_words(options)
     return F.when(~raw.isin(words), raw) if words else raw
 
 

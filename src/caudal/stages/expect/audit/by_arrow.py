@@ -1,7 +1,7 @@
-"""Judged rows that hold arrays of measured numbers, written by Arrow in Spark's Python workers.
+"""Judged rows that hold arrays of measured numbers, or many columns, written by Arrow in Spark's Python workers.
 
 Java's writer of Parquet takes every number of an array by itself: for the 1,280 features of an image half a millisecond of
-processor time, of 13 that the image takes in all; Arrow takes a tenth of it. A task writes files of its own and tells their names
+processor time, of 13 that the image takes in all; Arrow takes a tenth of it. For 2,000 columns Java takes seconds to plan and to compile, whatever the number of rows. A task writes files of its own and tells their names
 when it ends; only those are put in their places, so what an attempt that died has left is in none.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.lake.place import Place, Remote, remove
-from caudal.spark.settings import is_local
+from caudal.spark.settings import WIDE_COLUMNS, is_local
 from caudal.stages.expect.audit.content import SEGMENT, VERDICT
 
 if TYPE_CHECKING:
@@ -25,18 +25,19 @@ NULL = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of null
 MEASURED = ("array<float>", "array<double>")
 HELD = 4 << 20
 """Bytes of rows that a task holds before it writes them, as a row group for each folder."""
+HELD_WIDE = 64 << 20  # of many columns, each of which has a header and figures in every row group
 _ATTEMPTS = "_attempts"
 _FLAT = {"string", "boolean", "byte", "short", "integer", "long", "float", "double", "date", "timestamp", "timestamp_ntz"}
 
 
 def fits(frame: DataFrame, folder: Place, by: Sequence[str]) -> bool:
-    """Whether rows are worth it, and all that they hold is written as Spark would have.
+    """Whether rows are worth it, for measured numbers or for many columns, and all that they hold is written as Spark would have.
 
     Bytes want row groups of another size, and workers on other machines may lack caudal.
     """
     kinds = [field.dataType for field in frame.schema.fields]
     return (
-        any(kind.simpleString() in MEASURED for kind in kinds)
+        (len(kinds) > WIDE_COLUMNS or any(kind.simpleString() in MEASURED for kind in kinds))
         and all(map(_known, kinds))
         and set(by) <= {SEGMENT}
         and not isinstance(folder, Remote)
@@ -98,7 +99,7 @@ def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Itera
                     # In the order of the tasks, since the order of files decides the last digit of a mean.
                     files[below] = _File(f"{attempts}/part-{context.partitionId():05d}-{uuid.uuid4()}.parquet")
                 files[below].held.append(rows)
-            if held > HELD:
+            if held > (HELD_WIDE if len(columns) > WIDE_COLUMNS else HELD):
                 held = 0
                 for file in files.values():
                     file.write()

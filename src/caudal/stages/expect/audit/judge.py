@@ -199,11 +199,12 @@ def _verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
         told = F.when(F.col(_BAD), F.array_except(found, F.array(F.lit(None).cast("string"))))
     if FORMAT_ERRORS in frame.columns:
         told = F.when(readable(frame), told).otherwise(F.col(FORMAT_ERRORS))
-    raw = F.coalesce(F.col(RAW), as_json(frame)) if RAW in frame.columns else as_json(frame)
+    if FORMAT_ERRORS in frame.columns and RAW in frame.columns and not reasons:
+        raw = F.col(RAW)  # rows that have lost their format have it; no other row is set aside
+    else:
+        raw = F.coalesce(F.col(RAW), as_json(frame)) if RAW in frame.columns else as_json(frame)
     bad = ~readable(frame) | F.col(_BAD)
-    return frame.select(
-        *(F.col(quoted(name)) for name in own),
-        told.cast("array<string>").alias(REASONS),
-        F.when(bad, raw).alias(RAW),
-        F.when(bad, F.lit("quarantined")).otherwise(F.lit("good")).alias(VERDICT),
-    )
+    verdict = F.when(bad, F.lit("quarantined")).otherwise(F.lit("good"))
+    judged = frame.withColumns({REASONS: told.cast("array<string>"), RAW: F.when(bad, raw), VERDICT: verdict})
+    # Names in place of columns: PySpark asks Java some thirty times for each column that it is given.
+    return judged.selectExpr(*map(quoted, own), REASONS, RAW, VERDICT)

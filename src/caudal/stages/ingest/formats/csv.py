@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from caudal.stages.ingest.physical import WRONG_WIDTH, Inspected, Options, Physi
 from caudal.stages.ingest.raw import RawFile, check_whole
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 OPTIONS = (
@@ -36,6 +37,7 @@ SEPARATORS = (",", ";", "\t", "|", ":")
 _SAMPLE = 50
 _SHOWN = 11  # lines at fault that a note names, and one
 _WRITTEN_CHARACTERS = 1 << 24
+_ARROW_BLOCK = 1 << 24
 NEEDS_SCRATCH = True
 SPARKS_ENCODINGS = {
     "utf-8": "UTF-8",
@@ -106,33 +108,84 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the line where it is no record of the file's width."""
     from pyspark.sql import functions as F
 
-    names = [f"c{i}" for i in range(len(physical.columns))]
-    at = {column.name: i for i, column in enumerate(physical.columns)}
+    # Columns are called what they are to be called as they are read: renaming thousands takes seconds.
+    texts = {column.name: f"_r{i}" for i, column in enumerate(used)}
+    names = [texts.get(column.name, f"_c{i}") for i, column in enumerate(physical.columns)]
     paths = [spark_path(file.path) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     said = dict(physical.dialect)
     if "recorded" in said:
-        ddl = ", ".join(f"{name} string" for name in (*names, "_line", "_fault")) + ", _number bigint"
+        at = {column.name: i for i, column in enumerate(physical.columns)}
+        recorded = (f"c{at[column.name]} AS _r{i}" for i, column in enumerate(used))
+        ddl = ", ".join(f"c{i} string" for i in range(len(names))) + ", _line string, _fault string, _number bigint"
         read = reader(spark).schema(ddl).parquet(*paths).select("*", name)
-        texts = (F.col(names[at[column.name]]).alias(f"_r{i}") for i, column in enumerate(used))
-        return read.select(*texts, "_line", "_fault", "_number", "_file")
+        return read.selectExpr(*recorded, "_line", "_fault", "_number", "_file")
     bom, trailing, encoding = said.pop("bom") == "true", said.pop("trailing") == "true", said["encoding"]
     if encoding not in ("UTF-8", "ISO-8859-1", "US-ASCII"):
         spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # otherwise Spark takes no other charset than these
     # All columns are parsed, whichever are used: Spark counts fields only in what it parses.
-    ddl = ", ".join(f"{name} string" for name in (*names, *(["_beyond"] if trailing else []), "_bad"))
+    ddl = ", ".join(f"{name} string" for name in (*names, *(["_beyond"] if trailing else []), "_line"))
     options: dict[str, Any] = {
-        **said, "escape": said["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_bad", "columnPruning": False,
+        **said, "escape": said["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_line", "columnPruning": False,
         "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 2), "emptyValue": "", "enforceSchema": True,
     }  # fmt: skip
     read = reader(spark).schema(ddl).options(**options).csv(paths).select("*", name)
-    taken = [F.col(names[at[column.name]]) for column in used]
-    if bom and said["header"] == "false" and used and at[used[0].name] == 0:
-        taken[0] = F.ltrim(taken[0], F.lit("\ufeff"))
-    line = F.col("_bad")
+    # Spark refuses to answer what needs no column but that of lines that are no rows, so that one seems to need a text as well.
+    none = F.when(F.length(names[0]) < 0, F.col(names[0]))
+    read = read.withColumn("_line", F.coalesce(F.col("_line"), none))
     if trailing:  # what stands behind the last separator is a field too many
-        line = F.coalesce(line, F.when(F.col("_beyond").isNotNull(), F.array_join(F.array(*names, "_beyond"), said["sep"], "")))
-    return read.select(*(one.alias(f"_r{i}") for i, one in enumerate(taken)), line.alias("_line"), "_file")
+        beyond = F.when(F.col("_beyond").isNotNull(), F.array_join(F.array(*names, "_beyond"), said["sep"], ""))
+        read = read.withColumn("_line", F.coalesce(F.col("_line"), beyond))
+    if bom and said["header"] == "false" and names[0] in texts.values():
+        read = read.withColumn(names[0], F.ltrim(names[0], F.lit("\ufeff")))
+    return read.drop("_beyond", *(one for one in names if one.startswith("_c")))
+
+
+def batches(files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> Iterator[pa.RecordBatch]:
+    """Yield the used columns of files as Arrow reads them in this process: the same texts as `frame`, empty ones among them.
+
+    Raises
+    ------
+    Unlike : Spark takes the files apart in another way, or may
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    said = dict(physical.dialect)
+    if "recorded" in said or said["comment"] or said["trailing"] == "true" or said["encoding"] not in ("UTF-8", "US-ASCII"):
+        raise Unlike
+
+    def refuse(row: csv.InvalidRow) -> str:
+        unlike.append(row.number)
+        return "skip"
+
+    unlike: list[int | None] = []
+    parsing = csv.ParseOptions(
+        delimiter=said["sep"],
+        quote_char=said["quote"] or False,
+        newlines_in_values=said["multiLine"] == "true",
+        invalid_row_handler=refuse,
+    )
+    names = list(physical.names)
+    reading = csv.ReadOptions(block_size=_ARROW_BLOCK, column_names=names)
+    converting = csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), include_columns=[one.name for one in used], strings_can_be_null=False
+    )
+    for file in files:
+        header = said["header"] == "true"
+        try:
+            with opened(file.path) as raw:
+                for batch in csv.open_csv(raw, reading, parsing, converting):
+                    yield batch.slice(1) if header and len(batch) else batch
+                    header = header and not len(batch)
+        except pa.ArrowInvalid:
+            raise Unlike from None
+        if unlike:
+            raise Unlike
+
+
+class Unlike(Exception):
+    """Arrow would not read a file as Spark does."""
 
 
 def _is_plain(looked: Looked, dialect: Dialect, encoding: str) -> bool:

@@ -1,0 +1,96 @@
+"""Arrow and Spark's expressions read text alike: types, values, and what goes to quarantine."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from caudal.spec.schema import Field, Schema
+from caudal.stages.ingest import cast, forms, read
+from caudal.stages.ingest.infer import ANY, possible_types
+
+TEXTS = {
+    "whole": ["0", "7", "-12", "123456789", "1234567890", "-99999999999999", "999999999999999"],
+    "ids": ["1234567890123456", "999999999999999999", "-1234567890123456"],
+    "far": ["9223372036854775807", "9223372036854775808", "1000000000000000000"],
+    "odd whole": ["-0", "+1", "007", "00", "1,000", "1_000", " 7", "7 ", "7\t", "1E5", "1e5", "0x10", "1L", "1d"],
+    "halves": ["0.5", "-0.5", "12345.678", "0.001", "123456789012.25"],
+    "zeros": ["1.0", "0.0", "-3.00", "12345678901234.0", "123456789012345.0", "1.", "-0.0"],
+    "long halves": ["0.1234567890123456", "0.30000000000000004", "1234567890.1234567", "0.1000000000000000055", "9007199254740993.5", ".5", "-.5"],
+    "scientific": ["1e-07", "1.5E-10", "2e+05", "1.2345678901234567e-05", "1e-400", "9e+99", "12e-05", "0e-01", "123456789012345e-3"],
+    "words": ["word", "_x", "true story", "NaN", "Infinity", "-Infinity", "null", "truée", "Z", "x\ny", "é", "-", ".", "2024-01-01 or so"],
+    "truths": ["true", "false", "True", "FALSE", "true ", " false", "t", "1"],
+    "dates": ["2024-02-29", "0001-01-01", "9999-12-31", "2023-02-29", "2024-13-01", "0000-01-01", "2024-1-5", "12024-01-01", "1582-10-10"],
+    "times": [
+        "2024-01-01 00:00:00", "2024-01-01T00:00:00", "2024-01-01 10:11:12", "2024-01-01T10:11:12.5", "2024-01-01 10:11:12.123456",
+        "2024-01-01 10:11:12.1234567", "2024-01-01 24:00:00", "2024-01-01 10:11", "2024-01-01 10:11:60", "2024-01-01 10:11:12Z",
+        "2024-01-01 10:11:12+01:00", "2024-02-30 10:11:12", "1900-01-01 00:00:00.000000", "2024-03-10 02:30:00",
+    ],
+    "blanks": ["", " ", "   ", "\t"],
+}  # fmt: skip
+EVERY = [text for texts in TEXTS.values() for text in texts]
+
+
+def test_forms_tell_the_types_that_spark_tells(spark: Any) -> None:
+    columns = [[text] for text in EVERY]
+    row = tuple(text for (text,) in columns)
+    frame = spark.createDataFrame([row], ", ".join(f"_r{i} string" for i in range(len(row))))
+    by_spark = possible_types(frame, [str(i) for i in range(len(row))], {}, "UTC", small=True)
+    settled = 0
+    for i, text in enumerate(row):
+        told, all_there_is = forms.types(forms.forms_of(pa.array([text])), ANY)
+        settled += all_there_is
+        assert told == by_spark[str(i)] if all_there_is else told >= by_spark[str(i)], text
+    assert settled > len(row) / 2
+
+
+@pytest.mark.parametrize("type", ["int", "long", "double", "boolean", "date", "timestamp", "timestamp_utc", "string"])
+def test_arrow_reads_values_that_spark_reads(spark: Any, type: str) -> None:
+    from pyspark.sql import functions as F
+
+    from caudal.stages.ingest.text import parsed
+
+    texts = [text for text in EVERY if forms.reads(forms.forms_of(pa.array([text])), type)]
+    assert len(texts) > 5
+    frame = spark.createDataFrame([(text,) for text in texts], "_r0 string")
+    by_spark = [row[0] for row in frame.select(parsed(F.col("_r0"), type, {}, "America/New_York").cast("string")).collect()]
+    typed = forms.typed(frame, {"value": ("_r0", type)}, {}, keep=True)
+    by_arrow = {row["_r0"]: row["value"] for row in typed.select("_r0", F.col("value").cast("string")).collect()}
+    assert [by_arrow[text] for text in texts] == by_spark
+
+
+def wide(seed: int, columns: int = 110, rows: int = 9) -> str:
+    """Return a CSV whose columns each mix the texts of one or two kinds."""
+    chance = random.Random(seed)
+    kinds = [
+        [text for kind in chance.sample([*TEXTS], chance.choice([1, 1, 2])) for text in TEXTS[kind]] + [""] * chance.choice([0, 3])
+        for _ in range(columns)
+    ]
+    if seed % 2:  # usual columns, of one kind each
+        kinds = [[text for text in kind if text.strip() == text][: chance.choice([2, 3, 5])] for kind in kinds]
+    lines = [",".join(f'"{text}"' if text else "" for text in map(chance.choice, kinds)) for _ in range(rows)]
+    if seed % 3 == 0:
+        lines.insert(4, "1,2.5,not a row")
+    return "\n".join([",".join(f"k{i}" for i in range(columns)), *lines]) + "\n"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wide_files_are_read_as_narrow_ones(spark: Any, land: Any, source: Any, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    file = land(wide(seed))
+    half = Schema(tuple(Field(f"k{i}", ["long", "double", "date", "string"][i % 4], nullable=i % 3 > 0) for i in range(50)), True)
+    for declared in (source(), source(half), source(null=["word", "7"])):
+        quick = read(spark, [file], declared, tz="America/New_York")
+        there = quick.frame.collect()
+        with monkeypatch.context() as patched:
+            patched.setattr(forms, "applies", lambda *_: False)
+            patched.setattr(cast, "_fits", lambda *_: False)
+            slow = read(spark, [file], declared, tz="America/New_York")
+            assert slow.schema == quick.schema
+            assert slow.let_in == quick.let_in
+            assert slow.notes == quick.notes
+            assert slow.frame.columns == quick.frame.columns
+            assert slow.frame.dtypes == quick.frame.dtypes
+            assert sorted(map(repr, slow.frame.collect())) == sorted(map(repr, there))
