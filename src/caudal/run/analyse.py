@@ -148,8 +148,9 @@ class _Analyser:
     def table(self, table: Table, columns: Mapping[str, Columns], reads: list[Reads]) -> NodeVerdict:
         """Return the columns that a table's function or query gives for frames of no rows, and what it fits; what it read is added to ``reads``."""
         from caudal.run.steps.build import made
+        from caudal.spark.exact import common_magnitudes
 
-        with making() as left:
+        with making() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
             frame = self._recorded(reads, made, self._ws, table, self._frames(table, columns))
         self._made[table.name] = frame
         return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(left.asked)))
@@ -265,7 +266,7 @@ def _foresight(ws: Workspace, node: Features, frames: dict[str, Any], made: Data
         shapes[name] = InputShape(schema=frames[name].schema, event_time=declared.event_time, known=known)
     try:
         leak = sees_future(
-            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0, made=made
+            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0, on_nothing=made
         )  # fmt: skip
     except CaudalError as error:  # the function fails on made-up rows: told as any other fault of the declaration
         error.where = error.where or str(node.where)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.spark.exact import in_any_magnitude
 from caudal.spark.marks import quoted
 from caudal.spec.duration import text
 from caudal.stages.features import invented
@@ -66,7 +67,7 @@ def sees_future(
     *,
     spark: SparkSession,
     seed: int = 0,
-    made: DataFrame | None = None,
+    on_nothing: DataFrame | None = None,
 ) -> Leak | None:
     """Return how the features see the future, or None. No data is read; a few hundred made-up rows are run three times.
 
@@ -76,7 +77,7 @@ def sees_future(
     inputs : mapping of parameter name to shape
     as_of, entity : time and key columns of the features
     ignore : columns that need not be known at ``as_of``: labels, and what is kept for audit
-    made : DataFrame, what the function gives for frames of no rows, where that is at hand
+    on_nothing : DataFrame, what the function gives for frames of no rows, where that is at hand
 
     Raises
     ------
@@ -84,37 +85,38 @@ def sees_future(
     """
     key = [entity] if isinstance(entity, str) else list(entity)
     at = invented.moment(list(inputs.values()))
-    asked = _reaches(function, inputs, spark, made)
-    rows = {name: invented.rows(shape, key, at, _seed(seed, number), asked) for number, (name, shape) in enumerate(inputs.items())}
+    asked = _reaches(function, inputs, spark, on_nothing)
+    made = {name: invented.rows(shape, key, at, _seed(seed, number), asked) for number, (name, shape) in enumerate(inputs.items())}
 
-    def trial(rows: Mapping[str, list[invented.Row]]) -> Trial:
-        return _trial(
-            function(**{name: invented.frame(spark, inputs[name], rows[name]) for name in inputs}), key, as_of, ignore, at
-        )
+    def tried(rows: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
+        frames = {name: invented.frame(spark, inputs[name], rows[name]) for name in inputs}
+        return in_any_magnitude(lambda: _collected(function(**frames), key, as_of, ignore, at), name=function)
 
     def otherwise(name: str, gone: bool) -> list[invented.Row]:
-        return invented.later_otherwise(inputs[name], rows[name], key, at, seed, gone=gone)
+        return invented.later_otherwise(inputs[name], made[name], key, at, seed, gone=gone)
 
     with _small(spark):
-        futures = {gone: {name: otherwise(name, gone) for name in inputs} for gone in (True, False)}
-        columns, base, others = _together(trial, rows, futures) or _apart(trial, rows, futures)
-        differing = _differing(columns, base, others)
+        columns, base = _held(tried, made)
+        differing: dict[str, tuple[Difference, bool]] = {}
+        for gone in (True, False):
+            try:
+                _, other = _held(tried, {name: otherwise(name, gone) for name in inputs})
+            except DeclarationProblem:
+                if not gone:
+                    raise
+                continue  # a function that cannot do with nulls or without later rows: the other variant tells
+            for difference in _differences(columns, base, other):
+                differing.setdefault(difference[0], (difference, gone))
         if not differing:
             return None
-        again = _values(trial(rows))
+        _, again = tried(made)
         unstable = {difference[0] for difference in _differences(columns, base, again)}
-        if unstable:  # what goes by the number of a partition, such as rand(7), differs within one query only
-            columns, base, others = _apart(trial, rows, futures)
-            differing = _differing(columns, base, others)
-            if not differing:
-                return None
-            unstable = {difference[0] for difference in _differences(columns, base, again)}
         for name in (name for name in (*columns, _ROW) if name in differing):
             if name in unstable:
                 return _unstable(name, key, as_of)
         difference, gone = next(differing[name] for name in (*columns, _ROW) if name in differing)
         seen = [
-            name for name in inputs if len(inputs) == 1 or _alone(trial, rows, otherwise, name, gone, difference[0], columns, base)
+            name for name in inputs if len(inputs) == 1 or _alone(tried, made, otherwise, name, gone, difference[0], columns, base)
         ]
     also = [name for name in columns if name in differing and name != difference[0]]
     return _leak(difference, seen, inputs, key, as_of, at, also)
@@ -123,76 +125,19 @@ def sees_future(
 _ROW = "*"
 
 
-@dataclass(frozen=True)
-class Trial:
-    """The features of some made-up rows, up to the moment.
-
-    Parameters
-    ----------
-    columns : the features' names
-    frame : DataFrame, key and ``as_of``, then the features; by position
-    keys : number of columns that are key and ``as_of``
-    """
-
-    columns: list[str]
-    frame: DataFrame
-    keys: int
-
-
-def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkSession, made: DataFrame | None) -> Reaches:
+def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkSession, on_nothing: DataFrame | None) -> Reaches:
     """Return how far the function may look; where it cannot be called on frames of no rows, what its code tells."""
     try:
-        if made is None:
-            made = function(**{name: invented.frame(spark, shape, []) for name, shape in inputs.items()})
-        return reaches(function, made)
+        if on_nothing is None:
+            on_nothing = function(**{name: invented.frame(spark, shape, []) for name, shape in inputs.items()})
+        return reaches(function, on_nothing)
     except Exception:  # on made-up rows the same error comes again, and is shown
         return reaches(function, None)
 
 
-Rows = Mapping[str, list[invented.Row]]
-Results = tuple[list[str], Values, dict[bool, Values]]
-"""The features' names, their values, and those with each other future."""
-
-
-def _together(trial: Callable[..., Trial], rows: Rows, futures: Mapping[bool, Rows]) -> Results | None:
-    """Return the results by one query, which Spark plans once; None where one of them fails or their columns differ."""
+def _held(tried: Callable[..., tuple[list[str], Values]], made: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
     try:
-        # The rows as they are come last: alone, their partitions have other numbers, which shows what goes by these.
-        trials = [*(trial(future) for future in futures.values()), trial(rows)]
-        if len({(tuple(one.columns), one.frame.schema.simpleString()) for one in trials}) > 1:
-            return None
-        *values, base = _values_together(trials)
-    except Exception:  # each by itself tells which, and why
-        return None
-    return trials[0].columns, base, dict(zip(futures, values, strict=True))
-
-
-def _apart(trial: Callable[..., Trial], rows: Rows, futures: Mapping[bool, Rows]) -> Results:
-    """Return the results of a query each; a function that cannot do with nulls or without later rows is tried with other values only."""
-    first = _explained(lambda: trial(rows))
-    base = _explained(lambda: _values(first))
-    others: dict[bool, Values] = {}
-    for gone, future in futures.items():
-        try:
-            others[gone] = _explained(lambda future=future: _values(trial(future)))  # type: ignore[misc]
-        except DeclarationProblem:
-            if not gone:
-                raise
-    return first.columns, base, others
-
-
-def _differing(columns: Sequence[str], base: Values, others: Mapping[bool, Values]) -> dict[str, tuple[Difference, bool]]:
-    """Return the first difference of each feature that differs, and in which of the other futures."""
-    differing: dict[str, tuple[Difference, bool]] = {}
-    for gone, other in others.items():
-        for difference in _differences(columns, base, other):
-            differing.setdefault(difference[0], (difference, gone))
-    return differing
-
-
-def _explained(tried: Callable[[], Any]) -> Any:
-    try:
-        return tried()
+        return tried(made)
     except DeclarationProblem:
         raise
     except Exception as error:
@@ -203,16 +148,16 @@ def _explained(tried: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _alone(trial: Any, rows: Any, otherwise: Any, name: str, gone: bool, column: str, columns: Sequence[str], base: Values) -> bool:
+def _alone(tried: Any, made: Any, otherwise: Any, name: str, gone: bool, column: str, columns: Sequence[str], base: Values) -> bool:
     try:
-        other = _values(trial({**rows, name: otherwise(name, gone)}))
+        _, other = tried({**made, name: otherwise(name, gone)})
     except Exception:
         return False
     return any(difference[0] == column for difference in _differences(columns, base, other))
 
 
-def _trial(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime) -> Trial:
-    """Return the features' names, and their rows up to the moment."""
+def _collected(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime) -> tuple[list[str], Values]:
+    """Return the features' names and, by key and ``as_of``, the rows up to the moment."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import TimestampType
 
@@ -227,33 +172,10 @@ def _trial(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], a
         upto = time.cast("timestamp_ntz") <= F.lit(at.isoformat(sep=" ")).cast("timestamp_ntz")
     wanted = [*key, as_of, *columns]
     plain = [F.col(quoted(name)).cast("string") if _is_time(result, name) else F.col(quoted(name)) for name in wanted]
-    frame = result.where(upto).select(*(column.alias(f"c{number}") for number, column in enumerate(plain)))
-    return Trial(columns, frame, len(key) + 1)
-
-
-def _values(trial: Trial) -> Values:
-    """Return the features by key and ``as_of``."""
-    return _by_key(trial.frame.collect(), trial.keys)
-
-
-def _values_together(trials: Sequence[Trial]) -> list[Values]:
-    """Return the features of several trials of the same columns, computed by one query."""
-    from functools import reduce
-
-    from pyspark.sql import functions as F
-
-    numbered = [one.frame.withColumn("of", F.lit(number)) for number, one in enumerate(trials)]
-    rows: list[list[Any]] = [[] for _ in trials]
-    for row in reduce(lambda left, right: left.union(right), numbered).collect():
-        rows[row[-1]].append(row[:-1])
-    return [_by_key(those, trials[0].keys) for those in rows]
-
-
-def _by_key(rows: Sequence[Any], keys: int) -> Values:
     values: Values = {}
-    for row in rows:
-        values.setdefault(tuple(row[:keys]), []).append(tuple(row[keys:]))
-    return {one: sorted(features, key=repr) for one, features in values.items()}
+    for row in result.where(upto).select(*(column.alias(f"c{number}") for number, column in enumerate(plain))).collect():
+        values.setdefault(tuple(row[: len(key) + 1]), []).append(tuple(row[len(key) + 1 :]))
+    return columns, {one: sorted(rows, key=repr) for one, rows in values.items()}
 
 
 def _is_time(frame: DataFrame, name: str) -> bool:
