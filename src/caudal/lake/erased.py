@@ -13,11 +13,14 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
+from caudal.errors import NotThere
 from caudal.lake.landing import store_path
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.place import Place, put
 from caudal.lake.raw_records import Is, RawKind, bears, opened, records
 from caudal.lake.records import landed, tombstones
+
+AT_ORIGIN = "Erase it at its origin and deliver the files again."
 
 
 def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
@@ -124,6 +127,8 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
     import pyarrow.parquet as pq
 
     held = pq.ParquetFile(file)
+    for field in held.schema_arrow:
+        _hold_writable(field.type)
     wanted = {field.name for field in held.schema_arrow if field.name.lower() == column.lower()}
     looked = [field.name for field in held.schema_arrow if field.name in wanted or pa.types.is_nested(field.type)]
     names = wanted | {column, column.lower()}
@@ -136,7 +141,7 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
                 mine = pc.or_(mine, which(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
             gone, kept = gone + mine.true_count, kept + len(batch) - mine.true_count
             if writer is not None:
-                writer.write_table(_others(batch, mine))
+                writer.write_table(_without_spare_values(_others(batch, mine)))
     finally:
         if writer is not None:
             writer.close()
@@ -151,6 +156,51 @@ def _others(batch: Any, mine: Any) -> Any:
     edges = np.flatnonzero(np.diff(np.concatenate(([True], mine.to_numpy(zero_copy_only=False), [True])).astype(np.int8)))
     stretches = [batch.slice(begin, end - begin) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
     return pa.Table.from_batches(stretches, batch.schema)
+
+
+def _without_spare_values(rows: Any) -> Any:
+    """Return rows whose dictionaries hold the values that some row has and no other: a dictionary is written whole."""
+    for place, column in enumerate(rows.schema):
+        if _has_dictionary(column.type):
+            rows = rows.set_column(place, column, _shed(rows.column(place).combine_chunks()))
+    return rows
+
+
+def _has_dictionary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_dictionary(kind) or any(_has_dictionary(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def _hold_writable(kind: Any) -> None:
+    """Raise where a dictionary lies within a type that cannot be put together anew by `_shed`."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        for place in range(kind.num_fields):
+            _hold_writable(kind.field(place).type)
+    elif not pa.types.is_dictionary(kind) and _has_dictionary(kind):
+        raise NotThere(f"Parquet columns of the type {kind} cannot be written without one value.", fix=AT_ORIGIN)
+
+
+def _shed(values: Any) -> Any:
+    """Return the same values, with dictionaries of what they are alone."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = values.type
+    if not _has_dictionary(kind):
+        return values
+    if pa.types.is_dictionary(kind):
+        used = pc.unique(values.indices).drop_null().sort()  # in the old order, which may mean something
+        indices = pc.index_in(values.indices, used).cast(kind.index_type)
+        return pa.DictionaryArray.from_arrays(indices, values.dictionary.take(used), ordered=kind.ordered)
+    if pa.types.is_struct(kind):
+        fields = [_shed(values.field(place)) for place in range(kind.num_fields)]
+        return pa.StructArray.from_arrays(fields, fields=list(kind), mask=values.is_null())
+    first, last = values.offsets[0].as_py(), values.offsets[-1].as_py()
+    inner = _shed(values.values.slice(first, last - first))
+    return type(values).from_arrays(pc.subtract(values.offsets, values.offsets[0]), inner, type=kind, mask=values.is_null())
 
 
 def _avro(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:

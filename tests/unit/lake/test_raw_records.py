@@ -111,6 +111,39 @@ def test_parquet(tmp_path, name, values, data):
     assert left.column("n").to_pylist() == [place for place, value in enumerate(values) if value != who.value]
 
 
+@pytest.mark.parametrize("kind", ["dictionary", "ordered", "struct", "list", "large list"])
+def test_a_dictionary_forgets_whom_no_row_has(tmp_path, kind):
+    names = pa.array(["Zoe Zander", "Ann Ahlgren", None, "Ann Ahlgren", "Bob Bergen"])
+    coded = {"ordered": names.cast(pa.dictionary(pa.int8(), pa.string(), ordered=True))}.get(kind, names.dictionary_encode())
+    missing = pa.array([False, False, False, True, False])
+    column = {
+        "struct": lambda: pa.StructArray.from_arrays([coded, names], ["id", "again"], mask=missing),
+        "list": lambda: pa.ListArray.from_arrays(pa.array([0, 1, 2, 3, 4, 5], pa.int32()), coded),
+        "large list": lambda: pa.LargeListArray.from_arrays(pa.array([0, 1, 2, 3, 4, 5], pa.int64()), coded),
+    }.get(kind, lambda: coded)()  # fmt: skip
+    whole = pa.table({"n": range(5), "id": column})
+    pq.write_table(whole, tmp_path / "raw.parquet")
+    for name, n in (("Zoe Zander", 0), ("Ann Ahlgren", 1)):
+        file = rest(tmp_path / "raw.parquet", RawKind("parquet", {}), Person("id", name))
+        left = pq.read_table(file)
+        assert left.schema == whole.schema
+        others = [row for row in whole.to_pylist() if name not in str(row["id"])]
+        assert n not in [row["n"] for row in others]
+        assert left.to_pylist() == others
+        assert name.encode() not in file.read_bytes()
+
+
+def test_a_dictionary_that_cannot_be_made_anew_is_an_error(tmp_path):
+    coded = pa.array(["Ann", "Bob"]).dictionary_encode()
+    column = pa.MapArray.from_arrays(pa.array([0, 1, 2], pa.int32()), pa.array(["id", "id"]), coded)
+    pq.write_table(pa.table({"n": range(2), "id": column}), tmp_path / "raw.parquet")
+    if erased._has_dictionary(pq.read_schema(tmp_path / "raw.parquet").field("id").type):
+        with pytest.raises(NotThere):
+            erased.without(
+                tmp_path / "raw.parquet", tmp_path / "new.parquet", RawKind("parquet", {}), "id", Person("id", "Ann").is_it
+            )
+
+
 def test_a_field_within_another_column_is_searched(tmp_path):
     pq.write_table(pa.table({"n": [1, 2], "order": [{"id": "a", "x": 1}, {"id": "b", "x": 2}]}), tmp_path / "raw.parquet")
     assert pq.read_table(rest(tmp_path / "raw.parquet", RawKind("parquet", {}), Person("id", "b"))).column("n").to_pylist() == [1]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from caudal.errors import CaudalError, Stopped
-from caudal.lake.records import events
+from caudal.lake.records import events, landed
 from caudal.run.run import run
 from caudal.run.up.events import note
 from caudal.run.up.watch_files import arrived
@@ -60,7 +60,10 @@ def _noted(ws: Workspace, source: Source, files: Sequence[Arrival]) -> None:
     mine = ws.ledger.find(events, run_id=ws.run_id, state="taken", limit=1)
     if mine and isinstance(source.trigger, OnArrival) and isinstance(source.connection, Files):
         taken = {"taken_by": mine[0]["taken_by"], "run_id": ws.run_id}
-        note(ws.ledger, [arrived(ws.product.name, source, one, ws.clock()) for one in files], taken=taken)
+        rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
+        landed_last = {row["path"]: row["seq"] for row in rows}
+        happened = [arrived(ws.product.name, source, file, ws.clock(), landed_last.get(file.path, 0)) for file in files]
+        note(ws.ledger, happened, taken=taken)
 
 
 def _end_with_the_daemon() -> None:

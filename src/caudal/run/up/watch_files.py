@@ -34,10 +34,17 @@ def trigger_of(source: Source) -> str:
     return f"source:{source.name}"
 
 
-def arrived(product: str, source: Source, file: Arrival, at: float) -> Event:
-    """Return the event that a file has arrived."""
+def arrived(product: str, source: Source, file: Arrival, at: float, after: int = 0) -> Event:
+    """Return the event that a file has arrived.
+
+    Parameters
+    ----------
+    after : place in the order of landing of the content that the path had before; 0 where none was landed. By it a content that comes back
+        after another, with its old size and time, is another arrival
+    """
+    content = f"{file.path}\0{file.bytes}\0{file.modified_ns}"
     return Event(
-        product, trigger_of(source), "file", file.path, f"{file.path}\0{file.bytes}\0{file.modified_ns}", at,
+        product, trigger_of(source), "file", file.path, f"{content}\0{after}" if after else content, at,
         detail={"bytes": file.bytes, **({"fault": file.fault} if file.fault else {})},
     )  # fmt: skip
 
@@ -67,6 +74,7 @@ class FileWatcher:
         """Return the files that are new or have changed, and when to look again for those that are being written."""
         rows = ledger.find(landed, product=self.product, source=self.source.name)
         seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
+        landed_last = {row["path"]: row["seq"] for row in rows}
         try:
             found = self._found(seen)
             mended = self._mended(ledger)
@@ -74,7 +82,7 @@ class FileWatcher:
             return Look([], trouble=problem.sentence())
         happened, keys = [], set()
         for one in found:
-            event = arrived(self.product, self.source, one, self._clock())
+            event = arrived(self.product, self.source, one, self._clock(), landed_last.get(one.path, 0))
             keys.add(event.key)
             if one.settled and event.key not in self._noted:
                 happened.append(event)

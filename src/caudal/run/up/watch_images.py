@@ -96,7 +96,8 @@ class ImageWatcher:
         self._now, self._since = set(), None
 
     def _event(self, new: Sequence[Found]) -> Event:
-        digest = hashlib.sha256()
+        # The newest pack is part of it: an image that comes back after another of its name is another arrival.
+        digest = hashlib.sha256(max(map(_name, self._packs), default="").encode())
         for one in new:
             said = f"{one.path}\0{one.bytes}\0{one.modified_ns}\0{one.etag}\n"
             digest.update(said.encode("utf-8", "surrogateescape"))

@@ -90,6 +90,18 @@ def test_a_file_that_changes_is_an_event_again_and_one_that_is_landed_none(place
     assert look()[0] == ["a.csv"]
 
 
+def test_a_content_that_comes_back_with_its_old_time_is_an_event_again(place):
+    folder, look, clock, ledger, home = place
+    for turn, content in enumerate(("a\n1\n", "a\n2\n", "a\n1\n", "a\n2\n")):
+        at = clock.now - (100 if content == "a\n1\n" else 50)
+        path = write(folder, "a.csv", content, at=at)
+        assert look()[0] == ["a.csv"], f"time {turn}"
+        assert look()[0] == []
+        stat = path.stat()
+        land([Arrival("in/a.csv", path, stat.st_size, stat.st_mtime_ns)], home, ledger, product="p", source="s", run_id=f"r{turn}")
+        assert look()[0] == []
+
+
 def test_a_broken_file_is_an_event_so_that_it_is_told_and_hides_no_other(place):
     folder, look, clock, *_ = place
     write(folder, "broken.csv", "", at=clock.now - 100)

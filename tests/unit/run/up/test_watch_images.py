@@ -141,6 +141,13 @@ def test_a_daemon_that_begins_again_tells_no_more_than_once_more_and_a_change_is
     assert world.look() == []  # packs tell which are known
 
 
+def test_an_image_that_comes_back_with_its_old_time_is_told_again(world: World) -> None:
+    for content, age_s in ((b"one image", 100.0), (b"two image", 50.0), (b"one image", 100.0), (b"two image", 50.0)):
+        drop(world, "apple/a.jpg", content=content, age_s=age_s)
+        assert world.look() == ["1 a.jpg"]
+        assert world.run() == 1
+
+
 def test_a_look_rests_after_a_long_one_and_an_absent_folder_is_told(world: World) -> None:
     drop(world, "apple/a.jpg")
     assert world.look() == ["1 a.jpg"]

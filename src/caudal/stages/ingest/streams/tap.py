@@ -134,16 +134,19 @@ class KafkaTap(Tap):
         from confluent_kafka.admin import AdminClient
 
         from caudal.stages.ingest.streams.kafka import servers
+        from caudal.stages.ingest.streams.kafka_client import client_options
 
         self._connection = connection
         self._servers = servers(connection)
+        broker: dict[str, Any] = {
+            "bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000, **client_options(connection),
+        }  # fmt: skip
         told = {
-            "bootstrap.servers": self._servers, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error",
-            "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20, "log_level": 0,
-            "reconnect.backoff.max.ms": 1000,
+            **broker, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20,
         }  # fmt: skip
         self._consumer = Consumer(told)
-        self._admin = AdminClient({"bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000})
+        self._admin = AdminClient(broker)
         self._partitions = self._known()
         self._at: dict[int, int] = {}  # where the consumer goes on, for each partition that it is assigned
         self._ahead: dict[int, list[Any]] = {}  # what it has read beyond the last micro-batch

@@ -1,0 +1,79 @@
+"""The options of a Kafka source for librdkafka, which reads small micro-batches; Spark's connector takes them as they are declared.
+
+Spark's connector is Apache Kafka's Java client. What says who reads and over which connection is written for it (``kafka.sasl.jaas.config``,
+stores of certificates) and is translated here. What tunes the Java client (``kafka.max.poll.records``) is not for librdkafka and is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from caudal.errors import DeclarationProblem
+from caudal.spec.connection import Kafka
+from caudal.stages.ingest.secret import looked_up
+
+Options = dict[str, str]
+_PREFIX = "kafka."
+_SAME_NAME = (
+    "security.protocol", "sasl.kerberos.service.name", "ssl.cipher.suites", "ssl.endpoint.identification.algorithm", "ssl.key.password",
+    "client.id", "client.rack", "isolation.level", "socket.connection.setup.timeout.ms", "client.dns.lookup",
+)  # fmt: skip
+_RENAMED = {
+    "sasl.mechanism": "sasl.mechanisms",
+    "ssl.truststore.certificates": "ssl.ca.pem",
+    "ssl.keystore.certificate.chain": "ssl.certificate.pem",
+    "ssl.keystore.key": "ssl.key.pem",
+}
+# What a store is depends on its type; a Java key store (JKS, the default) cannot be read.
+_STORES: Mapping[tuple[str, str], str] = {
+    ("ssl.truststore.location", "PEM"): "ssl.ca.location",
+    ("ssl.keystore.location", "PKCS12"): "ssl.keystore.location",
+    ("ssl.keystore.password", "PKCS12"): "ssl.keystore.password",
+}
+_NEEDLESS = ("ssl.truststore.type", "ssl.keystore.type", "ssl.protocol", "ssl.enabled.protocols", "ssl.provider")
+_LOGIN = re.compile(r"\.(?:Plain|Scram)LoginModule\s+required\b")
+_PAIR = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))""")
+
+
+def client_options(connection: Kafka) -> Options:
+    """Return what librdkafka is told of a source's declared options, beside its servers.
+
+    Raises
+    ------
+    DeclarationProblem : an option that says how to log in or whom to trust has no counterpart in librdkafka
+    """
+    given = looked_up(connection.options)
+    declared = {name.removeprefix(_PREFIX): str(value) for name, value in given.items() if name.startswith(_PREFIX)}
+    chosen: Options = {}
+    for name, value in declared.items():
+        if name in _SAME_NAME:
+            chosen[name] = value
+        elif name in _RENAMED:
+            chosen[_RENAMED[name]] = value
+        elif name == "sasl.jaas.config":
+            chosen |= _login(value, connection)
+        elif translated := _STORES.get((name, declared.get(f"{name.rpartition('.')[0]}.type", "JKS").upper())):
+            chosen[translated] = value
+        elif name.startswith(("sasl.", "ssl.", "security.")) and name not in _NEEDLESS:
+            raise _untranslated(name, connection)
+    return chosen
+
+
+def _login(jaas: str, connection: Kafka) -> Options:
+    """Return the user and the password that a line of JAAS gives."""
+    told = {name: (quoted and re.sub(r"\\(.)", r"\1", quoted)) or plain for name, quoted, plain in _PAIR.findall(jaas)}
+    if not _LOGIN.search(jaas) or not {"username", "password"} <= told.keys():
+        raise _untranslated("sasl.jaas.config", connection)
+    return {"sasl.username": told["username"], "sasl.password": told["password"]}
+
+
+def _untranslated(name: str, connection: Kafka) -> DeclarationProblem:
+    return DeclarationProblem(
+        f"Topic '{connection.topic}' is read by librdkafka, which has no counterpart of the option '{_PREFIX}{name}' as it is given.",
+        fix="Give certificates as PEM (kafka.ssl.truststore.type='PEM') or a key store of PKCS12."
+        if name.startswith("ssl.")
+        else "Log in by PLAIN or SCRAM, with the user and the password in kafka.sasl.jaas.config.",
+        topic=connection.topic,
+        option=f"{_PREFIX}{name}",
+    )
