@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem, nearest
 from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle, check_size
-from caudal.stages.ingest.formats.sheet_errors import errors_of
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -111,13 +110,17 @@ def _opened(file: RawFile) -> tuple[Any, list[str], list[str]]:
     except PasswordError:
         raise locked from None
     except CalamineError as error:
-        raise SourceProblem(
-            f"'{file.name}' is no workbook, or a broken one: {str(error).splitlines()[0].rstrip('.')}.",
-            fix="Deliver the file again, as xlsx, xlsm, xlsb, xls or ods.",
-            file=file.name,
-        ) from None
+        raise _broken(file, error) from None
     sheets = [one for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
     return book, [one.name for one in sheets], [one.name for one in sheets if one.visible == SheetVisibleEnum.Visible]
+
+
+def _broken(file: RawFile, error: Exception) -> SourceProblem:
+    return SourceProblem(
+        f"'{file.name}' is no workbook, or a broken one: {str(error).splitlines()[0].rstrip('.')}.",
+        fix="Deliver the file again, as xlsx, xlsm, xlsb, xls or ods.",
+        file=file.name,
+    )
 
 
 def _chosen(file: RawFile, said: object, names: list[str], visible: list[str]) -> tuple[list[str], str | None]:
@@ -154,8 +157,8 @@ def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path,
     import pyarrow.parquet as pq
 
     assert isinstance(file.path, Path)  # a copy, where the lake is far away
-    check_rectangle(file, sheet)
-    rows = _rows(book, sheet, errors_of(file.path, sheet))
+    errors = check_rectangle(file, sheet)
+    rows = _rows(file, book, sheet, errors)
     header = _header(file, sheet, rows, options.get("header", True))
     if header is None:
         return False
@@ -195,9 +198,14 @@ class _Fault(str):
     """What a cell with an error shows: no value, and nothing that tells its column's type."""
 
 
-def _rows(book: Any, sheet: str, errors: dict[int, dict[int, str]]) -> Iterator[Row]:
+def _rows(file: RawFile, book: Any, sheet: str, errors: dict[int, dict[int, str]]) -> Iterator[Row]:
     """Yield the rows that hold something; cells with an error hold its name."""
-    opened = book.get_sheet_by_name(sheet)
+    from python_calamine import CalamineError
+
+    try:
+        opened = book.get_sheet_by_name(sheet)
+    except CalamineError as error:  # the workbook is read when it is opened, a sheet when it is asked for
+        raise _broken(file, error) from None
     left = (opened.start or (0, 0))[1]  # rows come from the first of the sheet, columns from the first in use
     for number, row in enumerate(opened.iter_rows(), start=1):
         cells = [*row]

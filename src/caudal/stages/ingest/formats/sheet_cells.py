@@ -1,0 +1,245 @@
+"""The cells in use of a sheet, told from the file itself: how far they reach, and which of an xlsx hold an error (``#N/A``, ``#DIV/0!``).
+
+The reader of sheets holds the whole rectangle of the cells in use in memory, and gives cells with an error as empty. So the file is looked at
+before: by a parser of XML, for text that looks like XML can be written in more ways than one expects.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+_BLOCK = 1 << 20
+_PLACE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
+_ROW, _CELLS = 0, range(2, 12)  # [MS-XLSB] 2.3.2: BrtRowHdr, and the cells that hold something
+
+
+class BrokenSheet(ValueError):
+    """The XML of a sheet is not well-formed."""
+
+
+@dataclass
+class Rectangle:
+    """The cells in use: their number, and the corners of what holds them all."""
+
+    used: int = 0
+    top: int = 1 << 31
+    left: int = 1 << 31
+    bottom: int = -1
+    right: int = -1
+
+    def add(self, row: int, column: int, rows: int = 1, columns: int = 1) -> None:
+        """Take in cells."""
+        self.used += rows * columns
+        self.top, self.left = min(self.top, row), min(self.left, column)
+        self.bottom, self.right = max(self.bottom, row + rows - 1), max(self.right, column + columns - 1)
+
+    @property
+    def cells(self) -> int:
+        """How many cells the rectangle has."""
+        return 0 if self.bottom < 0 else (self.bottom - self.top + 1) * (self.right - self.left + 1)
+
+
+class XlsxSheet:
+    """The cells of a worksheet of an xlsx: those in use, and what those with an error say.
+
+    Attributes
+    ----------
+    errors : words of cells with an error, by row, from 1, and column, from 0
+    """
+
+    def __init__(self) -> None:
+        self.used = Rectangle()
+        self.errors: dict[int, dict[int, str]] = {}
+        self._columns: dict[str, int] = {}
+        self._row, self._column = 0, -1
+        self._is_error = False
+        self._word: list[str] | None = None  # of the cell with an error that is being read
+
+    def read(self, stream: IO[bytes]) -> XlsxSheet:
+        """Read the part, and return this.
+
+        Raises
+        ------
+        BrokenSheet : it is no XML
+        """
+        _parse(stream, self._start, self._end, self._text)
+        return self
+
+    def _start(self, name: str, said: dict[str, str]) -> None:
+        name = name.rpartition(":")[2]
+        if name == "c":
+            self._go_to(said.get("r"))
+            self._is_error = said.get("t") == "e"
+        elif name in ("v", "is"):
+            self.used.add(self._row, self._column)
+            if self._is_error:
+                self._word = []
+        elif name == "row":
+            number = said.get("r", "")
+            self._row, self._column = int(number) if number.isdecimal() else self._row + 1, -1
+
+    def _go_to(self, place: str | None) -> None:
+        """Take a cell's place; a cell that names none is the next of its row."""
+        told = _PLACE.fullmatch(place or "")
+        if told is None:
+            self._column += 1
+            return
+        letters, row = told.groups()
+        if letters not in self._columns:
+            self._columns[letters] = column_number(letters)
+        self._row, self._column = int(row), self._columns[letters]
+
+    def _text(self, text: str) -> None:
+        if self._word is not None:
+            self._word.append(text)
+
+    def _end(self, name: str) -> None:
+        if self._word is not None and name.rpartition(":")[2] == "v":
+            self.errors.setdefault(self._row, {})[self._column] = "".join(self._word)
+            self._word = None
+
+
+def part_of(archive: zipfile.ZipFile, sheet: str) -> str | None:
+    """Return which part of an xlsx holds a sheet, None where there is none; the names of parts know no difference of case."""
+    parts = {name.lower(): name for name in archive.namelist()}
+    # ElementTree resolves no external entity, and expat bounds what internal ones grow to.
+    book = ElementTree.fromstring(archive.read(parts["xl/workbook.xml"]))  # noqa: S314
+    sheets = (one for one in book.iter() if _local(one.tag) == "sheet" and one.get("name") == sheet)
+    link = next((value for one in sheets for name, value in one.items() if name.endswith("}id")), None)
+    for one in ElementTree.fromstring(archive.read(parts["xl/_rels/workbook.xml.rels"])):  # noqa: S314
+        if one.get("Id") == link:
+            part = posixpath.normpath(posixpath.join("/xl", one.get("Target", ""))).lstrip("/")
+            return parts.get(part.lower())
+    return None
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def column_number(letters: str) -> int:
+    """Return a column's number from 0.
+
+    Examples
+    --------
+    >>> column_number("A"), column_number("AB")
+    (0, 27)
+    """
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def xlsb_used(content: bytes) -> Rectangle:
+    """Return the rectangle of a sheet of an xlsb: records of a number, a length and that many bytes ([MS-XLSB] 2.1.4)."""
+    found, at, row = Rectangle(), 0, 0
+    while at < len(content):
+        kind, at = _varint(content, at, 2)
+        size, at = _varint(content, at, 4)
+        if kind == _ROW:
+            row = int.from_bytes(content[at : at + 4], "little")
+        elif kind in _CELLS:
+            found.add(row, int.from_bytes(content[at : at + 4], "little"))
+        at += size
+    return found
+
+
+def _varint(content: bytes, at: int, most: int) -> tuple[int, int]:
+    value = 0
+    for place in range(most):
+        if at >= len(content):
+            break
+        octet = content[at]
+        at += 1
+        value |= (octet & 0x7F) << (7 * place)
+        if not octet & 0x80:
+            break
+    return value, at
+
+
+class OdsSheet:
+    """The rectangle of one table of an OpenDocument sheet, whose rows and cells say how often they are repeated."""
+
+    def __init__(self, sheet: str) -> None:
+        self._sheet, self._within = sheet, False
+        self._row = self._column = self._rows = 0
+        self._cell: tuple[int, int] | None = None
+        self._found = Rectangle()
+
+    def read(self, stream: IO[bytes]) -> Rectangle:
+        """Return the rectangle of the cells that hold something.
+
+        Raises
+        ------
+        BrokenSheet : it is no XML
+        """
+        _parse(stream, self._start, self._end, self._text)
+        return self._found
+
+    def _start(self, name: str, said: dict[str, str]) -> None:
+        if name == "table:table":
+            self._within, self._row = said.get("table:name") == self._sheet, 0
+        elif name == "table:table-row" and self._within:
+            self._column, self._rows = 0, _times(said, "table:number-rows-repeated")
+        elif name in ("table:table-cell", "table:covered-table-cell") and self._within:
+            times = _times(said, "table:number-columns-repeated")
+            self._cell = (self._column, times)
+            self._column += times
+            if any(key.startswith("office:") for key in said):
+                self._held()
+
+    def _text(self, text: str) -> None:
+        if self._cell is not None and text.strip():
+            self._held()
+
+    def _held(self) -> None:
+        if self._cell is not None:
+            self._found.add(self._row, self._cell[0], self._rows, self._cell[1])
+            self._cell = None
+
+    def _end(self, name: str) -> None:
+        if name == "table:table":
+            self._within = False
+        elif name == "table:table-row" and self._within:
+            self._row += self._rows
+        elif name in ("table:table-cell", "table:covered-table-cell"):
+            self._cell = None
+
+
+def _times(said: dict[str, str], name: str) -> int:
+    text = said.get(name, "1")
+    return int(text) if text.isdigit() else 1
+
+
+def _parse(
+    stream: IO[bytes], start: Callable[[str, dict[str, str]], None], end: Callable[[str], None], text: Callable[[str], None]
+) -> None:
+    """Have elements and texts told as a part is read."""
+
+    def refuse(*_: object) -> None:
+        # ECMA-376, part 2, forbids them; the reader of sheets leaves out what they declare.
+        raise BrokenSheet("it declares a document type")
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
+    try:
+        for block in _blocks(stream):
+            parser.Parse(block, False)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise BrokenSheet(str(error)) from None
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    with stream:
+        while block := stream.read(_BLOCK):
+            yield block
