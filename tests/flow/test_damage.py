@@ -156,6 +156,8 @@ DAMAGES = [
     ("entry cut", lambda place: truncated(log_entry(place, "clean")), "status", "The log of table 'clean' is damaged"),
     ("entry empty", lambda place: overwritten(log_entry(place, "clean"), b""), "run", "The log of table 'clean' is damaged"),
     ("entry empty", lambda place: overwritten(log_entry(place, "clean"), b""), "status", "The log of table 'clean' is damaged"),
+    ("entry gone", lambda place: log_entry(place, "clean").unlink(), "export", "The log of table 'clean' is gone"),
+    ("log gone", lambda place: shutil.rmtree(log_entry(place, "clean").parent), "export", "The log of table 'clean' is gone"),
     ("raw changed", lambda place: overwritten(raw_file(place), raw_file(place).read_bytes().replace(b",3", b",4")), "backfill", "not as it landed: its bytes have changed"),
     ("raw gone", lambda place: raw_file(place).unlink(), "backfill", "Raw file '.*' of source 'raw' is gone; it came from '.*good.csv'"),
     ("ledger garbage", lambda place: overwritten(place / "home/ledger.db", b"no database" * 999), "status", "The ledger is damaged: file is not a database"),
@@ -196,6 +198,13 @@ def test_damage_is_said_in_one_sentence_with_its_exit_code(place, what, damage, 
     text = given(place, name, 6)
     assert re.search(said, text), text
     assert not (place / "out.csv").exists()
+
+
+def test_a_table_whose_log_is_gone_is_made_again_by_a_run(place):
+    before = rows(place, "clean")
+    shutil.rmtree(log_entry(place, "clean").parent)
+    assert "table:clean" in given(place, "run", 0)
+    assert rows(place, "clean") == before
 
 
 # what is damaged, and whether the rows stay readable until it is mended

@@ -10,6 +10,7 @@ from typing import Any
 from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.lake import delta
 from caudal.lake.away import answering
+from caudal.lake.damage import damaged
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import place, spark_needs
@@ -51,9 +52,17 @@ def resolved(home: Home, ledger: Ledger, product: str, table: str, version: int 
     Raises
     ------
     NotThere : there is no such table, version or run
+    StorageDamaged : the table was published, and its log is gone
     """
     folder = home.table(product, table)
     if delta.version_of(folder) is None:
+        published = any(row["output_version"] is not None for row in ledger.find(steps, product=product, name=table))
+        if published and folder.is_dir():
+            raise damaged(
+                f"The log of table '{table}' is gone: '{folder / '_delta_log'}' holds no entry, and the ledger knows of versions.",
+                "Put the log back from a backup; `caudal run` makes the table again from its inputs, as its first version.",
+                table=table,
+            )
         among = [entry.name for entry in folder.parent.iterdir() if entry.name != "_quarantine"] if folder.parent.is_dir() else []
         raise NotThere(
             f"Product '{product}' has published no table '{table}'.",

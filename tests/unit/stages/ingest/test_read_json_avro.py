@@ -108,6 +108,28 @@ def test_a_cut_or_damaged_avro_file_is_named(spark: Any, land: Any, source: Any)
             read(spark, [land(content, "bad.avro")], source())
 
 
+@pytest.mark.parametrize("kind", ["array", "map", "record", "union"])
+@pytest.mark.parametrize("depth", [200, 3000])
+def test_an_avro_schema_that_is_too_deep_is_refused_by_name(land: Any, source: Any, kind: str, depth: int) -> None:
+    before, after = {
+        "array": ('{"type":"array","items":', "}"), "map": ('{"type":"map","values":', "}"),
+        "record": ('{"type":"record","name":"r%d","fields":[{"name":"x","type":', "}]}"), "union": ('["null",{"type":"array","items":', "}]"),
+    }[kind]  # fmt: skip
+    text = "".join(before.replace("%d", str(place)) for place in range(depth)) + '"int"' + after * depth
+    schema = f'{{"type":"record","name":"trip","fields":[{{"name":"id","type":{text}}}]}}'.encode()
+    content = b"Obj\x01" + _long(1) + _long(11) + b"avro.schema" + _long(len(schema)) + schema + _long(0) + bytes(range(16)) * 2
+    with pytest.raises(SourceProblem, match=r"'deep\.avro' has a schema that nests deeper than 100"):
+        read(None, [land(content, "deep.avro")], source())  # type: ignore[arg-type] # Spark is not asked
+
+
+def test_an_avro_schema_of_some_depth_is_read(spark: Any, land: Any, source: Any) -> None:
+    kind: Any = "int"
+    for _ in range(20):
+        kind = {"type": "array", "items": kind}
+    fields = [{"name": "id", "type": "int"}, {"name": "deep", "type": kind}]
+    assert read(spark, [land(_avro(fields, [_long(7) + _long(0)]), "some.avro")], source()).frame.count() == 1
+
+
 def test_avro_is_read(spark: Any, land: Any, source: Any) -> None:
     result = read(spark, [land(_avro(FIELDS, ROWS), "trips.avro")], source())
     assert {one.name: one.type for one in result.schema} == {"id": "long", "zone": "string", "at": "timestamp"}

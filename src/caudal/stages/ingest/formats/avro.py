@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 OPTIONS: tuple[str, ...] = ()
+DEEPEST = 100  # types within one another, as many as Arrow takes of a Parquet file
 _MARKER = 16  # bytes of the sync marker: Avro 1.12 specification, "Object Container Files"
 
 
@@ -27,6 +28,9 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
             raw.seek(-_MARKER, 2)
             whole = raw.read() == meta["marker"]
         schema = json.loads(meta["avro.schema"])
+        too_deep = _nests_deeper_than(schema, DEEPEST)
+    except RecursionError:
+        schema, too_deep = None, True
     except (EOFError, KeyError, ValueError):
         raise SourceProblem(
             f"'{file.name}' is a damaged Avro file: its header cannot be read.", fix="Deliver the file again.", file=file.name
@@ -34,6 +38,10 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     if not whole:
         raise SourceProblem(
             f"'{file.name}' is truncated: it does not end with its sync marker.", fix="Deliver the file again.", file=file.name
+        )
+    if too_deep:
+        raise SourceProblem(
+            f"'{file.name}' has a schema that nests deeper than {DEEPEST}.", fix="Have it written flatter.", file=file.name
         )
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise SourceProblem(f"'{file.name}' holds no records.", fix="Write one record a row.", file=file.name)
@@ -69,6 +77,18 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         *(F.col("`" + column.name.replace("`", "``") + "`").alias(f"_r{i}") for i, column in enumerate(used)),
         F.substring(read.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file"),
     )
+
+
+def _nests_deeper_than(schema: Any, most: int) -> bool:
+    """Tell whether types lie within one another more often than that."""
+    level, depth = [schema], 0
+    while level and depth <= most:
+        inner = [
+            within for one in level for within in (one if isinstance(one, list) else one.values() if isinstance(one, dict) else ())
+        ]
+        level = [one for one in inner if isinstance(one, dict | list)]
+        depth += any(isinstance(one, dict) and "type" in one for one in level)
+    return depth > most
 
 
 def _recursive(said: Any, within: tuple[str, ...]) -> str | None:
