@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from caudal.cli import app as _commands  # noqa: F401 - all commands, not only those of one module
 from caudal.cli.app import app
-from caudal.lake import delta, ledger as ledgers
+from caudal.lake import delta, delta_log, ledger as ledgers
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.run.run import run
@@ -116,7 +116,7 @@ def raw_file(place: Path) -> Path:
 
 
 def log_entry(place: Path, table: str) -> Path:
-    return delta.commits(Home(place / "home").table("p", table))[-1]
+    return delta_log.commits(Home(place / "home").table("p", table))[-1]
 
 
 def overwritten(file: Path, content: bytes) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from caudal.errors import StepFailed
-from caudal.lake import delta
+from caudal.lake import delta, delta_log
 from caudal.lake.damage import reading
 from caudal.lake.parquet import dataset, opened
 from caudal.lake.place import Place, place
@@ -31,7 +31,7 @@ def added(folder: Place, version: int) -> list[Place]:
     ------
     StepFailed : the version has taken rows away
     """
-    actions = delta.actions(folder / "_delta_log" / f"{version:020d}.json")
+    actions = delta_log.actions(folder / "_delta_log" / f"{version:020d}.json")
     if any("remove" in action for action in actions):
         if "compacted" in delta.identity(folder, version):
             return []

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from caudal.lake import delta
+from caudal.lake import delta, delta_log
 from caudal.lake.place import Place, overwrite
 
 
@@ -37,7 +37,7 @@ def amend(folder: Place, blot: Callable[[dict[str, Any]], bool]) -> int:
     It is for the erasure of a person alone: figures of a commit can hold a person's value.
     """
     count = 0
-    for entry in delta.commits(folder):
+    for entry in delta_log.commits(folder):
         lines = entry.read_text().splitlines()
         for at, line in enumerate(lines):
             action = json.loads(line) if line else {}

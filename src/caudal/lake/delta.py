@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from caudal.errors import NotThere
+from caudal.lake import delta_log
 from caudal.lake.away import answering
 from caudal.lake.damage import VERIFY, damaged, first_line
 from caudal.lake.mirror import delta_address
@@ -28,8 +29,6 @@ from caudal.lake.place import Place, Remote, below as seen_from, delta_options, 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-ADDS = "caudal.adds"  # under which a commit tells how many files it brings
-SUMS = "caudal.sums"  # under which a commit tells the hashes of the files that it brings
 DAY = "_day"  # the partition column of tables partitioned by event-time day
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of rows without an event time
 _REMEMBERED = 64  # versions of remote tables: a version never changes, and reading one takes some requests
@@ -96,13 +95,13 @@ def version_of(folder: Place) -> int | None:
     """
     log = folder / "_delta_log"
     if isinstance(log, Remote):  # one listing; asking for a file that is not there takes two requests
-        return max(_numbers(log), default=None)
-    number = _checkpointed(log)
-    if number is None or not _entry(log, number).exists():
+        return max(delta_log.numbers(log), default=None)
+    number = delta_log.checkpointed(log)
+    if number is None or not delta_log.entry_of(log, number).exists():
         if not log.is_dir():
             return None
-        return max(_numbers(log), default=None)
-    while _entry(log, number + 1).exists():
+        return max(delta_log.numbers(log), default=None)
+    while delta_log.entry_of(log, number + 1).exists():
         number += 1
     return number
 
@@ -152,71 +151,12 @@ def identity(folder: Place, version: int) -> dict[str, Any]:
     """Return what the commit of a version said of itself; empty for commits that caudal did not make."""
     if isinstance(folder, Remote) and (known := _seen.get((folder, version))) is not None:
         return dict(known.identity)
-    entry = _entry(folder / "_delta_log", version)
+    entry = delta_log.entry_of(folder / "_delta_log", version)
     try:
         content = entry.read_bytes()
     except FileNotFoundError:
         return {}
-    return dict(json.loads(_info(entry, content.splitlines()).get("caudal", "{}")))
-
-
-def _info(entry: Place, lines: Sequence[bytes]) -> dict[str, Any]:
-    """Return what an entry of a log says of itself, and hold that it is whole: an entry that was cut off after a line is one by its form.
-
-    Raises
-    ------
-    StorageDamaged : it is empty, or names fewer files than were published with it
-    """
-    try:
-        if not any(lines):
-            raise ValueError("it is empty")
-        told: dict[str, Any] = next((json.loads(line) for line in lines if line.startswith(b'{"commitInfo"')), {})
-        said: dict[str, Any] = told.get("commitInfo", {})
-        named = sum(line.startswith(b'{"add"') for line in lines)
-        if ADDS in said and int(said[ADDS]) != named:
-            raise ValueError(f"it names {named} files, and {said[ADDS]} were published")
-    except ValueError as error:
-        raise _unreadable(entry, error) from error
-    return said
-
-
-def actions(entry: Place) -> list[dict[str, Any]]:
-    """Return what an entry of a table's log says.
-
-    Raises
-    ------
-    StorageDamaged : it is not as it was written
-    """
-    content = entry.read_bytes().splitlines()
-    _info(entry, content)
-    try:
-        lines = [json.loads(line) for line in content if line]
-        if not all(isinstance(line, dict) for line in lines):
-            raise ValueError("it holds no actions")
-    except ValueError as error:
-        raise _unreadable(entry, error) from error
-    return lines
-
-
-def sums_of(actions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the hashes of the data files that an entry of a table's log has brought, as they were written, by path."""
-    told: Mapping[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    return {unquote(path): sha256 for path, sha256 in json.loads(told.get(SUMS, "{}")).items()}
-
-
-def _unreadable(entry: Place, error: Exception) -> Exception:
-    return damaged(
-        f"The log of table '{entry.parent.parent.name}' is damaged: '{entry}' is not as it was written: {first_line(error)}.",
-        table=entry.parent.parent.name,
-        file=str(entry),
-    )
-
-
-def commits(folder: Place) -> list[Place]:
-    """Return the commits of a table's log, oldest first."""
-    log: Place = folder / "_delta_log"
-    found: list[Place] = [entry for entry in log.glob("*.json") if entry.stem.isdigit()]
-    return sorted(found, key=str)
+    return dict(json.loads(delta_log.info_of(entry, content.splitlines()).get("caudal", "{}")))
 
 
 def staged(folder: Place, below: Place) -> list[DataFile]:
@@ -332,8 +272,11 @@ def _commit(
 def _properties(identity: Mapping[str, Any], hashes: Mapping[str, str] | None = None, adds: int | None = None) -> Any:
     from deltalake.transaction import CommitProperties
 
-    told = {"caudal": json.dumps(identity, default=str, allow_nan=False), **({SUMS: json.dumps(hashes)} if hashes else {})}
-    told |= {} if adds is None else {ADDS: str(adds)}
+    told = {
+        "caudal": json.dumps(identity, default=str, allow_nan=False),
+        **({delta_log.SUMS: json.dumps(hashes)} if hashes else {}),
+    }
+    told |= {} if adds is None else {delta_log.ADDS: str(adds)}
     return CommitProperties(custom_metadata=told, max_commit_retries=0)
 
 
@@ -389,25 +332,9 @@ def _named_ever(folder: Place) -> set[str]:
     log = folder / "_delta_log"
     named: set[str] = set()
     with ThreadPoolExecutor(8) as pool:
-        for entry in pool.map(actions, log.glob("*.json") if log.is_dir() else ()):
+        for entry in pool.map(delta_log.actions, log.glob("*.json") if log.is_dir() else ()):
             named |= {unquote(action["add"]["path"]) for action in entry if "add" in action}
     return named
-
-
-def _numbers(log: Place) -> list[int]:
-    return [int(entry.stem) for entry in log.iterdir() if entry.suffix == ".json" and entry.stem.isdigit()]
-
-
-def _entry(log: Place, version: int) -> Place:
-    return log / f"{version:020d}.json"
-
-
-def _checkpointed(log: Place) -> int | None:
-    """Return the version of the last checkpoint, or None where none is told of."""
-    try:
-        return int(json.loads((log / "_last_checkpoint").read_text())["version"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _open(folder: Place, version: int | None) -> DeltaTable:

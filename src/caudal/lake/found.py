@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from caudal.lake import delta
+from caudal.lake import delta, delta_log
 from caudal.lake.damage import stored
 from caudal.lake.parquet import dataset
 from caudal.lake.place import Place
@@ -52,10 +52,10 @@ def matching(
 def brought_in(folder: Place, until: int) -> dict[str, int]:
     """Return for each file that a table has ever named, up to a version, the version that brought it."""
     brought: dict[str, int] = {}
-    for entry in delta.commits(folder):
+    for entry in delta_log.commits(folder):
         if int(entry.stem) > until:
             continue
-        for action in delta.actions(entry):
+        for action in delta_log.actions(entry):
             if "add" in action:
                 brought[unquote(action["add"]["path"])] = int(entry.stem)
     return brought

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.lake.away import answering
 from caudal.lake.damage import reading
 from caudal.lake.delta import DAY, Version
+from caudal.lake.intact import check_small
 from caudal.lake.parquet import dataset
 from caudal.lake.place import reader, spark_path
 
@@ -26,6 +27,7 @@ def frame(
     paths = version.paths(days, segments)
     if not paths:
         return empty(spark, schema)
+    check_small(version, paths)
     # The files are named one by one, so Spark must not guess partition columns from their folders.
     return reader(spark).schema(schema).option("recursiveFileLookup", "true").parquet(*map(spark_path, paths))
 
@@ -51,5 +53,6 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     paths = version.paths(days)
     if not paths:
         return schema.empty_table()
+    check_small(version, paths)
     with answering(version.folder), reading(lambda: paths, f"Table '{version.folder.name}'"):
         return dataset(paths, schema).to_table()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from caudal.lake import delta
+from caudal.lake import delta, delta_log
 from caudal.lake.away import answering
-from caudal.lake.damage import first_line
+from caudal.lake.damage import damaged, first_line, stored
 from caudal.lake.place import Place, below, place
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _AT_ONCE = 8
+SMALL_BYTES = 256 << 10
+"""Up to here a file is hashed before it is read: of small files the footer, which no page's checksum covers, is a large part."""
+_ENTRIES = 2000  # a log of more entries is not read for it
+_KEPT = 100_000
+_whole: set[str] = set()  # files that this process has found to be as they were written
+_written: dict[Path, tuple[int, dict[str, str]]] = {}  # of a table's log up to a version: the hashes of the files that it brought
 
 
 def sha256_of(file: Place) -> str:
@@ -56,6 +62,51 @@ def fault_of(file: Place | str, *, bytes: int | None = None, sha256: str | None 
         told = getattr(error, "what", None)
         return told.rstrip(".") if told else f"'{path}' is not as it was written: {first_line(error)}"
     return None
+
+
+def check_small(version: delta.Version, paths: Sequence[str]) -> None:
+    """Hold that the small ones of a version's files have the hashes that their commits tell; each is read once a process.
+
+    A remote lake is left to its server's checksums, and a table of more than 2,000 versions to `caudal verify`.
+
+    Raises
+    ------
+    StorageDamaged : one is not as it was written, or is gone
+    """
+    folder = version.folder
+    if not isinstance(folder, Path) or version.number > _ENTRIES:
+        return
+    small = {str(folder / unquote(file.path)): unquote(file.path) for file in version.files if file.bytes <= SMALL_BYTES}
+    asked = [path for path in paths if path in small and path not in _whole]
+    if not asked:
+        return
+    sums = _sums(folder, version.number)
+    asked = [path for path in asked if small[path] in sums]  # versions of before told none
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for path, sha256 in zip(asked, threads.map(_sha256_of_stored, map(Path, asked)), strict=True):
+            if sha256 != sums[small[path]]:
+                raise damaged(f"Table '{folder.name}' is damaged: '{path}' is not as it was written.", table=folder.name, file=path)
+    if len(_whole) > _KEPT:
+        _whole.clear()
+    _whole.update(asked)
+
+
+def _sha256_of_stored(file: Path) -> str:
+    with stored(file):
+        return sha256_of(file)
+
+
+def _sums(folder: Path, number: int) -> dict[str, str]:
+    """Return the hashes of the files that a table's versions have brought."""
+    known, sums = _written.get(folder, (-1, {}))
+    if known > number:  # another table has its place
+        known, sums = -1, {}
+    for version in range(known + 1, number + 1):
+        entry = delta_log.entry_of(folder / "_delta_log", version)
+        if entry.is_file():
+            sums |= delta_log.sums_of(delta_log.actions(entry))
+    _written[folder] = number, sums
+    return sums
 
 
 def missing(version: delta.Version) -> list[str]:

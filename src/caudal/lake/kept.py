@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from caudal.lake import delta
+from caudal.lake import delta, delta_log
 from caudal.lake.place import Place
 
 RETAINED = "retained"  # what a commit says of the days that it took out because their time was over
@@ -34,9 +34,9 @@ def lifespans(folder: Place) -> tuple[list[Lifespan], dict[int, float]]:
     born: dict[str, Lifespan] = {}
     ended: list[Lifespan] = []
     times: dict[int, float] = {}
-    for entry in delta.commits(folder):
+    for entry in delta_log.commits(folder):
         number = int(entry.stem)
-        actions = delta.actions(entry)
+        actions = delta_log.actions(entry)
         times[number] = next(
             (one["commitInfo"]["timestamp"] / 1000 for one in actions if "commitInfo" in one), entry.stat().st_mtime
         )

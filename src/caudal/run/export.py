@@ -12,6 +12,7 @@ from caudal.lake import delta
 from caudal.lake.away import answering
 from caudal.lake.damage import damaged
 from caudal.lake.home import Home
+from caudal.lake.intact import check_small
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import place, spark_needs
 from caudal.lake.records import runs, steps
@@ -112,6 +113,7 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
     schema = pa.schema([field for field in whole if field.name != delta.DAY])
     paths = version.paths()
+    check_small(version, paths)
     target = to if to.suffix else to / f"part-0.{kind}"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")

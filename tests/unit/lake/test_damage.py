@@ -13,7 +13,7 @@ import pytest
 from tests import lakes
 
 from caudal.errors import SourceProblem, StorageDamaged
-from caudal.lake import delta
+from caudal.lake import delta, delta_log
 from caudal.lake.damage import of_text
 from caudal.lake.frames import arrow, frame
 from caudal.lake.home import Home
@@ -87,12 +87,61 @@ def test_every_flipped_byte_wherever_it_is_is_found_by_its_hash_or_gives_the_sam
     assert fault_of(file, bytes=len(sound), sha256=sha256) is None
 
 
-def test_spark_refuses_a_page_whose_bytes_have_changed(tmp_path, spark):
+@pytest.fixture
+def anew():
+    """Let each look be the first of its process."""
+    from caudal.lake import intact
+
+    yield lambda: (intact._whole.clear(), intact._written.clear())
+    intact._whole.clear()
+
+
+def test_every_flipped_byte_of_a_small_file_of_a_table_is_refused_footer_and_headers_too(tmp_path, anew, spark):
     folder = Home(tmp_path).table("p", "t")
     lakes.write(folder, ROWS)
+    lakes.write(folder, ROWS.slice(0, 5), replace="none")
+    version = delta.read(folder)
+    assert arrow(version).num_rows == 505
+    for path in map(Path, version.paths()):
+        sound, chance = path.read_bytes(), random.Random(7)
+        for at in chance.sample(range(len(sound)), 60):
+            flipped(path, at)
+            anew()
+            with pytest.raises(StorageDamaged, match=r"Table 't' is damaged: '.*' is not as it was written") as raised:
+                arrow(version, ["n"])
+            assert raised.value.exit_code == 6
+            path.write_bytes(sound)
+        flipped(path, len(sound) - 20)
+        anew()
+        with pytest.raises(StorageDamaged, match="is not as it was written"):
+            frame(spark, version)
+        path.write_bytes(sound)
+    anew()
+    assert arrow(version).num_rows == 505
+    delta.commit(folder, [], version.schema, partitioned=False, replace="none", identity={})
+    assert arrow(delta.read(folder)).num_rows == 505  # what is known of the log is taken up
+
+
+def test_a_column_s_name_that_changed_in_a_footer_gives_no_nulls(tmp_path, anew):
+    folder = Home(tmp_path).table("p", "t")
+    lakes.write(folder, pa.table({"n": [1, 2], "visitors": [3, 4]}))
+    version = delta.read(folder)
+    path = Path(version.paths()[0])
+    content = path.read_bytes()
+    flipped(path, content.rindex(b"visitors", 0, content.rindex(b"ARROW:schema")) + 3)
+    anew()
+    with pytest.raises(StorageDamaged):
+        arrow(version)
+
+
+def test_spark_refuses_a_page_whose_bytes_have_changed(tmp_path, spark):
+    folder = Home(tmp_path).table("p", "t")
+    (folder / "part-1").mkdir(parents=True)
+    write(ROWS, folder / "part-1" / "rows.parquet")  # with checksums, as caudal's own writers do
+    schema = lakes.write(Home(tmp_path).table("p", "of the same columns"), ROWS).schema
+    delta.commit(folder, delta.staged(folder, folder / "part-1"), schema, partitioned=False, replace="all", identity={})
     version = delta.read(folder)
     (path,) = version.paths()
-    write(ROWS, Path(path))  # with checksums, as caudal's own writers do
     assert frame(spark, version).count() == 500
     flipped(Path(path), pages(Path(path))[1][40])
     with pytest.raises(Exception, match=r"checksum|CRC") as raised:
@@ -114,14 +163,16 @@ def test_what_spark_itself_writes_has_checksums(tmp_path, spark):
 def test_a_published_file_s_hash_lies_in_the_log(tmp_path):
     version = lakes.write(tmp_path / "t", ROWS)
     (path,) = version.paths()
-    (entry,) = delta.commits(tmp_path / "t")
-    assert delta.sums_of(delta.actions(entry)) == {version.files[0].path: hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    (entry,) = delta_log.commits(tmp_path / "t")
+    assert delta_log.sums_of(delta_log.actions(entry)) == {
+        version.files[0].path: hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    }
 
 
 def test_an_entry_that_was_cut_after_a_line_is_no_smaller_commit(tmp_path):
     folder = tmp_path / "t"
     lakes.write(folder, pa.table({"at": [dt.datetime(2024, 3, day) for day in range(1, 6)]}), "at")
-    (entry,) = delta.commits(folder)
+    (entry,) = delta_log.commits(folder)
     lines = entry.read_bytes().splitlines(keepends=True)
     entry.write_bytes(b"".join(lines[:-2]))
     for look in (delta.read, delta.sweep):
@@ -134,8 +185,12 @@ def test_an_entry_of_a_log_that_is_no_entry_is_damage_for_everybody(tmp_path, co
     folder = tmp_path / "t"
     for _ in range(2):
         lakes.write(folder, ROWS, replace="none")
-    delta.commits(folder)[-1].write_bytes(content)
-    for look in (delta.read, delta.sweep, lambda folder: delta.identity(folder, 1) or delta.actions(delta.commits(folder)[-1])):
+    delta_log.commits(folder)[-1].write_bytes(content)
+    for look in (
+        delta.read,
+        delta.sweep,
+        lambda folder: delta.identity(folder, 1) or delta_log.actions(delta_log.commits(folder)[-1]),
+    ):
         with pytest.raises(StorageDamaged, match="The log of table 't' is damaged"):
             look(folder)
 

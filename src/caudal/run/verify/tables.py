@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from caudal.errors import CaudalError
-from caudal.lake import delta
+from caudal.lake import delta, delta_log
 from caudal.lake.beside import FOLDER as KEPT
 from caudal.lake.intact import fault_of
 from caudal.lake.place import Place, below
@@ -54,7 +54,7 @@ def _replayed(folder: Place) -> tuple[dict[str, int], set[str], dict[str, str]]:
     ValueError : an entry is missing, or takes out a file that none has brought
     StorageDamaged : an entry is not as it was written
     """
-    entries = delta.commits(folder)
+    entries = delta_log.commits(folder)
     numbers = [int(entry.stem) for entry in entries]
     if numbers != list(range(len(numbers))):
         absent = next(number for number in range(len(numbers) + 1) if number not in set(numbers))
@@ -63,7 +63,7 @@ def _replayed(folder: Place) -> tuple[dict[str, int], set[str], dict[str, str]]:
     live: set[str] = set()
     hashes: dict[str, str] = {}
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for number, actions in enumerate(threads.map(delta.actions, entries)):
+        for number, actions in enumerate(threads.map(delta_log.actions, entries)):
             for action in actions:
                 if "remove" in action:
                     path = unquote(action["remove"]["path"])
@@ -74,7 +74,7 @@ def _replayed(folder: Place) -> tuple[dict[str, int], set[str], dict[str, str]]:
                     path = unquote(action["add"]["path"])
                     adds[path] = int(action["add"]["size"])
                     live.add(path)
-            hashes |= delta.sums_of(actions)
+            hashes |= delta_log.sums_of(actions)
     return adds, live, hashes
 
 
