@@ -16,40 +16,29 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
-from caudal.errors import EnvironmentProblem, StepFailed
+from caudal.errors import EnvironmentProblem
 from caudal.lake import delta
 from caudal.lake.home import Home
-from caudal.lake.place import Place, below
-from caudal.run.stream.append import append, compact, upto
+from caudal.lake.place import Place
 from caudal.run.stream.memory import Memory, newest, save
 from caudal.run.stream.out import Outbox, Sender
-from caudal.run.stream.task import SCHEMA, Captured, Found, Work, found_in, work
-from caudal.run.stream.watch import SCHEMA as ANOMALIES, Watch, of_samples, of_windows
+from caudal.run.stream.publish import SET_ASIDE, hold, publish, unreadable
+from caudal.run.stream.task import SCHEMA, Found, Work, found_in, work
+from caudal.run.stream.watch import Watch, of_samples, of_windows
 from caudal.spec.node import Source
 from caudal.spec.outlet import Outlet
 from caudal.spec.product import Product
 from caudal.spec.statistics import Statistics
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
 from caudal.stages.statistics import NEVER, advanced, begin, ended, rows, told_twice
-from caudal.stages.statistics.batch import marks
 from caudal.stages.statistics.partial import empty
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Platform = Literal["here", "spark"]
-UNREADABLE = pa.schema(
-    [
-        ("source_partition", pa.int32()),
-        ("source_offset", pa.int64()),
-        ("_reasons", pa.list_(pa.string())),
-        ("_raw", pa.string()),
-        ("message", pa.binary()),
-    ]
-)
 PENDING_BYTES = 64 << 20
 SETTLE_S = 30.0
 """Seconds for which partitions are waited for after their source was away."""
@@ -110,7 +99,7 @@ class Engine:
         self.memory = newest(self._memories)
         self._newest: dict[int, int] = {}  # event time by partition
         self._away_at = float("-inf")
-        self._hold()
+        hold(self.memory, self.product, self.home, self._owned, self._memories)
         self.outboxes = [
             Outbox(one, self.way_out(one), self.memory.outbox.get(one.name, []))
             for one in self.product.outlets.values()
@@ -259,7 +248,7 @@ class Engine:
                 after.pending.setdefault(self.source.name, []).extend(one.rows)
             after.files += [(self._stage.name, file) for file in one.files]
             if one.unreadable:
-                after.pending.setdefault(_SET_ASIDE, []).append(_unreadable(one))
+                after.pending.setdefault(SET_ASIDE, []).append(unreadable(one))
         for name in ("samples", "messages", "outside", "unreadable_messages"):
             after.counts[name] = after.counts.get(name, 0) + sum(getattr(one, name) for one in found)
         return closed, open_
@@ -318,37 +307,8 @@ class Engine:
         return self.clock() - self.memory.published >= self.publish_s or pending > PENDING_BYTES
 
     def _publish(self) -> None:
-        """Commit the rows that the written memory holds; a table that names this micro-batch, or a later one, has got them."""
-        memory, now = self.memory, self.clock()
-        said = {"run_id": self.run_id, "step": f"stream:{self.source.name}", "upto": memory.batch, "at": now, "code": "stream"}
-        for name in self._owned:
-            folder, node = self._folder(name), self.product.nodes.get(name)
-            files = [_data_file(folder, *one) for one in memory.files] if name == self.source.name else []
-            some = memory.pending.get(name, [])
-            if name in self.product.detections and delta.version_of(folder) is None and memory.batch >= 0:
-                some = [ANOMALIES.empty_table(), *some]  # that nothing was found is told too
-            if (some or files) and upto(folder) < memory.batch:
-                partitioned = node is not None and node.partition is not None
-                moment = (node.event_time if node is not None else None) or "at"
-                said_of = marks(node) if isinstance(node, Statistics) else None
-                append(
-                    folder, some, files, moment=moment, tz=self.product.tz, partitioned=partitioned, identity=said, marks=said_of
-                )
-                compact(folder, partitioned=partitioned, identity=said)
-        aside = self.home.quarantine(self.product.name, self.source.name)
-        if (some := memory.pending.get(_SET_ASIDE, [])) and upto(aside) < memory.batch:
-            append(aside, some, [], moment="", tz="UTC", partitioned=False, identity=said)
-        self.memory = replace(memory, pending={}, files=[], published=now)
-
-    def _hold(self) -> None:
-        """Raise when tables hold more than the memory knows of: it was lost, and the stream would count twice."""
-        for name in self._owned:
-            if (held := upto(self._folder(name))) > self.memory.batch:
-                raise StepFailed(
-                    f"Table '{name}' holds the stream up to micro-batch {held:.0f}, but {self._memories} knows of {self.memory.batch} only.",
-                    fix=f"Bring that folder back; or, to begin anew, move {self._memories.parent} and the tables made of it away.",
-                    table=name,
-                )
+        """Commit the rows that the written memory holds."""
+        self.memory = publish(self.memory, self.product, self.source, self.home, self._owned, self.run_id, self.clock())
 
     def _hold_identity(self, identity: tuple[str | None, ...]) -> None:
         """Raise when the offsets that are remembered are of another topic or log, whose place was taken; else remember this one."""
@@ -377,31 +337,6 @@ class Engine:
         return self._folder(self.source.name) / f"part-{self.run_id}-captured"
 
 
-_SET_ASIDE = "_unreadable"
-
-
-def _data_file(folder: Place, stage: str, file: Captured) -> delta.DataFile:
-    place = folder / stage / file.name
-    return delta.DataFile(below(place, folder).as_posix(), place.stat().st_size, file.rows, file.day)
-
-
 def _collected(frame: DataFrame) -> list[Found]:
     """Return what tasks have sent: pickles of our own tasks, over Spark's own channel."""
     return [pickle.loads(one) for one in frame.toArrow().column("found").to_pylist()]  # noqa: S301
-
-
-def _unreadable(found: Found) -> pa.Table:
-    partitions, offsets, reasons, messages = zip(*found.unreadable, strict=True)
-    shown = [None if one is None else one.decode("utf-8", "backslashreplace") for one in messages]
-    return pa.table([partitions, offsets, [[reason] for reason in reasons], shown, messages], schema=UNREADABLE)
-
-
-def latency_s(found: Sequence[Found], now: float) -> Mapping[str, float] | None:
-    """Return median and 95th percentile of the time from a reading to now, seconds; None where nothing came."""
-    pairs = [pair for one in found for pair in one.at_us]
-    if not pairs:
-        return None
-    late = now - np.concatenate([one for one, _ in pairs]) / 1e6
-    weight = np.concatenate([np.full(len(one), each) for one, each in pairs])
-    told = np.quantile(late, (0.5, 0.95), weights=weight, method="inverted_cdf")
-    return {"p50": float(told[0]), "p95": float(told[1])}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from caudal.lake.feed import Feed
-from caudal.run.stream.engine import Engine, Step, latency_s
+from caudal.run.stream.engine import Engine, Step
 from caudal.run.stream.memory import Memory
+from caudal.run.stream.task import Found
 from caudal.spec.statistics import Statistics
 from caudal.stages.statistics import quantile_name
 
@@ -80,3 +82,14 @@ def told(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:
         }
         for row in rows.slice(0, _ROWS).to_pylist()
     ]  # fmt: skip
+
+
+def latency_s(found: Sequence[Found], now: float) -> Mapping[str, float] | None:
+    """Return median and 95th percentile of the time from a reading to now, seconds; None where nothing came."""
+    pairs = [pair for one in found for pair in one.at_us]
+    if not pairs:
+        return None
+    late = now - np.concatenate([one for one, _ in pairs]) / 1e6
+    weight = np.concatenate([np.full(len(one), each) for one, each in pairs])
+    told = np.quantile(late, (0.5, 0.95), weights=weight, method="inverted_cdf")
+    return {"p50": float(told[0]), "p95": float(told[1])}
