@@ -31,11 +31,17 @@ class Written(str):
 
 @dataclass(frozen=True)
 class RawKind:
-    """How a raw file is read: its format, of text how values are set apart, and the columns of a file without a header."""
+    """How a raw file is read: its format, of text how values are set apart, and the columns of a file without a header.
+
+    Parameters
+    ----------
+    spans : tells where in the text of a JSON document its rows begin and end, where they lie deeper (``records=``)
+    """
 
     format: str
     options: Mapping[str, Any]
     names: tuple[str, ...] = field(default=())
+    spans: Callable[[str], list[tuple[int, int]]] | None = None
 
 
 def bears(value: Any, columns: set[str], is_subject: Is) -> bool:
@@ -78,6 +84,8 @@ def records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Itera
 
     if kind.format == "csv":
         yield from _csv(raw, kind, column, is_subject)
+    elif kind.format == "json" and kind.spans is not None:
+        yield from _json_rows(raw, kind, column, is_subject)
     elif kind.format == "json" and not kind.options.get("records"):
         yield from _json(raw, str(kind.options.get("encoding") or "utf-8"), column, is_subject)
     elif kind.format == "fixed_width":
@@ -185,6 +193,31 @@ def _json(raw: IO[bytes], encoding: str, column: str, is_subject: Is) -> Iterato
             yield _bytes(text[begin:end], encoding), mine
             place = begin = end
     yield _bytes(text[begin:], encoding), False
+
+
+def _json_rows(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator[Record]:
+    """Yield the rows of a document that lie deeper in it, and what is around them."""
+    encoding = str(kind.options.get("encoding") or "utf-8")
+    text = raw.read().decode(encoding, errors="surrogateescape")
+    assert kind.spans is not None
+    spans = kind.spans(text.removeprefix("\ufeff"))
+    marked = len(text) - len(text.removeprefix("\ufeff"))
+    decoder = json.JSONDecoder(parse_int=Written, parse_float=Written)
+    names = {column, column.lower()}
+    first, last = (marked + spans[0][0], marked + spans[-1][1]) if spans else (len(text), len(text))
+    around = (text[:first] + text[last:]).strip(_SPACE)
+    if around and bears(decoder.decode(around), names, is_subject):
+        raise NotThere(
+            f"It has the subject's '{column}' outside of its rows.", fix="Erase it at its origin and deliver the files again."
+        )
+    yield _bytes(text[:first], encoding), False
+    end, any_kept = first, False
+    for start, stop in ((marked + start, marked + stop) for start, stop in spans):
+        mine = bears(decoder.raw_decode(text, start)[0], names, is_subject)
+        separator, end = text[end:start], stop
+        yield _bytes((separator if any_kept else "") + text[start:stop], encoding), mine
+        any_kept |= not mine
+    yield _bytes(text[last:], encoding), False
 
 
 def _mentions(text: str, is_subject: Is) -> bool:

@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import fastavro
@@ -22,6 +23,7 @@ from caudal.errors import NotThere
 from caudal.lake import erased
 from caudal.lake.raw_records import RawKind
 from caudal.run.governance.identity import Person
+from caudal.stages.ingest.formats.json_records import spans
 
 # Neighbours that are equal to somebody who compares as floats, without quotes, without case, without blanks or without zeros.
 NEIGHBOURS = [
@@ -86,6 +88,39 @@ def test_json(tmp_path, shape, values, data):
             again.append(row)
             left = left[end:]
     assert again == [row for row in rows if (row["id"] if "id" in row else row["deep"]["by"][0]["id"]) != who.value]
+
+
+@pytest.mark.parametrize("path", ["data.items", "", "data"])
+@pytest.mark.parametrize("indent", [None, 2])
+@many
+@given(values=ids, data=st.data())
+def test_json_whose_rows_lie_deeper(tmp_path, path, indent, values, data):
+    who = Person("id", data.draw(st.sampled_from(values)))
+    rows = [{"n": place, "by": [{"id": value}]} if place % 2 else {"n": place, "id": value} for place, value in enumerate(values)]
+    whole: object = rows
+    for key in reversed([part for part in path.split(".") if part]):
+        whole = {"page": who.value, key: whole, "next": {"n": len(rows)}}
+    file = tmp_path / "raw.json"
+    file.write_text("\ufeff" * data.draw(st.booleans()) + json.dumps(whole, indent=indent), encoding="utf-8", newline="")
+    left = rest(file, RawKind("json", {"records": path}, (), partial(spans, path=path, name="raw.json")), who)
+    again = json.loads(left.read_text(encoding="utf-8-sig"))
+    for key in [part for part in path.split(".") if part]:
+        assert (again["page"], again["next"]) == (who.value, {"n": len(rows)})
+        again = again[key]
+    assert again == [row for row in rows if (row["id"] if "id" in row else row["by"][0]["id"]) != who.value]
+
+
+def test_a_subject_beside_the_rows_of_a_document_is_an_error(tmp_path):
+    (tmp_path / "raw.json").write_text('{"asked": {"id": "Ann"}, "items": [{"id": "Ann"}, {"id": "Bob"}]}')
+    kind = RawKind("json", {"records": "items"}, (), partial(spans, path="items", name="raw.json"))
+    with pytest.raises(NotThere, match="outside of its rows"):
+        erased.count(tmp_path / "raw.json", kind, "id", Person("id", "Ann").raw("string"))
+    assert (
+        rest(tmp_path / "raw.json", kind, Person("id", "Bob")).read_text() == '{"asked": {"id": "Ann"}, "items": [{"id": "Ann"}]}'
+    )
+    (tmp_path / "object.json").write_text('{"id": "Ann"}')
+    kind = RawKind("json", {"records": ""}, (), partial(spans, path="", name="object.json"))
+    assert erased.count(tmp_path / "object.json", kind, "id", Person("id", "Ann").raw("string")) == 1
 
 
 def columns(values: list[str]) -> dict[str, pa.Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -128,13 +129,15 @@ def raw_column(source: Source, column: str) -> str:
 
 def raw_kind(source: Source, row: Row) -> RawKind:
     """Return how a landed file of a source is read."""
+    from caudal.stages.ingest.formats.json_records import spans
     from caudal.stages.ingest.raw import format_of
 
     format = "parquet" if row["kind"] == "correction" else format_of(row["path"], getattr(source.connection, "format", None))
     options = dict(getattr(source.connection, "options", {}))
     if format == "csv" and not options.get("separator") and ".tsv" in row["path"].lower():
         options["separator"] = "\t"
-    return RawKind(format, options, tuple(one.raw_name for one in source.schema or ()))
+    within = partial(spans, path=str(options["records"]), name=row["path"]) if format == "json" and "records" in options else None
+    return RawKind(format, options, tuple(one.raw_name for one in source.schema or ()), within)
 
 
 def _raw(

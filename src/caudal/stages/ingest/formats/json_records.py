@@ -23,6 +23,16 @@ def records(text: str, path: str, name: str) -> list[str]:
     ------
     SourceProblem : the answer is no JSON, or has nothing there
     """
+    return [_line(text[start:end]) for start, end in spans(text, path, name)]
+
+
+def spans(text: str, path: str, name: str) -> list[tuple[int, int]]:
+    """Return where the rows of an answer begin and end; see `records`.
+
+    Raises
+    ------
+    SourceProblem : the answer is no JSON, or has nothing there
+    """
     try:
         at = _space(text, 0)
         if rest := text[_end(text, at) :].strip(" \t\r\n"):  # the whole answer is looked at: rows may lie before what is broken
@@ -49,9 +59,9 @@ def lookup(document: Any, path: str) -> Any:
     return document
 
 
-def _items(text: str, at: int, path: str, name: str) -> list[str]:
+def _items(text: str, at: int, path: str, name: str) -> list[tuple[int, int]]:
     if text[at] == "{" and not path:
-        return [_line(text[at : _end(text, at)])]
+        return [(at, _end(text, at))]
     if text.startswith("null", at):
         return []
     if text[at] != "[":
@@ -65,7 +75,7 @@ def _items(text: str, at: int, path: str, name: str) -> list[str]:
     at = _space(text, at + 1)
     while text[at] != "]":
         end = _end(text, at)
-        found.append(_line(text[at:end]))
+        found.append((at, end))
         at = _space(text, end)
         if text[at] == ",":
             at = _space(text, at + 1)
