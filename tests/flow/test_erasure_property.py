@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -23,10 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from typer.testing import CliRunner
 
+from caudal.cli import app as _commands  # noqa: F401 - all commands, not only those of one module
+from caudal.cli.app import app
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
+from caudal.lake.records import erasures
 from caudal.run.governance.erase import erase
 from caudal.run.run import run
 from caudal.spec.settings import Settings
@@ -223,3 +228,49 @@ def test_exactly_the_rows_of_one_subject_go_from_every_place(made, tmp_path_fact
     contents = {file.relative_to(place): file.read_bytes() for file in place.rglob("*") if file.is_file()}
     assert not {(str(file), form) for file, content in contents.items() for form in forms if form in content}
     shutil.rmtree(place.parent)
+
+
+UNSEARCHED = '''
+"""People in files that an erasure searches, and in files that it cannot."""
+import caudal as cd
+
+product = cd.Product("kept")
+product.source("plain", cd.files("*.csv"), schema=cd.schema(name="string"))
+product.source("sheets", cd.files("*.xlsx"), schema=cd.schema(name="string"))
+product.source("packed", cd.files("*.zip"), schema=cd.schema(name="string"))
+product.source("asked", cd.files("*.json", records="items"), schema=cd.schema(name="string"))
+product.subject("name")
+'''
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_what_cannot_be_searched_is_named_and_fails(tmp_path, spark, yes):
+    from openpyxl import Workbook
+
+    data, product = tmp_path / "data", tmp_path / "product"
+    data.mkdir()
+    product.mkdir()
+    (product / "product.py").write_text(UNSEARCHED)
+    (data / "plain.csv").write_text("name\nAnn Ahlgren\nBob\n")
+    book = Workbook()
+    for name in ("name", "Ann Ahlgren", "Bob"):
+        book.active.append([name])
+    book.save(data / "book.xlsx")
+    with zipfile.ZipFile(data / "packed.zip", "w") as archive:
+        archive.writestr("inner.csv", "name\nAnn Ahlgren\nBob\n")
+    (data / "answer.json").write_text('{"asked": {"name": "Ann Ahlgren"}, "items": [{"name": "Ann Ahlgren"}, {"name": "Bob"}]}')
+    assert run(product, Settings(home=tmp_path / "home", data=data, cores=2, memory="1g")).error is None
+
+    words = ["erase", str(product), "--subject", "name=Ann Ahlgren", "--home", str(tmp_path / "home"), "--data", str(data)]
+    result = CliRunner().invoke(app, [*words, *(["--yes"] if yes else [])])
+
+    assert result.exit_code == 5
+    said = " ".join((result.stdout + result.stderr).split())
+    assert "3 places could not be searched" in said
+    for name in ("book.xlsx", "packed.zip", "answer.json"):
+        assert name in said
+    raw = [file.read_text() for file in (tmp_path / "home" / "raw").rglob("*.csv")]
+    assert raw == (["name\nBob\n"] if yes else ["name\nAnn Ahlgren\nBob\n"])  # what could be searched is erased
+    ledger = Home(tmp_path / "home").ledger()
+    assert [row["state"] for row in ledger.find(erasures)] == (["running"] if yes else [])  # not done
+    ledger.close()

@@ -255,6 +255,12 @@ def test_values_are_compared_by_their_type(values, text, mine):
     assert [place for place, is_mine in enumerate(mask.to_pylist()) if is_mine] == mine
 
 
+@pytest.mark.parametrize("value", NEIGHBOURS)
+def test_text_of_tables_is_compared_letter_by_letter(value):
+    mask = erased.which(pa.array(NEIGHBOURS), "id", {"id"}, Person("id", value).is_it)
+    assert [other for other, is_mine in zip(NEIGHBOURS, mask.to_pylist(), strict=True) if is_mine] == [value]
+
+
 def test_a_column_of_doubles_does_not_tell_ids_of_nineteen_digits_apart():
     assert [Person("id", "1234567890123456789").is_exact_in(kind) for kind in ("long", "double", "string", None)] == [
         True,
