@@ -235,11 +235,12 @@ UNSEARCHED = '''
 import caudal as cd
 
 product = cd.Product("kept")
-product.source("plain", cd.files("*.csv"), schema=cd.schema(name="string"))
+product.source("plain", cd.files("*.csv"), schema=cd.schema(name="string", score="double"))
 product.source("sheets", cd.files("*.xlsx"), schema=cd.schema(name="string"))
 product.source("packed", cd.files("*.zip"), schema=cd.schema(name="string"))
 product.source("asked", cd.files("*.json", records="items"), schema=cd.schema(name="string"))
 product.subject("name")
+product.subject("score")
 '''
 
 
@@ -251,7 +252,7 @@ def test_what_cannot_be_searched_is_named_and_fails(tmp_path, spark, yes):
     data.mkdir()
     product.mkdir()
     (product / "product.py").write_text(UNSEARCHED)
-    (data / "plain.csv").write_text("name\nAnn Ahlgren\nBob\n")
+    (data / "plain.csv").write_text("name,score\nAnn Ahlgren,1\nBob,2\n")
     book = Workbook()
     for name in ("name", "Ann Ahlgren", "Bob"):
         book.active.append([name])
@@ -270,7 +271,11 @@ def test_what_cannot_be_searched_is_named_and_fails(tmp_path, spark, yes):
     for name in ("book.xlsx", "packed.zip", "answer.json"):
         assert name in said
     raw = [file.read_text() for file in (tmp_path / "home" / "raw").rglob("*.csv")]
-    assert raw == (["name\nBob\n"] if yes else ["name\nAnn Ahlgren\nBob\n"])  # what could be searched is erased
+    assert raw == (["name,score\nBob,2\n"] if yes else ["name,score\nAnn Ahlgren,1\nBob,2\n"])  # what could be searched is erased
     ledger = Home(tmp_path / "home").ledger()
     assert [row["state"] for row in ledger.find(erasures)] == (["running"] if yes else [])  # not done
     ledger.close()
+    words[3] = "score=1234567890123456789"  # a double is that of hundreds of such numbers
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 5
+    assert "plain: its column is a double" in " ".join((result.stdout + result.stderr).split())
