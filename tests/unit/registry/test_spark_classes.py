@@ -51,6 +51,10 @@ def test_what_spark_writes_is_read(stored: Path) -> None:
         lambda metadata: put(metadata, PART, after="\r" + json.dumps({"class": "evil.Model"})),
         lambda metadata: (metadata / PART).write_text(f'{{"class": "evil.Model", "class": "{PIPELINE}"}}'),
         lambda metadata: (metadata / PART).write_text("[]"),
+        # The one file there is, as Spark would unpack it, or pass it over and find the folder empty.
+        lambda metadata: (metadata / "part-00000").rename(metadata / "part-00000.gz"),
+        lambda metadata: (metadata / "part-00000").rename(metadata / "_part-00000"),
+        lambda metadata: (metadata / "part-00000").rename(metadata / "anything"),
     ],
 )  # fmt: skip
 def test_whatever_else_spark_could_read_there_is_refused(stored: Path, add: object) -> None:
