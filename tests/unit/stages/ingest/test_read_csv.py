@@ -197,9 +197,30 @@ def test_an_unknown_option_is_refused_with_the_nearest(spark: Any, land: Any, so
         read(spark, [land("a,b\n1,2\n")], source(seperator=";"))
 
 
-def test_two_columns_of_one_name_are_refused(spark: Any, land: Any, source: Any) -> None:
-    with pytest.raises(SourceProblem, match="differ in case only"):
-        read(spark, [land("fee,Fee\n1,2\n")], source())
+# Python keeps texts of one letter once, so that a comparison by identity sees the names of the second header as one.
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [("fee,Fee", "differ in case only"), ("x,x", "two columns named 'x'"), ("fee,fee", "two columns named 'fee'")],
+)
+def test_two_columns_of_one_name_are_refused(spark: Any, land: Any, source: Any, header: str, said: str) -> None:
+    with pytest.raises(SourceProblem, match=said):
+        read(spark, [land(f"{header}\n1,2\n")], source())
+
+
+def test_a_quote_that_the_next_quote_does_not_close_costs_its_own_line_only(spark: Any, land: Any, source: Any) -> None:
+    file = land('id,text\n1,a\n2,"open\n3,b\n4,"late"\n5,c\n')
+    frame = read(spark, [file], source(schema(id="long", text="string"))).frame
+    assert rows(frame.where("_format_errors is null"), "id", "text") == [(1, "a"), (3, "b"), (4, "late"), (5, "c")]
+    bad = frame.where("_format_errors is not null").collect()
+    assert [(json.loads(row["_raw"])["_line"], row["_format_errors"]) for row in bad] == [
+        ('2,"open', ["row has a quote that is not closed"])
+    ]
+
+
+def test_a_separator_behind_the_last_column_shifts_none(spark: Any, land: Any, source: Any) -> None:
+    file = land("station,pm10,pm25\n1,10,4,\n2,20,8,\n3,30,12,\n")
+    for declared in (source(), source(schema(station="long", pm10="long", pm25="long"))):
+        assert rows(read(spark, [file], declared).frame, "station", "pm10", "pm25") == [(1, 10, 4), (2, 20, 8), (3, 30, 12)]
 
 
 def test_a_month_of_shop_days_reads_as_pandas_does(spark: Any, land: Any, source: Any, shared_data: Any) -> None:
