@@ -150,6 +150,13 @@ def test_wrong_keys_have_to_wait_and_nobody_else_does(served: Any) -> None:
     assert client.get("/api/v1/models", headers=right, environ_base=there).status_code == 200
 
 
+def test_wrong_keys_at_the_login_have_to_wait_too(served: Any) -> None:
+    client = served.app(key=KEY).test_client()
+    asked = [client.post("/login", data={"key": "wrong"}, environ_base={"REMOTE_ADDR": "192.0.2.1"}) for _ in range(7)]
+    assert [answer.status_code for answer in asked] == [401] * 6 + [429]
+    assert client.post("/login", data={"key": KEY}, environ_base={"REMOTE_ADDR": "192.0.2.2"}).status_code == 303
+
+
 def test_the_wait_doubles_up_to_a_minute_and_ends_with_a_right_key() -> None:
     now = [0.0]
     wrong_keys = WrongKeys(clock=lambda: now[0])

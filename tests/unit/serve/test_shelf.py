@@ -200,6 +200,16 @@ def test_a_home_put_back_from_a_backup_is_followed(place: Any, example: dict[str
     assert "No version is in production yet" in client.get("/ready").json["reason"]
 
 
+def test_a_decision_that_has_the_number_of_one_that_is_gone_is_another(place: Any, example: dict[str, Any]) -> None:
+    before = backup(place)
+    place.promote("taxi", "duration", 1)
+    client = place.app().test_client()
+    assert client.post(PREDICT, json=example).json["version"] == 1
+    put_back(place, before)
+    place.promote("taxi", "duration", 2)  # nobody has asked since the home was put back
+    assert client.post(PREDICT, json=example).json["version"] == 2
+
+
 def test_a_home_that_is_gone_is_not_ready_and_is_not_made_anew(place: Any, example: dict[str, Any]) -> None:
     content = backup(place)
     place.promote("taxi", "duration", 1)
