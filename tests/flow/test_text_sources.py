@@ -6,7 +6,10 @@ import os
 import time
 
 import pytest
+from typer.testing import CliRunner
 
+from caudal.cli import app as _commands  # noqa: F401 - all commands, not only those of one module
+from caudal.cli.app import app
 from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.run.run import run
@@ -59,6 +62,14 @@ def test_names_and_types_grow_as_a_fresh_run_tells_them(folder, tmp_path):
     assert run(folder, Settings(home=tmp_path / "last")).error is None
     assert table(tmp_path / "home") == table(tmp_path / "last")
     assert {row["code"] for row in table(tmp_path / "home")} == {1, 7}
+
+
+def test_what_was_made_of_a_header_is_told_on_the_terminal(folder, tmp_path):
+    arrive(folder / "in" / "indexed.csv", "fee,zone\na,1,north\nb,2,south\n")
+    result = CliRunner().invoke(app, ["run", str(folder), "--home", str(tmp_path / "home")])
+    assert result.exit_code == 0
+    told = " ".join((result.stdout + result.stderr).split())
+    assert "raw: 'in/indexed.csv': the header has one name too few; the first column is taken for a row index, 'row_index'." in told
 
 
 def test_far_days_are_rows_and_later_years_are_quarantined(folder, tmp_path):
