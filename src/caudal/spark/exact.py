@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -224,7 +225,27 @@ def _of_all(digits: Sequence[tuple[int, Column]]) -> Column:
     return F.aggregate(line, F.struct(nought.alias("carried"), F.lit(0.0).alias("number")), add, lambda end: end["number"])
 
 
-def exact_sum(value: Column, kind: DataType, asking: str = "sum") -> Column:
+@dataclass(frozen=True)
+class Aggregate:
+    """An aggregate in two steps: what Spark adds up for each group, and the value that is made of it.
+
+    Parts that are columns of their own before the value is made keep plans small: each is used many times in the value.
+
+    Parameters
+    ----------
+    parts : aggregate expressions
+    value : makes the aggregate's value of the parts, or of columns that hold them
+    """
+
+    parts: Sequence[Column]
+    value: Callable[[Sequence[Column]], Column]
+
+    def column(self) -> Column:
+        """Return the aggregate as one expression."""
+        return self.value(self.parts)
+
+
+def exact_sum(value: Column, kind: DataType, asking: str = "sum") -> Aggregate:
     """Return the aggregate sum of a column, the same to the bit in every order; of NaN and infinity it is what IEEE 754 says.
 
     A sum of whole numbers that is no bigint is an error of Spark that names ``asking``.
@@ -232,11 +253,15 @@ def exact_sum(value: Column, kind: DataType, asking: str = "sum") -> Column:
     from pyspark.sql import functions as F
 
     if not is_floating(kind):
-        return total([F.sum(piece) for piece in pieces(value, kind)], kind, asking)
+        return Aggregate([F.sum(piece) for piece in pieces(value, kind)], lambda sums: total(sums, kind, asking))
     value = value.cast("double")
     endless = F.isnan(value) | (F.abs(value) == float("inf"))
     sums = [F.sum(piece) for piece in pieces(F.when(~endless, value), kind)]
-    return F.coalesce(F.sum(F.when(endless, value)), F.when(F.count(value) > 0, total(sums, kind)))
+
+    def of(parts: Sequence[Column]) -> Column:
+        return F.coalesce(parts[0], F.when(parts[1] > 0, total(parts[2:], kind)))
+
+    return Aggregate([F.sum(F.when(endless, value)), F.count(value), *sums], of)
 
 
 def _too_large(asking: str) -> Column:
@@ -246,14 +271,16 @@ def _too_large(asking: str) -> Column:
     return F.raise_error(F.lit(said)).cast("bigint")
 
 
-def exact_mean(value: Column, kind: DataType) -> Column:
+def exact_mean(value: Column, kind: DataType) -> Aggregate:
     """Return the aggregate mean (double) of a column, the same to the bit in every order; it is right where the sum of longs is no bigint."""
     from pyspark.sql import functions as F
 
     count = F.count(value)
     if is_floating(kind):
-        return F.when(count > 0, exact_sum(value, kind) / count.cast("double"))
-    return F.when(count > 0, mean([F.sum(piece) for piece in pieces(value, kind)], kind, count))
+        sum_ = exact_sum(value, kind)
+        return Aggregate([count, *sum_.parts], lambda parts: F.when(parts[0] > 0, sum_.value(parts[1:]) / parts[0].cast("double")))
+    sums = [F.sum(piece) for piece in pieces(value, kind)]
+    return Aggregate([count, *sums], lambda parts: F.when(parts[0] > 0, mean(parts[1:], kind, parts[0])))
 
 
 def sorted_std(values: Column) -> Column:

@@ -74,7 +74,7 @@ def every(spark):
     """Sums of the same numbers in two orders, by group."""
     with every_magnitude():
         frame = orders(spark, GROUPS | {name: values for name, (values, _) in EDGES.items()})
-        rows = frame.groupBy("order", "what").agg(exact_sum(F.col("x"), KIND).alias("sum")).collect()
+        rows = frame.groupBy("order", "what").agg(exact_sum(F.col("x"), KIND).column().alias("sum")).collect()
     return [{name: row["sum"] for name, row in some.items()} for some in by_order(rows)]
 
 
@@ -82,7 +82,11 @@ def every(spark):
 def some(spark):
     """Sums, means and deviations of numbers of usual magnitudes in two orders, by group, of a plan that adds no others."""
     frame, x = orders(spark, {name: values for name, values in GROUPS.items() if name.startswith(USUAL)}), F.col("x")
-    asked = (exact_sum(x, KIND).alias("sum"), exact_mean(x, KIND).alias("mean"), sorted_std(F.collect_list(x)).alias("std"))
+    asked = (
+        exact_sum(x, KIND).column().alias("sum"),
+        exact_mean(x, KIND).column().alias("mean"),
+        sorted_std(F.collect_list(x)).alias("std"),
+    )
     return by_order(frame.groupBy("order", "what").agg(*asked).collect())
 
 
@@ -124,19 +128,19 @@ def test_at_the_edges_of_doubles_it_is_as_ieee_754_says(every, name):
 
 def test_what_is_small_is_not_nought(spark):
     frame = spark.createDataFrame([(3e-19,), (5e-19,)], "x double")
-    assert tuple(frame.agg(exact_sum(F.col("x"), KIND), exact_mean(F.col("x"), KIND)).first()) == (8e-19, 4e-19)
+    assert tuple(frame.agg(exact_sum(F.col("x"), KIND).column(), exact_mean(F.col("x"), KIND).column()).first()) == (8e-19, 4e-19)
 
 
 def test_unusual_magnitudes_stop_a_plan_that_does_not_add_them_and_the_work_is_done_again(spark):
     frame = spark.createDataFrame([(1e-300,), (2e-300,)], "x double")
     with pytest.raises(PySparkException, match="CAUDAL_UNUSUAL_MAGNITUDE"):
-        frame.agg(exact_sum(F.col("x"), KIND)).collect()
+        frame.agg(exact_sum(F.col("x"), KIND).column()).collect()
     plans, between = [], []
 
     def work():
         plans.append(len(pieces(F.col("x"), KIND)))
         if len(plans) == 1:
-            frame.agg(exact_sum(F.col("x"), KIND)).collect()
+            frame.agg(exact_sum(F.col("x"), KIND).column()).collect()
         return "done"
 
     assert in_any_magnitude(work, lambda: between.append(1)) == "done"
@@ -155,9 +159,9 @@ def test_the_mean_of_large_longs_is_right_and_their_sum_an_error_that_names_it(s
     ]
     frame = spark.createDataFrame(rows, "what string, x long")
     x, kind = F.col("x"), LongType()
-    means = dict(map(tuple, frame.groupBy("what").agg(exact_mean(x, kind)).collect()))
+    means = dict(map(tuple, frame.groupBy("what").agg(exact_mean(x, kind).column()).collect()))
     assert means == {"ns": float(Fraction(8 * LARGE + 28, 8)), "edge": 0.0, "least": -float(1 << 63), "one": -7.0}
-    few = frame.where("what <> 'ns'").groupBy("what").agg(exact_sum(x, kind, "sum of 'x'"))
+    few = frame.where("what <> 'ns'").groupBy("what").agg(exact_sum(x, kind, "sum of 'x'").column())
     assert dict(map(tuple, few.collect())) == {"edge": 0, "least": -(1 << 63), "one": -7}
     with pytest.raises(PySparkException, match="The sum of 'x' is beyond 2\\^63"):
-        frame.groupBy("what").agg(exact_sum(x, kind, "sum of 'x'")).collect()
+        frame.groupBy("what").agg(exact_sum(x, kind, "sum of 'x'").column()).collect()

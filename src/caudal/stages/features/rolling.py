@@ -86,8 +86,12 @@ def rolling(
     at = looks_back(seconds(window))
     first, last = (-length, -1) if closed == "left" else (1 - length, 0)
     ordered = Window.partitionBy(*(F.col(quoted(one)) for one in group)).orderBy(at)
-    added = {}
-    for one in taken:
+    steps: list[dict[str, Column]] = [
+        {},
+        {},
+        {},
+    ]  # columns of their own, so that each is in the plan once: what a value uses, it uses many times
+    for place, one in enumerate(taken):
         kind = frame.schema[one].dataType
         if stat != "count" and not isinstance(kind, NumericType | BooleanType):
             raise DeclarationProblem(
@@ -96,13 +100,16 @@ def rolling(
                 column=one,
             )
         value = finite(F.col(quoted(one)), kind)
-        made = (
-            _scan(value, stat, ordered.rangeBetween(first, last))
-            if stat in ("min", "max", "std")
-            else _sums(value, kind, stat, ordered, first, last, f"sum of '{one}' over {marks.worded(window)}")
-        )
-        added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), made)
-    return frame.withColumn(at, axis(frame, [time], asking)[0]).withColumns(added).drop(at)
+        if stat in ("min", "max", "std"):
+            made = _scan(value, stat, ordered.rangeBetween(first, last))
+        else:
+            asked = f"sum of '{one}' over {marks.worded(window)}"
+            made = _sums(value, kind, stat, ordered, first, last, asked, f"__{place}", steps)
+        steps[2][name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), made)
+    timed = frame.withColumn(at, axis(frame, [time], asking)[0])
+    for columns in steps:
+        timed = timed.withColumns(columns) if columns else timed
+    return timed.drop(at, *steps[0], *steps[1])
 
 
 def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
@@ -113,18 +120,37 @@ def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
     return (F.min(value) if stat == "min" else F.max(value)).over(window)
 
 
-def _sums(value: Column, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int, asking: str) -> Column:
-    """Return a statistic made of sums: everything up to the window's end less everything before its start."""
+def _sums(
+    value: Column,
+    kind: DataType,
+    stat: str,
+    ordered: WindowSpec,
+    first: int,
+    last: int,
+    asking: str,
+    prefix: str,
+    steps: Sequence[dict[str, Column]],
+) -> Column:
+    """Return a statistic made of sums: everything up to the window's end less everything before its start.
+
+    Parameters
+    ----------
+    prefix : what the names of columns begin with that it needs
+    steps : where it puts them: what is added, and the running sums of it
+    """
     from pyspark.sql import Window, functions as F
 
     end = ordered.rangeBetween(Window.unboundedPreceding, last)
     before = ordered.rangeBetween(Window.unboundedPreceding, first - 1)
-    count = F.count(value).over(end) - F.count(value).over(before)
+    nothing = F.lit(0)
+    addends = [F.when(value.isNotNull(), F.lit(1).cast("bigint")), *([] if stat == "count" else pieces(value, kind))]
+    parts = []
+    for number, addend in enumerate(addends):
+        added, until, earlier = (f"{prefix}_{number}{of}" for of in ("", "_until", "_earlier"))
+        steps[0][added] = addend
+        steps[1] |= {until: F.sum(F.col(added)).over(end), earlier: F.sum(F.col(added)).over(before)}
+        parts.append(F.coalesce(F.col(until), nothing) - F.coalesce(F.col(earlier), nothing))
+    count, *sums = parts
     if stat == "count":
         return count
-    nothing = F.lit(0)
-    parts = [
-        F.coalesce(F.sum(piece).over(end), nothing) - F.coalesce(F.sum(piece).over(before), nothing)
-        for piece in pieces(value, kind)
-    ]
-    return F.when(count > 0, total(parts, kind, asking) if stat == "sum" else mean(parts, kind, count))
+    return F.when(count > 0, total(sums, kind, asking) if stat == "sum" else mean(sums, kind, count))

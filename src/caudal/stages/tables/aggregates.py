@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spark.exact import exact_mean, exact_sum, sorted_std
+from caudal.spark.exact import Aggregate, exact_mean, exact_sum, sorted_std
 from caudal.spark.marks import need, quoted
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ADDITIVE = ("count", "sum")  # of no rows they are 0; a mean of no rows is nothing
 
 
-def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
+def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Aggregate:
     """Return the aggregate that a user named.
 
     Parameters
@@ -33,10 +33,10 @@ def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Column:
     from pyspark.sql.types import BooleanType
 
     if isinstance(said, Column):
-        return said
+        return _plain(said)
     statistic, column = parsed(name, said, asking)
     if column is None:
-        return F.count(F.lit(1))
+        return _plain(F.count(F.lit(1)))
     need(frame, [column], asking)
     kind = frame.schema[column].dataType
     if statistic in _OF_NUMBERS and not _is_number(kind):
@@ -62,55 +62,59 @@ def parsed(name: str, said: Any, asking: str) -> tuple[str, str | None]:
     return statistic, (None if statistic == "count" else name) if column is None else column
 
 
+def _plain(aggregate: Column) -> Aggregate:
+    return Aggregate([aggregate], lambda parts: parts[0])
+
+
 def _is_number(kind: DataType) -> bool:
     from pyspark.sql.types import BooleanType, NumericType
 
     return isinstance(kind, NumericType | BooleanType)
 
 
-def _count(value: Column, kind: DataType) -> Column:
+def _count(value: Column, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return F.count(value)
+    return _plain(F.count(value))
 
 
-def _count_distinct(value: Column, kind: DataType) -> Column:
+def _count_distinct(value: Column, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return F.count_distinct(value)
+    return _plain(F.count_distinct(value))
 
 
-def _sum(value: Column, kind: DataType) -> Column:
+def _sum(value: Column, kind: DataType) -> Aggregate:
     from pyspark.sql.types import BooleanType
 
     return exact_sum(value.cast("int") if isinstance(kind, BooleanType) else value, kind)
 
 
-def _mean(value: Column, kind: DataType) -> Column:
+def _mean(value: Column, kind: DataType) -> Aggregate:
     from pyspark.sql.types import BooleanType
 
     return exact_mean(value.cast("int") if isinstance(kind, BooleanType) else value, kind)
 
 
-def _std(value: Column, kind: DataType) -> Column:
+def _std(value: Column, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return sorted_std(F.collect_list(value.cast("double")))
+    return Aggregate([F.collect_list(value.cast("double"))], lambda parts: sorted_std(parts[0]))
 
 
-def _min(value: Column, kind: DataType) -> Column:
+def _min(value: Column, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return F.min(value)
+    return _plain(F.min(value))
 
 
-def _max(value: Column, kind: DataType) -> Column:
+def _max(value: Column, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return F.max(value)
+    return _plain(F.max(value))
 
 
-STATISTICS: Mapping[str, Callable[[Column, DataType], Column]] = {
+STATISTICS: Mapping[str, Callable[[Column, DataType], Aggregate]] = {
     "count": _count, "count_distinct": _count_distinct, "sum": _sum, "avg": _mean, "mean": _mean, "min": _min, "max": _max, "std": _std,
 }  # fmt: skip
 _OF_NUMBERS = ("sum", "avg", "mean", "std")

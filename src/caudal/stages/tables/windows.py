@@ -61,14 +61,19 @@ class Windows:
         from pyspark.sql import functions as F
 
         # Under their own names, Spark could take one aggregate's result for another's input.
-        made = [aggregate(self.frame, name, said, asking).alias(f"__{at}") for at, (name, said) in enumerate(aggregates.items())]
+        split = {name: aggregate(self.frame, name, said, asking) for name, said in aggregates.items()}
+        held = {name: [f"__{at}_{part}" for part in range(len(split[name].parts))] for at, name in enumerate(split)}
+        added = [part.alias(place) for name in split for part, place in zip(split[name].parts, held[name], strict=True)]
         frame, window = self._placed(asking)
-        grouped = frame.groupBy(*(F.col(quoted(name)) for name in self.by), window).agg(*made)
+        grouped = frame.groupBy(*(F.col(quoted(name)) for name in self.by), window).agg(*added)
         result = grouped.select(
             *(marked(name, **{KEY: True}) for name in self.by),
             F.col("__window.start").alias(START, metadata={EVENT_TIME: True, STEP_S: self.width_s}),
             F.col("__window.end").alias(END, metadata={STEP_S: self.width_s}),
-            *(F.col(f"__{at}").alias(name, metadata={KNOWN: END}) for at, name in enumerate(aggregates)),
+            *(
+                each.value([F.col(place) for place in held[name]]).alias(name, metadata={KNOWN: END})
+                for name, each in split.items()
+            ),
         )
         if fill is None and keys is None:
             return result
