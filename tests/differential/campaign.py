@@ -16,7 +16,12 @@ from tests.differential.oracle import Difference, judge
 from tests.differential.reduction import reduced, write
 
 SECONDS = float(os.environ.get("DIFFERENTIAL_SECONDS", "0"))
+# Where no time is given: so many products, each of many stretches, for what a run costs is mostly its plans; on a slow machine fewer.
 EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "2"))
+BUDGET_S = 90.0
+STRETCHES = 8 if SECONDS else 20
+MOMENTS = 3 if SECONDS else 2
+DEPTH = 3 if SECONDS else 2
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", "0"))
 FRESH: Any = os.environ.get("DIFFERENTIAL_FRESH", "each" if SECONDS else "last")
 REDUCE_S = 120.0
@@ -24,7 +29,7 @@ REDUCE_S = 120.0
 
 def play(grammar: Grammar, number: int, root: Path, counts: Counter[str]) -> None:
     """Play the histories of a seed; where they differ, a shorter one is written to a folder, and told."""
-    history = drawn(number, grammar)
+    history = drawn(number, grammar, stretches=STRETCHES, moments=MOMENTS)
     difference, compared = judge(history, emptied(root / "place"), fresh=FRESH)
     counts.update({"products": 1, "histories": len(history.product.sources) * history.stretches})
     counts.update(compared)
@@ -63,12 +68,12 @@ def hold(grammar: Grammar, root: Path, capsys: pytest.CaptureFixture[str]) -> No
     began = time.monotonic()
     number = SEED - 1
     try:
-        while time.monotonic() < began + SECONDS if SECONDS else number < SEED + EXAMPLES - 1:
+        while number < SEED or (time.monotonic() < began + (SECONDS or BUDGET_S) and (SECONDS or number < SEED + EXAMPLES - 1)):
             number += 1
             play(grammar, number, root, counts)
     finally:
         with capsys.disabled():
             told_of = ", ".join(f"{count:,} {name}" for name, count in counts.items())
             print(f"\n{'/'.join(grammar.clocks)}, seeds {SEED} to {number}: {told_of} in {time.monotonic() - began:.0f} s")
-    assert counts["histories"]
-    assert counts["compared with a fresh run"]
+    assert counts["histories"] >= grammar.lanes * STRETCHES
+    assert counts["compared with a fresh run"] >= 2

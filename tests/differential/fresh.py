@@ -10,17 +10,19 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import deltalake
 from tests.differential import folder as text
 from tests.differential.grammar import Product
-from tests.differential.histories import Content, History, Moment, encoded
+from tests.differential.histories import Content, History, Kill, Moment, encoded
 from tests.differential.reference import Row, Rows
 
 from caudal.errors import NotThere
@@ -40,7 +42,7 @@ SMALL = {
 BEGAN_S = 1_700_000_000
 TRACES = (
     ("caudal.run.execute", "perform"), ("caudal.run.execute", "_tell"), ("caudal.lake.landing", "_copy"), ("caudal.lake.delta", "commit"),
-    ("caudal.run.publish", "_moved"), ("caudal.run.run", "begin"), ("caudal.run.run", "end"), ("caudal.run.run", "remember"),
+    ("caudal.run.publish", "_moved"), ("caudal.stages.expect.audit.write", "write"), ("caudal.run.run", "begin"), ("caudal.run.run", "end"), ("caudal.run.run", "remember"),
 )  # fmt: skip
 
 
@@ -77,6 +79,14 @@ class Place:
         if result.error is not None:
             raise Failed(result.error.sentence())
 
+    def backfill(self, first: str, last: str) -> None:
+        """Make days of the product again, if there are rows of them."""
+        forget(self.product)
+        with contextlib.suppress(NotThere):
+            result = backfill(self.product, self.settings, first, last)
+            if result.error is not None:
+                raise Failed(result.error.sentence())
+
 
 def forget(folder: Path) -> None:
     """Take away what this process remembers of the modules of a folder."""
@@ -88,15 +98,17 @@ def forget(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def wrong_by(shift_s: int) -> Iterator[None]:
-    """Have this process's clock be wrong during the block."""
+def wrong_by(shift_s: int, after: int = 0) -> Iterator[None]:
+    """Have this process's clock be wrong during the block, from the time on that it has been read so often."""
     if not shift_s:
         yield
         return
     right = time.time
 
+    readings = count()
+
     def shifted() -> float:
-        return right() + shift_s
+        return right() + (shift_s if next(readings) >= after else 0)
 
     defaults = Workspace.__init__.__defaults__ or ()
     time.time = shifted
@@ -109,15 +121,16 @@ def wrong_by(shift_s: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def killed_at(number: int) -> Iterator[None]:
-    """Have the block end at the trace of that number, before or after it is left; what is dead leaves no more traces."""
-    count, dead = 0, False
+def killed_at(kill: Kill) -> Iterator[None]:
+    """Have the block end before or after a trace is left; what is dead leaves no more traces."""
+    calls, dead = 0, False
+    own = threading.get_ident()
     undo: list[Callable[[], None]] = []
 
-    def moment() -> None:
-        nonlocal count, dead
-        count += 1
-        if dead or count == number:
+    def moment(name: str) -> None:
+        nonlocal calls, dead
+        calls += name == kill.trace
+        if dead or calls == kill.number:
             dead = True
             raise Killed
 
@@ -126,9 +139,11 @@ def killed_at(number: int) -> Iterator[None]:
 
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
-            moment()
+            if threading.get_ident() != own:  # who watches a run dies with it, and in silence
+                return None if dead else original(*args, **kwargs)
+            moment(name)
             result = original(*args, **kwargs)
-            moment()
+            moment(name)
             return result
 
         setattr(owner, name, call)
@@ -207,17 +222,17 @@ class World:
             self.landed[put.name] = (put.source, put.content, file.read_bytes())
         self.product = replace(self.product, numbers={**self.product.numbers, **moment.numbers})
         self.write(self.product, self.steadily.product)
-        with wrong_by(moment.shift_s):
+        with wrong_by(moment.shift_s, moment.shift_after):
             if moment.kill is not None:
                 with killed_at(moment.kill):
                     self.steadily.run()
             self.steadily.run()
             if moment.backfill is not None:
-                forget(self.steadily.product)
-                with contextlib.suppress(NotThere):  # no row of these days
-                    result = backfill(self.steadily.product, self.steadily.settings, *moment.backfill)
-                    if result.error is not None:
-                        raise Failed(result.error.sentence())
+                if moment.kill is not None:
+                    with killed_at(moment.kill):
+                        self.steadily.backfill(*moment.backfill)
+                    self.steadily.run()
+                self.steadily.backfill(*moment.backfill)
         self.counts["runs"] += 1
 
     def fresh(self) -> Place:

@@ -24,6 +24,8 @@ from tests.differential.reference import UTC, Clock, Row, clock_of
 COLUMNS = ("id", "k", "at", "until", "v", "n")
 LET_IN = ("extra", "EXTRA", "w t", "w_t")  # columns of files that nobody declared
 YEARS = range(1996, 2025)
+# What a run may be killed at; publishing, which is many acts, most often.
+KILLS = ("perform", "_copy", "commit", "commit", "_moved", "_moved", "write", "begin", "end", "remember", "add", "change")
 EVERYTHING = Grammar()
 
 
@@ -45,6 +47,20 @@ class Put:
 
 
 @dataclass(frozen=True)
+class Kill:
+    """Where a run is killed: before or after a call of a function that leaves a trace on the disk (`fresh.TRACES`).
+
+    Parameters
+    ----------
+    trace : the function's name
+    number : the calls are counted before and after, so 1 is before the first call and 2 after it; a run with fewer is not killed
+    """
+
+    trace: str
+    number: int
+
+
+@dataclass(frozen=True)
 class Moment:
     """What happens before a run, and how the run goes.
 
@@ -53,7 +69,8 @@ class Moment:
     gone : names of files that are taken away; what they brought stays
     numbers : numbers in the product's code that are edited
     shift_s : by how much the machine's clock is wrong
-    kill : at which of its traces on the disk the run is killed; the next run finishes
+    shift_after : how often the run reads the clock before it jumps
+    kill : where the run is killed, and the backfill after it, if there is one; the next run finishes
     backfill : days that are made again afterwards
     """
 
@@ -61,7 +78,8 @@ class Moment:
     gone: tuple[str, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
     shift_s: int = 0
-    kill: int | None = None
+    shift_after: int = 0
+    kill: Kill | None = None
     backfill: tuple[str, str] | None = None
 
 
@@ -182,8 +200,8 @@ class Scribe:
             rows[chance.randrange(len(rows))]["v"] = chance.randint(-96, 96) / 4
         return Content(tuple(rows), content.columns)
 
-    def events(self, moments: int) -> list[tuple[list[Put], list[str]]]:
-        """Return for each moment the files that are put and those that are taken away.
+    def events(self, moments: int, *, calm: bool) -> list[tuple[list[Put], list[str]]]:
+        """Return for each moment the files that are put and those that are taken away; ``calm``: new files alone arrive.
 
         Most files are there at first, or late, and of those that are there one or two have something happen to them in a moment: where
         much changes at once, what should have been made again is made again anyway.
@@ -195,7 +213,7 @@ class Scribe:
         for moment in range(moments):
             arriving = [file for file in late if chance.random() < (0.8 if moment == 0 else 0.4)]
             late = [file for file in late if file not in arriving]
-            for _ in range(min(chance.choice([0, 1, 1, 1, 2]), len(there))):
+            for _ in range(0 if calm else min(chance.choice([0, 1, 1, 1, 2]), len(there))):
                 name, versions = there.pop(chance.randrange(len(there)))
                 event = chance.random()
                 if event < 0.6:
@@ -217,8 +235,8 @@ class Scribe:
         return f"{self.stem}_{number}.{self.source.format}", [self.content(day)]
 
 
-def written(product: Product, moments: int, stretches: int, seed: int, *, edits: bool) -> History:
-    """Return a history of a product, of that many moments, by a seed."""
+def written(product: Product, moments: int, stretches: int, seed: int, *, edits: bool, calm: bool = False) -> History:
+    """Return a history of a product, of that many moments, by a seed; in a calm one files that came are left as they are."""
     chance, clock = random.Random(seed), clock_of(product.zone)
     turns = changes_of_clock(clock)
     puts: list[list[Put]] = [[] for _ in range(moments)]
@@ -229,7 +247,9 @@ def written(product: Product, moments: int, stretches: int, seed: int, *, edits:
         turn = chance.choice(here) if here and chance.random() < 0.75 else dt.date(year, 6, 15)
         firsts.append(turn - dt.timedelta(days=chance.randint(0, 2)))
         for source in product.sources:
-            for moment, (arriving, leaving) in enumerate(Scribe(source, clock, firsts[-1], number, chance).events(moments)):
+            for moment, (arriving, leaving) in enumerate(
+                Scribe(source, clock, firsts[-1], number, chance).events(moments, calm=calm)
+            ):
                 puts[moment] += arriving
                 gone[moment] += leaving
     made = []
@@ -239,7 +259,8 @@ def written(product: Product, moments: int, stretches: int, seed: int, *, edits:
             tuple(puts[moment]), tuple(gone[moment]),
             numbers={chance.choice(PLACES): chance.randint(3, 9)} if edits and moment and chance.random() < 0.6 else {},
             shift_s=chance.choice([0, 0, 0, -86_400, 3_600, -7_200]) if moment else 0,
-            kill=chance.randint(1, 60) if chance.random() < 0.15 else None,
+            shift_after=chance.choice([0, 0, 20, 200]),
+            kill=Kill(chance.choice(KILLS), chance.randint(1, 8)) if chance.random() < 0.2 else None,
             backfill=(str(backfilled), str(backfilled + dt.timedelta(days=chance.randint(0, 2)))) if moment and chance.random() < 0.1 else None,
         ))  # fmt: skip
     return History(product, tuple(made), stretches)
@@ -247,12 +268,17 @@ def written(product: Product, moments: int, stretches: int, seed: int, *, edits:
 
 @st.composite
 def histories(
-    draw: Callable[..., Any], grammar: Grammar = EVERYTHING, stretches: int = 8, moments: int = 3, edits: bool | None = None
+    draw: Callable[..., Any],
+    grammar: Grammar = EVERYTHING,
+    stretches: int = 8,
+    moments: int = 3,
+    edits: bool | None = None,
+    calm: bool = False,
 ) -> History:
     """Return a history: its product by the grammar, its files and events by a drawn seed."""
     product = draw(products(grammar))
     edited = draw(st.booleans()) if edits is None else edits
-    return written(product, moments, stretches, draw(st.integers(0, 2**32)), edits=edited)
+    return written(product, moments, stretches, draw(st.integers(0, 2**32)), edits=edited, calm=calm)
 
 
 def drawn(number: int, grammar: Grammar = EVERYTHING, **more: Any) -> History:

@@ -73,7 +73,7 @@ def _smaller(history: History) -> Iterator[History]:
             yield _with_files(history, lambda name, stretch=stretch: not name.startswith(f"{stretch}_"))  # type: ignore[misc]
     for number, moment in enumerate(history.moments):
         for calmer in (
-            replace(moment, kill=None), replace(moment, shift_s=0), replace(moment, backfill=None), replace(moment, numbers={}),
+            replace(moment, kill=None), replace(moment, shift_s=0), replace(moment, shift_after=0), replace(moment, backfill=None), replace(moment, numbers={}),
         ):  # fmt: skip
             if calmer != moment:
                 yield replace(history, moments=(*history.moments[:number], calmer, *history.moments[number + 1 :]))
@@ -103,7 +103,7 @@ def _together(moments: tuple[Moment, ...], number: int) -> tuple[Moment, ...]:
     puts = [put for put in first.puts if put.name not in never | {later.name for later in second.puts}]
     both = Moment(
         (*puts, *second.puts), (*first.gone, *(name for name in second.gone if name not in never)), {**first.numbers, **second.numbers},
-        second.shift_s, second.kill, second.backfill,
+        second.shift_s, second.shift_after, second.kill, second.backfill,
     )  # fmt: skip
     return (*moments[:number], both, *moments[number + 2 :])
 
@@ -143,7 +143,7 @@ def write(history: History, folder: Path, told: str, tables: list[str]) -> None:
             )
         clock = f'PYTHONPATH="$here/clock" CLOCK_SHIFT={moment.shift_s} ' if moment.shift_s else ""
         if moment.kill is not None:
-            lines.append(f"# Here a run is killed at its trace number {moment.kill} (tests/differential/fresh.py:killed_at).")
+            lines.append(f"# Here a run is killed at {moment.kill} (tests/differential/fresh.py:killed_at).")
         lines.append(f'{clock}caudal run "$w/drawn" --data "$w/data" --home "$w/home"' if clock else "run")
         if moment.backfill:
             days = f"--from {moment.backfill[0]} --to {moment.backfill[1]}"

@@ -19,9 +19,8 @@ from tests.differential.histories import written
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(not SECONDS, reason="takes minutes: make differential"),
 ]
-EXAMPLES = 2
+EXAMPLES = 2 if SECONDS else 1
 PRODUCT = """
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
