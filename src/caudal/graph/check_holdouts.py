@@ -133,11 +133,11 @@ def fits_apart(model: Model, product: Product, fits: Mapping[str, Collection[str
 
 def before(product: Product, name: str) -> dict[str, None]:
     """Return the nodes that a node is made of, and itself, each after what it reads."""
-    found: dict[str, None] = {}
-    for one in product.nodes[name].inputs:
-        if one in product.nodes:
-            found |= before(product, one)
-    return {**found, name: None}
+    earlier: dict[str, None] = {}
+    for input_name in product.nodes[name].inputs:
+        if input_name in product.nodes:
+            earlier |= before(product, input_name)
+    return {**earlier, name: None}
 
 
 def _problem(model: Model, what: str, **more: object) -> DeclarationProblem:

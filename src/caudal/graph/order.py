@@ -8,7 +8,7 @@ from caudal.spec.product import Product
 
 def needs_of(table: Table) -> tuple[str, ...]:
     """Return the nodes that a table reads, for its rows or for its expectations."""
-    return (*table.inputs, *(name for one in table.expect for name in one.tables))
+    return (*table.inputs, *(name for expectation in table.expect for name in expectation.tables))
 
 
 def in_order(product: Product) -> list[str]:
@@ -19,8 +19,8 @@ def in_order(product: Product) -> list[str]:
         if name in done:
             return
         node = product.nodes[name]
-        for one in needs_of(node) if isinstance(node, Table) else ():
-            visit(one)
+        for needed in needs_of(node) if isinstance(node, Table) else ():
+            visit(needed)
         done[name] = None
 
     for name in product.nodes:

@@ -120,4 +120,4 @@ def of_images(product: Product, name: str) -> bool:
     node = product.nodes[name]
     if isinstance(node, Source):
         return isinstance(node.connection, Images)
-    return any(of_images(product, one) for one in node.inputs)
+    return any(of_images(product, input_name) for input_name in node.inputs)

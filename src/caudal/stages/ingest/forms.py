@@ -133,8 +133,8 @@ def of_frame(frame: DataFrame, names: Sequence[str], options: Options) -> dict[s
         line=have.index("_line") if "_line" in have else None,
         nulls=null_words(options),
     )
-    found = frame.mapInArrow(work, "rows array<int>, every array<int>").collect()
-    rows, every = (_united([row[which] for row in found], len(names)) for which in ("rows", "every"))
+    by_task = frame.mapInArrow(work, "rows array<int>, every array<int>").collect()
+    rows, every = (_united([row[which] for row in by_task], len(names)) for which in ("rows", "every"))
     return {name: Seen(*forms) for name, *forms in zip(names, rows, every, strict=True)}
 
 
@@ -157,7 +157,7 @@ def types(form: Form, among: frozenset[str]) -> tuple[frozenset[str], bool]:
     >>> sorted(types(Form.INTEGER | Form.FRACTION, candidates)[0]), sorted(types(Form.DATE | Form.TIME, candidates)[0])
     (['double'], ['timestamp'])
     """
-    of_forms = (_TYPES[one] for one in Form if one in form and one is not Form.OTHER)
+    of_forms = (_TYPES[member] for member in Form if member in form and member is not Form.OTHER)
     possible = reduce(frozenset.intersection, map(frozenset, of_forms), among)
     return possible, not possible or Form.OTHER not in form
 
@@ -262,8 +262,8 @@ def _told_apart(texts: pa.Array, form: Form) -> Form:
     if form is Form.WORD:
         booleans = pc.match_substring_regex(texts, _BOOLEAN)
         with_blanks = pc.match_substring_regex(texts, _BOOLEAN_AND_BLANKS)
-        told = {Form.BOOLEAN: booleans, Form.OTHER: with_blanks, Form.WORD: pc.invert(pc.or_(booleans, with_blanks))}
-        return reduce(or_, (one for one, mask in told.items() if pc.any(mask).as_py()))
+        masks = {Form.BOOLEAN: booleans, Form.OTHER: with_blanks, Form.WORD: pc.invert(pc.or_(booleans, with_blanks))}
+        return reduce(or_, (form for form, mask in masks.items() if pc.any(mask).as_py()))
     if form in (Form.DATE, Form.TIME):
         try:
             texts.cast(pa.timestamp("us"))

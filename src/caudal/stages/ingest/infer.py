@@ -39,9 +39,9 @@ def possible_types(
         frame = frame.where("_line is null")
     every = dict.fromkeys(range(len(names)), ANY)
     if seen is not None:
-        told = {i: types(seen[name].rows, ANY) for i, name in enumerate(names)}
-        unsettled = {i: possible for i, (possible, settled) in told.items() if not settled}
-        by_forms = {i: possible for i, (possible, _) in told.items()}
+        by_column = {i: types(seen[name].rows, ANY) for i, name in enumerate(names)}
+        unsettled = {i: possible for i, (possible, settled) in by_column.items() if not settled}
+        by_forms = {i: possible for i, (possible, _) in by_column.items()}
         return {names[i]: types for i, types in (by_forms | _surviving(frame, unsettled, options, tz)).items()}
     if small:
         return {names[i]: types for i, types in (every | _surviving(frame, every, options, tz)).items()}

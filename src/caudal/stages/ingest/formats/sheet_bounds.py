@@ -69,8 +69,8 @@ def _cells(path: Path, sheet: str) -> tuple[list[Rectangle], dict[int, dict[int,
         if suffix in (".xlsx", ".xlsm"):
             if (part := part_of(archive, sheet)) is None:
                 raise BrokenSheet("no part of it holds the sheet")
-            told = XlsxSheet().read(archive.open(part))
-            return [told.used], told.errors
+            cells = XlsxSheet().read(archive.open(part))
+            return [cells.used], cells.errors
         if suffix == ".xlsb":
             return [xlsb_used(archive.read(name)) for name in names if _BINARY.fullmatch(name)], {}
         return [OdsSheet(sheet).read(archive.open("content.xml"))] if "content.xml" in names else [], {}

@@ -72,26 +72,26 @@ class XlsxSheet:
         _parse(stream, self._start, self._end, self._text)
         return self
 
-    def _start(self, name: str, said: dict[str, str]) -> None:
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]
         if name == "c":
-            self._go_to(said.get("r"))
-            self._is_error = said.get("t") == "e"
+            self._go_to(attributes.get("r"))
+            self._is_error = attributes.get("t") == "e"
         elif name in ("v", "is"):
             self.used.add(self._row, self._column)
             if self._is_error:
                 self._word = []
         elif name == "row":
-            number = said.get("r", "")
+            number = attributes.get("r", "")
             self._row, self._column = int(number) if number.isdecimal() else self._row + 1, -1
 
     def _go_to(self, place: str | None) -> None:
         """Take a cell's place; a cell that names none is the next of its row."""
-        told = _PLACE.fullmatch(place or "")
-        if told is None:
+        match = _PLACE.fullmatch(place or "")
+        if match is None:
             self._column += 1
             return
-        letters, row = told.groups()
+        letters, row = match.groups()
         if letters not in self._columns:
             self._columns[letters] = column_number(letters)
         self._row, self._column = int(row), self._columns[letters]
@@ -111,11 +111,11 @@ def part_of(archive: zipfile.ZipFile, sheet: str) -> str | None:
     parts = {name.lower(): name for name in archive.namelist()}
     # ElementTree resolves no external entity, and expat bounds what internal ones grow to.
     book = ElementTree.fromstring(archive.read(parts["xl/workbook.xml"]))  # noqa: S314
-    sheets = (one for one in book.iter() if _local(one.tag) == "sheet" and one.get("name") == sheet)
-    link = next((value for one in sheets for name, value in one.items() if name.endswith("}id")), None)
-    for one in ElementTree.fromstring(archive.read(parts["xl/_rels/workbook.xml.rels"])):  # noqa: S314
-        if one.get("Id") == link:
-            part = posixpath.normpath(posixpath.join("/xl", one.get("Target", ""))).lstrip("/")
+    sheets = (element for element in book.iter() if _local(element.tag) == "sheet" and element.get("name") == sheet)
+    link = next((value for element in sheets for name, value in element.items() if name.endswith("}id")), None)
+    for relation in ElementTree.fromstring(archive.read(parts["xl/_rels/workbook.xml.rels"])):  # noqa: S314
+        if relation.get("Id") == link:
+            part = posixpath.normpath(posixpath.join("/xl", relation.get("Target", ""))).lstrip("/")
             return parts.get(part.lower())
     return None
 
@@ -140,16 +140,16 @@ def column_number(letters: str) -> int:
 
 def xlsb_used(content: bytes) -> Rectangle:
     """Return the rectangle of a sheet of an xlsb: records of a number, a length and that many bytes ([MS-XLSB] 2.1.4)."""
-    found, at, row = Rectangle(), 0, 0
+    cells, at, row = Rectangle(), 0, 0
     while at < len(content):
         kind, at = _varint(content, at, 2)
         size, at = _varint(content, at, 4)
         if kind == _ROW:
             row = int.from_bytes(content[at : at + 4], "little")
         elif kind in _CELLS:
-            found.add(row, int.from_bytes(content[at : at + 4], "little"))
+            cells.add(row, int.from_bytes(content[at : at + 4], "little"))
         at += size
-    return found
+    return cells
 
 
 def _varint(content: bytes, at: int, most: int) -> tuple[int, int]:
@@ -184,16 +184,16 @@ class OdsSheet:
         _parse(stream, self._start, self._end, self._text)
         return self._found
 
-    def _start(self, name: str, said: dict[str, str]) -> None:
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "table:table":
-            self._within, self._row = said.get("table:name") == self._sheet, 0
+            self._within, self._row = attributes.get("table:name") == self._sheet, 0
         elif name == "table:table-row" and self._within:
-            self._column, self._rows = 0, _times(said, "table:number-rows-repeated")
+            self._column, self._rows = 0, _times(attributes, "table:number-rows-repeated")
         elif name in ("table:table-cell", "table:covered-table-cell") and self._within:
-            times = _times(said, "table:number-columns-repeated")
+            times = _times(attributes, "table:number-columns-repeated")
             self._cell = (self._column, times)
             self._column += times
-            if any(key.startswith("office:") for key in said):
+            if any(key.startswith("office:") for key in attributes):
                 self._held()
 
     def _text(self, text: str) -> None:
@@ -214,8 +214,8 @@ class OdsSheet:
             self._cell = None
 
 
-def _times(said: dict[str, str], name: str) -> int:
-    text = said.get(name, "1")
+def _times(attributes: dict[str, str], name: str) -> int:
+    text = attributes.get(name, "1")
     return int(text) if text.isdigit() else 1
 
 

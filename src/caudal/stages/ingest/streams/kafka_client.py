@@ -62,10 +62,10 @@ def client_options(connection: Kafka) -> Options:
 
 def _login(jaas: str, connection: Kafka) -> Options:
     """Return the user and the password that a line of JAAS gives."""
-    told = {name: (quoted and re.sub(r"\\(.)", r"\1", quoted)) or plain for name, quoted, plain in _PAIR.findall(jaas)}
-    if not _LOGIN.search(jaas) or not {"username", "password"} <= told.keys():
+    login = {name: (quoted and re.sub(r"\\(.)", r"\1", quoted)) or plain for name, quoted, plain in _PAIR.findall(jaas)}
+    if not _LOGIN.search(jaas) or not {"username", "password"} <= login.keys():
         raise _untranslated("sasl.jaas.config", connection)
-    return {"sasl.username": told["username"], "sasl.password": told["password"]}
+    return {"sasl.username": login["username"], "sasl.password": login["password"]}
 
 
 def _untranslated(name: str, connection: Kafka) -> DeclarationProblem:
