@@ -1,7 +1,7 @@
 """A wide CSV that nobody declared, beside DuckDB's and pandas' reading of it: ``python -m benchmarks.wide --columns 2000 --rows 1000``.
 
-Processor seconds, those of child processes included, from the start of a process to its end. ``narrow`` is the same run of a file of two columns:
-the difference from it is what the columns cost.
+Processor seconds, those of child processes included, from the start of a process to its end. ``narrow`` is the same of a file of two columns:
+the difference from it is what the columns cost. ``spark`` reads the texts of the file and writes them as they are, in the same session as a run's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from pathlib import Path
 
 PRODUCT = 'import caudal as cd\n\nproduct = cd.Product("wide")\nproduct.source("s", cd.files("a.csv"))\n'
 DUCKDB = "import duckdb, sys; duckdb.sql(f\"copy (from read_csv('{sys.argv[1]}')) to '{sys.argv[1]}.duckdb.parquet'\")"
+SPARK = (
+    "import sys\nfrom caudal.spark.session import session\n"
+    "session().read.option('header', True).csv(sys.argv[1]).write.parquet(sys.argv[1] + '.spark.parquet')"
+)
 PANDAS = "import pandas, sys; pandas.read_csv(sys.argv[1]).to_parquet(sys.argv[1] + '.pandas.parquet')"
 
 
@@ -66,11 +70,13 @@ def main() -> None:
         place = Path(name)
         caudal_s(place / "first", 2, 1)  # after it Java's archive of classes is made
         figures = {
-            "narrow": caudal_s(place / "narrow", 2, asked.rows),
+            "caudal narrow": caudal_s(place / "narrow", 2, asked.rows),
             "caudal": caudal_s(place / "wide", asked.columns, asked.rows),
-            "duckdb": processor_s([sys.executable, "-c", DUCKDB, str(place / "wide" / "a.csv")]),
-            "pandas": processor_s([sys.executable, "-c", PANDAS, str(place / "wide" / "a.csv")]),
         }
+        for reader, program in {"spark": SPARK, "duckdb": DUCKDB, "pandas": PANDAS}.items():
+            for which in ("narrow", "wide"):
+                label = reader if which == "wide" else f"{reader} narrow"
+                figures[label] = processor_s([sys.executable, "-c", program, str(place / which / "a.csv")])
     print(json.dumps({"columns": asked.columns, "rows": asked.rows, "processor_s": figures}, indent=2))
 
 
