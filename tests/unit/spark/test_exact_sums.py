@@ -13,6 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, LongType
 
+import caudal as cd
 from caudal.spark.exact import addends, common_magnitudes, exact_mean, exact_sum, in_any_magnitude, sorted_std
 
 KIND = DoubleType()
@@ -193,3 +194,14 @@ def test_the_mean_of_large_longs_is_right_and_their_sum_an_error_that_names_it(s
     assert dict(map(tuple, few.collect())) == {"edge": 0, "least": -(1 << 63), "one": -7}
     with pytest.raises(PySparkException, match="The sum of 'x' is beyond 2\\^63"):
         exact_sum(x, kind, "sum of 'x'").of(frame, ["what"], "sum").collect()
+
+
+def test_a_plan_holds_each_part_of_a_sum_once(spark):
+    # A value uses its parts many times: as one expression, a sum by windows was a plan of 18,000 nodes.
+    rows = spark.createDataFrame([("k", 1.0)], "k string, x double").withColumn("at", F.lit("2024-01-01").cast("timestamp_ntz"))
+    tumbled = cd.tumble(rows, "1 hour", by=["k"], time="at").agg(x=("sum", "x"))
+    rolled = cd.rolling(rows, "x", "1 hour", "sum", by=["k"], order="at")
+    plans = [frame._jdf.queryExecution().analyzed().toJSON() for frame in (tumbled, rolled)]
+    digits = len(addends("x", KIND).digits)
+    assert plans[0].count('aggregate.Sum"') == digits + 1  # what is not finite is added apart
+    assert plans[1].count('aggregate.Sum"') == 2 * digits  # up to the window's end, and before its start
