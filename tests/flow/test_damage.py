@@ -203,7 +203,25 @@ def test_damage_is_said_in_one_sentence_with_its_exit_code(place, what, damage, 
 def test_a_table_whose_log_is_gone_is_made_again_by_a_run(place):
     before = rows(place, "clean")
     shutil.rmtree(log_entry(place, "clean").parent)
-    assert "table:clean" in given(place, "run", 0)
+    said = " ".join(given(place, "run", 0).split())
+    assert "'clean' is made again: the log of its table is gone, and the ledger knows of version 0." in said
+    assert "table:clean" in said
+    assert rows(place, "clean") == before
+    why = " ".join(command(place, "status", "--why", "p/table:clean", code=0).split())
+    assert "ran: the log of its table is gone, and the ledger knows of version 0" in why
+    assert "is made again" not in given(place, "run", 0)
+
+
+def test_a_table_that_is_older_than_the_ledger_says_so(place):
+    (place / "p" / "in" / "more.csv").write_text("at,shop,visitors\n2024-03-03 09:00:00,east,7\n")
+    given(place, "run", 0)
+    before = rows(place, "clean")
+    log_entry(place, "clean").unlink()
+    said = " ".join(given(place, "run", 0).split())
+    assert (
+        "'clean' is compared with its inputs again: its table has version 0 as its newest, and the ledger knows of version 1."
+        in said
+    )
     assert rows(place, "clean") == before
 
 

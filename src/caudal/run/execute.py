@@ -13,7 +13,7 @@ from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.lake.ledger_faults import ledger_problem
 from caudal.lake.records import checks, lineages, profiles, steps
 from caudal.run.faults import DYING_S, explained, is_of_java
-from caudal.run.reasons import reasons
+from caudal.run.reasons import lost_versions, reasons
 from caudal.run.retry import Attempts, attempted
 from caudal.run.slow import watched
 from caudal.run.step import Done, State, Step, waits
@@ -91,6 +91,9 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
 
     try:
         last = ws.ledger.last_success(ws.product.name, step.name)
+        if (lost := lost_versions(ws, step, last)) is not None:
+            again = "is made again" if ws.version(step.subject) is None else "is compared with its inputs again"
+            ws.progress.noted(f"'{step.subject}' {again}: {lost}.")
         with watched(ws, step):
             done = attempted(ws, step, attempts, hung)
     except Exception as error:
@@ -103,7 +106,7 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
         _revive(ws, step, error)
         return
     seconds = time.perf_counter() - clock
-    because = reasons(ws, step, done, last)
+    because = reasons(ws, step, done, last, lost)
     done = replace(done, detail={**done.detail, **_told(attempts), **because})
     (board.waiting if done.state == "waiting" else board.done)[step.name] = done
     try:

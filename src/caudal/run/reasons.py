@@ -18,15 +18,34 @@ _NOUNS = {
     "code": "statement", "module": "module", "value": "value", "file": "file", "folder": "folder", "existence": "path",
     "variable": "variable", "library": "library version",
 }  # fmt: skip
+_PUBLISHING = ("read", "table", "features", "join", "predict")  # kinds of steps whose subject is a table of the lake
 _OF_CODE = ("code", "module", "everything that was loaded")
 
 
-def reasons(ws: Workspace, step: Step, done: Done, last: Row | None) -> dict[str, Any]:
+def lost_versions(ws: Workspace, step: Step, last: Row | None) -> str | None:
+    """Return in words that versions of a step's table are gone which the ledger knows of; None where they are there.
+
+    Parameters
+    ----------
+    last : the step's row of the ledger when it last succeeded
+    """
+    if step.kind not in _PUBLISHING or last is None or last["output_version"] is None:
+        return None
+    known = f"the ledger knows of version {last['output_version']}"
+    newest = ws.version(step.subject)
+    if newest is None:
+        what = "the log of its table is gone" if ws.folder(step.subject).is_dir() else "its table is gone"
+        return f"{what}, and {known}"
+    return f"its table has version {newest} as its newest, and {known}" if newest < last["output_version"] else None
+
+
+def reasons(ws: Workspace, step: Step, done: Done, last: Row | None, lost: str | None = None) -> dict[str, Any]:
     """Return what a step that ended well is made of, and in words why it ran or rested, as details for the ledger.
 
     Parameters
     ----------
     last : the step's row of the ledger when it last succeeded
+    lost : what `lost_versions` returned before the step
     """
     if done.state == "waiting":
         return {}
@@ -35,8 +54,8 @@ def reasons(ws: Workspace, step: Step, done: Done, last: Row | None) -> dict[str
         return {"made_of": made_of, "because": f"rested: {_rested(made_of, done.why)}"}
     changed = _changed(made_of, last)
     inputs = _inputs(done, last)
-    other = [] if changed or inputs else _otherwise(ws, step, done, last)
-    causes = [*changed, *inputs, *other]
+    other = [] if changed or inputs or lost else _otherwise(ws, step, done, last)
+    causes = [*([lost] if lost else []), *changed, *inputs, *other]
     return {"made_of": made_of, "because": f"ran: {_joined(causes)}", **({"changed": _joined(changed)} if changed and last else {})}
 
 
