@@ -36,6 +36,7 @@ PLANTED = {
     "database": {"url", "env"},
     "warehouse": {"url", "env"},
     "kafka": {"options"},
+    "topic": {"options"},
     "webhook": {"url", "secret"},
     "env": {"name"},
 }
@@ -88,8 +89,10 @@ product.source("echo3", cd.http("http://127.0.0.1:{port}/c.json", auth=cd.env("B
 product.source("away", cd.http("http://anna:{password}@127.0.0.1:9/a.csv?api_key={mark}-query", auth="{mark}-bearer"))
 product.source("pg", cd.database("postgresql://anna:{password}@127.0.0.1:9/shop?sslpassword={mark}-ssl", table="sale"))
 product.source("pgenv", cd.database(env="SHOP_DB", table="sale"))
-product.source("kafka", cd.kafka("topic", channels=["x"], servers="127.0.0.1:9", **{{"kafka.sasl.jaas.config": "{mark}-jaas",
+messages = product.source("kafka", cd.kafka("topic", channels=["x"], servers="127.0.0.1:9", **{{"kafka.sasl.jaas.config": "{mark}-jaas",
                "kafka.ssl.key.password": "{mark}-sslkey"}}))
+product.send("out", product.statistics("seconds", of=messages), cd.topic("out", servers="127.0.0.1:9",
+             **{{"kafka.sasl.jaas.config": "{mark}-outjaas"}}))
 product.alert(cd.webhook("http://127.0.0.1:9/services/T0/{mark}-hook?sign={mark}-sign", secret="HOOK_KEY"))
 product.alert(cd.webhook("http://anna:{password}@127.0.0.1:{port}/services/{mark}-echoed", secret="HOOK_KEY"))
 product.alert(cd.mail("team@example.org"))

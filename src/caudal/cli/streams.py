@@ -84,6 +84,7 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
            source: Annotated[str | None, typer.Option("--source", help="Which stream source of the product.")] = None,
            seed: Annotated[int, typer.Option(help="Of the simulator.")] = 0,
            at: Annotated[str | None, typer.Option("--at", help="Event time of the first sample, such as 2026-01-05T08:00:00Z: the same samples each time.  [default: it ends now]")] = None,
+           client_config: Annotated[Path | None, typer.Option("--client-config", help="Properties file of Kafka's client: how to log in.  [default: the options of the product's source]")] = None,
            data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Play a simulator or a recording into a stream, at a chosen rate. Ctrl-C stops it."""
     from caudal.run.replay import command
@@ -103,6 +104,7 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
             source_name=source,
             seed=seed,
             at=at,
+            client_config=client_config,
             say=(lambda _: None) if as_json else (lambda line: print(printable(line), flush=True)),
         )
         say(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,10 @@ from caudal.lake.home import Home
 from caudal.lake.wire import Block, codec, packed
 from caudal.run.sinks import Sink, sink
 from caudal.run.stream.task import AHEAD_US
+from caudal.spec.connection import Kafka
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
+from caudal.stages.ingest.streams.kafka_client import properties
 from caudal.stages.simulate import Played, simulator, simulators
 
 # One block leaves this often where blocks are paced: small enough to be fresh, large enough to be cheap.
@@ -171,9 +173,15 @@ def command(
     source_name: str | None,
     seed: int,
     at: str | None = None,
+    client_config: Path | None = None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Do what the command says and return its document."""
+    """Do what the command says and return its document.
+
+    Parameters
+    ----------
+    client_config : Path, optional, properties of Kafka's client, such as those of a login; they go before a declared source's own
+    """
     target, named = _target(what, settings, source_name)
     played = source(named, seed=seed, data=settings.data if named == "recording" else None)
     chosen = pace(played, len(played.channels) * played.natural_hz * speed if rate == -1 else rate, devices, speed)
@@ -184,7 +192,9 @@ def command(
         to or (target.place if into in (None, target.kind) else _default(into or "", named, settings)),
     )
     wire = wire or target.wire
-    options: dict[str, Any] = {"lanes": target.lanes, "lines": wire == "json", "servers": target.servers or settings.kafka}
+    login = {**target.options, **_client_config(client_config, kind)}
+    servers = login.pop("kafka.bootstrap.servers", None) or target.servers or settings.kafka
+    options: dict[str, Any] = {"lanes": target.lanes, "lines": wire == "json", "servers": servers, "options": login}
     out = sink(kind, place, **options)
     beside = sink(kind, target.labels or f"{place}_labels", **options) if labels and kind != "socket" else None
     say(f"{named}: {chosen.devices:,} × {len(played.channels)} channels at {chosen.rate_hz:g} Hz into {kind} {place}")
@@ -210,6 +220,7 @@ class _Target:
     lanes: int = 2
     servers: str | None = None
     labels: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # of Kafka's client
 
 
 def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, str]:
@@ -229,9 +240,18 @@ def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, s
             getattr(connection, "partitions", 2),
             getattr(connection, "servers", None),
             place(beside[0]) if beside and beside[0].connection.kind == connection.kind else None,
+            connection.options if isinstance(connection, Kafka) else {},
         ),
         simulator,
     )
+
+
+def _client_config(file: Path | None, kind: str) -> dict[str, Any]:
+    if file is not None and kind != "kafka":
+        raise DeclarationProblem(
+            f"--client-config is of Kafka's client, and this replay goes into {kind}.", fix="Add --into kafka."
+        )
+    return properties(file) if file is not None else {}
 
 
 def _place(settings: Settings, product: str, one: Any) -> str:

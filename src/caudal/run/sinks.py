@@ -6,12 +6,14 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.lake.log import Writer
+from caudal.spec.outlet import Topic
+from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
 
 # Messages that are sent again to a client that comes after one which never acknowledged anything.
 _UNACKNOWLEDGED = 1000
@@ -31,7 +33,15 @@ class Sink(Protocol):
         """Send what is still on its way, and end."""
 
 
-def sink(kind: str, to: str, *, lanes: int = 2, lines: bool = False, servers: str = "127.0.0.1:9092") -> Sink:
+def sink(
+    kind: str,
+    to: str,
+    *,
+    lanes: int = 2,
+    lines: bool = False,
+    servers: str = "127.0.0.1:9092",
+    options: Mapping[str, Any] | None = None,
+) -> Sink:
     """Return the way to ``to``.
 
     Parameters
@@ -40,11 +50,12 @@ def sink(kind: str, to: str, *, lanes: int = 2, lines: bool = False, servers: st
     to : a folder for ``log`` and ``folder``, a topic for ``kafka``, ``host:port`` for ``socket``
     lanes : int, partitions of a log; a topic has its own number
     lines : bool, a socket's messages are lines and not framed by their lengths
+    options : mapping, of Kafka's client, as a source declares them: how to log in
     """
     if kind == "log":
         return LogSink(Path(to), lanes)
     if kind == "kafka":
-        return KafkaSink(to, servers)
+        return KafkaSink(to, servers, options)
     if kind == "folder":
         return FolderSink(Path(to))
     host, _, port = to.rpartition(":")
@@ -72,34 +83,42 @@ class LogSink:
 class KafkaSink:
     """Into a topic, which is made when it is missing."""
 
-    def __init__(self, topic: str, servers: str) -> None:
+    def __init__(self, topic: str, servers: str, options: Mapping[str, Any] | None = None) -> None:
         from confluent_kafka import KafkaException, Producer
 
         self._topic, self._failed = topic, ""
-        self._producer = Producer(
-            {
-                "bootstrap.servers": servers,
-                "acks": "all",
-                "enable.idempotence": True,
-                "linger.ms": 5,
-                "batch.size": 1 << 20,
-                "message.max.bytes": 8 << 20,
-                "queue.buffering.max.kbytes": 256 << 10,
-                "reconnect.backoff.max.ms": 1000,
-                "log_level": 0,
-            }
-        )
+        refusal = LoginRefusal()
+        producer: Any = None
         try:
+            producer = Producer(
+                {
+                    "bootstrap.servers": servers,
+                    "error_cb": refusal,
+                    **client_options(Topic(topic, servers, options or {})),
+                    "acks": "all",
+                    "enable.idempotence": True,
+                    "linger.ms": 5,
+                    "batch.size": 1 << 20,
+                    "message.max.bytes": 8 << 20,
+                    "queue.buffering.max.kbytes": 256 << 10,
+                    "reconnect.backoff.max.ms": 1000,
+                    "log_level": 0,
+                }
+            )
             # Asking for a topic makes it, where the broker is set so.
             for _ in range(50):
-                known = self._producer.list_topics(topic, timeout=5).topics[topic]
+                known = producer.list_topics(topic, timeout=5).topics[topic]
                 if known.partitions:
                     break
                 time.sleep(0.1)
         except KafkaException as error:
+            if producer is not None:
+                producer.poll(0)  # has the refusal told
             raise EnvironmentProblem(
-                f"No Kafka answers at {servers}: {error.args[0].str()}.", fix="Start one with 'caudal broker', or set CAUDAL_KAFKA."
+                f"No Kafka answers at {servers}: {refusal.text or error.args[0].str()}.",
+                fix=LOGIN_FIX if refusal.text else "Start one with 'caudal broker', or set CAUDAL_KAFKA.",
             ) from None
+        self._producer = producer
         self.lanes = max(1, len(known.partitions))
 
     def send(self, lane: int, payloads: Sequence[bytes]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.secret import secrets_hidden
 from caudal.spec.detector import Detection
 from caudal.spec.location import Location
 from caudal.spec.statistics import Statistics
@@ -20,11 +22,17 @@ class Topic:
     Parameters
     ----------
     servers : str, optional, ``host:port`` of brokers; from the setting ``kafka`` (``CAUDAL_KAFKA``), else 127.0.0.1:9092, when left out
+    options : mapping, options of Kafka's Java client under the names that a source takes them by (``kafka.sasl.jaas.config``); values
+        of `caudal.env` are looked up when the topic is written to
     """
 
     topic: str
     servers: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "topic"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", secrets_hidden(self.options))
 
 
 @dataclass(frozen=True)
@@ -52,9 +60,20 @@ class Outlet:
     where: Location
 
 
-def topic(name: str, *, servers: str | None = None) -> Topic:
-    """Return a Kafka topic as a place that rows go to."""
-    return Topic(name, servers)
+def topic(name: str, *, servers: str | None = None, **options: Any) -> Topic:
+    """Return a Kafka topic as a place that rows go to.
+
+    Raises
+    ------
+    DeclarationProblem : an option is none of Kafka's client, whose names begin with ``kafka.``
+    """
+    if others := [option for option in options if not option.startswith("kafka.")]:
+        raise DeclarationProblem(
+            f"cd.topic('{name}') takes no option '{others[0]}'.",
+            nearest=nearest(others[0], ("servers",)),
+            fix="Options of Kafka's client begin with 'kafka.', such as **{'kafka.security.protocol': 'SASL_SSL'}.",
+        )
+    return Topic(name, servers, options)
 
 
 def drop(folder: str) -> Drop:

@@ -21,7 +21,7 @@ def revealed(value: Any, user: str | None = None) -> str:
     content = os.environ.get(value.name)
     if content is None:
         raise EnvironmentProblem(
-            f"The environment variable '{value.name}' is not set; a source takes a secret from it.",
+            f"The environment variable '{value.name}' is not set; a declaration takes a secret from it.",
             fix=f"Set {value.name} and run again.",
             variable=value.name,
         )

@@ -14,6 +14,7 @@ from caudal.errors import EnvironmentProblem
 from caudal.run.stream.out.outbox import as_json
 from caudal.spec.outlet import Outlet, Topic
 from caudal.spec.settings import settings
+from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
 
 _WAIT_S = 10.0
 
@@ -23,12 +24,13 @@ class TopicSender:
 
     def __init__(self, declared: Outlet, name: str) -> None:
         assert isinstance(declared.to, Topic)
-        self._topic, self._name = declared.to.topic, name
+        self._to, self._topic, self._name = declared.to, declared.to.topic, name
         self._servers = declared.to.servers or settings().kafka
         self._exactly, self._patiently = declared.delivery == "exactly once", declared.delivery != "at most once"
         self._producer: Any = None
         self._group: Any = None
         self._failed = ""
+        self._refusal = LoginRefusal()
 
     def upto(self) -> int:
         """Return the micro-batch that was committed last."""
@@ -75,7 +77,10 @@ class TopicSender:
             return
         from confluent_kafka import Consumer, Producer
 
-        told: dict[str, Any] = {"bootstrap.servers": self._servers, "log_level": 0}
+        self._refusal.text = ""
+        told: dict[str, Any] = {
+            "bootstrap.servers": self._servers, "log_level": 0, "error_cb": self._refusal, **client_options(self._to),
+        }  # fmt: skip
         if self._exactly:
             self._group = Consumer({**told, "group.id": self._name, "enable.auto.commit": False})
             told |= {"transactional.id": self._name, "transaction.timeout.ms": 60_000}
@@ -100,8 +105,9 @@ class TopicSender:
 
     def _away(self, error: Any) -> EnvironmentProblem:
         why = error.args[0] if error.args else error
+        why = self._refusal.text or (why.str() if hasattr(why, "str") else why)
         return EnvironmentProblem(
-            f"Kafka at {self._servers} does not take rows for '{self._topic}': {why.str() if hasattr(why, 'str') else why}.",
-            fix="Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
+            f"Kafka at {self._servers} does not take rows for '{self._topic}': {why}.",
+            fix=LOGIN_FIX if self._refusal.text else "Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
             topic=self._topic,
         )

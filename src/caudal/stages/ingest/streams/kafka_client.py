@@ -1,4 +1,4 @@
-"""The options of a Kafka source for librdkafka, which reads small micro-batches; Spark's connector takes them as they are declared.
+"""The options of a Kafka topic for librdkafka, which reads small micro-batches and writes; Spark's connector takes them as they are declared.
 
 Spark's connector is Apache Kafka's Java client. What says who reads and over which connection is written for it (``kafka.sasl.jaas.config``,
 stores of certificates) and is translated here. What tunes the Java client (``kafka.max.poll.records``) is not for librdkafka and is left out.
@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from caudal.errors import DeclarationProblem
+from caudal.secret import secrets_hidden
 from caudal.spec.connection import Kafka
+from caudal.spec.outlet import Topic
 from caudal.stages.ingest.secret import looked_up
 
 Options = dict[str, str]
+LOGIN_FIX = (
+    "Give the user and the password that the broker knows, in kafka.sasl.jaas.config, and the certificates that it asks for."
+)
 _PREFIX = "kafka."
 _SAME_NAME = (
     "security.protocol", "sasl.kerberos.service.name", "ssl.cipher.suites", "ssl.endpoint.identification.algorithm", "ssl.key.password",
@@ -32,12 +39,14 @@ _STORES: Mapping[tuple[str, str], str] = {
     ("ssl.keystore.password", "PKCS12"): "ssl.keystore.password",
 }
 _NEEDLESS = ("ssl.truststore.type", "ssl.keystore.type", "ssl.protocol", "ssl.enabled.protocols", "ssl.provider")
+_CONTINUED = re.compile(r"\\\r?\n[ \t]*")  # of a properties file: a backslash at the end of a line
+_ESCAPED, _ESCAPES = re.compile(r"\\(.)"), {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _LOGIN = re.compile(r"\.(?:Plain|Scram)LoginModule\s+required\b")
 _PAIR = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))""")
 
 
-def client_options(connection: Kafka) -> Options:
-    """Return what librdkafka is told of a source's declared options, beside its servers.
+def client_options(connection: Kafka | Topic) -> Options:
+    """Return what librdkafka is told of a topic's declared options, beside its servers.
 
     Raises
     ------
@@ -60,7 +69,45 @@ def client_options(connection: Kafka) -> Options:
     return chosen
 
 
-def _login(jaas: str, connection: Kafka) -> Options:
+def properties(file: Path) -> dict[str, Any]:
+    """Return the options of a properties file of Kafka's Java client, under the names that declarations give them.
+
+    Raises
+    ------
+    DeclarationProblem : the file cannot be read, or a line of it is no ``name=value``
+    """
+    try:
+        text = _CONTINUED.sub("", file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeclarationProblem(f"'{file}' cannot be read as properties of Kafka's client: {error}.") from None
+    options: dict[str, str] = {}
+    for line in map(str.strip, text.splitlines()):
+        if line and not line.startswith(("#", "!")):
+            name, equals, value = line.partition("=")
+            if not equals:
+                raise DeclarationProblem(f"A line of '{file}' is no property of Kafka's client.", fix="Write name=value.")
+            options[_PREFIX + name.strip()] = _ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[1]), value.strip())
+    return secrets_hidden(options)
+
+
+class LoginRefusal:
+    """What the brokers said of a login that they refused.
+
+    librdkafka goes on trying to log in, and its calls end for want of time alone; it tells the reason to a callback, which this is
+    (``error_cb``).
+    """
+
+    text = ""
+
+    def __call__(self, error: Any) -> None:
+        """Take note of an error that is of the login or of certificates."""
+        from confluent_kafka import KafkaError
+
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+            self.text = error.str()
+
+
+def _login(jaas: str, connection: Kafka | Topic) -> Options:
     """Return the user and the password that a line of JAAS gives."""
     login = {name: (quoted and re.sub(r"\\(.)", r"\1", quoted)) or plain for name, quoted, plain in _PAIR.findall(jaas)}
     if not _LOGIN.search(jaas) or not {"username", "password"} <= login.keys():
@@ -68,9 +115,9 @@ def _login(jaas: str, connection: Kafka) -> Options:
     return {"sasl.username": login["username"], "sasl.password": login["password"]}
 
 
-def _untranslated(name: str, connection: Kafka) -> DeclarationProblem:
+def _untranslated(name: str, connection: Kafka | Topic) -> DeclarationProblem:
     return DeclarationProblem(
-        f"Topic '{connection.topic}' is read by librdkafka, which has no counterpart of the option '{_PREFIX}{name}' as it is given.",
+        f"Topic '{connection.topic}' is reached by librdkafka, which has no counterpart of the option '{_PREFIX}{name}' as it is given.",
         fix="Give certificates as PEM (kafka.ssl.truststore.type='PEM') or a key store of PKCS12."
         if name.startswith("ssl.")
         else "Log in by PLAIN or SCRAM, with the user and the password in kafka.sasl.jaas.config.",

@@ -142,7 +142,7 @@ class KafkaTap(Tap):
             "bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000, **client_options(connection),
         }  # fmt: skip
         told = {
-            **broker, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error",
+            **broker, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error", "enable.partition.eof": True,
             "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20,
         }  # fmt: skip
         self._consumer = Consumer(told)
@@ -178,6 +178,8 @@ class KafkaTap(Tap):
 
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages; what the broker has counted but no reader sees (markers of transactions) is passed over."""
+        from confluent_kafka import KafkaError
+
         wanted = {one: span for one, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
         self._go_to(start)
         held = {one: self._ahead.get(one, []) for one in range(len(start))}
@@ -186,11 +188,15 @@ class KafkaTap(Tap):
             messages = self._consumer.consume(10_000, timeout=waited)
             idle = 0 if messages else idle + 1
             for message in messages:
-                if (error := message.error()) is not None:
+                partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+                if (error := message.error()) is not None and error.code() == KafkaError._PARTITION_EOF:
+                    self._at[partition] = max(self._at[partition], offset)  # behind the last message there may be markers
+                    continue
+                if error is not None:
                     self._lose()
                     raise self._away(error.str())
-                held[int(message.partition() or 0)].append(message)
-                self._at[int(message.partition() or 0)] = int(message.offset() or 0) + 1
+                held[partition].append(message)
+                self._at[partition] = offset + 1
             if idle > self._WAIT_S / waited:
                 self._lose()
                 raise self._away(f"it gave no message for {self._WAIT_S:.0f} seconds")
