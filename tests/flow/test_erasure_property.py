@@ -31,6 +31,7 @@ from caudal.cli.app import app
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
+from caudal.lake.log import Writer
 from caudal.lake.records import erasures
 from caudal.run.governance.erase import erase
 from caudal.run.run import run
@@ -231,21 +232,26 @@ def test_exactly_the_rows_of_one_subject_go_from_every_place(made, tmp_path_fact
 
 
 UNSEARCHED = '''
-"""People in files that an erasure searches, and in files that it cannot."""
+"""People in files that an erasure writes anew, in files that it searches and cannot write, and in files that it cannot search."""
 import caudal as cd
 
 product = cd.Product("kept")
 product.source("plain", cd.files("*.csv"), schema=cd.schema(name="string", score="double"))
-product.source("sheets", cd.files("*.xlsx"), schema=cd.schema(name="string"))
-product.source("packed", cd.files("*.zip"), schema=cd.schema(name="string"))
+product.source("sheets", cd.files("book*.xlsx"), schema=cd.schema(name="string"))
+product.source("packed", cd.files("packed*.zip"), schema=cd.schema(name="string"))
 product.source("asked", cd.files("*.json", records="items"), schema=cd.schema(name="string"))
+product.source("linked", cd.files("linked*.xlsx"), schema=cd.schema(name="string"))
+product.source("scans", cd.files("scans*.zip"), schema=cd.schema(name="string"))
+samples = product.source("samples", cd.stream(channels=["x"], wire="json"))
 product.subject("name")
 product.subject("score")
+product.subject("device")
 '''
 
 
-@pytest.mark.parametrize("yes", [True, False])
-def test_what_cannot_be_searched_is_named_and_fails(tmp_path, spark, yes):
+@pytest.fixture
+def kept(tmp_path: Path, spark) -> list[str]:
+    """The words of an erasure in a home in which such files were run."""
     from openpyxl import Workbook
 
     data, product = tmp_path / "data", tmp_path / "product"
@@ -253,29 +259,76 @@ def test_what_cannot_be_searched_is_named_and_fails(tmp_path, spark, yes):
     product.mkdir()
     (product / "product.py").write_text(UNSEARCHED)
     (data / "plain.csv").write_text("name,score\nAnn Ahlgren,1\nBob,2\n")
-    book = Workbook()
-    for name in ("name", "Ann Ahlgren", "Bob"):
-        book.active.append([name])
-    book.save(data / "book.xlsx")
-    with zipfile.ZipFile(data / "packed.zip", "w") as archive:
-        archive.writestr("inner.csv", "name\nAnn Ahlgren\nBob\n")
+    for file in ("book.xlsx", "linked.xlsx"):
+        book = Workbook()
+        for name in ("name", "Ann Ahlgren", "Bob"):
+            book.active.append([name])
+        if file == "linked.xlsx":
+            book.active["A2"].hyperlink = "mailto:ann@example.org"
+        book.save(data / file)
+    for file, more in (("packed.zip", "more.csv"), ("scans.zip", "scan.pdf")):
+        with zipfile.ZipFile(data / file, "w") as archive:
+            archive.writestr("inner.csv", "name\nAnn Ahlgren\nBob\n")
+            archive.writestr(more, "name\nCy\n")
     (data / "answer.json").write_text('{"asked": {"name": "Ann Ahlgren"}, "items": [{"name": "Ann Ahlgren"}, {"name": "Bob"}]}')
-    assert run(product, Settings(home=tmp_path / "home", data=data, cores=2, memory="1g")).error is None
+    settings = Settings(home=tmp_path / "home", data=data, cores=2, memory="1g")
+    messages = [
+        f'{{"device":{device},"seq":{n},"at":"2026-01-05T08:00:0{n}Z","values":[1.5]}}' for n in range(3) for device in (7, 70)
+    ]
+    with Writer(Home(settings.home).stream("kept", "samples"), 1) as log:
+        log.append(0, [message.encode() for message in messages])
+    assert run(product, settings).error is None
+    return ["erase", str(product), "--home", str(settings.home), "--data", str(data), "--subject"]
 
-    words = ["erase", str(product), "--subject", "name=Ann Ahlgren", "--home", str(tmp_path / "home"), "--data", str(data)]
-    result = CliRunner().invoke(app, [*words, *(["--yes"] if yes else [])])
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_what_cannot_be_searched_or_written_is_named_and_fails(tmp_path, kept, yes):
+    result = CliRunner().invoke(app, [*kept, "name=Ann Ahlgren", *(["--yes"] if yes else [])])
 
     assert result.exit_code == 5
     said = " ".join((result.stdout + result.stderr).split())
-    assert "3 places could not be searched" in said
-    for name in ("book.xlsx", "packed.zip", "answer.json"):
-        assert name in said
-    raw = [file.read_text() for file in (tmp_path / "home" / "raw").rglob("*.csv")]
-    assert raw == (["name,score\nBob,2\n"] if yes else ["name,score\nAnn Ahlgren,1\nBob,2\n"])  # what could be searched is erased
-    ledger = Home(tmp_path / "home").ledger()
+    assert "2 places could not be searched" in said
+    assert "1 place cannot be written without the subject's rows, which stay" in said
+    for words in (
+        "answer.json",
+        "scans.zip): its member 'scan.pdf'",
+        "(linked.xlsx) holds 1 row of the subject: row 2 of its sheet 'Sheet'",
+    ):
+        assert words in said
+    assert "(book.xlsx) holds" not in said
+    assert "(packed.zip) holds" not in said
+    raw = {name: list((tmp_path / "home" / "raw").rglob(f"{name}/*/*")) for name in ("plain", "sheets", "packed", "linked")}
+    (plain,), (book,), (packed,), (linked,) = raw.values()
+    assert plain.read_text() == ("name,score\nBob,2\n" if yes else "name,score\nAnn Ahlgren,1\nBob,2\n")
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.read("inner.csv") == (b"name\nBob\n" if yes else b"name\nAnn Ahlgren\nBob\n")
+        assert archive.read("more.csv") == b"name\nCy\n"
+    for file, hers in ((book, not yes), (linked, True)):
+        with zipfile.ZipFile(file) as archive:
+            assert any(b"Ann Ahlgren" in archive.read(part) for part in archive.namelist()) == hers
+    home = Home(tmp_path / "home")
+    if yes:
+        rows = {name: arrow(delta.read(home.table("kept", name))).column("name").to_pylist() for name in ("sheets", "packed")}
+        assert {name: sorted(some) for name, some in rows.items()} == {"sheets": ["Bob"], "packed": ["Bob", "Cy"]}
+    assert not list((tmp_path / "home").rglob("*tried*"))
+    ledger = home.ledger()
     assert [row["state"] for row in ledger.find(erasures)] == (["running"] if yes else [])  # not done
     ledger.close()
-    words[3] = "score=1234567890123456789"  # a double is that of hundreds of such numbers
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(app, [*kept, "score=1234567890123456789"])  # a double is that of hundreds of such numbers
     assert result.exit_code == 5
     assert "plain: its column is a double" in " ".join((result.stdout + result.stderr).split())
+
+
+def test_samples_of_a_subject_in_the_log_of_a_stream_are_counted_and_stay(tmp_path, kept):
+    log = {file: file.read_bytes() for file in Home(tmp_path / "home").stream("kept", "samples").rglob("*.data")}
+    for words in ([], ["--yes"]):
+        result = CliRunner().invoke(app, [*kept, "device=7", *words])
+        said = " ".join((result.stdout + result.stderr).split())
+        assert result.exit_code == 5, said
+        assert "the log of samples holds 3 rows of the subject" in said
+        assert "could not be searched" not in said
+    assert {file: file.read_bytes() for file in log} == log
+    rows = arrow(delta.read(Home(tmp_path / "home").table("kept", "samples")))
+    assert set(rows.column("device").to_pylist()) == {70}
+    nobody = CliRunner().invoke(app, [*kept, "device=8"])
+    assert nobody.exit_code == 0, nobody.stdout + nobody.stderr

@@ -128,6 +128,6 @@ def erase(folder: Folder, subject: Annotated[str, typer.Option("--subject", help
             from caudal.report.terminal.governance import erasure
 
             erasure(told)
-        if told.get("not_searched"):
-            raise unsearched(told["not_searched"], told["product"])
+        if told.get("not_searched") or told.get("stays"):
+            raise unsearched(told)
     return

@@ -30,6 +30,8 @@ def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
     ------
     NotThere : files of this format cannot be searched
     """
+    if kind.edit is not None:
+        return kind.edit(file, column, is_subject, None)[0]
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, None)[0]
     with opened(file, "rb") as raw:
@@ -37,7 +39,14 @@ def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
 
 
 def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) -> tuple[int, int]:
-    """Write a raw file without the subject's rows, all else byte for byte; return how many rows went and how many stay."""
+    """Write a raw file without the subject's rows, all else byte for byte; return how many rows went and how many stay.
+
+    Raises
+    ------
+    NotThere : this file can be searched, and not be written without the rows
+    """
+    if kind.edit is not None:
+        return kind.edit(file, column, is_subject, to)
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, to)
     gone = kept = 0

@@ -36,12 +36,15 @@ class RawKind:
     Parameters
     ----------
     spans : tells where in the text of a JSON document its rows begin and end, where they lie deeper (``records=``)
+    edit : of a file that no record can be cut out of, a workbook or an archive: searches it for a column's subject and, where the last
+        argument is a path, writes it there without the subject's rows; returns how many rows are the subject's and how many are not
     """
 
     format: str
     options: Mapping[str, Any]
     names: tuple[str, ...] = field(default=())
     spans: Callable[[str], list[tuple[int, int]]] | None = None
+    edit: Callable[[Path, str, Is, Path | None], tuple[int, int]] | None = None
 
 
 def bears(value: Any, columns: set[str], is_subject: Is) -> bool:
@@ -77,11 +80,7 @@ def records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Itera
     NotThere : files of this format, or this file, cannot be searched
     """
     if kind.options.get("decimal") == ",":
-        plain = is_subject
-
-        def is_subject(value: object) -> bool:
-            return plain(value) or (isinstance(value, str) and plain(value.replace(".", "").replace(",", ".")))
-
+        is_subject = with_comma(is_subject)
     if kind.format == "csv":
         yield from _csv(raw, kind, column, is_subject)
     elif kind.format == "json" and kind.spans is not None:
@@ -95,6 +94,11 @@ def records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Itera
             f"Raw files of the format {kind.format} cannot be searched for a subject.",
             fix="Erase it at its origin and deliver the files again.",
         )
+
+
+def with_comma(is_subject: Is) -> Is:
+    """Return what tells the subject's values where numbers are written with a decimal comma."""
+    return lambda value: is_subject(value) or (isinstance(value, str) and is_subject(value.replace(".", "").replace(",", ".")))
 
 
 def opened(file: Path, mode: str, like: Path | None = None) -> Any:

@@ -17,13 +17,13 @@ def proof_page(proof: Mapping[str, Any]) -> str:
 
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     before, after = proof["before"], proof["after"]
-    names = {"raw": "Raw files", "table": "Tables, features, predictions", "quarantine": "Quarantine"}
+    names = {"raw": "Raw files", "table": "Tables, features, predictions", "quarantine": "Quarantine", "stream": "Logs of streams"}
     return environment.get_template("proof.html").render(
         proof=proof,
         facts=[
             ("Product", proof["product"]), ("Answered for by", proof["owner"] or "–"), ("Done by", proof["who"]),
             ("Began", moment(proof["started_at"])), ("Ended", moment(proof["finished_at"])), ("Column", proof["column"]),
         ],
-        counts=[(names[kind], count(before["rows"][kind]), count(after["rows"][kind])) for kind in names],
+        counts=[(names[kind], count(before["rows"].get(kind, 0)), count(after["rows"].get(kind, 0))) for kind in names],
         searched=[(name, plural(number, "file")) for name, number in after["searched"].items()],
     )  # fmt: skip

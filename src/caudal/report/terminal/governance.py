@@ -106,6 +106,8 @@ def erasure(told: Mapping[str, Any], to: Console | None = None) -> None:
         out.print(Text(f"outside of the lake, not touched: {one}", style="yellow"))
     for one in found["not_searched"]:
         out.print(Text(f"not searched: {one}", style="yellow"))
+    for one in found.get("stays", ()):
+        out.print(Text(f"stays: {one}", style="yellow"))
     if told["done"]:
         out.print(
             f"Erased: nothing of the subject is left{' where it could be searched' if told['after']['not_searched'] else ''}. The proof: {told['page']}"

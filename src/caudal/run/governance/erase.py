@@ -27,9 +27,12 @@ from caudal.lake.ledger import Ledger, Row
 from caudal.lake.parquet import WRITTEN, read
 from caudal.lake.place import Place, local, target
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
+from caudal.report.figures import plural
+from caudal.run.governance.held import Held
 from caudal.run.governance.identity import Person
 from caudal.run.governance.proof import write_proof
-from caudal.run.governance.subject import Held, columns_of, holding, kind_of, person, raw_column, raw_kind, search
+from caudal.run.governance.raw_kinds import raw_kind, without_subject
+from caudal.run.governance.subject import columns_of, holding, in_raw, kind_of, person, raw_column, search, search_tables
 from caudal.run.run import held as alone, new_run_id, opened, run, who
 from caudal.run.workspace import Progress
 from caudal.spec.product import Product
@@ -59,7 +62,7 @@ def erase(
             plan = _document(product, home, ledger, told, held, searched, not_searched)
             if not yes or not (held or _running(ledger, product, told)):
                 if yes and not_searched:
-                    raise unsearched(not_searched, product.name)
+                    raise unsearched(plan)
                 return {**plan, "done": False, "earlier": _earlier(ledger, product, told)}
             _can(product, ledger, held)
             begun = _begin(ledger, product, told, plan, clock())
@@ -71,23 +74,26 @@ def erase(
             left, searched, not_searched = search(product, home, ledger, told)
             after = _document(product, home, ledger, told, left, searched, not_searched)
             proof = _end(product, home, ledger, begun, after, result.document, clock())
-    if left:
+    if others := [one for one in left if one.stays is None]:
         raise StepFailed(
-            f"{sum(one.rows for one in left)} rows of the subject are left, in {', '.join(sorted({one.name for one in left}))}.",
+            f"{sum(one.rows for one in others)} rows of the subject are left, in {', '.join(sorted({one.name for one in others}))}.",
             fix="Mend what the run says is wrong, and give the same command again.", product=product.name,
         )  # fmt: skip
-    if not_searched:
-        raise unsearched(not_searched, product.name, proof["page"])
+    if after["not_searched"] or after["stays"]:
+        raise unsearched(after, proof["page"])
     return proof
 
 
-def unsearched(places: Sequence[str], product: str, page: str | None = None) -> StepFailed:
-    """Return that rows of the subject may be left in places that could not be searched."""
-    done = f"What could be searched holds no row of the subject any more ({page})" if page else "Nothing was touched"
+def unsearched(told: Mapping[str, Any], page: str | None = None) -> StepFailed:
+    """Return that rows of the subject stay, or may be left, in places that could not be written anew or searched."""
+    places, stays = told["not_searched"], told["stays"]
+    done = f"What could be searched and written holds no row of the subject any more ({page})" if page else "Nothing was touched"
+    could_not = f"{plural(len(places), 'place')} could not be searched, and may hold rows of the subject: {'; '.join(places)}."
+    stay = f"{plural(len(stays), 'place')} cannot be written without the subject's rows, which stay: {'; '.join(stays)}."
     return StepFailed(
-        f"{len(places)} place{'s' * (len(places) > 1)} could not be searched, and may hold rows of the subject: {'; '.join(places)}.",
-        fix=f"{done}. Mend or erase these at their origin, deliver them again, and give the same command again.", product=product, page=page,
-        not_searched=list(places),
+        " ".join([*([could_not] if places else []), *([stay] if stays else [])]),
+        fix=f"{done}. Mend or erase these at their origin, deliver them again, and give the same command again.",
+        product=told["product"], page=page, not_searched=list(places), stays=list(stays),
     )  # fmt: skip
 
 
@@ -108,8 +114,8 @@ def _document(
     rows = ledger.find(model_versions, product=product.name)
     return {
         "product": product.name, "column": told.column, "places": [one.told() for one in held], "searched": dict(searched),
-        "not_searched": list(not_searched), "columns": {name: sorted(one) for name, one in columns_of(product, home, ledger, told).items()},
-        "rows": {kind: sum(one.rows for one in held if one.kind == kind) for kind in ("raw", "table", "quarantine")},
+        "not_searched": list(not_searched), "stays": [one.where() for one in held if one.stays is not None], "columns": {name: sorted(one) for name, one in columns_of(product, home, ledger, told).items()},
+        "rows": {kind: sum(one.rows for one in held if one.kind == kind) for kind in ("raw", "table", "quarantine", "stream")},
         "models": [
             {"model": row["model"], "version": row["version"], "training_table": row["training_table"], "training_version": row["training_version"]}
             for row in rows if _learned_from(home, product, row, held)
@@ -173,38 +179,32 @@ def _raw_files(product: Product, home: Home, ledger: Ledger, told: Person, held:
     """Rewrite each raw file that holds the subject, and delete old contents that a cut-off erasure has left."""
     columns = columns_of(product, home, ledger, told)
     for one in held:
-        if one.kind != "raw":
+        if one.kind != "raw" or one.stays is not None:
             continue
         folder, source = home.raw(product.name, one.name), product.sources[one.name]
         if not one.current:
             (folder / one.file).unlink(missing_ok=True)
             continue
-        kind, row = raw_kind(source, one.row), one.row
+        row, kind = one.row, raw_kind(source, one.row, home.scratch(product.name))
         room = folder if isinstance(folder, Path) else home.scratch(product.name)
         draft = room / f".landing-erase{''.join(Path(row['path']).suffixes[-2:]).lower()}"
-        file, rows, kept_rows = local(store_path(folder, row["sha256"], row["path"]), room), 0, 0
-        for number, column in enumerate(sorted(columns[one.name])):
-            part = draft.with_name(f".landing-erase-{number}{draft.suffix}")
-            gone, kept_rows = erased.without(
-                file, part, kind, raw_column(source, column), told.raw(kind_of(product, home, one.name, {column}))
-            )
-            rows, file = rows + gone, part
-        file.replace(draft)
+        file = local(store_path(folder, row["sha256"], row["path"]), room)
+        rows, kept_rows = without_subject(file, draft, kind, in_raw(product, home, source, told, columns[one.name]))
         erased.replace(folder, ledger, row, draft, rows=rows, empty=kept_rows <= 0, erasure=erasure, at=now)
 
 
 def _what_is_left(product: Product, home: Home, ledger: Ledger, told: Person, erasure: str, now: float) -> None:
     """Take the subject out of tables that no run makes anew, then delete every file of it that no newest version names."""
-    held, _, _ = search(product, home, ledger, told)
     columns = columns_of(product, home, ledger, told)
-    for name in dict.fromkeys(one.name for one in held if one.kind != "raw" and one.current):
+    held = list(search_tables(product, home, told, columns, {}, []))
+    for name in dict.fromkeys(one.name for one in held if one.current):
         table = name.rpartition("/")[2]
         folder, source = _folder(home, product, name), product.sources.get(table)
         own = columns[table] | ({raw_column(source, one) for one in columns[table]} if source else set())
         paths = [one.file for one in held if one.name == name and one.current]
         _rewrite(folder, paths, own, told, kind_of(product, home, table, columns[table]), erasure, now)
-    held, _, _ = search(product, home, ledger, told)
-    for name in dict.fromkeys(one.name for one in held if one.kind != "raw" and not one.current):
+    held = list(search_tables(product, home, told, columns, {}, []))
+    for name in dict.fromkeys(one.name for one in held if not one.current):
         files = [
             kept.Lifespan(one.file, (_folder(home, product, name) / one.file).stat().st_size, 0)
             for one in held

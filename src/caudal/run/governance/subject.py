@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import partial
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from caudal.errors import DeclarationProblem, nearest
+from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.lake import delta, erased, kept
 from caudal.lake.home import Home
 from caudal.lake.landing import store_path
-from caudal.lake.ledger import Ledger, Row
+from caudal.lake.ledger import Ledger
 from caudal.lake.parquet import read
 from caudal.lake.place import Place, below, local, source as opened
-from caudal.lake.raw_records import RawKind, Written, bears
+from caudal.lake.raw_records import Is, RawKind, Written, bears
 from caudal.lake.records import landed
 from caudal.run.governance.columns import flows
+from caudal.run.governance.held import Held
 from caudal.run.governance.identity import Person
+from caudal.run.governance.raw_kinds import raw_kind, without_subject
+from caudal.run.governance.stream_logs import log_of
 from caudal.spec.connection import CHANNELLED
 from caudal.spec.node import Source
 from caudal.spec.product import Product
 
 QUARANTINE, RAW = "_quarantine", "_raw"
-
-
-@dataclass
-class Held:
-    """Rows of the subject in one place."""
-
-    kind: str  # raw | table | quarantine
-    name: str  # source or table
-    file: str  # below the folder of the place
-    rows: int
-    current: bool  # the newest version (or the ledger) names it
-    row: Row = field(default_factory=dict)  # of the ledger, for a raw file
-
-    def told(self) -> dict[str, Any]:
-        """Return it as a line of the plan and of the proof."""
-        return {name: getattr(self, name) for name in ("kind", "name", "file", "rows", "current")}
 
 
 def person(product: Product, text: str) -> Person:
@@ -98,9 +85,17 @@ def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[l
     for name, node in product.sources.items():
         if isinstance(node.connection, CHANNELLED):
             if home.stream(product.name, name).is_dir() and name in columns:
-                not_searched.append(f"the log of stream {name}: its messages are packed")
+                held += log_of(home, product, node, who, columns[name], searched, not_searched)
         elif name in columns:
             held += _raw(home, ledger, product, node, who, columns[name], searched, not_searched)
+    held += search_tables(product, home, who, columns, searched, not_searched)
+    return held, searched, not_searched
+
+
+def search_tables(
+    product: Product, home: Home, who: Person, columns: dict[str, set[str]], searched: dict[str, int], not_searched: list[str]
+) -> Iterator[Held]:
+    """Yield where the subject's rows lie in tables of the lake, quarantine included."""
     for name, folder, aside in places(home, product.name):
         if name in columns:
             label = f"{QUARANTINE}/{name}" if aside else name
@@ -108,8 +103,7 @@ def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[l
             kind = kind_of(product, home, name, columns[name])
             if not who.is_exact_in(kind):
                 not_searched.append(f"{label}: its column is a {kind}, which does not tell {who.column}s of so many digits apart")
-            held += _table(folder, label, aside, columns[name] | raw, who, searched, kind)
-    return held, searched, not_searched
+            yield from _table(folder, label, aside, columns[name] | raw, who, searched, kind)
 
 
 def kind_of(product: Product, home: Home, name: str, columns: set[str]) -> str | None:
@@ -127,17 +121,9 @@ def raw_column(source: Source, column: str) -> str:
     return next((one.raw_name for one in source.schema or () if one.name == column), column)
 
 
-def raw_kind(source: Source, row: Row) -> RawKind:
-    """Return how a landed file of a source is read."""
-    from caudal.stages.ingest.formats.json_records import spans
-    from caudal.stages.ingest.raw import format_of
-
-    format = "parquet" if row["kind"] == "correction" else format_of(row["path"], getattr(source.connection, "format", None))
-    options = dict(getattr(source.connection, "options", {}))
-    if format == "csv" and not options.get("separator") and ".tsv" in row["path"].lower():
-        options["separator"] = "\t"
-    within = partial(spans, path=str(options["records"]), name=row["path"]) if format == "json" and "records" in options else None
-    return RawKind(format, options, tuple(one.raw_name for one in source.schema or ()), within)
+def in_raw(product: Product, home: Home, source: Source, who: Person, columns: set[str]) -> list[tuple[str, Is]]:
+    """Return what a source's raw files call columns, and what tells the subject's values there."""
+    return [(raw_column(source, column), who.raw(kind_of(product, home, source.name, {column}))) for column in sorted(columns)]
 
 
 def _raw(
@@ -150,23 +136,36 @@ def _raw(
     searched: dict[str, int],
     not_searched: list[str],
 ) -> Iterator[Held]:
-    folder = home.raw(product.name, source.name)
+    folder, scratch = home.raw(product.name, source.name), home.scratch(product.name)
+    asked = in_raw(product, home, source, who, columns)
     rows = {row["sha256"]: row for row in ledger.find(landed, product=product.name, source=source.name)}
     searched[f"raw/{source.name}"] = len(rows)
     for row in rows.values():
-        for column in sorted(columns):
-            try:
-                file = local(store_path(folder, row["sha256"], row["path"]), home.scratch(product.name))
-                kind = kind_of(product, home, source.name, {column})
-                found = erased.count(file, raw_kind(source, row), raw_column(source, column), who.raw(kind))
-            except Exception as error:  # noqa: BLE001 a raw file may be anything; what cannot be read is said, not passed over
-                not_searched.append(f"raw file {row['sha256'][:16]} of {source.name} ({row['path']}): {error}")
-                break
-            if found:
-                yield Held("raw", source.name, row["sha256"], found, True, row)
-                break
+        try:
+            file, kind = local(store_path(folder, row["sha256"], row["path"]), scratch), raw_kind(source, row, scratch)
+            count = next((count for column, is_subject in asked if (count := erased.count(file, kind, column, is_subject))), 0)
+        except Exception as error:  # noqa: BLE001 a raw file may be anything; what cannot be read is said, not passed over
+            not_searched.append(f"raw file {row['sha256'][:16]} of {source.name} ({row['path']}): {error}")
+            continue
+        if count:
+            yield Held("raw", source.name, row["sha256"], count, True, row, _stays(file, kind, asked, scratch))
     for left in erased.leftovers(folder, ledger, product.name, source.name):
         yield Held("raw", source.name, below(left, folder).as_posix(), 0, False)
+
+
+def _stays(file: Path, kind: RawKind, asked: Sequence[tuple[str, Is]], scratch: Path) -> str | None:
+    """Return why a raw file cannot be written without the subject's rows; only of workbooks and archives this is known by trying."""
+    if kind.edit is None:
+        return None
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as held:
+        try:
+            without_subject(file, Path(held) / f"tried{''.join(file.suffixes[-2:])}", kind, asked)
+        except NotThere as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 a library's sentence may repeat what a cell says
+            return f"writing it ends with {type(error).__name__}"
+    return None
 
 
 def _table(

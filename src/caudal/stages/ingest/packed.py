@@ -61,7 +61,7 @@ def unpacked(file: RawFile, options: Options, folder: Path, within: Expansion | 
         return _members(file, options, folder, within, depth)
     target = folder / f"{stem(file)}-0{Path(file.path.name.removesuffix(packing or '')).suffix}"
     with _told(file, (packing or "")[1:]), _stream(file.path, packing) as stream:
-        _written(stream, target, within)
+        write_plain(stream, target, within)
     return [RawFile(target, file.sha256, file.name, format_of(file.name, file.format))]
 
 
@@ -82,7 +82,7 @@ def _members(file: RawFile, options: Options, folder: Path, within: Expansion, d
     password = options.get("password")
     assert isinstance(file.path, Path)
     with _told(file, "zip"), zipfile.ZipFile(file.path) as archive:
-        wanted = _wanted(file, [one for one in archive.infolist() if not one.is_dir()], options)
+        wanted = wanted_members(file, [one for one in archive.infolist() if not one.is_dir()], options)
         if any(one.flag_bits & 1 for one in wanted) and not password:
             raise SourceProblem(
                 f"'{file.name}' is encrypted.", fix='Pass password=cd.env("NAME"), the variable that holds it.', file=file.name
@@ -99,7 +99,7 @@ def _members(file: RawFile, options: Options, folder: Path, within: Expansion, d
         for number, one in enumerate(wanted):
             target = folder / f"{stem(file)}-{number}{_endings(one.filename)}"
             with archive.open(one) as stream:
-                _written(stream, target, within)
+                write_plain(stream, target, within)
             member = RawFile(target, file.sha256, f"{path_of(file.name)}/{one.filename}", file.format)
             found += unpacked(member, options, folder, within, depth + 1) if needs_unpacking(member, options) else [member]
         return found
@@ -115,7 +115,7 @@ def _endings(name: str) -> str:
     return re.sub(r"[^.\w]", "_", "".join(Path(name).suffixes[-2:] if packing_of(name) else [Path(name).suffix])).lower()
 
 
-def _wanted(file: RawFile, members: list[zipfile.ZipInfo], options: Options) -> list[zipfile.ZipInfo]:
+def wanted_members(file: RawFile, members: list[zipfile.ZipInfo], options: Options) -> list[zipfile.ZipInfo]:
     """Return the members that match ``members=``, else those whose format is known; hidden ones are none."""
     pattern = options.get("members")
     names = [one.filename for one in members]
@@ -164,7 +164,7 @@ def _told(file: RawFile, packing: str) -> Iterator[None]:
         ) from None
 
 
-def _written(stream: IO[bytes], target: Path, within: Expansion) -> None:
+def write_plain(stream: IO[bytes], target: Path, within: Expansion) -> None:
     """Write a stream to a file that is there only when it is whole."""
     temporary = target.with_name(f".{target.name}-{os.getpid()}.part")
     try:

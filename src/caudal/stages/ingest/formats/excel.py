@@ -6,6 +6,7 @@ import datetime
 import fnmatch
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,22 +152,77 @@ def _chosen(file: RawFile, said: object, names: list[str], visible: list[str]) -
     return found, None
 
 
+@dataclass(frozen=True)
+class SheetRows:
+    """A sheet as it is read.
+
+    Parameters
+    ----------
+    names : of its columns; ``column_<place>`` where the header has none
+    guesses : type that a column's cells have, None where it has no cell
+    rows : number in the sheet, from 1, and the texts of the columns, of each row that holds something
+    read : False of a sheet that nobody asked for
+    """
+
+    names: list[str]
+    guesses: list[str | None]
+    rows: list[tuple[int, list[str | None]]]
+    read: bool = True
+
+
+def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
+    """Return every sheet of a workbook that holds something, by name: those that are read, and the others as they would be read.
+
+    Raises
+    ------
+    SourceProblem : the workbook is broken or locked, or has no such sheet
+    """
+    check_whole(file.path, "excel", file.name)
+    check_size(file)
+    book, names, visible = _opened(file)
+    chosen, _ = _chosen(file, options.get("sheet"), names, visible)
+    result = {}
+    for name in names:
+        try:
+            rows = _sheet(file, book, name, options)
+        except SourceProblem:
+            if name in chosen:
+                raise
+            rows = _sheet(file, book, name, {**options, "header": True})  # it need not have the header's row
+        if rows is not None:
+            result[name] = replace(rows, read=name in chosen)
+    return result
+
+
 def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path, note: str | None) -> bool:
     """Write a sheet's rows as texts; return False when it has none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    found = _sheet(file, book, sheet, options)
+    if found is None:
+        return False
+    said = {"names": found.names, "guesses": found.guesses, "notes": [note] if note else []}
+    schema = pa.schema([(f"c{at}", pa.string()) for at in range(len(found.names))], metadata={"sheet": json.dumps(said)})
+    with pq.ParquetWriter(target, schema) as writer:
+        for start in range(0, len(found.rows), _BATCH):
+            writer.write_batch(_batch([texts for _, texts in found.rows[start : start + _BATCH]], schema))
+    return True
+
+
+def _sheet(file: RawFile, book: Any, sheet: str, options: Options) -> SheetRows | None:
+    """Return a sheet's rows as texts, None when it has none."""
     assert isinstance(file.path, Path)  # a copy, where the lake is far away
     errors = check_rectangle(file, sheet)
     rows = _rows(file, book, sheet, errors)
     header = _header(file, sheet, rows, options.get("header", True))
     if header is None:
-        return False
+        return None
     first, names = header
     comma = options.get("decimal") == ","
     kinds: list[set[str]] = []
-    texts: list[list[str | None]] = []
-    for _, cells in first + list(rows):
+    lines: list[tuple[int, list[str | None]]] = []
+    for number, cells in first + list(rows):
         while len(kinds) < len(cells):
             kinds.append(set())
         line = []
@@ -178,20 +234,15 @@ def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path,
                 kinds[i].add(kind)
             line.append(text)
         if any(text is not None for text in line):
-            texts.append(line)
+            lines.append((number, line))
     # Columns with neither a name nor a value are the sheet's margin.
     width = max(len(kinds), len(names))
     kept = [i for i in range(width) if (i < len(names) and names[i]) or (i < len(kinds) and kinds[i])]
-    said = {
-        "names": [(names[i] if i < len(names) else "") or f"column_{i}" for i in kept],
-        "guesses": [_guess(kinds[i] if i < len(kinds) else set()) for i in kept],
-        "notes": [note] if note else [],
-    }
-    schema = pa.schema([(f"c{at}", pa.string()) for at in range(len(kept))], metadata={"sheet": json.dumps(said)})
-    with pq.ParquetWriter(target, schema) as writer:
-        for start in range(0, len(texts), _BATCH):
-            writer.write_batch(_batch(texts[start : start + _BATCH], kept, schema))
-    return True
+    return SheetRows(
+        [(names[i] if i < len(names) else "") or f"column_{i}" for i in kept],
+        [_guess(kinds[i] if i < len(kinds) else set()) for i in kept],
+        [(number, [line[i] if i < len(line) else None for i in kept]) for number, line in lines],
+    )
 
 
 class _Fault(str):
@@ -275,8 +326,8 @@ def _guess(kinds: set[str]) -> str | None:
     return next(iter(kinds)) if len(kinds) == 1 else "string" if kinds else None
 
 
-def _batch(texts: list[list[str | None]], kept: list[int], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(texts: list[list[str | None]], schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
-    columns = [pa.array([line[i] if i < len(line) else None for line in texts], pa.string()) for i in kept]
+    columns = [pa.array([line[at] for line in texts], pa.string()) for at in range(len(schema))]
     return pa.record_batch(columns, schema=schema)
