@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from openpyxl import Workbook, load_workbook
 from typer.testing import CliRunner
 
 from caudal.cli import app as _commands  # noqa: F401 - all commands, not only those of one module
@@ -41,7 +42,7 @@ pytestmark = [pytest.mark.slow]
 EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "1"))
 
 PRODUCT = '''
-"""People, known by identities of six types, in files of three formats."""
+"""People, known by identities of six types, in files of five formats."""
 from functools import reduce
 
 from sklearn.linear_model import Ridge
@@ -54,13 +55,13 @@ ROWS = cd.schema(
     at=cd.column("timestamp", nullable=False), value="double",
 )
 product = cd.Product("people")
-for name, pattern in (("commas", "*.csv"), ("lines", "*.jsonl"), ("coded", "*.parquet")):
+for name, pattern in (("commas", "*.csv"), ("lines", "*.jsonl"), ("coded", "*.parquet"), ("sheets", "*.xlsx"), ("zipped", "*.zip")):
     product.source(name, cd.files(pattern), schema=ROWS, event_time="at", partition="day", expect=[ex.between("value", -1000, 1000).quarantine()])
 
 @product.table(event_time="at", partition="day", expect=[ex.between("value", 0, 100).quarantine(max_share=0.9)])
-def everyone(commas, lines, coded):
+def everyone(commas, lines, coded, sheets, zipped):
     """All rows, under other names too."""
-    rows = reduce(lambda one, other: one.unionByName(other), [commas, lines, coded])
+    rows = reduce(lambda one, other: one.unionByName(other), [commas, lines, coded, sheets, zipped])
     return rows.withColumnRenamed("user", "member").withColumnRenamed("name", "called").drop("_file", "_row")
 
 @product.features(entity="n", as_of="at", labels=["value"], partition="day")
@@ -88,7 +89,7 @@ IDENTITIES: Mapping[str, list[Any]] = {
 }  # fmt: skip
 """Of each type: each has a neighbour that it is taken for by whoever compares by floats, in another case, trimmed, normalised, or as text."""
 ROWS_OF_EACH = 40
-SOURCES = {"commas": "csv", "lines": "jsonl", "coded": "parquet"}
+SOURCES = {"commas": "csv", "lines": "jsonl", "coded": "parquet", "sheets": "xlsx", "zipped": "zip"}
 FIELDS = ("n", *IDENTITIES, "at", "value")
 
 
@@ -111,14 +112,28 @@ def text_of(value: object) -> str:
     return value.isoformat(" ") if isinstance(value, dt.datetime) else str(value)
 
 
+def commas(rows: list[dict[str, Any]]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([FIELDS, *([text_of(row[name]) for name in FIELDS] for row in rows)])
+    return out.getvalue().encode()
+
+
 def write(folder: Path, rows: Mapping[str, list[dict[str, Any]]]) -> None:
     """Write two files of each source."""
     for source, ending in SOURCES.items():
         for half in (0, 1):
             some, file = rows[source][half::2], folder / f"{source}{half}.{ending}"
-            if ending == "csv":
-                with file.open("w", newline="", encoding="utf-8") as out:
-                    csv.writer(out).writerows([FIELDS, *([text_of(row[name]) for name in FIELDS] for row in some)])
+            if ending == "xlsx":  # a cell that is a number is a double, so identities are text
+                book = Workbook()
+                for cells in (FIELDS, *([text_of(row[name]) for name in FIELDS] for row in some)):
+                    book.active.append(cells)
+                book.save(file)
+            elif ending == "zip":
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                    for member, part in (("a.csv", some[::2]), ("deep/b.csv", some[1::2])):
+                        archive.writestr(member, commas(part))
+            elif ending == "csv":
+                file.write_bytes(commas(some))
             elif ending == "jsonl":
                 with file.open("w", encoding="utf-8") as out:
                     for row in some:
@@ -170,7 +185,16 @@ def numbers(table: pa.Table) -> list[int]:
 def raw_rows(home: Home) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the row of everything in the raw store, by other readers."""
     for file in sorted((home.path / "raw").rglob("*.*")):
-        if file.suffix == ".csv":
+        if file.suffix == ".xlsx":
+            header, *some = load_workbook(file).active.iter_rows(values_only=True)
+            rows = (dict(zip(header, cells, strict=True)) for cells in some if any(cell is not None for cell in cells))
+            yield from ((int(row["n"]), row) for row in rows)
+        elif file.suffix == ".zip":
+            with zipfile.ZipFile(file) as archive:
+                for member in archive.namelist():
+                    text = archive.read(member).decode()
+                    yield from ((int(row["n"]), row) for row in csv.DictReader(io.StringIO(text, newline="")))
+        elif file.suffix == ".csv":
             text = file.read_text("utf-8")
             yield from ((int(row["n"]), row) for row in csv.DictReader(io.StringIO(text, newline="")))
         elif file.suffix == ".jsonl":
@@ -226,8 +250,11 @@ def test_exactly_the_rows_of_one_subject_go_from_every_place(made, tmp_path_fact
             held = numbers(pq.read_table(file, partitioning=None))
             assert mine.isdisjoint(held), f"{file} still holds rows of the subject"
     forms = told_apart(value, column, [row for row in made.rows if row["n"] not in mine])
-    contents = {file.relative_to(place): file.read_bytes() for file in place.rglob("*") if file.is_file()}
-    assert not {(str(file), form) for file, content in contents.items() for form in forms if form in content}
+    contents = {str(file.relative_to(place)): file.read_bytes() for file in place.rglob("*") if file.is_file()}
+    for file in filter(zipfile.is_zipfile, place.rglob("*")):
+        with zipfile.ZipFile(file) as archive:
+            contents |= {f"{file.relative_to(place)}/{part}": archive.read(part) for part in archive.namelist()}
+    assert not {(file, form) for file, content in contents.items() for form in forms if form in content}
     shutil.rmtree(place.parent)
 
 
@@ -252,8 +279,6 @@ product.subject("device")
 @pytest.fixture
 def kept(tmp_path: Path, spark) -> list[str]:
     """The words of an erasure in a home in which such files were run."""
-    from openpyxl import Workbook
-
     data, product = tmp_path / "data", tmp_path / "product"
     data.mkdir()
     product.mkdir()
