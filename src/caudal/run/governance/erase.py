@@ -187,8 +187,8 @@ def _raw_files(product: Product, home: Home, ledger: Ledger, told: Person, held:
             continue
         row, kind = one.row, raw_kind(source, one.row, home.scratch(product.name))
         room = folder if isinstance(folder, Path) else home.scratch(product.name)
-        draft = room / f".landing-erase{''.join(Path(row['path']).suffixes[-2:]).lower()}"
         file = local(store_path(folder, row["sha256"], row["path"]), room)
+        draft = room / f".landing-erase{''.join(file.suffixes[-2:])}"
         rows, kept_rows = without_subject(file, draft, kind, in_raw(product, home, source, told, columns[one.name]))
         erased.replace(folder, ledger, row, draft, rows=rows, empty=kept_rows <= 0, erasure=erasure, at=now)
 

@@ -6,6 +6,7 @@ pass over a row without values.
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import warnings
@@ -27,6 +28,7 @@ _CARRIED = re.compile(
     r"|xl/worksheets/(_rels/)?[^/]+|xl/theme/[^/]+|xl/tables/[^/]+|xl/printerSettings/[^/]+",
     re.IGNORECASE,
 )  # parts that openpyxl writes again, or that hold nothing but how to print
+_ABOUT = ("docProps/core.xml", "docProps/app.xml")
 _TELLING = 4  # letters; shorter text, numbers, times and truth values may stand anywhere
 _PLAIN = re.compile(r"[\d\s:.,+\-TZeE]*|true|false")
 
@@ -105,7 +107,18 @@ def _write(file: Path, to: Path, marked: Marked) -> None:
                         fix=_FIX,
                     )
                 cell.value = None
-    book.save(to)
+    _save(book, file, to)
+
+
+def _save(book: Any, file: Path, to: Path) -> None:
+    """Save a workbook, with what the old one says of its author and its times: the same rows then give the same bytes, whoever was killed between."""
+    saved = io.BytesIO()
+    book.save(saved)
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(saved) as package, zipfile.ZipFile(to, "w") as new:
+        times = {part.filename: part.date_time for part in old.infolist()}
+        for name in package.namelist():
+            content = (old if name in _ABOUT and name in times else package).read(name)
+            new.writestr(zipfile.ZipInfo(name, times.get(name, (1980, 1, 1, 0, 0, 0))), content, zipfile.ZIP_DEFLATED)
 
 
 def _hold(file: Path, new: Path, before: Mapping[str, SheetRows], after: Mapping[str, SheetRows], marked: Marked) -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import time
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -116,6 +117,11 @@ def test_rows_go_from_each_sheet_of_a_workbook_and_all_else_stays(tmp_path: Path
     assert cells(to, "Other") == [("x",), (5,)]
     assert b"Ann Ahlgren" not in texts(to)
     assert b"Oslo" not in texts(to)
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(to) as new:
+        assert new.read("docProps/core.xml") == old.read("docProps/core.xml")
+    content = to.read_bytes()
+    time.sleep(2.1)  # the times in a zip file are of two seconds
+    assert rest(file)[2].read_bytes() == content
 
 
 def test_a_workbook_without_the_subject_keeps_its_bytes(tmp_path: Path) -> None:

@@ -134,10 +134,11 @@ class KafkaTap(Tap):
         from confluent_kafka.admin import AdminClient
 
         from caudal.stages.ingest.streams.kafka import servers
-        from caudal.stages.ingest.streams.kafka_client import client_options
+        from caudal.stages.ingest.streams.kafka_client import LoginRefusal, client_options
 
         self._connection = connection
         self._servers = servers(connection)
+        self._refusal = LoginRefusal()
         broker: dict[str, Any] = {
             "bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000, **client_options(connection),
         }  # fmt: skip
@@ -145,7 +146,7 @@ class KafkaTap(Tap):
             **broker, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error", "enable.partition.eof": True,
             "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20,
         }  # fmt: skip
-        self._consumer = Consumer(told)
+        self._consumer = Consumer({**told, "error_cb": self._refusal})
         self._admin = AdminClient(broker)
         self._partitions = self._known()
         self._at: dict[int, int] = {}  # where the consumer goes on, for each partition that it is assigned
@@ -259,13 +260,16 @@ class KafkaTap(Tap):
     def _known(self) -> int:
         from confluent_kafka import KafkaException
 
+        from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX
+
         topic = self._connection.topic
         try:
             found = self._consumer.list_topics(topic, timeout=self._WAIT_S).topics.get(topic)
         except KafkaException as error:
+            self._consumer.poll(0)  # has the refusal of a login told
             raise EnvironmentProblem(
-                f"Kafka at {self._servers} does not answer: {error.args[0].str()}.",
-                fix="Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
+                f"Kafka at {self._servers} does not answer: {self._refusal.text or error.args[0].str()}.",
+                fix=LOGIN_FIX if self._refusal.text else "Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
             ) from None
         if found is None or found.error is not None or not found.partitions:
             raise EnvironmentProblem(
