@@ -13,8 +13,7 @@ from caudal.graph.check_publications import columns as columns_of_table, columns
 from caudal.graph.order import in_order
 from caudal.graph.reads import Reads, Recorder
 from caudal.lake.frames import empty
-from caudal.run.check import Note, is_declared
-from caudal.run.headers import at_hand, schema_of_files
+from caudal.run.headers import Note, at_hand, is_declared, schema_of_files
 from caudal.run.node_verdicts import Columns, NodeVerdict, NodeVerdicts, of_images
 from caudal.spec.known import known_of
 from caudal.spec.location import Location

@@ -23,7 +23,7 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.place import Place
 from caudal.run.stream.memory import Memory, newest, save
-from caudal.run.stream.out import Outbox, Sender
+from caudal.run.stream.outlets import Outbox, Sender
 from caudal.run.stream.publish import SET_ASIDE, hold, publish, unreadable
 from caudal.run.stream.task import SCHEMA, Found, Work, found_in, work
 from caudal.run.stream.watch import Watch, of_samples, of_windows

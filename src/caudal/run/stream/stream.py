@@ -24,7 +24,7 @@ from caudal.run.stream.faults import explained, told
 from caudal.run.stream.follow import Follower, followed
 from caudal.run.stream.joiner import FeedOfJoins, Joiner, joinings
 from caudal.run.stream.live import Live
-from caudal.run.stream.out import opened as way_out
+from caudal.run.stream.outlets import sender_of
 from caudal.run.workspace import Workspace
 from caudal.spec.connection import CHANNELLED, Kafka
 from caudal.spec.node import Source
@@ -223,7 +223,7 @@ def engine_of(
     engine = Engine(
         ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
         frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
-        way_out=lambda outlet: way_out(outlet, ws.product.name, ws.settings.data or Path.cwd()),
+        way_out=lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()),
     )  # fmt: skip
     open_.callback(engine.close)
     return engine
