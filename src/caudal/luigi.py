@@ -18,8 +18,9 @@ from caudal.graph.load import load, product_file
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.place import Place
+from caudal.run.batch import run
 from caudal.run.manifest import nothing_new
-from caudal.run.run import opened, run
+from caudal.run.opening import opened
 from caudal.spec.settings import Settings, settings
 
 if TYPE_CHECKING:

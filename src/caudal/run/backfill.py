@@ -12,10 +12,13 @@ from typing import Any
 from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.graph.load import load, product_file
 from caudal.graph.order import in_order
+from caudal.graph.streamed import is_streamed
 from caudal.lake import delta
+from caudal.run.batch import Result
 from caudal.run.execute import execute
+from caudal.run.lifecycle import begin, end, new_run_id, recover
+from caudal.run.opening import checked, held, opened
 from caudal.run.plan import plan as steps_of
-from caudal.run.run import Result, begin, checked, end, held, new_run_id, opened, recover, streams
 from caudal.run.steps.build import spread
 from caudal.run.steps.read import days_again, files_of
 from caudal.run.storage import check_tables
@@ -44,7 +47,7 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, A
         touched: dict[str, set[str | None] | None] = {}  # None: the whole table
         for name in in_order(ws.product):
             node = ws.product.nodes[name]
-            if ws.version(name) is None or streams(ws.product, name):  # what a stream has captured is not read again
+            if ws.version(name) is None or is_streamed(ws.product, name):  # what a stream has captured is not read again
                 continue
             if isinstance(node, Source):
                 if days := days_again(ws, node):
@@ -83,7 +86,7 @@ def rebuild(
                     nearest=nearest(name, known),
                     fix=f"It has {', '.join(known)}.",
                 )
-            if streams(ws.product, name):
+            if is_streamed(ws.product, name):
                 raise DeclarationProblem(
                     f"'{name}' is written by a stream, whose past is not read again.", fix="Put its folder back from a backup."
                 )

@@ -16,7 +16,7 @@ from caudal.lake.intact import check_small, reading
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import place, spark_needs
 from caudal.lake.records import runs, steps
-from caudal.run.run import opened
+from caudal.run.opening import opened
 from caudal.run.status import the_product
 from caudal.spec.settings import Settings
 

@@ -13,9 +13,10 @@ from caudal.errors import NotThere
 from caudal.graph.load import load, product_file
 from caudal.lake import delta
 from caudal.lake.frames import arrow
+from caudal.run.lifecycle import new_run_id
+from caudal.run.opening import checked, opened
 from caudal.run.parity_join import compared
-from caudal.run.run import checked, new_run_id, opened
-from caudal.run.steps.build import made
+from caudal.run.table_frame import frame_of
 from caudal.run.workspace import Workspace
 from caudal.spark.exact import in_any_magnitude
 from caudal.spec.join import Join
@@ -53,7 +54,7 @@ def _compared(ws: Workspace, table: Statistics | Join) -> dict[str, Any]:
     if isinstance(table, Join):
         return compared(ws, table)
     streamed = _plain(arrow(delta.read(ws.folder(table.name))))
-    rows = in_any_magnitude(lambda: made(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
+    rows = in_any_magnitude(lambda: frame_of(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
     again = _plain(rows).select(streamed.column_names)
     keys = ["device", "sensor", "window_start"]
     here, there = (_by_key(one, keys) for one in (streamed, again))

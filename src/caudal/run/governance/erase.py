@@ -27,10 +27,12 @@ from caudal.lake.ledger import Ledger, Row
 from caudal.lake.parquet import WRITTEN, read
 from caudal.lake.place import Place, local, target
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
+from caudal.run.batch import run
 from caudal.run.governance.identity import Person
 from caudal.run.governance.proof import write_proof
 from caudal.run.governance.subject import Held, columns_of, holding, kind_of, person, raw_column, raw_kind, search
-from caudal.run.run import held as alone, new_run_id, opened, run, who
+from caudal.run.lifecycle import new_run_id, who
+from caudal.run.opening import held as alone, opened
 from caudal.run.workspace import Progress
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -46,7 +48,7 @@ def erase(
     DeclarationProblem : no such column is declared as one that names a person
     StepFailed : rows of the subject are left
     """
-    from caudal.run.stream.stream import stream_lease
+    from caudal.run.stream.sources import stream_lease
 
     product, home = load(folder), opened(settings)
     settings = changed(settings, data=settings.data or product_file(folder).parent)

@@ -12,23 +12,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem
+from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
-from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.lake.records import runs, steps
-from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, opened, run
+from caudal.run.batch import run
+from caudal.run.lifecycle import abandon, begin, end as ended, new_run_id
+from caudal.run.opening import checked, opened
 from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.faults import explained, told
 from caudal.run.stream.follow import Follower, followed
 from caudal.run.stream.joiner import FeedOfJoins, Joiner, joinings
 from caudal.run.stream.live import Live
-from caudal.run.stream.outlets import sender_of
+from caudal.run.stream.sources import engine_of, stream_lease, streamed
 from caudal.run.workspace import Workspace
-from caudal.spec.connection import CHANNELLED, Kafka
-from caudal.spec.node import Source
-from caudal.spec.product import Product
+from caudal.spec.connection import Kafka
 from caudal.spec.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -207,28 +206,6 @@ class Thread(threading.Thread):
         raise explained(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
-def engine_of(
-    ws: Workspace,
-    source: Source,
-    open_: contextlib.ExitStack,
-    publish_s: float = 5.0,
-    platform: Platform = "here",
-) -> Engine:
-    """Return a source's engine, with its tap open until the streams end."""
-    from caudal.stages.ingest.streams import batch
-    from caudal.stages.ingest.streams.tap import tap
-
-    place = ws.home.stream(ws.product.name, source.name)
-    opened_tap = tap(source.connection, place, ws.settings.data)
-    engine = Engine(
-        ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
-        frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
-        way_out=lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()),
-    )  # fmt: skip
-    open_.callback(engine.close)
-    return engine
-
-
 def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> None:
     """Let followers and the live feed see each micro-batch."""
 
@@ -244,23 +221,6 @@ def _train(folder: Path, settings: Settings) -> None:
     """Train on what has been captured; what goes wrong is in the ledger and on the run's page."""
     with contextlib.suppress(CaudalError):
         run(folder, settings, pipeline="train")
-
-
-def streamed(product: Product) -> list[Source]:
-    """Return the product's stream sources."""
-    found = [one for one in product.sources.values() if isinstance(one.connection, CHANNELLED)]
-    if not found:
-        raise DeclarationProblem(
-            f"Product '{product.name}' has no stream.",
-            fix="Declare a source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...).",
-            where=str(product.where),
-        )
-    return found
-
-
-def stream_lease(home: Home, product: Product) -> Path:
-    """Return the file whose lock is held while the product's streams run."""
-    return home.lease(f"{product.name}.stream")
 
 
 def document(
