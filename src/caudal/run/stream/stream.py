@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from caudal.graph.load import load, product_file
 from caudal.lake.feed import Feed
 from caudal.lake.lease import lease
 from caudal.lake.records import runs, steps
-from caudal.run.batch import run
 from caudal.run.lifecycle import abandon, begin, end as ended, new_run_id
 from caudal.run.opening import checked, opened
 from caudal.run.stream.engine import Engine, Platform
@@ -41,6 +40,7 @@ def stream(
     folder: Path,
     settings: Settings,
     *,
+    train: Callable[[Path, Settings], None],
     seconds: float | None = None,
     once: bool = False,
     end: bool = False,
@@ -52,6 +52,7 @@ def stream(
 
     Parameters
     ----------
+    train : trains and promotes, of a folder's product, on what has been captured, when there is enough to learn from and no champion
     once : bool, True ends when what is there has been read
     end : bool, True closes the windows that are open then: nothing more will come
     every_s : float, seconds between the beginnings of two micro-batches
@@ -80,7 +81,7 @@ def stream(
                 for source in sources:
                     with told(f"the stream '{source.name}'"):
                         engines.append(engine_of(ws, source, open_, publish_s, platform))
-                followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
+                followers = [Follower(ws, one, engines, lambda: train(folder, settings)) for one in followed(ws, engines)]
                 joiner = Joiner(joinings(ws), asked)
                 _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
                 before, since = {one.source.name: dict(one.memory.counts) for one in engines}, ws.clock()
@@ -215,12 +216,6 @@ def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> No
     for engine in engines:
         shown = Live(feed, engine, classes if engine.tables else list)
         engine.onlookers = (*followers, shown)
-
-
-def _train(folder: Path, settings: Settings) -> None:
-    """Train on what has been captured; what goes wrong is in the ledger and on the run's page."""
-    with contextlib.suppress(CaudalError):
-        run(folder, settings, pipeline="train")
 
 
 def document(
