@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from caudal.errors import DeclarationProblem, NotThere, nearest
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.graph.order import in_order
 from caudal.graph.streamed import is_streamed
 from caudal.lake import delta
@@ -132,12 +131,10 @@ def between(first: str, last: str) -> frozenset[str]:
 
 @contextlib.contextmanager
 def _workspace(folder: Path, settings: Settings, again: frozenset[str], progress: Progress | None = None) -> Iterator[Workspace]:
-    home = opened(settings)
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger:
-        yield Workspace(
-            checked(load(folder)), home, ledger, settings, run_id=new_run_id(), progress=progress or Quiet(), again=again
-        )
+        yield Workspace(checked(load(file)), home, ledger, settings, run_id=new_run_id(), progress=progress or Quiet(), again=again)
 
 
 def _touched(ws: Workspace, table: Table, touched: dict[str, set[str | None] | None]) -> set[str | None] | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caudal.errors import CaudalError
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.run.execute import execute
 from caudal.run.lifecycle import begin, end, new_run_id, recover
 from caudal.run.manifest import nothing_new, remember
@@ -49,13 +49,12 @@ def run(
     DeclarationProblem : the product cannot work; nothing was run
     LeaseHeld : another run of the product is at work
     """
-    home = opened(settings)
-    # Without --data, patterns are looked up in the product's own folder.
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger, answering():
-        if (idle := nothing_new(folder, settings, home, ledger, pipeline)) is not None:
+        if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:
             return Result(idle, None)
-        product = checked(load(folder))
+        product = checked(load(file))
         with held(home, ledger, product, wait_s) as mine:
             ws = Workspace(
                 product, home, ledger, settings, run_id=run_id or new_run_id(), progress=progress or Quiet(), held=mine.check,
@@ -67,7 +66,7 @@ def run(
             board = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
             document = end(ws, board.error)
             if board.error is None:
-                remember(folder, settings, home, ledger, product, pipeline, document)
+                remember(file, settings, home, ledger, product, pipeline, document)
             return Result(document, board.error)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 
 from caudal.errors import CaudalError
 from caudal.graph.check import check as check_declaration
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.run.headers import Note, is_declared
 from caudal.run.verdict import is_kept, keep, key_of
 from caudal.spec.connection import Files
@@ -27,11 +26,12 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
     ----------
     note : is told what a reader of the verdict should know, such as where columns were read from
     """
-    product = load(folder)
+    file = product_file(folder)
+    product = load(file)
     problems: list[CaudalError] = list(check_declaration(product))
     if static or problems:
         return problems
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    settings = with_data(settings, file)
     files = _files(product, settings)
     key = key_of(product, files)
     if is_kept(key):

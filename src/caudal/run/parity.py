@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from caudal.errors import NotThere
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.run.lifecycle import new_run_id
@@ -31,10 +30,10 @@ def parity(folder: Path, settings: Settings) -> dict[str, Any]:
 
     Rows of windows that the stream has not closed yet, and of samples that came too late for it, cannot be in both; they are counted apart.
     """
-    home = opened(settings)
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger:
-        product = checked(load(folder))
+        product = checked(load(file))
         ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
         tables = [one for one in product.nodes.values() if isinstance(one, Statistics | Join)]
         if not tables:

@@ -12,13 +12,12 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.lake import changes, delta, erased, kept
 from caudal.lake.home import Home
 from caudal.lake.landing import origin_of, store_path
@@ -50,8 +49,9 @@ def erase(
     """
     from caudal.run.stream.sources import stream_lease
 
-    product, home = load(folder), opened(settings)
-    settings = changed(settings, data=settings.data or product_file(folder).parent)
+    file = product_file(folder)
+    product, home = load(file), opened(settings)
+    settings = with_data(settings, file)
     told = person(product, subject)
     with contextlib.ExitStack() as open_:
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
@@ -67,7 +67,7 @@ def erase(
             begun = _begin(ledger, product, told, plan, clock())
             _clear_manifests(ledger, product)
             _raw_files(product, home, ledger, told, held, begun["erasure"], clock())
-        result = run(folder, settings, progress=progress)
+        result = run(file, settings, progress=progress)
         with _alone(home, ledger, product):
             _what_is_left(product, home, ledger, told, begun["erasure"], clock())
             left, searched, not_searched = search(product, home, ledger, told)

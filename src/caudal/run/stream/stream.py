@@ -8,12 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from caudal.errors import CaudalError, EnvironmentProblem
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.lake.feed import Feed
 from caudal.lake.lease import lease
 from caudal.lake.records import runs, steps
@@ -64,12 +63,12 @@ def stream(
     LeaseHeld : another process runs the product's streams
     StepFailed : a stream broke; what it had done is kept, and the same command goes on from there
     """
-    home = opened(settings)
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
     with told(_LEDGER):
         ledger = home.ledger()
     with contextlib.closing(ledger):
-        product = checked(load(folder))
+        product = checked(load(file))
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             connectors = frozenset(
