@@ -26,10 +26,10 @@ from typing import Any
 # Together what the commands of most tests import; what is not here, a child imports itself.
 IMPORTED = (
     "caudal.cli",
+    "caudal.run.batch",
     "caudal.run.openlineage.outbox",
     "caudal.run.parity",
     "caudal.run.replay",
-    "caudal.run.run",
     "caudal.run.stream.stream",
     "caudal.report.page",
     "caudal.registry.register",

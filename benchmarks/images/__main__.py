@@ -23,7 +23,7 @@ STEPS = ("land:images", "read:images", "table:embedding")
 
 def ran(home: Path, data: Path, product: Path = PRODUCT) -> dict[str, Any]:
     """Run the product and return its document."""
-    from caudal.run.run import run
+    from caudal.run.batch import run
     from caudal.spec.settings import Settings
 
     done = run(product, Settings(home=home, data=data, cores=CORES, memory="1g"))

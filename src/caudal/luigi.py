@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import luigi
 
 from caudal.errors import NotThere
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.place import Place
+from caudal.run.batch import run
 from caudal.run.manifest import nothing_new
-from caudal.run.run import opened, run
+from caudal.run.opening import opened
 from caudal.spec.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ class Table(luigi.Task):
         return settings(**given)
 
     def _nothing_new(self) -> bool:
-        folder, home = Path(self.product), opened(self._settings)
-        told = replace(self._settings, data=self._settings.data or product_file(folder).parent)
+        home, file = opened(self._settings), product_file(Path(self.product))
         with contextlib.closing(home.ledger()) as ledger:
-            return nothing_new(folder, told, home, ledger, "all") is not None
+            return nothing_new(file, with_data(self._settings, file), home, ledger, "all") is not None

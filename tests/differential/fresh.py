@@ -30,7 +30,7 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.run.backfill import backfill
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.run.workspace import Workspace
 from caudal.spec.settings import Settings
 
@@ -42,7 +42,7 @@ SMALL = {
 BEGAN_S = 1_700_000_000
 TRACES = (
     ("caudal.run.execute", "perform"), ("caudal.run.execute", "_tell"), ("caudal.lake.landing", "_copy"), ("caudal.lake.delta", "commit"),
-    ("caudal.run.publish", "_moved"), ("caudal.stages.expect.audit.write", "write"), ("caudal.run.run", "begin"), ("caudal.run.run", "end"), ("caudal.run.run", "remember"),
+    ("caudal.run.publish", "_moved"), ("caudal.stages.expect.audit.write", "write"), ("caudal.run.batch", "begin"), ("caudal.run.batch", "end"), ("caudal.run.batch", "remember"),
 )  # fmt: skip
 
 

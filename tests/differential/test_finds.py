@@ -66,9 +66,11 @@ def look_backs_do_not_add_up(patch: Patch) -> None:
 
 
 def windows_are_cut_by_utc(patch: Patch) -> None:
+    from caudal.run import table_frame
     from caudal.run.steps import build
 
-    patch.setattr(build, "in_zone", lambda tz: contextlib.nullcontext())
+    for module in (build, table_frame):
+        patch.setattr(module, "in_zone", lambda tz: contextlib.nullcontext())
 
 
 def fills_know_nothing_of_gaps(patch: Patch) -> None:

@@ -18,6 +18,7 @@ from caudal.lake.home import Home
 from caudal.lake.log import Writer
 from caudal.lake.wire.block import Block
 from caudal.lake.wire.codec import codec
+from caudal.run.batch import train
 from caudal.run.parity import parity
 from caudal.run.stream.stream import stream
 from caudal.spec.settings import Settings
@@ -114,10 +115,10 @@ def test_a_stream_read_in_rounds_equals_one_reading_a_run_and_a_count(
     for number, samples in enumerate(rounds):
         send(homes["rounds"].home, wire, samples)
         forget(product)
-        stream(product, homes["rounds"], once=True, end=number == len(rounds) - 1)
+        stream(product, homes["rounds"], train=train, once=True, end=number == len(rounds) - 1)
     send(homes["once"].home, wire, whole)
     forget(product)
-    stream(product, homes["once"], once=True, end=True)
+    stream(product, homes["once"], train=train, once=True, end=True)
     assert published(homes["rounds"].home) == published(homes["once"].home)
     forget(product)
     assert parity(product, homes["rounds"])["equal"]

@@ -62,8 +62,8 @@ def product_in(folder: Path) -> tuple[Path, Any]:
 
 def made(folder: Path) -> dict[str, Any]:
     """Run twice, let go what is over in forty days, and what has no reader an hour later."""
+    from caudal.run.batch import run
     from caudal.run.governance.retain import retain
-    from caudal.run.run import run
 
     product, set_to = product_in(folder)
     (product / "in").mkdir(parents=True)
@@ -103,8 +103,8 @@ def here(folder: Path) -> list[str]:
 def erased(folder: Path) -> dict[str, Any]:
     """Erase the customer, and look at what there is."""
     from caudal.lake.place import Remote
+    from caudal.run.batch import run
     from caudal.run.governance.erase import erase
-    from caudal.run.run import run
 
     product, set_to = product_in(folder)
     proof = erase(product, set_to, WHOSE, yes=True)
@@ -129,7 +129,7 @@ def tables(set_to: Any) -> dict[str, list[str]]:
     """Return what is published, by table."""
     from caudal.lake import delta
     from caudal.lake.frames import arrow
-    from caudal.run.run import opened
+    from caudal.run.opening import opened
 
     home = opened(set_to)
     found = {}

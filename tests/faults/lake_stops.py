@@ -66,7 +66,7 @@ def main() -> None:
     """Try every moment, then a server that comes back while the run tries again."""
     from caudal.lake import delta
     from caudal.lake.place import place
-    from caudal.run.run import run
+    from caudal.run.batch import run
     from caudal.spec.settings import settings
 
     folder = Path(sys.argv[1])

@@ -13,7 +13,7 @@ from pathlib import Path
 import caudal.stages.ingest
 from caudal.lake import delta
 from caudal.lake.home import Home
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.spec.settings import Settings
 
 folder = Path(sys.argv[1])

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.spec.settings import Settings
 
 PRODUCT = """

@@ -41,11 +41,11 @@ def t(s):
 ELSEWHERE = """
 import contextlib, sys
 from caudal.lake import claim
-from caudal.run import run
+from caudal.run import opening
 @contextlib.contextmanager
 def no_lock(*_):
     yield
-run.lease = no_lock
+opening.lease = no_lock
 claim.gone = lambda holder: False
 from caudal.run.up import child, worker
 if sys.argv[1] == "child":

@@ -71,7 +71,8 @@ def rounds(folder: Path, lake: str, address: str, more: Path) -> dict[str, Any]:
 
     from caudal.lake import delta
     from caudal.lake.remote import filesystem
-    from caudal.run.run import opened, run
+    from caudal.run.batch import run
+    from caudal.run.opening import opened
     from caudal.spec.settings import settings
 
     set_to = settings(environment={}, home=folder / "home", lake=lake, cores=2, memory="1g")

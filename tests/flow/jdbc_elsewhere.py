@@ -33,7 +33,7 @@ def main(folder: Path, lake: str) -> dict[str, Any]:
     """Run, run again, and run when the database has changed."""
     from caudal.graph.load import load
     from caudal.lake.place import place
-    from caudal.run.run import run
+    from caudal.run.batch import run
     from caudal.run.workspace import drivers
     from caudal.spark import connectors
     from caudal.spec.settings import settings
@@ -81,7 +81,7 @@ def rows(set_to: Any, name: str) -> list[list[Any]]:
     """Return a table's rows, as text where JSON has no type."""
     from caudal.lake import delta
     from caudal.lake.frames import arrow
-    from caudal.run.run import opened
+    from caudal.run.opening import opened
 
     found = arrow(delta.read(opened(set_to).table("shop", name))).to_pylist()
     values = [[one for name, one in row.items() if not name.startswith("_")] for row in found]

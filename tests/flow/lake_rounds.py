@@ -46,7 +46,7 @@ def rows(home: Path, lake: str) -> list[list[Any]]:
     """Return what is published."""
     from caudal.lake import delta
     from caudal.lake.frames import arrow
-    from caudal.run.run import opened
+    from caudal.run.opening import opened
     from caudal.spec.settings import settings
 
     there = opened(settings(environment={}, home=home, lake=lake))
@@ -56,9 +56,9 @@ def rows(home: Path, lake: str) -> list[list[Any]]:
 
 def rounds(folder: Path, lake: str) -> dict[str, Any]:
     """Run, run again, run with a new file, and look at what there is by every command that looks at a lake."""
+    from caudal.run.batch import run
     from caudal.run.export import export
     from caudal.run.quarantine import listing, show
-    from caudal.run.run import run
     from caudal.run.status import status
     from caudal.spec.settings import settings
 

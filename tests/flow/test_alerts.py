@@ -21,7 +21,7 @@ from caudal.lake.home import Home
 from caudal.lake.ledger import open_ledger
 from caudal.lake.records import alerts
 from caudal.run.alerts import deliver, undelivered
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.run.status import status
 from caudal.run.up.messenger import Messenger
 from caudal.spec.settings import Settings

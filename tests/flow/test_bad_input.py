@@ -15,8 +15,8 @@ import pytest
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed
 from caudal.lake import delta
 from caudal.lake.home import Home
+from caudal.run.batch import run
 from caudal.run.new import create
-from caudal.run.run import run
 from caudal.spec.settings import Settings
 
 PRODUCT = '''

@@ -8,7 +8,7 @@ import deltalake
 import pytest
 
 from caudal.errors import NotThere
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.run.why import explained
 from caudal.spec.settings import Settings
 

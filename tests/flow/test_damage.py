@@ -18,7 +18,7 @@ from caudal.cli.app import app
 from caudal.lake import delta, delta_log, ledger as ledgers
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.spec.settings import Settings
 
 PRODUCT = '''

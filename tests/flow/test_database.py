@@ -15,9 +15,9 @@ from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.records import landed
+from caudal.run.batch import run
 from caudal.run.check import check
 from caudal.run.quarantine import listing
-from caudal.run.run import run
 from caudal.spec.settings import Settings
 
 PRODUCT = '''

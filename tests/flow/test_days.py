@@ -12,7 +12,7 @@ import pytest
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.run.workspace import Quiet
 from caudal.spec.settings import Settings
 

@@ -34,8 +34,8 @@ from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.log import Writer
 from caudal.lake.records import erasures
+from caudal.run.batch import run
 from caudal.run.governance.erase import erase
-from caudal.run.run import run
 from caudal.spec.settings import Settings
 
 pytestmark = [pytest.mark.slow]

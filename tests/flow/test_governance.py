@@ -20,6 +20,7 @@ from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.records import erasures, landed, lineages
 from caudal.report.catalog import write_catalog
+from caudal.run.batch import run
 from caudal.run.export import export
 from caudal.run.governance import erase as erasing
 from caudal.run.governance.catalog import HIDDEN, catalog, search
@@ -28,7 +29,6 @@ from caudal.run.governance.proof import digest
 from caudal.run.governance.retain import retain
 from caudal.run.governance.trace import trace
 from caudal.run.openlineage import waiting
-from caudal.run.run import run
 from caudal.spec.settings import Settings
 
 pytestmark = [pytest.mark.slow]

@@ -26,8 +26,8 @@ from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.records import landed
+from caudal.run.batch import run
 from caudal.run.check import check
-from caudal.run.run import run
 from caudal.spec.settings import Settings
 from caudal.stages.ingest import Engine, Seen, arrivals
 

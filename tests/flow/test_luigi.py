@@ -21,8 +21,8 @@ from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.records import runs, steps
 from caudal.luigi import Table
+from caudal.run.batch import run
 from caudal.run.execute import execute
-from caudal.run.run import run
 from caudal.run.step import Done, Step
 from caudal.run.workspace import Quiet, Workspace
 from caudal.spec.product import Product

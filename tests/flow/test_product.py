@@ -17,11 +17,11 @@ from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.run import models
+from caudal.run.batch import run
 from caudal.run.check import check
 from caudal.run.export import export
 from caudal.run.new import create
 from caudal.run.quarantine import listing, replay, show
-from caudal.run.run import run
 from caudal.run.status import status
 from caudal.spec.settings import Settings
 
@@ -64,7 +64,7 @@ def test_nothing_new_imports_no_engine(mine):
     folder, settings = mine
     assert run(folder, settings).error is None  # the copy lies elsewhere, so this one looks
     code = (
-        "import sys; from pathlib import Path; from caudal.run.run import run; from caudal.spec.settings import Settings\n"
+        "import sys; from pathlib import Path; from caudal.run.batch import run; from caudal.spec.settings import Settings\n"
         f"result = run(Path({str(folder)!r}), Settings(home=Path({str(settings.home)!r})))\n"
         "print(result.document['state'], sorted({'pyspark', 'sklearn', 'mlflow', 'luigi', 'pandas', 'flask'} & set(sys.modules)))"
     )

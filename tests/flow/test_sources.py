@@ -16,7 +16,7 @@ import caudal.stages.ingest.web as web
 from caudal.errors import SourceProblem
 from caudal.lake import delta
 from caudal.lake.home import Home
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.spec.settings import Settings
 
 pytest.importorskip("s3fs")

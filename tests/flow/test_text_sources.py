@@ -12,7 +12,7 @@ from caudal.cli import app as _commands  # noqa: F401 - all commands, not only t
 from caudal.cli.app import app
 from caudal.lake import delta
 from caudal.lake.home import Home
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.spec.settings import Settings
 
 PRODUCT = """

@@ -21,7 +21,7 @@ from caudal.lake.frames import arrow
 from caudal.lake.home import Home
 from caudal.lake.records import events, landed, runs, schedules
 from caudal.run.backfill import backfill, plan
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.spec.settings import Settings
 
 PRODUCT = """

@@ -11,9 +11,9 @@ import pytest
 from caudal.graph.load import load
 from caudal.lake.home import Home
 from caudal.lake.records import steps
+from caudal.run.batch import run
 from caudal.run.check import check
 from caudal.run.plan import plan
-from caudal.run.run import run
 from caudal.run.status import status
 from caudal.spec.settings import Settings
 

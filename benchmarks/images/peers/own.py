@@ -12,7 +12,7 @@ from benchmarks.images.peers.task import asked
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.spark.session import stop
 from caudal.spec.settings import Settings
 

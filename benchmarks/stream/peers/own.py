@@ -14,6 +14,7 @@ from benchmarks.stream.peers.task import Task, asked
 from benchmarks.stream.product import CHANNELS
 from caudal.lake.feed import Feed
 from caudal.lake.home import Home
+from caudal.run.batch import train
 from caudal.run.stream.engine import Platform
 from caudal.run.stream.stream import stream
 from caudal.spark.session import session, stop
@@ -25,7 +26,7 @@ _PRODUCT = Path(__file__).parent.parent
 def backlog(task: Task, settings: Settings, platform: Platform) -> None:
     """Read all that is there and answer with the published windows."""
     home = Home(settings.home)
-    stream(_PRODUCT, settings, once=True, end=True, platform=platform)
+    stream(_PRODUCT, settings, train=train, once=True, end=True, platform=platform)
     last_s = time.time()
     _, update = Feed(home.live("readings")).tail(0)[0]
     # The first micro-batch begins before its update.
@@ -48,7 +49,7 @@ def backlog(task: Task, settings: Settings, platform: Platform) -> None:
 def follow(task: Task, settings: Settings, platform: Platform) -> None:
     """Tell counts as they change until the time is up."""
     assert task.until is not None
-    stream(_PRODUCT, settings, seconds=task.until - time.time(), every_s=0, platform=platform)
+    stream(_PRODUCT, settings, train=train, seconds=task.until - time.time(), every_s=0, platform=platform)
     updates = [update for _, update in Feed(Home(settings.home).live("readings")).tail(0)]
     task.updates(
         [

@@ -14,7 +14,7 @@ from caudal.graph.load import load
 from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.home import Home
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.serve.app import create_app
 from caudal.spec.settings import Settings
 

@@ -101,7 +101,7 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
 def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
-    from caudal.run.run import run as work
+    from caudal.run.batch import run as work
     from caudal.run.workspace import Process
 
     with problems_shown(as_json):
@@ -170,7 +170,7 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
           key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
-    from caudal.run.run import opened
+    from caudal.run.opening import opened
     from caudal.run.status import product_name
     from caudal.serve.server import serve as work
 

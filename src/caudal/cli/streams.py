@@ -24,12 +24,14 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lak
            platform: Annotated[Literal["here", "spark"], typer.Option(help="Who computes: this process, or Spark's tasks.")] = "here") -> None:  # fmt: skip
     """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
     from caudal.report.terminal import streams
+    from caudal.run.batch import train
     from caudal.run.stream.stream import stream as work
 
     with problems_shown(as_json):
         told = work(
             folder,
             settings(home=home, lake=lake, data=data),
+            train=train,
             seconds=seconds,
             once=once,
             end=end,

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from caudal.graph.near import product_near
 from caudal.graph.reads import Recorder
 from caudal.graph.udf import types_may_wait
 from caudal.spec.product import Product
+from caudal.spec.settings import Settings
 
 FILE = "product.py"
 
@@ -122,6 +124,11 @@ def product_file(folder: Path) -> Path:
         nearest=str(near) if near else None,
         fix=None if near else "Make one with: caudal new NAME.",
     )
+
+
+def with_data(settings: Settings, file: Path) -> Settings:
+    """Return the settings with a folder for patterns: the one of the product's file, where none is given with --data."""
+    return settings if settings.data else replace(settings, data=file.parent)
 
 
 def _callables() -> dict[str, Any]:

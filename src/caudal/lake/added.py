@@ -10,7 +10,7 @@ import numpy as np
 
 from caudal.errors import StepFailed
 from caudal.lake import delta, delta_log
-from caudal.lake.damage import reading
+from caudal.lake.intact import reading
 from caudal.lake.parquet import dataset, opened
 from caudal.lake.place import Place, place
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
@@ -65,29 +65,6 @@ def of_file(error: BaseException, file: PurePath | Any, what: str = "") -> Stora
     if nonsense or of_arrow or is_damage(str(error)):
         return damaged(f"{about}'{file}' is not as it was written: {first_line(error)}.", file=str(file))
     return None
-
-
-@contextmanager
-def reading(paths: Callable[[], Iterable[Any]], what: str) -> Iterator[None]:
-    """Tell which of many stored files is damaged when the block cannot read them: they are looked at one by one then.
-
-    Raises
-    ------
-    StorageDamaged : one is
-    """
-    try:
-        yield
-    except CaudalError:
-        raise
-    except Exception as error:
-        from caudal.lake.intact import fault_of
-
-        for path in paths():
-            if (fault := fault_of(path)) is not None:
-                raise damaged(f"{what}: {fault}.", file=str(path)) from error
-        if is_damage(str(error)):
-            raise damaged(f"{what} is not as it was written: {first_line(error)}.") from error
-        raise
 
 
 def is_damage(text: str) -> bool:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from caudal.lake.away import answering
-from caudal.lake.damage import reading
 from caudal.lake.delta import DAY, Version
-from caudal.lake.intact import check_small
+from caudal.lake.intact import check_small, reading
 from caudal.lake.parquet import dataset
 from caudal.lake.place import reader, spark_path
 

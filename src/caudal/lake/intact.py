@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import unquote
 
+from caudal.errors import CaudalError
 from caudal.lake import delta, delta_log
 from caudal.lake.away import answering
-from caudal.lake.damage import damaged, first_line, stored
+from caudal.lake.damage import damaged, first_line, is_damage, stored
 from caudal.lake.place import Place, below, place
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _BLOCK = 1 << 20
 _AT_ONCE = 8
@@ -62,6 +62,27 @@ def fault_of(file: Place | str, *, bytes: int | None = None, sha256: str | None 
         told = getattr(error, "what", None)
         return told.rstrip(".") if told else f"'{path}' is not as it was written: {first_line(error)}"
     return None
+
+
+@contextmanager
+def reading(paths: Callable[[], Iterable[Any]], what: str) -> Iterator[None]:
+    """Tell which of many stored files is damaged when the block cannot read them: they are looked at one by one then.
+
+    Raises
+    ------
+    StorageDamaged : one is
+    """
+    try:
+        yield
+    except CaudalError:
+        raise
+    except Exception as error:
+        for path in paths():
+            if (fault := fault_of(path)) is not None:
+                raise damaged(f"{what}: {fault}.", file=str(path)) from error
+        if is_damage(str(error)):
+            raise damaged(f"{what} is not as it was written: {first_line(error)}.") from error
+        raise
 
 
 def check_small(version: delta.Version, paths: Sequence[str]) -> None:

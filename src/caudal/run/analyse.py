@@ -13,8 +13,7 @@ from caudal.graph.check_publications import columns as columns_of_table, columns
 from caudal.graph.order import in_order
 from caudal.graph.reads import Reads, Recorder
 from caudal.lake.frames import empty
-from caudal.run.check import Note, is_declared
-from caudal.run.headers import at_hand, schema_of_files
+from caudal.run.headers import Note, at_hand, is_declared, schema_of_files
 from caudal.run.node_verdicts import Columns, NodeVerdict, NodeVerdicts, of_images
 from caudal.spec.known import known_of
 from caudal.spec.location import Location
@@ -147,11 +146,11 @@ class _Analyser:
 
     def table(self, table: Table, columns: Mapping[str, Columns], reads: list[Reads]) -> NodeVerdict:
         """Return the columns that a table's function or query gives for frames of no rows, and what it fits; what it read is added to ``reads``."""
-        from caudal.run.steps.build import made
+        from caudal.run.table_frame import frame_of
         from caudal.spark.exact import common_magnitudes
 
         with making() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
-            frame = self._recorded(reads, made, self._ws, table, self._frames(table, columns))
+            frame = self._recorded(reads, frame_of, self._ws, table, self._frames(table, columns))
         self._made[table.name] = frame
         return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(left.asked)))
 
@@ -180,7 +179,7 @@ class _Analyser:
 
     @cached_property
     def _ws(self) -> Workspace:
-        from caudal.run.run import opened
+        from caudal.run.opening import opened
         from caudal.run.workspace import Workspace
 
         home = opened(self._settings)

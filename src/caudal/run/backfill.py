@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from caudal.errors import DeclarationProblem, NotThere, nearest
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.graph.order import in_order
+from caudal.graph.streamed import is_streamed
 from caudal.lake import delta
+from caudal.run.batch import Result
 from caudal.run.execute import execute
+from caudal.run.lifecycle import begin, end, new_run_id, recover
+from caudal.run.opening import checked, held, opened
 from caudal.run.plan import plan as steps_of
-from caudal.run.run import Result, begin, checked, end, held, new_run_id, opened, recover, streams
 from caudal.run.steps.build import spread
 from caudal.run.steps.read import days_again, files_of
 from caudal.run.storage import check_tables
@@ -44,7 +46,7 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, A
         touched: dict[str, set[str | None] | None] = {}  # None: the whole table
         for name in in_order(ws.product):
             node = ws.product.nodes[name]
-            if ws.version(name) is None or streams(ws.product, name):  # what a stream has captured is not read again
+            if ws.version(name) is None or is_streamed(ws.product, name):  # what a stream has captured is not read again
                 continue
             if isinstance(node, Source):
                 if days := days_again(ws, node):
@@ -83,7 +85,7 @@ def rebuild(
                     nearest=nearest(name, known),
                     fix=f"It has {', '.join(known)}.",
                 )
-            if streams(ws.product, name):
+            if is_streamed(ws.product, name):
                 raise DeclarationProblem(
                     f"'{name}' is written by a stream, whose past is not read again.", fix="Put its folder back from a backup."
                 )
@@ -129,12 +131,10 @@ def between(first: str, last: str) -> frozenset[str]:
 
 @contextlib.contextmanager
 def _workspace(folder: Path, settings: Settings, again: frozenset[str], progress: Progress | None = None) -> Iterator[Workspace]:
-    home = opened(settings)
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger:
-        yield Workspace(
-            checked(load(folder)), home, ledger, settings, run_id=new_run_id(), progress=progress or Quiet(), again=again
-        )
+        yield Workspace(checked(load(file)), home, ledger, settings, run_id=new_run_id(), progress=progress or Quiet(), again=again)
 
 
 def _touched(ws: Workspace, table: Table, touched: dict[str, set[str | None] | None]) -> set[str | None] | None:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from caudal.errors import CaudalError
 from caudal.graph.check import check as check_declaration
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
+from caudal.run.headers import Note, is_declared
 from caudal.run.verdict import is_kept, keep, key_of
 from caudal.spec.connection import Files
-from caudal.spec.node import Source
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 from caudal.spec.zone import in_zone
-
-Note = Callable[[str], None]
 
 
 def check(folder: Path, settings: Settings, *, static: bool = False, note: Note = lambda _: None) -> list[CaudalError]:
@@ -30,11 +26,12 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
     ----------
     note : is told what a reader of the verdict should know, such as where columns were read from
     """
-    product = load(folder)
+    file = product_file(folder)
+    product = load(file)
     problems: list[CaudalError] = list(check_declaration(product))
     if static or problems:
         return problems
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    settings = with_data(settings, file)
     files = _files(product, settings)
     key = key_of(product, files)
     if is_kept(key):
@@ -60,8 +57,3 @@ def _files(product: Product, settings: Settings) -> dict[str, object]:
                     (str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found_in(source.connection, settings.data)
                 ]
     return found
-
-
-def is_declared(source: Source) -> bool:
-    """Tell whether all columns of a source are declared, so that no file need be looked at."""
-    return source.schema is not None and bool(source.schema.names) and not source.schema.open

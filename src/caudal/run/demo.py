@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from caudal.errors import CaudalError, EnvironmentProblem
-from caudal.run.run import opened, run
+from caudal.run.batch import run
+from caudal.run.opening import opened
 from caudal.run.workspace import Progress
 from caudal.spec.settings import Settings
 

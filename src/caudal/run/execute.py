@@ -13,6 +13,7 @@ from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.lake.ledger_faults import ledger_problem
 from caudal.lake.records import checks, lineages, profiles, steps
 from caudal.run.faults import DYING_S, explained, is_of_java
+from caudal.run.lifecycle import end
 from caudal.run.reasons import lost_versions, reasons
 from caudal.run.retry import Attempts, attempted
 from caudal.run.slow import watched
@@ -83,8 +84,6 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
 
     def hung(problem: TimeLimitPassed) -> None:
         if ws.process is not None:  # a Python that hangs can only be ended with its process; what follows is told first
-            from caudal.run.run import end
-
             failed(problem)
             end(ws, problem)
             ws.process.end(problem)

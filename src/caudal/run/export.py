@@ -12,11 +12,11 @@ from caudal.lake import delta
 from caudal.lake.away import answering
 from caudal.lake.damage import damaged
 from caudal.lake.home import Home
-from caudal.lake.intact import check_small
+from caudal.lake.intact import check_small, reading
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import place, spark_needs
 from caudal.lake.records import runs, steps
-from caudal.run.run import opened
+from caudal.run.opening import opened
 from caudal.run.status import the_product
 from caudal.spec.settings import Settings
 
@@ -107,7 +107,6 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
     import pyarrow.parquet as pq
     from deltalake import Schema
 
-    from caudal.lake.damage import reading
     from caudal.lake.parquet import WRITTEN, dataset
 
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())

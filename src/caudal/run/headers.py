@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,6 +20,13 @@ WHOLE_BYTES = 4 * 2**20  # what cannot be cut (workbooks, packed files, one JSON
 _NO_HASH = "0" * 64  # landed files are named by their hash; this one has not landed
 _OF_LINES = ("csv", "fixed_width", "json")
 _WITH_FOOTER = ("parquet", "avro")
+Note = Callable[[str], None]
+"""Is told what a reader of a check should know, such as which file columns were read from."""
+
+
+def is_declared(source: Source) -> bool:
+    """Tell whether all columns of a source are declared, so that no file need be looked at."""
+    return source.schema is not None and bool(source.schema.names) and not source.schema.open
 
 
 def at_hand(source: Source, data: Path | None) -> bool:

@@ -20,7 +20,6 @@ import caudal
 from caudal.errors import CaudalError
 from caudal.graph.fingerprint import digest, file_digest, loaded_of
 from caudal.graph.libraries import library_state, version
-from caudal.graph.load import product_file
 from caudal.graph.loaded import product_files
 from caudal.graph.modules import enter, locate
 from caudal.graph.reads import Reads
@@ -46,9 +45,9 @@ def folder_digest(folder: Path) -> str:
 
 
 def remember(
-    folder: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: Mapping[str, Any]
+    file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: Mapping[str, Any]
 ) -> None:
-    """Keep what a run that succeeded was made of; products that must be asked over the network are not kept."""
+    """Keep what a run of a product's file that succeeded was made of; products that must be asked over the network are not kept."""
     from sqlalchemy import delete, insert
 
     sources = {
@@ -73,7 +72,7 @@ def remember(
     if code is None:
         return
     said = {
-        "product": product.name, "pipeline": pipeline, "made_of": _made_of(folder, settings), "sources": sources,
+        "product": product.name, "pipeline": pipeline, "made_of": _made_of(file, settings), "sources": sources,
         "warehouses": {name: _address(variable, settings) for name, variable in _warehouses(product).items()},
         "publications": _warehouses(product), **code,
         "versions": {name: _version(home, product.name, name) for name in (*product.nodes, *product.predictions)},
@@ -82,22 +81,22 @@ def remember(
         "files": files_of_tables(home, product.name, (*product.nodes, *product.predictions)),
     }  # fmt: skip
     with ledger.engine.begin() as connection:
-        key = {"product": product.name, "folder": _key(folder, pipeline)}
+        key = {"product": product.name, "folder": _key(file, pipeline)}
         connection.execute(delete(manifests).where(manifests.c.product == key["product"], manifests.c.folder == key["folder"]))
         connection.execute(insert(manifests).values(document=said, **key))
 
 
-def nothing_new(folder: Path, settings: Settings, home: Home, ledger: Ledger, pipeline: str) -> dict[str, Any] | None:
-    """Return the document of a run that does nothing, when nothing has changed since the last one; else None."""
+def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipeline: str) -> dict[str, Any] | None:
+    """Return the document of a run of a product's file that does nothing, when nothing has changed since the last one; else None."""
     began = time.perf_counter()
-    found = ledger.find(manifests, folder=_key(folder, pipeline))
+    found = ledger.find(manifests, folder=_key(file, pipeline))
     if not found:
         return None
     said = found[-1]["document"]
     product = said["product"]
     same = (
-        said["made_of"] == _made_of(folder, settings)
-        and code_as_it_was(said, product_file(folder).resolve().parent)
+        said["made_of"] == _made_of(file, settings)
+        and code_as_it_was(said, file.resolve().parent)
         and all(_version(home, product, name) == number for name, number in said["versions"].items())
         and said.get("warehouses", {})
         == {name: _address(variable, settings) for name, variable in said.get("publications", {}).items()}
@@ -175,9 +174,9 @@ def _address(variable: str | None, settings: Settings) -> str:
     return shown((settings.warehouse if variable is None else os.environ.get(variable)) or "")
 
 
-def _made_of(folder: Path, settings: Settings) -> str:
+def _made_of(file: Path, settings: Settings) -> str:
     told = [
-        folder_digest(product_file(folder).parent),
+        folder_digest(file.parent),
         str(settings.data and settings.data.resolve()),
         dict(settings.spark),
         settings.metastore,
@@ -222,5 +221,5 @@ def _newest(ledger: Ledger, table: Table, product: str) -> int:
     return int(newest[0].get("seq") or newest[0]["id"]) if newest else 0
 
 
-def _key(folder: Path, pipeline: str) -> str:
-    return f"{product_file(folder).resolve()}#{pipeline}"
+def _key(file: Path, pipeline: str) -> str:
+    return f"{file.resolve()}#{pipeline}"

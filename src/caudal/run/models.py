@@ -11,7 +11,8 @@ from caudal.errors import NotThere, nearest
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import model_versions
-from caudal.run.run import opened, who
+from caudal.run.lifecycle import who
+from caudal.run.opening import opened
 from caudal.run.status import products, the_product
 from caudal.spec.settings import Settings
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from caudal.errors import NotThere
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.lake import delta
 from caudal.lake.frames import arrow
+from caudal.run.lifecycle import new_run_id
+from caudal.run.opening import checked, opened
 from caudal.run.parity_join import compared
-from caudal.run.run import checked, new_run_id, opened
-from caudal.run.steps.build import made
+from caudal.run.table_frame import frame_of
 from caudal.run.workspace import Workspace
 from caudal.spark.exact import in_any_magnitude
 from caudal.spec.join import Join
@@ -30,10 +30,10 @@ def parity(folder: Path, settings: Settings) -> dict[str, Any]:
 
     Rows of windows that the stream has not closed yet, and of samples that came too late for it, cannot be in both; they are counted apart.
     """
-    home = opened(settings)
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger:
-        product = checked(load(folder))
+        product = checked(load(file))
         ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
         tables = [one for one in product.nodes.values() if isinstance(one, Statistics | Join)]
         if not tables:
@@ -53,7 +53,7 @@ def _compared(ws: Workspace, table: Statistics | Join) -> dict[str, Any]:
     if isinstance(table, Join):
         return compared(ws, table)
     streamed = _plain(arrow(delta.read(ws.folder(table.name))))
-    rows = in_any_magnitude(lambda: made(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
+    rows = in_any_magnitude(lambda: frame_of(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
     again = _plain(rows).select(streamed.column_names)
     keys = ["device", "sensor", "window_start"]
     here, there = (_by_key(one, keys) for one in (streamed, again))

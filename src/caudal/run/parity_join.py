@@ -12,9 +12,9 @@ import pyarrow as pa
 from caudal.lake import delta
 from caudal.lake.added import added
 from caudal.lake.frames import arrow, empty, frame
-from caudal.run.steps.join import frame as made
 from caudal.run.stream.join import standing
 from caudal.run.stream.side import Side
+from caudal.run.table_frame import frame_of_join
 from caudal.run.workspace import Workspace
 from caudal.spec.join import Join, is_stream, keys_of, shape
 from caudal.spec.node import Node
@@ -36,7 +36,7 @@ def compared(ws: Workspace, declared: Join) -> dict[str, Any]:
     streamed = arrow(delta.read(ws.folder(declared.name), number))
     if is_stream(nodes[1]):
         frames = {node.name: _at(ws, node, said.inputs[node.name]) for node in nodes}
-        rows = made(ws, declared, frames, None)
+        rows = frame_of_join(ws, declared, frames, None)
     else:
         rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), _by_version(ws, declared, number))
     names = [name for name in streamed.column_names if name in rows.columns]
@@ -79,7 +79,7 @@ def _by_version(ws: Workspace, declared: Join, newest: int) -> Iterator[DataFram
         files = tuple(delta.DataFile(one, 0, 0) for one in sorted(one.removeprefix(f"{left}/") for one in came))
         rows = frame(ws.spark, delta.Version(left, upto, files, version.schema, version.partitioned, {}))
         new = rows if before is None else rows.join(before, keys, "left_anti")
-        yield made(ws, declared, {declared.left: new, declared.right: frame(ws.spark, delta.read(right, beside))})
+        yield frame_of_join(ws, declared, {declared.left: new, declared.right: frame(ws.spark, delta.read(right, beside))})
         before = rows.select(keys) if before is None else before.unionByName(rows.select(keys))
         since = upto
 

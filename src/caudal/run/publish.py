@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +25,10 @@ from caudal.spec.node import Source, Table
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from caudal.stages.expect.audit.judge import Judged
+    from caudal.stages.expect.audit.outcome import Outcome
+
+GOOD, BAD = "_verdict=good", "_verdict=quarantined"  # the folders of rows that were written, by verdict
 JUDGED = ("_reasons", "_raw", "_verdict", "_format_errors")
 Replace = Literal["all", "none"] | set[str | None] | frozenset[str]
 
@@ -59,56 +63,19 @@ def publish(
     ------
     ExpectationStopped : an expectation that stops was broken; nothing is published
     """
-    from caudal.stages.expect.audit import judge
-
-    folder = ws.folder(node.name)
-    stage = folder / f"part-{ws.run_id}-{origin.step.replace(':', '-')}"
-    frame = _clean(frame, node, ws)
-    others = {name: ws.frame(name) for one in node.expect for name in one.tables}
-    judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
-    by = [*(["_segment"] if _segmented(node) else []), *([delta.DAY] if node.partition else [])]
-    judged.write(stage, by, segments=origin.fresh if _segmented(node) else ())
-    history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
-    outcome = judged.outcome(written=stage, history=history, now=ws.clock())
-    if outcome.stop is not None:
-        remove(stage)
-        outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them
-        raise outcome.stop
-    noted = notes(stage / "_verdict=good")
+    stage = ws.folder(node.name) / f"part-{ws.run_id}-{origin.step.replace(':', '-')}"
+    judged = _written(ws, node, _clean(frame, node, ws), origin, stage)
+    outcome = _audited(ws, node, judged, stage)
+    noted = notes(stage / GOOD)
     ws.held()
-    schema = _schema(judged.frame, node)
-    good = delta.staged(folder, stage / "_verdict=good")
-    bad_folder = ws.home.quarantine(ws.product.name, node.name)
-    bad = _moved(stage / "_verdict=quarantined", bad_folder / stage.name, bad_folder)
-    said = {
-        "run_id": ws.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
-        "segments": list(origin.segments), "at": ws.clock(), **({"kept": dict(origin.kept)} if origin.kept else {}),
-        **({"reads": dict(origin.reads)} if origin.reads else {}),
-        **({} if origin.let_in is None else {"let_in": list(origin.let_in)}),
-    }  # fmt: skip
-    partitioned = node.partition is not None
-    if bad or delta.version_of(bad_folder) is not None:
-        delta.commit(
-            bad_folder,
-            bad,
-            _quarantine_schema(schema),
-            partitioned=partitioned,
-            replace=_of_quarantine(replace, node, origin),
-            identity=said,
-        )
-    done = Done(
-        fingerprint=origin.fingerprint,
-        inputs=origin.inputs,
-        rows_read=origin.rows_read,
-        rows_written=outcome.good,
-        rows_quarantined=outcome.quarantined,
-        partitions=sorted({file.day or "unknown" for file in good}) if partitioned else None,
-        detail={**detail, **noted, "reasons": dict(outcome.reasons)},
-        checks=tuple(_check(one) for one in outcome.checks),
-        profile={"rows": outcome.good, "columns": finite(outcome.profile)},
-        lineage=lineage,
-    )
-    version = delta.commit(folder, good, schema, partitioned=partitioned, replace=replace, identity={**said, "done": _told(done)})
+    schema, identity = _schema(judged.frame, node), _identity(ws, origin)
+    files = delta.staged(ws.folder(node.name), stage / GOOD)
+    _publish_quarantine(ws, node, stage, schema, _of_quarantine(replace, node, origin), identity)
+    done = _done(node, origin, outcome, files, {**detail, **noted}, lineage)
+    version = delta.commit(
+        ws.folder(node.name), files, schema, partitioned=node.partition is not None, replace=replace,
+        identity={**identity, "done": _told(done)},
+    )  # fmt: skip
     return _with_version(done, version)
 
 
@@ -148,6 +115,73 @@ def day_of(frame: DataFrame, node: Source | Table, tz: str) -> Column:
     if isinstance(frame.schema[node.event_time].dataType, TimestampType):
         moment = F.from_utc_timestamp(moment, tz)
     return F.to_date(moment)
+
+
+def _written(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
+    """Return the rows, judged while they were written into a folder that no version names."""
+    from caudal.stages.expect.audit import judge
+
+    others = {name: ws.frame(name) for one in node.expect for name in one.tables}
+    judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
+    by = [*(["_segment"] if _segmented(node) else []), *([delta.DAY] if node.partition else [])]
+    judged.write(stage, by, segments=origin.fresh if _segmented(node) else ())
+    return judged
+
+
+def _audited(ws: Workspace, node: Source | Table, judged: Judged, stage: Place) -> Outcome:
+    """Return what became of the expectations.
+
+    Raises
+    ------
+    ExpectationStopped : one that stops was broken; what was written is gone
+    """
+    history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
+    outcome = judged.outcome(written=stage, history=history, now=ws.clock())
+    if outcome.stop is not None:
+        remove(stage)
+        outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them
+        raise outcome.stop
+    return outcome
+
+
+def _identity(ws: Workspace, origin: Origin) -> dict[str, Any]:
+    """Return what a commit says of itself: of which run and step it is, and what its rows were made of."""
+    return {
+        "run_id": ws.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
+        "segments": list(origin.segments), "at": ws.clock(), **({"kept": dict(origin.kept)} if origin.kept else {}),
+        **({"reads": dict(origin.reads)} if origin.reads else {}),
+        **({} if origin.let_in is None else {"let_in": list(origin.let_in)}),
+    }  # fmt: skip
+
+
+def _publish_quarantine(
+    ws: Workspace, node: Source | Table, stage: Place, schema: Mapping[str, Any], replace: Replace, identity: Mapping[str, Any]
+) -> None:
+    """Commit the rows that failed, or that there are none any more."""
+    folder = ws.home.quarantine(ws.product.name, node.name)
+    files = _moved(stage / BAD, folder / stage.name, folder)
+    if files or delta.version_of(folder) is not None:
+        delta.commit(
+            folder, files, _quarantine_schema(schema), partitioned=node.partition is not None, replace=replace, identity=identity
+        )
+
+
+def _done(
+    node: Source | Table, origin: Origin, outcome: Outcome, files: Sequence[delta.DataFile], detail: Mapping[str, Any],
+    lineage: Mapping[str, Any] | None,
+) -> Done:  # fmt: skip
+    return Done(
+        fingerprint=origin.fingerprint,
+        inputs=origin.inputs,
+        rows_read=origin.rows_read,
+        rows_written=outcome.good,
+        rows_quarantined=outcome.quarantined,
+        partitions=sorted({file.day or "unknown" for file in files}) if node.partition is not None else None,
+        detail={**detail, "reasons": dict(outcome.reasons)},
+        checks=tuple(_check(one) for one in outcome.checks),
+        profile={"rows": outcome.good, "columns": finite(outcome.profile)},
+        lineage=lineage,
+    )
 
 
 def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:

@@ -17,7 +17,9 @@ from caudal.lake.frames import arrow, frame
 from caudal.lake.home import Home
 from caudal.lake.landing import land
 from caudal.lake.records import landed
-from caudal.run.run import Result, held, new_run_id, opened, run
+from caudal.run.batch import Result, run
+from caudal.run.lifecycle import new_run_id
+from caudal.run.opening import held, opened
 from caudal.run.status import products, the_product
 from caudal.run.workspace import Progress, Workspace
 from caudal.spec.node import Source

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, TimeLimitPassed
+from caudal.graph.streamed import is_streamed
 from caudal.lake import away, delta
 from caudal.run.step import Done, Step
 from caudal.run.workspace import Workspace
@@ -190,10 +191,8 @@ class Limit:
 
 def _clean(ws: Workspace, step: Step, error: BaseException | None) -> None:
     """Make room for the next attempt: no file of this one, and a new Spark where the old one is not to be trusted."""
-    from caudal.run.run import streams
-
     name = step.subject
-    if step.kind not in ("publish", "register") and name in ws.product.nodes and not streams(ws.product, name):
+    if step.kind not in ("publish", "register") and name in ws.product.nodes and not is_streamed(ws.product, name):
         with contextlib.suppress(EnvironmentProblem):  # a lake that is away is swept by the next run
             delta.sweep(ws.folder(name))
             delta.sweep(ws.home.quarantine(ws.product.name, name))

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.lake.records import runs
 from caudal.run.step import Step
-from caudal.run.times import Usual, usual
+from caudal.run.usual import Usual, usual
 from caudal.run.workspace import Workspace
 
 SEEN_S = 2.0  # shorter steps are over before anybody could look

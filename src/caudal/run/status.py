@@ -19,7 +19,7 @@ from caudal.lake.ledger import Ledger
 from caudal.lake.place import Place
 from caudal.lake.records import events, model_versions, runs, schedules, steps
 from caudal.run.alerts import ATTEMPTS, undelivered
-from caudal.run.run import opened
+from caudal.run.opening import opened
 from caudal.spec.settings import Settings
 
 _KINDS = ("read", "table", "join", "features", "predict")

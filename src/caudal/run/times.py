@@ -1,91 +1,23 @@
-"""How long steps take: their history, what is usual, where it tends; all from the ledger."""
+"""``caudal times``: how long the steps of a product take, and where that tends; all from the ledger."""
 
 from __future__ import annotations
 
 import contextlib
-import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from caudal.lake.ledger import Ledger
-from caudal.lake.records import runs, steps
+from sqlalchemy import select
+
+from caudal.errors import NotThere, nearest
+from caudal.lake.records import steps
+from caudal.run.opening import opened
+from caudal.run.status import the_product
+from caudal.run.usual import RUN, history, usual_of
 from caudal.spec.settings import Settings
-
-REMEMBERED = 30  # executions that count
-ENOUGH = 5  # fewer say nothing of what is usual
-RUN = "run"  # the whole of it, as if it were a step
-_DEVIATIONS = 5.0  # of normal times one in three million is so far off
-_NORMAL = 1.4826  # standard deviations in a median absolute deviation, where times are normal
-_SLOWER, _LONGER_S = 1.5, 5.0  # what is within so much of the usual is not worth telling
-
-
-@dataclass(frozen=True)
-class Usual:
-    """What is usual of a step.
-
-    Parameters
-    ----------
-    expected_s : the median
-    limit_s : whoever takes longer is slow: five deviations above the median (by the median deviation, which a few slow ones do not move),
-        half as long again and five seconds longer, whichever is most
-    trend : by which share of the median it grows with each execution (Theil and Sen's slope); 0 where its 95 % interval holds 0
-    """
-
-    expected_s: float
-    limit_s: float
-    trend: float
-    executions: int
-
-
-def usual_of(seconds: Sequence[float]) -> Usual | None:
-    """Return what is usual by past durations, oldest first; None where there are too few.
-
-    Examples
-    --------
-    >>> found = usual_of([2.0, 2.1, 1.9, 2.0, 2.2, 30.0])
-    >>> found.expected_s, found.limit_s, found.trend
-    (2.05, 7.05, 0.0)
-    >>> usual_of([2.0, 2.1]) is None
-    True
-    """
-    if len(seconds) < ENOUGH:
-        return None
-    middle = statistics.median(seconds)
-    spread = _NORMAL * statistics.median(abs(one - middle) for one in seconds)
-    limit_s = max(middle + _DEVIATIONS * spread, _SLOWER * middle, middle + _LONGER_S)
-    return Usual(round(middle, 4), round(limit_s, 4), _trend(seconds, middle), len(seconds))
-
-
-def history(ledger: Ledger, product: str, step: str) -> list[dict[str, Any]]:
-    """Return the last executions of a step that did something, oldest first: run, when, how long, how many rows."""
-    if step == RUN:
-        rows = ledger.find(runs, product=product, state="succeeded", command="run", newest=True, limit=REMEMBERED)
-        return [
-            {"run_id": row["run_id"], "at": row["started_at"], "seconds": round(row["finished_at"] - row["started_at"], 4), "rows": None}
-            for row in reversed(rows)
-        ]  # fmt: skip
-    rows = ledger.find(steps, product=product, step=step, state="succeeded", newest=True, limit=REMEMBERED)
-    return [
-        {"run_id": row["run_id"], "at": row["started_at"], "seconds": row["seconds"], "rows": row["rows_read"]}
-        for row in reversed(rows)
-        if row["seconds"] is not None
-    ]
-
-
-def usual(ledger: Ledger, product: str, step: str) -> Usual | None:
-    """Return what is usual of a step; None where it has not been done often enough."""
-    return usual_of([one["seconds"] for one in history(ledger, product, step)])
 
 
 def times(settings: Settings, product: str | None, step: str | None = None) -> dict[str, Any]:
     """Return the history of each step of a product, of one step only where told, with what is usual and where it tends."""
-    from sqlalchemy import select
-
-    from caudal.errors import NotThere, nearest
-    from caudal.run.run import opened
-    from caudal.run.status import the_product
-
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
         name = the_product(home, ledger, product)
@@ -104,12 +36,3 @@ def times(settings: Settings, product: str | None, step: str | None = None) -> d
 def _told(step: str, done: list[dict[str, Any]]) -> dict[str, Any]:
     found = usual_of([one["seconds"] for one in done])
     return {"step": step, "last_s": done[-1]["seconds"], "usual": asdict(found) if found else None, "history": done}
-
-
-def _trend(seconds: Sequence[float], middle: float) -> float:
-    from scipy.stats import theilslopes
-
-    if middle <= 0:
-        return 0.0
-    slope, _, low, high = theilslopes(seconds)
-    return round(float(slope) / middle, 4) if low > 0 or high < 0 else 0.0

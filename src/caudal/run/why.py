@@ -9,7 +9,7 @@ from typing import Any
 from caudal.errors import NotThere, nearest
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import steps
-from caudal.run.run import opened
+from caudal.run.opening import opened
 from caudal.run.status import product_name, products
 from caudal.spec.settings import Settings
 

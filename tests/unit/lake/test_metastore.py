@@ -12,7 +12,7 @@ import pytest
 
 from caudal.errors import EnvironmentProblem, StepFailed
 from caudal.lake.warehouse.metastore import Known, _client, register
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.spark.java import java_home
 from caudal.spark.jvm import spark_home
 from caudal.spec.settings import Settings

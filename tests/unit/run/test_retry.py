@@ -205,7 +205,7 @@ HANGS = """
 import sys, time
 from pathlib import Path
 from caudal.run import retry
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.run.workspace import Process
 from caudal.spec.settings import Settings
 retry.CANCELLED_S = 0.5

@@ -16,7 +16,8 @@ from caudal.run import slow
 from caudal.run.execute import execute
 from caudal.run.status import status
 from caudal.run.step import Done, Step
-from caudal.run.times import times, usual_of
+from caudal.run.times import times
+from caudal.run.usual import usual_of
 from caudal.run.workspace import Quiet, Workspace
 from caudal.spec.settings import Settings
 
@@ -85,7 +86,7 @@ def test_history_and_what_is_usual(ws):
 
 def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, monkeypatch):
     monkeypatch.setattr(slow, "SEEN_S", 0.05)
-    monkeypatch.setattr("caudal.run.times._LONGER_S", 0.2)
+    monkeypatch.setattr("caudal.run.usual._LONGER_S", 0.2)
     before(ws, [0.1] * 6)
     ws.ledger.add(runs, {"run_id": "r-now", "product": "shop", "command": "run", "state": "running", "started_at": time.time()})
     seen, go_on = [], threading.Event()

@@ -11,7 +11,7 @@ from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import decisions, runs
 from caudal.report.figures import duration
-from caudal.run.times import Usual
+from caudal.run.usual import Usual
 from caudal.spec.alert import Happening
 from caudal.spec.duration import text
 from caudal.spec.product import Product

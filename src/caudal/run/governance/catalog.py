@@ -16,8 +16,8 @@ from caudal.lake.ledger import Ledger
 from caudal.lake.records import checks, declarations, landed, lineages, model_versions, profiles, runs, steps
 from caudal.registry import card
 from caudal.run.governance.declared import declaration
+from caudal.run.opening import opened
 from caudal.run.publish import finite
-from caudal.run.run import opened
 from caudal.spec.settings import Settings
 
 Thing = dict[str, Any]

@@ -12,13 +12,12 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.graph.load import load, product_file
+from caudal.graph.load import load, product_file, with_data
 from caudal.lake import changes, delta, erased, kept
 from caudal.lake.home import Home
 from caudal.lake.landing import origin_of, store_path
@@ -28,12 +27,14 @@ from caudal.lake.parquet import WRITTEN, read
 from caudal.lake.place import Place, local, target
 from caudal.lake.records import deletions, erasures, landed, manifests, model_versions, profiles
 from caudal.report.figures import plural
+from caudal.run.batch import run
 from caudal.run.governance.held import Held
 from caudal.run.governance.identity import Person
 from caudal.run.governance.proof import write_proof
 from caudal.run.governance.raw_kinds import raw_kind, without_subject
 from caudal.run.governance.subject import columns_of, holding, in_raw, kind_of, person, raw_column, search, search_tables
-from caudal.run.run import held as alone, new_run_id, opened, run, who
+from caudal.run.lifecycle import new_run_id, who
+from caudal.run.opening import held as alone, opened
 from caudal.run.workspace import Progress
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
@@ -49,10 +50,11 @@ def erase(
     DeclarationProblem : no such column is declared as one that names a person
     StepFailed : rows of the subject are left
     """
-    from caudal.run.stream.stream import stream_lease
+    from caudal.run.stream.sources import stream_lease
 
-    product, home = load(folder), opened(settings)
-    settings = changed(settings, data=settings.data or product_file(folder).parent)
+    file = product_file(folder)
+    product, home = load(file), opened(settings)
+    settings = with_data(settings, file)
     told = person(product, subject)
     with contextlib.ExitStack() as open_:
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
@@ -68,7 +70,7 @@ def erase(
             begun = _begin(ledger, product, told, plan, clock())
             _clear_manifests(ledger, product)
             _raw_files(product, home, ledger, told, held, begun["erasure"], clock())
-        result = run(folder, settings, progress=progress)
+        result = run(file, settings, progress=progress)
         with _alone(home, ledger, product):
             _what_is_left(product, home, ledger, told, begun["erasure"], clock())
             left, searched, not_searched = search(product, home, ledger, told)

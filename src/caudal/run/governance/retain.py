@@ -24,7 +24,8 @@ from caudal.lake.lease import lease
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import Place
 from caudal.lake.records import decisions, deletions, model_versions, runs
-from caudal.run.run import held, new_run_id, opened, who
+from caudal.run.lifecycle import new_run_id, who
+from caudal.run.opening import held, opened
 from caudal.spec.duration import text
 from caudal.spec.node import Source
 from caudal.spec.product import Product
@@ -60,7 +61,7 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
     DeclarationProblem : nothing is declared, or a source is to lose days
     LeaseHeld : a run or a stream of the product is at work
     """
-    from caudal.run.stream.stream import stream_lease
+    from caudal.run.stream.sources import stream_lease
 
     product, home = load(folder), opened(settings)
     _checked(product)

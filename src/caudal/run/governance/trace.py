@@ -21,8 +21,8 @@ from caudal.run.export import resolved
 from caudal.run.governance.columns import lineage_of
 from caudal.run.governance.condition import condition
 from caudal.run.governance.origins import Trace, model_of, raw_files
+from caudal.run.opening import opened
 from caudal.run.publish import finite
-from caudal.run.run import opened
 from caudal.spec.days import shifted
 from caudal.spec.node import Source, Table
 from caudal.spec.settings import Settings

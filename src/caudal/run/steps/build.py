@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.errors import CaudalError, StepFailed
+from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
 from caudal.graph.reads import Reads, Recorder
 from caudal.lake import changes, delta
@@ -20,13 +19,12 @@ from caudal.run.manifest import reads_of
 from caudal.run.publish import Origin, Replace, adopt, day_of, publish
 from caudal.run.step import Done, skipped
 from caudal.run.steps.columns import other_columns
+from caudal.run.table_frame import frame_of
 from caudal.run.workspace import Workspace
 from caudal.spark.reach import Reach
 from caudal.spec.days import shifted
-from caudal.spec.join import Join
 from caudal.spec.making import PUT_OFF, Fits, is_fit, making
 from caudal.spec.node import Table
-from caudal.spec.statistics import Statistics
 from caudal.spec.zone import first_day_seen, in_zone
 
 if TYPE_CHECKING:
@@ -97,7 +95,7 @@ def _called(ws: Workspace, table: Table, extent: Extent) -> tuple[dict[str, Data
     frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
     recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
     with noted(recorder.path, recorder.reads.unseen.add):
-        return frames, recorder.call(made, ws, table, frames), recorder
+        return frames, recorder.call(frame_of, ws, table, frames), recorder
 
 
 def _code(ws: Workspace, table: Table, reads: Reads) -> str:
@@ -270,62 +268,6 @@ def _seen_from(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
         earlier = before
 
 
-def made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
-    """Return what the table's function or query gives for these frames; lazily, nothing is computed yet.
-
-    Raises
-    ------
-    StepFailed : the function raised or returned no frame; the user's line is named
-    """
-    with in_zone(ws.product.tz):
-        return _made(ws, table, frames)
-
-
-def _made(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
-    from caudal.stages.tables.frames import as_frame
-
-    try:
-        if isinstance(table, Statistics):
-            from caudal.stages.statistics.batch import statistics
-
-            return statistics(frames[table.inputs[0]], table)
-        if isinstance(table, Join):
-            from caudal.run.steps.join import frame
-
-            return frame(ws, table, frames)
-        if table.sql is not None:
-            return _query(ws, table, frames)
-        assert table.function is not None
-        return as_frame(table.function(**frames), table.name)
-    except CaudalError:
-        raise
-    except Exception as error:
-        raise explained(error, table) from error
-
-
-def explained(error: Exception, table: Table) -> StepFailed:
-    """Return the error of a user's function or of Spark as a failure of the step, with the user's line."""
-    file = table.where.file if table.where else None
-    lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == file]
-    message = str(error).strip().split("\n\nJVM stacktrace")[0].splitlines()
-    said = next((line.strip() for line in message if line.strip()), type(error).__name__)
-    where = f"{table.where.file}:{lines[-1]}" if table.where and lines else str(table.where)
-    kind = type(error).__name__
-    return StepFailed(
-        f"Table '{table.name}' failed: {kind}: {said}", where=where, table=table.name, step=f"{table.kind}:{table.name}"
-    )
-
-
-def _query(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
-    for name, frame in frames.items():
-        frame.createOrReplaceTempView(name)
-    try:
-        return ws.spark.sql(str(table.sql))
-    finally:
-        for name in frames:
-            ws.spark.catalog.dropTempView(name)
-
-
 def _days_of(ws: Workspace, name: str, extent: Extent) -> set[str | None] | None:
     return extent.read_days if ws.product.nodes[name].partition else None
 
@@ -347,7 +289,7 @@ def _own_reach(ws: Workspace, table: Table) -> Reach:
         kinds = {one.name: one.dataType for one in fields}
         time = node.event_time if node.partition else None
         inputs[name] = Input(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
-    frame = made(ws, table, frames)
+    frame = frame_of(ws, table, frames)
     with in_zone(ws.product.tz):
         return reach(frame, inputs, declared=table.lookback_s > 0)
 

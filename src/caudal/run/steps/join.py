@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from caudal.errors import LeaseHeld
 from caudal.graph.fingerprint import code_of, digest
 from caudal.lake import delta
 from caudal.lake.lease import lease
 from caudal.run.publish import Origin, publish
 from caudal.run.step import Done, skipped, waits
+from caudal.run.steps.build import versions
+from caudal.run.table_frame import frame_of_join
 from caudal.run.workspace import Workspace
-from caudal.spec.join import Join, settled
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pyspark.sql import DataFrame
+from caudal.spec.join import Join
 
 
 def work(ws: Workspace, declared: Join) -> Done:
     """Bring a join up to date; where the product's streams are running, they do it."""
-    from caudal.run.stream.stream import stream_lease
+    from caudal.run.stream.sources import stream_lease
 
     try:
         with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"):
@@ -33,16 +28,6 @@ def work(ws: Workspace, declared: Join) -> Done:
         return skipped("the product's streams are running", output_version=number)
 
 
-def frame(ws: Workspace, declared: Join, frames: Mapping[str, DataFrame], given_us: int | None = None) -> DataFrame:
-    """Return the rows of a join; lazily, nothing is computed yet."""
-    from caudal.stages.join.batch import batch
-
-    left, right = (frames[name] for name in declared.inputs)
-    made = settled(declared, ws.product.nodes[declared.left], ws.product.nodes[declared.right], right.columns)
-    known = {name: told for name, told in declared.known.items() if name in made.columns}
-    return batch(left, right, made, known, given_us)
-
-
 def _anew(ws: Workspace, declared: Join) -> bool:
     from caudal.lake.added import last_said
 
@@ -51,7 +36,6 @@ def _anew(ws: Workspace, declared: Join) -> bool:
 
 
 def _whole(ws: Workspace, declared: Join) -> Done:
-    from caudal.run.steps.build import versions
     from caudal.run.stream.join import given_at
     from caudal.spark.lineage import column_lineage
 
@@ -60,7 +44,7 @@ def _whole(ws: Workspace, declared: Join) -> Done:
     given_us = given_at(declared, nodes, [ws.folder(name) for name in declared.inputs], inputs)
     delta.sweep(ws.folder(declared.name))
     frames = {name: ws.frame(name).alias(name) for name in declared.inputs}
-    rows = frame(ws, declared, frames, given_us if declared.within_s is not None else None)
+    rows = frame_of_join(ws, declared, frames, given_us if declared.within_s is not None else None)
     lineage = column_lineage(rows, {name: one.columns for name, one in frames.items()})
     read = sum(delta.read(ws.folder(name), number).rows for name, number in inputs.items())
     origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=read)

@@ -15,7 +15,7 @@ from caudal.lake.place import remove, spark_path
 from caudal.registry import LoadedModel, LoadedSparkModel
 from caudal.registry.fits import Fits, TableFits, read_fits
 from caudal.run.publish import day_of
-from caudal.run.steps.build import made
+from caudal.run.table_frame import frame_of
 from caudal.run.workspace import Workspace
 from caudal.spec.making import NothingFits, is_fit, making
 from caudal.spec.node import Features, Table
@@ -112,7 +112,7 @@ def _made(ws: Workspace, name: str, own: Fits) -> DataFrame:
         return ws.frame(name)
     frames = {one: _made(ws, one, own).alias(one) for one in node.inputs}
     with making(own[name].fits if name in own else {}, "only"):
-        return ws.marked(made(ws, node, frames), node)
+        return ws.marked(frame_of(ws, node, frames), node)
 
 
 def _above(ws: Workspace, name: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from caudal.spec.statistics import Statistics
 
 def land(ws: Workspace, source: Source) -> Done:
     """Capture what has come, with its statistics; where the product's streams are running, they do it."""
-    from caudal.run.stream.stream import engine_of, stream_lease
+    from caudal.run.stream.sources import engine_of, stream_lease
 
     try:
         with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +24,7 @@ from caudal.lake import delta
 from caudal.lake.home import Home
 from caudal.lake.place import Place
 from caudal.run.stream.memory import Memory, newest, save
-from caudal.run.stream.out import Outbox, Sender
+from caudal.run.stream.outlets import Outbox, Sender
 from caudal.run.stream.publish import SET_ASIDE, hold, publish, unreadable
 from caudal.run.stream.task import SCHEMA, Found, Work, found_in, work
 from caudal.run.stream.watch import Watch, of_samples, of_windows
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Platform = Literal["here", "spark"]
+PARTS = ("read", "partials", "merge", "commit")
+"""The parts of a micro-batch whose seconds are told."""
 PENDING_BYTES = 64 << 20
 SETTLE_S = 30.0
 """Seconds for which partitions are waited for after their source was away."""
@@ -117,7 +120,33 @@ class Engine:
 
     def step(self) -> bool:
         """Do what is there, and tell whether there was anything."""
-        began = time.perf_counter()
+        moments = [time.perf_counter()]
+        batch = self._take(moments)
+        if batch is None:
+            if (self.memory.pending or self.memory.files) and self._due():
+                self._publish()
+            return False
+        end, found = batch
+        after = self._next(end)
+        closed, open_ = self._advance(after, found)
+        anomalies = self._watch(after, found, closed)
+        self._put_out(after, closed | anomalies)
+        moments.append(time.perf_counter())
+        self._remember(after)
+        if self._due():
+            self._publish()
+        moments.append(time.perf_counter())
+        seconds = {part: later - earlier for part, (earlier, later) in zip(PARTS, pairwise(moments), strict=True)}
+        self._tell(Step(self.source.name, after.batch, found, closed, open_, anomalies, seconds, self.clock()), after)
+        return True
+
+    def _take(self, moments: list[float]) -> tuple[Offsets, list[Found]] | None:
+        """Return up to which offsets messages were taken, and what the tasks have found in them; None where there are none.
+
+        Parameters
+        ----------
+        moments : the times are added at which reading and the tasks have ended
+        """
         self.tap.away = None
         try:
             start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
@@ -127,30 +156,17 @@ class Engine:
             if self.memory.offsets is None and any(start):  # that it begins here is not to be forgotten
                 self.memory = replace(self.memory, offsets=start)
                 save(self._memories, self.memory)
-            read_s = time.perf_counter() - began
+            moments.append(time.perf_counter())
             found = self._taken(start, end) if start != end else []
         except Away as away:  # nothing has been done yet
             self.tap.away, start, end = away, (), ()
         if self.tap.away is not None:
             self._away_at = self.clock()
         if start == end:
-            if (self.memory.pending or self.memory.files) and self._due():
-                self._publish()
-            return False
+            return None
         self.tap.learn(sum(one.messages for one in found), sum(one.message_bytes for one in found))
-        taken_s = time.perf_counter() - began - read_s
-        after = self._next(end)
-        closed, open_ = self._advance(after, found)
-        anomalies = self._watch(after, found, closed)
-        self._put_out(after, closed | anomalies)
-        merged_s = time.perf_counter() - began - read_s - taken_s
-        self._remember(after)
-        if self._due():
-            self._publish()
-        commit_s = time.perf_counter() - began - read_s - taken_s - merged_s
-        seconds = {"read": read_s, "partials": taken_s, "merge": merged_s, "commit": commit_s}
-        self._tell(Step(self.source.name, after.batch, found, closed, open_, anomalies, seconds, self.clock()), after)
-        return True
+        moments.append(time.perf_counter())
+        return end, found
 
     def _tell(self, step: Step, after: Memory) -> None:
         """Let onlookers see a micro-batch that has been done."""
@@ -190,7 +206,7 @@ class Engine:
         self._put_out(after, closed | anomalies)
         self._remember(after)
         self.finish()
-        seconds = {"read": 0.0, "partials": 0.0, "merge": 0.0, "commit": time.perf_counter() - began}
+        seconds = {**dict.fromkeys(PARTS, 0.0), "commit": time.perf_counter() - began}
         open_ = {name: rows(empty(declared), declared) for name, declared in self.tables.items()}
         self._tell(Step(self.source.name, after.batch, [], closed, open_, anomalies, seconds, self.clock()), after)
 

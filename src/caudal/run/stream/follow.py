@@ -22,10 +22,10 @@ from caudal.lake import delta
 from caudal.lake.frames import arrow
 from caudal.lake.place import Place
 from caudal.registry import LoadedModel, LoadedSparkModel, champion, load
-from caudal.run.steps.build import made
 from caudal.run.stream.append import append
 from caudal.run.stream.engine import Engine, Step
 from caudal.run.stream.memory import Memory
+from caudal.run.table_frame import frame_of
 from caudal.run.workspace import Workspace
 from caudal.spark.exact import in_any_magnitude
 from caudal.spec.model import Prediction
@@ -177,7 +177,7 @@ class Follower(threading.Thread):
         assert self._champion is not None
         frames = {name: self._frame(name) for name in self._features.inputs}
         rows = in_any_magnitude(
-            lambda: made(self._ws, self._features, frames).toPandas(), name=(self._ws.product.name, self._features.name)
+            lambda: frame_of(self._ws, self._features, frames).toPandas(), name=(self._ws.product.name, self._features.name)
         )
         keys = [*self._features.entity, self._features.as_of]
         rows = rows.sort_values(keys, ignore_index=True)

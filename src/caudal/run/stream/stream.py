@@ -7,28 +7,25 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem
-from caudal.graph.load import load, product_file
+from caudal.errors import CaudalError, EnvironmentProblem
+from caudal.graph.load import load, product_file, with_data
 from caudal.lake.feed import Feed
-from caudal.lake.home import Home
 from caudal.lake.lease import lease
 from caudal.lake.records import runs, steps
-from caudal.run.run import abandon, begin, checked, end as ended, new_run_id, opened, run
+from caudal.run.lifecycle import abandon, begin, end as ended, new_run_id
+from caudal.run.opening import checked, opened
 from caudal.run.stream.engine import Engine, Platform
 from caudal.run.stream.faults import explained, told
 from caudal.run.stream.follow import Follower, followed
 from caudal.run.stream.joiner import FeedOfJoins, Joiner, joinings
 from caudal.run.stream.live import Live
-from caudal.run.stream.out import opened as way_out
+from caudal.run.stream.sources import engine_of, stream_lease, streamed
 from caudal.run.workspace import Workspace
-from caudal.spec.connection import CHANNELLED, Kafka
-from caudal.spec.node import Source
-from caudal.spec.product import Product
+from caudal.spec.connection import Kafka
 from caudal.spec.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,6 +39,7 @@ def stream(
     folder: Path,
     settings: Settings,
     *,
+    train: Callable[[Path, Settings], None],
     seconds: float | None = None,
     once: bool = False,
     end: bool = False,
@@ -53,6 +51,7 @@ def stream(
 
     Parameters
     ----------
+    train : trains and promotes, of a folder's product, on what has been captured, when there is enough to learn from and no champion
     once : bool, True ends when what is there has been read
     end : bool, True closes the windows that are open then: nothing more will come
     every_s : float, seconds between the beginnings of two micro-batches
@@ -64,12 +63,12 @@ def stream(
     LeaseHeld : another process runs the product's streams
     StepFailed : a stream broke; what it had done is kept, and the same command goes on from there
     """
-    home = opened(settings)
-    settings = replace(settings, data=settings.data or product_file(folder).parent)
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
     with told(_LEDGER):
         ledger = home.ledger()
     with contextlib.closing(ledger):
-        product = checked(load(folder))
+        product = checked(load(file))
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             connectors = frozenset(
@@ -81,7 +80,7 @@ def stream(
                 for source in sources:
                     with told(f"the stream '{source.name}'"):
                         engines.append(engine_of(ws, source, open_, publish_s, platform))
-                followers = [Follower(ws, one, engines, lambda: _train(folder, settings)) for one in followed(ws, engines)]
+                followers = [Follower(ws, one, engines, lambda: train(folder, settings)) for one in followed(ws, engines)]
                 joiner = Joiner(joinings(ws), asked)
                 _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
                 before, since = {one.source.name: dict(one.memory.counts) for one in engines}, ws.clock()
@@ -207,28 +206,6 @@ class Thread(threading.Thread):
         raise explained(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
-def engine_of(
-    ws: Workspace,
-    source: Source,
-    open_: contextlib.ExitStack,
-    publish_s: float = 5.0,
-    platform: Platform = "here",
-) -> Engine:
-    """Return a source's engine, with its tap open until the streams end."""
-    from caudal.stages.ingest.streams import batch
-    from caudal.stages.ingest.streams.tap import tap
-
-    place = ws.home.stream(ws.product.name, source.name)
-    opened_tap = tap(source.connection, place, ws.settings.data)
-    engine = Engine(
-        ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
-        frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
-        way_out=lambda outlet: way_out(outlet, ws.product.name, ws.settings.data or Path.cwd()),
-    )  # fmt: skip
-    open_.callback(engine.close)
-    return engine
-
-
 def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> None:
     """Let followers and the live feed see each micro-batch."""
 
@@ -238,29 +215,6 @@ def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> No
     for engine in engines:
         shown = Live(feed, engine, classes if engine.tables else list)
         engine.onlookers = (*followers, shown)
-
-
-def _train(folder: Path, settings: Settings) -> None:
-    """Train on what has been captured; what goes wrong is in the ledger and on the run's page."""
-    with contextlib.suppress(CaudalError):
-        run(folder, settings, pipeline="train")
-
-
-def streamed(product: Product) -> list[Source]:
-    """Return the product's stream sources."""
-    found = [one for one in product.sources.values() if isinstance(one.connection, CHANNELLED)]
-    if not found:
-        raise DeclarationProblem(
-            f"Product '{product.name}' has no stream.",
-            fix="Declare a source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...).",
-            where=str(product.where),
-        )
-    return found
-
-
-def stream_lease(home: Home, product: Product) -> Path:
-    """Return the file whose lock is held while the product's streams run."""
-    return home.lease(f"{product.name}.stream")
 
 
 def document(

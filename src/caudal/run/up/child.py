@@ -16,7 +16,7 @@ from pathlib import Path
 
 from caudal.errors import CaudalError, Stopped
 from caudal.lake.records import events, landed
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.run.up.events import note
 from caudal.run.up.watch_files import arrived
 from caudal.run.workspace import Process, Workspace

@@ -14,7 +14,7 @@ from caudal.errors import CaudalError, DeclarationProblem
 from caudal.graph.load import load, product_file
 from caudal.lake.claim import claim
 from caudal.lake.home import Home
-from caudal.run.run import checked, opened
+from caudal.run.opening import checked, opened
 from caudal.run.up.bell import Bell
 from caudal.run.up.messenger import Messenger
 from caudal.run.up.rounds import TICK_S, Pace, Rounds, Say

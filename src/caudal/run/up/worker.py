@@ -20,8 +20,8 @@ from caudal.lake.claim import Watch, held_by_another
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger, Row
 from caudal.lake.records import runs
+from caudal.run.lifecycle import new_run_id
 from caudal.run.retry import pauses
-from caudal.run.run import new_run_id
 from caudal.run.up.events import Ending, settle, take
 from caudal.spec.settings import Settings
 

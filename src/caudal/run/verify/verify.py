@@ -9,7 +9,7 @@ from typing import Any
 from caudal.errors import CaudalError, NotThere
 from caudal.lake.ledger import Ledger
 from caudal.lake.place import Place
-from caudal.run.run import opened
+from caudal.run.opening import opened
 from caudal.run.status import products
 from caudal.run.verify.fault import Findings, Verified
 from caudal.run.verify.ledger import check_ledger, check_mlflow, check_step

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from caudal.spec.statistics import Statistics
-from caudal.stages.statistics.samples import PANE_BITS, Samples
+from caudal.stages.statistics.numbering import PANE_BITS
+from caudal.stages.statistics.samples import Samples
 from caudal.stages.statistics.sketch import MISSING, keys
 
 Array = np.ndarray[Any, Any]

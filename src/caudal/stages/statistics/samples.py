@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caudal.lake.wire.block import Block
+from caudal.stages.statistics.numbering import DEVICES, PANE_BITS, SEQ_BITS, Array
+from caudal.stages.statistics.seen import Seen as Seen  # checkpoints of streams from before it had a module of its own name it here
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Array = np.ndarray[Any, Any]
-PANE_BITS = 41  # panes of 10 ms until the year 2600; 22 bits remain for the device
-SEQ_BITS = 43  # a sample number, and 20 bits for what it is a number in
-DEVICES = 1 << (63 - PANE_BITS)
 
 
 @dataclass(frozen=True)
@@ -91,12 +88,3 @@ def of_table(rows: pa.Table, channels: Sequence[str]) -> Samples:
         numbers("at"),
         np.stack(values, axis=1) if len(rows) else np.empty((0, len(channels)), np.float32),
     )
-
-
-def __getattr__(name: str) -> Any:
-    """Give memories of streams that were written when `Seen` lay here what they name."""
-    if name == "Seen":
-        from caudal.stages.statistics.seen import Seen
-
-        return Seen
-    raise AttributeError(name)

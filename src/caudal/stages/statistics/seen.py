@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from caudal.stages.statistics.samples import PANE_BITS, SEQ_BITS, Array
+from caudal.stages.statistics.numbering import PANE_BITS, SEQ_BITS, Array
 
 STRAIGHT_US = 1000
 """How far times of a run may lie from its line: those of a clock that is read to the millisecond still do."""

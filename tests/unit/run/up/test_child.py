@@ -12,7 +12,7 @@ import caudal as cd
 from caudal.lake.home import Home
 from caudal.lake.ledger import Ledger
 from caudal.lake.records import events, landed
-from caudal.run.run import run
+from caudal.run.batch import run
 from caudal.run.up import child
 from caudal.run.up.events import note, orphans, settle, take, take_up
 from caudal.run.up.watch_files import FileWatcher

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from caudal.run.stream.out.topic import TopicSender
 from confluent_kafka import Producer
 
 import caudal as cd
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.run.replay import command
-from caudal.run.stream.out.topic import TopicSender
 from caudal.spark import broker as brokers
 from caudal.spark.broker import Broker
 from caudal.spark.loopback import free_port

@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import orjson
 import pyarrow as pa
 
 from caudal.errors import EnvironmentProblem, StepFailed
-from caudal.spec.outlet import Drop, Outlet, Topic
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from caudal.spec.outlet import Outlet, Topic
 
 _TRY_AGAIN_S = 2.0
 MOST_BYTES = 64 << 20  # on their way; with more, the stream waits for the other side
@@ -167,16 +164,6 @@ class Outbox(threading.Thread):
                 )
         known: bool = batch <= self._upto
         return known
-
-
-def opened(declared: Outlet, product: str, data: Path) -> Sender:
-    """Return the way to an outlet's place."""
-    from caudal.run.stream.out.drop import DropSender
-    from caudal.run.stream.out.topic import TopicSender
-
-    if isinstance(declared.to, Drop):
-        return DropSender(data / declared.to.folder)
-    return TopicSender(declared, f"caudal-{product}-{declared.name}")
 
 
 def as_json(row: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from caudal.errors import EnvironmentProblem
-from caudal.run.stream.out.outbox import as_json
+from caudal.run.stream.outlets.outbox import as_json
 from caudal.spec.outlet import Outlet, Topic
 from caudal.spec.settings import settings
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from caudal.errors import EnvironmentProblem
-from caudal.run.stream.out.outbox import as_json
+from caudal.run.stream.outlets.outbox import as_json
 
 
 class DropSender:
