@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from caudal.run.stream.out.topic import TopicSender
 from confluent_kafka import Producer
 
 import caudal as cd
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.run.replay import command
+from caudal.run.stream.outlets.topic import TopicSender
 from caudal.spark import broker as brokers
 from caudal.spark.broker import Broker
 from caudal.spark.loopback import free_port
@@ -97,7 +97,7 @@ def test_rows_go_out_to_a_topic_behind_a_password(guarded: str, monkeypatch: pyt
     out.close()
     sent = read(guarded, name, **LOGIN, **{JAAS: cd.env("JAAS")})  # behind a transaction the broker counts a marker
     assert sent == [b'{"device":7,"mean":0.5}']
-    monkeypatch.setattr("caudal.run.stream.out.topic._WAIT_S", 3.0)
+    monkeypatch.setattr("caudal.run.stream.outlets.topic._WAIT_S", 3.0)
     refused = sender(PLAIN.format("wrong"))
     with pytest.raises(EnvironmentProblem, match=r"does not take rows for .*: .*Authentication failed"):
         refused.send(4, rows)
