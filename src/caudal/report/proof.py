@@ -24,6 +24,6 @@ def proof_page(proof: Mapping[str, Any]) -> str:
             ("Product", proof["product"]), ("Answered for by", proof["owner"] or "–"), ("Done by", proof["who"]),
             ("Began", moment(proof["started_at"])), ("Ended", moment(proof["finished_at"])), ("Column", proof["column"]),
         ],
-        counts=[(names[kind], count(before["rows"].get(kind, 0)), count(after["rows"].get(kind, 0))) for kind in names],
+        counts=[(names[kind], count(before["rows"].get(kind, 0)), count(after["rows"].get(kind, 0))) for kind in names if kind in before["rows"] or kind in after["rows"]],
         searched=[(name, plural(number, "file")) for name, number in after["searched"].items()],
     )  # fmt: skip

@@ -39,6 +39,8 @@ from caudal.run.workspace import Progress
 from caudal.spec.product import Product
 from caudal.spec.settings import Settings
 
+_KINDS = ("raw", "table", "quarantine")  # told of every product; logs of streams where there are rows
+
 
 def erase(
     folder: Path, settings: Settings, subject: str, *, yes: bool = False, progress: Progress | None = None, clock: Callable[[], float] = time.time
@@ -117,7 +119,7 @@ def _document(
     return {
         "product": product.name, "column": told.column, "places": [one.told() for one in held], "searched": dict(searched),
         "not_searched": list(not_searched), "stays": [one.where() for one in held if one.stays is not None], "columns": {name: sorted(one) for name, one in columns_of(product, home, ledger, told).items()},
-        "rows": {kind: sum(one.rows for one in held if one.kind == kind) for kind in ("raw", "table", "quarantine", "stream")},
+        "rows": {kind: sum(one.rows for one in held if one.kind == kind) for kind in (*_KINDS, *(["stream"] if any(one.kind == "stream" for one in held) else []))},
         "models": [
             {"model": row["model"], "version": row["version"], "training_table": row["training_table"], "training_version": row["training_version"]}
             for row in rows if _learned_from(home, product, row, held)
