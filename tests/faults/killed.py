@@ -20,7 +20,7 @@ PLACES = (
     ("caudal.stages.ingest.sql.extract", "_write"),
     ("caudal.lake.landing", "_copy"),
     ("caudal.lake.delta", "commit"),
-    ("caudal.run.publish", "_write"),
+    ("caudal.run.publish", "_written"),
     ("caudal.run.publish", "_moved"),
     ("caudal.registry.register", "register"),
     ("caudal.registry.register", "_enter"),
@@ -31,8 +31,8 @@ PLACES = (
     ("caudal.run.batch", "remember"),
     ("caudal.run.stream.engine", "found_in"),
     ("caudal.run.stream.engine", "save"),
-    ("caudal.run.stream.engine", "append"),
-    ("caudal.run.stream.engine", "compact"),
+    ("caudal.run.stream.publish", "append"),
+    ("caudal.run.stream.publish", "compact"),
     ("caudal.run.stream.side", "added"),
     ("caudal.run.stream.join", "append"),
     ("caudal.run.stream.join", "compact"),
@@ -65,12 +65,8 @@ def main() -> None:
         return call
 
     for module, name in PLACES:
-        try:
-            loaded = importlib.import_module(module)
-        except ImportError:
-            continue
-        if hasattr(loaded, name):
-            setattr(loaded, name, armed(getattr(loaded, name), name))
+        loaded = importlib.import_module(module)
+        setattr(loaded, name, armed(getattr(loaded, name), name))
     if bytes_of_a_batch := os.environ.get("KILLED_BATCH_BYTES"):
         engine = importlib.import_module("caudal.run.stream.engine")
         engine.MOST_BYTES = dict.fromkeys(engine.MOST_BYTES, int(bytes_of_a_batch))
