@@ -283,7 +283,7 @@ def arrow_columns(drawn: random.Random, n: int) -> dict[str, pa.Array]:
     return arrays | {
         "id": pa.array(range(n)), "f": pa.array(some(0.5, -0.0, float("inf")), pa.float32()), "d": pa.array(some(0.1, 1e-308, 1e308)),
         "text": pa.array(some("", "é😀", "\0", "x" * 500)), "large": pa.array(some("a", "b"), pa.large_string()),
-        "view": pa.array(some("a", "b" * 20), pa.string_view()), "cat": pa.array(some("u", "v")).dictionary_encode(),
+        "view": pa.array(some("a", "b" * 20), pa.string_view()), "cat": pa.array(some("u", "v"), pa.string()).dictionary_encode(),
         "raw": pa.array(some(b"", b"\xff\0")), "fixed": pa.array(some(b"abcd"), pa.binary(4)), "yes": pa.array(some(True, False)),
         "day": pa.array(days), "ms": pa.array(some(NOW.replace(microsecond=0)), pa.timestamp("ms")), "us": pa.array(times, pa.timestamp("us")),
         "ns": pa.array(near, pa.timestamp("ns")), "utc": pa.array(times, pa.timestamp("us", "UTC")),
