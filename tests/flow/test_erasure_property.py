@@ -270,9 +270,11 @@ product.source("packed", cd.files("packed*.zip"), schema=cd.schema(name="string"
 product.source("asked", cd.files("*.json", records="items"), schema=cd.schema(name="string"))
 product.source("linked", cd.files("linked*.xlsx"), schema=cd.schema(name="string"))
 product.source("scans", cd.files("scans*.zip"), schema=cd.schema(name="string"))
+product.source("births", cd.files("births*.txt", format="csv", date_format="dd/MM/yyyy"), schema=cd.schema(born="date"))
 samples = product.source("samples", cd.stream(channels=["x"], wire="json"))
 product.subject("name")
 product.subject("score")
+product.subject("born")
 product.subject("device")
 '''
 
@@ -284,6 +286,7 @@ def kept(tmp_path: Path, spark) -> list[str]:
     data.mkdir()
     product.mkdir()
     (product / "product.py").write_text(UNSEARCHED)
+    (data / "births.txt").write_text("born\n31/12/2024\n01/02/2000\n")
     (data / "plain.csv").write_text("name,score\nAnn Ahlgren,1\nBob,2\n")
     for file in ("book.xlsx", "linked.xlsx"):
         book = Workbook()
@@ -343,6 +346,9 @@ def test_what_cannot_be_searched_or_written_is_named_and_fails(tmp_path, kept, y
     result = CliRunner().invoke(app, [*kept, "score=1234567890123456789"])  # a double is that of hundreds of such numbers
     assert result.exit_code == 5
     assert "plain: its column is a double" in " ".join((result.stdout + result.stderr).split())
+    result = CliRunner().invoke(app, [*kept, "born=2024-12-31"])
+    assert result.exit_code == 5
+    assert "raw files of births: their born is written as 'dd/MM/yyyy'" in " ".join((result.stdout + result.stderr).split())
 
 
 def test_samples_of_a_subject_in_the_log_of_a_stream_are_counted_and_stay(tmp_path, kept):

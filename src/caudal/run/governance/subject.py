@@ -20,7 +20,7 @@ from caudal.lake.raw_records import Is, RawKind, Written, bears
 from caudal.lake.records import landed
 from caudal.run.governance.columns import flows
 from caudal.run.governance.held import Held
-from caudal.run.governance.identity import Person
+from caudal.run.governance.identity import TIMES, Person
 from caudal.run.governance.raw_kinds import raw_kind, without_subject
 from caudal.run.governance.stream_logs import log_of
 from caudal.spec.connection import CHANNELLED
@@ -138,6 +138,10 @@ def _raw(
 ) -> Iterator[Held]:
     folder, scratch = home.raw(product.name, source.name), home.scratch(product.name)
     asked = in_raw(product, home, source, who, columns)
+    if pattern := _time_pattern(source, kind_of(product, home, source.name, columns)):
+        not_searched.append(
+            f"raw files of {source.name}: their {who.column} is written as '{pattern}', which an erasure does not read"
+        )
     rows = {row["sha256"]: row for row in ledger.find(landed, product=product.name, source=source.name)}
     searched[f"raw/{source.name}"] = len(rows)
     for row in rows.values():
@@ -151,6 +155,14 @@ def _raw(
             yield Held("raw", source.name, row["sha256"], count, True, row, _stays(file, kind, asked, scratch))
     for left in erased.leftovers(folder, ledger, product.name, source.name):
         yield Held("raw", source.name, below(left, folder).as_posix(), 0, False)
+
+
+def _time_pattern(source: Source, kind: str | None) -> str | None:
+    """Return the pattern that a source's dates or times are written by, where a column of that type is read by one."""
+    if kind not in TIMES:
+        return None
+    pattern = getattr(source.connection, "options", {}).get("date_format" if kind == "date" else "timestamp_format")
+    return None if pattern is None else str(pattern)
 
 
 def _stays(file: Path, kind: RawKind, asked: Sequence[tuple[str, Is]], scratch: Path) -> str | None:
