@@ -84,7 +84,7 @@ def _has_stopped(error: BaseException | None) -> bool:
         # An overflow may be a digit's; the user's own comes again.
         if UNUSUAL in str(error) or "ARITHMETIC_OVERFLOW" in str(error):
             return True
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return False
 
 

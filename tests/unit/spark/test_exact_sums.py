@@ -159,6 +159,18 @@ def test_other_magnitudes_stop_a_plan_of_common_ones_and_the_work_is_done_again(
     assert (sums, between) == ([None, math.fsum(values)], [1])
 
 
+def test_a_stop_is_known_in_whatever_error_it_is_told(spark):
+    frame = spark.createDataFrame([(1e-300,)], "x double")
+
+    def work():
+        try:
+            return exact_sum("x", KIND).of(frame, [], "sum").first()[0]
+        except PySparkException:
+            raise ValueError("the function of 'totals' failed")  # noqa: B904  as users write it
+
+    assert in_any_magnitude(work) == 1e-300
+
+
 def test_digits_that_overflow_are_added_again_by_a_plan_of_every_magnitude(spark):
     frame = spark.range(100_000).selectExpr("4503599627370495.5D as x")  # 2^52 - 0.5
     assert in_any_magnitude(lambda: exact_sum("x", KIND).of(frame, [], "sum").first()[0]) == 100_000 * (2.0**52 - 0.5)
