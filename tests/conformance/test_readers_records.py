@@ -1,6 +1,6 @@
 """Records are read as kept readers read them: the same rows, or quarantine with a reason, or one clear refusal.
 
-The files are drawn by a seed that is printed (``CAUDAL_SEED`` repeats it); ``CAUDAL_EXAMPLES`` says how many.
+The files are drawn by a seed that is printed (``CAUDAL_SEED`` draws others); ``CAUDAL_EXAMPLES`` says how many.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import io
 import json
 import os
 import random
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from decimal import Decimal
@@ -34,7 +33,7 @@ from caudal.stages.ingest import RawFile, read
 from caudal.stages.ingest.formats import json as json_format
 
 EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "200"))
-SEED = int(os.environ.get("CAUDAL_SEED", str(time.time_ns() % 10**9)))
+SEED = int(os.environ.get("CAUDAL_SEED", "1"))
 
 
 @pytest.fixture
