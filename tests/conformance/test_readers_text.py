@@ -15,6 +15,7 @@ import os
 import random
 import re
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,13 @@ def by_duckdb(path: Path, separator: str, width: int) -> list[Row] | None:
         return None
 
 
+def header_lines(text: str, separator: str, names: Sequence[str]) -> int:
+    """Return how many lines a header is written in; line ends at the ends of a name are no part of the name."""
+    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    written = header if [field.strip() for field in header] == [name.strip() for name in names] else names
+    return 1 + sum(len(re.findall("\r\n|\n|\r", field)) for field in written)
+
+
 @seeds
 def test_csv_is_read_as_csv_and_duckdb_read_it(spark: Any, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
@@ -182,7 +190,7 @@ def test_csv_is_read_as_csv_and_duckdb_read_it(spark: Any, tmp_path: Path, seed:
             lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip(BLANK) or separator in line]
             parts = sum(1 + len(re.findall("\r\n|\n|\r", "\x02".join(value or "" for value in row))) for row in good)
             parts += sum(1 + len(re.findall("\r\n|\n|\r", line.rstrip("\r\n"))) for line in bad)
-            parts += 1 + sum(name.count("\n") + name.count("\r") for name in one.physical.names)
+            parts += header_lines(text, separator, one.physical.names)
             assert parts >= len(lines), about
             whole = [line for line in lines[1:] if '"' not in line and line.count(separator) == width - 1]
             values = Counter(plain(line.split(separator)) for line in whole)
