@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-import caudal.lake.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
+import caudal.storage.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
+from caudal.engine import session, stop
 from caudal.registry.track import QUIET
 from caudal.secret.value import forget
-from caudal.spark import session, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,7 +48,7 @@ _BEGAN = time.monotonic()
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Where all tests run, several at a time, have the class-data archive made first: each of some 150 starts of Java takes less with it."""
     if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
-        subprocess.Popen([sys.executable, "-m", "caudal.spark.warmup"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        subprocess.Popen([sys.executable, "-m", "caudal.engine.warmup"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(autouse=True)

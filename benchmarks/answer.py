@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from caudal.spark.java import java_home
+from caudal.engine.java import java_home
 
 ROOT = Path(__file__).parents[1]
 

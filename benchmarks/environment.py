@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from caudal.engine.cache import cache_dir
 from caudal.errors import EnvironmentProblem
-from caudal.spark.cache import cache_dir
 
 
 def python_with(pinned: Path) -> Path:

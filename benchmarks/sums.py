@@ -13,8 +13,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession, functions as F
 from pyspark.sql.types import DoubleType
 
-from caudal.spark.exact import common_magnitudes, exact_sum
-from caudal.spark.session import session
+from caudal.engine.exact import common_magnitudes, exact_sum
+from caudal.engine.session import session
 
 ROUNDS = 7
 SIZES = ((50_000, 2_000), (1_000_000, 100_000))  # rows, groups

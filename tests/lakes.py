@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import Schema
 
-from caudal.lake import delta
+from caudal.storage import delta
 
 
 def write(folder: Path, table: pa.Table, day: str | None = None, *, replace: Any = "all", at: float = 0.0) -> delta.Version:

@@ -9,7 +9,7 @@ from typing import Any, get_overloads
 
 import caudal
 import caudal.expect
-from caudal.spec.product import Product
+from caudal.declarations.product import Product
 from caudal.stages.tables.windows import Windows
 
 FILE = Path(__file__).parent.parent / "docs" / "reference.md"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession, functions as F
 
+from caudal.engine.session import session
 from caudal.graph.load import load
-from caudal.spark.session import session
 
 
 def main(data: Path, out: Path) -> None:

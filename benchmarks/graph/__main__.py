@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import caudal as cd
+from caudal.batch.execute import execute
+from caudal.batch.plan import plan
+from caudal.batch.step import Done, Step
+from caudal.declarations.settings import Settings
 from caudal.graph.check import check
-from caudal.lake.home import Home
-from caudal.run.execute import execute
-from caudal.run.plan import plan
-from caudal.run.step import Done, Step
-from caudal.run.workspace import Workspace
-from caudal.spec.settings import Settings
+from caudal.runtime.workspace import Workspace
+from caudal.tables.home import Home
 
 FEEDS = 3  # tables that each table is made of
 

@@ -23,8 +23,8 @@ STEPS = ("land:images", "read:images", "table:embedding")
 
 def ran(home: Path, data: Path, product: Path = PRODUCT) -> dict[str, Any]:
     """Run the product and return its document."""
-    from caudal.run.batch import run
-    from caudal.spec.settings import Settings
+    from caudal.batch.batch import run
+    from caudal.declarations.settings import Settings
 
     done = run(product, Settings(home=home, data=data, cores=CORES, memory="1g"))
     if done.error is not None:
@@ -78,9 +78,9 @@ def accuracy(folder: Path) -> dict[str, Any]:
     """Return leave-one-out accuracy of the nearest neighbours by the features and by their components, real shop photographs."""
     import numpy as np
 
-    from caudal.lake import delta
-    from caudal.lake.frames import arrow
-    from caudal.lake.home import Home
+    from caudal.storage import delta
+    from caudal.tables.frames import arrow
+    from caudal.tables.home import Home
 
     fruits = Path(__file__).parents[2] / "products" / "fruits"
     ran(folder / "home", photographs()[0].parents[2], fruits)
@@ -111,9 +111,9 @@ def faults(folder: Path, images: int) -> dict[str, Any]:
     import numpy as np
 
     from benchmarks.images.kill import kill_a_worker
-    from caudal.lake import delta
-    from caudal.lake.frames import arrow
-    from caudal.lake.home import Home
+    from caudal.storage import delta
+    from caudal.tables.frames import arrow
+    from caudal.tables.home import Home
 
     files = repeated(folder / "data", images)
     bad = files[::20]

@@ -102,8 +102,8 @@ def measured(folder: Path) -> dict[str, Any]:
 def one(name: str, folder: Path) -> dict[str, Any]:
     """Embed the images of a case, and return what was estimated and what it took."""
     import caudal as cd
-    from caudal.spark.session import session
-    from caudal.spec.making import making
+    from caudal.declarations.making import making
+    from caudal.engine.session import session
     from caudal.stages.images import memory
     from caudal.stages.images.network import model
 

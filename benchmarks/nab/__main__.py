@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.nab import left_out, references
 from benchmarks.nab.corpus import Stream, streams
 from benchmarks.nab.scoring import PROFILES, STANDARD, Outcome, at_threshold, halves, optimised
-from caudal.spec import detector as declare
-from caudal.spec.detector import Detector
+from caudal.declarations import detector as declare
+from caudal.declarations.detector import Detector
 from caudal.stages.detect import operator
 from caudal.stages.detect.past import Past
 

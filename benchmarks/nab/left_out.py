@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.nab.corpus import Stream
 from benchmarks.nab.scoring import STANDARD, at_threshold, optimised
-from caudal.spec import detector as declare
-from caudal.spec.detector import Detector
+from caudal.declarations import detector as declare
+from caudal.declarations.detector import Detector
 from caudal.stages.detect.past import Past
 from caudal.stages.detect.peaks import Peaks
 from caudal.stages.detect.surprise import Channel

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from caudal.lake.intact import sha256_of
-from caudal.lake.parquet import checked_format
-from caudal.lake.rows import write
+from caudal.storage.parquet import checked_format
+from caudal.tables.intact import sha256_of
+from caudal.tables.rows import write
 
 ROWS = 2_000_000
 ROUNDS = 7
@@ -63,7 +63,7 @@ def main() -> None:
 def _spark(file: Path, size_mb: float) -> None:
     from pyspark.sql import functions as F
 
-    from caudal.spark import session, stop
+    from caudal.engine import session, stop
 
     spark = session(cores=2, memory="2g", app="checks")
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()

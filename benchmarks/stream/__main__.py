@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.stream.measure import latency, send, throughput
 from benchmarks.stream.peers import compare
-from caudal.spark.broker import Broker
+from caudal.messaging.broker import Broker
 
 
 def main() -> None:

@@ -20,9 +20,9 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.stream.streaming import NAME, PRODUCT, SOURCE, Streaming, differences, parity, same_messages, send, tables
-from caudal.lake.home import Home
-from caudal.spark.broker import Broker
-from caudal.spark.cluster import Cluster
+from caudal.engine.cluster import Cluster
+from caudal.messaging.broker import Broker
+from caudal.tables.home import Home
 
 _ALL = ("--once", "--end", "--publish", "0.2")
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from caudal.lake.feed import Feed
-from caudal.lake.home import Home
+from caudal.messaging.feed import Feed
+from caudal.tables.home import Home
 
 HERE = Path(__file__).parent
 CHANNELS = 16

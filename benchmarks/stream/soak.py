@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.stream.streaming import NAME, PRODUCT, SOURCE, Streaming
-from caudal.lake.home import Home
+from caudal.tables.home import Home
 
 EVENT_S, SPEED, READINGS_S = 3 * 3600.0, 36.0, 4096
 MOST_GROWTH = 0.10

@@ -15,10 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from caudal.lake import delta
-from caudal.lake.feed import Feed
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
+from caudal.messaging.feed import Feed
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PRODUCT = Path(__file__).parent
 NAME, SOURCE = "readings", "samples"
@@ -26,7 +26,7 @@ TABLES = {"samples": ["device", "seq", "at"], "seconds": ["device", "window_star
 # A micro-batch that takes only so many bytes: a small backlog is then many of them.
 _SMALL = """
 import sys
-from caudal.run.stream import engine
+from caudal.streaming import engine
 engine.MOST_BYTES = dict.fromkeys(engine.MOST_BYTES, int(sys.argv.pop(1)))
 from caudal.cli import main
 main()

@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.records import events, landed, runs
+from caudal.ledger.records import events, landed, runs
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PRODUCT = Path(__file__).with_name("product.py")
 TABLES = ("counts", "rows", "days")

@@ -26,10 +26,10 @@ from tests.lakes import write
 from tests.postgres import server
 
 from benchmarks.etl.data import write as trips
-from caudal.lake import delta
-from caudal.lake.warehouse.connect import connected
-from caudal.lake.warehouse.swap import publish
-from caudal.lake.warehouse.target import Target, columns_of
+from caudal.storage import delta
+from caudal.warehouse.connect import connected
+from caudal.warehouse.swap import publish
+from caudal.warehouse.target import Target, columns_of
 
 
 def by_copy(url: str, csv: bytes, version: delta.Version) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from caudal.spark import session, stop
+from caudal.engine import session, stop
 
 frame = session(connectors=frozenset({"postgresql"}), cores=2, memory="2g").read.parquet(sys.argv[1]).repartition(2)
 frame.write.format("noop").mode("overwrite").save()  # what has to be compiled and read once is not counted

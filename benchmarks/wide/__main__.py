@@ -21,7 +21,7 @@ from pathlib import Path
 PRODUCT = 'import caudal as cd\n\nproduct = cd.Product("wide")\nproduct.source("s", cd.files("a.csv"))\n'
 DUCKDB = "import duckdb, sys; duckdb.sql(f\"copy (from read_csv('{sys.argv[1]}')) to '{sys.argv[1]}.duckdb.parquet'\")"
 SPARK = (
-    "import sys\nfrom caudal.spark.session import session\n"
+    "import sys\nfrom caudal.engine.session import session\n"
     "session().read.option('header', True).csv(sys.argv[1]).write.parquet(sys.argv[1] + '.spark.parquet')"
 )
 PANDAS = "import pandas, sys; pandas.read_csv(sys.argv[1]).to_parquet(sys.argv[1] + '.pandas.parquet')"

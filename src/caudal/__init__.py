@@ -6,24 +6,24 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.alert import mail, webhook
+from caudal.declarations.connection import files, folder, http, kafka, simulated, socket, stream
+from caudal.declarations.database import database
+from caudal.declarations.detector import density, half_space_trees, local_outlier, robust_z, surprise
+from caudal.declarations.format import fixed_width
+from caudal.declarations.holdout import holdout
+from caudal.declarations.images import images, network
+from caudal.declarations.model import beats, beats_baseline, beats_champion, hashed, limit, parity, temporal
+from caudal.declarations.outlet import drop, topic
+from caudal.declarations.product import Product
+from caudal.declarations.schema import column, schema
+from caudal.declarations.star import date_dimension, dimension, fact
+from caudal.declarations.statistics import EEG_BANDS
+from caudal.declarations.trigger import cron, every, on_arrival, on_publish
+from caudal.declarations.warehouse import warehouse
+from caudal.declarations.web import env, pages, since
+from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError
-from caudal.spec.alert import mail, webhook
-from caudal.spec.connection import files, folder, http, kafka, simulated, socket, stream
-from caudal.spec.database import database
-from caudal.spec.detector import density, half_space_trees, local_outlier, robust_z, surprise
-from caudal.spec.format import fixed_width
-from caudal.spec.holdout import holdout
-from caudal.spec.images import images, network
-from caudal.spec.model import beats, beats_baseline, beats_champion, hashed, limit, parity, temporal
-from caudal.spec.outlet import drop, topic
-from caudal.spec.product import Product
-from caudal.spec.schema import column, schema
-from caudal.spec.star import date_dimension, dimension, fact
-from caudal.spec.statistics import EEG_BANDS
-from caudal.spec.trigger import cron, every, on_arrival, on_publish
-from caudal.spec.warehouse import warehouse
-from caudal.spec.web import env, pages, since
-from caudal.spec.zone import in_zone
 
 if TYPE_CHECKING:
     from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling

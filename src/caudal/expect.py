@@ -1,6 +1,6 @@
 """What must hold for a table, as users write it: ``ex.unique("trip_id").quarantine(max_share=0.02)``.
 
-Every kind of ``caudal.stages.expect`` is here under its name; each can ``.warn()``, ``.quarantine()`` or ``.stop()`` (the default).
+Every kind of ``caudal.stages.enforce`` is here under its name; each can ``.warn()``, ``.quarantine()`` or ``.stop()`` (the default).
 No engine is imported.
 """
 
@@ -10,21 +10,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import nearest
-from caudal.stages.expect.kinds import constructor, kinds
+from caudal.stages.enforce.kinds import constructor, kinds
 
 if TYPE_CHECKING:  # for editors and type checkers; at run time the kinds are found in their folder
-    from caudal.stages.expect.between import between as between
-    from caudal.stages.expect.distribution import distribution as distribution
-    from caudal.stages.expect.freshness import freshness as freshness
-    from caudal.stages.expect.matches import matches as matches
-    from caudal.stages.expect.monotone import monotone as monotone
-    from caudal.stages.expect.not_null import not_null as not_null
-    from caudal.stages.expect.one_of import one_of as one_of
-    from caudal.stages.expect.positive import positive as positive
-    from caudal.stages.expect.refers_to import refers_to as refers_to
-    from caudal.stages.expect.row_count import row_count as row_count
-    from caudal.stages.expect.sql import sql as sql
-    from caudal.stages.expect.unique import unique as unique
+    from caudal.stages.enforce.between import between as between
+    from caudal.stages.enforce.distribution import distribution as distribution
+    from caudal.stages.enforce.freshness import freshness as freshness
+    from caudal.stages.enforce.matches import matches as matches
+    from caudal.stages.enforce.monotone import monotone as monotone
+    from caudal.stages.enforce.not_null import not_null as not_null
+    from caudal.stages.enforce.one_of import one_of as one_of
+    from caudal.stages.enforce.positive import positive as positive
+    from caudal.stages.enforce.refers_to import refers_to as refers_to
+    from caudal.stages.enforce.row_count import row_count as row_count
+    from caudal.stages.enforce.sql import sql as sql
+    from caudal.stages.enforce.unique import unique as unique
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import luigi
 
+from caudal.batch.batch import run
+from caudal.declarations.settings import Settings, settings
 from caudal.errors import NotThere
 from caudal.graph.load import load, product_file, with_data
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.place import Place
-from caudal.run.batch import run
-from caudal.run.manifest import nothing_new
-from caudal.run.opening import opened
-from caudal.spec.settings import Settings, settings
+from caudal.runtime.manifest import nothing_new
+from caudal.runtime.opening import opened
+from caudal.storage import delta
+from caudal.storage.place import Place
+from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
     import pandas as pd

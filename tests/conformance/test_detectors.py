@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from caudal.spec import detector as declare
-from caudal.spec.detector import Detector
+from caudal.declarations import detector as declare
+from caudal.declarations.detector import Detector
 from caudal.stages.detect import Operator, detectors, operator, restored
 
 # Small windows, so that they are full, and turn over, within the tests.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.conformance.test_detectors import DECLARED, QUARTER_HOUR_US, readings, scores
 
-from caudal.spec.detector import Detector
+from caudal.declarations.detector import Detector
 from caudal.stages.detect import operator, restored
 
 EACH_CHANNEL = ("robust_z", "surprise")  # these look at each channel by itself

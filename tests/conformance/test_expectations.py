@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from caudal import expect as ex
+from caudal.declarations.expectation import Expectation
 from caudal.errors import DeclarationProblem
 from caudal.graph.fingerprint import describe
-from caudal.spec.expectation import Expectation
-from caudal.stages.expect import kinds
-from caudal.stages.expect.audit import Outcome, judge
-from caudal.stages.expect.declared import TableExpectation
+from caudal.stages.enforce import kinds
+from caudal.stages.enforce.declared import TableExpectation
+from caudal.stages.enforce.judging import Outcome, judge
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

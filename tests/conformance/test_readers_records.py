@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from caudal.declarations.connection import Files
+from caudal.declarations.node import Source
+from caudal.declarations.schema import Schema, column, schema
 from caudal.errors import SourceProblem
-from caudal.spec.connection import Files
-from caudal.spec.node import Source
-from caudal.spec.schema import Schema, column, schema
 from caudal.stages.ingest import RawFile, read
 from caudal.stages.ingest.formats import json as json_format
 

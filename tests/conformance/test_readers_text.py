@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook, load_workbook
 
+from caudal.declarations.format import fixed_width
 from caudal.errors import SourceProblem
-from caudal.spec.format import fixed_width
 from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.formats import csv as csv_format, excel, fixed_width as fixed_format
 from caudal.stages.ingest.infer import narrowest, possible_types

@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from caudal.declarations.connection import Connection, files, http, simulated
+from caudal.declarations.database import database
+from caudal.declarations.images import images
 from caudal.errors import SourceProblem
-from caudal.spec.connection import Connection, files, http, simulated
-from caudal.spec.database import database
-from caudal.spec.images import images
 from caudal.stages.ingest import Arrival, Seen, arrivals, kinds
 
 ROWS = "a,b\n" + "".join(f"{i},{i * i}\n" for i in range(1000))

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from caudal.lake.log import Writer
-from caudal.spark.broker import Broker
-from caudal.spec.connection import Connection, folder, kafka, socket, stream
+from caudal.declarations.connection import Connection, folder, kafka, socket, stream
+from caudal.messaging.broker import Broker
+from caudal.messaging.log import Writer
 from caudal.stages.ingest.streams import batch, frame, kinds
 from caudal.stages.ingest.streams.socket import _receivers
 
@@ -161,7 +161,7 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
 
 if __name__ == "__main__":
     # Kafka's connector must be there when a session starts, so it has a session of its own.
-    from caudal.spark import session
+    from caudal.engine import session
 
     check(session(connectors=frozenset({"kafka"}), cores=2, memory="512m"), Path(sys.argv[1]), "kafka")
     print(json.dumps({"ok": True}))
@@ -183,7 +183,7 @@ def test_kafka_gives_the_same_rows_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_the_socket_receiver_comes_back_and_keeps_what_it_acknowledged(tmp_path: Path) -> None:
-    from caudal.lake.log import Reader
+    from caudal.messaging.log import Reader
     from caudal.stages.ingest.streams.socket import Receiver
 
     with sockets.create_server(("127.0.0.1", 0)) as server:
@@ -230,7 +230,7 @@ def test_a_sender_that_frames_nothing_is_told(tmp_path: Path) -> None:
 
 
 def test_files_are_taken_once_even_when_the_taker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from caudal.lake.log import Reader
+    from caudal.messaging.log import Reader
     from caudal.stages.ingest.streams.folder import Taking, taken
 
     (drop := tmp_path / "drop").mkdir()

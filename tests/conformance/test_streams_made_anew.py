@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import caudal as cd
+from caudal.declarations.connection import Connection
 from caudal.errors import EnvironmentProblem
-from caudal.lake.home import Home
-from caudal.lake.log import Writer
-from caudal.lake.wire import Block, codec
-from caudal.run.stream.engine import Engine
-from caudal.spark.broker import Broker
-from caudal.spec.connection import Connection
+from caudal.messaging.broker import Broker
+from caudal.messaging.log import Writer
+from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams.tap import tap
+from caudal.streaming.engine import Engine
+from caudal.tables.home import Home
 
 
 def messages(first: int, n: int) -> list[bytes]:

@@ -25,14 +25,14 @@ from tests.differential.grammar import Product
 from tests.differential.histories import Content, History, Kill, Moment, encoded
 from tests.differential.reference import Row, Rows
 
+from caudal.batch.batch import run
+from caudal.commands.backfill import backfill
+from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
-from caudal.lake import delta
-from caudal.lake.home import Home
-from caudal.lake.ledger import Ledger
-from caudal.run.backfill import backfill
-from caudal.run.batch import run
-from caudal.run.workspace import Workspace
-from caudal.spec.settings import Settings
+from caudal.ledger.ledger import Ledger
+from caudal.runtime.workspace import Workspace
+from caudal.storage import delta
+from caudal.tables.home import Home
 
 # Plans of a few rows: to compile each into Java's code takes longer than to interpret it.
 SMALL = {
@@ -41,8 +41,8 @@ SMALL = {
 }  # fmt: skip
 BEGAN_S = 1_700_000_000
 TRACES = (
-    ("caudal.run.execute", "perform"), ("caudal.run.execute", "_tell"), ("caudal.lake.landing", "_copy"), ("caudal.lake.delta", "commit"),
-    ("caudal.run.publish", "_moved"), ("caudal.stages.expect.audit.write", "write"), ("caudal.run.batch", "begin"), ("caudal.run.batch", "end"), ("caudal.run.batch", "remember"),
+    ("caudal.batch.execute", "perform"), ("caudal.batch.execute", "_tell"), ("caudal.tables.landing", "_copy"), ("caudal.storage.delta", "commit"),
+    ("caudal.batch.publish", "_moved"), ("caudal.stages.enforce.judging.write", "write"), ("caudal.batch.batch", "begin"), ("caudal.batch.batch", "end"), ("caudal.batch.batch", "remember"),
 )  # fmt: skip
 
 

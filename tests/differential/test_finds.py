@@ -19,8 +19,8 @@ from tests.differential.grammar import HOURS, Grammar, Source
 from tests.differential.histories import History, drawn, encoded
 from tests.differential.oracle import Difference, Fresh, judge
 
-from caudal.lake.ledger import Ledger
-from caudal.lake.records import landed
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import landed
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,7 +55,7 @@ class Fault:
 
 
 def look_backs_do_not_add_up(patch: Patch) -> None:
-    from caudal.spark import reach
+    from caudal.engine import reach
 
     own = reach._Walk._window
 
@@ -66,8 +66,8 @@ def look_backs_do_not_add_up(patch: Patch) -> None:
 
 
 def windows_are_cut_by_utc(patch: Patch) -> None:
-    from caudal.run import table_frame
-    from caudal.run.steps import build
+    from caudal.batch.steps import build
+    from caudal.runtime import table_frame
 
     for module in (build, table_frame):
         patch.setattr(module, "in_zone", lambda tz: contextlib.nullcontext())
@@ -76,7 +76,7 @@ def windows_are_cut_by_utc(patch: Patch) -> None:
 def fills_know_nothing_of_gaps(patch: Patch) -> None:
     from pyspark.sql import functions as F
 
-    from caudal.spark.clock import Clock
+    from caudal.engine.clock import Clock
 
     patch.setattr(Clock, "never", lambda self, *slot: F.lit(False))
 

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings, strategies as st
 from tests.differential.fresh import SMALL, forget
 
-from caudal.lake.home import Home
-from caudal.lake.log import Writer
-from caudal.lake.wire.block import Block
-from caudal.lake.wire.codec import codec
-from caudal.run.batch import train
-from caudal.run.parity import parity
-from caudal.run.stream.stream import stream
-from caudal.spec.settings import Settings
+from caudal.batch.batch import train
+from caudal.commands.parity import parity
+from caudal.declarations.settings import Settings
+from caudal.messaging.log import Writer
+from caudal.messaging.wire.block import Block
+from caudal.messaging.wire.codec import codec
+from caudal.streaming.stream import stream
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 EXAMPLES = 8

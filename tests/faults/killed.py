@@ -15,27 +15,27 @@ import threading
 import time
 
 PLACES = (
-    ("caudal.run.execute", "perform"),
-    ("caudal.run.execute", "_tell"),
+    ("caudal.batch.execute", "perform"),
+    ("caudal.batch.execute", "_tell"),
     ("caudal.stages.ingest.sql.extract", "_write"),
-    ("caudal.lake.landing", "_copy"),
-    ("caudal.lake.delta", "commit"),
-    ("caudal.run.publish", "_written"),
-    ("caudal.run.publish", "_moved"),
+    ("caudal.tables.landing", "_copy"),
+    ("caudal.storage.delta", "commit"),
+    ("caudal.batch.publish", "_written"),
+    ("caudal.batch.publish", "_moved"),
     ("caudal.registry.register", "register"),
     ("caudal.registry.register", "_enter"),
     ("caudal.registry.decide", "promote"),
-    ("caudal.run.batch", "begin"),
-    ("caudal.run.batch", "end"),
-    ("caudal.run.batch", "recover"),
-    ("caudal.run.batch", "remember"),
-    ("caudal.run.stream.engine", "found_in"),
-    ("caudal.run.stream.engine", "save"),
-    ("caudal.run.stream.publish", "append"),
-    ("caudal.run.stream.publish", "compact"),
-    ("caudal.run.stream.side", "added"),
-    ("caudal.run.stream.join", "append"),
-    ("caudal.run.stream.join", "compact"),
+    ("caudal.batch.batch", "begin"),
+    ("caudal.batch.batch", "end"),
+    ("caudal.batch.batch", "recover"),
+    ("caudal.batch.batch", "remember"),
+    ("caudal.streaming.engine", "found_in"),
+    ("caudal.streaming.engine", "save"),
+    ("caudal.streaming.publish", "append"),
+    ("caudal.streaming.publish", "compact"),
+    ("caudal.streaming.side", "added"),
+    ("caudal.streaming.join", "append"),
+    ("caudal.streaming.join", "compact"),
 )
 
 
@@ -68,10 +68,10 @@ def main() -> None:
         loaded = importlib.import_module(module)
         setattr(loaded, name, armed(getattr(loaded, name), name))
     if bytes_of_a_batch := os.environ.get("KILLED_BATCH_BYTES"):
-        engine = importlib.import_module("caudal.run.stream.engine")
+        engine = importlib.import_module("caudal.streaming.engine")
         engine.MOST_BYTES = dict.fromkeys(engine.MOST_BYTES, int(bytes_of_a_batch))
     if bytes_of_a_commit := os.environ.get("KILLED_JOIN_BYTES"):
-        importlib.import_module("caudal.run.stream.join")._BYTES = int(bytes_of_a_commit)
+        importlib.import_module("caudal.streaming.join")._BYTES = int(bytes_of_a_commit)
     if when.startswith("after:"):
         delay = float(when.removeprefix("after:"))
 

@@ -41,10 +41,10 @@ product.retain(versions="30 days", quarantine="30 days")
 product.retain(daily, days="365 days")
 """
 DEATHS = (
-    "caudal.lake.erased:put:after",  # the new raw bytes are there, the ledger has the old ones
-    "caudal.lake.place:Remote.unlink:before",  # the ledger has the new ones, the old bytes are there
-    "caudal.run.governance.erase:run:before",
-    "caudal.lake.kept:unlink:after",  # the product was run, and of one table old files are gone
+    "caudal.tables.erased:put:after",  # the new raw bytes are there, the ledger has the old ones
+    "caudal.storage.place:Remote.unlink:before",  # the ledger has the new ones, the old bytes are there
+    "caudal.governance.erase:run:before",
+    "caudal.tables.kept:unlink:after",  # the product was run, and of one table old files are gone
 )
 DAY_S = 86_400.0
 WHOSE = "customer=7"
@@ -55,15 +55,15 @@ SECOND = HEAD + "7,2024-01-02 10:00:00,5\n8,2024-01-02 11:00:00,998\n8,2024-01-0
 
 def product_in(folder: Path) -> tuple[Path, Any]:
     """Return the product's folder, and the settings for a lake."""
-    from caudal.spec.settings import settings
+    from caudal.declarations.settings import settings
 
     return folder / "product", settings(environment={}, home=folder / "home", lake=sys.argv[2], cores=2, memory="1g")
 
 
 def made(folder: Path) -> dict[str, Any]:
     """Run twice, let go what is over in forty days, and what has no reader an hour later."""
-    from caudal.run.batch import run
-    from caudal.run.governance.retain import retain
+    from caudal.batch.batch import run
+    from caudal.governance.retain import retain
 
     product, set_to = product_in(folder)
     (product / "in").mkdir(parents=True)
@@ -88,7 +88,7 @@ def made(folder: Path) -> dict[str, Any]:
 
 def look(folder: Path) -> dict[str, Any]:
     """Return where the customer is said to be, by a command that changes nothing; it leaves no copy of a raw file on this machine."""
-    from caudal.run.governance.erase import erase
+    from caudal.governance.erase import erase
 
     plan = erase(*product_in(folder), WHOSE)
     return {"rows": plan["rows"], "here": here(folder)}
@@ -102,9 +102,9 @@ def here(folder: Path) -> list[str]:
 
 def erased(folder: Path) -> dict[str, Any]:
     """Erase the customer, and look at what there is."""
-    from caudal.lake.place import Remote
-    from caudal.run.batch import run
-    from caudal.run.governance.erase import erase
+    from caudal.batch.batch import run
+    from caudal.governance.erase import erase
+    from caudal.storage.place import Remote
 
     product, set_to = product_in(folder)
     proof = erase(product, set_to, WHOSE, yes=True)
@@ -120,16 +120,16 @@ def erased(folder: Path) -> dict[str, Any]:
 
 def files(set_to: Any) -> list[Any]:
     """Return all data files of the lake."""
-    from caudal.lake.place import place
+    from caudal.storage.place import place
 
     return [one for one in place(set_to.lake).rglob("*") if one.suffix in (".csv", ".parquet") and "_delta_log" not in str(one)]
 
 
 def tables(set_to: Any) -> dict[str, list[str]]:
     """Return what is published, by table."""
-    from caudal.lake import delta
-    from caudal.lake.frames import arrow
-    from caudal.run.opening import opened
+    from caudal.runtime.opening import opened
+    from caudal.storage import delta
+    from caudal.tables.frames import arrow
 
     home = opened(set_to)
     found = {}

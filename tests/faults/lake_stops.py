@@ -24,18 +24,18 @@ from tests.servers.s3 import S3Server
 from caudal.errors import CaudalError
 
 MOMENTS = {
-    "landing": ("caudal.lake.landing", "put", 1),
-    "while Spark writes": ("caudal.run.publish", "judge", 1),
-    "before the quarantine's commit": ("caudal.lake.delta", "_commit", 2),
-    "before the table's commit": ("caudal.lake.delta", "_commit", 3),
-    "after the table's commit": ("caudal.run.publish", "_with_version", 2),
+    "landing": ("caudal.tables.landing", "put", 1),
+    "while Spark writes": ("caudal.batch.publish", "judge", 1),
+    "before the quarantine's commit": ("caudal.storage.delta", "_commit", 2),
+    "before the table's commit": ("caudal.storage.delta", "_commit", 3),
+    "after the table's commit": ("caudal.batch.publish", "_with_version", 2),
 }
 
 
 @contextlib.contextmanager
 def killed_at(server: S3Server | HdfsServer, module: str, name: str, count: int, back_s: float | None = None) -> Iterator[None]:
     """Kill the server when a function is called for the n-th time; after ``back_s`` it comes back."""
-    home = importlib.import_module("caudal.stages.expect.audit.judge" if name == "judge" else module)
+    home = importlib.import_module("caudal.stages.enforce.judging.judge" if name == "judge" else module)
     owner, attribute = (home.Judged, "write") if name == "judge" else (home, name)
     plain, calls = getattr(owner, attribute), 0
     comeback = threading.Timer(back_s or 0.0, server.start)
@@ -64,10 +64,10 @@ def killed_at(server: S3Server | HdfsServer, module: str, name: str, count: int,
 
 def main() -> None:
     """Try every moment, then a server that comes back while the run tries again."""
-    from caudal.lake import delta
-    from caudal.lake.place import place
-    from caudal.run.batch import run
-    from caudal.spec.settings import settings
+    from caudal.batch.batch import run
+    from caudal.declarations.settings import settings
+    from caudal.storage import delta
+    from caudal.storage.place import place
 
     folder = Path(sys.argv[1])
     (folder / "server").mkdir()

@@ -16,10 +16,10 @@ from tests import zygote
 from tests.flow import image_rounds
 
 import caudal as cd
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.place import place
+from caudal.storage import delta
+from caudal.storage.place import place
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("s3fs")

@@ -11,10 +11,10 @@ SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
 import caudal.stages.ingest
-from caudal.lake import delta
-from caudal.lake.home import Home
-from caudal.run.batch import run
-from caudal.spec.settings import Settings
+from caudal.storage import delta
+from caudal.tables.home import Home
+from caudal.batch.batch import run
+from caudal.declarations.settings import Settings
 
 folder = Path(sys.argv[1])
 (folder / "in").mkdir(parents=True)

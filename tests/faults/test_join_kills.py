@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from tests import zygote
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.run.stream.append import append
+from caudal.storage import delta
+from caudal.streaming.append import append
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 KILLER = Path(__file__).parent / "killed.py"

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from tests import zygote
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.records import decisions, landed, model_versions, runs
-from caudal.run.new import create
+from caudal.commands.new import create
+from caudal.ledger.records import decisions, landed, model_versions, runs
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(2400)]
 KILLER = Path(__file__).parent / "killed.py"

@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from caudal.run.batch import run
-from caudal.spec.settings import Settings
+from caudal.batch.batch import run
+from caudal.declarations.settings import Settings
 
 PRODUCT = """
 import caudal as cd

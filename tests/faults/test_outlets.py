@@ -13,10 +13,10 @@ import pytest
 from confluent_kafka import Consumer
 from tests import zygote
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.spark.broker import Broker
+from caudal.messaging.broker import Broker
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 KILLER = Path(__file__).parent / "killed.py"

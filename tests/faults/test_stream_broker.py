@@ -9,9 +9,9 @@ import pytest
 from benchmarks.stream import faults
 from benchmarks.stream.streaming import SOURCE, Streaming, send
 
-from caudal.lake import delta
-from caudal.lake.home import Home
-from caudal.spark.broker import Broker
+from caudal.messaging.broker import Broker
+from caudal.storage import delta
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600), pytest.mark.usefixtures("forked_benchmarks")]
 ALL = ("--once", "--end", "--publish", "0.2")

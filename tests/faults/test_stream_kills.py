@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 from tests import zygote
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1200)]
 KILLER = Path(__file__).parent / "killed.py"

@@ -12,10 +12,10 @@ import pytest
 from benchmarks.up.soak import soak
 from tests import zygote
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.records import events, runs, steps
+from caudal.ledger.records import events, runs, steps
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -40,14 +40,14 @@ def t(s):
 # A daemon, and runs, that know nothing of the home's lock: as on two machines, which share the ledger and the lake alone.
 ELSEWHERE = """
 import contextlib, sys
-from caudal.lake import claim
-from caudal.run import opening
+from caudal.ledger import claim
+from caudal.runtime import opening
 @contextlib.contextmanager
 def no_lock(*_):
     yield
 opening.lease = no_lock
 claim.gone = lambda holder: False
-from caudal.run.up import child, worker
+from caudal.daemon import child, worker
 if sys.argv[1] == "child":
     sys.argv = sys.argv[1:]
     sys.exit(child.main())

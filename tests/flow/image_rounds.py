@@ -69,11 +69,11 @@ def rounds(folder: Path, lake: str, address: str, more: Path) -> dict[str, Any]:
     """Run, run with more images, run with nothing new, ask."""
     import pyarrow.fs as pf
 
-    from caudal.lake import delta
-    from caudal.lake.remote import filesystem
-    from caudal.run.batch import run
-    from caudal.run.opening import opened
-    from caudal.spec.settings import settings
+    from caudal.batch.batch import run
+    from caudal.declarations.settings import settings
+    from caudal.runtime.opening import opened
+    from caudal.storage import delta
+    from caudal.storage.remote import filesystem
 
     set_to = settings(environment={}, home=folder / "home", lake=lake, cores=2, memory="1g")
     home, said = opened(set_to), list[dict[str, Any]]()

@@ -31,12 +31,12 @@ SECOND = (
 
 def main(folder: Path, lake: str) -> dict[str, Any]:
     """Run, run again, and run when the database has changed."""
+    from caudal.batch.batch import run
+    from caudal.declarations.settings import settings
+    from caudal.engine import connectors
     from caudal.graph.load import load
-    from caudal.lake.place import place
-    from caudal.run.batch import run
-    from caudal.run.workspace import drivers
-    from caudal.spark import connectors
-    from caudal.spec.settings import settings
+    from caudal.runtime.workspace import drivers
+    from caudal.storage.place import place
 
     product, home = folder / "product", folder / "home"
     (product / "drivers").mkdir(parents=True)
@@ -65,8 +65,8 @@ def changed(folder: Path, statements: tuple[str, ...]) -> None:
     """Change the database, by a Java process of its own."""
     import subprocess
 
-    from caudal.spark import connectors
-    from caudal.spark.java import java_home
+    from caudal.engine import connectors
+    from caudal.engine.java import java_home
 
     (jar,) = connectors.jars({DRIVER})
     command = [
@@ -79,9 +79,9 @@ def changed(folder: Path, statements: tuple[str, ...]) -> None:
 
 def rows(set_to: Any, name: str) -> list[list[Any]]:
     """Return a table's rows, as text where JSON has no type."""
-    from caudal.lake import delta
-    from caudal.lake.frames import arrow
-    from caudal.run.opening import opened
+    from caudal.runtime.opening import opened
+    from caudal.storage import delta
+    from caudal.tables.frames import arrow
 
     found = arrow(delta.read(opened(set_to).table("shop", name))).to_pylist()
     values = [[one for name, one in row.items() if not name.startswith("_")] for row in found]

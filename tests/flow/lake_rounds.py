@@ -44,10 +44,10 @@ def made(folder: Path, retry: int = 0) -> Path:
 
 def rows(home: Path, lake: str) -> list[list[Any]]:
     """Return what is published."""
-    from caudal.lake import delta
-    from caudal.lake.frames import arrow
-    from caudal.run.opening import opened
-    from caudal.spec.settings import settings
+    from caudal.declarations.settings import settings
+    from caudal.runtime.opening import opened
+    from caudal.storage import delta
+    from caudal.tables.frames import arrow
 
     there = opened(settings(environment={}, home=home, lake=lake))
     found = arrow(delta.read(there.table("meters", "readings")), ["id", "value"])
@@ -56,11 +56,11 @@ def rows(home: Path, lake: str) -> list[list[Any]]:
 
 def rounds(folder: Path, lake: str) -> dict[str, Any]:
     """Run, run again, run with a new file, and look at what there is by every command that looks at a lake."""
-    from caudal.run.batch import run
-    from caudal.run.export import export
-    from caudal.run.quarantine import listing, show
-    from caudal.run.status import status
-    from caudal.spec.settings import settings
+    from caudal.batch.batch import run
+    from caudal.commands.export import export
+    from caudal.commands.quarantine import listing, show
+    from caudal.commands.status import status
+    from caudal.declarations.settings import settings
 
     product, home = made(folder / "product"), folder / "home"
     set_to = settings(environment={}, home=home, lake=lake, cores=2, memory="1g")

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from caudal.batch.batch import run
+from caudal.commands.status import status
+from caudal.daemon.messenger import Messenger
+from caudal.declarations.settings import Settings
 from caudal.graph.load import load
-from caudal.lake.home import Home
-from caudal.lake.ledger import open_ledger
-from caudal.lake.records import alerts
-from caudal.run.alerts import deliver, undelivered
-from caudal.run.batch import run
-from caudal.run.status import status
-from caudal.run.up.messenger import Messenger
-from caudal.spec.settings import Settings
+from caudal.ledger.ledger import open_ledger
+from caudal.ledger.records import alerts
+from caudal.observers.alerts import deliver, undelivered
+from caudal.tables.home import Home
 
 PRODUCT = """
 import caudal as cd

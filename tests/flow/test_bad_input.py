@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from caudal.batch.batch import run
+from caudal.commands.new import create
+from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed
-from caudal.lake import delta
-from caudal.lake.home import Home
-from caudal.run.batch import run
-from caudal.run.new import create
-from caudal.spec.settings import Settings
+from caudal.storage import delta
+from caudal.tables.home import Home
 
 PRODUCT = '''
 import caudal as cd

@@ -7,10 +7,10 @@ from pathlib import Path
 import deltalake
 import pytest
 
+from caudal.batch.batch import run
+from caudal.commands.why import explained
+from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
-from caudal.run.batch import run
-from caudal.run.why import explained
-from caudal.spec.settings import Settings
 
 pytestmark = pytest.mark.slow
 

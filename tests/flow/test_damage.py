@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from caudal.batch.batch import run
 from caudal.cli import app as _commands  # noqa: F401 - all commands, not only those of one module
 from caudal.cli.app import app
-from caudal.lake import delta, delta_log, ledger as ledgers
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.run.batch import run
-from caudal.spec.settings import Settings
+from caudal.declarations.settings import Settings
+from caudal.ledger import ledger as ledgers
+from caudal.storage import delta, delta_log
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PRODUCT = '''
 import caudal as cd
@@ -292,7 +293,7 @@ def test_a_model_whose_files_changed_is_found(place):
     folder = home.models("p", "m") / "1"
     folder.mkdir(parents=True)
     (folder / "model.skops").write_bytes(b"model")
-    from caudal.lake.records import model_versions
+    from caudal.ledger.records import model_versions
     from caudal.registry.artifact import digest
 
     row = {

@@ -10,15 +10,15 @@ import psycopg
 import pytest
 from tests import zygote
 
+from caudal.batch.batch import run
+from caudal.commands.check.check import check
+from caudal.commands.quarantine import listing
+from caudal.declarations.settings import Settings
 from caudal.errors import EnvironmentProblem, SourceProblem
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.records import landed
-from caudal.run.batch import run
-from caudal.run.check import check
-from caudal.run.quarantine import listing
-from caudal.spec.settings import Settings
+from caudal.ledger.records import landed
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PRODUCT = '''
 import caudal as cd

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.run.batch import run
-from caudal.run.workspace import Quiet
-from caudal.spec.settings import Settings
+from caudal.batch.batch import run
+from caudal.declarations.settings import Settings
+from caudal.runtime.workspace import Quiet
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 
 class Heard(Quiet):
@@ -105,8 +105,8 @@ def test_look_backs_of_a_chain_are_added_up_and_what_has_none_is_made_whole(spar
 
 
 def test_a_chain_reads_the_days_that_it_needs_and_no_more(spark: Any, tmp_path: Path) -> None:
-    from caudal.run.steps.build import looks_back_on
-    from caudal.run.workspace import Workspace
+    from caudal.batch.steps.build import looks_back_on
+    from caudal.runtime.workspace import Workspace
 
     folder = product(tmp_path / "p", TABLES)
     files(folder, {"1": ["a,2024-01-01T12:00:00,1"]})

@@ -27,16 +27,16 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from openpyxl import Workbook, load_workbook
 from typer.testing import CliRunner
 
+from caudal.batch.batch import run
 from caudal.cli import app as _commands  # noqa: F401 - all commands, not only those of one module
 from caudal.cli.app import app
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.log import Writer
-from caudal.lake.records import erasures
-from caudal.run.batch import run
-from caudal.run.governance.erase import erase
-from caudal.spec.settings import Settings
+from caudal.declarations.settings import Settings
+from caudal.governance.erase import erase
+from caudal.ledger.records import erasures
+from caudal.messaging.log import Writer
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow]
 EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "1"))

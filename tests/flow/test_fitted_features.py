@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from tests.flow.commands import caudal
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
 from caudal.registry import load
 from caudal.registry.fits import read_fits
 from caudal.stages.features.pca import Fitted
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PRODUCT = """
 from pyspark.sql import functions as F

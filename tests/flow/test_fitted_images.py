@@ -10,9 +10,9 @@ import pytest
 from tests.flow.commands import caudal
 from tests.flow.image_rounds import made
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytest.importorskip("onnxruntime")
 KINDS = ("Banana", "Lemon", "Pear")

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.flow.commands import caudal
 
-from caudal.lake import delta
-from caudal.lake.home import Home
+from caudal.storage import delta
+from caudal.tables.home import Home
 
 Rows = list[dict[str, object]]
 

@@ -14,22 +14,22 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
+from caudal.batch.batch import run
+from caudal.commands.export import export
+from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.records import erasures, landed, lineages
+from caudal.governance import erase as erasing
+from caudal.governance.catalog import HIDDEN, catalog, search
+from caudal.governance.erase import erase
+from caudal.governance.proof import digest
+from caudal.governance.retain import retain
+from caudal.governance.trace import trace
+from caudal.ledger.records import erasures, landed, lineages
+from caudal.observers.openlineage import waiting
 from caudal.report.catalog import write_catalog
-from caudal.run.batch import run
-from caudal.run.export import export
-from caudal.run.governance import erase as erasing
-from caudal.run.governance.catalog import HIDDEN, catalog, search
-from caudal.run.governance.erase import erase
-from caudal.run.governance.proof import digest
-from caudal.run.governance.retain import retain
-from caudal.run.governance.trace import trace
-from caudal.run.openlineage import waiting
-from caudal.spec.settings import Settings
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow]
 PRODUCT = Path(__file__).parent / "retail"
@@ -159,15 +159,15 @@ def test_a_file_takes_events_too(shop, copy, tmp_path):
     import dataclasses
 
     from caudal.graph.load import load
-    from caudal.run.openlineage import deliver, note
-    from caudal.run.workspace import Workspace
+    from caudal.observers.openlineage import deliver, note
+    from caudal.runtime.workspace import Workspace
 
     settings = dataclasses.replace(copy, openlineage={"file": str(tmp_path / "told" / "events.ndjson")})
     home = Home(settings.home)
     ledger = home.ledger()
     from sqlalchemy import delete
 
-    from caudal.lake.records import lineage_events
+    from caudal.ledger.records import lineage_events
 
     with ledger.engine.begin() as connection:
         connection.execute(delete(lineage_events))

@@ -21,15 +21,15 @@ from tests.postgres import server
 import caudal as cd
 import caudal.stages.ingest.database as fetching
 import caudal.stages.ingest.sql.jdbc.extract as extracting
+from caudal.batch.batch import run
+from caudal.commands.check.check import check
+from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.records import landed
-from caudal.run.batch import run
-from caudal.run.check import check
-from caudal.spec.settings import Settings
+from caudal.ledger.records import landed
 from caudal.stages.ingest import Engine, Seen, arrivals
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PASSWORD = "hunter2&;x"
 PRODUCT = '''

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tests.flow.commands import caudal, streaming
 
-from caudal.lake import delta
-from caudal.lake.feed import Feed
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
+from caudal.messaging.feed import Feed
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow]
 EEG = Path(__file__).parents[2] / "products" / "eeg"

@@ -12,7 +12,7 @@ from tests import zygote
 from tests.flow import lake_rounds
 from tests.servers.places import place_of
 
-from caudal.lake.place import Remote, place
+from caudal.storage.place import Remote, place
 
 
 @pytest.mark.slow

@@ -15,18 +15,18 @@ from pathlib import Path
 import luigi
 import pytest
 
+from caudal.batch.batch import run
+from caudal.batch.execute import execute
+from caudal.batch.step import Done, Step
+from caudal.declarations.product import Product
+from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.records import runs, steps
+from caudal.ledger.records import runs, steps
 from caudal.luigi import Table
-from caudal.run.batch import run
-from caudal.run.execute import execute
-from caudal.run.step import Done, Step
-from caudal.run.workspace import Quiet, Workspace
-from caudal.spec.product import Product
-from caudal.spec.settings import Settings
+from caudal.runtime.workspace import Quiet, Workspace
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PRODUCT = """
 import luigi

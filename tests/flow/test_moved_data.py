@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tests.flow.commands import caudal
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.landing import origin_of
-from caudal.lake.records import landed, steps as recorded
+from caudal.ledger.records import landed, steps as recorded
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
+from caudal.tables.landing import origin_of
 
 Image = pytest.importorskip("PIL.Image")
 

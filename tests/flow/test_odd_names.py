@@ -17,11 +17,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from tests import lakes, zygote
 
-from caudal.lake import delta
-from caudal.lake.driver import sqlite_url
-from caudal.lake.frames import arrow, frame
-from caudal.lake.home import Home
-from caudal.lake.mirror import delta_address, plain_folder
+from caudal.storage import delta
+from caudal.storage.driver import sqlite_url
+from caudal.storage.mirror import delta_address, plain_folder
+from caudal.tables.frames import arrow, frame
+from caudal.tables.home import Home
 
 ODD = "a%20b %?#[1]{x,y}\\g*h'i\"j ü:m~$&+=;@!^`|<>\nk"
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
@@ -105,7 +105,7 @@ def test_tables_and_databases_lie_in_a_folder_of_the_very_name(tmp_path, name, s
 def test_other_names_of_folders_go_with_their_process(tmp_path):
     folder = tmp_path / "a%20b"
     folder.mkdir()
-    told = "import sys; from pathlib import Path; from caudal.lake.mirror import delta_address; print(delta_address(Path(sys.argv[1])))"
+    told = "import sys; from pathlib import Path; from caudal.storage.mirror import delta_address; print(delta_address(Path(sys.argv[1])))"
     done = subprocess.run([sys.executable, "-c", told, str(folder)], capture_output=True, text=True, check=True)
     assert not Path(done.stdout.strip()).exists()
     assert (folder / "_delta_log").is_dir()

@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 from tests import zygote
 
+from caudal.batch.batch import run
+from caudal.commands import models
+from caudal.commands.check.check import check
+from caudal.commands.export import export
+from caudal.commands.new import create
+from caudal.commands.quarantine import listing, replay, show
+from caudal.commands.status import status
+from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.run import models
-from caudal.run.batch import run
-from caudal.run.check import check
-from caudal.run.export import export
-from caudal.run.new import create
-from caudal.run.quarantine import listing, replay, show
-from caudal.run.status import status
-from caudal.spec.settings import Settings
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_nothing_new_imports_no_engine(mine):
     folder, settings = mine
     assert run(folder, settings).error is None  # the copy lies elsewhere, so this one looks
     code = (
-        "import sys; from pathlib import Path; from caudal.run.batch import run; from caudal.spec.settings import Settings\n"
+        "import sys; from pathlib import Path; from caudal.batch.batch import run; from caudal.declarations.settings import Settings\n"
         f"result = run(Path({str(folder)!r}), Settings(home=Path({str(settings.home)!r})))\n"
         "print(result.document['state'], sorted({'pyspark', 'sklearn', 'mlflow', 'luigi', 'pandas', 'flask'} & set(sys.modules)))"
     )
@@ -187,7 +187,7 @@ def test_export_to_avro(mine, tmp_path, spark):
 
 def test_two_runs_of_one_product_do_not_collide(mine):
     from caudal.errors import LeaseHeld
-    from caudal.lake.lease import lease
+    from caudal.storage.lease import lease
 
     folder, settings = mine
     (folder / "landing" / "counts_2024-04-15.csv").write_text(

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 import caudal as cd
 import caudal.cli
 from caudal.cli.app import app
-from caudal.lake.home import Home
-from caudal.lake.records import metadata
-from caudal.spec.settings import Settings
+from caudal.declarations.settings import Settings
+from caudal.ledger.records import metadata
 from caudal.stages.ingest import remote, web
+from caudal.tables.home import Home
 
 MARK = "Zq7"  # every planted secret begins with it
 PASSWORD = f"{MARK}-pass%2Fword"
@@ -103,7 +103,7 @@ product.publish("rows", to=cd.warehouse("postgresql://anna:{password}@127.0.0.1:
 def test_every_place_that_takes_a_secret_is_known() -> None:
     for name in cd.__all__:
         function = getattr(cd, name)
-        if not inspect.isfunction(function) or function.__module__ not in {f"caudal.spec.{place}" for place in PLACES}:
+        if not inspect.isfunction(function) or function.__module__ not in {f"caudal.declarations.{place}" for place in PLACES}:
             continue
         known = PLANTED.get(name, set()) | HARMLESS.get(name, set())
         unknown = set(inspect.signature(function).parameters) - known
@@ -144,7 +144,7 @@ def test_what_is_left_of_runs_holds_no_secret(
     pytest.importorskip("s3fs")
     monkeypatch.setattr(remote, "BACKOFF_S", 0.01)
     monkeypatch.setattr(web, "BACKOFF_S", 0.01)
-    monkeypatch.setattr("caudal.run.retry.FIRST_WAIT_S", 0.01, raising=False)
+    monkeypatch.setattr("caudal.batch.retry.FIRST_WAIT_S", 0.01, raising=False)
     caplog.set_level("DEBUG", logger="caudal")
     folder, home = tmp_path / "p", tmp_path / "home"
     folder.mkdir()

@@ -13,11 +13,11 @@ import pytest
 from tests.servers.api import Api, running
 
 import caudal.stages.ingest.web as web
+from caudal.batch.batch import run
+from caudal.declarations.settings import Settings
 from caudal.errors import SourceProblem
-from caudal.lake import delta
-from caudal.lake.home import Home
-from caudal.run.batch import run
-from caudal.spec.settings import Settings
+from caudal.storage import delta
+from caudal.tables.home import Home
 
 pytest.importorskip("s3fs")
 

@@ -14,12 +14,12 @@ import pytest
 from tests import zygote
 from tests.flow.commands import caudal, streaming
 
-from caudal.lake import delta
-from caudal.lake.feed import Feed
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.log import Writer
-from caudal.spark.broker import Broker
+from caudal.messaging.broker import Broker
+from caudal.messaging.feed import Feed
+from caudal.messaging.log import Writer
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow]
 EEG = Path(__file__).parents[2] / "products" / "eeg"

@@ -12,9 +12,9 @@ import duckdb
 import pytest
 from tests import zygote
 
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 PRODUCT = Path(__file__).parents[2] / "products" / "taxi"

@@ -8,12 +8,12 @@ import time
 import pytest
 from typer.testing import CliRunner
 
+from caudal.batch.batch import run
 from caudal.cli import app as _commands  # noqa: F401 - all commands, not only those of one module
 from caudal.cli.app import app
-from caudal.lake import delta
-from caudal.lake.home import Home
-from caudal.run.batch import run
-from caudal.spec.settings import Settings
+from caudal.declarations.settings import Settings
+from caudal.storage import delta
+from caudal.tables.home import Home
 
 PRODUCT = """
 import caudal as cd

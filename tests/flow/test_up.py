@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 from tests import zygote
 
+from caudal.batch.batch import run
+from caudal.commands.backfill import backfill, plan
+from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
-from caudal.lake import changes, delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.records import events, landed, runs, schedules
-from caudal.run.backfill import backfill, plan
-from caudal.run.batch import run
-from caudal.spec.settings import Settings
+from caudal.ledger.records import events, landed, runs, schedules
+from caudal.storage import delta
+from caudal.tables import changes
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PRODUCT = """
 import caudal as cd

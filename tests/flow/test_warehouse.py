@@ -8,14 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from caudal.batch.batch import run
+from caudal.batch.plan import plan
+from caudal.commands.check.check import check
+from caudal.commands.status import status
+from caudal.declarations.settings import Settings
 from caudal.graph.load import load
-from caudal.lake.home import Home
-from caudal.lake.records import steps
-from caudal.run.batch import run
-from caudal.run.check import check
-from caudal.run.plan import plan
-from caudal.run.status import status
-from caudal.spec.settings import Settings
+from caudal.ledger.records import steps
+from caudal.tables.home import Home
 
 PRODUCT = '''
 import caudal as cd
@@ -140,7 +140,7 @@ def test_what_check_finds(product, tmp_path, spark):
 
 
 def test_publications_of_predictions_come_with_them(tmp_path):
-    from caudal.run.new import create
+    from caudal.commands.new import create
 
     folder = create("shop", tmp_path)
     text = (

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from caudal.engine.connectors import program
+from caudal.engine.java import java_home
+from caudal.engine.jvm import spark_home
+from caudal.engine.loopback import free_port, killed, launched
 from caudal.errors import EnvironmentProblem
-from caudal.spark.connectors import program
-from caudal.spark.java import java_home
-from caudal.spark.jvm import spark_home
-from caudal.spark.loopback import free_port, killed, launched
 
 _START_S = 90.0
 

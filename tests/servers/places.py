@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from caudal.lake.place import Place, place
+from caudal.storage.place import Place, place
 
 PLACES = ("local", "s3", "hdfs")
 _numbers = itertools.count(1)

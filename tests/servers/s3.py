@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from caudal.spark.loopback import free_port, killed, launched
+from caudal.engine.loopback import free_port, killed, launched
 
 _START_S = 60.0
 _SERVE = "import sys; from moto.server import main; main(sys.argv[1:])"

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import caudal
-from caudal.spec import model as declared
-from caudal.spec.metrics import METRICS, OF_PROBABILITIES
+from caudal.declarations import model as declared
+from caudal.declarations.metrics import METRICS, OF_PROBABILITIES
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")

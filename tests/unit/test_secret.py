@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 import caudal as cd
+from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem
 from caudal.graph.fingerprint import describe
 from caudal.secret import Address, Secret, redact, redacted, shown
 from caudal.secret.value import forget
-from caudal.spec.settings import Settings
 
 HUSH = "Zq7-hush-9x"
 SCHEMES = ("http", "https", "sftp", "s3", "postgresql", "mysql+pymysql", "smtp+starttls", "webhdfs")

@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks.images.peers.task import asked
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.run.batch import run
-from caudal.spark.session import stop
-from caudal.spec.settings import Settings
+from caudal.batch.batch import run
+from caudal.declarations.settings import Settings
+from caudal.engine.session import stop
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 PRODUCT = Path(__file__).parent.parent / "product.py"
 

@@ -1,4 +1,4 @@
-"""Packed blocks to sums by device and window with NumPy: what an engine without a decoder is given. The wire: `caudal.lake.wire.packed`."""
+"""Packed blocks to sums by device and window with NumPy: what an engine without a decoder is given. The wire: `caudal.messaging.wire.packed`."""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ from benchmarks.stream.peers import messages
 from benchmarks.stream.peers.environment import jars_of, python_of
 from benchmarks.stream.peers.messages import Backlog
 from benchmarks.stream.peers.task import CHANNELS, Task
+from caudal.engine.settings import usable_cores
 from caudal.errors import CaudalError
-from caudal.lake.home import Home
-from caudal.spark.broker import Broker
-from caudal.spark.settings import usable_cores
+from caudal.messaging.broker import Broker
+from caudal.tables.home import Home
 
 CASES = tuple((wire, partitions) for wire in ("json", "packed") for partitions in (1, 4))
 _PATIENCE_S = 300.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.environment import python_with
-from caudal.spark import connectors
+from caudal.engine import connectors
 
 HERE = Path(__file__).parent
 FLINK = "flink-sql-connector-kafka"

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.stream.peers.task import CHANNELS
-from caudal.lake.wire import Block, codec, packed
+from caudal.messaging.wire import Block, codec, packed
 from caudal.stages.simulate import simulator
 from caudal.stages.simulate.sending import Sending
 

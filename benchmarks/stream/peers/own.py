@@ -12,13 +12,13 @@ from deltalake import DeltaTable
 
 from benchmarks.stream.peers.task import Task, asked
 from benchmarks.stream.product import CHANNELS
-from caudal.lake.feed import Feed
-from caudal.lake.home import Home
-from caudal.run.batch import train
-from caudal.run.stream.engine import Platform
-from caudal.run.stream.stream import stream
-from caudal.spark.session import session, stop
-from caudal.spec.settings import Settings
+from caudal.batch.batch import train
+from caudal.declarations.settings import Settings
+from caudal.engine.session import session, stop
+from caudal.messaging.feed import Feed
+from caudal.streaming.engine import Platform
+from caudal.streaming.stream import stream
+from caudal.tables.home import Home
 
 _PRODUCT = Path(__file__).parent.parent
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from caudal.batch.batch import run
+from caudal.declarations.settings import Settings
 from caudal.graph.check import check
 from caudal.graph.load import load
-from caudal.lake import delta
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.run.batch import run
 from caudal.serve.app import create_app
-from caudal.spec.settings import Settings
+from caudal.storage import delta
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 pytest.importorskip("onnxruntime")
 Image = pytest.importorskip("PIL.Image")

@@ -117,9 +117,9 @@ def test_the_reader_finds_exactly_the_planted_format_faults(
 ) -> None:
     import hashlib
 
-    from caudal.spec.connection import files
-    from caudal.spec.node import Source
-    from caudal.spec.schema import schema
+    from caudal.declarations.connection import files
+    from caudal.declarations.node import Source
+    from caudal.declarations.schema import schema
     from caudal.stages.ingest import RawFile, arrivals, read
 
     source = Source(

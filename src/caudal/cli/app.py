@@ -88,7 +88,7 @@ def problems_shown(as_json: bool) -> Iterator[None]:
 def _explained(error: BaseException) -> CaudalError | None:
     """Return what an error that nobody expected says of the machine or the storage; None where it is a mistake of ours."""
     try:
-        from caudal.run.faults import explained
+        from caudal.runtime.faults import explained
 
         return explained(error)
     except OSError as again:  # not even that could be imported
@@ -118,7 +118,7 @@ def writing(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def progress_shown(as_json: bool) -> Iterator[Any]:
     if as_json:
-        from caudal.run.workspace import Quiet
+        from caudal.runtime.workspace import Quiet
 
         yield Quiet()
         return

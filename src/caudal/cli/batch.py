@@ -25,7 +25,7 @@ from caudal.cli.app import (
     show_problem,
     writing,
 )
-from caudal.spec.settings import settings
+from caudal.declarations.settings import settings
 
 
 @app.command()
@@ -34,7 +34,7 @@ def demo(data: DataOption = None, home: HomeOption = None, lake: LakeOption = No
          port: Annotated[int, typer.Option(help="Port of the web app; 0 takes a free one.")] = 0,
          simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without asking the network.")] = False) -> None:  # fmt: skip
     """Run the taxi product from raw trips to a served prediction."""
-    from caudal.run.demo import demo as work
+    from caudal.commands.demo import demo as work
 
     with problems_shown(as_json):
         work(
@@ -50,7 +50,7 @@ def demo(data: DataOption = None, home: HomeOption = None, lake: LakeOption = No
 def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
         into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path(), as_json: JsonOption = False) -> None:  # fmt: skip
     """Make a product's folder: a sample that runs, its data, its tests and a README."""
-    from caudal.run.new import create
+    from caudal.commands.new import create
 
     with problems_shown(as_json):
         made = create(name, into)
@@ -61,7 +61,7 @@ def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
 def check(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
           static: Annotated[bool, typer.Option("--static", help="Read the declaration only; do not let Spark analyse it.")] = False) -> None:  # fmt: skip
     """Find what is wrong with a declaration. Reads no data but the headers of files whose columns are not declared."""
-    from caudal.run.check import check as work
+    from caudal.commands.check.check import check as work
 
     with problems_shown(as_json):
         notes: list[str] = []
@@ -101,8 +101,8 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
 def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
-    from caudal.run.batch import run as work
-    from caudal.run.workspace import Process
+    from caudal.batch.batch import run as work
+    from caudal.runtime.workspace import Process
 
     with problems_shown(as_json):
         process = Process(lambda error: show_problem(error, as_json))
@@ -130,7 +130,7 @@ def predict(
 def times(product: ProductOption = None, step: Annotated[str | None, typer.Option(help="One step, run by run.")] = None,
           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show how long steps took, what is usual, and where it tends."""
-    from caudal.run.times import times as work
+    from caudal.commands.times import times as work
 
     with problems_shown(as_json):
         document = work(settings(home=home), product, step)
@@ -146,12 +146,12 @@ def status(folder: Annotated[Path | None, typer.Argument(help="The product's fol
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
            why: Annotated[bool, typer.Option("--why", help="Tell for each step why it ran or rested the last time.")] = False) -> None:  # fmt: skip
     """Show products, last runs, tables and champions."""
-    from caudal.run.status import status as work
+    from caudal.commands.status import status as work
 
     with problems_shown(as_json):
         if why:
+            from caudal.commands.why import explained
             from caudal.report.terminal import why as show_why
-            from caudal.run.why import explained
 
             document = explained(settings(home=home, lake=lake), folder)
             return print_json(document) if as_json else show_why(document)
@@ -170,8 +170,8 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
           key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
-    from caudal.run.opening import opened
-    from caudal.run.status import product_name
+    from caudal.commands.status import product_name
+    from caudal.runtime.opening import opened
     from caudal.serve.server import serve as work
 
     with problems_shown(False):

@@ -24,9 +24,9 @@ from caudal.cli.app import (
     say_end,
     show_problem,
 )
+from caudal.declarations.settings import settings
 from caudal.errors import DeclarationProblem, printable
 from caudal.secret import redacted
-from caudal.spec.settings import settings
 
 
 @app.command()
@@ -39,9 +39,9 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
        seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C or SIGTERM]")] = None,
        idle: Annotated[float | None, typer.Option(help="Stop when nothing has happened for so many seconds.")] = None) -> None:  # fmt: skip
     """Keep products running: by the clock, by files that arrive, by tables that are published. Ctrl-C or SIGTERM stops it."""
+    from caudal.daemon.daemon import up as work
+    from caudal.daemon.rounds import Pace
     from caudal.report.terminal import up_line
-    from caudal.run.up.daemon import up as work
-    from caudal.run.up.rounds import Pace
 
     def say(document: dict[str, Any]) -> None:
         now = datetime.now().astimezone()
@@ -63,9 +63,9 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
              yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
     """Make some days, or whole tables, again from raw, by the product as it is now: of days first shows which tables, days and files that means."""
+    from caudal.commands.backfill import backfill as work, plan, rebuild
     from caudal.report.terminal import backfill_plan
-    from caudal.run.backfill import backfill as work, plan, rebuild
-    from caudal.run.workspace import Process
+    from caudal.runtime.workspace import Process
 
     with problems_shown(as_json):
         set_to = settings(home=home, lake=lake, data=data)

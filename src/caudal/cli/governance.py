@@ -22,7 +22,7 @@ from caudal.cli.app import (
     say_rows,
     writing,
 )
-from caudal.spec.settings import settings
+from caudal.declarations.settings import settings
 
 
 @app.command()
@@ -32,7 +32,7 @@ def trace(folder: Folder, table: Annotated[str, typer.Argument(help="A table, fe
           run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
           limit: Annotated[int, typer.Option(help="Rows to trace.")] = 100, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Tell where rows come from: model, features, tables, source rows, raw files with their hashes."""
-    from caudal.run.governance.trace import trace as work
+    from caudal.governance.trace import trace as work
 
     with problems_shown(as_json):
         told = work(folder, settings(home=home), table, where=where, version=version, run_id=run_id, limit=limit)
@@ -56,8 +56,8 @@ def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Fol
     """Write the catalog of a home as static pages."""
     import time
 
+    from caudal.governance.catalog import catalog
     from caudal.report.catalog import write_catalog
-    from caudal.run.governance.catalog import catalog
 
     with problems_shown(as_json):
         told = catalog(settings(home=home), folders or (), samples=samples)
@@ -70,7 +70,7 @@ def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Fol
 def search(word: Annotated[str, typer.Argument(help="Part of a name or of a description.")], limit: Annotated[int, typer.Option(help="Lines to show.")] = 30,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Find tables, columns, models by name, description or owner."""
-    from caudal.run.governance.catalog import catalog, search as work
+    from caudal.governance.catalog import catalog, search as work
 
     with problems_shown(as_json):
         found = work(catalog(settings(home=home)), word)[:limit]
@@ -81,8 +81,8 @@ def search(word: Annotated[str, typer.Argument(help="Part of a name or of a desc
 def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--deep", help="Decode every page of every table too.")] = False,
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Check that a home holds what was put there: ledger, raw files, tables, models; and say how to mend what it does not."""
+    from caudal.commands.verify.verify import verify as work
     from caudal.errors import StorageDamaged
-    from caudal.run.verify.verify import verify as work
 
     with problems_shown(as_json):
         told = work(settings(home=home, lake=lake), product, deep=deep)
@@ -100,7 +100,7 @@ def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--
 def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only what would go is shown.")] = False,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show what may go by the declared times, and delete it with --yes."""
-    from caudal.run.governance.retain import retain as work
+    from caudal.governance.retain import retain as work
 
     with problems_shown(as_json):
         told = work(folder, settings(home=home), yes=yes)
@@ -117,7 +117,7 @@ def erase(folder: Folder, subject: Annotated[str, typer.Option("--subject", help
           yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only where the rows lie is shown.")] = False,
           data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Erase one person's rows from raw files, tables, quarantine, predictions and old versions, and leave a proof."""
-    from caudal.run.governance.erase import erase as work, unsearched
+    from caudal.governance.erase import erase as work, unsearched
 
     with problems_shown(as_json):
         with progress_shown(as_json) as progress:

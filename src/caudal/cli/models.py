@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from caudal.cli.app import HomeOption, JsonOption, ProductOption, app, print_json, problems_shown, say, say_rows
-from caudal.spec.settings import settings
+from caudal.declarations.settings import settings
 
 model_app = typer.Typer(help="Model versions and decisions: list, show, promote, rollback, history.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
@@ -16,7 +16,7 @@ app.add_typer(model_app, name="model")
 @model_app.command("list")
 def model_list(product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List models and their versions."""
-    from caudal.run.models import listing
+    from caudal.commands.models import listing
 
     with problems_shown(as_json):
         say_rows(
@@ -31,7 +31,7 @@ def model_list(product: ProductOption = None, home: HomeOption = None, as_json: 
 def model_show(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int | None, typer.Option(help="The champion when left out.")] = None,
                product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show a model version's card: data, code, parameters, metrics, gates, decision, environment."""
-    from caudal.run.models import card
+    from caudal.commands.models import card
 
     with problems_shown(as_json):
         told = card(settings(home=home), model, version, product)
@@ -48,7 +48,7 @@ def model_promote(model: Annotated[str, typer.Argument(help="The model.")], vers
                   reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "by hand", product: ProductOption = None,
                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Put a version into production by hand, whatever its gates said; the decision is kept."""
-    from caudal.run.models import promote
+    from caudal.commands.models import promote
 
     with problems_shown(as_json):
         told = promote(settings(home=home), model, version, reason, product)
@@ -65,7 +65,7 @@ def model_rollback(model: Annotated[str, typer.Argument(help="The model.")], to:
                    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "rolled back by hand", product: ProductOption = None,
                    home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Bring an earlier champion back."""
-    from caudal.run.models import rollback
+    from caudal.commands.models import rollback
 
     with problems_shown(as_json):
         told = rollback(settings(home=home), model, to, reason, product)
@@ -76,7 +76,7 @@ def model_rollback(model: Annotated[str, typer.Argument(help="The model.")], to:
 def model_history(model: Annotated[str, typer.Argument(help="The model.")], product: ProductOption = None, home: HomeOption = None,
                   as_json: JsonOption = False) -> None:  # fmt: skip
     """Show every decision on a model: what, who, when, why, what it replaced."""
-    from caudal.run.models import history
+    from caudal.commands.models import history
 
     with problems_shown(as_json):
         say_rows(

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from caudal.cli.app import DataOption, Folder, HomeOption, JsonOption, LakeOption, app, problems_shown, say
+from caudal.declarations.settings import settings
 from caudal.errors import printable
-from caudal.spec.settings import settings
 
 
 @app.command()
@@ -23,9 +23,9 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lak
            publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
            platform: Annotated[Literal["here", "spark"], typer.Option(help="Who computes: this process, or Spark's tasks.")] = "here") -> None:  # fmt: skip
     """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
+    from caudal.batch.batch import train
     from caudal.report.terminal import streams
-    from caudal.run.batch import train
-    from caudal.run.stream.stream import stream as work
+    from caudal.streaming.stream import stream as work
 
     with problems_shown(as_json):
         told = work(
@@ -47,8 +47,8 @@ def parity(
     folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False
 ) -> None:
     """Compare what the streams have published with a run over the captured samples: row for row."""
+    from caudal.commands.parity import parity as work
     from caudal.report.terminal import parity as show
-    from caudal.run.parity import parity as work
 
     with problems_shown(as_json):
         told = work(folder, settings(home=home, lake=lake, data=data))
@@ -63,7 +63,7 @@ def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where i
            heap: Annotated[str, typer.Option(help="Memory of its Java process.")] = "512m", home: HomeOption = None,
            as_json: JsonOption = False) -> None:  # fmt: skip
     """Run a real Kafka broker on this machine, for this machine only, until Ctrl-C."""
-    from caudal.spark.broker import Broker
+    from caudal.messaging.broker import Broker
 
     with problems_shown(as_json), Broker(folder or settings(home=home).home / "kafka", port, heap) as running:
         told = {"address": running.address, "folder": str(running.folder), "pid": running.pid, "log": str(running.log)}
@@ -89,7 +89,7 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
            client_config: Annotated[Path | None, typer.Option("--client-config", help="Properties file of Kafka's client: how to log in.  [default: the options of the product's source]")] = None,
            data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Play a simulator or a recording into a stream, at a chosen rate. Ctrl-C stops it."""
-    from caudal.run.replay import command
+    from caudal.commands.replay import command
 
     with problems_shown(as_json):
         told = command(
@@ -122,7 +122,7 @@ def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Add
             port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
             key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Show the streams of a home as they run (signals, statistics, anomalies, classes, latency), and its runs."""
-    from caudal.serve.console import console as work
+    from caudal.console import console as work
 
     with problems_shown(False):
         set_to = settings(home=home, key=key)

@@ -21,7 +21,7 @@ from caudal.cli.app import (
     say_end,
     say_rows,
 )
-from caudal.spec.settings import settings
+from caudal.declarations.settings import settings
 
 quarantine_app = typer.Typer(help="Rows that broke an expectation: list, show, replay.", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine")
@@ -34,7 +34,7 @@ def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotat
            run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
            product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Write a table as Parquet, Avro or CSV, as it is now or as an earlier run left it."""
-    from caudal.run.export import export as work
+    from caudal.commands.export import export as work
 
     with problems_shown(as_json):
         told = work(settings(home=home, lake=lake), table, to, format=format, version=version, run_id=run_id, product=product)
@@ -46,7 +46,7 @@ def quarantine_list(
     product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False
 ) -> None:
     """List quarantined rows by table and reason."""
-    from caudal.run.quarantine import listing
+    from caudal.commands.quarantine import listing
 
     with problems_shown(as_json):
         rows = listing(settings(home=home, lake=lake), product)
@@ -58,7 +58,7 @@ def quarantine_show(table: Annotated[str, typer.Argument(help="The table.")], re
                     limit: Annotated[int, typer.Option(help="Rows to show.")] = 20, product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None,
                     as_json: JsonOption = False) -> None:  # fmt: skip
     """Show quarantined rows: reasons, source file, raw values."""
-    from caudal.run.quarantine import show
+    from caudal.commands.quarantine import show
 
     with problems_shown(as_json):
         rows = show(settings(home=home, lake=lake), table, reason=reason, limit=limit, product=product)
@@ -72,7 +72,7 @@ def quarantine_replay(folder: Folder, table: Annotated[str, typer.Argument(help=
                       where: Annotated[str | None, typer.Option(help="Only rows for which this SQL condition holds.")] = None,
                       data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Judge quarantined rows again, as they are (after a change of rules) or with corrections; then bring the product up to date."""
-    from caudal.run.quarantine import replay
+    from caudal.commands.quarantine import replay
 
     with problems_shown(as_json):
         with progress_shown(as_json) as progress:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from caudal.declarations.join import Join
+from caudal.declarations.node import Features, Node, Source
+from caudal.declarations.product import Product
 from caudal.graph.shape import Graph, GraphNode, Kind
-from caudal.spec.join import Join
-from caudal.spec.node import Features, Node, Source
-from caudal.spec.product import Product
 
 
 def build(product: Product) -> Graph:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from caudal.declarations.connection import CHANNELLED, Files
+from caudal.declarations.database import Database
+from caudal.declarations.duration import text
+from caudal.declarations.expectation import Expectation
+from caudal.declarations.images import Images
+from caudal.declarations.join import Join, problems
+from caudal.declarations.node import Features, Node, Source, Table
+from caudal.declarations.product import Product
+from caudal.declarations.schema import Schema
+from caudal.declarations.statistics import Statistics
+from caudal.declarations.trigger import OnArrival, OnPublish, Timed
+from caudal.declarations.zone import cut_alike
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.check_models import models
 from caudal.graph.check_publications import publications
-from caudal.spec.connection import CHANNELLED, Files
-from caudal.spec.database import Database
-from caudal.spec.duration import text
-from caudal.spec.expectation import Expectation
-from caudal.spec.images import Images
-from caudal.spec.join import Join, problems
-from caudal.spec.node import Features, Node, Source, Table
-from caudal.spec.product import Product
-from caudal.spec.schema import Schema
-from caudal.spec.statistics import Statistics
-from caudal.spec.trigger import OnArrival, OnPublish, Timed
-from caudal.spec.zone import cut_alike
 
 SYSTEM = ("_file", "_day")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from caudal.declarations.making import called
+from caudal.declarations.model import Model
+from caudal.declarations.node import Features
+from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.making import called
-from caudal.spec.model import Model
-from caudal.spec.node import Features
-from caudal.spec.product import Product
 
 
 def holdouts_declared(product: Product, model: Model, features: Features) -> Iterator[DeclarationProblem]:

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from caudal.declarations.metrics import METRICS, OF_PROBABILITIES
+from caudal.declarations.model import Beats, Hashed, Limit, Model, Parity, Temporal, TemporalRows
+from caudal.declarations.node import Features
+from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.check_holdouts import flag_there, holdouts_declared
-from caudal.spec.metrics import METRICS, OF_PROBABILITIES
-from caudal.spec.model import Beats, Hashed, Limit, Model, Parity, Temporal, TemporalRows
-from caudal.spec.node import Features
-from caudal.spec.product import Product
 
 BASELINE = "baseline"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from caudal.declarations.product import Product
+from caudal.declarations.star import Star
+from caudal.declarations.warehouse import Publication, too_long
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.product import Product
-from caudal.spec.star import Star
-from caudal.spec.warehouse import Publication, too_long
 
 
 def publications(product: Product) -> Iterator[DeclarationProblem]:

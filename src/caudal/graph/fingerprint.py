@@ -13,14 +13,14 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from caudal.declarations.join import Join
+from caudal.declarations.model import Model
+from caudal.declarations.node import Node, Source, Table
+from caudal.declarations.product import Product
+from caudal.declarations.star import Star
+from caudal.declarations.warehouse import Publication
 from caudal.graph.loaded import Loaded
 from caudal.graph.reach import Reach
-from caudal.spec.join import Join
-from caudal.spec.model import Model
-from caudal.spec.node import Node, Source, Table
-from caudal.spec.product import Product
-from caudal.spec.star import Star
-from caudal.spec.warehouse import Publication
 
 FORMAT = "2"  # raised when caudal itself computes a step differently, so that every step runs again
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from caudal.declarations.product import Product
+from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
 from caudal.graph.fingerprint import settle
 from caudal.graph.loaded import Loaded
@@ -20,8 +22,6 @@ from caudal.graph.modules import PRODUCT, FromSource, Imports, enter, forget, us
 from caudal.graph.near import product_near
 from caudal.graph.reads import Recorder
 from caudal.graph.udf import types_may_wait
-from caudal.spec.product import Product
-from caudal.spec.settings import Settings
 
 FILE = "product.py"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from caudal.declarations.product import Product
 from caudal.graph.modules import Imports
 from caudal.graph.reads import Reads
 from caudal.graph.source import ModuleSource
-from caudal.spec.product import Product
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from caudal.spec.node import Table
-from caudal.spec.product import Product
+from caudal.declarations.node import Table
+from caudal.declarations.product import Product
 
 
 def needs_of(table: Table) -> tuple[str, ...]:

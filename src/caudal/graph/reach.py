@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from caudal.declarations.product import Product
 from caudal.graph.libraries import library_state
 from caudal.graph.loaded import Loaded, product_files
 from caudal.graph.modules import imports_of, is_users, module_at, of_user, with_parents
 from caudal.graph.reads import file_state
 from caudal.graph.source import DYNAMIC, Statement, codes, file_syntax
 from caudal.graph.values import Values, file_of
-from caudal.spec.product import Product
 
 _OF_CLASSES = frozenset(
     [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from caudal.spec.join import Join, is_stream
-from caudal.spec.product import Product
+from caudal.declarations.join import Join, is_stream
+from caudal.declarations.product import Product
 
 
 def is_streamed(product: Product, name: str) -> bool:

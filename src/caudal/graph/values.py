@@ -14,10 +14,10 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from caudal.declarations.location import Location
+from caudal.declarations.node import Table
+from caudal.declarations.product import Product
 from caudal.graph.modules import is_users
-from caudal.spec.location import Location
-from caudal.spec.node import Table
-from caudal.spec.product import Product
 
 _PLAIN = (type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented), range)
 _STATELESS = ("_thread", "weakref", "_weakref", "_weakrefset")

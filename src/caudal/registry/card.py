@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import candidates, decisions, model_versions
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import candidates, decisions, model_versions
 from caudal.registry.load import version_row
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from caudal.errors import NotThere
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import decisions
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import decisions
 from caudal.registry.load import version_row
 
 Clock = Callable[[], float]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.signature import answer, coerced
 from caudal.errors import NotThere
-from caudal.lake.home import Home
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import model_versions
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import model_versions
 from caudal.registry import artifact
-from caudal.spec.signature import answer, coerced
+from caudal.tables.home import Home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,13 +80,13 @@ class LoadedSparkModel:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and, for classes, ``probability_<class>`` of each row, with the frame's index."""
-        from caudal.spark.ml import ml_scored
+        from caudal.engine.ml import ml_scored
 
         return ml_scored(self.estimator, self.spark(), frame, self.signature["inputs"], self.signature["output"]["classes"])
 
     def transform(self, frame: DataFrame) -> DataFrame:
         """Return a Spark frame with what the model says of it."""
-        from caudal.spark.ml import ml_columns
+        from caudal.engine.ml import ml_columns
 
         return self.estimator.transform(ml_columns(frame, self.signature["inputs"]))  # type: ignore[no-any-return]
 
@@ -155,7 +155,7 @@ def version_row(ledger: Ledger, product: str, model: str, version: int | None = 
 
 
 def _session() -> SparkSession:
-    from caudal.spark.session import session
+    from caudal.engine.session import session
 
     return session()
 

@@ -16,13 +16,13 @@ from typing import Any, Protocol
 from sqlalchemy import delete, insert
 
 from caudal.errors import EnvironmentProblem
-from caudal.lake.home import Home
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import candidates, model_versions
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import candidates, model_versions
 from caudal.registry import artifact
 from caudal.registry.environment import environment, requirements
 from caudal.registry.fits import Fits, write_fits
 from caudal.registry.track import Logged, track
+from caudal.tables.home import Home
 
 
 class CandidateResult(Protocol):

@@ -18,8 +18,8 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from caudal.lake.mirror import plain_folder
-from caudal.spark.cache import cache_dir
+from caudal.engine.cache import cache_dir
+from caudal.storage.mirror import plain_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from caudal.errors import NotThere, nearest
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import candidates, decisions, landed, model_versions, runs, steps
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import candidates, decisions, landed, model_versions, runs, steps
 from caudal.report.figures import plural
 
 Document = dict[str, Any]

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from markupsafe import Markup
 
-from caudal.lake.ledger import Row
+from caudal.ledger.ledger import Row
 from caudal.report.charts import bar
 from caudal.report.document import detail_of
 from caudal.report.figures import count, duration

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.graph.shape import Graph
-from caudal.lake.ledger import Ledger
+from caudal.ledger.ledger import Ledger
 from caudal.report.finalize import without_secrets
 from caudal.report.view import view
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import landed, profiles
+from caudal.declarations.days import shifted
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import landed, profiles
 from caudal.report import charts
 from caudal.report.document import Document, detail_of, rows_learned
 from caudal.report.figures import count, duration, held_out_score, places_of, plural, score, share, size, value
-from caudal.spec.days import shifted
 
 FILES_SHOWN = 100
 _NOT_LANDED = {"waiting": "still being written", "link": "a link that is not followed"}

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from caudal.graph.draw import as_svg
 from caudal.graph.shape import Graph, NodeState
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import checks, profiles, runs
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import checks, profiles, runs
 from caudal.report import images, sections
 from caudal.report.document import Document, run_document, run_row, step_rows
 from caudal.report.figures import duration, moment, plural, score, share, size, value

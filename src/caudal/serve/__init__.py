@@ -1,6 +1,6 @@
 """Models in production behind a form, an API and a card (sole importer of flask)."""
 
 from caudal.serve.app import create_app
-from caudal.serve.server import running, serve
+from caudal.serve.server import serve
 
-__all__ = ["create_app", "running", "serve"]
+__all__ = ["create_app", "serve"]

@@ -9,7 +9,6 @@ from flask import Response, jsonify
 from flask_openapi.openapi import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from caudal.serve.access import admitted
 from caudal.serve.card import utc
 from caudal.serve.document import SECURITY, document
 from caudal.serve.eye import EyeOf
@@ -18,6 +17,7 @@ from caudal.serve.operations import Operations, operations
 from caudal.serve.schemas import Failure, Health, Models, Readiness
 from caudal.serve.served import Served
 from caudal.serve.shelf import Name, Shelf
+from caudal.web.access import admitted
 
 WITHOUT_KEY = "Show the key to read why."
 

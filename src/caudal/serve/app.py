@@ -7,20 +7,21 @@ from pathlib import Path
 
 from flask import Flask
 
-from caudal.lake.home import Home
-from caudal.lake.ledger import open_ledger
-from caudal.lake.place import Place
-from caudal.serve.access import guard
+from caudal.ledger.ledger import open_ledger
 from caudal.serve.api import offer_api
 from caudal.serve.document import new_book
 from caudal.serve.eye import eyes
 from caudal.serve.meter import Meter, measure
-from caudal.serve.operations import MOST_BYTES
 from caudal.serve.pages import offer_pages
-from caudal.serve.refusals import refuse
 from caudal.serve.served import LoadedModel
 from caudal.serve.shelf import Load, Shelf
 from caudal.serve.uploads import offer_uploads
+from caudal.storage.place import Place
+from caudal.tables.home import Home
+from caudal.web.access import guard
+from caudal.web.look import share_templates
+from caudal.web.refusals import refuse
+from caudal.web.server import MOST_BYTES
 
 
 def create_app(
@@ -62,6 +63,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["caudal"] = shelf
+    share_templates(app)
     measure(app, meter)
     guard(app, key)
     refuse(app)

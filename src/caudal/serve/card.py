@@ -6,8 +6,8 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from caudal.lake.ledger import Ledger, Row
-from caudal.lake.records import candidates, decisions, model_versions
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import candidates, decisions, model_versions
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import Input
 

@@ -11,6 +11,7 @@ from flask_openapi.openapi import OpenAPI
 
 from caudal.serve.operations import Operations
 from caudal.serve.schemas import Problems
+from caudal.web.look import STATIC
 
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 SCHEMES: dict[str, Any] = {
@@ -22,7 +23,8 @@ SCHEMES: dict[str, Any] = {
 def new_book(key: bool) -> OpenAPI:
     """Return an app that describes itself; the one that serves is made by it too."""
     book = OpenAPI(
-        "caudal.serve",  # where its templates and static files lie
+        "caudal.serve",
+        static_folder=STATIC,
         info=Info(title="caudal", version="1", description="Predictions by the models in production."),
         security_schemes=SCHEMES if key else None,
         validation_error_model=Problems,

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.images import MAX_PIXELS, Network
 from caudal.errors import CaudalError
-from caudal.lake import delta
-from caudal.lake.beside import kept
-from caudal.lake.frames import arrow
-from caudal.lake.home import Home
-from caudal.lake.ledger import Ledger
-from caudal.lake.parquet import opened
-from caudal.lake.place import place
-from caudal.lake.records import model_versions
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import model_versions
 from caudal.registry.fits import read_fits
 from caudal.serve.served import Served
-from caudal.spec.images import MAX_PIXELS, Network
+from caudal.storage import delta
+from caudal.storage.parquet import opened
+from caudal.storage.place import place
+from caudal.tables.beside import kept
+from caudal.tables.frames import arrow
+from caudal.tables.home import Home
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from caudal.lake.ledger import Ledger
+from caudal.ledger.ledger import Ledger
 from caudal.serve.card import card_of
 from caudal.serve.inputs import checked, problem
 from caudal.serve.predicting import answers, is_problem
@@ -17,7 +17,6 @@ from caudal.serve.schemas import Card, Failure, ImageBody, Problems, answer_mode
 from caudal.serve.served import Served
 
 MOST_ROWS = 1000
-MOST_BYTES = 4 * 2**20
 MOST_ERRORS = 100  # that the answer to a batch describes
 MOST_ROW_ERRORS = 5  # of one row
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel
 
 from caudal.errors import CaudalError
-from caudal.lake.ledger import Row
+from caudal.ledger.ledger import Row
 from caudal.serve.inputs import model_of
 from caudal.serve.signature import Signature, read_signature
 

@@ -1,24 +1,18 @@
-"""The server: waitress on one address, from a free port to a clean stop."""
+"""``caudal serve``: the champions on one address, until they are asked to stop."""
 
 from __future__ import annotations
 
-import signal
-import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from flask import Flask
 
-from caudal.errors import EnvironmentProblem
-from caudal.lake.place import Place
-from caudal.serve.access import demand_key
 from caudal.serve.app import create_app
-from caudal.serve.connections import server
-from caudal.serve.operations import MOST_BYTES
 from caudal.serve.shelf import Load, Shelf
+from caudal.storage.place import Place
+from caudal.web.access import demand_key
+from caudal.web.server import attend
 
 
 def serve(
@@ -60,89 +54,6 @@ def serve(
         threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()
 
     attend(app, host=host, port=port, threads=threads, begin=follow)
-
-
-def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None]) -> None:
-    """Serve any app until SIGINT or SIGTERM.
-
-    Parameters
-    ----------
-    begin : callable, given the address once it listens, and the event that is set when the server stops; it is also the app's
-        extension ``stopped``, for answers that go on for as long as the server does
-    """
-    listening = _listen(host, port)
-    # The app answers a body that is too large with a document; far larger ones end here.
-    waiter = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
-    stopped = app.extensions.setdefault("stopped", threading.Event())
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-        raise SystemExit(0)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        begin(_url(host, listening), stopped)
-        waiter.run()  # returns on SystemExit, once the requests under way are finished
-    finally:
-        stopped.set()
-        waiter.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
-    """Serve an app in a thread on a port of this machine (0: a free one) and give its address.
-
-    Examples
-    --------
-    >>> import urllib.request
-    >>> with running(Flask("empty")) as url:
-    ...     url.startswith("http://127.0.0.1:")
-    True
-    """
-    host = "127.0.0.1"
-    listening = _listen(host, port)
-    # The app answers a body that is too large with a document; far larger ones end here.
-    waiter = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
-    thread = threading.Thread(target=waiter.run, daemon=True)
-    thread.start()
-    try:
-        yield _url(host, listening)
-    finally:
-        app.extensions.setdefault("stopped", threading.Event()).set()
-        # Its sockets belong to its own thread, which is asked to close them; then its loop has nothing left and ends.
-        waiter.trigger.pull_trigger(lambda: waiter.asyncore.close_all(waiter._map))
-        thread.join(timeout=10)
-        waiter.task_dispatcher.shutdown()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(1024)
-        except BaseException:
-            listening.close()
-            raise
-    except (OSError, OverflowError) as error:
-        raise EnvironmentProblem(
-            f"Cannot serve on {host}:{port}: {getattr(error, 'strerror', None) or error}.",
-            fix="Give another port with --port, or 0 for a free one.",
-            host=host,
-            port=port,
-        ) from None
-    return listening
-
-
-def _url(host: str, listening: socket.socket) -> str:
-    named = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host in ("::", "[::]") else host  # noqa: S104  told, not bound
-    return f"http://{f'[{named}]' if ':' in named and not named.startswith('[') else named}:{listening.getsockname()[1]}"
 
 
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:

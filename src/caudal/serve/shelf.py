@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import func, select
 
 from caudal.errors import CaudalError, NotThere, nearest
-from caudal.lake.ledger import Ledger, LedgerGone, Row
-from caudal.lake.records import decisions, model_versions
+from caudal.ledger.ledger import Ledger, LedgerGone, Row
+from caudal.ledger.records import decisions, model_versions
 from caudal.serve.predicting import try_out
 from caudal.serve.served import LoadedModel, NoChampion, Served
 

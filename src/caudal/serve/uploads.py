@@ -12,10 +12,10 @@ from werkzeug.exceptions import BadRequest
 from caudal.errors import NotThere
 from caudal.serve.eye import MOST_PIXELS, NEAREST, Eye, EyeOf
 from caudal.serve.inputs import Problem, problem
-from caudal.serve.operations import MOST_BYTES
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
 from caudal.serve.shelf import Shelf
+from caudal.web.server import MOST_BYTES
 
 MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 takes a third more than the image
 

@@ -13,7 +13,7 @@ from tests.unit.graph.changes import CHANGES, NO_CHANGES, TOP, Edit
 from caudal.errors import DeclarationProblem
 from caudal.graph.fingerprint import code_of, loaded_of, parts_of
 from caudal.graph.load import load
-from caudal.run import manifest
+from caudal.runtime import manifest
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 import caudal as cd
+from caudal.declarations.join import columns_of, shape
+from caudal.declarations.statistics import EEG_BANDS
 from caudal.errors import DeclarationProblem
 from caudal.graph.build import build
 from caudal.graph.check import check
 from caudal.graph.draw import as_svg, as_text
 from caudal.graph.fingerprint import code_of
-from caudal.spec.join import columns_of, shape
-from caudal.spec.statistics import EEG_BANDS
 from caudal.stages.statistics import schema
 
 

@@ -10,8 +10,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import LinearSVC
 
 import caudal as cd
+from caudal.declarations.metrics import METRICS, OF_PROBABILITIES
 from caudal.graph.check import check
-from caudal.spec.metrics import METRICS, OF_PROBABILITIES
 
 CLOSED = cd.schema(at="timestamp", zone="string", fare="double", tip="double", borough="string")
 

@@ -13,7 +13,7 @@ from caudal.graph.load import load
 
 BASE = '''
 import caudal as cd
-from caudal.spec.expectation import Expectation
+from caudal.declarations.expectation import Expectation
 LIMIT = 5
 def helper(x):
     return x + LIMIT

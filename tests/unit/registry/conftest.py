@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from caudal.lake.home import Home
-from caudal.lake.ledger import Ledger
+from caudal.declarations.model import Model, temporal
+from caudal.declarations.node import Features
+from caudal.ledger.ledger import Ledger
 from caudal.registry import Registered, register, warm_up
 from caudal.registry.track import STORE
-from caudal.spec.model import Model, temporal
-from caudal.spec.node import Features
 from caudal.stages.train import Trained, train
+from caudal.tables.home import Home
 
 FEATURES = Features("rides", (), entity=("ride",), as_of="at", labels=("minutes",))
 

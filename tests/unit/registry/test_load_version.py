@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 import caudal
 from caudal import registry
 from caudal.errors import EnvironmentProblem, NotThere, StepFailed
-from caudal.lake.records import model_versions
+from caudal.ledger.records import model_versions
 from caudal.registry import artifact
 
 
@@ -138,7 +138,7 @@ def test_what_is_not_there_is_told_with_what_is(home, ledger, registered):
 def test_loading_imports_neither_mlflow_nor_spark(home, ledger, registered):
     registered()
     code = (
-        "import sys, pathlib; from caudal import registry; from caudal.lake.home import Home; "
+        "import sys, pathlib; from caudal import registry; from caudal.tables.home import Home; "
         f"home = Home(pathlib.Path({str(home.path)!r})); before = set(sys.modules); "
         "model = registry.load(home, home.ledger(), 'taxi', 'duration', 1); "
         "print([one for one in ('mlflow', 'pyspark', 'luigi') if one in sys.modules], 'sklearn' in before, model.version)"

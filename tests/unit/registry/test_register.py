@@ -23,9 +23,9 @@ from sklearn.preprocessing import FunctionTransformer
 import caudal
 from caudal import registry
 from caudal.errors import EnvironmentProblem
-from caudal.lake.home import Home
-from caudal.lake.records import candidates, model_versions
+from caudal.ledger.records import candidates, model_versions
 from caudal.registry.track import STORE
+from caudal.tables.home import Home
 
 
 def test_a_version_holds_everything_that_is_known_of_it(home, ledger, registered):
@@ -133,9 +133,9 @@ def test_a_kill_at_any_step_leaves_nothing_or_all(tmp_path, mlflow_store, traine
         import importlib, os, signal, sys, pathlib
         import pandas as pd
         from sklearn.linear_model import Ridge
-        from caudal.lake.home import Home
-        from caudal.spec.model import Model, temporal
-        from caudal.spec.node import Features
+        from caudal.tables.home import Home
+        from caudal.declarations.model import Model, temporal
+        from caudal.declarations.node import Features
         from caudal.stages.train import train
 
         register = importlib.import_module("caudal.registry.register")

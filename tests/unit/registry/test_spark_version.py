@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from caudal import registry
+from caudal.declarations.model import Model, temporal
+from caudal.declarations.node import Features
 from caudal.errors import EnvironmentProblem
-from caudal.lake.records import model_versions
+from caudal.ledger.records import model_versions
 from caudal.registry import artifact, register
-from caudal.spec.model import Model, temporal
-from caudal.spec.node import Features
 from caudal.stages.predict import predict, predict_on_spark
 from caudal.stages.train import train
 

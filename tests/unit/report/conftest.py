@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from caudal.graph.shape import Graph, GraphNode
-from caudal.lake.ledger import Ledger, open_ledger
-from caudal.lake.records import candidates, checks, decisions, landed, model_versions, profiles, runs, steps
+from caudal.ledger.ledger import Ledger, open_ledger
+from caudal.ledger.records import candidates, checks, decisions, landed, model_versions, profiles, runs, steps
 
 BEGAN = 1_675_245_600.0  # 2023-02-01 10:00:00 UTC
 PRODUCT = "taxi"

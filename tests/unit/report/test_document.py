@@ -7,8 +7,8 @@ import json
 import pytest
 
 from caudal.errors import NotThere
-from caudal.lake.ledger import Ledger
-from caudal.lake.records import runs
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import runs
 from caudal.report.document import run_document
 
 KEYS = {"run_id", "product", "state", "seconds", "landed", "tables", "steps", "models", "predictions", "page", "error"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from caudal.graph.shape import Graph
-from caudal.lake.ledger import Ledger
+from caudal.ledger.ledger import Ledger
 from caudal.report.page import write_run_page
 from caudal.report.sections import days
 

@@ -17,8 +17,8 @@ from rich.text import Text
 
 import caudal
 from caudal.errors import CaudalError
-from caudal.lake.ledger import Ledger
-from caudal.lake.records import candidates, model_versions
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import candidates, model_versions
 from caudal.report.document import run_document
 from caudal.report.terminal import Progress, card, progress as module, status, summary, table
 from caudal.report.terminal.console import console
@@ -279,7 +279,7 @@ def test_a_card_tells_times_as_times_and_nothing_twice(ledger: Ledger, run_of: d
 def test_the_document_can_be_made_without_the_libraries_of_the_displays(ledger: Ledger, run_of: dict[str, str]) -> None:
     """A run with nothing to do must be quick: no Jinja, no Rich, no engine for the document alone."""
     code = (
-        "import sys, json\nfrom caudal.lake.ledger import open_ledger\nfrom caudal.report.document import run_document\n"
+        "import sys, json\nfrom caudal.ledger.ledger import open_ledger\nfrom caudal.report.document import run_document\n"
         f"run_document(open_ledger({ledger.url!r}), {run_of['success']!r})\n"
         "print(json.dumps([one for one in ('jinja2', 'rich', 'pyspark', 'sklearn', 'pandas', 'mlflow') if one in sys.modules]))"
     )

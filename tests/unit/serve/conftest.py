@@ -16,8 +16,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from caudal.lake.ledger import Ledger, open_ledger
-from caudal.lake.records import candidates, decisions, model_versions
+from caudal.ledger.ledger import Ledger, open_ledger
+from caudal.ledger.records import candidates, decisions, model_versions
 from caudal.serve import create_app
 
 BOROUGHS = ["Bronx", "Brooklyn", "Manhattan", "Queens", "Staten Island"]

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from caudal.lake.home import Home
+from caudal.declarations.signature import coerced
 from caudal.registry import load, promote, register, rollback
 from caudal.serve import create_app
-from caudal.spec.signature import coerced
+from caudal.tables.home import Home
 
 PREDICT = "/api/v1/taxi/duration/predict"
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from river.anomaly import HalfSpaceTrees as Forest
 
-from caudal.spec.detector import Detector
+from caudal.declarations.detector import Detector
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.points import Points
 from caudal.stages.detect.state import StateProblem

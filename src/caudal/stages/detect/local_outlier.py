@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from caudal.spec.detector import Detector
+from caudal.declarations.detector import Detector
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.points import Points
 from caudal.stages.detect.ring import Ring

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from caudal.declarations.detector import Detector
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.detector import Detector
 from caudal.stages.detect.state import packed, unpacked
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from caudal.spec.detector import Detector
+from caudal.declarations.detector import Detector
 from caudal.stages.detect.operator import Operator
 
 _NORMAL, _LIMIT, _FEWEST = 0.6745, 3.5, 8

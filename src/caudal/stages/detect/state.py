@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from caudal.declarations.detector import Detector
 from caudal.errors import CaudalError
-from caudal.spec.detector import Detector
 
 MAGIC, VERSION = b"CDET", 1
 _HEAD = len(MAGIC) + 1

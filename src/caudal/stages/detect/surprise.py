@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from caudal.spec.detector import Detector
+from caudal.declarations.detector import Detector
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.past import Past
 from caudal.stages.detect.peaks import Peaks

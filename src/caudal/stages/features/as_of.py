@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.duration import seconds
+from caudal.engine import marks
+from caudal.engine.marks import KNOWN, quoted
+from caudal.engine.moments import micros, of
+from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
-from caudal.spark import marks
-from caudal.spark.marks import KNOWN, quoted
-from caudal.spark.moments import micros, of
-from caudal.spark.reach import looks_back
-from caudal.spec.duration import seconds
 from caudal.stages.features.registered import feature
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from caudal.declarations.zone import zone
+from caudal.engine import marks
+from caudal.engine.marks import quoted
+from caudal.engine.moments import micros
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spark import marks
-from caudal.spark.marks import quoted
-from caudal.spark.moments import micros
-from caudal.spec.zone import zone
 from caudal.stages.features.registered import feature
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from caudal.declarations.images import MAX_PIXELS, Network
+from caudal.declarations.making import at_hand
+from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
-from caudal.spark.settings import is_local, usable_memory
-from caudal.spec.images import MAX_PIXELS, Network
-from caudal.spec.making import at_hand
 from caudal.stages.images import decode, memory
 from caudal.stages.images.network import Model, model as model_of, session
 
@@ -256,6 +256,6 @@ class _Spent:
 
 
 def _quoted(names: list[str]) -> list[str]:
-    from caudal.spark.marks import quoted
+    from caudal.engine.marks import quoted
 
     return [quoted(name) for name in names]

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from caudal.declarations.making import at_hand
 from caudal.errors import DeclarationProblem
-from caudal.spec.making import at_hand
 
 
 def fitted(name: str, fit: Callable[[], Any]) -> Any:

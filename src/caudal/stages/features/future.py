@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.duration import text
+from caudal.engine.exact import in_any_magnitude
+from caudal.engine.marks import quoted
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spark.exact import in_any_magnitude
-from caudal.spark.marks import quoted
-from caudal.spec.duration import text
 from caudal.stages.features import invented
 from caudal.stages.features.invented import InputShape
 from caudal.stages.features.reaches import Reaches, reaches

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from caudal.spark.marks import EVENT_TIME, KEY, KNOWN, STEP_S
-from caudal.spark.moments import DAY_S
-from caudal.spec.known import Known, known_of
+from caudal.declarations.known import Known, known_of
+from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
+from caudal.engine.moments import DAY_S
 from caudal.stages.features.moments_tried import Tried, moments
 from caudal.stages.features.reaches import Reaches
 
@@ -38,7 +38,7 @@ class InputShape:
     ----------
     schema : StructType; marks in its metadata (``caudal.known``, ``caudal.key``, ``caudal.step_s``) are heeded
     event_time : str, optional, when a row happened; None for a table whose rows are known at all times, such as zones
-    known : mapping of column to what is declared of it (`caudal.spec.known`): a column, a column and a bound, or a delay; the
+    known : mapping of column to what is declared of it (`caudal.declarations.known`): a column, a column and a bound, or a delay; the
         others are known at ``event_time``
     keys : columns of which no two rows have the same values, such as ``trip_id``
     """

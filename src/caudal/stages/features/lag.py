@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from caudal.declarations.duration import seconds, text
+from caudal.declarations.zone import DAY_S
+from caudal.engine import marks
+from caudal.engine.clock import axis, faces
+from caudal.engine.marks import quoted
+from caudal.engine.moments import of
+from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
-from caudal.spark import marks
-from caudal.spark.clock import axis, faces
-from caudal.spark.marks import quoted
-from caudal.spark.moments import of
-from caudal.spark.reach import looks_back
-from caudal.spec.duration import seconds, text
-from caudal.spec.zone import DAY_S
 from caudal.stages.features.registered import feature
 
 if TYPE_CHECKING:

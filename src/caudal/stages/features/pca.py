@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.making import at_hand
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.lake.place import Place, arrow_paths
-from caudal.spec.making import at_hand
+from caudal.storage.place import Place, arrow_paths
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,7 +145,7 @@ def fit(
     """Return the principal components of a column of arrays, all that it has unless told."""
     import numpy as np
 
-    from caudal.spark.marks import quoted
+    from caudal.engine.marks import quoted
 
     spark = frame.sparkSession
     cores = spark.sparkContext.defaultParallelism
@@ -235,7 +235,7 @@ def _matrix(column: pa.Array) -> np.ndarray[Any, Any]:
 def _transformed(frame: DataFrame, column: str, fitted: Fitted, names: list[str]) -> DataFrame:
     from pyspark.sql.types import DoubleType, StructField, StructType
 
-    from caudal.spark.marks import quoted
+    from caudal.engine.marks import quoted
 
     carried = [name for name in frame.columns if name != column]
     shared = frame.sparkSession.sparkContext.broadcast(fitted)

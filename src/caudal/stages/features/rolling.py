@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from caudal.declarations.duration import seconds
+from caudal.engine import marks
+from caudal.engine.clock import axis
+from caudal.engine.exact import addends, finite, mean, sorted_std, total
+from caudal.engine.marks import quoted
+from caudal.engine.moments import of
+from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spark import marks
-from caudal.spark.clock import axis
-from caudal.spark.exact import addends, finite, mean, sorted_std, total
-from caudal.spark.marks import quoted
-from caudal.spark.moments import of
-from caudal.spark.reach import looks_back
-from caudal.spec.duration import seconds
 from caudal.stages.features.registered import feature
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from caudal.declarations.images import MAX_BYTES
 from caudal.errors import EnvironmentProblem
-from caudal.spec.images import MAX_BYTES
 from caudal.stages.images.decode import FILE, PIXEL
 
 MIB = 2**20

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.images import Network
 from caudal.errors import DeclarationProblem, EnvironmentProblem
-from caudal.spec.images import Network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,7 +110,7 @@ def without_last(content: bytes, name: str) -> bytes:
 
 def _own(name: str) -> bytes:
     """Return a network of caudal's own, built once and kept in the user's cache."""
-    from caudal.spark.cache import cache_dir, put_file
+    from caudal.engine.cache import cache_dir, put_file
     from caudal.stages.images import efficientnet, weights
 
     kept = cache_dir("networks") / f"{name}-{weights.SHA256[:12]}-{FORMAT}.onnx"

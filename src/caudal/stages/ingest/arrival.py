@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from caudal.declarations.connection import Connection
 from caudal.errors import DeclarationProblem, nearest
-from caudal.lake.place import Place
-from caudal.spec.connection import Connection
+from caudal.storage.place import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

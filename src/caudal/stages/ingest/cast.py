@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from caudal.spark.marks import quoted
-from caudal.spark.settings import WIDE_COLUMNS
-from caudal.spec.schema import element_of
+from caudal.declarations.schema import element_of
+from caudal.engine.marks import quoted
+from caudal.engine.settings import WIDE_COLUMNS
 from caudal.stages.ingest import forms
 from caudal.stages.ingest.contract import Take
 from caudal.stages.ingest.physical import WRONG_WIDTH, Options

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from caudal.declarations.node import Source
+from caudal.declarations.schema import Field, Schema
 from caudal.errors import SourceProblem, nearest
-from caudal.spec.node import Source
-from caudal.spec.schema import Field, Schema
 from caudal.stages.ingest.infer import narrowest
 from caudal.stages.ingest.let_in import LetIn, clean, named
 from caudal.stages.ingest.physical import Inspected, PhysicalColumn

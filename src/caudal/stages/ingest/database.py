@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caudal.declarations.connection import Connection
+from caudal.declarations.database import Database
 from caudal.errors import CaudalError, EnvironmentProblem
-from caudal.spec.connection import Connection
-from caudal.spec.database import Database
 from caudal.stages.ingest.arrival import Arrival, Clock, Engine, Seen, fetches
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from caudal.declarations.connection import Connection, Files
 from caudal.errors import SourceProblem, nearest
-from caudal.spec.connection import Connection, Files
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
 from caudal.stages.ingest.origin import base_of, origin
 from caudal.stages.ingest.raw import fault, format_of, is_temporary

@@ -14,7 +14,7 @@ from functools import partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
-from caudal.spark.settings import is_local
+from caudal.engine.settings import is_local
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import null_words
 

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
+from caudal.declarations.connection import Connection, Http
 from caudal.errors import SourceProblem
-from caudal.spec.connection import Connection, Http
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
 from caudal.stages.ingest.secret import without_user
 from caudal.stages.ingest.web import AT_ONCE, Again, Client, cause

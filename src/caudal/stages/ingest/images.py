@@ -14,17 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.connection import Connection, Files
+from caudal.declarations.images import COLUMNS, Images
 from caudal.errors import EnvironmentProblem
-from caudal.lake.away import answering
-from caudal.lake.parquet import WRITTEN, opened
-from caudal.lake.place import Place, reader, spark_path
-from caudal.spec.connection import Connection, Files
-from caudal.spec.images import COLUMNS, Images
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
 from caudal.stages.ingest.files import found_in, moving
 from caudal.stages.ingest.origin import base_of, former, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import without_user
+from caudal.storage.away import answering
+from caudal.storage.parquet import WRITTEN, opened
+from caudal.storage.place import Place, reader, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa

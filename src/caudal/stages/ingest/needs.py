@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from caudal.declarations.connection import Connection, Files, Http, Simulated
 from caudal.errors import SourceProblem
-from caudal.spec.connection import Connection, Files, Http, Simulated
 from caudal.stages.ingest.raw import ARCHIVE, FORMATS, format_of
 
 # Connectors that Spark has not itself, by the format that it needs them for.
@@ -17,7 +17,7 @@ def connectors(connections: Iterable[Connection]) -> frozenset[str]:
 
     Examples
     --------
-    >>> from caudal.spec.connection import files
+    >>> from caudal.declarations.connection import files
     >>> [sorted(connectors([files(pattern)])) for pattern in ("a.csv.gz", "a.avro", "a.zip", "a/*")]
     [[], ['avro'], ['avro'], ['avro']]
     """

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO
 
 from caudal.errors import EnvironmentProblem, SourceProblem, nearest
-from caudal.lake.place import Place
 from caudal.stages.ingest.limits import Expansion, bound
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.raw import ARCHIVE, RawFile, check_whole, format_of, packing_of, path_of
 from caudal.stages.ingest.secret import revealed
+from caudal.storage.place import Place
 
 ARCHIVE_OPTIONS = ("members", "password")
 _BLOCK = 1 << 20

@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 import requests
 from urllib3.exceptions import HTTPError
 
+from caudal.declarations.connection import Http
+from caudal.declarations.web import Pages
 from caudal.errors import SourceProblem, nearest
 from caudal.secret import Secret
-from caudal.spec.connection import Http
-from caudal.spec.web import Pages
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen
 from caudal.stages.ingest.formats.json_records import lookup
 from caudal.stages.ingest.journal import Journal, Page

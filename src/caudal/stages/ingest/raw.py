@@ -7,7 +7,7 @@ from pathlib import Path
 from zipfile import is_zipfile
 
 from caudal.errors import SourceProblem, nearest
-from caudal.lake.place import Place
+from caudal.storage.place import Place
 
 FORMATS = ("parquet", "csv", "json", "avro", "excel", "fixed_width")
 ARCHIVE = "archive"  # a zip file whose name does not tell what is in it

@@ -13,19 +13,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.images import COLUMNS, Images
+from caudal.declarations.node import Source
+from caudal.declarations.schema import Schema
+from caudal.engine.settings import WIDE_COLUMNS
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
-from caudal.lake.away import answering
-from caudal.lake.place import local
-from caudal.spark.settings import WIDE_COLUMNS
-from caudal.spec.images import COLUMNS, Images
-from caudal.spec.node import Source
-from caudal.spec.schema import Schema
 from caudal.stages.ingest.contract import base_of, bind, check_present, let_in_of, matches, settle, unknown_columns
 from caudal.stages.ingest.forms import Seen, Texts
 from caudal.stages.ingest.let_in import LetIn, Outgrown, renamed, retyped
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpacked
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
 from caudal.stages.ingest.raw import FORMATS, WORKBOOKS, RawFile, format_of
+from caudal.storage.away import answering
+from caudal.storage.place import local
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

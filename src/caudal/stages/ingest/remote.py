@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from caudal.declarations.connection import Files
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
-from caudal.spec.connection import Files
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
 from caudal.stages.ingest.remote_errors import explained, is_final, nothing_there, summary
@@ -183,8 +183,8 @@ def _login(protocol: str, connection: Files) -> dict[str, Any]:
 
 def _hdfs(shown: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     """Return HDFS by the client that the lake has; fsspec's own needs a Hadoop installation."""
-    from caudal.lake.hdfs import Hdfs
-    from caudal.lake.remote import storage
+    from caudal.storage.hdfs import Hdfs
+    from caudal.storage.remote import storage
 
     host, _, path = shown.removeprefix("hdfs://").partition("/")
     name, _, port = host.partition(":")

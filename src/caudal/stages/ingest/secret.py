@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from caudal.declarations.web import Env
 from caudal.errors import EnvironmentProblem
 from caudal.secret import Secret, hide_in_addresses, redact
-from caudal.spec.web import Env
 
 
 def revealed(value: Any, user: str | None = None) -> str:

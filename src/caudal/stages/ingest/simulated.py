@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from caudal.declarations.connection import Connection, Simulated
 from caudal.errors import CaudalError, SourceProblem
-from caudal.spec.connection import Connection, Simulated
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
 from caudal.stages.ingest.raw import FORMATS, format_of
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from caudal.declarations.connection import Http
+from caudal.declarations.web import Env, rate_of
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.secret import Address, Secret
-from caudal.spec.connection import Http
-from caudal.spec.web import Env, rate_of
 from caudal.stages.ingest.secret import masked, revealed, without_user
 
 ATTEMPTS = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from caudal.spec.schema import element_of
+from caudal.declarations.schema import element_of
 
 # Every value of the left type is a value of the right one.
 _LOSSLESS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from caudal.declarations.join import Shape
+from caudal.engine.marks import KNOWN, quoted
 from caudal.errors import StepFailed
-from caudal.spark.marks import KNOWN, quoted
-from caudal.spec.join import Shape
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

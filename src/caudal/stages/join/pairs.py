@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from caudal.declarations.join import Shape
 from caudal.errors import StepFailed
-from caudal.spec.join import Shape
 
 Array = np.ndarray[Any, Any]
 

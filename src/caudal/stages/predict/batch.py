@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from caudal.declarations.node import Features
+from caudal.declarations.signature import PREDICTION
 from caudal.errors import StepFailed, nearest
-from caudal.spec.node import Features
-from caudal.spec.signature import PREDICTION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFram
 def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
     from pyspark.sql import functions as F
 
-    from caudal.spark.ml import told
+    from caudal.engine.ml import told
 
     # The model casts its inputs, and a key may be one of them: the keys are carried under names of their own.
     carried = frame.withColumns({f"_key_{name}": F.col(name) for name in keys})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from caudal.lake.wire.block import Array
+from caudal.messaging.wire.block import Array
 
 
 def uniform(seed: int, what: int, positions: Array, width: int = 1) -> Array:

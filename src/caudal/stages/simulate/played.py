@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from caudal.lake.wire.block import Array, Block
+from caudal.messaging.wire.block import Array, Block
 from caudal.stages.simulate.chance import uniform
 from caudal.stages.simulate.sending import Sending
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from caudal.errors import NotThere
-from caudal.lake.wire.block import Array
+from caudal.messaging.wire.block import Array
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates
 

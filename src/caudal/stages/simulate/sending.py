@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from caudal.lake.wire.block import Array
+from caudal.messaging.wire.block import Array
 from caudal.stages.simulate.chance import uniform
 
 _LOST, _LATE, _TWICE = 901, 902, 903

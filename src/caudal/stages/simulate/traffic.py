@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from caudal.lake.wire.block import Array
+from caudal.messaging.wire.block import Array
 from caudal.stages.simulate.chance import Coloured, events, uniform
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates

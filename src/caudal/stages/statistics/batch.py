@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from caudal.spark.marks import EVENT_TIME, KEY, KNOWN, STEP_S
-from caudal.spec.statistics import Statistics
+from caudal.declarations.statistics import Statistics
+from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
 from caudal.stages.statistics.finish import rows, schema, windows
 from caudal.stages.statistics.merge import merged
 from caudal.stages.statistics.partial import partials

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caudal.spec.statistics import Statistics
+from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.merge import merged
 from caudal.stages.statistics.partial import FINER, LARGEST, SQUARE_UNITS, SUM_UNITS, Partials, group_of
 from caudal.stages.statistics.sketch import counted, quantiles_of_counted, quantiles_of_loose, sketched

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from caudal.spec.statistics import Statistics
+from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.numbering import PANE_BITS
 from caudal.stages.statistics.samples import Samples
 from caudal.stages.statistics.sketch import MISSING, keys

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caudal.lake.wire.block import Block
+from caudal.messaging.wire.block import Block
 from caudal.stages.statistics.numbering import DEVICES, PANE_BITS, SEQ_BITS, Array
 from caudal.stages.statistics.seen import Seen as Seen  # checkpoints of streams from before it had a module of its own name it here
 

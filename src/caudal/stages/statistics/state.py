@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from caudal.spec.statistics import Statistics
+from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.finish import windows
 from caudal.stages.statistics.merge import merged
 from caudal.stages.statistics.partial import Partials, empty, partials

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from caudal.engine.exact import Aggregate, exact_mean, exact_sum, sorted_std
+from caudal.engine.marks import need, quoted
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spark.exact import Aggregate, exact_mean, exact_sum, sorted_std
-from caudal.spark.marks import need, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

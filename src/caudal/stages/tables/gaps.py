@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.zone import DAY_S, zone
+from caudal.engine import marks
+from caudal.engine.clock import MICROS, Clock, slot_of
+from caudal.engine.marks import quoted
+from caudal.engine.reach import MIDNIGHT, START, looks_back
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spark import marks
-from caudal.spark.clock import MICROS, Clock, slot_of
-from caudal.spark.marks import quoted
-from caudal.spark.reach import MIDNIGHT, START, looks_back
-from caudal.spec.zone import DAY_S, zone
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.duration import seconds, text
+from caudal.declarations.zone import zone
+from caudal.engine.clock import Clock, windowed
+from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, need, quoted
+from caudal.engine.moments import DAY_S, micros
+from caudal.engine.reach import START as BEGINS
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spark.clock import Clock, windowed
-from caudal.spark.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, need, quoted
-from caudal.spark.moments import DAY_S, micros
-from caudal.spark.reach import START as BEGINS
-from caudal.spec.duration import seconds, text
-from caudal.spec.zone import zone
 from caudal.stages.tables.aggregates import ADDITIVE, aggregate, parsed
 from caudal.stages.tables.gaps import fill_gaps
 
@@ -40,7 +40,7 @@ class Windows:
     ) -> DataFrame:
         """Return one row per key and window that has rows: the ``by`` columns, ``window_start``, ``window_end``, the aggregates.
 
-        Sums and means of doubles are the same to the bit in every order of the rows (see ``caudal.spark.exact``); so is ``std``.
+        Sums and means of doubles are the same to the bit in every order of the rows (see ``caudal.engine.exact``); so is ``std``.
         An aggregate of PySpark given as a Column is as reproducible as Spark makes it.
 
         Parameters

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from caudal.declarations.model import Model
 from caudal.errors import DeclarationProblem
-from caudal.spec.model import Model
 from caudal.stages.train.baseline import NAME, Baseline
 from caudal.stages.train.rows import Rows
 from caudal.stages.train.scikit import ScikitCandidate

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from caudal.spec.model import Model
+from caudal.declarations.model import Model
 from caudal.stages.train.baseline import NAME
 from caudal.stages.train.candidates import Candidate
 from caudal.stages.train.metrics import METRICS, scores

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from caudal.declarations.model import Beats, BeatsBaseline, BeatsChampion, Limit, Model, Parity
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.model import Beats, BeatsBaseline, BeatsChampion, Limit, Model, Parity
 from caudal.stages.train.baseline import NAME
 from caudal.stages.train.evaluate import Evaluation, Result
 from caudal.stages.train.metrics import better, error_metric, gain, known_metric, scores

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.model import Model
+from caudal.declarations.node import Features
+from caudal.declarations.signature import class_names
 from caudal.errors import DeclarationProblem, StepFailed, nearest
-from caudal.spec.model import Model
-from caudal.spec.node import Features
-from caudal.spec.signature import class_names
 from caudal.stages.train.candidates import Fitted
 from caudal.stages.train.metrics import scores
 from caudal.stages.train.rows import Rows

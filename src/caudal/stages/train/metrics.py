@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.metrics import METRICS, Better
+from caudal.declarations.model import Model, Task
+from caudal.declarations.signature import PREDICTION
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.metrics import METRICS, Better
-from caudal.spec.model import Model, Task
-from caudal.spec.signature import PREDICTION
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.model import Model
+from caudal.declarations.node import Features
+from caudal.declarations.schema import Field
+from caudal.declarations.signature import class_names
 from caudal.errors import DeclarationProblem, StepFailed, nearest
-from caudal.spec.model import Model
-from caudal.spec.node import Features
-from caudal.spec.schema import Field
-from caudal.spec.signature import class_names
 
 if TYPE_CHECKING:
     import pandas as pd

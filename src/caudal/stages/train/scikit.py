@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caudal.spec.signature import answer, coerced
+from caudal.declarations.signature import answer, coerced
 
 if TYPE_CHECKING:
     import pandas as pd

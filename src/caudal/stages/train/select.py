@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from caudal.declarations.model import Model
 from caudal.errors import StepFailed
-from caudal.spec.model import Model
 from caudal.stages.train.evaluate import Evaluation, Result
 from caudal.stages.train.metrics import better
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.model import Model
+from caudal.declarations.node import Features
+from caudal.declarations.schema import Field
 from caudal.errors import DeclarationProblem, nearest
-from caudal.spec.model import Model
-from caudal.spec.node import Features
-from caudal.spec.schema import Field
 from caudal.stages.train.rows import Rows
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caudal.spark.ml import ROW, ml_frame, ml_scored
+from caudal.engine.ml import ROW, ml_frame, ml_scored
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.duration import text
+from caudal.declarations.model import Hashed, Temporal, TemporalRows
 from caudal.errors import DeclarationProblem, StepFailed, nearest
-from caudal.spec.duration import text
-from caudal.spec.model import Hashed, Temporal, TemporalRows
 
 if TYPE_CHECKING:
     import numpy as np

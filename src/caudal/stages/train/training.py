@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.model import Hashed, Model, TemporalRows
+from caudal.declarations.node import Features
+from caudal.declarations.schema import Field
 from caudal.errors import StepFailed
-from caudal.spec.model import Hashed, Model, TemporalRows
-from caudal.spec.node import Features
-from caudal.spec.schema import Field
 from caudal.stages.train.candidates import Candidate, Fitted, candidates
 from caudal.stages.train.evaluate import Result, evaluate
 from caudal.stages.train.gates import Champion, Evidence, GateResult, check_gates, judge

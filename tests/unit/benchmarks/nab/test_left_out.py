@@ -8,7 +8,7 @@ from benchmarks.nab.corpus import Stream
 from benchmarks.nab.left_out import TAILS, bare, by_habit, leave_out, once
 from tests.unit.benchmarks.nab.test_scoring import alarms, stream
 
-from caudal.spec import detector as declare
+from caudal.declarations import detector as declare
 from caudal.stages.detect import operator
 
 

@@ -15,7 +15,7 @@ from benchmarks.nab.__main__ import scored
 from benchmarks.nab.corpus import Stream, streams
 from benchmarks.nab.scoring import PROFILES, STANDARD, at_threshold, optimised
 
-from caudal.spec import detector as declare
+from caudal.declarations import detector as declare
 
 pytestmark = pytest.mark.slow
 

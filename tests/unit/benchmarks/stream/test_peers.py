@@ -12,9 +12,9 @@ from benchmarks.stream.peers import blocks, compare, messages
 from benchmarks.stream.peers.messages import Backlog
 from benchmarks.stream.peers.task import Task
 
-from caudal.lake.wire import codec, packed
-from caudal.serve.console import platforms
-from caudal.spark.broker import Broker
+from caudal.console import platforms
+from caudal.messaging.broker import Broker
+from caudal.messaging.wire import codec, packed
 
 BACKLOG = Backlog(5)
 

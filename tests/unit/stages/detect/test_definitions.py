@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 from sklearn.neighbors import LocalOutlierFactor
 
-from caudal.spec import detector as declare
+from caudal.declarations import detector as declare
 from caudal.stages.detect import operator, restored
 from caudal.stages.detect.density import Density
 from caudal.stages.detect.half_space_trees import HalfSpaceTrees

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 import caudal as cd
-from caudal.spec.zone import in_zone
+from caudal.declarations.zone import in_zone
 
 HOUR = dt.timedelta(hours=1)
 

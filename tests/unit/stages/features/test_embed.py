@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import caudal as cd
+from caudal.declarations.making import making
 from caudal.errors import DeclarationProblem
-from caudal.spec.making import making
 from caudal.stages.features.embed import embedded
 
 pytest.importorskip("onnxruntime")

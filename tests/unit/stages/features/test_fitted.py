@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import caudal as cd
+from caudal.declarations.making import PUT_OFF, NothingFits, making
 from caudal.errors import DeclarationProblem
 from caudal.registry.fits import TableFits, read_fits, write_fits
-from caudal.spec.making import PUT_OFF, NothingFits, making
 
 
 def test_it_is_fitted_where_training_runs_and_kept_otherwise() -> None:

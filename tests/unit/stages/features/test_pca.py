@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from sklearn.decomposition import PCA
 
+from caudal.declarations.making import making
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.spec.making import making
 from caudal.stages.features.pca import Fitted, _joined, _moments, fit, pca
 
 ROWS, WIDTH = 600, 48

@@ -16,8 +16,8 @@ from pyspark.sql import DataFrame, Window, functions as F
 from pyspark.sql.types import StructType, _parse_datatype_string
 from pyspark.sql.window import WindowSpec
 
+from caudal.declarations.known import known_of
 from caudal.errors import DeclarationProblem
-from caudal.spec.known import known_of
 from caudal.stages.features import as_of_join, lag, past_mean, rolling
 from caudal.stages.features.future import InputShape, sees_future
 from caudal.stages.features.reaches import Reaches, reaches

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from caudal.spec.connection import Files
-from caudal.spec.node import Source
-from caudal.spec.schema import Schema
+from caudal.declarations.connection import Files
+from caudal.declarations.node import Source
+from caudal.declarations.schema import Schema
 from caudal.stages.ingest import RawFile
 
 

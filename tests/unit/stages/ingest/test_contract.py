@@ -8,7 +8,7 @@ from decimal import Decimal
 import hypothesis.strategies as st
 from hypothesis import given
 
-from caudal.spec.schema import TYPES
+from caudal.declarations.schema import TYPES
 from caudal.stages.ingest.let_in import clean
 from caudal.stages.ingest.widen import common, decimal_of, general, rule
 

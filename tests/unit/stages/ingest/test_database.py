@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import caudal as cd
+from caudal.declarations.database import Database
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
 from caudal.secret import shown
-from caudal.spec.database import Database
 from caudal.stages.ingest import Arrival, Seen, arrivals, database as fetching
 from caudal.stages.ingest.sql import copy as copying, extract as extracting
 

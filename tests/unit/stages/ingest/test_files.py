@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from caudal.declarations.connection import files
 from caudal.errors import SourceProblem
-from caudal.spec.connection import files
 from caudal.stages.ingest import Arrival, Seen, arrivals
 
 LONG_AGO_S = 3600
@@ -163,7 +163,7 @@ def test_an_unreadable_folder_or_file_is_named_and_no_empty_one(folder: Path, cl
     ((folder / "deep") if closed == "folder" else path).chmod(0)
     # A process of its own: giving up root's rights cannot be taken back. Modules are imported first, as the user may not read them.
     code = (
-        "import os, sys; from pathlib import Path; from caudal.spec.connection import files; import caudal.stages.ingest.files as f\n"
+        "import os, sys; from pathlib import Path; from caudal.declarations.connection import files; import caudal.stages.ingest.files as f\n"
         "from caudal.stages.ingest import arrivals\nfrom caudal.errors import SourceProblem\nos.setgid(65534); os.setuid(65534)\n"
         f"try: arrivals(files('**/*.csv'), data=Path({str(folder)!r}), scratch=Path('/nowhere'), seen={{}})\n"
         "except SourceProblem as error: print(error)\nelse: print('nothing was said')\n"
@@ -179,7 +179,7 @@ def test_an_unreadable_folder_or_file_is_named_and_no_empty_one(folder: Path, cl
 def test_looking_starts_no_engine(folder: Path) -> None:
     put(folder / "a.csv")
     code = (
-        "import sys; from pathlib import Path; from caudal.spec.connection import files; from caudal.stages.ingest import arrivals\n"
+        "import sys; from pathlib import Path; from caudal.declarations.connection import files; from caudal.stages.ingest import arrivals\n"
         f"arrivals(files('*.csv'), data=Path({str(folder)!r}), scratch=Path('unused'), seen={{}})\n"
         "print([name for name in ('pyspark', 'pyarrow', 'pandas', 'numpy') if name in sys.modules])"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from caudal.spec.schema import Field, Schema
+from caudal.declarations.schema import Field, Schema
 from caudal.stages.ingest import cast, forms, read
 from caudal.stages.ingest.infer import ANY, possible_types
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from openpyxl import Workbook
 
+from caudal.declarations.connection import Files
 from caudal.errors import SourceProblem
-from caudal.spec.connection import Files
 from caudal.stages.ingest import read
 from caudal.stages.ingest.files import look
 from caudal.stages.ingest.limits import FREE_BYTES, MB

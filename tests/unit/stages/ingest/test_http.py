@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import caudal.stages.ingest.web as client
+from caudal.declarations.connection import http
 from caudal.errors import SourceProblem
-from caudal.spec.connection import http
 from caudal.stages.ingest import Arrival, Seen, arrivals
 
 BODY = bytes(range(256)) * 4096  # 1 MiB

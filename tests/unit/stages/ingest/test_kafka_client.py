@@ -10,17 +10,17 @@ import pytest
 from confluent_kafka import Producer
 
 import caudal as cd
+from caudal.commands.replay import command
+from caudal.declarations.location import Location
+from caudal.declarations.outlet import Delivery, Outlet
+from caudal.declarations.settings import Settings
+from caudal.engine.loopback import free_port
 from caudal.errors import DeclarationProblem, EnvironmentProblem
-from caudal.run.replay import command
-from caudal.run.stream.outlets.topic import TopicSender
-from caudal.spark import broker as brokers
-from caudal.spark.broker import Broker
-from caudal.spark.loopback import free_port
-from caudal.spec.location import Location
-from caudal.spec.outlet import Delivery, Outlet
-from caudal.spec.settings import Settings
+from caudal.messaging import broker as brokers
+from caudal.messaging.broker import Broker
 from caudal.stages.ingest.streams.kafka_client import client_options, properties
 from caudal.stages.ingest.streams.tap import tap
+from caudal.streaming.outlets.topic import TopicSender
 
 _MODULES = "org.apache.kafka.common.security"
 PLAIN = f'{_MODULES}.plain.PlainLoginModule required username="ann" password="{{}}";'
@@ -97,7 +97,7 @@ def test_rows_go_out_to_a_topic_behind_a_password(guarded: str, monkeypatch: pyt
     out.close()
     sent = read(guarded, name, **LOGIN, **{JAAS: cd.env("JAAS")})  # behind a transaction the broker counts a marker
     assert sent == [b'{"device":7,"mean":0.5}']
-    monkeypatch.setattr("caudal.run.stream.outlets.topic._WAIT_S", 3.0)
+    monkeypatch.setattr("caudal.streaming.outlets.topic._WAIT_S", 3.0)
     refused = sender(PLAIN.format("wrong"))
     with pytest.raises(EnvironmentProblem, match=r"does not take rows for .*: .*Authentication failed"):
         refused.send(4, rows)

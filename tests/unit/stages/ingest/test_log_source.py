@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from caudal.lake.log import Reader, Writer
+from caudal.messaging.log import Reader, Writer
 from caudal.stages.ingest.streams import kinds
 from caudal.stages.ingest.streams.log import LogStream, bounded, pieces
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 import caudal as cd
-from caudal.lake.home import Home
-from caudal.lake.landing import current, land, moved, origin_of
-from caudal.lake.records import landed
-from caudal.spec.connection import files
+from caudal.declarations.connection import files
+from caudal.ledger.records import landed
 from caudal.stages.ingest import RawFile, Seen, arrivals
 from caudal.stages.ingest.files import present
 from caudal.stages.ingest.origin import former, former_pattern
+from caudal.tables.home import Home
+from caudal.tables.landing import current, land, moved, origin_of
 
 PART = st.from_regex(r"[a-z .+()$\[{^-]{0,5}[a-z]", fullmatch=True)
 PATH = st.lists(PART, min_size=1, max_size=4)

@@ -13,8 +13,8 @@ from tests.servers.api import Api, running
 
 import caudal as cd
 import caudal.stages.ingest.web as web
+from caudal.declarations.connection import Http
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
-from caudal.spec.connection import Http
 from caudal.stages.ingest import Arrival, Seen, arrivals
 
 NOW = 1_700_000_000.0

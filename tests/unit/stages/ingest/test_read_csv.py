@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from caudal.declarations.schema import Schema, column, schema
 from caudal.errors import DeclarationProblem, SourceProblem
-from caudal.spec.schema import Schema, column, schema
 from caudal.stages.ingest import read
 
 TRIPS = schema(id=column("long", nullable=False), fare="double", zone="string", at="timestamp")

@@ -13,8 +13,8 @@ from typing import Any
 import openpyxl
 import pytest
 
+from caudal.declarations.schema import column, schema
 from caudal.errors import SourceProblem
-from caudal.spec.schema import column, schema
 from caudal.stages.ingest import read
 
 DAY = datetime.date(2024, 3, 1)

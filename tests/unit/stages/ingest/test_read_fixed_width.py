@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import caudal as cd
+from caudal.declarations.connection import files
+from caudal.declarations.node import Source
+from caudal.declarations.schema import Schema, schema
 from caudal.errors import DeclarationProblem, SourceProblem
-from caudal.spec.connection import files
-from caudal.spec.node import Source
-from caudal.spec.schema import Schema, schema
 from caudal.stages.ingest import read
 
 LAYOUT = {"id": 4, "name": 8, "fare": 7}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from caudal.declarations.schema import schema
 from caudal.errors import SourceProblem
-from caudal.spec.schema import schema
 from caudal.stages.ingest import read
 
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from py4j.protocol import Py4JJavaError
 
+from caudal.declarations.schema import Schema, column, schema
 from caudal.errors import SourceProblem
-from caudal.spec.schema import Schema, column, schema
 from caudal.stages.ingest import explain, read
 
 

@@ -15,8 +15,8 @@ import pytest
 
 import caudal as cd
 import caudal.stages.ingest.remote as remote
+from caudal.declarations.connection import Files
 from caudal.errors import SourceProblem
-from caudal.spec.connection import Files
 from caudal.stages.ingest import Arrival, Seen, arrivals
 
 pytest.importorskip("s3fs")

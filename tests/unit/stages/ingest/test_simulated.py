@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from caudal.declarations.connection import simulated
 from caudal.errors import SourceProblem
-from caudal.spec.connection import simulated
 from caudal.stages.ingest import Arrival, Seen, arrivals
 
 CALLS: list[int] = []

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from openpyxl import Workbook
 
+from caudal.declarations.schema import schema
 from caudal.errors import DeclarationProblem, SourceProblem
-from caudal.spec.schema import schema
 from caudal.stages.ingest import Outgrown, read
 from caudal.stages.ingest.infer import possible_types
 

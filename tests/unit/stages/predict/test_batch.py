@@ -8,10 +8,10 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import Ridge
 
+from caudal.declarations.model import Model, temporal
+from caudal.declarations.node import Features
 from caudal.errors import StepFailed
 from caudal.registry import LoadedModel
-from caudal.spec.model import Model, temporal
-from caudal.spec.node import Features
 from caudal.stages.predict import predict, predict_on_spark, wanted
 from caudal.stages.train import train
 

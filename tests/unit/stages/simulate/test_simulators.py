@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.errors import NotThere
-from caudal.lake.wire.block import joined
+from caudal.messaging.wire.block import joined
 from caudal.stages.simulate import Played, Sending, simulator, simulators
 from caudal.stages.simulate.played import SPAN
 

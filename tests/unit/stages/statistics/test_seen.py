@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import caudal as cd
-from caudal.run.stream.watch import Watch, of_samples
-from caudal.spec.detector import Detection
-from caudal.spec.statistics import Statistics
+from caudal.declarations.detector import Detection
+from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics import Bounds, Samples, advanced, begin, ended, rows, taken
 from caudal.stages.statistics.batch import _chunk
 from caudal.stages.statistics.seen import Seen, seen_of
+from caudal.streaming.watch import Watch, of_samples
 
 T0 = 1_700_000_040_000_000  # a whole minute
 MINUTES = Statistics(name="s", inputs=("x",), channels=("a",), width_s=60.0, every_s=60.0, late_s=1000.0)

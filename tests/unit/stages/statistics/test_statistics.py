@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from caudal.spec.statistics import EEG_BANDS, Statistics
+from caudal.declarations.statistics import EEG_BANDS, Statistics
 from caudal.stages.statistics import Bounds, Samples, advanced, begin, ended, of_table, rows, taken, told_twice
 
 CHANNELS = ("a", "b", "c")

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from pyspark.sql import functions as F
 
-from caudal.spark.clock import windowed
-from caudal.spark.reach import START
-from caudal.spec.zone import in_zone, window_end
+from caudal.declarations.zone import in_zone, window_end
+from caudal.engine.clock import windowed
+from caudal.engine.reach import START
 from caudal.stages.tables import tumble
 
 MINUTE = 60

@@ -13,8 +13,8 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
-from caudal.spec.model import Model, Temporal, temporal
-from caudal.spec.node import Features
+from caudal.declarations.model import Model, Temporal, temporal
+from caudal.declarations.node import Features
 
 DAY = 86400.0
 

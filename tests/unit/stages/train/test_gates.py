@@ -12,9 +12,9 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
+from caudal.batch.steps.own_fit import ByOwnFit
+from caudal.declarations.model import beats, beats_baseline, beats_champion, limit, parity
 from caudal.errors import DeclarationProblem
-from caudal.run.steps.own_fit import ByOwnFit
-from caudal.spec.model import beats, beats_baseline, beats_champion, limit, parity
 from caudal.stages.train import train
 
 

@@ -8,9 +8,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import caudal as cd
+from caudal.declarations.model import Model, beats_baseline, beats_champion, hashed
+from caudal.declarations.node import Features
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.spec.model import Model, beats_baseline, beats_champion, hashed
-from caudal.spec.node import Features
 from caudal.stages.train import train
 from caudal.stages.train.split import hashed_folds
 

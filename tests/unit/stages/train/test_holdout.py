@@ -10,9 +10,9 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 from sklearn.neighbors import KNeighborsRegressor
 
+from caudal.declarations.holdout import holdout, holdout_of
+from caudal.declarations.model import limit, temporal
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.spec.holdout import holdout, holdout_of
-from caudal.spec.model import limit, temporal
 from caudal.stages.train import train
 from caudal.stages.train.holdout import apart
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from caudal.spec.model import temporal
+from caudal.declarations.model import temporal
 from caudal.stages.train import train
 
 pytestmark = pytest.mark.slow

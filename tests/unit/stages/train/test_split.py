@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 
+from caudal.declarations.model import Temporal, temporal
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.spec.model import Temporal, temporal
 from caudal.stages.train.split import MIN_TRAIN_ROWS, folds, row_folds
 
 HOUR = 3600

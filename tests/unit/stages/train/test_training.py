@@ -11,10 +11,10 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from caudal.declarations.model import Model, beats, beats_baseline, parity, temporal
+from caudal.declarations.node import Features
+from caudal.declarations.schema import column, schema
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.spec.model import Model, beats, beats_baseline, parity, temporal
-from caudal.spec.node import Features
-from caudal.spec.schema import column, schema
 from caudal.stages.train import train
 
 

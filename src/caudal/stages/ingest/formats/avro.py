@@ -7,9 +7,9 @@ import json
 from typing import IO, TYPE_CHECKING, Any
 
 from caudal.errors import EnvironmentProblem, SourceProblem
-from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
+from caudal.storage.place import reader, spark_path
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

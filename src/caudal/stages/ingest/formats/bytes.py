@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import IO
 
 from caudal.errors import SourceProblem
-from caudal.lake.place import Place, source
 from caudal.stages.ingest.formats.lines import Lines
 from caudal.stages.ingest.limits import Expansion
 from caudal.stages.ingest.raw import PACKINGS, RawFile
+from caudal.storage.place import Place, source
 
 _BLOCK = 1 << 21
 _HEAD = 1 << 18

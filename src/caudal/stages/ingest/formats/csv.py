@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
-from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.bytes import Looked, look, opened
 from caudal.stages.ingest.formats.csv_records import UNCLOSED, Dialect, Record, records
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import WRONG_WIDTH, Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
+from caudal.storage.place import reader, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa

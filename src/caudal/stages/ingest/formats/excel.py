@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem, nearest
-from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle, check_size
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
+from caudal.storage.place import reader, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa

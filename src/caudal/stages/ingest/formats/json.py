@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
-from caudal.lake.place import reader, spark_path
 from caudal.stages.ingest.formats.bytes import look, opened
 from caudal.stages.ingest.formats.json_records import records
 from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, Rows, items, keys, parsed, read
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
+from caudal.storage.place import reader, spark_path
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
-from caudal.lake.away import answering
-from caudal.lake.place import reader, source, spark_path
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
+from caudal.storage.away import answering
+from caudal.storage.place import reader, source, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.database import Database
 from caudal.errors import SourceProblem, nearest
-from caudal.spec.database import Database
 
 if TYPE_CHECKING:
     import pyarrow as pa

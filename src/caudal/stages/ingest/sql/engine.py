@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.database import Database
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
-from caudal.lake.driver import driven
 from caudal.secret import passwords_of, shown
-from caudal.spec.database import Database
+from caudal.storage.driver import driven
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine

@@ -13,13 +13,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
-from caudal.lake.parquet import WRITTEN
-from caudal.spec.database import Database
 from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
 from caudal.stages.ingest.sql.copy import copied, copyable
 from caudal.stages.ingest.sql.known import Before, Brought, goes_on
 from caudal.stages.ingest.sql.text_watermark import FIX, held
+from caudal.storage.parquet import WRITTEN
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from caudal.lake.parquet import opened
-from caudal.spec.database import Database
+from caudal.declarations.database import Database
 from caudal.stages.ingest.arrival import Seen
 from caudal.stages.ingest.sql.text_watermark import back
+from caudal.storage.parquet import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa

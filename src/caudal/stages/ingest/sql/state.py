@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from caudal.spec.database import Database
+from caudal.declarations.database import Database
 from caudal.stages.ingest.sql.columns import quoted, relation
 from caudal.stages.ingest.sql.engine import explained, opened
 from caudal.stages.ingest.sql.known import since

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
-from caudal.spec.database import Database
 from caudal.stages.ingest.sql.columns import Column, relation
 
 if TYPE_CHECKING:

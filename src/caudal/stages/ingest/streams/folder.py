@@ -13,9 +13,9 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from caudal.declarations.connection import Connection, Folder
 from caudal.errors import LeaseHeld
-from caudal.lake.log import Reader, Writer
-from caudal.spec.connection import Connection, Folder
+from caudal.messaging.log import Reader, Writer
 from caudal.stages.ingest.streams import log
 from caudal.stages.ingest.streams.log import LogSource, LogStream, Offsets
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.spec.connection import Connection, Kafka
-from caudal.spec.settings import settings
+from caudal.declarations.connection import Connection, Kafka
+from caudal.declarations.settings import settings
 from caudal.stages.ingest.secret import looked_up
 
 if TYPE_CHECKING:

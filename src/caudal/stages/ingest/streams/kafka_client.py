@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from caudal.declarations.connection import Kafka
+from caudal.declarations.outlet import Topic
 from caudal.errors import DeclarationProblem
 from caudal.secret import secrets_hidden
-from caudal.spec.connection import Kafka
-from caudal.spec.outlet import Topic
 from caudal.stages.ingest.secret import looked_up
 
 Options = dict[str, str]

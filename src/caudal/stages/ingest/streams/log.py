@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
-from caudal.lake.log import Reader
-from caudal.spec.connection import Connection
+from caudal.declarations.connection import Connection
+from caudal.messaging.log import Reader
 
 KIND = "stream"
 SCHEMA = "_partition INT NOT NULL, _offset BIGINT NOT NULL, payload BINARY, arrived TIMESTAMP NOT NULL"

@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caudal.declarations.connection import Connection, Socket
 from caudal.errors import CaudalError, LeaseHeld
-from caudal.lake.log import Writer
-from caudal.spec.connection import Connection, Socket
+from caudal.messaging.log import Writer
 from caudal.stages.ingest.streams import log
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from caudal.declarations.connection import Connection, Folder, Kafka, Socket
 from caudal.errors import EnvironmentProblem, LeaseHeld
-from caudal.lake.log import Reader
-from caudal.spec.connection import Connection, Folder, Kafka, Socket
+from caudal.messaging.log import Reader
 
 Offsets = tuple[int, ...]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from caudal.declarations.database import Database
 from caudal.errors import SourceProblem, nearest
-from caudal.spec.database import Database
 from caudal.stages.ingest.sql.columns import DIGITS, Column, check_named, known_type, text_cast
 from caudal.stages.ingest.sql.jdbc.server import Server, tables
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from caudal.declarations.database import Database
 from caudal.errors import CaudalError, SourceProblem
 from caudal.secret import passwords_of
-from caudal.spec.database import Database
 from caudal.stages.ingest.sql.engine import told
 
 _READER = "datasources.jdbc"  # the package of Spark's reader, in a stack

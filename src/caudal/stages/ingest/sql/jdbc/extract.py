@@ -9,15 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.database import Database
 from caudal.errors import EnvironmentProblem, SourceProblem
-from caudal.lake.place import Place, remove, source as opened, spark_path
-from caudal.spec.database import Database
 from caudal.stages.ingest.arrival import Engine
 from caudal.stages.ingest.sql.extract import ROWS, Range, put
 from caudal.stages.ingest.sql.jdbc.columns import Asked, asked
 from caudal.stages.ingest.sql.jdbc.server import Server, connected
 from caudal.stages.ingest.sql.known import Before, goes_on
 from caudal.stages.ingest.sql.text_watermark import refused
+from caudal.storage.place import Place, remove, source as opened, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa

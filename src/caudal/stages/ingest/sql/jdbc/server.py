@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.declarations.database import Database, connector
 from caudal.errors import SourceProblem
-from caudal.spec.database import Database, connector
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -96,7 +96,7 @@ def classes(source: Database) -> list[str]:
     ------
     SourceProblem : they hold none
     """
-    from caudal.spark import connectors
+    from caudal.engine import connectors
 
     named = connector(source)
     assert named is not None

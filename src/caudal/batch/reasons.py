@@ -1,0 +1,171 @@
+"""Why a step ran, or rested: what its fingerprint is made of, beside what it was made of when it last succeeded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from caudal.batch.step import Done, Step
+from caudal.graph.fingerprint import loaded_of, parts_of
+from caudal.ledger.ledger import Row
+from caudal.report.figures import plural
+from caudal.runtime.manifest import reads_of
+from caudal.runtime.workspace import Workspace
+
+SHOWN = 3
+_NOUNS = {
+    "code": "statement", "module": "module", "value": "value", "file": "file", "folder": "folder", "existence": "path",
+    "variable": "variable", "library": "library version",
+}  # fmt: skip
+_PUBLISHING = ("read", "table", "features", "join", "predict")  # kinds of steps whose subject is a table of the lake
+_OF_CODE = ("code", "module", "everything that was loaded")
+
+
+def lost_versions(ws: Workspace, step: Step, last: Row | None) -> str | None:
+    """Return in words that versions of a step's table are gone which the ledger knows of; None where they are there.
+
+    Parameters
+    ----------
+    last : the step's row of the ledger when it last succeeded
+    """
+    if step.kind not in _PUBLISHING or last is None or last["output_version"] is None:
+        return None
+    known = f"the ledger knows of version {last['output_version']}"
+    newest = ws.version(step.subject)
+    if newest is None:
+        what = "the log of its table is gone" if ws.folder(step.subject).is_dir() else "its table is gone"
+        return f"{what}, and {known}"
+    return f"its table has version {newest} as its newest, and {known}" if newest < last["output_version"] else None
+
+
+def reasons(ws: Workspace, step: Step, done: Done, last: Row | None, lost: str | None = None) -> dict[str, Any]:
+    """Return what a step that ended well is made of, and in words why it ran or rested, as details for the ledger.
+
+    Parameters
+    ----------
+    last : the step's row of the ledger when it last succeeded
+    lost : what `lost_versions` returned before the step
+    """
+    if done.state == "waiting":
+        return {}
+    made_of = _made_of(ws, step)
+    if done.state == "skipped":
+        return {"made_of": made_of, "because": f"rested: {_rested(made_of, done.why)}"}
+    changed = _changed(made_of, last)
+    inputs = _inputs(done, last)
+    other = [] if changed or inputs or lost else _otherwise(ws, step, done, last)
+    causes = [*([lost] if lost else []), *changed, *inputs, *other]
+    return {"made_of": made_of, "because": f"ran: {_joined(causes)}", **({"changed": _joined(changed)} if changed and last else {})}
+
+
+def _made_of(ws: Workspace, step: Step) -> dict[str, str]:
+    """Return the named parts of what a step does, beside its inputs' versions."""
+    product = ws.product
+    prediction = product.predictions.get(step.subject) if step.kind == "predict" else None
+    node = (
+        product.models.get(prediction.model if prediction else step.subject)
+        if step.kind in ("train", "predict")
+        else product.publications.get(step.subject)
+        if step.kind == "publish"
+        else product.nodes.get(step.subject)
+    )
+    if node is None or step.kind in ("land", "promote", "register"):
+        return {}
+    parts = dict(parts_of(node))
+    if step.kind in ("read", "table", "features"):
+        parts["zone"] = product.tz
+    loaded = loaded_of(product)
+    if step.kind in ("table", "features") and loaded is not None:
+        parts = parts | reads_of(ws.home, product.name, step.subject).parts(loaded.root)
+    return {name: state[:16] if re.fullmatch("[0-9a-f]{32,}", state) else state for name, state in parts.items()}
+
+
+def _changed(made_of: Mapping[str, str], last: Row | None) -> list[str]:
+    if last is None:
+        return ["it had not succeeded before"]
+    before = (last["detail"] or {}).get("made_of")
+    if before is None:
+        return ["an older caudal ran it before"] if made_of else []
+    names = [
+        name for name in (*made_of, *(name for name in before if name not in made_of)) if made_of.get(name) != before.get(name)
+    ]
+    if any(name.partition(":")[0] in _OF_CODE for name in names):  # what follows from code is not worth a word beside it
+        names = [name for name in names if not name.startswith("value:")]
+    return list(dict.fromkeys(_phrase(name, before.get(name), made_of.get(name)) for name in names))
+
+
+def _phrase(name: str, before: str | None, now: str | None) -> str:
+    kind, _, subject = name.partition(":")
+    if kind == "declaration":
+        return "its declaration changed"
+    if kind == "everything that was loaded":
+        return "code of the product changed, and nobody can tell which of it this step reaches"
+    if kind == "zone":
+        return f"the product's zone {before or 'of before'} → {now}"
+    if kind == "unseen":
+        return f"its function asks {subject}, which may answer otherwise each time"
+    if kind == "library":
+        return f"{subject} {before or 'was not used'} → {now or 'is not used'}"
+    named = {
+        "code": "code of ",
+        "module": "module ",
+        "value": "the value of ",
+        "file": "file ",
+        "folder": "the list of files in ",
+        "existence": "",
+        "variable": "variable ",
+    }
+    return f"{named.get(kind, '')}{subject} {_happened(kind, before, now)}"
+
+
+def _happened(kind: str, before: str | None, now: str | None) -> str:
+    if before is None:
+        return "counts now" if kind not in ("code", "module") else "is used now"
+    if now is None:
+        return "counts no longer" if kind not in ("code", "module") else "is used no longer"
+    if before == "nothing":
+        return "was set" if kind == "variable" else "is there now"
+    if now == "nothing":
+        return "was unset" if kind == "variable" else "is gone"
+    return "changed"
+
+
+def _inputs(done: Done, last: Row | None) -> list[str]:
+    before = (last["inputs"] or {}) if last is not None else {}
+    new = [name for name, version in done.inputs.items() if last is not None and before.get(name) != version]
+    files = done.detail.get("files")
+    files = len(files) if isinstance(files, list) else files
+    of_files = [plural(files, "file") + (" to read" if "notes" in done.detail else " seen")] if files else []
+    return [*(f"'{name}' has a new version" if name != "model" else "there is another champion" for name in new), *of_files]
+
+
+def _otherwise(ws: Workspace, step: Step, done: Done, last: Row | None) -> list[str]:
+    if step.kind == "promote":
+        return ["a version was to be decided on"]
+    if ws.again:
+        return ["its days were asked for again"]
+    if last is not None and last["output_version"] is not None and done.output_version is not None:
+        return (
+            ["what it had published was not what is there"]
+            if last["output_version"] > done.output_version
+            else ["it is done each time"]
+        )
+    return ["it is done each time"]
+
+
+def _rested(made_of: Mapping[str, str], why: str | None) -> str:
+    counts: dict[str, int] = {}
+    for name in made_of:
+        kind = name.partition(":")[0]
+        counts[kind] = counts.get(kind, 0) + 1
+    told = [plural(counts[kind], noun) for kind, noun in _NOUNS.items() if kind in counts]
+    if not made_of:
+        return why or "nothing to do"
+    unchanged = f"nothing that it reaches has changed: {', '.join(told)}" if told else "its declaration is as it was"
+    return unchanged if why in (None, "up to date") else f"{why}; {unchanged}"
+
+
+def _joined(causes: list[str]) -> str:
+    more = len(causes) - SHOWN
+    return ", ".join(causes[:SHOWN]) + (f" and {plural(more, 'more thing')}" if more > 0 else "")

@@ -1,0 +1,35 @@
+"""``register:<table>``: a Hive metastore is told of a table, and told again when its columns change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from caudal.batch.step import Done, skipped
+from caudal.batch.steps.warehouse import said_of
+from caudal.graph.fingerprint import digest
+from caudal.runtime.workspace import Workspace
+from caudal.storage import delta
+
+
+def work(ws: Workspace, table: str) -> Done:
+    """Make a published table known to the metastore of the settings."""
+    uri, number = str(ws.settings.metastore), ws.version(table)
+    if number is None:
+        return skipped(f"'{table}' has not been published yet")
+    version = delta.read(ws.folder(table), number)
+    comment, comments = said_of(ws.product.nodes.get(table), {})
+    location = version.folder.absolute().as_uri() if isinstance(version.folder, Path) else str(version.folder)
+    fingerprint = digest("register", uri, location, dict(version.schema), comment, comments)
+    last = ws.ledger.last_success(ws.product.name, f"register:{table}")
+    if last is not None and last["fingerprint"] == fingerprint:
+        return skipped("known already", fingerprint=fingerprint)
+    from pyspark.sql.types import StructType
+
+    from caudal.warehouse.metastore import Known, hive_type, register
+
+    fields = StructType.fromJson(dict(version.schema)).fields
+    columns = tuple((one.name, hive_type(one.dataType.simpleString())) for one in fields)
+    told = register(ws.spark.sparkContext._jvm, uri, Known(ws.product.name, table, location, columns, comment, comments))
+    return Done(
+        fingerprint=fingerprint, inputs={table: number}, detail={"note": "told" if told else "known already", "location": location}
+    )

@@ -1,0 +1,177 @@
+"""Features as a model's version knows them: its rows transformed by what was fitted when it was trained, whatever was fitted since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any
+
+from caudal.batch.publish import day_of
+from caudal.declarations.making import NothingFits, is_fit, making
+from caudal.declarations.node import Features, Table
+from caudal.registry import LoadedModel, LoadedSparkModel
+from caudal.registry.fits import Fits, TableFits, read_fits
+from caudal.runtime.table_frame import frame_of
+from caudal.runtime.workspace import Workspace
+from caudal.storage import delta
+from caudal.storage.place import remove, spark_path
+from caudal.tables.beside import hashes, kept
+from caudal.tables.frames import arrow
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+Champion = LoadedModel | LoadedSparkModel
+
+
+def fits_now(ws: Workspace, table: str) -> dict[str, TableFits]:
+    """Return what is fitted in the published version of a table and of what it is made from."""
+    node, found = ws.product.nodes[table], dict[str, TableFits]()
+    if not isinstance(node, Table):
+        return found
+    for name in node.inputs:
+        found |= fits_now(ws, name)
+    if any(map(is_fit, hashes(ws.folder(table), ws.version(table)))):
+        fits = {name: content for name, content in kept(ws.folder(table), ws.version(table)).items() if is_fit(name)}
+        found[table] = TableFits(_code(ws, table), fits)
+    return found
+
+
+def _code(ws: Workspace, table: str, number: int | None = None) -> str:
+    """Return the fingerprint of the code that made a version of a table, the newest unless told."""
+    number = ws.version(table) if number is None else number
+    return "" if number is None else str(delta.identity(ws.folder(table), number).get("code"))
+
+
+def fits_of(ws: Workspace, champion: Champion) -> dict[str, TableFits]:
+    """Return what was fitted when a version was trained."""
+    row = champion.row
+    if (fits := read_fits(ws.home.path / row["artifact"])) is not None:
+        return fits
+    table, number = str(row["training_table"]), int(row["training_version"])  # a version of before: its table knows
+    old = {name: content for name, content in kept(ws.folder(table), number).items() if is_fit(name)}
+    return {table: TableFits(_code(ws, table, number), old)} if old else {}
+
+
+def changed_since(ws: Workspace, features: Features, champion: Champion) -> Fits | None:
+    """Return a version's own fits where those of the published features are others; None where they are the same."""
+    own, now = fits_of(ws, champion), fits_now(ws, features.name)
+    same = own.keys() == now.keys() and all(own[name].fits == now[name].fits for name in own)
+    return None if same else own
+
+
+@contextmanager
+def transformed(ws: Workspace, features: Features, own: Fits) -> Iterator[delta.Version]:
+    """Give the rows of the published features as a version's own fits transform them; they are no version of the table, and go afterwards.
+
+    Raises
+    ------
+    NothingFits : the functions have changed, or fit something else now
+    """
+    published = delta.read(ws.folder(features.name))
+    stage = published.folder / f"part-{ws.run_id}-own-fit-{features.name}"
+    try:
+        for table, one in own.items():
+            if table not in ws.product.nodes or _code(ws, table) != one.code:
+                raise NothingFits(
+                    f"The code of '{table}' has changed since the version was trained.", fix="Train again: caudal run."
+                )
+        if unknown := fits_now(ws, features.name).keys() - own.keys():
+            raise NothingFits(
+                f"It is not known what the version had fitted in {', '.join(sorted(unknown))}.", fix="Train again: caudal run."
+            )
+        names = [field["name"] for field in published.schema["fields"] if field["name"] != delta.DAY]
+        frame = _made(ws, features.name, own)
+        if lacking := [name for name in names if name not in frame.columns]:
+            raise NothingFits(
+                f"Features '{features.name}' lack {', '.join(lacking)} by the version's own fit.", fix="Train again: caudal run."
+            )
+        frame = _those_published(ws, frame.select(*(f"`{name}`" for name in names)), features, published)
+        writer = frame.write
+        if published.partitioned:
+            writer = frame.withColumn(delta.DAY, day_of(frame, features, ws.product.tz)).write.partitionBy(delta.DAY)
+        writer.parquet(spark_path(stage))
+        version = replace(published, files=tuple(delta.staged(published.folder, stage)))
+        if version.rows != published.rows:
+            raise NothingFits(
+                f"Features '{features.name}' have {published.rows:,} rows, and {version.rows:,} by the fit of the version in production.",
+                fix="Let the key and keep=[...] of the features tell their rows apart, and their function give the same rows each time.",
+            )
+        yield version
+    finally:
+        remove(stage)
+
+
+def _made(ws: Workspace, name: str, own: Fits) -> DataFrame:
+    """Return a table as it would be by other fits; what depends on none is read as it was published."""
+    node = ws.product.nodes[name]
+    if not isinstance(node, Table) or not any(one in own for one in _above(ws, name)):
+        return ws.frame(name)
+    frames = {one: _made(ws, one, own).alias(one) for one in node.inputs}
+    with making(own[name].fits if name in own else {}, "only"):
+        return ws.marked(frame_of(ws, node, frames), node)
+
+
+def _above(ws: Workspace, name: str) -> Iterator[str]:
+    yield name
+    node = ws.product.nodes[name]
+    for one in node.inputs if isinstance(node, Table) else ():
+        yield from _above(ws, one)
+
+
+def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the columns that tell a row whatever was fitted: its key, labels and what is kept, as far as they are no fractions."""
+    told = {*features.key, *features.labels, *features.keep}
+    return [
+        field["name"]
+        for field in fields
+        if field["name"] in told and isinstance(field["type"], str) and field["type"] not in ("double", "float")
+    ]
+
+
+def _those_published(ws: Workspace, frame: DataFrame, features: Features, published: delta.Version) -> DataFrame:
+    """Return the rows that are among the published ones: not those that were quarantined."""
+    by = matched_by(features, published.schema["fields"])
+    there = ws.frame(features.name).select(*(f"`{name}`" for name in by)).distinct().alias("_there")
+    same = [frame[name].eqNullSafe(there[name]) for name in by]
+    return frame.join(there, reduce(lambda one, other: one & other, same), "left_semi") if by else frame
+
+
+def _cannot(error: NothingFits) -> pd.DataFrame:
+    raise error
+
+
+class ByOwnFit:
+    """A champion that is asked with features of another fit, and answers by its own; ``answers`` tells whether it can."""
+
+    def __init__(self, champion: Champion, rows: Callable[[], pd.DataFrame], by: list[str], answers: bool = True) -> None:
+        self._champion, self._rows, self._by, self.answers = champion, rows, by, answers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._champion, name)
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return what the champion says of rows that are told by their key."""
+        inputs = [one["name"] for one in self._champion.signature["inputs"] if one["name"] not in self._by]
+        own = self._rows().drop_duplicates(self._by)
+        together = frame[self._by].merge(own[[*self._by, *inputs]], on=self._by, how="left", validate="many_to_one")
+        return self._champion.predict(together.set_index(frame.index))
+
+
+def champion_by_own_fit(ws: Workspace, features: Features, champion: Champion) -> Champion | ByOwnFit:
+    """Return a champion to be compared with: where the features were fitted anew since, it is asked by what it has learned from.
+
+    Where its own fit does not fit the functions any more, it cannot answer, and its recipe is compared.
+    """
+    own = changed_since(ws, features, champion)
+    if own is None:
+        return champion
+    try:
+        with transformed(ws, features, own) as version:
+            rows = arrow(version).to_pandas()
+    except NothingFits as error:
+        return ByOwnFit(champion, partial(_cannot, error), [], answers=False)
+    return ByOwnFit(champion, lambda: rows, matched_by(features, version.schema["fields"]))

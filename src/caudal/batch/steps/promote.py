@@ -1,0 +1,42 @@
+"""``promote:<model>``: the gates of the newest version decide; the decision is appended, once."""
+
+from __future__ import annotations
+
+from caudal.batch.step import Done, skipped
+from caudal.batch.steps.train import fingerprint_of
+from caudal.declarations.model import Model
+from caudal.errors import StepFailed
+from caudal.ledger.records import decisions
+from caudal.registry import find, promote, refuse
+from caudal.runtime.workspace import Workspace
+
+
+def work(ws: Workspace, model: Model) -> Done:
+    """Promote the version that was just trained if it passes every gate, refuse it if not."""
+    row = find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint_of(ws, model))
+    if row is None:
+        raise StepFailed(
+            f"There is no trained version of '{model.name}' to decide on.", fix="Run the product again.", model=model.name
+        )
+    version, gates = int(row["version"]), list(row["gates"] or [])
+    decided = ws.ledger.find(decisions, product=ws.product.name, model=model.name, version=version)
+    if decided:
+        return skipped(f"version {version} is decided on: {decided[-1]['decision']}", output_version=version)
+    failed = [gate for gate in gates if not gate["passed"]]
+    decide = refuse if failed else promote
+    reason = "; ".join(gate["message"] for gate in failed) if failed else "every gate passed"
+    made = decide(
+        ws.ledger,
+        ws.product.name,
+        model.name,
+        version,
+        gates=gates,
+        who="caudal run",
+        reason=reason,
+        run_id=ws.run_id,
+        clock=ws.clock,
+    )
+    return Done(
+        output_version=version,
+        detail={"decision": made["decision"], "version": version, "replaced": made["replaced"], "gates": gates},
+    )

@@ -1,0 +1,94 @@
+"""Wall times that the clocks of the product's zone showed twice, or never: counted in what was written, told by the run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from caudal.declarations.zone import ClockChange, clock_changes
+from caudal.storage.place import Place, source
+
+_EPOCH = dt.datetime(1970, 1, 1)
+
+
+def odd_wall_times(stage: Place, columns: Sequence[str], tz: str) -> list[str]:
+    """Return a sentence for each column of wall time that has values which the zone's clocks showed twice, or never.
+
+    Only row groups whose statistics say that they may hold such a time are read.
+
+    Parameters
+    ----------
+    stage : Place, the Parquet files' folder
+    columns : columns of wall time (TIMESTAMP_NTZ)
+    """
+    import pyarrow.parquet as pq
+
+    changes = clock_changes(tz)
+    if not columns or not changes:
+        return []
+    counts = {column: [0, 0] for column in columns}
+    paths: list[Place] = list(stage.rglob("*.parquet"))
+    for path in paths:
+        with pq.ParquetFile(source(path)) as file:
+            names = {file.schema_arrow.field(place).name for place in range(len(file.schema_arrow))}
+            for group in range(file.num_row_groups):
+                for column in [column for column in columns if column in names]:
+                    near = _near(file.metadata.row_group(group), column, changes)
+                    if near:
+                        twice, never = _counted(file.read_row_group(group, [column]).column(column), near)
+                        counts[column][0] += twice
+                        counts[column][1] += never
+    return [sentence for column, (twice, never) in counts.items() for sentence in _sentences(column, twice, never, tz)]
+
+
+def _sentences(column: str, twice: int, never: int, tz: str) -> list[str]:
+    sentences = []
+    if twice:
+        rows = f"{twice:,} row{' has' if twice == 1 else 's have'}"
+        sentences.append(
+            f"{rows} a time in '{column}' that the clocks of {tz} showed twice: two hours are one there. Declare the column timestamp_utc "
+            "where the files say which (an offset, or UTC)."
+        )
+    if never:
+        rows = f"{never:,} row{' has' if never == 1 else 's have'}"
+        sentences.append(
+            f"{rows} a time in '{column}' that the clocks of {tz} left out; such rows are kept. If it is not local time, declare the column "
+            "timestamp_utc."
+        )
+    return sentences
+
+
+def _span(change: ClockChange) -> tuple[dt.datetime, dt.datetime]:
+    """Return the wall times that a change leaves out, or shows twice."""
+    ends = sorted((change.at_s + change.before_s, change.at_s + change.after_s))
+    first, last = (_EPOCH + dt.timedelta(seconds=end) for end in ends)
+    return first, last
+
+
+def _near(group: Any, column: str, changes: Sequence[ClockChange]) -> list[ClockChange]:
+    for place in range(group.num_columns):
+        chunk = group.column(place)
+        if chunk.path_in_schema == column:
+            told = chunk.statistics
+            if told is None or not told.has_min_max:
+                return list(changes)
+            low, high = told.min, told.max
+            return [change for change in changes if _span(change)[0] <= high and _span(change)[1] > low]
+    return []
+
+
+def _counted(values: Any, changes: Sequence[ClockChange]) -> tuple[int, int]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = values.cast(pa.timestamp("us"))
+    twice = never = 0
+    for change in changes:
+        first, last = (pa.scalar(end, pa.timestamp("us")) for end in _span(change))
+        count = pc.sum(pc.and_(pc.greater_equal(values, first), pc.less(values, last))).as_py() or 0
+        if change.ahead_s > 0:
+            never += count
+        else:
+            twice += count
+    return twice, never

@@ -1,0 +1,160 @@
+"""``caudal backfill``: some days made again from raw, by the product as it is declared now. First what that would mean, then the doing."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from caudal.batch.batch import Result
+from caudal.batch.execute import execute
+from caudal.batch.plan import plan as steps_of
+from caudal.batch.steps.build import spread
+from caudal.batch.steps.read import days_again, files_of
+from caudal.declarations.node import Source, Table
+from caudal.declarations.settings import Settings
+from caudal.errors import DeclarationProblem, NotThere, nearest
+from caudal.graph.load import load, product_file, with_data
+from caudal.graph.order import in_order
+from caudal.graph.streamed import is_streamed
+from caudal.observers.registered import registered
+from caudal.runtime.lifecycle import begin, end, new_run_id, recover
+from caudal.runtime.opening import checked, held, opened
+from caudal.runtime.storage import check_tables
+from caudal.runtime.workspace import Process, Progress, Quiet, Workspace
+from caudal.storage import delta
+
+MOST_DAYS = 36_600
+LEFT_OUT = ("land", "train", "promote")  # nothing new is taken in, and nothing is learned
+
+
+def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, Any]:
+    """Return which days of which tables would be made again, and from which raw files.
+
+    Raises
+    ------
+    DeclarationProblem : these are no days, or the product cannot work
+    NotThere : the product has not run, or has no row of these days
+    """
+    again = between(first, last)
+    with _workspace(folder, settings, again) as ws:
+        if all(ws.version(name) is None for name in ws.product.nodes):
+            raise NotThere(f"Product '{ws.product.name}' has not run yet.", fix=f"Run it: caudal run {folder}")
+        sources: list[dict[str, Any]] = []
+        tables: list[dict[str, Any]] = []
+        touched: dict[str, set[str | None] | None] = {}  # None: the whole table
+        for name in in_order(ws.product):
+            node = ws.product.nodes[name]
+            if ws.version(name) is None or is_streamed(ws.product, name):  # what a stream has captured is not read again
+                continue
+            if isinstance(node, Source):
+                if days := days_again(ws, node):
+                    touched[name] = days
+                    raw = [{"path": one.path, "bytes": one.bytes} for one in files_of(ws, node, days)]
+                    sources.append({**_told(ws, name, days), "files": raw})
+            else:
+                days_of = _touched(ws, node, touched)
+                if days_of is None or days_of:
+                    touched[name] = days_of
+                    tables.append(_told(ws, name, days_of))
+        if not touched:
+            raise NotThere(f"Product '{ws.product.name}' has no row from {first} to {last}.", fix="caudal status shows its tables.")
+        return {"product": ws.product.name, "from": first, "to": last, "sources": sources, "tables": tables}
+
+
+def rebuild(
+    folder: Path, settings: Settings, tables: Sequence[str], *, progress: Progress | None = None, wait_s: float = 0.0,
+    process: Process | None = None,
+) -> Result:  # fmt: skip
+    """Make whole tables again, a source's from raw and another from its inputs, and what follows from them; published as in any run.
+
+    It is for tables whose files are damaged or gone: nothing of them is read but their logs.
+
+    Raises
+    ------
+    NotThere : the product has no such table
+    DeclarationProblem : a table is a stream's, whose past is not read again
+    """
+    with _workspace(folder, settings, frozenset(), progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as mine:
+        known = [*ws.product.nodes, *ws.product.predictions]
+        for name in tables:
+            if name not in known:
+                raise NotThere(
+                    f"Product '{ws.product.name}' has no table '{name}'.",
+                    nearest=nearest(name, known),
+                    fix=f"It has {', '.join(known)}.",
+                )
+            if is_streamed(ws.product, name):
+                raise DeclarationProblem(
+                    f"'{name}' is written by a stream, whose past is not read again.", fix="Put its folder back from a backup."
+                )
+        ws.held, ws.process, ws.rebuilt = mine.check, process, frozenset(tables)
+        recover(ws)
+        check_tables(ws, but=tables)
+        begin(ws, "backfill")
+        board = execute(ws, [step for step in steps_of(ws.product) if step.kind not in LEFT_OUT])
+        return Result(end(ws, board.error), board.error)
+
+
+def backfill(
+    folder: Path, settings: Settings, first: str, last: str, *, progress: Progress | None = None, wait_s: float = 0.0,
+    process: Process | None = None,
+) -> Result:  # fmt: skip
+    """Make these days again from raw, and what follows from them; published as in any run."""
+    again = between(first, last)
+    with _workspace(folder, settings, again, progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as mine:
+        ws.held, ws.process = mine.check, process
+        recover(ws)
+        begin(ws, "backfill")
+        board = execute(ws, [step for step in steps_of(ws.product) if step.kind not in LEFT_OUT])
+        return Result(end(ws, board.error), board.error)
+
+
+def between(first: str, last: str) -> frozenset[str]:
+    """Return the days from one to another, both included.
+
+    Examples
+    --------
+    >>> sorted(between("2024-02-28", "2024-03-01"))
+    ['2024-02-28', '2024-02-29', '2024-03-01']
+    """
+    try:
+        begin_at, end_at = dt.date.fromisoformat(first), dt.date.fromisoformat(last)
+    except ValueError as error:
+        raise DeclarationProblem(f"'{first}' to '{last}' are no days: {error}.", fix="Write them as 2023-01-05.") from None
+    count = (end_at - begin_at).days + 1
+    if not 0 < count <= MOST_DAYS:
+        raise DeclarationProblem(f"From {first} to {last} there is no day, or too many.", fix="Give the earlier day first.")
+    return frozenset((begin_at + dt.timedelta(days=ahead)).isoformat() for ahead in range(count))
+
+
+@contextlib.contextmanager
+def _workspace(folder: Path, settings: Settings, again: frozenset[str], progress: Progress | None = None) -> Iterator[Workspace]:
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
+    with contextlib.closing(home.ledger()) as ledger:
+        yield Workspace(
+            checked(load(file)), home, ledger, settings, run_id=new_run_id(), progress=progress or Quiet(), again=again,
+            observers=registered(),
+        )  # fmt: skip
+
+
+def _touched(ws: Workspace, table: Table, touched: dict[str, set[str | None] | None]) -> set[str | None] | None:
+    """Return the days of a table that would be made again; None for the whole of it."""
+    inputs = [name for name in table.inputs if name in touched]
+    if not table.partition:
+        return None if inputs else set()
+    if any(touched[name] is None for name in inputs):
+        return None
+    changed = {day for name in inputs for day in touched[name] or ()}
+    own = delta.read(ws.folder(table.name)).days
+    extent = spread(ws, table, changed | {day for day in ws.again if day in own})
+    return extent.days
+
+
+def _told(ws: Workspace, name: str, days: set[str | None] | None) -> dict[str, Any]:
+    version = delta.read(ws.folder(name))
+    rows = sum(file.rows for file in version.files if days is None or file.day in days)
+    return {"table": name, "days": None if days is None else sorted(map(str, days)), "rows": rows}

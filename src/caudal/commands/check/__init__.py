@@ -1,0 +1,1 @@
+"""``caudal check``: what can be known of a declaration before it runs."""

@@ -1,0 +1,89 @@
+"""Columns of a source that declares none, or not all: from the newest of its files, where they lie in a folder. A run reads all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from caudal.declarations.connection import Files
+from caudal.declarations.node import Source
+from caudal.declarations.schema import Schema
+from caudal.errors import CaudalError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SAMPLE_BYTES = 256 * 1024  # of a text file, so much from its beginning is looked at
+WHOLE_BYTES = 4 * 2**20  # what cannot be cut (workbooks, packed files, one JSON document) is looked at up to this size
+_NO_HASH = "0" * 64  # landed files are named by their hash; this one has not landed
+_OF_LINES = ("csv", "fixed_width", "json")
+_WITH_FOOTER = ("parquet", "avro")
+Note = Callable[[str], None]
+"""Is told what a reader of a check should know, such as which file columns were read from."""
+
+
+def is_declared(source: Source) -> bool:
+    """Tell whether all columns of a source are declared, so that no file need be looked at."""
+    return source.schema is not None and bool(source.schema.names) and not source.schema.open
+
+
+def at_hand(source: Source, data: Path | None) -> bool:
+    """Tell whether files of a source lie in a folder, so that its columns may be read from one of them."""
+    from caudal.stages.ingest.files import found_in
+
+    if not isinstance(source.connection, Files) or source.connection.remote:
+        return False
+    try:
+        return bool(found_in(source.connection, data))
+    except CaudalError:  # told by the run
+        return False
+
+
+def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: str) -> tuple[Schema, str] | None:
+    """Return a source's columns and the file that they were read from; None where no file lies at hand that tells.
+
+    The file is read as a run would read it, so names and types are those that a run finds in it.
+    """
+    connection = source.connection
+    if not isinstance(connection, Files) or connection.remote:
+        return None
+    from caudal.stages.ingest import RawFile, read
+    from caudal.stages.ingest.files import found_in
+
+    try:
+        files = found_in(connection, data)
+        if not files:
+            return None
+        path = max(files, key=lambda file: (file[1].st_mtime_ns, file[0]))[0]
+        with TemporaryDirectory(prefix="caudal-check-") as folder:
+            sample = _sample(path, connection.format, Path(folder))
+            if sample is None:
+                return None
+            raw = RawFile(sample, _NO_HASH, path.name, connection.format)
+            return read(spark, [raw], source, tz=tz, scratch=Path(folder) / "unpacked").schema, path.name
+    except CaudalError:  # a file that cannot be read is the run's to refuse, by name
+        return None
+
+
+def _sample(path: Path, declared: str | None, folder: Path) -> Path | None:
+    """Return a file that begins as this one does and is quick to read, named as landed files are; None where there is no such."""
+    from caudal.stages.ingest.raw import format_of, packing_of
+
+    kind, bytes_ = format_of(path.name, declared), path.stat().st_size
+    packed = packing_of(path.name) is not None
+    target = folder / f"{_NO_HASH[:16]}-{path.name}"
+    if (kind in _WITH_FOOTER and not packed) or bytes_ <= SAMPLE_BYTES:
+        target.symlink_to(path.absolute())
+        return target
+    with path.open("rb") as whole:
+        head = whole.read(SAMPLE_BYTES)
+    end = head.rfind(b"\n")
+    if kind in _OF_LINES and not packed and end >= 0 and (kind != "json" or head.lstrip().startswith(b"{")):
+        target.write_bytes(head[: end + 1])
+        return target
+    if bytes_ > WHOLE_BYTES:
+        return None
+    target.symlink_to(path.absolute())
+    return target

@@ -1,0 +1,185 @@
+"""``caudal demo``: the taxi product, from raw trips to a served prediction."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from caudal.batch.batch import run
+from caudal.declarations.settings import Settings
+from caudal.errors import CaudalError, EnvironmentProblem
+from caudal.runtime.opening import opened
+from caudal.runtime.workspace import Progress
+
+# NYC Taxi & Limousine Commission, trip record data.
+OFFICIAL = "https://d37ci6vzurychx.cloudfront.net"
+MONTHS = ("2023-01", "2023-02")
+TRIPS = "green_taxi"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Which trips the demo uses, said plainly."""
+
+    kind: str  # given | official | simulated
+    folder: Path
+    sentence: str
+
+
+def prepare(settings: Settings, *, simulate: bool) -> Input:
+    """Return the folder of raw trips: the given one, else the official months, else simulated ones."""
+    if settings.data is not None:
+        # A folder of several data sets (CAUDAL_DATA often is one) keeps the trips in one of their own.
+        holding = next((one for one in (settings.data, settings.data / TRIPS) if _holds_trips(one)), settings.data)
+        return Input("given", holding, f"Input: the files in {holding}.")
+    folder = settings.home / "demo-data"
+    if not simulate and (months := _official(folder / "official")):
+        return Input(
+            "official",
+            folder / "official",
+            f"Input: the official green-taxi trips of {' and '.join(months)}, fetched from the city's data server.",
+        )
+    why = "as asked" if simulate else "the official files cannot be reached from here"
+    return Input("simulated", _simulated(folder / "simulated"), f"Input: SIMULATED trips, not real ones ({why}).")
+
+
+def _holds_trips(folder: Path) -> bool:
+    return any(file.is_file() for file in folder.glob("green_*"))
+
+
+def product_folder() -> Path:
+    """Return the taxi product: of the installed package, or of the repository.
+
+    Raises
+    ------
+    EnvironmentProblem : neither is there
+    """
+    package = Path(__file__).parents[1]
+    for folder in (package / "_products" / "taxi", package.parents[1] / "products" / "taxi"):
+        if (folder / "product.py").is_file():
+            return folder
+    raise EnvironmentProblem("The taxi product is not part of this installation.", fix="Install caudal again.")
+
+
+def first_prediction(settings: Settings, product: str, port: int, keep: bool, told: Any) -> list[dict[str, Any]]:
+    """Serve the champions, ask the API for one example prediction of each, and leave it running when asked to."""
+    from caudal.serve.app import create_app
+    from caudal.web.server import running
+
+    home = opened(settings)
+    with running(create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port) as url:
+        answers = [_asked(url, product, name, example) for name, example in _examples(settings, product).items()]
+        told(url, answers)
+        while keep:
+            time.sleep(3600)
+    return answers
+
+
+def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
+    """Do the whole way and show it."""
+    from caudal.report.terminal import Progress as Display, summary
+    from caudal.runtime.workspace import Quiet
+
+    given = prepare(settings, simulate=simulate)
+    settings = replace(settings, data=given.folder)
+    if not as_json:
+        print(given.sentence)
+    progress: Progress
+    if as_json:
+        result = run(product_folder(), settings, progress=Quiet())
+    else:
+        with Display() as progress:
+            result = run(product_folder(), settings, progress=progress)
+        summary(result.document)
+    if result.error is not None:
+        raise result.error
+    product = str(result.document["product"])
+
+    def tell(url: str, answers: list[dict[str, Any]]) -> None:
+        if as_json:
+            print(
+                json.dumps(
+                    {
+                        **result.document,
+                        "demo": {"input": given.kind, "data": str(given.folder), "url": url, "predictions": answers},
+                    },
+                    indent=2,
+                    default=str,
+                )
+            )
+            return
+        for one in answers:
+            print(f"\nPOST {one['url']}\n  {json.dumps(one['asked'])}\n  → {json.dumps(one['answer'])}")
+        print(f"\nWeb app: {url}   (form, API with OpenAPI, model cards)\nRun page: {result.document['page']}")
+        if stays:
+            print("Ctrl-C ends it.", flush=True)
+
+    stays = keep and not as_json and sys.stdout.isatty()
+    try:
+        first_prediction(settings, product, port, stays, tell)
+    except KeyboardInterrupt:
+        print(f"\nEnded. Serve again with: caudal serve --home {settings.home}")
+
+
+def _examples(settings: Settings, product: str) -> dict[str, dict[str, Any]]:
+    import contextlib
+
+    from caudal.ledger.records import model_versions
+
+    with contextlib.closing(opened(settings).ledger()) as ledger:
+        names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
+        champions = {name: ledger.champion(product, name) for name in names}
+    return {name: row["signature"]["example"] for name, row in champions.items() if row is not None}
+
+
+def _asked(url: str, product: str, model: str, example: dict[str, Any]) -> dict[str, Any]:
+    address = f"{url.rstrip('/')}/api/v1/{product}/{model}/predict"
+    request = urllib.request.Request(address, json.dumps(example).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return {"model": model, "url": address, "asked": example, "answer": json.load(answer)}
+    except urllib.error.HTTPError as error:
+        raise CaudalError(f"The web app refused its own example: {error.read().decode()[:300]}") from None
+
+
+def _official(folder: Path) -> list[str]:
+    """Fetch the official months; returns those that are there, or none when the server cannot be reached."""
+    files = {f"green_tripdata_{month}.parquet": f"{OFFICIAL}/trip-data/green_tripdata_{month}.parquet" for month in MONTHS}
+    files["taxi_zone_lookup.csv"] = f"{OFFICIAL}/misc/taxi_zone_lookup.csv"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, address in files.items():
+        if (folder / name).is_file():
+            continue
+        part = folder / f".{name}.part"
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer, part.open("wb") as target:
+                shutil.copyfileobj(answer, target)
+        except OSError:
+            part.unlink(missing_ok=True)
+            return []
+        part.replace(folder / name)
+    return list(MONTHS)
+
+
+def _simulated(folder: Path) -> Path:
+    """Write simulated trips, the same ones every time, unless they are there."""
+    import importlib.util
+
+    if not (folder / "truth.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        spec = importlib.util.spec_from_file_location("caudal_taxi_simulate", product_folder() / "simulate.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        module.write(folder, seed=0)
+    return folder

@@ -1,0 +1,91 @@
+"""``caudal export``: a table version as Parquet, Avro or CSV."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+from caudal.commands.status import the_product
+from caudal.declarations.settings import Settings
+from caudal.errors import DeclarationProblem
+from caudal.runtime.opening import opened
+from caudal.storage import delta
+from caudal.storage.away import answering
+from caudal.storage.place import spark_needs
+from caudal.tables.intact import check_small, reading
+from caudal.tables.resolve import resolve_version
+
+ENDINGS = {".parquet": "parquet", ".avro": "avro", ".csv": "csv"}
+
+
+def export(
+    settings: Settings, table: str, to: Path, *, format: str | None = None, version: int | None = None, run_id: str | None = None,
+    product: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Write a table to ``to``: a file where the name has an ending, a folder else. Returns what was written."""
+    home = opened(settings)
+    with contextlib.closing(home.ledger()) as ledger:
+        name = the_product(home, ledger, product)
+        found = resolve_version(home, ledger, name, table, version, run_id)
+    kind = format or ENDINGS.get(to.suffix.lower(), "" if to.suffix else "parquet")
+    if not kind:
+        raise DeclarationProblem(
+            f"Tables are not written as '{to.suffix}'.", fix=f"Endings are {', '.join(ENDINGS)}; or pass --format."
+        )
+    if to.exists() and (to.is_dir() and any(to.iterdir())):
+        raise DeclarationProblem(f"'{to}' is there already and not empty.", fix="Give another name, or remove it.")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "avro":
+        _avro(settings, found, to)
+    else:
+        _arrow(found, to, kind)
+    return {"product": name, "table": table, "version": found.number, "rows": found.rows, "format": kind, "to": str(to)}
+
+
+def _arrow(version: delta.Version, to: Path, kind: str) -> None:
+    """Write by Arrow, batch by batch: no JVM, and no more memory than a batch."""
+    import json
+
+    import pyarrow as pa
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+    from deltalake import Schema
+
+    from caudal.storage.parquet import WRITTEN, dataset
+
+    whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
+    schema = pa.schema([field for field in whole if field.name != delta.DAY])
+    paths = version.paths()
+    check_small(version, paths)
+    target = to if to.suffix else to / f"part-0.{kind}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.part")
+    with (
+        answering(version.folder),
+        reading(lambda: paths, f"Table '{version.folder.name}'"),
+        pc.CSVWriter(temporary, schema) if kind == "csv" else pq.ParquetWriter(temporary, schema, **WRITTEN) as writer,
+    ):
+        for batch in dataset(paths, schema).to_batches() if paths else ():
+            writer.write_batch(batch)
+    temporary.replace(target)
+
+
+def _avro(settings: Settings, version: delta.Version, to: Path) -> None:
+    """Write by Spark's Avro writer; one file where ``to`` has an ending."""
+    from caudal.engine.session import session
+    from caudal.tables.frames import frame
+
+    connectors, conf = spark_needs(version.folder)
+    spark = session(
+        connectors=frozenset({"avro"}) | connectors, cores=settings.cores, memory=settings.memory, conf=conf | dict(settings.spark)
+    )
+    rows = frame(spark, version)
+    if not to.suffix:
+        rows.write.format("avro").mode("overwrite").save(str(to))
+        return
+    temporary = to.with_name(f".{to.name}.parts")
+    rows.coalesce(1).write.format("avro").mode("overwrite").save(str(temporary))
+    next(temporary.glob("part-*.avro")).replace(to)
+    shutil.rmtree(temporary)

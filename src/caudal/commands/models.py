@@ -1,0 +1,101 @@
+"""``caudal model``: versions and decisions, from the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from caudal.commands.status import products, the_product
+from caudal.declarations.settings import Settings
+from caudal.errors import NotThere, nearest
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import model_versions
+from caudal.runtime.lifecycle import who
+from caudal.runtime.opening import opened
+from caudal.tables.home import Home
+
+
+def listing(settings: Settings, product: str | None = None) -> list[dict[str, Any]]:
+    """Return every model version with its score and whether it is in production."""
+    from caudal.registry import listing as versions
+
+    with _ledger(settings) as (home, ledger):
+        names = [the_product(home, ledger, product)] if product else products(ledger)
+        return [{"product": name, **_in_brief(row)} for name in names for row in versions(ledger, name)]
+
+
+def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> dict[str, Any]:
+    """Return all that is known of a model version; of the champion when none is named."""
+    from caudal.registry import card as of_version
+
+    with _ledger(settings) as (home, ledger):
+        name, model = _model(home, ledger, model, product)
+        return of_version(ledger, name, model, version)
+
+
+def promote(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> dict[str, Any]:
+    """Put a version into production by hand."""
+    from caudal.registry import promote as decide
+
+    with _ledger(settings) as (home, ledger):
+        name, model = _model(home, ledger, model, product)
+        return dict(decide(ledger, name, model, version, gates=[], who=who(), reason=reason))
+
+
+def rollback(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> dict[str, Any]:
+    """Bring an earlier champion back: the one before, unless told."""
+    from caudal.registry import rollback as decide
+
+    with _ledger(settings) as (home, ledger):
+        name, model = _model(home, ledger, model, product)
+        return dict(decide(ledger, name, model, to, who=who(), reason=reason))
+
+
+def history(settings: Settings, model: str, product: str | None = None) -> list[dict[str, Any]]:
+    """Return every decision on a model, oldest first."""
+    from caudal.registry import history as decisions
+
+    with _ledger(settings) as (home, ledger):
+        name, model = _model(home, ledger, model, product)
+        return [
+            {**row, "at": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))} for row in decisions(ledger, name, model)
+        ]
+
+
+def _in_brief(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a version's row with its score under one name, for a table on the terminal."""
+    metrics = dict(row.get("metrics") or {})
+    metric = next((name.removesuffix("_spread") for name in metrics if name.endswith("_spread")), None)
+    created = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"]))
+    return {
+        **row,
+        "metric": metric,
+        "score": metrics.get(str(metric)),
+        "spread": metrics.get(f"{metric}_spread"),
+        "created": created,
+    }
+
+
+@contextlib.contextmanager
+def _ledger(settings: Settings) -> Iterator[tuple[Home, Ledger]]:
+    home = opened(settings)
+    with contextlib.closing(home.ledger()) as ledger:
+        yield home, ledger
+
+
+def _model(home: Home, ledger: Ledger, model: str, product: str | None) -> tuple[str, str]:
+    """Return product and model by the model's name, when the product can be told from it."""
+    having = sorted({row["product"] for row in ledger.find(model_versions, model=model)})
+    if product is None and len(having) == 1:
+        return having[0], model
+    name = the_product(home, ledger, product)
+    among = sorted({row["model"] for row in ledger.find(model_versions, product=name)})
+    if model not in among:
+        raise NotThere(
+            f"Product '{name}' has no model '{model}'.",
+            nearest=nearest(model, among),
+            fix=f"It has {', '.join(among) or 'none yet'}.",
+        )
+    return name, model

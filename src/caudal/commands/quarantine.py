@@ -1,0 +1,166 @@
+"""``caudal quarantine``: what was set aside, why, and how it comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caudal.batch.batch import Result, run
+from caudal.commands.status import products, the_product
+from caudal.declarations.node import Source
+from caudal.declarations.settings import Settings
+from caudal.errors import DeclarationProblem, NotThere, nearest
+from caudal.graph.load import load
+from caudal.ledger.records import landed
+from caudal.runtime.lifecycle import new_run_id
+from caudal.runtime.opening import held, opened
+from caudal.runtime.workspace import Progress, Workspace
+from caudal.storage import delta
+from caudal.tables import corrections
+from caudal.tables.frames import arrow, frame
+from caudal.tables.home import Home
+from caudal.tables.landing import land
+
+
+def listing(settings: Settings, product: str | None = None) -> list[dict[str, Any]]:
+    """Return how many rows are in quarantine now, by product, table and reason (a row counts under each of its reasons)."""
+    home = opened(settings)
+    with contextlib.closing(home.ledger()) as ledger:
+        names = [the_product(home, ledger, product)] if product else products(ledger)
+    rows = []
+    for name in names:
+        for table in _tables(home, name):
+            reasons = arrow(delta.read(home.quarantine(name, table)), ["_reasons"]).column("_reasons").to_pylist()
+            counts = Counter(reason for told in reasons for reason in told or ["unknown"])
+            rows += [{"product": name, "table": table, "reason": reason, "rows": count} for reason, count in counts.most_common()]
+    return rows
+
+
+def show(
+    settings: Settings, table: str, *, reason: str | None = None, limit: int = 20, product: str | None = None
+) -> list[dict[str, Any]]:
+    """Return quarantined rows of a table: reasons, the file they came from, raw values."""
+    import pyarrow.compute as pc
+
+    home = opened(settings)
+    with contextlib.closing(home.ledger()) as ledger:
+        name = the_product(home, ledger, product)
+        version = _quarantined(home, name, table)
+        files = {row["sha256"][:16]: row["path"] for row in ledger.find(landed, product=name)}
+    columns = [field["name"] for field in version.schema["fields"]]
+    rows = arrow(version, [one for one in ("_reasons", "_raw", "_file") if one in columns])
+    if reason:
+        rows = rows.filter(pc.match_substring(pc.binary_join(rows.column("_reasons"), "; "), reason))
+    return [
+        {"reasons": row["_reasons"], "file": files.get(row.get("_file", ""), row.get("_file")), "raw": row["_raw"]}
+        for row in rows.slice(0, limit).to_pylist()
+    ]
+
+
+def replay(
+    folder: Path, settings: Settings, table: str, sets: Sequence[str], *, reason: str | None = None, where: str | None = None,
+    progress: Progress | None = None,
+) -> Result:  # fmt: skip
+    """Judge quarantined rows again and bring the product up to date.
+
+    Without ``sets`` the rows are judged as they are: after a change of rules in the product, its tables are made anew. With
+    ``sets`` (``column = SQL expression``) the rows that match are corrected; the corrections are landed as a raw file of the
+    source, and take the place of the rows that they correct.
+    """
+    product = load(folder)
+    home = opened(settings)
+    if sets:
+        node = product.nodes.get(table)
+        if not isinstance(node, Source):
+            among = ", ".join(product.sources)
+            raise DeclarationProblem(
+                f"'{table}' is not a source, so its rows cannot be corrected by hand.",
+                fix=f"Correct the rows of a source ({among}), or mend the table's function and run again.",
+                table=table,
+            )
+        with contextlib.closing(home.ledger()) as ledger, held(home, ledger, product):
+            ws = Workspace(product, home, ledger, settings, new_run_id())
+            _correct(ws, node, [_assignment(one) for one in sets], reason, where)
+    else:
+        _quarantined(home, product.name, table)
+    return run(folder, settings, progress=progress)
+
+
+@dataclass(frozen=True)
+class _Correction:
+    """A file of corrections on its way into the raw store."""
+
+    path: str
+    local: Path
+    bytes: int
+    modified_ns: int
+    etag: str | None = None
+
+
+def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason: str | None, where: str | None) -> None:
+    """Land corrected copies of the quarantined rows that match."""
+    from pyspark.sql import functions as F
+
+    version = _quarantined(ws.home, ws.product.name, source.name)
+    rows = frame(ws.spark, version)
+    own = [name for name in rows.columns if not name.startswith("_")]
+    for column, _ in sets:
+        if column not in own:
+            raise DeclarationProblem(
+                f"'{source.name}' has no column '{column}'.", nearest=nearest(column, own), fix=f"It has {', '.join(own)}."
+            )
+    matching = rows.withColumn("_key", corrections.key(own))
+    if reason:
+        matching = matching.where(F.exists("_reasons", lambda one: one.contains(reason)))
+    if where:
+        matching = matching.where(where)
+    keys = [row["_key"] for row in matching.select("_key").distinct().collect()]
+    if not keys:
+        raise NotThere(f"No quarantined row of '{source.name}' matches.", fix=f"Look at them: caudal quarantine show {source.name}")
+    # Rows that are alike to the last value cannot be told apart, so they are corrected together.
+    chosen = rows.withColumn("_key", corrections.key(own)).where(F.col("_key").isin(keys))
+    good = ws.frame(source.name).withColumn("_key", corrections.key(own)).where(F.col("_key").isin(keys)).count()
+    if good:
+        raise DeclarationProblem(
+            f"{good} good rows of '{source.name}' are alike to the last value with rows to be corrected.",
+            fix="Narrow it down with --where or --reason.",
+        )
+    segments = [row["_file"] for row in chosen.select("_file").distinct().collect()]
+    corrected = chosen.withColumns({column: F.expr(expression) for column, expression in sets})
+    raw_names = {field.name: field.raw_name for field in source.schema or ()}
+    corrected = corrected.select(*[F.col(name).alias(raw_names.get(name, name)) for name in own])
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / f"corrections-{ws.run_id}.parquet"
+        corrections.write(corrected.toArrow(), keys, segments, file)
+        said = _Correction(f"corrections/{file.name}", file, file.stat().st_size, file.stat().st_mtime_ns)
+        land([said], ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, kind="correction")
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    column, equals, expression = text.partition("=")
+    if not equals or not column.strip() or not expression.strip():
+        raise DeclarationProblem(
+            f"'{text}' is not a correction.", fix="Write --set 'column = SQL expression', such as --set 'fare = abs(fare)'."
+        )
+    return column.strip(), expression.strip()
+
+
+def _tables(home: Home, product: str) -> list[str]:
+    folder = home.quarantines(product)
+    return sorted(entry.name for entry in folder.iterdir() if delta.version_of(entry) is not None) if folder.is_dir() else []
+
+
+def _quarantined(home: Home, product: str, table: str) -> delta.Version:
+    tables = _tables(home, product)
+    if table not in tables:
+        raise NotThere(
+            f"Nothing of '{table}' has ever been in quarantine.",
+            nearest=nearest(table, tables),
+            fix=f"Tables with quarantined rows: {', '.join(tables) or 'none'}.",
+        )
+    return delta.read(home.quarantine(product, table))

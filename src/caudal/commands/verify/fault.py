@@ -1,0 +1,72 @@
+"""What a check has found, and what it had to look at."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import manifests
+from caudal.tables.home import Home
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is not as it was put there.
+
+    Parameters
+    ----------
+    kind : ledger | raw | log | table | kept | model | mlflow
+    name : source, table or model
+    what, mend : sentences
+    """
+
+    kind: str
+    product: str | None
+    name: str
+    path: str
+    what: str
+    mend: str
+
+
+@dataclass
+class Findings:
+    """What was looked at and what was found."""
+
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    checked: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """Return it JSON-ready."""
+        return {
+            "ok": not self.faults,
+            "faults": [asdict(fault) for fault in self.faults],
+            "notes": self.notes,
+            "checked": dict(self.checked),
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The home that is looked at."""
+
+    home: Home
+    ledger: Ledger | None  # None where it cannot be opened
+    findings: Findings
+    deep: bool
+
+    def folder(self, product: str) -> str:
+        """Return a product's own folder as commands are told it: the one that it ran from last."""
+        rows = self.ledger.find(manifests, product=product) if self.ledger is not None else []
+        return shlex.quote(str(Path(rows[-1]["folder"].rpartition("#")[0]).parent)) if rows else "FOLDER"
+
+    def at_home(self) -> str:
+        """Return the options that name this home and lake."""
+        lake = f" --lake {shlex.quote(str(self.home.elsewhere))}" if self.home.elsewhere else ""
+        return f"--home {shlex.quote(str(self.home.path))}{lake}"

@@ -1,0 +1,107 @@
+"""Server-sent events: a product's feed, followed for as long as a browser listens."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.exceptions import ServiceUnavailable
+
+from caudal.console.feeds import feed_of
+from caudal.messaging.feed import Feed
+
+VIEWERS = 32
+LOOK_EVERY_S = 0.01
+IDLE_EVERY_S = 1.0
+MOST_HISTORY_S = 600.0
+_TOGETHER = 16  # updates in one piece, some hundred kilobytes
+_MOST_UPDATES = 6000  # in one answer; a page that was away for longer begins anew
+
+
+def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
+    """Give an app the route ``/api/v1/live/<product>/events``.
+
+    An event is an update of the feed as JSON, its id the update's number. A browser that comes back says which it had last
+    (``Last-Event-ID``, or ``after``) and gets what came since; a new one gets the last ``history`` seconds. ``idle`` comes when the
+    history is over, and once a second while nothing happens, with the server's clock; ``again`` says that what the browser has belongs to another feed.
+    """
+    seats = threading.BoundedSemaphore(viewers)
+    stopped: threading.Event = app.extensions.setdefault("stopped", threading.Event())
+
+    @app.route("/api/v1/live/<product>/events", methods=["GET"])
+    def events(product: str) -> Response:
+        feed = feed_of(home, product)
+        # The header is the browser's newer word; the address is from when the page first asked.
+        after = request.headers.get("Last-Event-ID", type=_number)
+        after = request.args.get("after", type=_number) if after is None else after
+        history_s = min(request.args.get("history", 0.0, type=float), MOST_HISTORY_S)
+        if request.method == "HEAD":  # has no body that would be closed, and so would keep its seat
+            return Response(mimetype="text/event-stream")
+        if not seats.acquire(blocking=False):
+            raise ServiceUnavailable(f"{viewers} pages follow streams already, as many as this console lets.")
+        answer = Response(_said(feed, after, history_s, stopped), mimetype="text/event-stream")
+        answer.headers["X-Accel-Buffering"] = "no"  # a proxy must not collect what is meant for now
+        answer.call_on_close(seats.release)
+        return answer
+
+
+def _said(feed: Feed, after: int | None, history_s: float, stopped: threading.Event) -> Iterator[bytes]:
+    """Give the events until the server stops; the browser's leaving closes the generator."""
+    yield b"retry: 500\n\n"
+    end = feed.end()
+    if after is not None and (after > end or end - after > _MOST_UPDATES):
+        yield b"event: again\ndata: {}\n\n"
+        after = None
+    number = next(iter(recent(feed, history_s)), end + 1) - 1 if after is None else after
+    told: float | None = None
+    while not stopped.is_set():
+        news = feed.lines(number)
+        for begin in range(0, len(news), _TOGETHER):
+            yield b"".join(b"id: %d\ndata: %b\n\n" % one for one in news[begin : begin + _TOGETHER])
+        now = time.monotonic()
+        if news:
+            number = news[-1][0]
+        # The first one says that the history is over.
+        if told is None or (not news and now - told >= IDLE_EVERY_S):
+            told = now
+            if feed.end() < number:
+                yield b"event: again\ndata: {}\n\n"
+                number = 0
+            yield b"event: idle\ndata: %b\n\n" % json.dumps({"now": time.time(), "number": number}).encode()
+        elif news:
+            told = now
+        stopped.wait(LOOK_EVERY_S)
+
+
+def recent(feed: Feed, seconds: float) -> list[int]:
+    """Return the numbers of the updates of the last seconds before the newest one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> feed = Feed(Path(tempfile.mkdtemp()))
+    >>> numbers = [feed.append({"at": at}) for at in (100.0, 101.0, 102.0)]
+    >>> recent(feed, 1.5)
+    [2, 3]
+    """
+    kept: list[int] = []
+    newest: float | None = None
+    for number, line in reversed(feed.lines(max(0, feed.end() - _MOST_UPDATES))):
+        at = float(orjson.loads(line).get("at") or 0.0)
+        newest = at if newest is None else newest
+        if newest - at > seconds:
+            break
+        kept.append(number)
+    return kept[::-1] if seconds > 0 else []
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("numbers begin with 0")
+    return number

@@ -1,0 +1,49 @@
+"""What feeds a home has, and what each said last."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from caudal.errors import NotThere, nearest
+from caudal.messaging.feed import Feed
+from caudal.tables.home import Home
+
+# A stream that says nothing for this long has stopped: it updates several times a second.
+STOPPED_AFTER_S = 5.0
+
+
+def products(home: Path) -> list[str]:
+    """Return the products of a home that have, or had, a live feed."""
+    folder = home / "live"
+    return sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+
+
+def feed_of(home: Path, product: str) -> Feed:
+    """Return a product's feed.
+
+    Raises
+    ------
+    NotThere : the home has none of that name
+    """
+    known = products(home)
+    if product not in known:  # asked of the list, so that no name leads out of the folder
+        raise NotThere(
+            f"There is no stream of a product '{product}'.",
+            nearest=nearest(product, known),
+            fix="Start one with 'caudal stream'.",
+            product=product,
+        )
+    return Feed(Home(home).live(product))
+
+
+def last_of(feed: Feed) -> dict[str, Any] | None:
+    """Return the newest update, None where nothing was said yet."""
+    found = feed.tail(feed.end() - 1)
+    return found[-1][1] if found else None
+
+
+def age_s(update: dict[str, Any]) -> float:
+    """Return the seconds since an update was made."""
+    return max(0.0, time.time() - float(update["at"]))

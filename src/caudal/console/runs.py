@@ -1,0 +1,145 @@
+"""The page of runs: how each product stands, which step is at work, what waits, and who could not be told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dash import Dash, Input, Output, dcc, html
+from dash.development.base_component import Component
+from flask import Flask, Response, send_file
+from sqlalchemy import func, select
+
+from caudal.console.parts import aria
+from caudal.errors import NotThere
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import alerts, events, runs, schedules
+from caudal.report.figures import age, duration, plural
+from caudal.tables.home import Home
+
+PATH = "/runs"
+EVERY_MS = 2000
+SHOWN = 8  # runs of each product
+TOLD = 5  # alerts of each product
+_STATES = {"succeeded": "good", "failed": "bad", "abandoned": "bad"}
+_WORDS = {"new": "waiting", "taken": "at work", "failed": "failed"}
+
+
+class Ledgers:
+    """A home's ledger, opened when there is one."""
+
+    def __init__(self, home: Path, url: str | None) -> None:
+        self.home = Home(home.absolute(), url)
+        self._url = url
+        self._opened: Ledger | None = None
+
+    def get(self) -> Ledger | None:
+        """Return it; None while nothing has run: looking makes no ledger."""
+        if self._opened is None and (self._url or (self.home.path / "ledger.db").is_file()):
+            self._opened = self.home.ledger()
+        return self._opened
+
+
+def layout(ledgers: Ledgers, path: str) -> Component | None:
+    """Return the page; None where the path is another's."""
+    if path != PATH:
+        return None
+    clock = dcc.Interval(id="runs-clock", interval=EVERY_MS)
+    return html.Div([html.H1("Runs"), html.Div(_products(ledgers), id="runs", className="runs"), clock])
+
+
+def offer(app: Dash, server: Flask, ledgers: Ledgers) -> None:
+    """Give the page its callback, and runs their pages."""
+
+    @app.callback(Output("runs", "children"), Input("runs-clock", "n_intervals"), prevent_initial_call=True)
+    def looked(_times: int) -> list[Component]:
+        return _products(ledgers)
+
+    @server.route("/runs/<product>/<run_id>", methods=["GET"])
+    def page(product: str, run_id: str) -> Response:
+        ledger = ledgers.get()
+        found = ledger.find(runs, product=product, run_id=run_id) if ledger else []
+        file = ledgers.home.page(product, run_id)
+        if not found or not file.is_file():  # a name from outside leads nowhere that the ledger does not know
+            raise NotThere(f"Product '{product}' has no page of a run '{run_id}'.", fix="See the list at /runs.")
+        return send_file(file)
+
+
+def _products(ledgers: Ledgers) -> list[Component]:
+    ledger = ledgers.get()
+    names = sorted(row["product"] for row in ledger.rows(select(runs.c.product).distinct())) if ledger else []
+    if ledger is None or not names:
+        return [html.Section([html.H2("Nothing has run yet"), html.P([html.Code("caudal run FOLDER"), " runs a product. It then appears here by itself."])], className="card")]  # fmt: skip
+    return [_product(ledgers.home, ledger, name, time.time()) for name in names]
+
+
+def _product(home: Home, ledger: Ledger, product: str, now: float) -> Component:
+    done = ledger.find(runs, product=product, newest=True, limit=SHOWN)
+    return html.Section(
+        [
+            html.H2(product, id=f"runs-of-{product}"),
+            *_up(ledger, product, now),
+            *_untold(ledger, product, now),
+            html.Div(html.Table([_head(), html.Tbody([_run(home, row, now) for row in done])]), className="scroll"),
+        ],
+        className="card",
+        **aria(labelledby=f"runs-of-{product}"),
+    )
+
+
+def _head() -> Component:
+    return html.Thead(html.Tr([html.Th(name, scope="col") for name in ("Run", "State", "Begun", "Took", "")]))
+
+
+def _run(home: Home, row: Mapping[str, Any], now: float) -> Component:
+    running = row["state"] == "running"
+    told = (
+        html.A(row["run_id"], href=f"/runs/{row['product']}/{row['run_id']}")
+        if home.page(row["product"], row["run_id"]).is_file()
+        else row["run_id"]
+    )
+    took = (row["finished_at"] or now) - row["started_at"]
+    return html.Tr([
+        html.Th([told, html.Span(f" {row['command']}", className="quiet")], scope="row"),
+        html.Td(html.Span(row["state"], className=f"tag {_STATES.get(row['state'], '')}".strip())),
+        html.Td(age(now - row["started_at"])),
+        html.Td(duration(round(took, 0 if running else 1)), className="num"),
+        html.Td(_at_hand(row["at_hand"], now) if running else (row["error"] or {}).get("what", "")),
+    ])  # fmt: skip
+
+
+def _at_hand(one: Mapping[str, Any] | None, now: float) -> Component | str:
+    """Return which step is at work, and whether it takes longer than usual."""
+    if one is None:
+        return ""
+    usual = f", {duration(one['expected_s'])} is usual" if one["expected_s"] is not None else ""
+    said = f"{one['step']} for {duration(round(now - one['since']))}{usual}"
+    return html.Span([said, " ", html.Span("slow", className="tag bad")]) if one["slow"] else said
+
+
+def _up(ledger: Ledger, product: str, now: float) -> list[Component]:
+    """Return what waits for the daemon, and when it comes next."""
+    counted = ledger.rows(
+        select(events.c.state, func.count().label("number")).where(events.c.product == product).group_by(events.c.state)
+    )
+    said = [f"{plural(row['number'], 'event')} {_WORDS[row['state']]}" for row in counted if row["state"] in _WORDS]
+    for row in ledger.find(schedules, product=product):
+        if row["next_at"] is not None:
+            when = f"in {duration(round(row['next_at'] - now))}" if row["next_at"] > now else f"was due {age(now - row['next_at'])}"
+            said.append(f"{row['trigger']}: {when}")
+    return [html.P("; ".join(said), className="quiet")] if said else []
+
+
+def _untold(ledger: Ledger, product: str, now: float) -> list[Component]:
+    """Return the alerts that could not be delivered."""
+    found = ledger.find(alerts, product=product, state="failed", newest=True, limit=TOLD)
+    return [
+        html.P(
+            f"Not told: {row['happening']} of {row['subject']}, to {row['target']}: {row['error']} (tried {plural(row['attempts'], 'time')}, begun {age(now - row['at'])})",
+            className="note bad",
+            role="alert",
+        )
+        for row in found
+    ]

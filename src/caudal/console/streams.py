@@ -1,0 +1,73 @@
+"""The first page: which streams there are, and which run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from dash import Dash, Input, Output, dcc, html
+from dash.development.base_component import Component
+
+from caudal.console.feeds import STOPPED_AFTER_S, age_s, feed_of, last_of, products
+from caudal.console.parts import aria
+
+PATH = "/"
+EVERY_MS = 2000
+
+
+def layout(home: Path, path: str) -> Component | None:
+    """Return the list of streams; None where the path is another page's."""
+    if path != PATH:
+        return None
+    return html.Div([html.H1("Streams"), html.Div(_cards(home), id="streams"), dcc.Interval(id="streams-clock", interval=EVERY_MS)])
+
+
+def offer(app: Dash, home: Path) -> None:
+    """Give the page its callback: the list is looked at again every two seconds."""
+
+    @app.callback(Output("streams", "children"), Input("streams-clock", "n_intervals"), prevent_initial_call=True)
+    def looked(_times: int) -> list[Component]:
+        return _cards(home)
+
+
+def _cards(home: Path) -> list[Component]:
+    found = [_card(product, last_of(feed_of(home, product))) for product in products(home)]
+    return found or [_none()]
+
+
+def _card(product: str, last: dict[str, Any] | None) -> Component:
+    facts: list[Component] = [html.P([_state(last), " ", html.Span(_figures(last), className="quiet")])]
+    return html.Section(
+        [
+            html.Div([html.H2(html.A(product, href=f"/live/{product}"), id=f"stream-{product}"), *facts]),
+            html.P(html.A("Live view", href=f"/live/{product}", className="button"), className="actions"),
+        ],
+        className="card model",
+        **aria(labelledby=f"stream-{product}"),
+    )
+
+
+def _state(last: dict[str, Any] | None) -> Component:
+    if last is None:
+        return html.Span("nothing yet", className="tag")
+    if age_s(last) < STOPPED_AFTER_S:
+        return html.Span("live", className="tag good")
+    return html.Span(f"stopped since {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(last['at']))} UTC", className="tag")
+
+
+def _figures(last: dict[str, Any] | None) -> str:
+    if last is None:
+        return "No update was written yet."
+    sensors, total = len(last.get("sensors") or ()), last.get("total") or 0
+    return f"{sensors} sensors, {last.get('rate') or 0:,.0f} readings/s, {total:,} readings in all"
+
+
+def _none() -> Component:
+    return html.Section(
+        [
+            html.H2("No stream has run yet"),
+            html.P([html.Code("caudal stream FOLDER"), " starts a product's streams. They then appear here by themselves."]),
+        ],
+        className="card",
+    )

@@ -1,0 +1,157 @@
+"""``caudal up``: the flow, top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from caudal.daemon.bell import Bell
+from caudal.daemon.messenger import Messenger
+from caudal.daemon.rounds import TICK_S, Pace, Rounds, Say
+from caudal.daemon.watch import Watcher
+from caudal.daemon.watch_clock import ClockWatcher
+from caudal.daemon.watch_files import FileWatcher, Waker
+from caudal.daemon.watch_images import ImageWatcher
+from caudal.daemon.watch_objects import ObjectWatcher
+from caudal.daemon.watch_rows import RowWatcher
+from caudal.daemon.watch_tables import TableWatcher
+from caudal.daemon.worker import Worker
+from caudal.declarations.connection import Files
+from caudal.declarations.database import Database
+from caudal.declarations.images import Images
+from caudal.declarations.node import Source
+from caudal.declarations.product import Product
+from caudal.declarations.settings import Settings
+from caudal.declarations.trigger import OnArrival, OnPublish, Timed
+from caudal.errors import CaudalError, DeclarationProblem
+from caudal.graph.load import load, product_file
+from caudal.ledger.claim import claim
+from caudal.runtime.opening import checked, opened
+from caudal.tables.home import Home
+
+SETTLE_S = 2.0
+_REST_S = 0.05  # however often the bell rings
+_AGAIN_S = 2.0
+
+
+def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None = None) -> None:
+    """Keep products running until SIGTERM or Ctrl-C.
+
+    Raises
+    ------
+    DeclarationProblem : a product cannot work, or nothing triggers it
+    """
+    pace = pace or Pace()
+    home = opened(settings)
+    products = declared(folders)
+    settle_s = SETTLE_S if settings.settle is None else settings.settle
+    with (
+        contextlib.closing(home.ledger()) as ledger,
+        Bell() as bell,
+        claim(ledger, f"up {secrets.token_hex(4)}") as me,
+        Waker(bell.ring) as waker,
+        Messenger([product for _, product in products.values()], home, ledger, settings, say),
+    ):
+        watchers = [
+            one for folder, product in products.values() for one in watchers_of(product, home, _data(folder, settings), settle_s)
+        ]
+        worker = Worker(
+            {name: folder for name, (folder, _) in products.items()}, home, ledger, settings, me.holder, settle_s=settle_s,
+            at_once=pace.at_once,
+        )  # fmt: skip
+        rounds = Rounds(ledger, watchers, worker, waker, say, pace)
+        say({"what": "up", "products": list(products), "watchers": [one.name for one in watchers]})
+        began = time.monotonic()
+        while not bell.asked_to_stop and not rounds.idle_for(pace.idle_s):
+            if pace.seconds is not None and time.monotonic() - began > pace.seconds:
+                break
+            try:
+                rounds.round(woken=bell.rung())
+            except (
+                SQLAlchemyError,
+                OSError,
+                CaudalError,
+            ) as error:  # the ledger does not answer, a folder is gone: it may come back
+                rounds.broken(error)
+                time.sleep(_AGAIN_S)
+            bell.wait(TICK_S)
+            time.sleep(_REST_S)
+        rounds.end(pace.grace_s)
+        say({"what": "down"})
+
+
+def declared(folders: Sequence[Path]) -> dict[str, tuple[Path, Product]]:
+    """Return the products of some folders by name, each with its folder.
+
+    Raises
+    ------
+    DeclarationProblem : two have one name, or one cannot work or has no trigger
+    """
+    found: dict[str, tuple[Path, Product]] = {}
+    for folder in folders:
+        product = triggered(folder)
+        if product.name in found:
+            raise DeclarationProblem(
+                f"Product '{product.name}' is given twice: {found[product.name][0]} and {folder}.",
+                fix="Give each once.",
+                where=str(product.where),
+            )
+        found[product.name] = (folder, product)
+    return found
+
+
+def triggered(folder: Path) -> Product:
+    """Return the product of a folder, which has something that triggers it.
+
+    Raises
+    ------
+    DeclarationProblem : it cannot work, or has no trigger
+    """
+    product = checked(load(folder))
+    sources, predictions = product.sources.values(), product.predictions.values()
+    if not any([*product.schedules, *(one.trigger for one in sources), *(one.trigger for one in predictions)]):
+        raise DeclarationProblem(
+            f"Nothing triggers product '{product.name}'.",
+            fix='Give a source trigger=cd.on_arrival(), or say product.schedule(cd.every("midnight")).',
+            where=str(product.where),
+        )
+    return product
+
+
+def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> list[Watcher]:
+    """Return what looks out for a product's triggers: one watcher each."""
+    found: list[Watcher] = []
+    declared = [
+        *(("schedule", one, None) for one in product.schedules),
+        *((f"source:{name}", one.trigger, one) for name, one in product.sources.items()),
+        *((f"prediction:{name}", one.trigger, None) for name, one in product.predictions.items()),
+    ]
+    for of, trigger, source in declared:
+        if isinstance(trigger, OnArrival) and source is not None:
+            found.append(_arrivals(product, source, home, data, settle_s))
+        elif isinstance(trigger, OnPublish):
+            found.append(TableWatcher(product.name, trigger, home, of))
+        elif isinstance(trigger, Timed):
+            found.append(ClockWatcher(product.name, trigger, product.tz, of, "predict" if of.startswith("prediction:") else "all"))
+    return found
+
+
+def _arrivals(product: Product, source: Source, home: Home, data: Path, settle_s: float) -> Watcher:
+    """Return what looks out for what arrives at a source."""
+    if isinstance(source.connection, Database):
+        return RowWatcher(product.name, source, data)
+    if isinstance(source.connection, Images):
+        return ImageWatcher(product.name, source, home, data, 0.0 if source.connection.remote else settle_s)
+    assert isinstance(source.connection, Files)
+    if source.connection.remote:  # an object is whole when it is listed
+        return ObjectWatcher(product.name, source, data, 0.0)
+    return FileWatcher(product.name, source, data, settle_s)
+
+
+def _data(folder: Path, settings: Settings) -> Path:
+    return settings.data or product_file(folder).parent

@@ -1,0 +1,77 @@
+"""Tells who wants to know while nothing runs: tables that are late, alerts that could not be sent before. A thread of its own: servers let one wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from caudal.declarations.product import Product
+from caudal.declarations.settings import Settings
+from caudal.errors import CaudalError
+from caudal.ledger.ledger import Ledger
+from caudal.observers.alerts import deliver, note
+from caudal.observers.alerts.happen import Happened, late
+from caudal.tables.home import Home
+
+LOOK_S = 10.0
+_END_S = 15.0  # longer than a server is waited for
+
+
+class Messenger:
+    """Looks at the promises of some products, and sends what is due, for the length of a block."""
+
+    def __init__(
+        self, products: Sequence[Product], home: Home, ledger: Ledger, settings: Settings, say: Callable[[dict[str, Any]], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._products, self._home, self._ledger, self._settings, self._say, self._clock = (
+            products,
+            home,
+            ledger,
+            settings,
+            say,
+            clock,
+        )
+        self._late: dict[str, dict[str, float]] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="messenger", daemon=True)
+
+    def __enter__(self) -> Messenger:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join(_END_S)
+
+    def look(self) -> None:
+        """Write down which tables are late, and send what is due."""
+        now = self._clock()
+        for product in self._products:
+            note(self._ledger, product, self._newly_late(product, now), "", now)
+        for row in deliver(self._ledger, self._settings, self._products, clock=self._clock):
+            self._say({
+                "what": "told", "product": row["product"], "happening": row["happening"], "subject": row["subject"], "to": row["target"],
+                "state": row["state"], "why": row["error"],
+            })  # fmt: skip
+
+    def _newly_late(self, product: Product, now: float) -> list[Happened]:
+        """Return the tables that have become late since the last look, and those of which it is to be told again."""
+        again_s = min((one.repeat_s for one in product.alerts), default=0.0)
+        found = {one.subject: one for one in late(product, self._home, now)}
+        known = {subject: at for subject, at in self._late.get(product.name, {}).items() if subject in found}
+        new = [one for subject, one in found.items() if subject not in known or now - known[subject] >= again_s]
+        self._late[product.name] = known | {one.subject: now for one in new}
+        return new
+
+    def _work(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.look()
+            except (SQLAlchemyError, OSError, CaudalError) as error:  # it may come back
+                self._say({"what": "trouble", "trigger": "alerts", "why": f"{type(error).__name__}: {error}".splitlines()[0]})
+            self._over.wait(LOOK_S)

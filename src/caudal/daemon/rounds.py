@@ -1,0 +1,157 @@
+"""The daemon's rounds: look, note, settle, start; again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from caudal.daemon.events import note, orphans, take_up, try_failed_again
+from caudal.daemon.watch import Watcher
+from caudal.daemon.watch_files import Waker
+from caudal.daemon.worker import Worker
+from caudal.graph.load import product_file
+from caudal.ledger.claim import Watch, forget
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import claims, events
+from caudal.runtime.manifest import folder_digest
+
+TICK_S = 0.2
+_ORPHANS_S = 5.0
+
+Say = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often and how long.
+
+    Parameters
+    ----------
+    scan_s : seconds between two looks at everything, whoever woke in between
+    grace_s : seconds that a step at hand is given to end when the daemon is asked to stop
+    at_once : runs at a time
+    seconds : until the daemon ends by itself
+    idle_s : ends it when nothing has happened, and nothing was to be done, for so long
+    """
+
+    scan_s: float = 10.0
+    grace_s: float = 60.0
+    at_once: int = 1
+    seconds: float | None = None
+    idle_s: float | None = None
+
+
+class Rounds:
+    """What the daemon does again and again: look, settle, start."""
+
+    def __init__(self, ledger: Ledger, watchers: Sequence[Watcher], worker: Worker, waker: Waker, say: Say, pace: Pace) -> None:
+        self._ledger, self._watchers, self._worker, self._waker, self._say, self._pace = ledger, watchers, worker, waker, say, pace
+        self._watch, self._orphans_at = Watch(), 0.0
+        self._look_at = dict.fromkeys(range(len(watchers)), 0.0)
+        self._trouble: dict[str, str] = {}
+        self._code: dict[str, str] = {}
+        self._last = time.monotonic()
+
+    def round(self, *, woken: bool = False) -> None:
+        """Do one round."""
+        if time.monotonic() >= self._orphans_at:
+            self._take_up_orphans()
+            self._look_at_code()
+            self._orphans_at = time.monotonic() + _ORPHANS_S
+        for place, watcher in enumerate(self._watchers):
+            if woken or time.monotonic() >= self._look_at[place]:
+                self._look_at[place] = time.monotonic() + min(self._look(watcher), self._pace.scan_s)
+        self._collect()
+        for job in self._worker.start():
+            self._heard({"what": "run", "product": job.product, "run_id": job.run_id, "events": len(job.events)})
+
+    def broken(self, error: Exception) -> None:
+        """Say, once, what kept a round from being done; the next one may."""
+        self._in_trouble("caudal up", f"{type(error).__name__}: {error}".splitlines()[0])
+
+    def idle_for(self, idle_s: float | None) -> bool:
+        """Tell whether nothing has happened for so long, nothing is at work, and nothing waits: to be tried again, or for another's run."""
+        if self._worker.jobs:
+            self._last = time.monotonic()
+        if idle_s is None or time.monotonic() - self._last <= idle_s:
+            return False
+        if self._waiting():
+            self._last = time.monotonic()
+            return False
+        return True
+
+    def end(self, grace_s: float) -> None:
+        """Let runs end after the step at hand, or abandon them when that takes longer than ``grace_s``."""
+        if self._worker.jobs:
+            self._say({"what": "stopping", "runs": [job.run_id for job in self._worker.jobs.values()], "grace_s": grace_s})
+        self._worker.ask_to_stop()
+        until = time.monotonic() + grace_s
+        while self._worker.jobs and time.monotonic() < until:
+            self._collect()
+            time.sleep(TICK_S)
+        self._worker.abandon()
+        self._collect()
+
+    def _waiting(self) -> bool:
+        try:
+            return any(self._ledger.find(events, product=product, state="new", limit=1) for product in self._worker.folders)
+        except SQLAlchemyError:  # whoever cannot know does not go
+            return True
+
+    def _look(self, watcher: Watcher) -> float:
+        """Note what a watcher sees and return after how many seconds it is to be looked at again."""
+        seen = watcher.look(self._ledger)
+        self._in_trouble(watcher.name, seen.trouble or "")
+        if seen.mended:
+            self._try_failed_again(watcher.product)
+        new = note(self._ledger, seen.events, schedule=seen.schedule) if seen.events or seen.schedule else []
+        watcher.told(seen.events)
+        for one in new:
+            self._heard({"what": "event", "product": one.product, "trigger": one.trigger, "kind": one.kind, "subject": one.subject})
+        self._waker.watch(watcher.places())
+        return self._pace.scan_s if seen.again_s is None else seen.again_s
+
+    def _collect(self) -> None:
+        for ended in self._worker.collect():
+            self._heard({"what": "ended", **asdict(ended)})
+
+    def _take_up_orphans(self) -> None:
+        taken = orphans(self._ledger)
+        for row in self._ledger.find(claims):
+            if row["name"].startswith("up ") and row["holder"] not in taken and self._watch.dead(row):
+                forget(self._ledger, row)
+        for daemon, rows in taken.items():
+            if daemon == self._worker.daemon:  # taken, but the run could not be begun
+                rows = [row for row in rows if row["run_id"] not in {job.run_id for job in self._worker.jobs.values()}]
+            theirs = [row for row in self._ledger.find(claims) if row["holder"] == daemon]
+            if daemon != self._worker.daemon and theirs and not self._watch.dead(theirs[0]):
+                continue
+            for run_id, ending in take_up(self._ledger, rows).items():
+                self._heard(
+                    {"what": "taken up", "run_id": run_id, "events": sum(row["run_id"] == run_id for row in rows), "ending": ending}
+                )
+
+    def _look_at_code(self) -> None:
+        """Try what failed again when the product's files have changed: the mistake may have been mended. So too when the daemon begins."""
+        for product, folder in self._worker.folders.items():
+            code = folder_digest(product_file(folder).parent)
+            if self._code.get(product) != code:
+                self._code[product] = code
+                self._try_failed_again(product)
+
+    def _try_failed_again(self, product: str) -> None:
+        if count := try_failed_again(self._ledger, product):
+            self._heard({"what": "again", "product": product, "events": count})
+
+    def _in_trouble(self, trigger: str, why: str) -> None:
+        if why and self._trouble.get(trigger) != why:
+            self._say({"what": "trouble", "trigger": trigger, "why": why})
+        self._trouble[trigger] = why
+
+    def _heard(self, document: dict[str, Any]) -> None:
+        self._last = time.monotonic()
+        self._say(document)

@@ -1,0 +1,176 @@
+"""Times that come: by APScheduler's calendar, counted from the last one that is in the ledger, so that missed ones are known."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.combining import OrTrigger
+from apscheduler.triggers.cron import CronTrigger
+
+from caudal.daemon.events import Event
+from caudal.daemon.watch import Look
+from caudal.declarations.crontab import DAYS, parsed
+from caudal.declarations.trigger import Cron, Every, Timed
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import schedules
+
+ON_TIME_S = 60.0  # what came so recently was not missed
+MOST = 1000  # runs that are made up for; of more, the newest
+
+
+class ClockWatcher:
+    """One trigger by the clock."""
+
+    def __init__(
+        self, product: str, trigger: Timed, tz: str, of: str, pipeline: Literal["all", "predict"] = "all",
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self.product, self.trigger, self._tz, self._pipeline, self._clock = product, trigger, tz, pipeline, clock
+        self.name = f"{of}:{trigger}"[:200]
+        self._until: float | None = None
+        self._looked, self._next_at = 0.0, 0.0
+
+    def places(self) -> list[tuple[Path, bool]]:
+        """Return no folder."""
+        return []
+
+    def look(self, ledger: Ledger) -> Look:
+        """Return the times that have come since the last look that is in the ledger; the first look ever only begins to count."""
+        now = self._clock()
+        if self._until is not None and now < self._next_at:
+            return Look([], again_s=self._next_at - now)
+        if self._until is None:
+            known = ledger.find(schedules, product=self.product, trigger=self.name)
+            self._until = known[0]["until"] if known else now
+        came = due(self.trigger, self._tz, self._until, now)
+        alone = self.trigger.missed == "all" and len(came) > 1
+        happened = [
+            Event(
+                self.product,
+                self.name,
+                "time",
+                self._said(at),
+                f"{at:.0f}",
+                at,
+                self._pipeline,
+                alone,
+                {"late_s": round(now - at, 1)},
+            )
+            for at in came
+        ]
+        following = next(times(self.trigger, self._tz, now), None)
+        self._next_at = following if following is not None else float("inf")
+        self._looked = now
+        row = {"product": self.product, "trigger": self.name, "until": now, "next_at": following}
+        return Look(happened, again_s=self._next_at - now, schedule=row)
+
+    def told(self, happened: list[Event]) -> None:
+        """Go on from the last look."""
+        if self._looked:
+            self._until = self._looked
+
+    def _said(self, at: float) -> str:
+        zone = getattr(self.trigger, "tz", None) or self._tz
+        return dt.datetime.fromtimestamp(at, ZoneInfo(zone)).isoformat()
+
+
+def due(trigger: Timed, tz: str, since: float, now: float) -> list[float]:
+    """Return the times after ``since`` and up to ``now`` that a run is to be made for, by the trigger's policy.
+
+    Examples
+    --------
+    >>> hour = Every(3600, "all")
+    >>> due(hour, "UTC", 0, 7200), due(Every(3600, "once"), "UTC", 0, 7500), due(Every(3600, "skip"), "UTC", 0, 7500)
+    ([3600.0, 7200.0], [7200.0], [])
+    """
+    if trigger.missed == "all":
+        return list(_until(times(trigger, tz, since), now))[-MOST:]
+    if trigger.missed == "skip":
+        since = max(since, now - ON_TIME_S)
+    # A day before now will do for most; a year that was slept through need not be counted minute by minute.
+    for back_s in (ON_TIME_S, 86400.0, 32 * 86400.0, float("inf")):
+        found = list(_until(times(trigger, tz, max(since, now - back_s)), now))
+        if found or now - back_s <= since:
+            return found[-1:]
+    return []
+
+
+def times(trigger: Timed, tz: str, since: float) -> Iterator[float]:
+    """Yield the times of a trigger after ``since``, without end."""
+    if isinstance(trigger, Every):
+        count = since // trigger.length_s + 1
+        while True:
+            yield count * trigger.length_s
+            count += 1
+    zone, last = ZoneInfo(trigger.tz or tz), since
+    twice = parsed(trigger.expression).follows_time
+    # The day before too: what the clocks left out of it may come after midnight.
+    for day in _days(trigger, dt.datetime.fromtimestamp(since, zone).date() - dt.timedelta(days=1)):
+        for at in _instants(day, zone, twice=twice):
+            if at > last:
+                last = at
+                yield at
+
+
+def _days(trigger: Cron, since: dt.date) -> Iterator[list[dt.datetime]]:
+    """Yield the wall-clock times of each day that has any.
+
+    APScheduler is asked in UTC: with a zone it passes over times on days when the clocks change (3.11 does not give the midnight
+    after the night in which summer time begins).
+    """
+    calendar = _calendar(trigger)
+    moment: dt.datetime | None = calendar.get_next_fire_time(None, dt.datetime.combine(since, dt.time(), dt.UTC))
+    found: list[dt.datetime] = []
+    while moment is not None:
+        if found and moment.date() != found[0].date():
+            yield found
+            found = []
+        found.append(moment)
+        moment = calendar.get_next_fire_time(None, moment + dt.timedelta(microseconds=1))
+    yield found
+
+
+def _instants(walls: list[dt.datetime], zone: ZoneInfo, *, twice: bool) -> list[float]:
+    """Return when a zone's clocks show these times; a time that they leave out comes as much later as they are put forward.
+
+    A time that comes twice counts once, unless the expression follows time.
+    """
+    moments = set()
+    for wall in walls:
+        first, second = (wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
+        moments.add(first)
+        if twice and second > first:  # in a gap the second lies before the first
+            moments.add(second)
+    return sorted(moments)
+
+
+def _calendar(trigger: Cron) -> Any:
+    """Return APScheduler's trigger. It counts days of the week from Monday and wants both kinds of day; cron does neither."""
+    of = parsed(trigger.expression)
+    common = {
+        "minute": _listed(of.minutes),
+        "hour": _listed(of.hours),
+        "month": _listed(of.months),
+        "second": "0",
+        "timezone": dt.UTC,
+    }
+    weekdays = None if of.weekdays is None else ",".join(DAYS[day] for day in of.weekdays)
+    if of.days is not None and weekdays is not None:
+        return OrTrigger([CronTrigger(day=_listed(of.days), **common), CronTrigger(day_of_week=weekdays, **common)])
+    return CronTrigger(day=_listed(of.days), day_of_week=weekdays, **common)
+
+
+def _listed(values: tuple[int, ...] | None) -> str:
+    return "*" if values is None else ",".join(map(str, values))
+
+
+def _until(moments: Iterator[float], end: float) -> Iterator[float]:
+    for at in moments:
+        if at > end:
+            return
+        yield at

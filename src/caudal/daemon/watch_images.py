@@ -1,0 +1,128 @@
+"""Images that arrive, in a folder or at an address: one event for all that have come since the last one, so that ten thousand are not as many rows.
+
+Which images are known is told by the packs that were landed; each pack is read once. An event says that there are some to be done, and
+its run takes all that are there when it begins. So nothing is told while an event waits, and while more are being written
+it is told after `GATHER_S` at the latest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from caudal.daemon.events import Event
+from caudal.daemon.watch import Look
+from caudal.declarations.connection import Files
+from caudal.declarations.images import Images
+from caudal.declarations.node import Source
+from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import events, landed
+from caudal.stages.ingest.files import place
+from caudal.stages.ingest.images import Found, Mark, look, marks
+from caudal.stages.ingest.origin import base_of, former
+from caudal.storage.place import Place
+from caudal.tables.home import Home
+from caudal.tables.landing import store_path
+
+GATHER_S = 10.0
+_REST = 4  # times as long as a look has taken: writers of many files wake whoever looks with each of them
+
+
+class ImageWatcher:
+    """The images of one source."""
+
+    def __init__(
+        self, product: str, source: Source, home: Home, data: Path, settle_s: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        assert isinstance(source.connection, Images)
+        self.product, self.source, self.data, self._clock = product, source, data, clock
+        self._connection = replace(source.connection, settle_s=max(source.connection.settle_s, settle_s))
+        self._raw = home.raw(product, source.name)
+        self._packs: dict[str, Place] = {}
+        self._known: dict[str, Mark] = {}
+        self._noted: set[Found] = set()
+        self._now: set[Found] = set()  # what the last look would tell of
+        self._since: float | None = None  # when something was first seen that has not been told
+        self._rests_until = 0.0
+
+    @property
+    def name(self) -> str:
+        """What its events say that they come from."""
+        return f"source:{self.source.name}"
+
+    def places(self) -> list[tuple[Path, bool]]:
+        """Return the folder to be woken by; none where the images are far away."""
+        if self._connection.remote:
+            return []
+        base, parts = place(Files(self._connection.pattern), self.data)
+        return [(base, len(parts) > 1)]
+
+    def look(self, ledger: Ledger) -> Look:
+        """Return one event for the images that have come or changed since the last one."""
+        began = time.monotonic()
+        if began < self._rests_until:
+            return Look([], again_s=self._rests_until - began)
+        try:
+            self._read_packs(ledger)
+            found = look(self._connection, data=self.data, known=self._known, clock=self._clock, attempts=1)
+        except (SourceProblem, EnvironmentProblem) as problem:  # the folder is not there yet, or does not answer
+            return Look([], trouble=problem.sentence())
+        self._rests_until = time.monotonic() + _REST * (time.monotonic() - began)
+        self._noted &= {*found.whole, *found.growing}  # what is landed, or gone, need not be remembered
+        self._now = {one for one in found.whole if one not in self._noted}
+        if not self._now:
+            self._since = None
+            return Look([], again_s=self._again_s(found.growing))
+        # Asked after the look: an event that still waits will have a run that sees at least as much.
+        if ledger.find(events, product=self.product, trigger=self.name, state="new", limit=1):
+            self._remember()
+            return Look([], again_s=self._again_s(found.growing))
+        self._since = self._since or self._clock()
+        if found.growing and self._clock() < self._since + GATHER_S:
+            return Look([], again_s=self._again_s(found.growing))
+        return Look([self._event(sorted(self._now, key=lambda one: one.path))], again_s=self._again_s(found.growing))
+
+    def told(self, happened: Sequence[Event]) -> None:
+        """Remember what the ledger knows now."""
+        if happened:
+            self._remember()
+
+    def _remember(self) -> None:
+        self._noted |= self._now
+        self._now, self._since = set(), None
+
+    def _event(self, new: Sequence[Found]) -> Event:
+        # The newest pack is part of it: an image that comes back after another of its name is another arrival.
+        digest = hashlib.sha256(max(map(_name, self._packs), default="").encode())
+        for one in new:
+            said = f"{one.path}\0{one.bytes}\0{one.modified_ns}\0{one.etag}\n"
+            digest.update(said.encode("utf-8", "surrogateescape"))
+        subject = new[0].path if len(new) == 1 else f"{len(new):,} images, {new[0].path} to {new[-1].path}"
+        detail = {"images": len(new), "bytes": sum(one.bytes for one in new)}
+        return Event(self.product, self.name, "images", subject, digest.hexdigest(), self._clock(), detail=detail)
+
+    def _read_packs(self, ledger: Ledger) -> None:
+        """Bring what is known in step with the packs that were landed."""
+        rows = ledger.find(landed, product=self.product, source=self.source.name)
+        packs = {row["path"]: store_path(self._raw, row["sha256"], row["path"]) for row in rows if row["kind"] == "data"}
+        if not self._packs.items() <= packs.items():  # one was replaced, such as by an erasure
+            self._packs, self._known = {}, {}
+        new = {path: stored for path, stored in packs.items() if path not in self._packs}
+        if new and min(map(_name, new)) < max(map(_name, self._packs), default=""):  # of an image the newest pack counts
+            new, self._known = packs, {}
+        self._known |= marks(new.items(), former(self._connection.pattern, base_of(self._connection.pattern, self.data)))
+        self._packs = packs
+
+    def _again_s(self, growing: Sequence[Found]) -> float | None:
+        if not growing:
+            return None
+        waiting = [self._connection.settle_s - (self._clock() - one.modified_ns / 1e9) for one in growing]
+        return max(min(waiting), 0.1)
+
+
+def _name(pack: str) -> str:
+    return pack.rpartition("/")[2]

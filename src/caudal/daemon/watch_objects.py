@@ -1,0 +1,25 @@
+"""Files at an address (S3, HDFS, SFTP …): listed from time to time; what is new or has changed is an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from caudal.daemon.watch_files import FileWatcher
+from caudal.ledger.ledger import Ledger
+from caudal.stages.ingest import Arrival, Seen
+from caudal.stages.ingest.remote import look_remote
+
+
+class ObjectWatcher(FileWatcher):
+    """The objects of one source."""
+
+    def places(self) -> list[tuple[Path, bool]]:
+        """Return no folder: nothing wakes whoever looks far away."""
+        return []
+
+    def _found(self, seen: Mapping[str, Seen]) -> list[Arrival]:
+        return look_remote(self._connection, seen=seen, clock=self._clock)
+
+    def _mended(self, ledger: Ledger) -> bool:
+        return False  # to list everything again is dear; what failed is tried again with the next event

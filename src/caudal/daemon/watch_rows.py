@@ -1,0 +1,50 @@
+"""Rows of a database: a greater watermark, or more rows in the overlap before it, is an event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from caudal.daemon.events import Event
+from caudal.daemon.watch import Look
+from caudal.declarations.database import Database
+from caudal.declarations.node import Source
+from caudal.errors import CaudalError
+from caudal.ledger.ledger import Ledger
+from caudal.stages.ingest.sql.state import state
+
+
+class RowWatcher:
+    """The rows of one source."""
+
+    def __init__(self, product: str, source: Source, data: Path, clock: Callable[[], float] = time.time) -> None:
+        assert isinstance(source.connection, Database)
+        self.product, self._connection, self._data, self._clock = product, source.connection, data, clock
+        self.name = f"source:{source.name}"
+        self._told: str | None = None
+
+    def places(self) -> list[tuple[Path, bool]]:
+        """Return no folder: a database is asked from time to time."""
+        return []
+
+    def look(self, ledger: Ledger) -> Look:
+        """Return that the table has grown; what it was before is in it."""
+        try:
+            found = state(self._connection, self._data)
+        except CaudalError as problem:  # it may be there again at the next look
+            return Look([], trouble=problem.sentence())
+        if found is None:
+            return Look([])
+        most, late = found
+        happening = f"{most} {late}"
+        if happening == self._told:
+            return Look([])
+        detail = {"watermark": str(most), "rows_from_the_overlap_on": late}
+        subject = f"{self._connection.what} up to {most}"
+        return Look([Event(self.product, self.name, "rows", subject, happening, self._clock(), detail=detail)])
+
+    def told(self, happened: list[Event]) -> None:
+        """Remember what was told of."""
+        if happened:
+            self._told = happened[-1].happening

@@ -1,0 +1,42 @@
+"""Tables of other products: a new version that is published is an event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from caudal.daemon.events import Event
+from caudal.daemon.watch import Look
+from caudal.declarations.trigger import OnPublish
+from caudal.ledger.ledger import Ledger
+from caudal.storage import delta
+from caudal.tables.home import Home
+
+
+class TableWatcher:
+    """One table of another product."""
+
+    def __init__(self, product: str, trigger: OnPublish, home: Home, of: str, clock: Callable[[], float] = time.time) -> None:
+        self.product, self.trigger, self._clock = product, trigger, clock
+        self.name = f"{of}:{trigger}"[:200]
+        self._folder = home.table(trigger.product, trigger.table)
+        self._told: int | None = None
+
+    def places(self) -> list[tuple[Path, bool]]:
+        """Return the folder of the table's log; none where it is remote: it is then looked at by the clock."""
+        return [(self._folder / "_delta_log", False)] if isinstance(self._folder, Path) else []
+
+    def look(self, ledger: Ledger) -> Look:
+        """Return the newest version; those that it has overtaken are in it."""
+        number = delta.version_of(self._folder)
+        if number is None or number == self._told:
+            return Look([])
+        made_by = delta.identity(self._folder, number).get("run_id", "")
+        subject = f"{self.trigger.product}.{self.trigger.table} version {number}"
+        return Look([Event(self.product, self.name, "table", subject, f"{number} {made_by}", self._clock())])
+
+    def told(self, happened: list[Event]) -> None:
+        """Remember which version was told of."""
+        if happened:
+            self._told = int(happened[-1].happening.split()[0])

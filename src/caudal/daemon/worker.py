@@ -1,0 +1,173 @@
+"""Takes events and has the products run, each run in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from caudal.batch.retry import pauses
+from caudal.daemon.events import Ending, settle, take
+from caudal.declarations.settings import Settings
+from caudal.ledger.claim import Watch, held_by_another
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import runs
+from caudal.runtime.lifecycle import new_run_id
+from caudal.tables.home import Home
+
+COMMAND = (sys.executable, "-m", "caudal.daemon.child")
+ATTEMPTS = 5  # of runs that fail by what may pass
+FIRST_WAIT_S = 5.0
+LONGEST_WAIT_S = 600.0
+_BUSY_S = 1.0  # until a product is looked at again that somebody else runs
+_PASSING = ("EnvironmentProblem", "LeaseHeld", "killed")
+_STOPPED = 75
+_LEFT_S = 86400.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    product: str
+    run_id: str
+    ending: Ending
+    state: str
+    events: int
+    seconds: float
+    why: str | None = None
+    again_s: float | None = None
+
+
+@dataclass
+class Job:
+    """A run at work."""
+
+    product: str
+    run_id: str
+    process: subprocess.Popen[bytes]
+    out: Path
+    events: list[Row]
+    began: float = field(default_factory=time.monotonic)
+    asked_to_stop: bool = False
+
+
+class Worker:
+    """Runs the products of a daemon, at most ``at_once`` at a time and each at most once."""
+
+    def __init__(
+        self, folders: dict[str, Path], home: Home, ledger: Ledger, settings: Settings, daemon: str, *, settle_s: float, at_once: int = 1,
+        clock: Callable[[], float] = time.time, chance: random.Random | None = None,
+    ) -> None:  # fmt: skip
+        self.folders, self.daemon = folders, daemon
+        self._home, self._ledger, self._settings, self._settle_s, self._at_once = home, ledger, settings, settle_s, at_once
+        self._clock, self._chance = clock, chance or random.Random()
+        self._watch = Watch()
+        self._busy: dict[str, float] = {}
+        self.jobs: dict[str, Job] = {}
+        for left in home.path.glob("up/*.out"):  # of runs whose daemon died
+            if clock() - left.stat().st_mtime > _LEFT_S:
+                left.unlink(missing_ok=True)
+
+    def start(self) -> Iterator[Job]:
+        """Start a run for each product that has events, where there is room, and yield it."""
+        for product in self.folders:
+            if len(self.jobs) >= self._at_once:
+                return
+            if product in self.jobs or self._clock() < self._busy.get(product, 0.0):
+                continue
+            if held_by_another(self._ledger, product, self._watch):
+                self._busy[product] = self._clock() + _BUSY_S
+                continue
+            run_id = new_run_id()
+            if taken := take(self._ledger, product, self.daemon, run_id, self._clock()):
+                self.jobs[product] = self._begun(product, run_id, taken)
+                yield self.jobs[product]
+
+    def collect(self) -> Iterator[Ended]:
+        """Settle the events of runs that have ended, and yield how."""
+        for product, job in list(self.jobs.items()):
+            if job.process.poll() is not None:
+                ended = self._settled(job)
+                del self.jobs[product]  # only now: a ledger that does not answer is asked again
+                job.out.unlink(missing_ok=True)
+                yield ended
+
+    def ask_to_stop(self) -> None:
+        """Let runs at work end after the step at hand."""
+        for job in self.jobs.values():
+            job.asked_to_stop = True
+            with contextlib.suppress(ProcessLookupError):
+                job.process.send_signal(signal.SIGTERM)
+
+    def abandon(self) -> None:
+        """End runs at work now; what they had published stays, the rest is done again."""
+        for job in self.jobs.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(job.process.pid, signal.SIGKILL)
+            job.process.wait()
+
+    def _begun(self, product: str, run_id: str, taken: list[Row]) -> Job:
+        order = {
+            "folder": str(self.folders[product]), "home": str(self._home.path), "data": str(self._settings.data) if self._settings.data else None,
+            "lake": self._settings.lake, "settle_s": self._settle_s, "run_id": run_id, "pipeline": "all" if any(row["pipeline"] == "all" for row in taken) else "predict",
+        }  # fmt: skip
+        out = self._home.path / "up" / f"{run_id}.out"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("w") as told, self._log(product) as log:
+            process = subprocess.Popen(
+                [*COMMAND, json.dumps(order)],
+                stdin=subprocess.PIPE, stdout=told, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        return Job(product, run_id, process, out, taken)
+
+    def _log(self, product: str) -> TextIO:
+        """Return where the last run of a product says what nobody asked for."""
+        return (self._home.path / "up" / f"{product}.log").open("w")
+
+    def _settled(self, job: Job) -> Ended:
+        assert job.process.stdin is not None
+        job.process.stdin.close()
+        code = job.process.returncode
+        said = _last(job.out)
+        found = self._ledger.find(runs, run_id=job.run_id)
+        state = found[0]["state"] if found else None
+        told = (job.product, job.run_id)
+        seconds = round(time.monotonic() - job.began, 1)
+        if state == "succeeded" or code == 0:
+            count = settle(self._ledger, job.run_id, "done")
+            outcome = ((found[0]["summary"] or {}).get("outcome") or state) if found else None
+            return Ended(*told, "done", outcome or "up to date", count, seconds)
+        if code == _STOPPED or (job.asked_to_stop and code < 0):  # killed by us, or before it could hear what was asked
+            return Ended(*told, "new", "stopped", settle(self._ledger, job.run_id, "new"), seconds)
+        error = (found[0]["error"] if found else None) or said or {}
+        kind = "killed" if code < 0 else str(error.get("error", ""))
+        why = str(error.get("what") or f"its process ended with {code}" + (" (killed)" if code < 0 else ""))
+        attempts = 1 + min((row["attempts"] for row in job.events), default=0)
+        again = bool(error.get("passing", kind in _PASSING))
+        if kind == "TimeLimitPassed" and error.get("hung"):  # its process had to be ended, so its step could not be tried again
+            again = attempts <= int(error.get("retry", 0))
+        if again and attempts < ATTEMPTS:
+            again_s = next(islice(pauses(self._chance, FIRST_WAIT_S, LONGEST_WAIT_S), attempts - 1, None))
+            at = self._clock() + again_s
+            count = settle(self._ledger, job.run_id, "new", not_before=at, again=kind != "LeaseHeld", why=why)
+            return Ended(*told, "new", "failed", count, seconds, why, round(again_s, 1))
+        return Ended(*told, "failed", "failed", settle(self._ledger, job.run_id, "failed", why=why), seconds, why)
+
+
+def _last(file: Path) -> dict[str, Any] | None:
+    try:
+        lines = [line for line in file.read_text().splitlines() if line.startswith("{")]
+        return dict(json.loads(lines[-1])) if lines else None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,143 @@
+"""Who is told of what: mail and webhooks, and how late a table may be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
+from urllib.parse import urlsplit
+
+from caudal.declarations.address import address
+from caudal.declarations.location import Location
+from caudal.errors import DeclarationProblem, nearest
+from caudal.secret import Secret, register
+
+_TOKEN_LENGTH = 10
+Happening = Literal["failure", "recovery", "quarantine", "sla", "slow", "promoted", "refused"]
+
+
+@dataclass(frozen=True)
+class Mail:
+    """Mail by the server of the setting ``smtp`` (``CAUDAL_SMTP``), the run's page attached."""
+
+    to: tuple[str, ...]
+    sender: str = "caudal@localhost"
+    kind: ClassVar[str] = "mail"
+
+    @property
+    def target(self) -> str:
+        """Where it goes, in words."""
+        return ", ".join(self.to)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A JSON document, posted. Chat services keep the secret in the path, so that nothing but the host is shown or stored.
+
+    Parameters
+    ----------
+    secret : name of an environment variable whose value goes along as ``Authorization: Bearer …``; the value itself is stored nowhere
+    """
+
+    url: Secret
+    secret: str | None = None
+    kind: ClassVar[str] = "webhook"
+
+    @property
+    def digest(self) -> str:
+        """What the ledger knows it by."""
+        return webhook_digest(self.url.reveal())
+
+    @property
+    def target(self) -> str:
+        """Where it goes, in words, without what may be secret in it."""
+        return webhook_target(self.url.reveal())
+
+
+def webhook_digest(url: str) -> str:
+    """Return what tells a webhook from others without giving it away."""
+    return hashlib.sha256(f"webhook {url}".encode()).hexdigest()
+
+
+def webhook_target(url: str) -> str:
+    """Return the part of a webhook that may be shown.
+
+    Examples
+    --------
+    >>> webhook_target("https://hooks.example.org:8443/services/T0/B0/hush")
+    'https://hooks.example.org:8443'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What somebody is told of.
+
+    Parameters
+    ----------
+    on : which happenings
+    share : float, ``quarantine``: the share of a table's rows set aside in one run above which it is told
+    repeat_s : float, the same thing is told again after so long only, with how often it has happened since
+    """
+
+    to: Mail | Webhook
+    on: tuple[Happening, ...]
+    share: float
+    repeat_s: float
+    where: Location
+
+
+@dataclass(frozen=True)
+class Sla:
+    """A table whose newest version may be no older than ``within_s``."""
+
+    table: str
+    within_s: float
+    where: Location = field(compare=False)
+
+
+def mail(*to: str, sender: str = "caudal@localhost") -> Mail:
+    """Return mail to some addresses."""
+    for one in to:
+        if "@" not in one.strip("@") or any(sign in one for sign in "\r\n"):
+            raise DeclarationProblem(f"'{one}' is no mail address.", fix="Write it as name@host.")
+    if not to:
+        raise DeclarationProblem("Mail to nobody.", fix="Name an address: cd.mail('team@example.org').")
+    return Mail(tuple(to), sender)
+
+
+def webhook(url: str, *, secret: str | None = None) -> Webhook:
+    """Return a webhook."""
+    hidden = Secret(url)  # from here on no message repeats it
+    parts = urlsplit(address(url).bare)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise DeclarationProblem("What cd.webhook is given is no web address.", fix="Begin it with https:// or http://.")
+    for part in (url.partition(parts.netloc)[2].lstrip("/"), *parts.path.split("/")):
+        if len(part) >= _TOKEN_LENGTH:  # shorter ones ("services", "hook") are words
+            register(part)
+    return Webhook(hidden, secret)
+
+
+def alert_of(to: Mail | Webhook, on: Sequence[Happening], share: float, repeat_s: float, where: Location) -> Alert:
+    """Return the declaration, checked.
+
+    Raises
+    ------
+    DeclarationProblem : the place is none, a happening is not known, or a figure makes no sense
+    """
+    if not isinstance(to, Mail | Webhook):
+        raise DeclarationProblem(
+            "An alert has no place to go.", fix="Write cd.mail('team@example.org') or cd.webhook('https://…').", where=str(where)
+        )
+    for one in on:
+        if one not in get_args(Happening):
+            raise DeclarationProblem(
+                f"An alert is asked for on '{one}'.", nearest=nearest(one, get_args(Happening)),
+                fix=f"There are: {', '.join(get_args(Happening))}.", where=str(where),
+            )  # fmt: skip
+    if not 0 <= share <= 1 or repeat_s < 0:
+        raise DeclarationProblem("A share lies between 0 and 1, and no time is negative.", where=str(where))
+    return Alert(to, tuple(on), share, repeat_s, where)

@@ -1,0 +1,286 @@
+"""Where raw data comes from. Each kind has its reader in ``stages/ingest`` under the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from caudal.declarations.address import address
+from caudal.declarations.format import Format
+from caudal.declarations.location import outside
+from caudal.declarations.web import Env, Pages, Since, rate_of
+from caudal.errors import DeclarationProblem
+from caudal.secret import Address, Secret, secrets_hidden
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A place that raw data comes from."""
+
+    kind: ClassVar[str]
+
+    def _set(self, name: str, value: Any) -> None:
+        """Set a field of this frozen declaration while it is made: what is secret becomes a `Secret`."""
+        object.__setattr__(self, name, value)
+
+
+UNDESCRIBED: Mapping[str, Any] = {"described": False}
+"""Marks a field that fingerprints leave out: with a new password in its address a source is what it was."""
+
+
+@dataclass(frozen=True)
+class Files(Connection):
+    """Files that match a glob, relative to the data folder (``--data``) unless absolute or at an address (``s3://``, ``sftp://`` …).
+
+    Parameters
+    ----------
+    pattern : str, e.g. ``green_*.parquet``, ``s3://bucket/orders/*.csv.gz``; ``**`` descends. Of an address it is what may be shown;
+        ``address`` is the whole of it
+    format : str, optional, ``parquet | csv | json | avro | excel | fixed_width``; told by the file's ending when left out
+    options : mapping, reader options (``separator``, ``encoding``, ``header``, ``null``)
+    settle_s : float, a file younger than this is taken as still being written, and waits
+    required : bool, False lets the product run while no file is there yet
+    changed : ``replace``: a file that comes again with other bytes takes the place of the old one; ``append``: both count
+    storage : mapping, options of the remote file system, as fsspec names them; `Env` values are looked up when it is asked
+    follow_links : bool, True follows links that lead out of the folder that the pattern begins with
+    """
+
+    pattern: str
+    format: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    settle_s: float = 0.0
+    required: bool = True
+    changed: str = "replace"
+    storage: Mapping[str, Any] = field(default_factory=dict)
+    follow_links: bool = False
+    address: Address | None = field(default=None, kw_only=True, repr=False, metadata=UNDESCRIBED)
+    kind: ClassVar[str] = "files"
+
+    def __post_init__(self) -> None:
+        if self.remote and self.address is None:
+            self._set("address", address(self.pattern))
+            self._set("pattern", str(self.address))
+        self._set("options", secrets_hidden(self.options))
+        self._set("storage", secrets_hidden(self.storage))
+
+    @property
+    def remote(self) -> bool:
+        """Are the files at an address, and not in a folder?"""
+        return "://" in self.pattern
+
+
+@dataclass(frozen=True)
+class Http(Connection):
+    """Files behind URLs, landed under their last path segment; asked again with ETag and Last-Modified.
+
+    Parameters
+    ----------
+    params, headers : mappings, sent with every request; `Env` values are looked up when it is made
+    auth : a bearer token, or a pair of user and password; any of them may be an `Env`
+    rate : str, optional, ``10/s``, ``100/min``: no more requests than these to one host
+    pages : how the next page is found, for answers in pages
+    since : the parameter that asks for what is new, for answers that grow
+    """
+
+    urls: tuple[str, ...]  # as they may be shown
+    format: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    timeout_s: float = 60.0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    auth: Env | Secret | tuple[str | Env, str | Env | Secret] | None = None
+    rate: str | None = None
+    pages: Pages | None = None
+    since: Since | None = None
+    addresses: tuple[Address, ...] | None = field(default=None, kw_only=True, repr=False, metadata=UNDESCRIBED)
+    kind: ClassVar[str] = "http"
+
+    def __post_init__(self) -> None:
+        if self.addresses is None:
+            self._set("addresses", tuple(address(url) for url in self.urls))
+            self._set("urls", tuple(map(str, self.addresses or ())))
+        for name in ("options", "params", "headers"):
+            self._set(name, secrets_hidden(getattr(self, name)))
+        if isinstance(self.auth, tuple) and isinstance(self.auth[1], str):
+            user = self.auth[0]
+            self._set("auth", (user, Secret(self.auth[1], user=user if isinstance(user, str) else None)))
+        if len({one.reveal() for one in self.addresses or ()}) > len(set(self.urls)):
+            raise DeclarationProblem(
+                "Two addresses differ only in what is secret in them, and cannot be told apart by what is shown.",
+                fix="Declare a source for each, or pass what differs under a name that is no secret's.",
+                where=str(outside()),
+            )
+
+    @property
+    def changed(self) -> str:
+        """Pages count together; a file takes the place of the one before."""
+        return "set" if self.pages or self.since else "replace"
+
+
+@dataclass(frozen=True)
+class Simulated(Connection):
+    """Files that a function writes: ``write(folder, seed)`` puts them into an empty folder, the same ones for the same seed.
+
+    ``code`` is the fingerprint of all that the function reaches, where the run that asks for the files knows it.
+    """
+
+    write: Callable[..., Any]
+    seed: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    format: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    code: str | None = None
+    kind: ClassVar[str] = "simulated"
+
+
+@dataclass(frozen=True)
+class Stream(Connection):
+    """Blocks of samples in the embedded log: a stream with no server, replayable by offset.
+
+    Parameters
+    ----------
+    channels : names of a sample's values, in order
+    wire : ``packed | json | avro``, how the messages are written (`caudal.messaging.wire`)
+    partitions : int, how many of them the log has; devices are spread over them
+    """
+
+    channels: tuple[str, ...]
+    wire: str = "packed"
+    partitions: int = 2
+    kind: ClassVar[str] = "stream"
+
+
+@dataclass(frozen=True)
+class Kafka(Connection):
+    """Messages of a Kafka topic.
+
+    Parameters
+    ----------
+    servers : str, optional, ``host:port`` of brokers; from the setting ``kafka`` (``CAUDAL_KAFKA``), else 127.0.0.1:9092, when left out
+    starting : ``earliest | latest``, where a stream without a checkpoint begins
+    options : mapping, further options of Spark's connector; `Env` values are looked up when the topic is read
+    """
+
+    topic: str
+    channels: tuple[str, ...]
+    wire: str = "packed"
+    servers: str | None = None
+    starting: str = "earliest"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "kafka"
+
+    def __post_init__(self) -> None:
+        self._set("options", secrets_hidden(self.options))
+
+
+@dataclass(frozen=True)
+class Folder(Connection):
+    """Files dropped in a folder, each a message, each taken once; write a file elsewhere and move it in."""
+
+    pattern: str
+    channels: tuple[str, ...]
+    wire: str = "packed"
+    kind: ClassVar[str] = "folder"
+
+
+@dataclass(frozen=True)
+class Socket(Connection):
+    """Messages that a TCP server sends: a u32 little-endian length before each, or one a line for JSON.
+
+    Parameters
+    ----------
+    acknowledge : bool, True answers with the number of messages that this connection has brought and that are kept now, a u64
+        little-endian; a server that sends again what was not acknowledged loses nothing
+    """
+
+    host: str
+    port: int
+    channels: tuple[str, ...]
+    wire: str = "packed"
+    acknowledge: bool = False
+    kind: ClassVar[str] = "socket"
+
+
+def files(
+    pattern: str,
+    *,
+    format: str | Format | None = None,
+    settle: float = 0.0,
+    required: bool = True,
+    changed: str = "replace",
+    storage: Mapping[str, Any] | None = None,
+    follow_links: bool = False,
+    **options: Any,
+) -> Files:
+    """Return a source of files that match ``pattern``."""
+    name, said = _format(format)
+    return Files(str(pattern), name, {**said, **options}, settle, required, changed, storage or {}, follow_links)
+
+
+def http(
+    *urls: str,
+    format: str | Format | None = None,
+    timeout_s: float = 60.0,
+    params: Mapping[str, Any] | None = None,
+    headers: Mapping[str, Any] | None = None,
+    auth: Env | str | tuple[str | Env, str | Env] | None = None,
+    rate: str | None = None,
+    pages: Pages | None = None,
+    since: Since | None = None,
+    **options: Any,
+) -> Http:
+    """Return a source of files, or of answers in pages, behind ``urls``.
+
+    ``records="data.items"`` says where in a JSON answer the list of rows is.
+    """
+    name, said = _format(format)
+    if name is None and (pages or since or "records" in options):
+        name = "json"
+    if name == "json" and (pages or since):
+        options.setdefault("records", "")
+    if rate is not None:
+        rate_of(rate)
+    login = Secret(auth) if isinstance(auth, str) else auth
+    return Http(tuple(urls), name, {**said, **options}, timeout_s, params or {}, headers or {}, login, rate, pages, since)
+
+
+def _format(said: str | Format | None) -> tuple[str | None, Mapping[str, Any]]:
+    return (said.name, said.options) if isinstance(said, Format) else (said, {})
+
+
+def simulated(write: Callable[..., Any], *, seed: int = 0, format: str | None = None, **parameters: Any) -> Simulated:
+    """Return a source whose raw files ``write`` makes."""
+    return Simulated(write, seed, parameters, format)
+
+
+CHANNELLED = (Stream, Kafka, Folder, Socket)
+"""Kinds whose messages hold samples of declared channels."""
+
+
+def stream(*, channels: Sequence[str], wire: str = "packed", partitions: int = 2) -> Stream:
+    """Return a source of samples from the embedded log."""
+    return Stream(tuple(channels), wire, partitions)
+
+
+def kafka(
+    topic: str,
+    *,
+    channels: Sequence[str],
+    wire: str = "packed",
+    servers: str | None = None,
+    starting: Literal["earliest", "latest"] = "earliest",
+    **options: Any,
+) -> Kafka:
+    """Return a source of samples from a Kafka topic."""
+    return Kafka(topic, tuple(channels), wire, servers, starting, options)
+
+
+def folder(pattern: str, *, channels: Sequence[str], wire: str = "packed") -> Folder:
+    """Return a source of samples from files dropped in a folder."""
+    return Folder(str(pattern), tuple(channels), wire)
+
+
+def socket(host: str, port: int, *, channels: Sequence[str], wire: str = "packed", acknowledge: bool = False) -> Socket:
+    """Return a source of samples from a TCP server."""
+    return Socket(host, port, tuple(channels), wire, acknowledge)

@@ -1,0 +1,69 @@
+"""What has been declared, by name: no two things of a product bear the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from caudal.declarations.alert import Alert, Sla
+from caudal.declarations.detector import Detection
+from caudal.declarations.location import Location
+from caudal.declarations.model import Model, Prediction, Serving
+from caudal.declarations.node import Node, Source, Table
+from caudal.declarations.outlet import Outlet
+from caudal.declarations.trigger import Trigger
+from caudal.errors import DeclarationProblem
+
+if TYPE_CHECKING:
+    from caudal.declarations.governance import About, Retention, Subject
+    from caudal.declarations.star import Star
+    from caudal.declarations.warehouse import Publication
+
+Function = Callable[..., Any]
+
+
+class Declared:
+    """Everything that a product holds, empty at first."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: dict[str, Node] = {}
+        self.models: dict[str, Model] = {}
+        self.predictions: dict[str, Prediction] = {}
+        self.servings: dict[str, Serving] = {}
+        self.detections: dict[str, Detection] = {}
+        self.outlets: dict[str, Outlet] = {}
+        self.publications: dict[str, Publication | Star] = {}
+        self.schedules: list[Trigger] = []
+        self.alerts: list[Alert] = []
+        self.slas: list[Sla] = []
+        self.abouts: dict[str, dict[str, About]] = {}
+        self.retentions: list[Retention] = []
+        self.subjects: list[Subject] = []
+
+    def _add(self, node: Node) -> None:
+        self._free(node.name, node.where)
+        self.nodes[node.name] = node
+
+    def _free(self, name: str, where: Location | None) -> None:
+        for taken in (self.nodes, self.models, self.predictions, self.detections, self.outlets):
+            if name in taken:
+                raise DeclarationProblem(
+                    f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",
+                    fix="Rename one of them.",
+                    where=str(where),
+                )
+        if not name.isidentifier():
+            raise DeclarationProblem(f"'{name}' cannot name a table.", fix="Use letters, digits and _.", where=str(where))
+
+
+def name_of(thing: Function | str | Node) -> str:
+    """Return the name of a node, or of what is declared by a function."""
+    if isinstance(thing, str):
+        return thing
+    return thing.name if isinstance(thing, Source | Table) else thing.__name__
+
+
+def names_of(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several as several."""
+    return (names,) if isinstance(names, str) else tuple(names)

@@ -1,0 +1,264 @@
+"""What a user declares about a model: candidates, splits over time, metric, gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from caudal.declarations.duration import seconds
+from caudal.declarations.holdout import Holdout
+from caudal.declarations.location import Location, outside
+from caudal.errors import DeclarationProblem
+
+Task = Literal["regression", "classification"]
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """Folds over time: train on a stretch, test on the stretch after it, step on.
+
+    ``train_s`` None trains on everything before the test stretch. ``gap_s`` lies between the two, beside the horizon. The last ``folds`` folds are used.
+    """
+
+    test_s: float
+    train_s: float | None = None
+    step_s: float | None = None
+    folds: int = 3
+    gap_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class TemporalRows:
+    """Folds over the rows in order of time: scikit-learn's ``TimeSeriesSplit(folds, max_train_size=train, test_size=test, gap=gap)``.
+
+    ``test`` None is the number of rows divided by one more than the number of folds. Where the label has a horizon, rows whose label is not known when
+    the first test row is predicted are left out of the training rows beside.
+    """
+
+    test: int | None = None
+    train: int | None = None
+    folds: int = 3
+    gap: int = 0
+
+
+def temporal(
+    test: str | int | None = None,
+    *,
+    train: str | int | None = None,
+    step: str | None = None,
+    folds: int = 3,
+    gap: str | int | None = None,
+) -> Temporal | TemporalRows:
+    """Return folds over time, each length a duration, or over rows in order of time, each length a number of rows.
+
+    Parameters
+    ----------
+    test : length of a test stretch; None, by rows alone, is the number of rows divided by one more than ``folds``
+    train : the most that is trained on; everything before the test stretch when left out
+    step : how far one test stretch lies behind the next, by time alone; ``test`` when left out
+    folds : how many test stretches, the newest ones
+    gap : what is left out between training and test, beside the rows whose label is not known yet
+
+    Raises
+    ------
+    DeclarationProblem : durations and numbers of rows are mixed, or a length makes no sense
+
+    Examples
+    --------
+    >>> temporal(train="21 days", test="3 days", folds=2).test_s
+    259200.0
+    >>> temporal(500, gap=24, folds=5)
+    TemporalRows(test=500, train=None, folds=5, gap=24)
+    """
+    lengths = {"test": test, "train": train, "gap": gap, "step": step}
+    by_time = [name for name, length in lengths.items() if isinstance(length, str)]
+    by_rows = [name for name, length in lengths.items() if isinstance(length, int) and not isinstance(length, bool)]
+    where = str(outside())
+    if by_time and by_rows:
+        raise DeclarationProblem(
+            f"cd.temporal is given {' and '.join(by_time)} as a duration and {' and '.join(by_rows)} as a number of rows.",
+            fix="Write all lengths as durations ('3 days') or all as numbers of rows (300).",
+            where=where,
+        )
+    if folds < 1:
+        raise DeclarationProblem(f"cd.temporal is given {folds} folds.", fix="Take one at least.", where=where)
+    if by_time:
+        if not isinstance(test, str):
+            raise DeclarationProblem(
+                "cd.temporal by time needs the length of a test stretch.", fix="Give test='3 days'.", where=where
+            )
+        told = {name: seconds(length) for name, length in lengths.items() if isinstance(length, str)}
+        return Temporal(told["test"], told.get("train"), told.get("step"), folds, told.get("gap", 0.0))
+    for name, least in (("test", 1), ("train", 1), ("gap", 0)):
+        length = lengths[name]
+        if isinstance(length, int) and length < least:
+            raise DeclarationProblem(f"cd.temporal is given {name}={length} rows.", fix=f"Take {least} at least.", where=where)
+    return TemporalRows(test, train, folds, gap or 0)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Folds by the hash of a key, for rows that have no order in time: a row's fold never changes, whatever comes later.
+
+    ``by`` is a column whose rows stay together, such as the thing that several pictures show; the entity when left out.
+    """
+
+    test: float
+    folds: int = 3
+    by: str | None = None
+
+
+def hashed(test: float = 0.25, *, folds: int = 3, by: str | None = None) -> Hashed:
+    """Return folds by hash, each with another share ``test`` of the keys to test on.
+
+    Examples
+    --------
+    >>> hashed(0.2, folds=5).test
+    0.2
+    """
+    if not 0 < test < 1 or folds < 1 or folds * test > 1 + 1e-9:
+        raise DeclarationProblem(
+            f"{folds} folds that test on {test:.0%} each cannot all differ.",
+            fix="Let folds times test be 1 at most.",
+            where=str(outside()),
+        )
+    return Hashed(test, folds, by)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition for promotion; its evaluation is in ``stages/train/gates.py`` under the same kind."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class BeatsBaseline(Gate):
+    """The chosen candidate's mean score is better than the naive baseline's by at least ``margin`` (a share)."""
+
+    margin: float = 0.0
+    kind: ClassVar[str] = "beats_baseline"
+
+
+@dataclass(frozen=True)
+class BeatsChampion(Gate):
+    """On the newest test stretch the new version is not worse than the champion by more than ``tolerance`` (a share)."""
+
+    tolerance: float = 0.0
+    kind: ClassVar[str] = "beats_champion"
+
+
+@dataclass(frozen=True)
+class Beats(Gate):
+    """The chosen candidate beats a named candidate by at least ``margin`` (a share)."""
+
+    candidate: str
+    margin: float = 0.0
+    kind: ClassVar[str] = "beats"
+
+
+@dataclass(frozen=True)
+class Limit(Gate):
+    """A metric of the chosen candidate is at most (``limit``); for scores where more is better, at least."""
+
+    metric: str
+    limit: float
+    kind: ClassVar[str] = "limit"
+
+
+@dataclass(frozen=True)
+class Parity(Gate):
+    """The error of the worst group is at most ``max_ratio`` times that of the best; groups under ``min_rows`` are left out."""
+
+    column: str
+    max_ratio: float = 1.25
+    min_rows: int = 100
+    kind: ClassVar[str] = "parity"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: which features, which label, which candidates, how they are compared and what promotes one.
+
+    Parameters
+    ----------
+    features : str, name of the features
+    label : str, a column that the features carry as a label
+    horizon_s : float, how long after ``as_of`` the label is known; training at a time uses only labels known by then
+    candidates : mapping of name to estimator (scikit-learn or Spark ML)
+    holdout : rows that are never trained on, by which a version is scored once, when it is promoted
+    """
+
+    name: str
+    features: str
+    label: str
+    horizon_s: float
+    candidates: Mapping[str, Any]
+    split: Temporal | TemporalRows | Hashed
+    metric: str
+    gates: tuple[Gate, ...] = ()
+    task: Task = "regression"
+    group_by: tuple[str, ...] = ()
+    max_rows: int | None = None
+    seed: int = 0
+    unit: str | None = None
+    description: str | None = None
+    where: Location | None = field(default=None, compare=False)
+    retry: int = 0
+    time_limit_s: float | None = None
+    holdout: Holdout | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The tables that training reads: the features, and the table of rows that are held out."""
+        return (self.features, self.holdout.table) if self.holdout and self.holdout.table else (self.features,)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions by the published champion, written to the table ``name``.
+
+    ``learn_after`` is for streams: when so many samples have been captured and there is no champion yet, the model is trained.
+    """
+
+    name: str
+    model: str
+    rows: Literal["unlabelled", "all", "latest"] = "all"
+    trigger: Any = None
+    learn_after: int | None = None
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A model behind a form and an API. ``defaults`` fills fields of the form; ``labels`` and ``units`` name them."""
+
+    model: str
+    fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    where: Location | None = field(default=None, compare=False)
+
+
+def beats_baseline(margin: float = 0.0) -> BeatsBaseline:
+    """Return the gate: better than the naive baseline."""
+    return BeatsBaseline(margin)
+
+
+def beats_champion(tolerance: float = 0.0) -> BeatsChampion:
+    """Return the gate: not worse than what is in production."""
+    return BeatsChampion(tolerance)
+
+
+def beats(candidate: str, margin: float = 0.0) -> Beats:
+    """Return the gate: better than a named candidate."""
+    return Beats(candidate, margin)
+
+
+def limit(metric: str, limit: float) -> Limit:
+    """Return the gate: a metric keeps a limit."""
+    return Limit(metric, limit)
+
+
+def parity(column: str, max_ratio: float = 1.25, min_rows: int = 100) -> Parity:
+    """Return the gate: no group's error is more than ``max_ratio`` times another's."""
+    return Parity(column, max_ratio, min_rows)

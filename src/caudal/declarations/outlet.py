@@ -1,0 +1,108 @@
+"""Where rows of a stream go besides the lake: to others, as they come, with a delivery that is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
+
+from caudal.declarations.detector import Detection
+from caudal.declarations.location import Location
+from caudal.declarations.statistics import Statistics
+from caudal.errors import DeclarationProblem, nearest
+from caudal.secret import secrets_hidden
+
+Delivery = Literal["exactly once", "at least once", "at most once"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A Kafka topic: one message a row, a JSON object, with the device as its key.
+
+    Parameters
+    ----------
+    servers : str, optional, ``host:port`` of brokers; from the setting ``kafka`` (``CAUDAL_KAFKA``), else 127.0.0.1:9092, when left out
+    options : mapping, options of Kafka's Java client under the names that a source takes them by (``kafka.sasl.jaas.config``); values
+        of `caudal.env` are looked up when the topic is written to
+    """
+
+    topic: str
+    servers: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "topic"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", secrets_hidden(self.options))
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A folder: one file of JSON lines a micro-batch that has rows, moved in when it is whole."""
+
+    folder: str
+    kind: ClassVar[str] = "drop"
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """Rows that leave.
+
+    Parameters
+    ----------
+    of : str, the statistics table or the detection whose rows go out, as soon as they are there
+    delivery : what is promised when the stream or the other side breaks down
+    """
+
+    name: str
+    of: str
+    to: Topic | Drop
+    delivery: Delivery
+    where: Location
+
+
+def topic(name: str, *, servers: str | None = None, **options: Any) -> Topic:
+    """Return a Kafka topic as a place that rows go to.
+
+    Raises
+    ------
+    DeclarationProblem : an option is none of Kafka's client, whose names begin with ``kafka.``
+    """
+    if others := [option for option in options if not option.startswith("kafka.")]:
+        raise DeclarationProblem(
+            f"cd.topic('{name}') takes no option '{others[0]}'.",
+            nearest=nearest(others[0], ("servers",)),
+            fix="Options of Kafka's client begin with 'kafka.', such as **{'kafka.security.protocol': 'SASL_SSL'}.",
+        )
+    return Topic(name, servers, options)
+
+
+def drop(folder: str) -> Drop:
+    """Return a folder as a place that rows go to; relative to the data folder (``--data``)."""
+    return Drop(str(folder))
+
+
+def outlet_of(name: str, of: Statistics | Detection, to: Topic | Drop, delivery: Delivery, where: Location) -> Outlet:
+    """Return the declaration, checked.
+
+    Raises
+    ------
+    DeclarationProblem : what goes out is no statistics and no detection, or the place or the delivery are none
+    """
+    if not isinstance(of, Statistics | Detection):
+        raise DeclarationProblem(
+            f"'{name}' cannot send '{getattr(of, 'name', of)}'.",
+            fix="Name what product.statistics(...) or product.detect(...) gave; other tables are exported (caudal export).",
+            where=str(where),
+        )
+    if not isinstance(to, Topic | Drop):
+        raise DeclarationProblem(
+            f"'{name}' has no place to send to.", fix="Write cd.topic('name') or cd.drop('folder').", where=str(where)
+        )
+    if delivery not in get_args(Delivery):
+        raise DeclarationProblem(
+            f"'{name}' asks for the delivery '{delivery}'.",
+            nearest=nearest(delivery, get_args(Delivery)),
+            fix=f"Choose one of: {', '.join(get_args(Delivery))}.",
+            where=str(where),
+        )
+    return Outlet(name, of.name, to, delivery, where)

@@ -1,0 +1,330 @@
+"""The product: what a team declares once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, overload
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from caudal.declarations.alert import Happening, Mail, Sla, Webhook, alert_of
+from caudal.declarations.connection import CHANNELLED, Connection
+from caudal.declarations.declared import Function, name_of, names_of
+from caudal.declarations.duration import seconds
+from caudal.declarations.expectation import Expectation
+from caudal.declarations.governance import Governance
+from caudal.declarations.holdout import Holdout, holdout_of
+from caudal.declarations.images import COLUMNS, Images
+from caudal.declarations.location import Location, caller
+from caudal.declarations.model import Gate, Hashed, Model, Prediction, Serving, Task, Temporal, TemporalRows
+from caudal.declarations.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
+from caudal.declarations.publishing import Publishing
+from caudal.declarations.schema import Field, Schema
+from caudal.declarations.sql import inputs_of_sql
+from caudal.declarations.streams import Streams
+from caudal.declarations.trigger import OnArrival, Trigger
+from caudal.errors import DeclarationProblem, nearest
+
+
+class Product(Streams, Publishing, Governance):
+    """A data product: sources, tables, features, models, predictions, each declared by one call.
+
+    Parameters
+    ----------
+    name : str, letters, digits and ``_``
+    tz : str, the time zone that days and schedules are meant in
+    owner : str, optional, who answers for it
+    """
+
+    def __init__(self, name: str, *, tz: str = "UTC", owner: str | None = None, description: str | None = None) -> None:
+        self.where = caller()
+        if not name.isidentifier():
+            raise DeclarationProblem(
+                f"'{name}' cannot name a product.",
+                fix="Use letters, digits and _, not starting with a digit.",
+                where=str(self.where),
+            )
+        try:
+            ZoneInfo(tz)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise DeclarationProblem(
+                f"Product '{name}' has the unknown time zone '{tz}'.",
+                fix="Use an IANA name such as 'America/New_York'.",
+                where=str(self.where),
+            ) from None
+        super().__init__(name)
+        self.tz, self.owner, self.description = tz, owner, description
+
+    def schedule(self, *triggers: Trigger) -> None:
+        """Declare when ``caudal up`` brings the whole product up to date."""
+        where = caller()
+        for one in triggers:
+            if isinstance(one, OnArrival):
+                raise DeclarationProblem(
+                    f"Product '{self.name}' is to run on arrival, but of what?",
+                    fix="Give it to the source: product.source(..., trigger=cd.on_arrival()).",
+                    where=str(where),
+                )
+            self.schedules.append(one)
+
+    def source(
+        self,
+        name: str,
+        connection: Connection,
+        *,
+        schema: Schema | None = None,
+        event_time: str | None = None,
+        partition: Partition | None = None,
+        late: str | float = 0,
+        expect: Sequence[Expectation] = (),
+        trigger: Trigger | None = None,
+        retry: int = 0,
+        time_limit: str | float | None = None,
+        after: Sequence[Any] | Any = (),
+        description: str | None = None,
+    ) -> Source:
+        """Declare raw data and return it; pass it on or name it as a parameter of a table function.
+
+        ``after`` are Luigi tasks that make the data, or functions that return them: they come first. ``trigger`` is for ``caudal up``. ``retry`` and ``time_limit`` are for the steps that land and read it.
+        """
+        where = caller()
+        if isinstance(connection, CHANNELLED) and schema is None:
+            own = {"device": "long", "seq": "long", "at": "timestamp_utc"}
+            schema = Schema(
+                (
+                    *(Field(one, kind, nullable=False) for one, kind in own.items()),
+                    *(Field(one, "float") for one in connection.channels),
+                )
+            )
+            event_time = event_time or "at"
+        if isinstance(connection, Images):
+            if schema is not None:
+                raise DeclarationProblem(
+                    f"Source '{name}' is of images, whose columns are given: {', '.join(COLUMNS.names)}.",
+                    fix="Leave schema out.",
+                    where=str(where),
+                )
+            schema = COLUMNS
+        declared = Source(
+            name, connection, schema, event_time, partition, seconds(late), _at(expect, where), trigger, _retry(retry, where),
+            description, where, _limit(time_limit), tuple(after) if isinstance(after, list | tuple) else (after,),
+        )  # fmt: skip
+        self._add(declared)
+        return declared
+
+    @overload
+    def table(self, function: Function, /) -> Function: ...
+
+    @overload
+    def table(
+        self,
+        *,
+        expect: Sequence[Expectation] = (),
+        schema: Schema | None = None,
+        event_time: str | None = None,
+        partition: Partition | None = None,
+        lookback: str | float = 0,
+        known: Mapping[str, str] | None = None,
+        name: str | None = None,
+        retry: int = 0,
+        time_limit: str | float | None = None,
+    ) -> Callable[[Function], Function]: ...
+
+    def table(self, *functions: Function, **options: Any) -> Any:
+        """Declare that a function is a table: its name, its inputs by parameter name, its description by docstring.
+
+        The function is returned as it is, so that a plain call with frames is its unit test.
+        """
+        where = caller()
+        if functions:
+            self._add(self._made(Table, functions[0], where, {}))
+            return functions[0]
+
+        def declare(function: Function) -> Function:
+            self._add(self._made(Table, function, where, options))
+            return function
+
+        return declare
+
+    def alert(
+        self,
+        to: Mail | Webhook,
+        *,
+        on: Sequence[Happening] = ("failure", "recovery", "quarantine", "sla"),
+        share: float = 0.05,
+        repeat: str | float = "6 hours",
+    ) -> None:
+        """Declare who is told when a run fails or works again, rows are set aside, a table is late, or a model is promoted or refused."""
+        self.alerts.append(alert_of(to, on, share, seconds(repeat), caller()))
+
+    def sla(self, table: Node | Function | str, *, within: str | float) -> None:
+        """Declare that a table's newest version is never older than ``within``."""
+        self.slas.append(Sla(name_of(table), seconds(within), caller()))
+
+    def sql(
+        self,
+        name: str,
+        query: str,
+        *,
+        expect: Sequence[Expectation] = (),
+        schema: Schema | None = None,
+        event_time: str | None = None,
+        partition: Partition | None = None,
+        lookback: str | float = 0,
+        known: Mapping[str, str] | None = None,
+        description: str | None = None,
+        retry: int = 0,
+        time_limit: str | float | None = None,
+    ) -> Table:
+        """Declare a table by a query; the tables it names are its inputs."""
+        where = caller()
+        declared = Table(
+            name, inputs_of_sql(query, name, where), None, query, schema, _at(expect, where), event_time, partition, seconds(lookback),
+            dict(known or {}), description, where, _retry(retry, where), _limit(time_limit),
+        )  # fmt: skip
+        self._add(declared)
+        return declared
+
+    def features(
+        self,
+        *,
+        entity: str | Sequence[str],
+        as_of: str | None = None,
+        labels: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        **options: Any,
+    ) -> Callable[[Function], Function]:
+        """Declare that a function gives features: one row per entity and ``as_of``, of what was known then. ``options`` are those of a table.
+
+        ``as_of`` is left out where rows have no order in time; then there is one row per entity, and models split by ``cd.hashed``.
+        """
+        where = caller()
+
+        def declare(function: Function) -> Function:
+            more = {"event_time": as_of, **options}
+            self._add(
+                self._made(
+                    Features, function, where, more,
+                    entity=names_of(entity), as_of=as_of or "", labels=tuple(labels), keep=tuple(keep),
+                )
+            )  # fmt: skip
+            return function
+
+        return declare
+
+    def model(
+        self,
+        name: str,
+        *,
+        features: Function | str,
+        label: str,
+        candidates: Mapping[str, Any],
+        split: Temporal | TemporalRows | Hashed,
+        horizon: str | float = 0,
+        metric: str | None = None,
+        gates: Sequence[Gate] = (),
+        task: Task = "regression",
+        group_by: Sequence[str] = (),
+        max_rows: int | None = None,
+        seed: int = 0,
+        unit: str | None = None,
+        description: str | None = None,
+        retry: int = 0,
+        time_limit: str | float | None = None,
+        holdout: Holdout | str | int | None = None,
+    ) -> Model:
+        """Declare a model. A naive baseline is always among its candidates.
+
+        ``holdout`` says which rows are never trained on (``"14 days"``, a number of the newest rows, or ``cd.holdout``); a version that passes its gates is
+        scored by them once.
+        ``retry`` and ``time_limit`` are for training, deciding and predicting, each by itself.
+        """
+        where = caller()
+        declared = Model(
+            name, name_of(features), label, seconds(horizon), dict(candidates), split,
+            metric or ("mae" if task == "regression" else "log_loss"), tuple(gates), task, tuple(group_by), max_rows, seed, unit,
+            description, where, _retry(retry, where), _limit(time_limit), holdout_of(holdout),
+        )  # fmt: skip
+        self._free(name, where)
+        self.models[name] = declared
+        return declared
+
+    def predict(
+        self,
+        model: Model | str,
+        *,
+        name: str | None = None,
+        rows: str = "all",
+        at: Trigger | None = None,
+        learn_after: int | None = None,
+    ) -> Prediction:
+        """Declare predictions by the model's champion, written to a table (``<model>_predictions``).
+
+        Where the model's features are made of streams, ``caudal stream`` predicts too, as windows close (``<model>_predictions_live``);
+        with ``learn_after`` it has the model trained when so many samples have been captured.
+        """
+        where = caller()
+        of = model if isinstance(model, str) else model.name
+        declared = Prediction(name or f"{of}_predictions", of, rows, at, learn_after, where)  # type: ignore[arg-type]
+        self._free(declared.name, where)
+        self.predictions[declared.name] = declared
+        return declared
+
+    def serve(self, model: Model | str, *, fields: Mapping[str, Mapping[str, Any]] | None = None) -> Serving:
+        """Declare that a model is served; ``fields`` gives labels, units, ranges and defaults of the form where the data's do not do."""
+        of = model if isinstance(model, str) else model.name
+        declared = Serving(of, dict(fields or {}), caller())
+        self.servings[of] = declared
+        return declared
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The sources by name."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, Source)}
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Tables and features by name."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, Table)}
+
+    def _made(self, kind: type[Table], function: Function, where: Location, options: Mapping[str, Any], **more: Any) -> Table:
+        allowed = ("expect", "schema", "event_time", "partition", "lookback", "known", "name", "retry", "time_limit")
+        for option in options:
+            if option not in allowed:
+                raise DeclarationProblem(
+                    f"A table has no option '{option}'.", nearest=nearest(option, allowed), where=str(where), option=option
+                )
+        by_file = options.get("partition") == "file"
+        return kind(
+            name=options.get("name") or function.__name__,
+            inputs=inputs_of(function),
+            function=function,
+            schema=options.get("schema"),
+            expect=_at(options.get("expect", ()), where),
+            event_time=options.get("event_time"),
+            partition=None if by_file else options.get("partition"),
+            by_file=by_file,
+            lookback_s=seconds(options.get("lookback", 0)),
+            known=dict(options.get("known") or {}),
+            description=summary_of(function),
+            where=where,
+            retry=_retry(options.get("retry", 0), where),
+            time_limit_s=_limit(options.get("time_limit")),
+            **more,
+        )
+
+
+def _at(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
+    return tuple(one if one.where else replace(one, where=where) for one in expectations)
+
+
+def _retry(times: int, where: Location) -> int:
+    if not isinstance(times, int) or times < 0:
+        raise DeclarationProblem(
+            f"A step is to be tried again {times!r} times.", fix="Give a whole number from 0.", where=str(where)
+        )
+    return times
+
+
+def _limit(length: str | float | None) -> float | None:
+    return None if length is None else seconds(length)

@@ -1,0 +1,147 @@
+"""How caudal is set: flags over ``CAUDAL_*`` variables over ``caudal.toml`` over defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from caudal.declarations.address import address
+from caudal.errors import DeclarationProblem, nearest
+from caudal.secret import Address, Secret, is_secret_name, secrets_hidden
+
+FILE = "caudal.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set. Neither its text nor any message shows what is secret: passwords in addresses, the key, Spark's settings of such names.
+
+    Parameters
+    ----------
+    home : folder of lake, ledger, models and run pages
+    data : folder that relative file patterns of sources are looked up in
+    ledger : database URL of the ledger; SQLite in the home unless given
+    lake : where raw files and tables lie, ``s3://bucket/…``, ``hdfs://host:port/…`` or a folder; in the home unless given
+    master : Spark master; ``local[*]`` unless given
+    memory : memory of the Spark driver, e.g. ``4g``
+    cores : cores that local Spark uses
+    spark : further Spark settings (table ``[spark]`` in the file)
+    openlineage : where OpenLineage events go (table ``[openlineage]``): ``url`` or ``file``, and ``endpoint``, ``key``, ``namespace``,
+        ``timeout_s``; ``CAUDAL_OPENLINEAGE`` is the url or the file
+    kafka : ``host:port`` of Kafka's brokers
+    metastore : ``thrift://host:port`` of the Hive metastore that tables are made known to
+    warehouse : database URL of the warehouse of publications that name none
+    settle : seconds for which a file must not have changed before it is landed; none, but 2 in ``caudal up``, unless given
+    smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
+    luigi : address of Luigi's central scheduler, where it is to order the steps
+    key : key that the web app asks for
+    trust : types that stored models may hold beyond those known to be safe (``shop.model.Cut``, ``shop.*``); ``pickle`` allows pickle
+    """
+
+    home: Path = Path(".caudal")
+    data: Path | None = None
+    ledger: str | None = None
+    lake: str | None = None
+    master: str | None = None
+    memory: str | None = None
+    cores: int | None = None
+    kafka: str = "127.0.0.1:9092"
+    warehouse: str | None = None
+    metastore: str | None = None
+    settle: float | None = None
+    smtp: str = "smtp://127.0.0.1:25"
+    luigi: str | None = None
+    key: str | None = None
+    trust: tuple[str, ...] = ()
+    spark: Mapping[str, str] = field(default_factory=dict)
+    openlineage: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("ledger", "lake", "kafka", "warehouse", "metastore", "smtp", "luigi"):
+            if value := getattr(self, name):
+                address(value if "://" in value or value.startswith("jdbc:") else f"{name}://{value}", f"CAUDAL_{name.upper()}")
+        for value in self.openlineage.values():
+            if "://" in str(value):
+                address(str(value), "CAUDAL_OPENLINEAGE")
+        if self.key:
+            Secret(self.key)
+        secrets_hidden(self.spark)
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{one.name}={self._shown(one.name)}' for one in fields(self))})"
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if name == "key" and value:
+            return "***"
+        if isinstance(value, Mapping):
+            return repr({key: "***" if is_secret_name(key) else Address(str(text)).shown for key, text in value.items()})
+        return repr(Address(value).shown) if isinstance(value, str) else repr(value)
+
+
+def settings(folder: Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> Settings:
+    """Return the settings in force: ``flags`` that are not None, then variables, then the file in ``folder`` or above.
+
+    Raises
+    ------
+    DeclarationProblem : the file cannot be read, or sets what is not there
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    names = [one.name for one in fields(Settings)]
+    if file := _file(folder or Path.cwd()):
+        try:
+            said = tomllib.loads(file.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise DeclarationProblem(f"{file} cannot be read: {error}.", where=str(file)) from None
+        for name, value in said.items():
+            if name not in names:
+                raise DeclarationProblem(
+                    f"{file.name} sets '{name}', which is not there.", nearest=nearest(name, names), where=str(file)
+                )
+            below = name in ("home", "data") or (name == "lake" and "://" not in value)
+            values[name] = file.parent / value if below else value
+    for name in names:
+        if name not in ("spark", "openlineage") and (variable := environment.get(f"CAUDAL_{name.upper()}")):
+            values[name] = variable
+    if place := environment.get("CAUDAL_OPENLINEAGE"):
+        values["openlineage"] = {"url" if "://" in place else "file": place}
+    values |= {name: value for name, value in flags.items() if value is not None}
+    for name in ("home", "data"):
+        if values.get(name) is not None:
+            values[name] = Path(values[name]).expanduser()
+    if values.get("lake") is not None:
+        values["lake"] = str(values["lake"])
+    if values.get("cores") is not None:
+        try:
+            values["cores"] = int(values["cores"])
+        except ValueError:
+            raise DeclarationProblem(f"'{values['cores']}' cores are asked for.", fix="CAUDAL_CORES is a whole number.") from None
+    try:
+        values["settle"] = None if values.get("settle") is None else float(values["settle"])
+    except ValueError:
+        raise DeclarationProblem(f"Files are to settle for '{values['settle']}' seconds.", fix="Give a number.") from None
+    trusted = values.get("trust", ())
+    values["trust"] = tuple(one.strip() for one in (trusted.split(",") if isinstance(trusted, str) else trusted) if one.strip())
+    values["spark"] = {str(key): str(value) for key, value in _flat(values.get("spark", {}))}
+    return Settings(**values)
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    """Return the leaves of nested TOML tables by their dotted names."""
+    leaves: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        name = f"{above}{key}"
+        leaves += _flat(value, name + ".") if isinstance(value, Mapping) else [(name, value)]
+    return leaves
+
+
+def _file(folder: Path) -> Path | None:
+    for place in (folder.absolute(), *folder.absolute().parents):
+        if (place / FILE).is_file():
+            return place / FILE
+    return None

@@ -1,0 +1,113 @@
+"""Statistics of a stream's channels, window by window: a table whose rows caudal computes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from caudal.declarations.connection import CHANNELLED
+from caudal.declarations.location import Location
+from caudal.declarations.node import Source, Table
+from caudal.errors import DeclarationProblem
+
+EEG_BANDS: Mapping[str, tuple[float, float]] = {
+    "delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 45.0),
+}  # fmt: skip
+"""Frequencies in hertz, lower bound included, upper bound not."""
+
+
+@dataclass(frozen=True)
+class Statistics(Table):
+    """One row per device, sensor and window.
+
+    Parameters
+    ----------
+    channels : the stream's sensors, in its order
+    width_s, every_s : float, windows of ``width_s`` end every ``every_s``; equal: they follow one another (tumbling)
+    gap_s : float, where not 0, windows are sessions instead: one ends when its device has sent nothing for so long
+    ranges : ascending edges; readings are counted below the first, between each two, and from the last on
+    quantiles : which of them are told, e.g. ``(0.05, 0.5, 0.95)``, to within 1/128 of the distance from ``centre`` and ``resolution``
+    centre, resolution : float, the value around which quantiles are told finely, e.g. a sensor's offset, and how finely at best
+    bands : name → (low, high) in hertz: power in the band, of windows that hold every sample of their sampling rate
+    rate_hz : float, samples a second, where bands are asked for
+    late_s : float, how long a window waits for samples that come late
+    """
+
+    kind: ClassVar[str] = "statistics"
+    channels: tuple[str, ...] = ()
+    width_s: float = 1.0
+    every_s: float = 1.0
+    gap_s: float = 0.0
+    ranges: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    centre: float = 0.0
+    resolution: float = 1e-3
+    bands: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    rate_hz: float = 0.0
+    late_s: float = 0.0
+
+    @property
+    def width_us(self) -> int:
+        """Width of a window in microseconds."""
+        return round(self.width_s * 1e6)
+
+    @property
+    def pane_us(self) -> int:
+        """Width of a pane in microseconds: windows are made of panes, which do not overlap."""
+        return self.gap_us or round(self.every_s * 1e6)
+
+    @property
+    def gap_us(self) -> int:
+        """How long a device is silent between two sessions, in microseconds; 0 where windows are no sessions."""
+        return round(self.gap_s * 1e6)
+
+    @property
+    def panes(self) -> int:
+        """How many panes a window is made of."""
+        return 1 if self.gap_us else self.width_us // self.pane_us
+
+
+def statistics_of(name: str, of: Source, where: Location, **options: Any) -> Statistics:
+    """Return the declaration, checked.
+
+    Raises
+    ------
+    DeclarationProblem : the source has no channels, or the windows, ranges, quantiles or bands make no sense
+    """
+    if not isinstance(of.connection, CHANNELLED):
+        raise DeclarationProblem(
+            f"Statistics '{name}' are asked of '{of.name}', which is no stream of samples.",
+            fix="Declare the source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...).",
+            where=str(where),
+        )
+    made = Statistics(
+        name=name, inputs=(of.name,), event_time="window_start", channels=of.connection.channels, late_s=of.late_s, where=where, **options
+    )  # fmt: skip
+    for wrong, why in _wrong(made):
+        if wrong:
+            raise DeclarationProblem(f"Statistics '{name}': {why}", where=str(where))
+    return made
+
+
+def _wrong(one: Statistics) -> Sequence[tuple[bool, str]]:
+    bands = list(one.bands.values())
+    return (
+        (one.gap_s != 0 and one.gap_s < 0.02, "a session's gap cannot be shorter than 20 milliseconds."),
+        (one.gap_s > 0 and bool(bands), "bands need windows of one width, which sessions have not."),
+        (
+            one.gap_us == 0 and (one.pane_us <= 0 or one.width_us % max(one.pane_us, 1) != 0),
+            "the window's width has to be a multiple of 'every'.",
+        ),
+        (one.every_s < 0.01, "windows cannot follow one another faster than every 10 milliseconds."),
+        (one.resolution <= 0, "the resolution has to be greater than 0."),
+        (list(one.ranges) != sorted(set(one.ranges)), "ranges have to be ascending edges, none twice."),
+        (len(one.ranges) > 250, "more than 250 edges are not ranges but a histogram; ask for quantiles."),
+        (any(not 0 < q < 1 for q in one.quantiles), "quantiles lie between 0 and 1."),
+        (bool(bands) and one.rate_hz <= 0, "bands need rate_hz, the samples a second."),
+        (
+            any(not 0 < low < high <= one.rate_hz / 2 for low, high in bands),
+            "bands lie between 0 and half of rate_hz, low before high.",
+        ),
+        (one.late_s < 0, "late cannot be negative."),
+    )

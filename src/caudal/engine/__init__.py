@@ -1,0 +1,9 @@
+"""Spark sessions, the Java below them and the connectors beside them: the only room that starts Spark."""
+
+from __future__ import annotations
+
+from caudal.engine.java import JavaHome, java_home
+from caudal.engine.measures import Measures, measure
+from caudal.engine.session import is_running, session, stop
+
+__all__ = ["JavaHome", "Measures", "is_running", "java_home", "measure", "session", "stop"]

@@ -1,0 +1,172 @@
+"""What a zone's clocks show, as microseconds: windows of instants by the wall, over changes of the clocks (docs/adr/0017).
+
+Wall times and instants are bigint columns of microseconds since 1970; nothing goes through the session's time zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caudal.declarations.zone import DAY_S, clock_changes, longest_change_s, zone
+from caudal.engine.marks import step_of
+from caudal.engine.moments import micros
+from caudal.engine.reach import START
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+MICROS = 1_000_000
+_DAY_US = DAY_S * MICROS
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A zone's clocks."""
+
+    tz: str
+
+    @property
+    def steady(self) -> bool:
+        """Whether clocks have always shown UTC."""
+        return self.tz in ("UTC", "Etc/UTC") or not (clock_changes(self.tz) or self._offset_s)
+
+    @property
+    def _offset_s(self) -> int:
+        import datetime as dt
+        from zoneinfo import ZoneInfo
+
+        offset = dt.datetime(1970, 1, 1, tzinfo=dt.UTC).astimezone(ZoneInfo(self.tz)).utcoffset()
+        return int(offset.total_seconds()) if offset else 0
+
+    def shown(self, at: Column) -> Column:
+        """Return the wall time that is shown at an instant."""
+        from pyspark.sql import functions as F
+
+        return F.unix_micros(F.from_utc_timestamp(F.timestamp_micros(at), self.tz))
+
+    def first(self, wall: Column) -> Column:
+        """Return the first instant that shows a wall time; of one in a gap, as long after the gap's end as it lies in the gap."""
+        from pyspark.sql import functions as F
+
+        return F.unix_micros(F.to_utc_timestamp(F.timestamp_micros(wall), self.tz))
+
+    def last(self, wall: Column) -> Column:
+        """Return the last instant that shows a wall time; the first, where it is not shown twice."""
+        from pyspark.sql import functions as F
+
+        first, day = self.first(wall), F.lit(_DAY_US)
+        again = wall - (self.shown(first + day) - (first + day))  # by the offset of the day after: no zone changes twice in a day
+        return F.when((again > first) & (self.shown(again) == wall), again).otherwise(first)
+
+    def missing(self, wall: Column) -> Column:
+        """Return whether a wall time is never shown: it lies in a gap."""
+        return self.shown(self.first(wall)) != wall
+
+    def after_gap(self, wall: Column) -> Column:
+        """Return the instant at which the gap ends that a wall time lies in."""
+        from pyspark.sql import functions as F
+
+        ends = ",".join(str(change.at_s * MICROS) for change in clock_changes(self.tz) if change.ahead_s > 0)
+        if not ends:
+            return self.first(wall)
+        first = self.first(wall)
+        return F.array_max(F.filter(F.split(F.lit(ends), ",").cast("array<bigint>"), lambda end: end <= first))
+
+    def never(self, slot: Column, width_us: int | Column) -> Column:
+        """Return whether no time of a slot is shown."""
+        return self.missing(slot) & self.missing(slot + (width_us - 1))
+
+    def double(self, slot: Column, width_us: int | Column) -> Column:
+        """Return whether all of a slot is shown twice."""
+        end = slot + (width_us - 1)
+        return (self.last(slot) > self.first(slot)) & (self.last(end) > self.first(end))
+
+    def start(self, slot: Column, second: Column) -> Column:
+        """Return the instant at which a slot's window begins; ``second``: of two."""
+        from pyspark.sql import functions as F
+
+        begins = F.when(self.missing(slot), self.after_gap(slot)).otherwise(self.first(slot))
+        return F.when(second, self.last(slot)).otherwise(begins)
+
+    def end(self, slot: Column, start: Column, double: Column, width_us: int | Column) -> Column:
+        """Return the instant at which a slot's window ends."""
+        from pyspark.sql import functions as F
+
+        newest = slot + (width_us - 1)
+        ends = F.when(self.missing(newest), self.after_gap(newest)).otherwise(self.last(newest) + 1)
+        return F.when(double, start + width_us).otherwise(ends)
+
+    def in_slots(self, width_s: float) -> bool:
+        """Return whether windows of a width are counted by the wall: each day has the same, whatever they last."""
+        return width_s > longest_change_s(self.tz)
+
+    def face(self, at: Column, width_s: float | None) -> Column:
+        """Return what an instant is called on the wall: where its window's slot begins in a gap, the slot; else the time shown."""
+        from pyspark.sql import functions as F
+
+        wall = self.shown(at)
+        if not width_s:
+            return wall
+        slot = slot_of(wall, round(width_s * MICROS))
+        return F.when(self.missing(slot), slot).otherwise(wall)
+
+
+def axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float | None = None) -> list[Column]:
+    """Return times as microseconds on one line, on which windows that are counted lie a width apart.
+
+    Instants of windows that are longer than any change of the zone's clocks lie where the wall shows them; others as they are.
+
+    Parameters
+    ----------
+    step_s : float, optional, the width of the windows; left out, what is marked on the columns
+    """
+    clock = Clock(zone())
+    widths = [step_s or step_of(frame, time) for time in times]
+    at = [micros(frame, time, asking) for time in times]
+    if not all(_told_by(clock, frame, time) for time in times) or not all(width and clock.in_slots(width) for width in widths):
+        return at
+    return [clock.face(moment, width) for moment, width in zip(at, widths, strict=True)]
+
+
+def faces(frame: DataFrame, time: str, asking: str, step_s: float | None = None) -> Column | None:
+    """Return what instants are called on the wall of the zone, in microseconds; None for times whose days all have 24 hours."""
+    clock = Clock(zone())
+    if not _told_by(clock, frame, time):
+        return None
+    return clock.face(micros(frame, time, asking), step_s or step_of(frame, time))
+
+
+def _told_by(clock: Clock, frame: DataFrame, time: str) -> bool:
+    from pyspark.sql.types import TimestampType
+
+    return isinstance(frame.schema[time].dataType, TimestampType) and not clock.steady
+
+
+def slot_of(wall: Column, width_us: int | Column) -> Column:
+    """Return where the slot of a wall time begins; slots follow one another from midnight."""
+    from pyspark.sql import functions as F
+
+    return wall - F.pmod(wall, F.lit(width_us).cast("bigint"))
+
+
+def windowed(frame: DataFrame, at: Column, width_s: int | Column, tz: str) -> DataFrame:
+    """Return the frame with `START` and ``__end`` (instants) of the window that each row is in; both null without a time."""
+    from pyspark.sql import functions as F
+
+    clock, width_us = Clock(tz), width_s * MICROS
+    col = F.col
+    placed = (
+        frame.withColumn("__at", at)
+        .withColumn("__slot", slot_of(clock.shown(col("__at")), width_us))
+        .withColumn("__double", clock.double(col("__slot"), width_us))
+    )
+    second = col("__double") & (col("__at") >= clock.last(col("__slot")))
+    begun = placed.withColumn("__begin", clock.start(col("__slot"), second))
+    ended = begun.withColumn("__finish", clock.end(col("__slot"), col("__begin"), col("__double"), width_us))
+    return (
+        ended.withColumn(START, F.timestamp_micros("__begin"))
+        .withColumn("__end", F.timestamp_micros("__finish"))
+        .drop("__at", "__slot", "__double", "__begin", "__finish")
+    )

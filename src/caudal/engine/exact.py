@@ -1,0 +1,349 @@
+"""Sums that come out the same to the bit, whatever the order in which Spark adds, and right relative to what is added.
+
+Adding doubles in another order gives another last digit, so a rerun after a kill, another number of cores or another day's
+increment would publish rows that differ from those of an undisturbed run. A double is therefore split into whole numbers, its digits
+to the base 2^32 (Kulisch's long accumulator; Neal 2015, "Fast exact summation using small and large superaccumulators",
+arXiv:1505.05571). They are added as longs, which is exact and has no order, and put together at the end.
+
+There are two kinds of plan, and both give the same bits for the same values:
+
+- A plan of **every magnitude** adds seven digits, which hold what lies between 2^-104 (4.9e-32) and 2^67 (1.5e20); values beyond are
+  collected, and split into as many digits as they need at the end.
+- A plan of **common magnitudes** adds three digits: multiples of 2^-60 below 2^52, so every double between 2^-8 (0.004) and 4.5e15, and many
+  smaller ones. It is a third as large, and stops at a value that it has no digit for. `in_any_magnitude` does a piece of work with
+  such plans, and again with plans of every magnitude where they have stopped.
+
+The result is within 2^-52 of the exact sum, relative to that sum, and equal to it where a double can hold it; a sum beyond the greatest
+double is infinite, as in IEEE 754. A digit holds the sum of 2^31 values; more are an error of Spark.
+
+Expressions are SQL texts: Spark parses a long text in a millisecond, and takes a second for as many calls from Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType
+
+Result = TypeVar("Result")
+
+BITS = 32
+LEAST, LARGEST = 2.0**-104, 2.0**67  # magnitudes whose every bit is in the seven digits
+COMMON_LARGEST = 2.0**52  # above it, the first of three digits would hold the sum of few values only
+UNUSUAL = "CAUDAL_UNUSUAL_MAGNITUDE"
+
+_EVERY = range(-1084, 997, BITS)  # exponents of the digits of all doubles
+_USUAL = range(-156, 37, BITS)
+_COMMON = range(-60, 5, BITS)
+_SPAN = 86  # a double that is so many bits greater than a unit has no digit of it
+_HALF, _MASK, _BASE = f"{1 << (BITS - 1)}L", f"{(1 << BITS) - 1}L", f"{1 << BITS}D"
+_INFINITE = "double('Infinity')"
+_ARE_COMMON: ContextVar[bool] = ContextVar("magnitudes are common", default=False)
+_uncommon: set[object] = set()  # work whose values were not of common magnitude in this process
+
+
+@contextmanager
+def common_magnitudes() -> Iterator[None]:
+    """Have plans that are made within the block add doubles of common magnitudes alone, and stop at others."""
+    token = _ARE_COMMON.set(True)
+    try:
+        yield
+    finally:
+        _ARE_COMMON.reset(token)
+
+
+def in_any_magnitude(work: Callable[[], Result], again: Callable[[], object] = lambda: None, *, name: object = None) -> Result:
+    """Do what makes and runs a plan for common magnitudes; where values are of another, do it again with a plan for all.
+
+    Parameters
+    ----------
+    again : called before the second time
+    name : what the work is known by: in this process it is not tried a second time with a plan that has stopped; None is never known
+    """
+    if name not in _uncommon:
+        try:
+            with common_magnitudes():
+                return work()
+        except Exception as error:
+            if not _has_stopped(error):
+                raise
+        if name is not None:
+            _uncommon.add(name)
+        again()
+    return work()
+
+
+def _has_stopped(error: BaseException | None) -> bool:
+    while error is not None:
+        # An overflow may be a digit's; the user's own comes again.
+        if UNUSUAL in str(error) or "ARITHMETIC_OVERFLOW" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_floating(kind: DataType) -> bool:
+    """Tell whether sums of the type depend on the order."""
+    from pyspark.sql.types import DoubleType, FloatType
+
+    return isinstance(kind, DoubleType | FloatType)
+
+
+@dataclass(frozen=True)
+class Addends:
+    """A value as numbers whose sums have no order.
+
+    digits : SQL texts of longs (decimals of a decimal); those of a double are null where it is not finite
+    rest : SQL text of a double where the digits do not hold the value, null elsewhere; None where they always do
+    """
+
+    digits: Sequence[str]
+    rest: str | None = None
+
+
+def addends(value: str, kind: DataType) -> Addends:
+    """Return a value (SQL text) as addends: digits for a finite double, two halves for a long, itself for the others."""
+    from pyspark.sql.types import DecimalType, DoubleType, LongType
+
+    if isinstance(kind, DecimalType):
+        return Addends([value])
+    if isinstance(kind, LongType):
+        return Addends([f"shiftright({value}, {BITS})", f"({value} & {_MASK})"])
+    if not is_floating(kind):
+        return Addends([f"cast({value} as bigint)"])
+    value = value if isinstance(kind, DoubleType) else f"cast({value} as double)"
+    return _common(value) if _ARE_COMMON.get() else _usual(value)
+
+
+def _common(value: str) -> Addends:
+    """Return the three digits of a double of common magnitude; the least one stops the plan at any other."""
+    least, *others = (_digit(value, exponent, exponent == _COMMON[-1]) for exponent in _COMMON)
+    units = f"{value} * {2.0 ** -_COMMON[0]!r}D"
+    stop = (
+        f"raise_error('{UNUSUAL}: values that are no multiple of 2^-60 below 2^52 are added by another plan: caudal.engine.exact.')"
+    )
+    guarded = (
+        f"CASE WHEN abs({value}) >= {_INFINITE} THEN NULL "
+        f"WHEN abs({value}) >= {COMMON_LARGEST!r}D OR {units} <> rint({units}) THEN cast({stop} as bigint) ELSE {least} END"
+    )
+    return Addends([guarded, *(f"CASE WHEN abs({value}) < {COMMON_LARGEST!r}D THEN {digit} END" for digit in others)])
+
+
+def _usual(value: str) -> Addends:
+    """Return the seven digits of a double, and the double itself where it needs others."""
+    size = f"abs({value})"
+    has_digits = f"{size} < {LARGEST!r}D AND ({size} >= {LEAST!r}D OR {value} = 0D)"
+    inside = f"(CASE WHEN {has_digits} THEN {value} END)"
+    rest = f"CASE WHEN {size} < {_INFINITE} AND NOT ({has_digits}) THEN {value} END"
+    return Addends([_digit(inside, exponent, exponent == _USUAL[-1]) for exponent in _USUAL], rest)
+
+
+def _digit(value: str, exponent: int, last: bool) -> str:
+    """Return the digit of 2^exponent: what is left of a value rounded to that unit, when it has been rounded to the next greater one."""
+    units = f"rint({value} * {2.0**-exponent!r}D)"
+    return (
+        f"cast({units} as bigint)"
+        if last
+        else f"cast({units} - rint({value} * {2.0 ** -(exponent + BITS)!r}D) * {_BASE} as bigint)"
+    )
+
+
+def total(sums: Sequence[str], rest: str | None, kind: DataType, asking: str = "sum") -> str:
+    """Return the sum whose addends add up to ``sums`` (SQL texts): a double for doubles, a bigint for whole numbers, a decimal for decimals.
+
+    Parameters
+    ----------
+    rest : SQL text of an array of what `Addends.rest` gave; None where it is None
+    asking : what an error of Spark names, where the sum is no bigint
+    """
+    if len(sums) == 1:
+        return sums[0]
+    if is_floating(kind):
+        return _carried(sums) if rest is None else _folded(sums, rest)
+    high, low = _halves(sums)
+    too_large = f"The {asking} is beyond 2^63 (9.2e18) and no bigint. Cast the column to decimal(38, 0), or to double, before."
+    return f"CASE WHEN {high} IS NULL OR {_is_long(high)} THEN {_long(high, low)} ELSE cast(raise_error({literal(too_large)}) as bigint) END"
+
+
+def mean(sums: Sequence[str], rest: str | None, kind: DataType, count: str) -> str:
+    """Return the mean (double) of ``count`` values whose addends add up to ``sums``; it is right where the sum of longs is no bigint."""
+    if len(sums) == 1 or is_floating(kind):
+        return f"(cast({total(sums, rest, kind)} as double) / {count})"
+    high, low = _halves(sums)
+    sum_ = f"(CASE WHEN {_is_long(high)} THEN cast({_long(high, low)} as double) ELSE cast({high} as double) * {_BASE} + cast({low} as double) END)"
+    return f"({sum_} / {count})"
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL writes it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _halves(sums: Sequence[str]) -> tuple[str, str]:
+    """Return the two halves of a sum of longs, the lower one from 0 to 2^32."""
+    high, low = sums
+    return f"({high} + shiftright({low}, {BITS}))", f"({low} & {_MASK})"
+
+
+def _is_long(high: str) -> str:
+    return f"({high} >= -{_HALF} AND {high} < {_HALF})"
+
+
+def _long(high: str, low: str) -> str:
+    return f"(shiftleft({high}, {BITS}) | {low})"
+
+
+def _carried(sums: Sequence[str]) -> str:
+    """Return the value of sums of the three digits: what is beyond a digit is carried, then digits are added from the least on.
+
+    Digits after carrying lie in ±2^31, so that what is added never cancels more than half of the digit before it.
+    """
+    parts, sum_ = [], sums[0]
+    for place, exponent in enumerate(_COMMON):
+        parts.append(f"((({sum_} + {_HALF}) & {_MASK}) - {_HALF}) * {2.0**exponent!r}D")
+        carry = f"shiftright({sum_} + {_HALF}, {BITS})"
+        sum_ = f"({sums[place + 1]} + {carry})" if place + 1 < len(sums) else carry
+    return "(" + " + ".join([*parts, f"{sum_} * {2.0 ** (_COMMON[-1] + BITS)!r}D"]) + ")"
+
+
+def _folded(sums: Sequence[str], rest: str) -> str:
+    """Return the value of sums of the seven digits and of what they do not hold: the same carrying over all digits, or over seven of them."""
+    seven = f"array({', '.join(f'coalesce({sum_}, 0L)' for sum_ in sums)})"
+    return f"(CASE WHEN {sums[0]} IS NULL AND size({rest}) = 0 THEN NULL WHEN size({rest}) = 0 THEN {_fold(seven, _USUAL)} ELSE {_fold(_every(seven, rest), _EVERY)} END)"
+
+
+def _every(seven: str, rest: str) -> str:
+    """Return the sums of all digits: those of the seven, and of each value of ``rest``."""
+    first = _EVERY.index(_USUAL[0]) + 1  # places in an array begin at 1
+    exponent = f"({_EVERY[0]} + {BITS} * place)"
+
+    def units(exponent: str) -> str:  # 2^1084 is no double
+        return f"value * power(2D, shiftright(-{exponent}, 1)) * power(2D, -{exponent} - shiftright(-{exponent}, 1))"
+
+    digit = f"cast(rint({units(exponent)}) - rint({units(f'({exponent} + {BITS})')}) * {_BASE} as bigint)"
+    of_rest = f"aggregate({rest}, 0L, (sum, value) -> sum + CASE WHEN abs(value) < power(2D, {exponent} + {_SPAN}) THEN {digit} ELSE 0L END)"
+    of_seven = (
+        f"coalesce(try_element_at({seven}, CASE WHEN place + 1 >= {first} THEN place + 2 - {first} ELSE {len(_USUAL) + 1} END), 0L)"
+    )
+    return f"transform(sequence(0, {len(_EVERY) - 1}), place -> {of_rest} + {of_seven})"
+
+
+def _fold(digits: str, exponents: range) -> str:
+    """Return the value of sums of digits, the least first."""
+    last = exponents[-1] == _EVERY[-1]
+    start = f"named_struct('carried', 0L, 'number', 0D, 'exponent', {exponents[0]})"
+    sum_, low = "(digit + done.carried)", f"((((digit + done.carried) + {_HALF}) & {_MASK}) - {_HALF})"
+    # 2^-1084 is no double; every product is exact.
+    number = f"done.number + {low} * power(2D, least(done.exponent + 1074, 0)) * power(2D, greatest(done.exponent, -1074))"
+    carried = f"shiftright({sum_} + {_HALF}, {BITS})"
+    if last:
+        # What was added so far may bring back below 2^1024 what the last digit alone would be beyond.
+        top = f"(done.number * {2.0**-BITS!r}D + {sum_} * {2.0 ** (exponents[-1] - BITS)!r}D) * {_BASE}"
+        is_top = f"done.exponent = {exponents[-1]}"
+        number = f"CASE WHEN {is_top} AND {sum_} <> 0 THEN {top} ELSE {number} END"
+        carried = f"CASE WHEN {is_top} THEN 0L ELSE {carried} END"
+    step = f"named_struct('carried', {carried}, 'number', {number}, 'exponent', done.exponent + {BITS})"
+    end = "done.number" if last else f"done.number + done.carried * {2.0 ** (exponents[-1] + BITS)!r}D"
+    return f"aggregate({digits}, {start}, (done, digit) -> {step}, done -> {end})"
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """An aggregate in two steps: what Spark adds up for each group, and the value that is made of it.
+
+    Parts become columns before the value is made: each is used many times in the value, and would stand in the plan as often.
+
+    Parameters
+    ----------
+    parts : aggregate expressions
+    value : makes the aggregate's value of the names (SQL texts) of the columns that hold the parts
+    """
+
+    parts: Sequence[Column]
+    value: Callable[[Sequence[str]], Column]
+
+    def of(self, frame: DataFrame, by: Sequence[str], name: str) -> DataFrame:
+        """Return the aggregate of each group of a frame, in a column of that name."""
+        from pyspark.sql import functions as F
+
+        names = [f"__{place}" for place in range(len(self.parts))]
+        grouped = frame.groupBy(*by).agg(*(part.alias(place) for part, place in zip(self.parts, names, strict=True)))
+        return grouped.select(*(F.col(key) for key in by), self.value(names).alias(name))
+
+
+def exact_sum(value: str, kind: DataType, asking: str = "sum") -> Aggregate:
+    """Return the aggregate sum of a column (SQL text), the same to the bit in every order; of NaN and infinity it is what IEEE 754 says.
+
+    A sum of whole numbers that is no bigint is an error of Spark that names ``asking``.
+    """
+    return _made_of(_sums(value, kind), lambda parts: _sum(parts, kind, asking))
+
+
+def exact_mean(value: str, kind: DataType) -> Aggregate:
+    """Return the aggregate mean (double) of a column, the same to the bit in every order; it is right where the sum of longs is no bigint."""
+
+    def of(parts: Sequence[str]) -> str:
+        count = f"nullif({parts[0]}, 0)"
+        return f"{_sum(parts[1:], kind, 'sum')} / {count}" if is_floating(kind) else mean(parts[1:], None, kind, count)
+
+    return _made_of([f"count({value})", *_sums(value, kind)], of)
+
+
+def _made_of(parts: Sequence[str], value: Callable[[Sequence[str]], str]) -> Aggregate:
+    from pyspark.sql import functions as F
+
+    return Aggregate([F.expr(part) for part in parts], lambda names: F.expr(value(names)))
+
+
+def _sums(value: str, kind: DataType) -> list[str]:
+    """Return what is added up: of doubles what is not finite, the digits, and what they do not hold; of others the addends."""
+    parts = addends(value, kind)
+    digits = [f"sum({digit})" for digit in parts.digits]
+    if not is_floating(kind):
+        return digits
+    rest = [] if parts.rest is None else [f"collect_list({parts.rest})"]
+    return [f"sum(CASE WHEN abs({value}) >= {_INFINITE} THEN cast({value} as double) END)", *digits, *rest]
+
+
+def _sum(parts: Sequence[str], kind: DataType, asking: str) -> str:
+    """Return the sum that is made of what `_sums` has added up."""
+    if not is_floating(kind):
+        return total(parts, None, kind, asking)
+    endless, *digits = parts
+    rest = None if len(digits) == len(_COMMON) else digits.pop()
+    return f"coalesce({endless}, {total(digits, rest, kind, asking)})"
+
+
+def sorted_std(values: Column) -> Column:
+    """Return the sample standard deviation (n − 1) of an array of doubles, added in order of size; null below two values.
+
+    Welford's recurrence (1962, "Note on a Method for Calculating Corrected Sums of Squares and Products", Technometrics 4):
+    stable where the mean is large against the spread, and one pass.
+    """
+    from pyspark.sql import functions as F
+
+    def one_more(so_far: Column, value: Column) -> Column:
+        count = so_far["count"] + 1
+        off = value - so_far["mean"]
+        mean = so_far["mean"] + off / count
+        return F.struct(count.alias("count"), mean.alias("mean"), (so_far["squares"] + off * (value - mean)).alias("squares"))
+
+    start = F.struct(F.lit(0.0).alias("count"), F.lit(0.0).alias("mean"), F.lit(0.0).alias("squares"))
+    return F.aggregate(
+        F.array_sort(values), start, one_more, lambda end: F.when(end["count"] > 1, F.sqrt(end["squares"] / (end["count"] - 1)))
+    )
+
+
+def finite(value: str, kind: DataType) -> str:
+    """Return a column (SQL text) as it goes into running sums: NaN and infinity are missing, a boolean is 0 or 1."""
+    from pyspark.sql.types import BooleanType
+
+    if isinstance(kind, BooleanType):
+        return f"cast({value} as int)"
+    return f"CASE WHEN abs({value}) < {_INFINITE} THEN {value} END" if is_floating(kind) else value

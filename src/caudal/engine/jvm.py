@@ -1,0 +1,133 @@
+"""The Java process below a session: with which environment it starts, and how it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from caudal.engine import trust
+from caudal.engine.java import JavaHome, java_home
+from caudal.errors import EnvironmentProblem
+
+
+@dataclass(frozen=True)
+class Jvm:
+    """A running Java process; ``gateway`` is py4j's."""
+
+    gateway: Any
+
+    @property
+    def jvm(self) -> Any:
+        """Its classes, as py4j shows them."""
+        return self.gateway.jvm
+
+    def close_jvm(self, *, wait_s: float = 60) -> None:
+        """End the process and wait for its end, so that what it does at exit is done."""
+        process = self.gateway.proc
+        self.gateway.shutdown()
+        if process is None:
+            return
+        process.stdin.close()  # It leaves at the end of its input.
+        try:
+            process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def launch(conf: Mapping[str, str], **popen: Any) -> Jvm:
+    """Start a Java process that has Spark's classes but no session."""
+    from pyspark import SparkConf
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.java_gateway import launch_gateway
+
+    java = java_home()
+    settings = SparkConf(loadDefaults=False)
+    settings.set("spark.driver.extraJavaOptions", joined(common_options(java)))
+    settings.setAll(list(conf.items()))
+    with environment(java):
+        try:
+            return Jvm(launch_gateway(settings, popen))  # type: ignore[no-untyped-call]
+        except PySparkRuntimeError as error:
+            raise not_started(java, error) from error
+
+
+def common_options(java: JavaHome) -> list[str]:
+    """Return the options that every Java process of ours is given; those of ``CAUDAL_JAVA_OPTIONS`` come last, so they win."""
+    options = [f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"]
+    store = trust.trust_store() if java.origin == "bundled" else None
+    if store:
+        options += [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=JKS"]
+    return options + wished_options()
+
+
+def wished_options() -> list[str]:
+    """Return the Java options that the user wishes for."""
+    return shlex.split(os.environ.get("CAUDAL_JAVA_OPTIONS", ""))
+
+
+def spark_home() -> Path:
+    """Return the folder of the Spark that is installed beside this package, without importing it."""
+    found = find_spec("pyspark")
+    if found is None or found.origin is None:
+        raise EnvironmentProblem("PySpark is not installed.", fix="Run 'pip install pyspark'.")
+    return Path(found.origin).parent
+
+
+def joined(options: list[str]) -> str:
+    """Return Java options as the one string that Spark takes apart again.
+
+    Examples
+    --------
+    >>> joined(["-Da=1", "-Db=x y"])
+    '-Da=1 "-Db=x y"'
+    """
+    return " ".join(f'"{option}"' if " " in option else option for option in options)
+
+
+@contextlib.contextmanager
+def environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path] = ()) -> Iterator[None]:
+    """Set what Spark reads from the environment while it starts, and put the environment back afterwards.
+
+    On a local session a ``SPARK_HOME`` that the user has for another Spark is passed over: its version need not fit. Jars of
+    ``class_path`` come behind Spark's own there, so that one class-data archive fits whatever they are: Java asks that the class path
+    begins as it did when the archive was made.
+    """
+    wanted = {
+        "JAVA_HOME": str(java.path),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        # The launcher is a second, short-lived Java: let it compile little.
+        "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -Xshare:auto",
+    }
+    if local:
+        wanted["SPARK_HOME"] = str(spark_home())
+        wanted["SPARK_LOCAL_IP"] = "127.0.0.1"
+        wanted["SPARK_DIST_CLASSPATH"] = os.pathsep.join(map(str, class_path))
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def not_started(java: JavaHome, error: Exception) -> EnvironmentProblem:
+    """Return the error for a Java process that ended before it answered."""
+    return EnvironmentProblem(
+        f"Spark's Java process did not start with Java {java.version} ({java.origin}): {error}",
+        fix="Its own message is above. Try CAUDAL_JAVA=bundled, or less memory with CAUDAL_MEMORY=1g.",
+        java=str(java.runtime),
+    )

@@ -1,0 +1,84 @@
+"""Spark ML models on pandas frames: rows in, predictions out, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from caudal.declarations.signature import PREDICTION, answer, coerced
+from caudal.errors import StepFailed, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame, SparkSession
+
+ROW = "_row"
+
+
+def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]], **more: Any) -> DataFrame:
+    """Return the inputs as a Spark frame: numbers as double, strings as string, nothing known as null; further columns by name."""
+    from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
+
+    # `given` must be cast by the same function as everywhere else, then its NaN said as the null that Spark ML expects.
+    given = coerced(frame, inputs).reset_index(drop=True)
+    missing: Any = None
+    given = given.astype(object).where(given.notna(), missing)
+    fields = [StructField(one["name"], StringType() if one["type"] == "string" else DoubleType()) for one in inputs]
+    for name, values in more.items():
+        given[name] = list(values)
+        fields.append(StructField(name, DoubleType()))
+    given[ROW] = range(len(given))
+    return spark.createDataFrame(given, StructType([*fields, StructField(ROW, LongType())]))
+
+
+def ml_scored(
+    model: Any, spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]], classes: Sequence[str] | None
+) -> pd.DataFrame:
+    """Return what a fitted Spark ML model says of a pandas frame, with its index.
+
+    Parameters
+    ----------
+    model : pyspark.ml Transformer that adds ``prediction`` (of classes: their place) and perhaps ``probability``
+    """
+    if frame.empty:
+        return answer(frame, [])
+    said = model.transform(ml_frame(spark, frame, inputs))
+    collected: Any = told(said, ROW).toPandas()
+    found = collected.sort_values(ROW)
+    if classes is None:
+        return answer(frame, found[PREDICTION].to_numpy("float64"))
+    import numpy as np
+
+    names = np.asarray(list(classes), object)[found[PREDICTION].to_numpy("int64")]
+    shares = np.vstack(list(found["probability"])) if "probability" in found else None
+    return answer(frame, names, shares, classes)
+
+
+def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """Return a Spark frame with its inputs cast as the model knows them; further columns stay.
+
+    Raises
+    ------
+    StepFailed : an input is missing
+    """
+    from pyspark.sql import functions as F
+
+    for one in inputs:
+        if one["name"] not in frame.columns:
+            raise StepFailed(
+                f"The model needs the input '{one['name']}', which the rows do not have.", nearest=nearest(one["name"], frame.columns),
+                column=one["name"],
+            )  # fmt: skip
+    kinds = {one["name"]: "string" if one["type"] == "string" else "double" for one in inputs}
+    return frame.withColumns({name: F.col(name).cast(kind) for name, kind in kinds.items()})
+
+
+def told(said: DataFrame, *keys: str) -> DataFrame:
+    """Return keys, ``prediction`` and ``probability`` (array of double) of a scored Spark frame."""
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql import functions as F
+
+    columns = [F.col(name) for name in (*keys, PREDICTION)]
+    if "probability" in said.columns:
+        columns.append(vector_to_array(F.col("probability")).alias("probability"))
+    return said.select(*columns)

@@ -1,0 +1,35 @@
+"""Rows of a subject that a search has found in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from caudal.ledger.ledger import Row
+from caudal.report.figures import plural
+
+
+@dataclass
+class Held:
+    """Rows of the subject in one place."""
+
+    kind: str  # raw | table | quarantine | stream
+    name: str  # source or table
+    file: str  # below the folder of the place
+    rows: int
+    current: bool  # the newest version (or the ledger) names it
+    row: Row = field(default_factory=dict)  # of the ledger, for a raw file
+    stays: str | None = None  # why its rows cannot be erased
+
+    def told(self) -> dict[str, Any]:
+        """Return it as a line of the plan and of the proof."""
+        return {name: getattr(self, name) for name in ("kind", "name", "file", "rows", "current")}
+
+    def where(self) -> str:
+        """Return the place, and what it holds that stays, in words."""
+        place = (
+            f"raw file {self.file[:16]} of {self.name} ({self.row['path']})"
+            if self.kind == "raw"
+            else f"the {self.file} of {self.name}"
+        )
+        return f"{place} holds {plural(self.rows, 'row')} of the subject: {(self.stays or '').rstrip('.')}"

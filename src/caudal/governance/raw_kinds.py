@@ -1,0 +1,80 @@
+"""How a raw file of a source is searched for a subject: by its format and packing, as the source reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from caudal.declarations.node import Source
+from caudal.governance import archives, workbooks
+from caudal.ledger.ledger import Row
+from caudal.stages.ingest.formats.json_records import spans
+from caudal.stages.ingest.raw import format_of, packing_of, path_of
+from caudal.tables import erased
+from caudal.tables.raw_records import Is, RawKind
+
+_UNPACKED_FIRST = ("parquet", "excel")  # what is searched in a plain file alone
+
+
+def raw_kind(source: Source, row: Row, room: Path) -> RawKind:
+    """Return how a landed file of a source is read.
+
+    Parameters
+    ----------
+    room : Path, a folder for what a packed file holds, while it is searched
+    """
+    if row["kind"] == "correction":
+        return _kind(source, row["path"], room, "parquet")
+    return _kind(source, row["path"], room, getattr(source.connection, "format", None))
+
+
+def without_subject(file: Path, draft: Path, kind: RawKind, columns: Sequence[tuple[str, Is]]) -> tuple[int, int]:
+    """Write a raw file to ``draft`` without the rows that are the subject's in one of some columns; return how many go and how many stay.
+
+    Raises
+    ------
+    NotThere : it cannot be written without them
+    """
+    endings = "".join(draft.suffixes)
+    parts = [draft.with_name(f"{draft.name.removesuffix(endings)}-{number}{endings}") for number in range(len(columns))]
+    gone = kept = 0
+    try:
+        for part, (column, is_subject) in zip(parts, columns, strict=True):
+            went, kept = erased.without(file, part, kind, column, is_subject)
+            gone, file = gone + went, part
+        file.replace(draft)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    return gone, kept
+
+
+def _kind(source: Source, name: str, room: Path, declared: str | None, depth: int = 1) -> RawKind:
+    options: dict[str, Any] = dict(getattr(source.connection, "options", {}))
+    packing, format = packing_of(name), format_of(name, declared)
+    names = tuple(column.raw_name for column in source.schema or ())
+    if packing == ".zip":
+        kind_of = partial(_member, source, room, declared)
+        return RawKind(
+            format, {}, edit=partial(archives.edit, kind_of=kind_of, options=options, format=declared, room=room, depth=depth)
+        )
+    plain = _plain(format, options, name, names)
+    if packing is not None and format in _UNPACKED_FIRST:
+        ending = Path(path_of(name).lower().removesuffix(packing)).suffix
+        return RawKind(format, {}, edit=partial(archives.repacked, kind=plain, ending=ending, room=room))
+    return plain
+
+
+def _member(source: Source, room: Path, declared: str | None, name: str, depth: int) -> RawKind:
+    return _kind(source, name, room, declared, depth)
+
+
+def _plain(format: str, options: Mapping[str, Any], name: str, names: tuple[str, ...]) -> RawKind:
+    if format == "excel":
+        return RawKind(format, options, names, edit=partial(workbooks.edit, options=options, names=names))
+    if format == "csv" and not options.get("separator") and ".tsv" in name.lower():
+        options = {**options, "separator": "\t"}
+    within = partial(spans, path=str(options["records"]), name=name) if format == "json" and "records" in options else None
+    return RawKind(format, options, names, within)

@@ -1,0 +1,220 @@
+"""``caudal retain``: what may go by the declared times, shown first and deleted when told to.
+
+Raw files are never touched, nor any version that a model learned from which is in production or was within the last ninety days,
+nor the versions that these were made of. A day that goes is taken out by a commit; its files are deleted by the same command an hour
+later, when every reader has ended. Who is killed in between runs the same command again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from caudal.declarations.duration import text
+from caudal.declarations.node import Source
+from caudal.declarations.product import Product
+from caudal.declarations.settings import Settings
+from caudal.errors import DeclarationProblem
+from caudal.graph.load import load
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import decisions, deletions, model_versions, runs
+from caudal.runtime.lifecycle import new_run_id, who
+from caudal.runtime.opening import held, opened
+from caudal.storage import delta
+from caudal.storage.lease import lease
+from caudal.storage.place import Place
+from caudal.tables import kept
+from caudal.tables.home import Home
+
+ROLLBACK_S = 90 * 86400.0  # a version that was in production within this time may be wanted again
+READING_S = 3600.0  # whoever reads a version that is being replaced has so long to end
+
+
+@dataclass
+class Going:
+    """One thing that is to go: the files, and why."""
+
+    kind: str
+    table: str | None
+    name: str
+    why: str
+    folder: Place
+    files: list[kept.Lifespan] = field(default_factory=list)
+    days: tuple[str, ...] = ()
+
+    def told(self) -> dict[str, Any]:
+        """Return it as a line of the plan."""
+        size = sum(one.bytes for one in self.files)
+        return {"kind": self.kind, "table": self.table, "name": self.name, "why": self.why, "files": len(self.files), "bytes": size}
+
+
+def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callable[[], float] = time.time) -> dict[str, Any]:
+    """Return what goes by the product's declared times and what stays although its time is over; with ``yes`` it is deleted.
+
+    Raises
+    ------
+    DeclarationProblem : nothing is declared, or a source is to lose days
+    LeaseHeld : a run or a stream of the product is at work
+    """
+    from caudal.streaming.sources import stream_lease
+
+    product, home = load(folder), opened(settings)
+    _checked(product)
+    with contextlib.ExitStack() as open_:
+        ledger = open_.enter_context(contextlib.closing(home.ledger()))
+        open_.enter_context(held(home, ledger, product))
+        open_.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
+        protected = live_versions(product, home, ledger, clock())
+        plan = list(_plan(product, home, ledger, protected, clock()))
+        if yes:
+            for one in plan:
+                _let_go(one, product, ledger, clock())
+    stays = [{"table": table, "version": number, "why": why} for (table, number), why in sorted(protected.items())]
+    lines = [one.told() for one in plan]
+    return {
+        "product": product.name, "done": yes, "going": lines, "files": sum(one["files"] for one in lines), "bytes": sum(one["bytes"] for one in lines),
+        "protected": stays,
+    }  # fmt: skip
+
+
+def live_versions(product: Product, home: Home, ledger: Ledger, now: float) -> dict[tuple[str, int], str]:
+    """Return the table versions that models in production, or of late in production, learned from, and what these were made of."""
+    found: dict[tuple[str, int], str] = {}
+
+    def protect(table: str, number: int, why: str) -> None:
+        if (table, number) in found:
+            return
+        found[table, number] = why
+        for name, version in delta.identity(home.table(product.name, table), number).get("inputs", {}).items():
+            if name in product.nodes:
+                protect(name, int(version), why)
+
+    for model in {row["model"] for row in ledger.find(model_versions, product=product.name)}:
+        champion = ledger.champion(product.name, model)
+        decided = [row for row in ledger.find(decisions, product=product.name, model=model) if row["decision"] != "refused"]
+        lately = {row["version"] for row in decided if row["at"] >= now - ROLLBACK_S} | {
+            row["replaced"] for row in decided if row["at"] >= now - ROLLBACK_S
+        }
+        for row in ledger.find(model_versions, product=product.name, model=model):
+            if champion is not None and row["version"] == champion["version"]:
+                protect(
+                    row["training_table"],
+                    row["training_version"],
+                    f"{model} version {row['version']}, in production, learned from it",
+                )
+            elif row["version"] in lately:
+                protect(
+                    row["training_table"],
+                    row["training_version"],
+                    f"{model} version {row['version']}, lately in production, learned from it",
+                )
+    return found
+
+
+def _plan(product: Product, home: Home, ledger: Ledger, protected: dict[tuple[str, int], str], now: float) -> Iterator[Going]:
+    for name in (*product.nodes, *product.predictions):
+        mine = {number for table, number in protected if table == name}
+        kept_days = _length(product, name, "days_s")
+        if kept_days is not None and name not in product.sources:
+            yield from _days(product, home, name, kept_days, now)
+            yield from _files_of_days(name, home.table(product.name, name), mine, now)
+        yield from _versions("versions", name, home.table(product.name, name), _length(product, name, "versions_s"), mine, now)
+        yield from _versions(
+            "quarantine", name, home.quarantine(product.name, name), _length(product, name, "quarantine_s"), set(), now
+        )
+    pages = _length(product, None, "pages_s")
+    if pages is not None:
+        old = [row["run_id"] for row in ledger.find(runs, product=product.name) if row["started_at"] <= now - pages]
+        yield from _loose("pages", home.page(product.name, "x").parent, [f"{one}.html" for one in old], f"older than {text(pages)}")
+    live = _length(product, None, "live_s")
+    if live is not None and home.live(product.name).is_dir():
+        old = [
+            one.name for one in home.live(product.name).iterdir() if one.suffix == ".jsonl" and one.stat().st_mtime <= now - live
+        ]
+        yield from _loose("live", home.live(product.name), old, f"older than {text(live)}")
+
+
+def _versions(kind: str, name: str, folder: Place, keep_s: float | None, protected: set[int], now: float) -> Iterator[Going]:
+    newest = delta.version_of(folder)
+    if keep_s is None or newest is None:
+        return
+    spans, times = kept.lifespans(folder)
+    gone = kept.expired(times, now - max(keep_s, READING_S), protected)
+    files = kept.needless(spans, folder, gone, newest)
+    if files:
+        told = f"{min(gone)} to {max(gone)}" if len(gone) > 1 else str(min(gone))
+        yield Going(kind, name, f"versions {told}", f"replaced more than {text(keep_s)} ago", folder, files)
+
+
+def _days(product: Product, home: Home, name: str, keep_s: float, now: float) -> Iterator[Going]:
+    """Yield the days of a table's newest version that are over; their files go when no version names them any more."""
+    folder, first = home.table(product.name, name), _first_day(product, keep_s, now)
+    if delta.version_of(folder) is None:
+        return
+    version = delta.read(folder)
+    days = tuple(sorted(day for day in version.days if day is not None and day < first))
+    if days:
+        files = [kept.Lifespan(one.path, one.bytes, 0) for one in version.files if one.day in days]
+        yield Going("days", name, f"{days[0]} to {days[-1]}", f"before {first}, older than {text(keep_s)}", folder, files, days)
+
+
+def _files_of_days(name: str, folder: Place, protected: set[int], now: float) -> Iterator[Going]:
+    """Yield the files of days that were taken out long enough ago for every reader to have ended."""
+    newest = delta.version_of(folder)
+    if newest is None:
+        return
+    spans, times = kept.lifespans(folder)
+    out = {number for number in times if kept.RETAINED in delta.identity(folder, number) and times[number] <= now - READING_S}
+    files = [one for one in spans if one.removed in out and not one.named_by(protected) and (folder / one.path).is_file()]
+    if files:
+        yield Going("days", name, "files of days that were taken out", "no reader is left", folder, files)
+
+
+def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[Going]:
+    there = [kept.Lifespan(one, (folder / one).stat().st_size, 0) for one in names if (folder / one).is_file()]
+    if there:
+        yield Going(kind, None, kind, why, folder, there)
+
+
+def _let_go(one: Going, product: Product, ledger: Ledger, now: float) -> None:
+    """Say what goes, then let it go: a line too many in the ledger harms nobody, a file that vanished unsaid does."""
+    said = {"name": one.name, "paths": [file.path for file in one.files][:1000], "days": list(one.days)}
+    ledger.add(deletions, {"product": product.name, "table": one.table, "kind": one.kind, "why": one.why, "who": who(), "at": now,
+                           "files": len(one.files), "bytes": sum(file.bytes for file in one.files), "document": said})  # fmt: skip
+    if one.days:
+        kept.without_days(one.folder, one.days, {"run_id": new_run_id(), "step": f"retain:{one.table}", "at": now})
+    else:
+        kept.unlink(one.folder, one.files)
+
+
+def _length(product: Product, table: str | None, what: str) -> float | None:
+    """Return how long something is kept: what is said of the table itself wins over what is said of all."""
+    said = [one for one in product.retentions if getattr(one, what) is not None and one.table in (None, table)]
+    own = [one for one in said if one.table == table]
+    found: float | None = getattr((own or said)[-1], what) if said else None
+    return found
+
+
+def _first_day(product: Product, keep_s: float, now: float) -> str:
+    return (dt.datetime.fromtimestamp(now - keep_s, ZoneInfo(product.tz)).date()).isoformat()
+
+
+def _checked(product: Product) -> None:
+    if not product.retentions:
+        raise DeclarationProblem(
+            f"Product '{product.name}' declares no retention: everything is kept.",
+            fix='Declare it: product.retain(versions="30 days"), product.retain(table, days="90 days").',
+            where=str(product.where),
+        )
+    for one in product.retentions:
+        if one.table and one.days_s is not None and isinstance(product.nodes.get(one.table), Source):
+            raise DeclarationProblem(
+                f"'{one.table}' is a source and keeps its days: they are what everything else can be made from again.",
+                fix="Give days to a derived table; a person's rows leave a source by caudal erase.", where=str(one.where),
+            )  # fmt: skip

@@ -1,1 +1,0 @@
-"""What is remembered: raw bytes, tables, quarantine, the ledger."""

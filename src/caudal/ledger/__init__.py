@@ -1,0 +1,1 @@
+"""What is remembered of runs, steps, versions and decisions, in SQLite or PostgreSQL."""

@@ -1,0 +1,87 @@
+"""Errors of the ledger's database, each told in a sentence that says what is wrong and what mends it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from caudal.errors import EnvironmentProblem
+from caudal.storage.damage import damaged
+
+_DAMAGED = ("malformed", "file is not a database", "file is encrypted", "database corruption", "no such table", "no such column")
+BACKUP = "Put it back from a backup, with the lake of that time, and run `caudal verify`; or move the home away and run the product again."
+
+
+def ledger_problem(error: DBAPIError, step: str | None = None, file: Path | None = None) -> EnvironmentProblem:
+    """Return why the ledger could not be asked or told.
+
+    Parameters
+    ----------
+    step : the step that was at work
+    file : the database, where it is a file
+    """
+    why = (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
+    about: dict[str, Any] = {"step": step} if step else {}
+    during = f" in step '{step}'" if step else ""
+    if not _sqlite(error):
+        return EnvironmentProblem(
+            f"The ledger does not answer{during}: {why}.",
+            fix="The same command goes on when it is there again; nothing is lost.",
+            **about,
+        )
+    if any(sign in why for sign in _DAMAGED):
+        return damaged(f"The ledger is damaged: {why}.", BACKUP, **about)
+    if "locked" in why or "busy" in why:
+        return EnvironmentProblem(
+            f"The ledger is locked by another process{during}, and did not come free.",
+            fix="End what holds ledger.db (a backup or a database browser, perhaps), and give the same command again; nothing is lost.",
+            **about,
+        )
+    if "full" in why:
+        return EnvironmentProblem(
+            f"The disk is full: the ledger could not be written{during}.",
+            fix="Free space where --home lies, and give the same command again; nothing is lost.",
+            **about,
+        )
+    barred = file is not None and file.parent.is_dir() and not os.access(file.parent, os.W_OK)
+    if "readonly" in why or "read-only" in why or barred:
+        return EnvironmentProblem(
+            f"The ledger may not be written{during}: its file, folder or disk is read-only.",
+            fix="Give the user who runs caudal write access to --home; commands that only show things write to the ledger's journal too.",
+            **about,
+        )
+    if "unable to open" in why or "disk I/O" in why:
+        return EnvironmentProblem(
+            f"The ledger cannot be opened{during}: {why}.",
+            fix="See whether --home may be written to, whether its disk is full or failing, and how many files a process may open (ulimit -n).",
+            **about,
+        )
+    return EnvironmentProblem(
+        f"The ledger cannot be used{during}: {why}.", fix="caudal verify tells whether it is damaged.", **about
+    )
+
+
+def check_there(file: Path, lake: Path) -> None:
+    """Hold that a home with tables has its ledger: an empty one would make a new home of it, in which all is landed and made again.
+
+    Raises
+    ------
+    StorageDamaged : it is gone or empty
+    """
+    try:
+        if file.stat().st_size:
+            return
+        how = "is empty"
+    except FileNotFoundError:
+        how = "is gone"
+    except OSError:
+        return  # whoever opens it says why it cannot
+    if next((lake / "lake").glob("*/*/_delta_log/*.json"), None) is not None:
+        raise damaged(f"The ledger '{file}' {how}, and its home holds tables.", BACKUP, file=str(file))
+
+
+def _sqlite(error: DBAPIError) -> bool:
+    return type(error.orig).__module__.startswith("sqlite3")

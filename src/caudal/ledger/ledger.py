@@ -1,0 +1,215 @@
+"""The ledger: an append-mostly record of what was done, on SQLite or any SQLAlchemy database."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Select, Table, create_engine, event, insert, select, update
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from caudal.errors import DeclarationProblem, EnvironmentProblem
+from caudal.ledger.faults import ledger_problem
+from caudal.ledger.migrations.upgrade import upgrade
+from caudal.ledger.records import counters, decisions, model_versions, runs, steps
+from caudal.secret import shown
+from caudal.storage.driver import driven
+
+Row = dict[str, Any]
+BUSY_MS = 30_000  # for which a SQLite ledger that another process has locked is waited for
+
+
+class LedgerGone(EnvironmentProblem):
+    """The ledger's file is not at its place any more."""
+
+
+def open_ledger(url: str) -> Ledger:
+    """Return the ledger at a database URL, its tables made or brought up to date.
+
+    Raises
+    ------
+    EnvironmentProblem : its server is away, its driver is missing, or a newer caudal has made it
+    DeclarationProblem : the URL is none
+    """
+    return Ledger(url)
+
+
+class Ledger:
+    """What was done. Rows come back as plain dictionaries."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            parsed = driven(url)
+        except ArgumentError:
+            raise DeclarationProblem(
+                f"The ledger's URL '{shown(url)}' is none.",
+                fix="Write CAUDAL_LEDGER as postgresql://user@host/database, or leave it out.",
+            ) from None
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            try:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise EnvironmentProblem(
+                    f"The folder of the ledger '{parsed.database}' cannot be made: {error.strerror}.",
+                    fix="Give another with --home DIR.",
+                ) from None
+        # A server may have been started anew since a connection was used last.
+        self.engine: Engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", json_serializer=_json)
+        if parsed.get_backend_name() == "sqlite":
+            event.listen(self.engine, "connect", _durable)
+        try:
+            upgrade(self.engine)
+            if parsed.get_backend_name() == "sqlite" and parsed.database and Path(parsed.database).is_file():
+                _follow_file(self.engine, Path(parsed.database).absolute())
+        except DBAPIError as error:
+            self.engine.dispose()
+            if parsed.get_backend_name() == "sqlite":
+                raise ledger_problem(error, file=Path(parsed.database or "")) from None
+            raise EnvironmentProblem(
+                f"The ledger {shown(url)} cannot be opened: {_first_line(error)}.",
+                fix="Check CAUDAL_LEDGER, whether its server is up, and whether the user may create tables there.",
+            ) from None
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    def add(self, table: Table, *rows: Mapping[str, Any]) -> None:
+        """Append rows in one transaction; where the table orders its rows by ``seq``, each gets the next number."""
+        if not rows:
+            return
+        with self.engine.begin() as connection:
+            entries = [dict(row) for row in rows]
+            if "seq" in table.c:
+                first = next_number(connection, table, len(entries))
+                entries = [{**entry, "seq": first + place} for place, entry in enumerate(entries)]
+            connection.execute(insert(table), entries)
+
+    def renew(self, table: Table, where: Mapping[str, Any], **values: Any) -> None:
+        """Set values on the rows that match, and put them behind all others in the order of ``seq``."""
+        with self.engine.begin() as connection:
+            statement = update(table).values(seq=next_number(connection, table), **values)
+            for name, value in where.items():
+                statement = statement.where(table.c[name] == value)
+            connection.execute(statement)
+
+    def change(self, table: Table, where: Mapping[str, Any], **values: Any) -> int:
+        """Set values on the rows that match and return how many did."""
+        statement = update(table).values(**values)
+        for name, value in where.items():
+            statement = statement.where(table.c[name] == value)
+        with self.engine.begin() as connection:
+            return int(connection.execute(statement).rowcount)
+
+    def rows(self, query: Select[Any]) -> list[Row]:
+        """Return the rows of a query."""
+        with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def find(self, table: Table, /, *, newest: bool = False, limit: int | None = None, **equal: Any) -> list[Row]:
+        """Return the rows whose columns equal the given values, in order of entry (or newest first)."""
+        query = select(table)
+        for name, value in equal.items():
+            query = query.where(table.c[name].in_(value) if isinstance(value, list | tuple) else table.c[name] == value)
+        order = next((table.c[name] for name in ("seq", "id", "started_at", "version") if name in table.c), None)
+        if order is not None:
+            query = query.order_by(order.desc() if newest else order)
+        return self.rows(query.limit(limit) if limit else query)
+
+    def last_success(self, product: str, step: str) -> Row | None:
+        """Return the newest row of a step that succeeded."""
+        found = self.find(steps, product=product, step=step, state="succeeded", newest=True, limit=1)
+        return found[0] if found else None
+
+    def champion(self, product: str, model: str) -> Row | None:
+        """Return the model version in production, with its decision under ``decision``; None before any promotion."""
+        decided = self.find(decisions, product=product, model=model, decision=["promoted", "rolled back"], newest=True, limit=1)
+        if not decided:
+            return None
+        version = self.find(model_versions, product=product, model=model, version=decided[0]["version"])
+        return {**version[0], "decision": decided[0]} if version else None
+
+    def last_run(self, product: str | None = None) -> Row | None:
+        """Return the newest run."""
+        found = self.find(runs, newest=True, limit=1, **({"product": product} if product else {}))
+        return found[0] if found else None
+
+
+def next_number(connection: Connection, table: Table, count: int = 1) -> int:
+    """Return the first of the next numbers of a table's rows; the counter's row is held until the transaction ends."""
+    own = counters.c.name == table.name
+    if not connection.execute(update(counters).where(own).values(value=counters.c.value + count)).rowcount:
+        connection.execute(insert(counters).values(name=table.name, value=count))
+    return int(connection.execute(select(counters.c.value).where(own)).scalar_one()) - count + 1
+
+
+def latest(rows: Sequence[Row]) -> Row | None:
+    """Return the last of some rows, or None."""
+    return rows[-1] if rows else None
+
+
+def _json(value: Any) -> str:
+    """Return JSON that every database takes: what is no finite number is null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _first_line(error: DBAPIError) -> str:
+    return (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
+
+
+def _durable(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _follow_file(engine: Engine, path: Path) -> None:
+    """Make an engine see that its file was removed, or replaced by another, such as a backup: a connection holds on to the file it has opened."""
+    engine.dispose()  # connections made before know no file of theirs
+
+    def opening(*_: Any) -> None:
+        if _identity(path) is None:  # SQLite would make an empty one
+            raise LedgerGone(
+                f"The ledger {path} is gone.",
+                fix="Put the home back from a backup, or start again with 'caudal run'.",
+                where=str(path),
+            )
+
+    def opened(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _identity(path)
+
+    def taken(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        opening()
+        if record.info.get("file") != _identity(path):
+            raise InvalidatePoolError
+
+    event.listen(engine, "do_connect", opening)
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "checkout", taken)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another that has come into its place; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,66 @@
+"""Regular sampling: sample times as a start and a step, where these give every time back to the microsecond."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from caudal.messaging.wire.block import Array
+
+_FAR = 9_000_000_000_000_000  # microseconds; a thousandfold of more does not fit into int64
+_LARGEST = 2**63 - 1
+
+
+def times(t0_ns: int, step_ns: int, n: int) -> Array:
+    """Return the times of ``n`` samples, int64 microseconds: ``(t0_ns + i * step_ns) // 1000``.
+
+    Raises
+    ------
+    ValueError : a time does not fit into 64 bits of nanoseconds
+
+    Examples
+    --------
+    >>> times(0, 3_906_250, 3).tolist()  # 256 Hz
+    [0, 3906, 7812]
+    """
+    if n and abs(t0_ns + (n - 1) * step_ns) > _LARGEST:
+        raise ValueError(f"{n} samples every {step_ns} ns from {t0_ns} ns on run past what 64 bits hold")
+    return (t0_ns + step_ns * np.arange(n, dtype=np.int64)) // 1000
+
+
+def numbers(seq0: int, n: int) -> Array:
+    """Return ``n`` sample numbers from ``seq0`` on, int64.
+
+    Raises
+    ------
+    ValueError : a number does not fit into 64 bits
+    """
+    if seq0 + n - 1 > _LARGEST:
+        raise ValueError(f"{n} sample numbers from {seq0} on run past what 64 bits hold")
+    return seq0 + np.arange(n, dtype=np.int64)
+
+
+def start_and_step(at_us: Array) -> tuple[int, int] | None:
+    """Return ``(t0_ns, step_ns)`` from which `times` gives ``at_us`` back, or None when the times are not so regular.
+
+    A step is tried that a whole number of samples a second has, then the mean step; for each, the starts that fit every sample are
+    an interval, and it is either empty or holds the answer.
+    """
+    n = len(at_us)
+    if n == 0:
+        return 0, 0
+    first, last = int(at_us[0]), int(at_us[-1])
+    if not (-_FAR < first < _FAR and -_FAR < last < _FAR):
+        return None
+    if n == 1:
+        return first * 1000, 0
+    mean = (last - first) * 1000 / (n - 1)
+    steps = [round(1e9 / rate)] if mean > 0 and (rate := round(1e9 / mean)) else []
+    index = np.arange(n, dtype=np.int64)
+    for step in dict.fromkeys((*steps, round(mean), round(mean / 1000) * 1000)):
+        if abs(step) * n > _LARGEST:
+            continue
+        from_ns = at_us * 1000 - index * step
+        lowest, highest = int(from_ns.max()), int(from_ns.min()) + 999
+        if lowest <= highest and np.array_equal(times(start := max(lowest, min(first * 1000, highest)), step, n), at_us):
+            return start, step
+    return None

@@ -1,0 +1,123 @@
+"""JSON, one sample a message: the wire that everybody can write.
+
+``{"device": 0, "seq": 1, "at": "2023-01-01T00:00:00.003906Z", "values": [4.5, null]}``; in place of ``at``, ``at_us`` gives the time in
+microseconds since 1970, UTC. A time without an offset is taken as UTC. ``null`` is a missing value, as is ``NaN``, which JSON has not
+and Python writes; infinities are written as null, and read where a sender writes ``Infinity``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from caudal.messaging.wire.block import Array, Block
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = {int, float, type(None)}
+Bytes = bytes | memoryview
+
+
+def encode(block: Block) -> list[bytes]:
+    """Return one message a sample."""
+    at = np.datetime_as_string(block.at_us.astype("datetime64[us]"), unit="us")
+    rows = zip(block.seq.tolist(), at.tolist(), np.ascontiguousarray(block.values, np.float32), strict=True)
+    return [
+        orjson.dumps({"device": block.device, "seq": seq, "at": f"{at}Z", "values": values}, option=orjson.OPT_SERIALIZE_NUMPY)
+        for seq, at, values in rows
+    ]
+
+
+def decode(payload: Bytes) -> list[Block]:
+    """Return the sample of a message as a block.
+
+    Raises
+    ------
+    ValueError : the message is no sample; it says why
+    """
+    device, seq, at_us, values = _sample(payload)
+    return [Block(device, np.array([seq], np.int64), np.array([at_us], np.int64), _narrow(np.array([values], np.float64)))]
+
+
+def many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, str]]) -> list[Block]:
+    """Return the samples of many messages, one block for each device and number of channels; those without one are noted.
+
+    Each message is read by itself, as `decode` does: what lies beside it changes nothing.
+    """
+    groups: dict[tuple[int, int], tuple[list[int], list[int], list[Any]]] = {}
+    for position, payload in enumerate(payloads):
+        if payload is None:
+            continue
+        try:
+            device, seq, at_us, values = _sample(payload)
+        except ValueError as error:
+            unreadable.append((position, str(error)))
+            continue
+        numbers, times, rows = groups.setdefault((device, len(values)), ([], [], []))
+        numbers.append(seq)
+        times.append(at_us)
+        rows.append(values)
+    return [
+        Block(device, np.array(numbers, np.int64), np.array(times, np.int64), _narrow(np.array(rows, np.float64)))
+        for (device, _), (numbers, times, rows) in groups.items()
+    ]
+
+
+def _sample(payload: Bytes) -> tuple[int, int, int, list[float | None]]:
+    """Return device, number, time and values of a message."""
+    said = _parsed(payload)
+    if type(said) is not dict:
+        raise ValueError(f"not a JSON object but {type(said).__name__}")
+    try:
+        device, seq, values = said["device"], said["seq"], said["values"]
+    except KeyError as error:
+        raise ValueError(f"{error} is missing") from None
+    if type(device) is not int or not 0 <= device < 1 << 32:
+        raise ValueError(f"'device' is {device!r}, not a whole number of 32 bits")
+    if type(seq) is not int or not -(1 << 63) <= seq < 1 << 63:
+        raise ValueError(f"'seq' is {seq!r}, not a whole number of 64 bits")
+    if type(values) is not list or not _NUMBERS.issuperset(map(type, values)):
+        raise ValueError("'values' is not a list of numbers and nulls")
+    return device, seq, _at_us(said), values
+
+
+def _parsed(payload: Bytes) -> Any:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        reason = error
+    try:  # NaN and Infinity, as Python writes them
+        return json.loads(bytes(payload).decode(), parse_int=_whole)
+    except (ValueError, RecursionError):
+        raise ValueError(f"not JSON: {reason}") from None
+
+
+def _whole(digits: str) -> int | float:
+    """Return a whole number as orjson reads it: one of more than 64 bits is a float."""
+    value = float(digits)
+    return int(digits) if abs(value) < 1 << 62 or -(1 << 63) <= int(digits) < 1 << 64 else value
+
+
+def _at_us(said: dict[str, Any]) -> int:
+    if (at_us := said.get("at_us")) is not None:
+        if type(at_us) is not int or not -(1 << 63) <= at_us < 1 << 63:
+            raise ValueError(f"'at_us' is {at_us!r}, not a whole number of microseconds")
+        return int(at_us)
+    at = said.get("at")
+    if at is None:
+        raise ValueError("'at' is missing, and so is 'at_us'")
+    try:
+        found = datetime.fromisoformat(at)
+    except (TypeError, ValueError):
+        raise ValueError(f"'at' is {at!r}, not a time such as 2023-01-01T00:00:00.003906Z") from None
+    since = (found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _narrow(values: Array) -> Array:
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
+        return values.astype(np.float32)

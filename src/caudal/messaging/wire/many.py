@@ -1,0 +1,73 @@
+"""Many messages at once: what can be read, and which cannot and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from caudal.messaging.wire import avro, json
+from caudal.messaging.wire.block import Block, joined
+from caudal.messaging.wire.codec import codec
+
+Bytes = bytes | memoryview
+DAMAGED = "the stored bytes are damaged"
+
+
+def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], list[tuple[int, str]]]:
+    """Return the blocks of many messages, and position and reason of each message that cannot be read.
+
+    Blocks keep the order of a device's samples. Messages of one sample are gathered into one block for each device; where a wire's
+    messages hold blocks, each is one. A null, by which the embedded log gives a damaged record, is a message that cannot be read.
+
+    Parameters
+    ----------
+    payloads : binary array of Arrow, or a sequence of bytes
+    wire : str, ``packed``, ``json`` or ``avro``
+    """
+    views = list(_views(payloads))
+    unreadable = [(position, DAMAGED) for position, view in enumerate(views) if view is None]
+    if wire == "json":
+        return json.many(views, unreadable), sorted(unreadable)
+    whole = [view for view in views if view is not None]
+    if wire == "avro" and len(whole) > 1 and (blocks := avro.many(whole)) is not None:
+        return blocks, unreadable
+    decode = codec(wire).decode
+    found: list[Block] = []
+    for position, view in enumerate(views):
+        try:
+            found += decode(view) if view is not None else ()
+        except ValueError as error:
+            unreadable.append((position, str(error)))
+    return (_gathered(found) if wire == "avro" else found), sorted(unreadable)
+
+
+def _gathered(blocks: list[Block]) -> list[Block]:
+    """Return blocks of one sample joined by device and number of channels; larger ones stay as they are."""
+    result: list[Block] = []
+    open_: dict[tuple[int, int], list[Block]] = {}
+    for block in blocks:
+        if len(block) == 1:
+            open_.setdefault((block.device, block.channels), []).append(block)
+        else:
+            result.append(block)
+    return result + [joined(parts) for parts in open_.values()]
+
+
+def _views(payloads: Any) -> list[Bytes | None]:
+    if isinstance(payloads, pa.ChunkedArray):
+        return [view for chunk in payloads.chunks for view in _views(chunk)]
+    if not isinstance(payloads, pa.Array):
+        return list(payloads)
+    array = payloads if pa.types.is_binary(payloads.type) else payloads.cast(pa.binary())
+    _, offsets_at, data = array.buffers()
+    offsets = np.frombuffer(offsets_at, np.int32, len(array) + 1, 4 * array.offset).tolist() if len(array) else [0]
+    view = memoryview(data) if data is not None else memoryview(b"")
+    views: list[Bytes | None] = [view[start:stop] for start, stop in pairwise(offsets)]
+    if array.null_count:
+        for position in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)).tolist():
+            views[position] = None
+    return views

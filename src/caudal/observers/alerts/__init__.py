@@ -1,0 +1,6 @@
+"""Who is told of what has happened."""
+
+from caudal.observers.alerts.observer import OBSERVER
+from caudal.observers.alerts.outbox import ATTEMPTS, deliver, note, undelivered
+
+__all__ = ["ATTEMPTS", "OBSERVER", "deliver", "note", "undelivered"]

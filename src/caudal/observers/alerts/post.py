@@ -1,0 +1,129 @@
+"""An alert on its way: mail by SMTP, a webhook by HTTP. Each is told apart by its number, so that a second delivery is known as one."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import smtplib
+import ssl
+import urllib.error
+import urllib.request
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from caudal.declarations.address import address as checked_address
+from caudal.declarations.alert import Webhook
+from caudal.ledger.ledger import Row
+from caudal.report.document import iso
+from caudal.secret import Address, Secret, redact
+
+if TYPE_CHECKING:
+    from caudal.declarations.settings import Settings
+
+_WAIT_S = 10.0
+_PAGE_BYTES = 8 << 20  # a larger page is named, not attached
+
+
+class Undelivered(Exception):
+    """The other side did not take it."""
+
+
+def send(row: Row, settings: Settings, webhook: Webhook | None) -> None:
+    """Send an alert; ``webhook`` is the declared one that it is for.
+
+    Raises
+    ------
+    Undelivered : with the reason
+    """
+    try:
+        if row["kind"] == "mail":
+            _mail(row, settings.smtp)
+        else:
+            _post(row, webhook)
+    except (OSError, smtplib.SMTPException, http.client.HTTPException, ValueError) as error:
+        raise Undelivered(redact(_reason(error))) from None
+
+
+def subject(row: Row) -> str:
+    """Return the headline."""
+    words = {
+        "failure": f"failed in {row['subject']}", "recovery": "runs again", "quarantine": f"rows of {row['subject']} set aside",
+        "sla": f"{row['subject']} is late", "slow": f"{row['subject']} takes longer than usual", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
+    }  # fmt: skip
+    return f"[caudal] {row['product']}: {words[row['happening']]}"
+
+
+def _mail(row: Row, server: str) -> None:
+    said, place = row["document"], row["place"]
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = subject(row), place["sender"], ", ".join(place["to"])
+    message["Message-ID"] = f"<{_name(row)}@caudal>"
+    again = f"It had happened {row['repeats']:,} times more when this was sent." if row["repeats"] else ""
+    lines = [
+        said["what"],
+        said.get("fix") or "",
+        again,
+        f"Run {row['run_id']}, {iso(row['at'])}." if row["run_id"] else f"{iso(row['at'])}.",
+    ]
+    message.set_content("\n\n".join(line for line in lines if line) + "\n")
+    page = Path(said["page"]) if said.get("page") else None
+    if page is not None and page.is_file() and page.stat().st_size <= _PAGE_BYTES:
+        message.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
+    with _server(server) as smtp:
+        refused = smtp.send_message(message)
+    if refused:
+        raise ValueError(f"refused for {', '.join(refused)}")
+
+
+def _server(address: str) -> smtplib.SMTP:
+    """Return the open server of ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``."""
+    whole = checked_address(address if "://" in address else f"smtp://{address}", "CAUDAL_SMTP")
+    parts = urlsplit(whole.bare)
+    host = parts.hostname or "127.0.0.1"
+    safe = ssl.create_default_context()
+    if parts.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, parts.port or 465, timeout=_WAIT_S, context=safe)
+    else:
+        server = smtplib.SMTP(host, parts.port or 25, timeout=_WAIT_S)
+    if parts.scheme == "smtp+starttls":
+        server.starttls(context=safe)
+    if whole.user:
+        server.login(whole.user, whole.password.reveal() if whole.password else "")
+    return server
+
+
+def _name(row: Row) -> str:
+    """Return what tells an alert from every other, of other homes too: numbers begin anew there, and a daemon's own alerts are of no run."""
+    return f"{row['id']}-{row['run_id'] or int(row['at'] * 1e6)}"
+
+
+def _post(row: Row, webhook: Webhook | None) -> None:
+    if webhook is None:
+        raise ValueError("the product does not declare this webhook any more")
+    place, to = row["place"], Address(webhook.url.reveal())
+    body: dict[str, Any] = {
+        "id": row["id"], "product": row["product"], "happening": row["happening"], "subject": row["subject"], "title": subject(row),
+        "run_id": row["run_id"], "at": iso(row["at"]), "repeats": row["repeats"], **row["document"],
+    }  # fmt: skip
+    headers = {"Content-Type": "application/json", "Idempotency-Key": f"caudal-{_name(row)}", "User-Agent": "caudal"}
+    if place["secret"]:
+        headers["Authorization"] = f"Bearer {Secret(os.environ.get(place['secret'], '')).reveal()}"
+    elif to.user:
+        login = base64.b64encode(f"{to.user}:{to.password.reveal() if to.password else ''}".encode()).decode()
+        headers["Authorization"] = f"Basic {login}"
+    request = urllib.request.Request(to.bare, orjson.dumps(body), headers, method="POST")
+    with urllib.request.urlopen(request, timeout=_WAIT_S) as answer:
+        answer.read(1024)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"{error.code} {error.reason}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{error.smtp_code} {error.smtp_error.decode(errors='replace') if isinstance(error.smtp_error, bytes) else error.smtp_error}"
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)

@@ -1,0 +1,87 @@
+"""A product's declaration as a document of the ledger: so that the catalog needs neither its folder nor its code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from caudal.declarations.node import Features, Source, Table
+from caudal.declarations.product import Product
+from caudal.graph.build import build
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import declarations
+from caudal.runtime.observer import RunObserver
+from caudal.runtime.workspace import Workspace
+from caudal.secret import redacted
+
+
+def declaration(product: Product) -> dict[str, Any]:
+    """Return what a product declares, JSON-ready."""
+    graph = build(product)
+    return {
+        "name": product.name, "owner": product.owner, "description": product.description, "tz": product.tz,
+        "nodes": {name: {"kind": one.kind, "inputs": list(one.inputs), "description": one.description, "where": _short(one.where)} for name, one in graph.nodes.items()},
+        "tables": {name: _table(product, name) for name in product.nodes},
+        "models": {
+            name: {"features": one.features, "label": one.label, "metric": one.metric, "unit": one.unit, "task": one.task}
+            for name, one in product.models.items()
+        },
+        "predictions": {name: {"model": one.model, "rows": one.rows} for name, one in product.predictions.items()},
+        "outlets": [{"name": one.name, "of": one.of, "to": one.to.kind, "delivery": one.delivery} for one in product.outlets.values()],
+        "detections": [{"name": name, "of": one.of} for name, one in product.detections.items()],
+        "slas": {one.table: one.within_s for one in product.slas},
+        "subjects": [{"column": one.column, "tables": list(one.tables)} for one in product.subjects],
+        "about": {table: {column: {"text": one.text, "unit": one.unit} for column, one in said.items()} for table, said in product.abouts.items()},
+    }  # fmt: skip
+
+
+def remember(product: Product, ledger: Ledger, run_id: str, now: float) -> None:
+    """Keep the declaration where it differs from the one that is kept."""
+    said = redacted(declaration(product))
+    known = ledger.find(declarations, product=product.name, newest=True, limit=1)
+    if not known or known[0]["document"] != said:
+        ledger.add(declarations, {"product": product.name, "run_id": run_id, "at": now, "document": said})
+
+
+def _table(product: Product, name: str) -> dict[str, Any]:
+    node = product.nodes[name]
+    said: dict[str, Any] = {
+        "event_time": node.event_time, "partition": node.partition, "expect": [one.name for one in node.expect],
+        "columns": {
+            one.name: {"type": one.type, "unit": one.unit, "about": one.description or one.label, "raw": one.raw_name}
+            for one in node.schema or ()
+        },
+    }  # fmt: skip
+    if isinstance(node, Source):
+        said["from"] = _connection(node)
+    if isinstance(node, Table):
+        said |= {"sql": node.sql, "lookback_s": node.lookback_s}
+    if isinstance(node, Features):
+        said |= {"entity": list(node.entity), "as_of": node.as_of, "labels": list(node.labels), "kept": list(node.keep)}
+    return said
+
+
+def _connection(source: Source) -> str:
+    """Return where a source's data comes from, in words; what a connection shows has no secret in it."""
+    told = source.connection
+    for name in ("pattern", "topic", "folder"):
+        if value := getattr(told, name, None):
+            return f"{told.kind}: {value}"
+    return str(told.kind)
+
+
+def _short(where: str | None) -> str | None:
+    """Return a place in the code by the folder and the file's name: pages are shown to others."""
+    return None if where is None else "/".join(where.replace("\\", "/").split("/")[-2:])
+
+
+class KeptDeclaration(RunObserver):
+    """Keeps the declaration of each run's product in the ledger."""
+
+    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+        """Keep it where it has changed."""
+        if document["run_id"] == ws.run_id:
+            remember(ws.product, ws.ledger, ws.run_id, ws.clock())
+
+
+OBSERVER = KeptDeclaration()

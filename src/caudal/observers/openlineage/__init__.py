@@ -1,0 +1,6 @@
+"""What runs did, told to others as OpenLineage events."""
+
+from caudal.observers.openlineage.observer import OBSERVER
+from caudal.observers.openlineage.outbox import deliver, note, note_start, waiting
+
+__all__ = ["OBSERVER", "deliver", "note", "note_start", "waiting"]

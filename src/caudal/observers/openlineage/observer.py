@@ -1,0 +1,25 @@
+"""Tells an OpenLineage server, or a file, of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from caudal.observers.openlineage.outbox import note, note_start
+from caudal.runtime.observer import RunObserver
+from caudal.runtime.workspace import Workspace
+
+
+class OpenLineage(RunObserver):
+    """Queues the events of a run and tries to deliver them, where the settings ask for it."""
+
+    def run_began(self, ws: Workspace) -> None:
+        """Queue and send the event of a run's start."""
+        note_start(ws)
+
+    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+        """Queue and send the events of a run that has ended."""
+        note(ws, document["run_id"])
+
+
+OBSERVER = OpenLineage()

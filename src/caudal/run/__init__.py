@@ -1,1 +1,0 @@
-"""The rooms joined: declarations become steps, steps become a run."""

@@ -1,0 +1,93 @@
+"""Which columns each table's columns are made of: as its newest build told, or as the declaration says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from caudal.declarations.model import Prediction
+from caudal.declarations.node import Features, Source
+from caudal.declarations.product import Product
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import lineages, model_versions
+
+Column = tuple[str, str]
+NOT_BUILT = "no build has told"
+
+
+def lineage_of(product: Product, ledger: Ledger, name: str) -> dict[str, Any]:
+    """Return the column lineage of a table, a source or predictions: ``{columns: {name: {from, indirect, unknown?}}, rows}``.
+
+    The columns of a source come from those of its raw files; these stand under the table ``raw:<source>``.
+    """
+    if name in product.predictions:
+        return _of_predictions(product, ledger, product.predictions[name])
+    node = product.nodes.get(name)
+    if isinstance(node, Source):
+        raw = f"raw:{name}"
+        return _document({one.name: [(raw, one.raw_name, "transformation")] for one in node.schema or ()})
+    told = ledger.find(lineages, product=product.name, table=name, newest=True, limit=1)
+    return dict(told[0]["document"]) if told else {"columns": {}, "rows": {"indirect": [], "unknown": NOT_BUILT}}
+
+
+def names(product: Product) -> tuple[str, ...]:
+    """Return all that has columns: sources, tables, features, predictions."""
+    return (*product.nodes, *product.predictions)
+
+
+def upstream(product: Product, ledger: Ledger, start: Column) -> Iterator[tuple[Column, dict[str, Any]]]:
+    """Yield what a column is made of, and what that is made of, back to the raw files; each column once."""
+    waiting, seen, known = [start], {start}, dict[str, dict[str, Any]]()
+    while waiting:
+        table, column = waiting.pop(0)
+        if table not in known:
+            known[table] = lineage_of(product, ledger, table) if table in names(product) else {"columns": {}}
+        made = known[table]["columns"].get(column)
+        if made is None:
+            continue
+        yield (table, column), made
+        for one in made["from"]:
+            found = (one["table"], one["column"])
+            if found not in seen:
+                seen.add(found)
+                waiting.append(found)
+
+
+def flows(product: Product, ledger: Ledger, start: set[Column]) -> dict[str, dict[str, str]]:
+    """Return where the values of some columns go unchanged: ``{table: {column: the first of them that it comes from}}``."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column in start:
+        found.setdefault(table, {})[column] = f"{table}.{column}"
+    grew = True
+    while grew:
+        grew = False
+        for name in names(product):
+            for column, made in lineage_of(product, ledger, name)["columns"].items():
+                known = next((found[one["table"]][one["column"]] for one in made["from"]
+                              if one["kind"] == "identity" and one["column"] in found.get(one["table"], {})), None)  # fmt: skip
+                if known and column not in found.get(name, {}):
+                    found.setdefault(name, {})[column] = known
+                    grew = True
+    return found
+
+
+def _of_predictions(product: Product, ledger: Ledger, prediction: Prediction) -> dict[str, Any]:
+    """Keys are those of the features; what is predicted comes from all that the newest version of the model takes."""
+    model = product.models[prediction.model]
+    features = product.nodes[model.features]
+    assert isinstance(features, Features)
+    versions = ledger.find(model_versions, product=product.name, model=model.name, newest=True, limit=1)
+    takes = [one["name"] for one in versions[0]["signature"]["inputs"]] if versions else []
+    columns: dict[str, list[tuple[str, str, str]]] = {one: [(features.name, one, "identity")] for one in features.key}
+    columns["prediction"] = [(features.name, one, "transformation") for one in takes]
+    return _document({**columns, "model_version": [], "input_version": []})
+
+
+def _document(columns: dict[str, list[tuple[str, str, str]]]) -> dict[str, Any]:
+    return {
+        "columns": {
+            name: {"from": [{"table": table, "column": column, "kind": kind} for table, column, kind in made], "indirect": []}
+            for name, made in columns.items()
+        },
+        "rows": {"indirect": []},
+    }

@@ -1,0 +1,114 @@
+"""Before a run: its home is opened, its product checked and held."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from sqlalchemy.exc import DBAPIError
+
+from caudal.declarations.product import Product
+from caudal.declarations.settings import Settings
+from caudal.errors import DeclarationProblem, EnvironmentProblem
+from caudal.graph.check import check
+from caudal.ledger.claim import Claim, claim
+from caudal.ledger.faults import ledger_problem
+from caudal.ledger.ledger import Ledger
+from caudal.storage import delta
+from caudal.storage.lease import lease
+from caudal.storage.place import place
+from caudal.tables.home import Home
+
+LEAST_FILES = 256  # Java has a file open for each of its libraries
+ENOUGH_FILES = 4096
+
+
+def opened(settings: Settings) -> Home:
+    """Return the home, made when it is not there.
+
+    Raises
+    ------
+    EnvironmentProblem : the folder cannot be made or written to
+    """
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The home folder '{settings.home}' cannot be made: {error.strerror}.", fix="Give another with --home DIR."
+        ) from None
+    open_files()
+    delta.forget()
+    return Home(settings.home.absolute(), settings.ledger, place(settings.lake) if settings.lake else None)
+
+
+def open_files() -> None:
+    """Let this process open as many files as it may, up to a number that suffices.
+
+    Raises
+    ------
+    EnvironmentProblem : these are too few; libraries would end in the middle of their work
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < LEAST_FILES:
+        raise EnvironmentProblem(
+            f"This process may open {most} files, and needs {LEAST_FILES}.",
+            fix="Raise the limit (ulimit -Hn 4096, or LimitNOFILE of the service) and give the same command again; nothing was done.",
+            limit=most,
+        )
+
+
+def checked(product: Product) -> Product:
+    """Return the product when its declaration holds.
+
+    Raises
+    ------
+    DeclarationProblem : with every problem found, one a line
+    """
+    problems = check(product)
+    if not problems:
+        return product
+    if len(problems) == 1:
+        raise problems[0]
+    raise DeclarationProblem(
+        f"Product '{product.name}' has {len(problems)} problems:\n" + "\n".join(f"  - {one.sentence()}" for one in problems),
+        problems=len(problems),
+    )
+
+
+@contextlib.contextmanager
+def held(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> Iterator[Claim]:
+    """Hold a product for the length of the block: its home's lock on this machine, and its name in the ledger for all machines.
+
+    Raises
+    ------
+    LeaseHeld : another run of the product is at work
+    """
+    began = time.monotonic()
+    with (
+        lease(home.lease(product.name), product.name, wait_s),
+        claim(ledger, product.name, max(wait_s - (time.monotonic() - began), 0.0)) as mine,
+    ):
+        yield mine
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Tell in a sentence that the ledger has gone away during the block.
+
+    Raises
+    ------
+    EnvironmentProblem : it has
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        raise ledger_problem(error) from None

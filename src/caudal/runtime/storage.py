@@ -1,0 +1,107 @@
+"""What a run looks at before it trusts what lies in the home and the lake: tables whole, raw bytes those that landed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from caudal.declarations.join import Join, is_stream
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import landed
+from caudal.runtime.workspace import Workspace
+from caudal.storage import delta
+from caudal.storage.damage import VERIFY, damaged
+from caudal.storage.place import Place, below
+from caudal.tables.home import Home
+from caudal.tables.intact import hashes, missing
+from caudal.tables.landing import LandedFile, store_path
+
+
+def check_tables(ws: Workspace, but: Collection[str] = ()) -> None:
+    """Hold that the files of every published table are there, in their size; what is read is checked when it is read.
+
+    A remote lake is not listed for it: its server keeps the files, and what a step does not find there it says.
+
+    Parameters
+    ----------
+    but : tables that are to be made again
+
+    Raises
+    ------
+    StorageDamaged : a file is gone or has another size, or a table's log cannot be read
+    """
+    if not isinstance(ws.home.lake, Path):
+        return
+    for name in (*ws.product.nodes, *ws.product.predictions):
+        node = ws.product.nodes.get(name)
+        if name in but or is_stream(node) or isinstance(node, Join):  # streams check their own, and may be at work
+            continue
+        for folder in (ws.folder(name), ws.home.quarantine(ws.product.name, name)):
+            if delta.version_of(folder) is not None and (faults := missing(delta.read(folder))):
+                more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+                raise damaged(f"Table '{name}' is damaged: {faults[0]}{more}.", VERIFY, table=name)
+
+
+def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tuple[str, int]]:
+    """Return the files of the newest versions of tables and of their quarantine, below the product's tables, with their sizes; of a local lake only."""
+    tables = home.tables(product)
+    if not isinstance(tables, Path):
+        return []
+    files: list[tuple[str, int]] = []
+    for name in names:
+        for folder in (home.table(product, name), home.quarantine(product, name)):
+            if delta.version_of(folder) is not None:
+                within = below(folder, tables)
+                files += [(str(within / unquote(file.path)), file.bytes) for file in delta.read(folder).files]
+    return files
+
+
+def still_there(home: Home, product: str, files: Collection[tuple[str, int]]) -> bool:
+    """Tell whether files of tables are all there, in their sizes."""
+    tables = home.tables(product)
+    try:
+        return all((tables / path).stat().st_size == size for path, size in files)
+    except OSError:
+        return False
+
+
+def missing_raw(home: Home, ledger: Ledger, product: str, source: str | None = None) -> list[str]:
+    """Return where landed files came from whose bytes are not in the raw store; of a local lake only."""
+    if not isinstance(home.lake, Path):
+        return []
+    about: dict[str, Any] = {"product": product, **({} if source is None else {"source": source})}
+    return [row["path"] for row in ledger.find(landed, **about) if not _stored(home, row).exists()]
+
+
+def checked_raw(ws: Workspace, source: str, files: Sequence[LandedFile]) -> None:
+    """Hold that raw files that are about to be read are what landed: their bytes have the hash that names them. Each is read once a run.
+
+    Raises
+    ------
+    StorageDamaged : one has changed, or is gone
+    """
+    asked = [file for file in files if file.stored not in ws.verified]
+    gone = [file for file in asked if not file.stored.exists()]
+    if gone:
+        raise damaged(
+            f"Raw file '{gone[0].stored}' of source '{source}' is gone; it came from '{gone[0].path}'.",
+            "Lay it where it came from, or put the raw file back from a backup, and run again. " + VERIFY,
+            file=str(gone[0].stored),
+            source=source,
+        )
+    for file, sha256 in zip(asked, hashes([file.stored for file in asked]), strict=True):
+        if sha256 != file.sha256:
+            raise damaged(
+                f"Raw file '{file.stored}' of source '{source}' is not as it landed: its bytes have changed on the disk. "
+                f"It came from '{file.path}'.",
+                VERIFY,
+                file=str(file.stored),
+                source=source,
+            )
+        ws.verified.add(file.stored)
+
+
+def _stored(home: Home, row: dict[str, object]) -> Place:
+    return store_path(home.raw(str(row["product"]), str(row["source"])), str(row["sha256"]), str(row["path"]))

@@ -1,0 +1,183 @@
+"""What every kind of expectation is: a judgement of rows one by one, of rows among others, or of a table as a whole.
+
+A null breaks ``not_null`` and nothing else, as in SQL's CHECK: a missing value is no wrong value. NaN is a value that breaks
+whatever compares it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+
+from caudal.declarations.expectation import Expectation
+from caudal.errors import DeclarationProblem
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType, StructType
+
+_SHARED = ("action", "max_share", "where")
+_MOST_DIGITS = 38  # of a decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared(Expectation):
+    """An expectation that says itself in words and gives its parameters as plain values."""
+
+    @property
+    def name(self) -> str:
+        """The expectation as one would write it; options that are left at their default are not said."""
+        said = []
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name in _SHARED or (one.default is not MISSING and value == one.default):
+                continue
+            shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            said.append(shown if one.default is MISSING else f"{one.name}={shown}")
+        return f"{self.kind}({', '.join(said)})"
+
+    def parameters(self) -> dict[str, Any]:
+        """Return every declared value, JSON-ready."""
+        return {name: _plain(value) for name, value in super().parameters().items()}
+
+    def refuse(self, what: str, fix: str | None = None, nearest: str | None = None, **facts: Any) -> NoReturn:
+        """Raise that this declaration cannot work."""
+        place = str(self.where) if self.where else None
+        raise DeclarationProblem(what, fix=fix, nearest=nearest, where=place, expectation=self.name, **facts)
+
+    def fits(self, schema: StructType) -> None:
+        """Raise DeclarationProblem where the type of a column makes the expectation meaningless."""
+
+    def fits_others(self, schema: StructType, others: Mapping[str, StructType]) -> None:
+        """Raise DeclarationProblem where the columns of the other tables that it reads do not serve it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowExpectation(Declared):
+    """Holds or does not hold for each row by itself."""
+
+    def broken(self, schema: StructType) -> Column:
+        """Return a condition that is true for rows that break it (null counts as kept)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Among:
+    """What a row is judged among.
+
+    Parameters
+    ----------
+    table : str, the table's name
+    others : the tables that expectations refer to
+    within : columns that part the table; rows of different parts are never compared, because an incremental run sees only some
+    """
+
+    table: str = "table"
+    others: Mapping[str, DataFrame] = field(default_factory=dict)
+    within: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedExpectation(Declared):
+    """Holds or does not hold for each row by comparison with other rows, of this table or of another."""
+
+    shuffles: ClassVar[bool] = False  # True where the whole frame is put in another order for it
+
+    def marked(self, frame: DataFrame, flag: str, among: Among) -> DataFrame:
+        """Return the frame with a boolean column ``flag``, true for rows that break it; no row more, none less."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a table as a whole is judged by: the rows this run publishes, their profile, and the profiles of earlier versions.
+
+    Parameters
+    ----------
+    rows : int, good rows
+    profile : mapping of column to ``{nulls, min, max, mean, stddev}``; times are ISO text
+    history : rows of the ledger's profiles, newest last: ``{"rows": …, "columns": profile}``
+    now : float, seconds since 1970, UTC
+    tz : str, the zone of local wall times
+    """
+
+    rows: int
+    profile: Mapping[str, Mapping[str, Any]]
+    history: Sequence[Mapping[str, Any]] = ()
+    now: float = 0.0
+    tz: str = "UTC"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableExpectation(Declared):
+    """Holds or does not hold for the table as a whole; there are no rows to set aside, so it warns or stops."""
+
+    per_row: ClassVar[bool] = False
+
+    def quarantine(self, max_share: float | None = None) -> Self:  # noqa: ARG002
+        """Raise: no single row is at fault."""
+        self.refuse(f"{self.name} judges the table as a whole, so there are no rows to quarantine.", "Use .warn() or .stop().")
+
+    def fault(self, figures: Figures) -> str | None:
+        """Return what is wrong, or None."""
+        raise NotImplementedError
+
+
+def literal(value: Any, kind: DataType) -> Column:
+    """Return a declared value as a constant of a column's type, where text stands for a date or time.
+
+    A float column is compared with floats: its 0.1 is not the double 0.1, but the float that 0.1 is written for. A whole column is compared with
+    whole numbers and a decimal one with decimals, for as doubles large values that differ are equal.
+    """
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import DateType, DecimalType, DoubleType, FloatType, TimestampNTZType, TimestampType
+
+    if isinstance(kind, DateType | TimestampNTZType | TimestampType) and isinstance(value, str | dt.date):
+        # A bound with a time of day compared with a date column must not be cut to its day.
+        wanted = "timestamp_ntz" if isinstance(kind, DateType) and len(str(value)) > 10 else kind.simpleString()
+        return F.lit(str(value)).cast(wanted)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return F.lit(value)
+    if isinstance(kind, FloatType):
+        return F.lit(float(value)).cast("float")
+    exact = None if isinstance(kind, DoubleType) or value != value or abs(value) == math.inf else Decimal(str(value))
+    if exact is not None and isinstance(kind, DecimalType):
+        behind = max(0, -int(exact.as_tuple().exponent))
+        before = max(1, exact.adjusted() + 1)
+        if max(before, kind.precision - kind.scale) + max(behind, kind.scale) <= _MOST_DIGITS:
+            return F.lit(f"{exact:f}").cast(DecimalType(before + behind, behind))
+    elif exact is not None and exact == exact.to_integral_value() and abs(exact) < 1 << 63:
+        return F.lit(int(exact))
+    return F.lit(float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value)
+
+
+def is_time(kind: DataType) -> bool:
+    """Tell whether a column holds dates or times."""
+    return kind.typeName() in ("date", "timestamp", "timestamp_ntz")
+
+
+def is_number(kind: DataType) -> bool:
+    """Tell whether a column holds numbers."""
+    return kind.typeName() in ("byte", "short", "integer", "long", "float", "double", "decimal")
+
+
+def nan(column: str, schema: StructType) -> Column:
+    """Return a condition that is true where a column is NaN."""
+    from pyspark.sql import functions as F
+
+    from caudal.engine.marks import quoted
+
+    floating = schema[column].dataType.typeName() in ("float", "double")
+    return F.isnan(F.col(quoted(column))) if floating else F.lit(False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value

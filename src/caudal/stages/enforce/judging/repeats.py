@@ -1,0 +1,165 @@
+"""Which of the rows that were written repeat a key of another.
+
+Shuffling whole rows to bring equal keys together would cost more than writing them, and looking at the keys beforehand makes Spark compute
+them twice. So rows are written first; then the key columns alone are read back, partition by partition, and compared by Arrow. Rows
+whose key comes twice, usually few, are taken out of their files and compared exactly (`write.settle`). On 5 million rows with a key of 40
+characters, where 979 rows repeat one, see ``benchmarks/README.md`` for what this costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from caudal.engine.settings import usable_cores
+from caudal.stages.enforce.judging.content import REASONS
+from caudal.stages.enforce.judging.profile import parquet
+from caudal.storage.parquet import WRITTEN
+from caudal.storage.place import Place, below, overwrite, source, target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    Mask = np.ndarray[Any, Any]  # bool, one a row of a file
+
+MANY = 50_000_000  # rows of one partition whose keys this process compares; of more, all rows are compared by Spark
+
+
+@dataclass(frozen=True)
+class Key:
+    """Columns that name a row, apart from the folders that rows lie in."""
+
+    columns: tuple[str, ...]
+    nulls_equal: bool = False
+
+
+def set_apart(folder: Place, verdicts: Sequence[str], waiting: str, keys: Sequence[Key], rules: set[str]) -> bool:
+    """Move rows whose key is repeated from their files to those of the verdict ``waiting``; tell whether there were any.
+
+    Parameters
+    ----------
+    folder : written rows, ``<verdict>/<partitions>/*.parquet``
+    verdicts : the folders of the verdicts that rows have; that of good rows first
+    keys : of each rule; rows of different partitions are never compared
+    rules : names of all rules; a row with another reason could not be read, and is compared with none
+    """
+    groups: dict[PurePath, list[tuple[Place, bool]]] = {}
+    for verdict in verdicts:
+        for file in parquet(folder / verdict):
+            groups.setdefault(below(file.parent, folder / verdict), []).append((file, verdict != verdicts[0]))
+
+    def apart(group: tuple[PurePath, list[tuple[Place, bool]]]) -> bool:
+        where, files = group
+        found = False
+        for place, ((file, _), mask) in enumerate(zip(files, _repeated(files, keys, rules), strict=True)):
+            if mask.any():  # a task gives its files of both verdicts the same name
+                _split(file, mask, folder / waiting / where / f"{place}-{file.name}")
+                found = True
+        return found
+
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        return any(list(threads.map(apart, sorted(groups.items()))))
+
+
+def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
+    """Return, for each file (and whether its rows have reasons), which of its rows have a key that comes twice in all of them."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lengths = [pq.read_metadata(source(file)).num_rows for file, _ in files]
+    ends = np.cumsum(lengths)
+    if ends[-1] > MANY:
+        return [np.ones(length, bool) for length in lengths]
+    wanted = list(dict.fromkeys(name for key in keys for name in key.columns))
+    tables, unread_of = [], []
+    for (file, reasons), length in zip(files, lengths, strict=True):
+        table = pq.read_table(source(file), columns=[*wanted, REASONS] if reasons else wanted, partitioning=None)
+        unread_of.append(_unread(table.column(REASONS), rules) if reasons else np.zeros(length, bool))
+        tables.append(table)
+    unread = np.concatenate(unread_of)
+    whole = pa.concat_tables([one.select(wanted) for one in tables])
+    found = np.zeros(len(unread), bool)
+    for key in keys:
+        if not key.columns:  # the folder is the key
+            found[:] = len(found) > 1
+            continue
+        code, complete = _codes([whole.column(name) for name in key.columns])
+        compared = np.flatnonzero((complete | key.nulls_equal) & ~unread)
+        if len(compared):
+            found[compared] |= np.bincount(code[compared])[code[compared]] > 1
+    return np.split(found, ends[:-1])
+
+
+def _unread(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
+    """Return which rows were set aside because they could not be read: they are judged by no rule."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if reasons.null_count == len(reasons):
+        return np.zeros(len(reasons), bool)
+    some = pc.greater(pc.list_value_length(reasons), 0).fill_null(False)
+    out = np.zeros(len(reasons), bool)
+    first = pc.list_element(reasons.filter(some), 0)
+    out[np.asarray(some)] = ~np.asarray(pc.is_in(first, value_set=pa.array(sorted(rules), pa.string())))
+    return out
+
+
+def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[Mask, Mask]:
+    """Return a number for each row that is the same for rows with equal keys only, and whether no part of the key is null."""
+    import numpy as np
+
+    codes: Any = None
+    complete: Any = True
+    for column in columns:
+        code, known, size = _code(column)
+        complete = complete & known
+        # Numbered anew each time, so that the product of sizes cannot overflow.
+        codes = code if codes is None else np.unique(codes * size + code, return_inverse=True)[1]
+    return codes, complete
+
+
+def _code(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pa.array([repr(one) for one in column.to_pylist()]) if pa.types.is_nested(column.type) else column.combine_chunks()
+    if pa.types.is_floating(values.type):
+        values = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 and 0.0 are one value, as they are for Spark
+    coded = values.dictionary_encode()
+    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+    known = np.asarray(column.is_valid())
+    return np.asarray(coded.indices.fill_null(len(coded.dictionary))).astype(np.int64), known, len(coded.dictionary) + 1
+
+
+def _split(file: Place, mask: Mask, waiting: Place) -> None:
+    """Move the rows of a file that a mask names into another; the rest takes the file's place."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(source(file)) as opened:
+        codec = opened.metadata.row_group(0).column(0).compression.lower()
+        table = opened.read()
+    waiting.parent.mkdir(parents=True, exist_ok=True)
+    with target(waiting) as to:
+        pq.write_table(table.filter(mask), to, compression=codec, **WRITTEN)
+    if mask.all():
+        file.unlink()
+        return
+    rest = file.with_name("." + file.name)
+    with target(rest) as to:
+        pq.write_table(table.filter(~mask), to, compression=codec, **WRITTEN)
+    overwrite(file, rest)
+
+
+def keys_of(rules: Sequence[Any], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:
+    """Yield the key of each rule ``unique``; what parts the table and is no folder belongs to the key."""
+    for rule in rules:
+        yield Key(
+            (*(name for name in within if name not in by), *(name for name in rule.keys if name not in by)), rule.nulls == "equal"
+        )

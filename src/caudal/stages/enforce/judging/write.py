@@ -1,0 +1,152 @@
+"""Judged rows on their way to their folders.
+
+Spark sorts rows by the folders they go to, and sorts by one whole number far faster than by a text and a date: 5 million rows of
+13 columns by verdict and day took 17.3 s of processor time, by a number that stands for both 14.3 s (without verdicts, by day,
+14.3 s too). So rows are written by such a number, and the folders are then renamed to what it stands for. In a remote lake they are written as they are to be called.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.stages.enforce.declared import Among
+from caudal.stages.enforce.judging import by_arrow
+from caudal.stages.enforce.judging.content import OWN, RAW, REASONS, SEGMENT, VERDICT, as_json
+from caudal.stages.enforce.judging.first import placed
+from caudal.stages.enforce.judging.repeats import keys_of, set_apart
+from caudal.stages.enforce.unique import Unique
+from caudal.storage.place import Place, Remote, reader, remove, spark_path
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+VERDICTS = ("good", "quarantined")
+WAITING = f"{VERDICT}=waiting"
+_SLOT = "_slot"
+_MANY = 64  # segments are looked up one after the other, for every row
+_NO_DAY = 10_000_000  # a day that no calendar reaches stands for null
+_EPOCH = dt.date(1970, 1, 1)
+
+
+def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
+    """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``."""
+    from pyspark.sql import functions as F
+
+    if by_arrow.fits(frame, folder, by):
+        by_arrow.write(frame, folder, by, segments)
+        return
+    place = _place(frame, by, segments)
+    if place is None or isinstance(folder, Remote):  # to rename on S3 is to copy
+        frame.write.mode("overwrite").options(**_pieces(frame)).partitionBy(VERDICT, *by).parquet(spark_path(folder))
+        return
+    verdict = F.when(F.col(VERDICT) == VERDICTS[0], 0).otherwise(1)
+    numbered = frame.withColumn(_SLOT, place * len(VERDICTS) + verdict).drop(VERDICT, *by)
+    numbered.write.mode("overwrite").options(**_pieces(frame)).partitionBy(_SLOT).parquet(str(folder))
+    for entry in list(folder.glob(f"{_SLOT}=*")):
+        number, verdict_number = divmod(int(entry.name.partition("=")[2]), len(VERDICTS))
+        target = folder / f"{VERDICT}={VERDICTS[verdict_number]}" / _path(number, by, segments)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        entry.rename(target)
+
+
+def settle(
+    frame: DataFrame,
+    folder: Place,
+    by: Sequence[str],
+    uniques: Sequence[Unique],
+    among: Among,
+    rules: set[str],
+    warning: Collection[str],
+) -> dict[str, int]:
+    """Find rows that repeat a key, set all of them aside but the first, and return how many rows break the rules that only warn.
+
+    Parameters
+    ----------
+    frame : DataFrame, as it was written; only its columns are asked for
+    rules : names of all rules that the rows were judged by
+    """
+    keys = list(keys_of(uniques, among.within, by))
+    if not uniques or not set_apart(folder, [f"{VERDICT}={one}" for one in VERDICTS], WAITING, keys, rules):
+        return {}
+    from pyspark.sql import Observation, functions as F
+
+    from caudal.engine.marks import quoted
+
+    rows = (
+        reader(frame.sparkSession).schema(frame.schema).option("basePath", spark_path(folder)).parquet(spark_path(folder / WAITING))
+    )
+    bad, flags = f"{OWN}bad", {one.name: f"{OWN}u{i}" for i, one in enumerate(uniques)}
+    own = [F.col(quoted(name)) for name in frame.columns]
+    rows = rows.select(*own).withColumn(bad, F.col(REASONS).isNotNull())
+    for one in uniques:
+        rows = placed(rows, one, among, flags[one.name], bad, acting=one.name not in warning)
+    observation = Observation()
+    if warning:
+        rows = rows.observe(observation, *(F.count_if(F.col(flags[name])).alias(flags[name]) for name in warning))
+    said = F.array(*(F.when(F.col(flag), F.lit(name)) for name, flag in flags.items() if name not in warning))
+    none = F.array(F.lit(None).cast("string"))
+    told = F.array_except(F.concat(F.coalesce(F.col(REASONS), none), said), none)
+    rows = rows.withColumns(
+        {
+            REASONS: F.when(F.col(bad), told),
+            RAW: F.when(F.col(bad), F.coalesce(F.col(RAW), as_json(frame))),
+            VERDICT: F.when(F.col(bad), F.lit("quarantined")).otherwise(F.lit("good")),
+        }
+    )
+    rows.select(*own).write.mode("append").partitionBy(VERDICT, *by).parquet(spark_path(folder))
+    remove(folder / WAITING)
+    return {name: int(observation.get[flags[name]]) for name in warning}
+
+
+def _pieces(frame: DataFrame) -> dict[str, str]:
+    """Return options for columns of a kind: a row group is small where rows hold bytes, since readers hold one whole, and tasks are split
+    between them; neither bytes nor arrays of measured numbers have values to look up in a dictionary."""
+    found = {}
+    for field in frame.schema.fields:
+        if field.dataType.simpleString() in by_arrow.MEASURED:
+            found[f"parquet.enable.dictionary#{field.name}.list.element"] = "false"
+        if field.dataType.typeName() == "binary":
+            found |= {
+                f"parquet.enable.dictionary#{field.name}": "false",
+                "parquet.block.size": str(2 << 20),
+                "parquet.block.size.row.check.min": "4",
+                "parquet.page.size": str(1 << 20),
+            }
+    return found
+
+
+def _place(frame: DataFrame, by: Sequence[str], segments: Sequence[str]) -> Column | None:
+    """Return a number (bigint) that stands for a row's folder below its verdict, or None where there is none that is cheap."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import DateType
+
+    from caudal.engine.marks import quoted
+
+    number, size = F.lit(0).cast("bigint"), 1
+    for name in by:
+        if name == SEGMENT and 0 < len(segments) <= _MANY:
+            place = F.array_position(F.array(*(F.lit(one) for one in segments)), F.col(SEGMENT))  # 1 for the first, 0 for none
+            unknown = F.raise_error(F.lit("A row is of a segment that was not announced.")).cast("bigint")
+            number, size = number + F.coalesce(F.when(place == 0, unknown).otherwise(place), F.lit(0)) * size, len(segments) + 1
+        elif isinstance(frame.schema[name].dataType, DateType) and name == by[-1]:
+            days = F.coalesce(F.unix_date(F.col(quoted(name))), F.lit(_NO_DAY)) + _NO_DAY
+            number = number + days * F.lit(size).cast("bigint")
+        else:
+            return None
+    return number if by else None
+
+
+def _path(number: int, by: Sequence[str], segments: Sequence[str]) -> Path:
+    """Return the folder below the verdict's that a place stands for."""
+    path = Path()
+    for name in by:
+        if name == SEGMENT:
+            number, place = divmod(number, len(segments) + 1)
+            path /= f"{name}={segments[place - 1] if place else by_arrow.NULL}"
+        else:
+            days = number - _NO_DAY
+            path /= f"{name}={by_arrow.NULL if days == _NO_DAY else (_EPOCH + dt.timedelta(days=days)).isoformat()}"
+    return path

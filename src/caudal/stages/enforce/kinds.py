@@ -1,0 +1,38 @@
+"""The kinds of expectations: each module of this package that defines a class with a ``kind`` and a function of that name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from caudal.declarations.expectation import Expectation
+
+
+@cache
+def kinds() -> dict[str, type[Expectation]]:
+    """Return the class of every kind, by the kind's name.
+
+    Examples
+    --------
+    >>> sorted(kinds())[:3]
+    ['between', 'distribution', 'freshness']
+    """
+    package = __name__.rpartition(".")[0]
+    found: dict[str, type[Expectation]] = {}
+    for module in iter_modules(import_module(package).__path__):
+        if module.ispkg:
+            continue
+        loaded = import_module(f"{package}.{module.name}")
+        for one in vars(loaded).values():
+            if isinstance(one, type) and issubclass(one, Expectation) and one.__module__ == loaded.__name__ and "kind" in vars(one):
+                found[one.kind] = one
+    return dict(sorted(found.items()))
+
+
+def constructor(kind: str) -> Callable[..., Any]:
+    """Return the function that users call: it stands beside the class, under the kind's name."""
+    made: Callable[..., Any] = getattr(import_module(kinds()[kind].__module__), kind)
+    return made

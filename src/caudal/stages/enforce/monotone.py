@@ -1,0 +1,68 @@
+"""``monotone``: values never fall along an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from caudal.stages.enforce.declared import Among, ComparedExpectation
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class Monotone(ComparedExpectation):
+    """Along ``over``, values never fall below the highest one before them; so the rows that keep it are monotone without the others.
+
+    Rows of one series with the same ``over`` may have any order among themselves. A row whose value or ``over`` is null keeps it;
+    NaN breaks it. Series do not reach across the partitions of a table (days; files of a source).
+
+    Parameters
+    ----------
+    column : str, the values, such as a meter's reading
+    over : str, the order, such as the reading's time
+    by : tuple of str, the columns that name a series; () makes all rows one series
+    strict : bool, True: values must rise, and a reading that comes twice breaks it
+    """
+
+    kind: ClassVar[str] = "monotone"
+    shuffles: ClassVar[bool] = True
+    column: str
+    over: str
+    by: tuple[str, ...] = ()
+    strict: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Values, order and series."""
+        return (self.column, self.over, *self.by)
+
+    def marked(self, frame: DataFrame, flag: str, among: Among) -> DataFrame:
+        """Return the frame with ``flag`` true where the value is below the highest one before it."""
+        from pyspark.sql import Window, functions as F
+
+        from caudal.engine.marks import quoted
+        from caudal.stages.enforce.declared import nan
+        from caudal.stages.enforce.judging.content import content
+
+        value, over = F.col(quoted(self.column)), F.col(quoted(self.over))
+        counted = F.when(over.isNotNull() & ~nan(self.column, frame.schema), value)
+        series = [F.col(quoted(name)) for name in (*among.within, *self.by)] or [F.lit(0)]
+        # Within one moment the lower value goes first, so that it can only be the rows of earlier moments that are above it.
+        line = Window.partitionBy(*series).orderBy(over, value, *content(frame)).rowsBetween(Window.unboundedPreceding, -1)
+        highest = F.max(counted).over(line)
+        below = (counted <= highest) if self.strict else (counted < highest)
+        return frame.withColumn(flag, F.coalesce(below, F.lit(False)) | F.coalesce(nan(self.column, frame.schema), F.lit(False)))
+
+
+def monotone(column: str, *, over: str, by: str | Sequence[str] = (), strict: bool = False) -> Monotone:
+    """Return the expectation that a column never falls along ``over``, in each series of ``by``.
+
+    Examples
+    --------
+    >>> monotone("odometer", over="read_at", by="car").name
+    'monotone(odometer, read_at, by=car)'
+    """
+    return Monotone(column, over, (by,) if isinstance(by, str) else tuple(by), strict)

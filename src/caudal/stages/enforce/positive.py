@@ -1,0 +1,58 @@
+"""``positive``: numbers are above nought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from caudal.stages.enforce.declared import RowExpectation, is_number, nan
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True)
+class Positive(RowExpectation):
+    """Every number is above nought, or at least nought. Null keeps it; NaN breaks it.
+
+    Parameters
+    ----------
+    column : str, a column of numbers
+    or_zero : bool, True lets nought through
+    """
+
+    kind: ClassVar[str] = "positive"
+    column: str
+    or_zero: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column."""
+        return (self.column,)
+
+    def fits(self, schema: StructType) -> None:
+        """Hold that the column holds numbers."""
+        kind = schema[self.column].dataType
+        if not is_number(kind):
+            self.refuse(f"{self.name}: '{self.column}' is a {kind.simpleString()}, no number.", "Name a column of numbers.")
+
+    def broken(self, schema: StructType) -> Column:
+        """Return where the number is too small or NaN."""
+        from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
+
+        value = F.col(quoted(self.column))
+        return nan(self.column, schema) | ((value < 0) if self.or_zero else (value <= 0))
+
+
+def positive(column: str, *, or_zero: bool = False) -> Positive:
+    """Return the expectation that a column's numbers are above nought.
+
+    Examples
+    --------
+    >>> positive("pickups", or_zero=True).name
+    'positive(pickups, or_zero=True)'
+    """
+    return Positive(column, or_zero)

@@ -1,0 +1,84 @@
+"""``refers_to``: a key exists in another table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from caudal.errors import nearest
+from caudal.stages.enforce.declared import Among, ComparedExpectation, is_number
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True)
+class RefersTo(ComparedExpectation):
+    """Every value exists in a column of another table. Null keeps it (no reference), as with SQL's FOREIGN KEY.
+
+    Parameters
+    ----------
+    column : str, of this table
+    table : str, the other table
+    key : str, the other table's column
+    """
+
+    kind: ClassVar[str] = "refers_to"
+    column: str
+    table: str
+    key: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """This table's column."""
+        return (self.column,)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The other table."""
+        return (self.table,)
+
+    def fits_others(self, schema: StructType, others: Mapping[str, StructType]) -> None:
+        """Raise DeclarationProblem where the other table has no such column, or one of another type."""
+        other = others[self.table]
+        if self.key not in other.names:
+            self.refuse(
+                f"{self.name} binds to nothing: '{self.table}' has no column '{self.key}'.", f"It has {', '.join(other.names)}.",
+                nearest(self.key, other.names), column=self.key,
+            )  # fmt: skip
+        have, want = schema[self.column].dataType, other[self.key].dataType
+        if have != want and not (is_number(have) and is_number(want)):
+            self.refuse(
+                f"{self.name}: '{self.column}' is a {have.simpleString()}, '{self.key}' of '{self.table}' a {want.simpleString()}.",
+                "Give both the same type.",
+            )  # fmt: skip
+
+    def marked(self, frame: DataFrame, flag: str, among: Among) -> DataFrame:
+        """Return the frame with ``flag`` true where the value is in no row of the other table."""
+        from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
+
+        other = among.others[self.table]
+        self.fits_others(frame.schema, {self.table: other.schema})
+        key, found = f"{flag}_key", f"{flag}_found"
+        # Each key once: the join must not double a row.
+        keys = (
+            other.select(F.col(quoted(self.key)).alias(key)).where(F.col(key).isNotNull()).distinct().withColumn(found, F.lit(True))
+        )
+        value = F.col(quoted(self.column))
+        joined = frame.join(keys, value == F.col(key), "left")
+        return joined.withColumn(flag, value.isNotNull() & F.col(found).isNull()).drop(key, found)
+
+
+def refers_to(column: str, table: str, key: str) -> RefersTo:
+    """Return the expectation that a column's values exist as ``key`` in another table.
+
+    Examples
+    --------
+    >>> refers_to("zone_id", "zones", "LocationID").tables
+    ('zones',)
+    """
+    return RefersTo(column, table, key)

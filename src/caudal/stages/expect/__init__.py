@@ -1,5 +1,0 @@
-"""What must hold for a table: one kind a file, and ``audit``, which judges a frame's rows while they are written."""
-
-from caudal.stages.expect.kinds import constructor, kinds
-
-__all__ = ["constructor", "kinds"]

@@ -1,0 +1,122 @@
+"""Errors of S3 and HDFS, each told in a sentence: whoever reports them, Arrow, ``deltalake`` or Spark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import Protocol
+
+from caudal.errors import CaudalError, EnvironmentProblem
+from caudal.storage.remote import endpoint
+
+_NO_BUCKET = ("NO_SUCH_BUCKET", "NoSuchBucket", "bucket does not exist", "UnknownStoreException")
+_REFUSED = (
+    "ACCESS_DENIED", "AccessDenied", "INVALID_ACCESS_KEY_ID", "InvalidAccessKeyId", "SIGNATURE_DOES_NOT_MATCH", "SignatureDoesNotMatch",
+    "ExpiredToken", "INVALID_CLIENT_TOKEN_ID", "InvalidToken", "403 Forbidden", "HTTP response code 403", "Status Code: 403",
+    "MISSING_AUTHENTICATION_TOKEN",
+)  # fmt: skip
+_NO_KEY = (
+    "Unable to load credentials",
+    "NoAuthWithAWSException",
+    "NoAwsCredentialsException",
+    "CredentialsNotLoaded",
+    "no providers in chain",
+)
+_FORBIDDEN = ("AccessControlException", "Permission denied: user=")
+_AWAY = (
+    "NETWORK_CONNECTION", "curlCode", "Connection refused", "ConnectException", "error sending request", "ConnectTimeout", "timed out",
+    "Connection reset", "connection closed", "SERVICE_UNAVAILABLE", "SLOW_DOWN", "INTERNAL_FAILURE", "REQUEST_TIMEOUT", "SdkClientException",
+    "NoHttpResponseException", "ServiceUnavailable", "InternalError", "IO error occurred while communicating", "SafeModeException",
+    "Name node is in safe mode", "could only be written to 0 of", "Premature EOF", "BlockMissingException", "failed to lookup address",
+    "UnknownHostException", "Broken pipe", "unexpected end of file", "UnexpectedEof", "early eof",
+    "RPC listener disconnected",
+)  # fmt: skip
+_REMOTE = (
+    "fs.s3a", "s3a://", "software.amazon.awssdk", "AWSClientIOException", "org.apache.hadoop.hdfs", "org.apache.hadoop.ipc", "hdfs://",
+    "AWS Error", "Generic S3 error", "Generic HdfsObjectStore",
+)  # fmt: skip
+
+
+class Rooted(Protocol):
+    """What lies below a root."""
+
+    @property
+    def root(self) -> str:
+        """``s3://bucket`` or ``hdfs://host:port``."""
+
+
+@contextmanager
+def answering(path: Rooted | PurePath) -> Iterator[None]:
+    """Tell an error of the block that the place is to blame for in a sentence; a file that is not there stays what it is."""
+    if isinstance(path, PurePath):
+        yield
+        return
+    try:
+        yield
+    except (CaudalError, FileNotFoundError):
+        raise
+    except Exception as error:
+        found = problem(str(error), path.root)
+        if found is None:
+            raise
+        raise found from error
+
+
+def of_spark(text: str, lake: object = "") -> EnvironmentProblem | None:
+    """Return what an error of Spark's says about S3 or HDFS; None where it is about something else.
+
+    Parameters
+    ----------
+    lake : where the lake lies, for errors that name no place
+    """
+    if not any(one in text for one in _REMOTE):
+        return None
+    at = re.search(r"(s3a|hdfs)://[^/\s\"'\]]+", text)
+    kind = "s3://" if "s3a" in text or "amazon" in text else "hdfs://"
+    if at is None and (own := re.match(r"\w+://[^/]+", str(lake))) and own.group().startswith(kind):
+        return problem(text, own.group())
+    root = at.group().replace("s3a://", "s3://") if at else kind
+    return problem(text, root)
+
+
+def problem(text: str, root: str) -> EnvironmentProblem | None:
+    """Return what an error's text means; None where it is none of the place's."""
+    kind, _, name = root.partition("://")
+    if any(one in text for one in _NO_BUCKET):
+        return EnvironmentProblem(
+            f"There is no bucket '{name}'.", fix="Make it, or set CAUDAL_LAKE to one that is there.", lake=root, passing=False
+        )
+    if any(one in text for one in _NO_KEY):
+        return EnvironmentProblem(
+            f"No credentials for bucket '{name}' were found.",
+            fix="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role.",
+            lake=root,
+            passing=False,
+        )
+    if kind == "s3" and any(one in text for one in _REFUSED):
+        return EnvironmentProblem(
+            f"S3 refuses the credentials for bucket '{name}'.",
+            fix="Check the key, the profile or the role: it has to list, read, write and delete there.",
+            lake=root,
+            passing=False,
+        )
+    if kind == "hdfs" and any(one in text for one in _FORBIDDEN):
+        return EnvironmentProblem(
+            f"HDFS at {name} refuses: {_line(text, _FORBIDDEN)}.", fix="Give the user (HADOOP_USER_NAME) access.", lake=root, passing=False
+        )  # fmt: skip
+    if any(one in text for one in _AWAY):
+        where = (endpoint() or "Amazon") if kind == "s3" else name
+        return EnvironmentProblem(
+            f"{kind.upper()}{f' at {where}' if where else ''} does not answer.",
+            fix="Nothing is lost. Check that it is up and reachable, then run again.",
+            lake=root,
+            passing=True,
+        )
+    return None
+
+
+def _line(text: str, about: tuple[str, ...]) -> str:
+    lines = [line.strip() for line in text.splitlines() if any(one in line for one in about)]
+    return (lines or [text])[0].removeprefix("↳").strip()[:200].rstrip(".")

@@ -1,0 +1,327 @@
+"""A model follows a stream: windows that have closed are classified by the champion; labels that come later tell how well.
+
+The follower runs beside the stream and never holds it up. The product's own features function is called on the last stretch of closed
+windows and labels, so that what is classified live is what training has seen. Each (entity, time) is predicted once: after a restart the
+published predictions tell which. A new champion is taken up when its promotion is in the ledger; where none is there, and ``learn_after`` samples
+have been captured, the training pipeline is run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from caudal.declarations.model import Prediction
+from caudal.declarations.node import Features
+from caudal.engine.exact import in_any_magnitude
+from caudal.errors import NotThere
+from caudal.registry import LoadedModel, LoadedSparkModel, champion, load
+from caudal.runtime.table_frame import frame_of
+from caudal.runtime.workspace import Workspace
+from caudal.storage import delta
+from caudal.storage.place import Place
+from caudal.streaming.append import append
+from caudal.streaming.engine import Engine, Step
+from caudal.streaming.memory import Memory
+from caudal.tables.frames import arrow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECALL_S = 120.0  # how late a label may come to be compared
+_PAUSE_S = 0.2
+_MANY = 10_000  # predictions that are remembered without a look at their age
+_PUBLISH_S = 5.0
+_TRY_AGAIN_S = 60.0  # after a training that promoted nothing
+_FIRST_RECALL_S = 3600.0  # what a first champion, or a restart, is given to classify
+
+
+class Follower(threading.Thread):
+    """One prediction at work beside the stream.
+
+    Attributes
+    ----------
+    confusion : Counter of (actual, predicted), over what has been compared since the start
+    trouble : str, why the last round failed, or empty; the next one tries again
+    """
+
+    def __init__(self, ws: Workspace, prediction: Prediction, engines: Sequence[Engine], train: Callable[[], None]) -> None:
+        super().__init__(name=f"follower of {prediction.name}", daemon=True)
+        features = ws.product.nodes[ws.product.models[prediction.model].features]
+        assert isinstance(features, Features)
+        self._ws, self._prediction, self._features, self._engines, self._train = ws, prediction, features, engines, train
+        self._model = ws.product.models[prediction.model]
+        self._come: dict[str, deque[pa.Table]] = {name: deque() for name in features.inputs}
+        self._recent: dict[str, pa.Table] = {}
+        self._said: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._pending: list[pa.Table] = []
+        self._to_tell: deque[dict[str, Any]] = deque(maxlen=1000)
+        self._champion: LoadedModel | LoadedSparkModel | None = None
+        self._ending = threading.Event()
+        self._published = 0.0
+        self._rounds = 0
+        self._predicted = 0
+        self._full = _MANY
+        self._waiting = False
+        self._try_at = 0.0
+        self.confusion: Counter[tuple[str, str]] = Counter()
+        self.trouble = ""
+
+    def __call__(self, step: Step, memory: Memory) -> None:  # noqa: ARG002 (every onlooker's)
+        """Take what a micro-batch has brought: closed windows, or captured rows of a source."""
+        for name, table in step.closed.items():
+            if name in self._come and len(table):
+                self._come[name].append(table)
+        if step.source in self._come:
+            self._come[step.source].extend(rows for one in step.found for rows in one.rows)
+
+    def run(self) -> None:
+        """Go on until asked to end; a round that fails is told and tried again."""
+        self._recover()
+        while not self._ending.wait(_PAUSE_S):
+            self._round()
+        self._published = 0.0  # what is pending is due now
+        self._round()
+
+    def stop(self) -> None:
+        """End when what has come is done."""
+        self._ending.set()
+        self.join()
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return what the live feed has not been told yet."""
+        return [self._to_tell.popleft() for _ in range(len(self._to_tell))]
+
+    @property
+    def name_of_model(self) -> str:
+        """The model that follows."""
+        return self._model.name
+
+    def document(self) -> dict[str, Any]:
+        """Return how it stands, JSON-ready."""
+        compared, right = (
+            sum(self.confusion.values()),
+            sum(count for (actual, said), count in self.confusion.items() if actual == said),
+        )
+        return {
+            "predicted": self._predicted, "version": self._champion.version if self._champion else None,
+            "compared": compared, "accuracy": round(right / compared, 4) if compared else None,
+            "confusion": [{"actual": actual, "predicted": said, "count": count} for (actual, said), count in sorted(self.confusion.items())],
+            "trouble": self.trouble or None,
+        }  # fmt: skip
+
+    def _round(self) -> None:
+        try:
+            self._waiting = self._gather() or self._waiting
+            if self._champion_there() and self._waiting:
+                self._classify()
+                self._waiting = False
+            if self._pending and time.monotonic() - self._published > _PUBLISH_S:
+                self._publish()
+            self.trouble = ""
+        except Exception as error:  # noqa: BLE001 (the stream goes on; the next round tries again)
+            self.trouble = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+
+    def _gather(self) -> bool:
+        """Put what has come to what is remembered; tell whether there is anything new."""
+        came = False
+        for name, queue in self._come.items():
+            new = [queue.popleft() for _ in range(len(queue))]
+            if not new:
+                continue
+            came = True
+            kept = _distinct(pa.concat_tables([*([self._recent[name]] if name in self._recent else []), *new]))
+            moment = kept.column("at" if "at" in kept.column_names else "window_end")
+            since = pa.scalar(
+                pc.max(moment).cast(pa.int64()).as_py() - round((RECALL_S if self._rounds else _FIRST_RECALL_S) * 1e6), pa.int64()
+            )
+            self._recent[name] = kept.filter(pc.greater_equal(moment.cast(pa.int64()), since))
+        return came and len(self._recent) > 0
+
+    def _champion_there(self) -> bool:
+        """Take up the champion, a new one too; train the first when there is enough to learn from."""
+        name, model = self._ws.product.name, self._model.name
+        row = champion(self._ws.ledger, name, model)
+        if row is None:
+            wanted, now = self._prediction.learn_after, time.monotonic()
+            if wanted and now >= self._try_at and self._captured() >= wanted:
+                self._try_at = now + _TRY_AGAIN_S
+                threading.Thread(target=self._train, name=f"training of {model}", daemon=True).start()
+            return False
+        if self._champion is None or self._champion.version != row["version"]:
+            try:
+                self._champion = load(
+                    self._ws.home, self._ws.ledger, name, model, spark=lambda: self._ws.spark, trust=self._ws.settings.trust
+                )
+            except NotThere:
+                return False
+            if not self._rounds:
+                self._look_back()
+                self._waiting = self._gather() or self._waiting
+        return True
+
+    def _captured(self) -> int:
+        """Return the samples that have been captured and published."""
+        tables = [engine.source.name for engine in self._engines if engine.tables]
+        return max((delta.read(self._ws.folder(name)).rows for name in tables if self._ws.version(name) is not None), default=0)
+
+    def _classify(self) -> None:
+        from caudal.stages.predict.batch import predict
+
+        assert self._champion is not None
+        frames = {name: self._frame(name) for name in self._features.inputs}
+        rows = in_any_magnitude(
+            lambda: frame_of(self._ws, self._features, frames).toPandas(), name=(self._ws.product.name, self._features.name)
+        )
+        keys = [*self._features.entity, self._features.as_of]
+        rows = rows.sort_values(keys, ignore_index=True)
+        known = [_key(row) in self._said for row in rows[keys].itertuples(index=False, name=None)]
+        self._compare(rows, keys)
+        new = rows[[not one for one in known]].reset_index(drop=True)
+        if new.empty:
+            return
+        said = predict(self._champion, self._features, new, input_version=-1)
+        table = pa.Table.from_pandas(said.drop(columns="input_version"), preserve_index=False)
+        named = {_key(row[key] for key in keys): row for row in _rows(said)}
+        updates = [self._update(row, None) for row in named.values()]
+        # From here on nothing can fail: what was said is known, to be published, and to be told.
+        self._said |= named
+        self._pending.append(table)
+        self._to_tell.extend(updates)
+        self._predicted += len(named)
+        self._rounds += 1
+        self._compare(rows, keys)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget predictions that are too old to come again or to be compared: a stream may run for years. Looks when there are twice as many."""
+        if len(self._said) < self._full:
+            return
+        newest = max((key[-1] for key in self._said), default=None)
+        if newest is not None:
+            self._said = {key: row for key, row in self._said.items() if (newest - key[-1]).total_seconds() <= 2 * _FIRST_RECALL_S}
+        self._full = max(_MANY, 2 * len(self._said))
+
+    def _compare(self, rows: pd.DataFrame, keys: list[str]) -> None:
+        """Compare predictions with labels that have come since."""
+        labelled = rows[rows[self._model.label].notna()]
+        for key, actual in zip(labelled[keys].itertuples(index=False, name=None), labelled[self._model.label], strict=True):
+            row = self._said.get(_key(key))
+            if row is not None and "actual" not in row:
+                row["actual"] = str(actual)
+                if not self._trained_on(row):
+                    self.confusion[(str(actual), str(row["prediction"]))] += 1
+                self._to_tell.append(self._update(row, str(actual)))
+
+    def _trained_on(self, row: dict[str, Any]) -> bool:
+        """Tell whether the champion has learned from a row's time: to know it then is no merit."""
+        import pandas as pd
+
+        until = self._champion.trained_until if self._champion else None
+        if until is None:
+            return False
+        told, moment = pd.Timestamp(until), pd.Timestamp(row[self._features.as_of])
+        return bool(moment.tz_localize(None) <= told.tz_localize(None))
+
+    def _update(self, row: dict[str, Any], actual: str | None) -> dict[str, Any]:
+        label = str(row["prediction"])
+        return {
+            "at": row[self._features.as_of].timestamp(), "device": row.get("device", 0), "label": label,
+            "probability": row.get(f"probability_{label}"), "model": self._model.name, "version": int(row["model_version"]), "actual": actual,
+            "learned": actual is not None and self._trained_on(row),
+        }  # fmt: skip
+
+    def _frame(self, name: str) -> Any:
+        """Return what is remembered of an input as Spark's frame."""
+        if name not in self._recent:
+            return self._ws.frame(name).limit(0) if self._ws.version(name) is not None else self._empty(name)
+        return self._ws.marked(self._ws.spark.createDataFrame(self._recent[name]), self._ws.product.nodes.get(name))
+
+    def _empty(self, name: str) -> Any:
+        engine = next(one for one in self._engines if one.source.name == name)
+        columns = ", ".join(["device long", "seq long", "at timestamp", *(f"`{one}` float" for one in _channels(engine))])
+        return self._ws.spark.createDataFrame([], columns)
+
+    def _publish(self) -> None:
+        if not self._pending:
+            return
+        number = (delta.version_of(self._folder) or 0) + 1
+        said = {
+            "run_id": f"{self._ws.run_id}-{self._rounds}",
+            "step": f"follow:{self._prediction.name}",
+            "upto": number,
+            "code": "follow",
+        }
+        append(
+            self._folder, self._pending, [], moment=self._features.as_of, tz=self._ws.product.tz, partitioned=False, identity=said
+        )
+        self._pending, self._published = [], time.monotonic()
+
+    def _recover(self) -> None:
+        """Take up what was predicted before, so that nothing is predicted twice."""
+        delta.sweep(self._folder)
+        if delta.version_of(self._folder) is None:
+            return
+        keys = (*self._features.entity, self._features.as_of)
+        for row in _rows(arrow(delta.read(self._folder)).to_pandas()):
+            self._said[_key(row[key] for key in keys)] = row
+        self._predicted = len(self._said)
+        self._forget()
+
+    def _look_back(self) -> None:
+        """Take the last days of what has been published: what came before this follower, or before there was a champion."""
+        for name in self._features.inputs:
+            if self._ws.version(name) is not None:
+                published = delta.read(self._ws.folder(name))
+                days = set(sorted(published.days, key=str)[-2:]) if published.partitioned else None
+                self._come[name].append(_plain(arrow(published, days=days)))
+
+    @property
+    def _folder(self) -> Place:
+        return self._ws.folder(f"{self._prediction.name}_live")
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    """Return the rows without those that came twice: over the wire, or from the queue and from what was published."""
+    keys = ["device", "seq", "at"] if "at" in table.column_names else ["device", "sensor", "window_end"]
+    numbered = table.select(keys).append_column("_row", pa.array(range(len(table)), pa.int64()))
+    first = numbered.group_by(keys).aggregate([("_row", "min")]).column("_row_min")
+    return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
+
+
+def _key(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the values that name a row; a moment is the same whether its frame says that it is UTC or not."""
+    import pandas as pd
+
+    return tuple(pd.Timestamp(one).tz_localize(None) if isinstance(one, pd.Timestamp) else one for one in values)
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    return table.drop_columns([name for name in table.column_names if name.startswith("_")])
+
+
+def _channels(engine: Engine) -> tuple[str, ...]:
+    connection: Any = engine.source.connection
+    found: tuple[str, ...] = connection.channels
+    return found
+
+
+def followed(ws: Workspace, engines: Sequence[Engine]) -> list[Prediction]:
+    """Return the predictions whose features are made of what streams give, and of nothing else."""
+    given = {engine.source.name for engine in engines} | {name for engine in engines for name in engine.tables}
+    found = []
+    for one in ws.product.predictions.values():
+        features = ws.product.nodes[ws.product.models[one.model].features]
+        if isinstance(features, Features) and set(features.inputs) <= given:
+            found.append(one)
+    return found

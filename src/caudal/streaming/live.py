@@ -1,0 +1,95 @@
+"""What people who look on see of each micro-batch: one update of the live feed. At most once: it is not repeated after a restart."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from caudal.declarations.statistics import Statistics
+from caudal.messaging.feed import Feed
+from caudal.stages.statistics import quantile_name
+from caudal.streaming.engine import Engine, Step
+from caudal.streaming.memory import Memory
+from caudal.streaming.task import Found
+
+_RATE_S = 2.0
+_ROWS = 512  # of statistics in one update; more nobody can look at
+
+
+class Live:
+    """Appends an update to the feed for each micro-batch of a source."""
+
+    def __init__(self, feed: Feed, engine: Engine, classes: Callable[[], list[dict[str, Any]]] = list) -> None:
+        self._feed, self._engine, self._classes = feed, engine, classes
+        self._lately: deque[tuple[float, int]] = deque([(engine.clock(), 0)])
+
+    def __call__(self, step: Step, memory: Memory) -> None:
+        """Append the update."""
+        connection: Any = self._engine.source.connection
+        channels = connection.channels
+        samples = sum(one.samples for one in step.found)
+        rate = self._rate(step.done_at, samples * len(channels))
+        states = memory.states.values()
+        newest = max((state.newest_us for state in states), default=0)
+        first: Statistics | None = next(iter(self._engine.tables.values()), None)
+        update: dict[str, Any] = {
+            "batch": step.batch, "at": step.done_at, "source": self._engine.source.name,
+            "read": samples * len(channels), "rate": rate,
+            "latency_s": latency_s(step.found, step.done_at), "watermark": newest / 1e6 if newest > 0 else None,
+            "state": {"windows": sum(len(state.open) for state in states), "bytes": sum(state.bytes for state in states)},
+            "late": sum(state.late for state in states), "duplicates": sum(state.duplicates for state in states),
+            "unreadable": memory.counts.get("unreadable_messages", 0) + memory.counts.get("outside", 0),
+            "total": memory.counts.get("samples", 0) * len(channels),
+            "sensors": list(channels), "signal": next((one.signal for one in step.found if one.signal), None),
+            "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": self._classes(), "seconds": step.seconds,
+        }  # fmt: skip
+        if first is not None:
+            update["statistics"] = told(step.closed[first.name], first) + told(step.open[first.name], first)
+        self._feed.append(update)
+
+    def _rate(self, now: float, readings: int) -> float:
+        """Return readings a second over the last two seconds: a micro-batch by itself jumps with the clock."""
+        self._lately.append((now, readings))
+        while len(self._lately) > 2 and self._lately[0][0] < now - _RATE_S:
+            self._lately.popleft()
+        since = now - self._lately[0][0]
+        return sum(count for _, count in list(self._lately)[1:]) / since if since > 0 else 0.0
+
+
+def anomalies(step: Step) -> list[Mapping[str, Any]]:
+    """Return what detectors have found, as the feed has it."""
+    return [
+        {"at": row["at"].timestamp(), "device": row["device"], "sensor": None, "score": row["score"], "detector": row["detector"]}
+        for table in step.anomalies.values()
+        for row in table.slice(0, _ROWS).to_pylist()
+    ]
+
+
+def told(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:
+    """Return rows of statistics as the feed has them."""
+    places = {name: place for place, name in enumerate(declared.channels)}
+    quantiles = {str(q): quantile_name(q) for q in declared.quantiles}
+    return [
+        {
+            "device": row["device"], "sensor": places[row["sensor"]], "window_start": row["window_start"].timestamp(),
+            "window_end": row["window_end"].timestamp(), "count": row["readings"], "min": row["min"], "max": row["max"],
+            "mean": row["mean"], "std": row["std"], "quantiles": {q: row[name] for q, name in quantiles.items()},
+            "ranges": row.get("ranges") or [], "bands": {name: row[f"{name}_power"] for name in declared.bands},
+        }
+        for row in rows.slice(0, _ROWS).to_pylist()
+    ]  # fmt: skip
+
+
+def latency_s(found: Sequence[Found], now: float) -> Mapping[str, float] | None:
+    """Return median and 95th percentile of the time from a reading to now, seconds; None where nothing came."""
+    pairs = [pair for one in found for pair in one.at_us]
+    if not pairs:
+        return None
+    late = now - np.concatenate([one for one, _ in pairs]) / 1e6
+    weight = np.concatenate([np.full(len(one), each) for one, each in pairs])
+    told = np.quantile(late, (0.5, 0.95), weights=weight, method="inverted_cdf")
+    return {"p50": float(told[0]), "p95": float(told[1])}

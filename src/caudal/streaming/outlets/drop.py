@@ -1,0 +1,38 @@
+"""Rows into a folder: a file a micro-batch, named by it, so that a second try writes the same file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+
+from caudal.errors import EnvironmentProblem
+from caudal.streaming.outlets.outbox import as_json
+
+
+class DropSender:
+    """A folder. A file that is there is whole; whoever takes files away must not put older ones back."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def upto(self) -> int:
+        """Return the last micro-batch that has a file."""
+        return max((int(file.stem) for file in self._folder.glob("*.jsonl") if file.stem.isdigit()), default=-1)
+
+    def send(self, batch: int, rows: pa.Table) -> None:
+        """Write the file beside, then move it in."""
+        part, file = self._folder / f".{batch}.part", self._folder / f"{batch:012d}.jsonl"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as out:
+                out.writelines(as_json(row) + b"\n" for row in rows.to_pylist())
+                out.flush()
+                os.fsync(out.fileno())
+            part.replace(file)
+        except OSError as error:
+            raise EnvironmentProblem(f"{file} cannot be written: {error.strerror}.", fix="Make room, or mend the folder.") from None
+
+    def close(self) -> None:
+        """Nothing is held."""

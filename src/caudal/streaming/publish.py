@@ -1,0 +1,88 @@
+"""The rows that a stream's memory holds, committed to their tables: each commit names the micro-batch, so that none is committed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from caudal.declarations.node import Source
+from caudal.declarations.product import Product
+from caudal.declarations.statistics import Statistics
+from caudal.errors import StepFailed
+from caudal.stages.statistics.batch import marks
+from caudal.storage import delta
+from caudal.storage.place import Place, below
+from caudal.streaming.append import append, compact, upto
+from caudal.streaming.memory import Memory
+from caudal.streaming.task import Captured, Found
+from caudal.streaming.watch import SCHEMA as ANOMALIES
+from caudal.tables.home import Home
+
+SET_ASIDE = "_unreadable"
+UNREADABLE = pa.schema(
+    [
+        ("source_partition", pa.int32()),
+        ("source_offset", pa.int64()),
+        ("_reasons", pa.list_(pa.string())),
+        ("_raw", pa.string()),
+        ("message", pa.binary()),
+    ]
+)
+
+
+def publish(memory: Memory, product: Product, source: Source, home: Home, tables: Sequence[str], run_id: str, now: float) -> Memory:
+    """Commit the rows that a written memory holds, and return it without them; a table that names this micro-batch, or a later one, has got them.
+
+    Parameters
+    ----------
+    tables : the tables that belong to the source's stream, its capture with them
+    now : seconds since 1970, UTC
+    """
+    said = {"run_id": run_id, "step": f"stream:{source.name}", "upto": memory.batch, "at": now, "code": "stream"}
+    for name in tables:
+        folder, node = home.table(product.name, name), product.nodes.get(name)
+        files = [_data_file(folder, *one) for one in memory.files] if name == source.name else []
+        some = memory.pending.get(name, [])
+        if name in product.detections and delta.version_of(folder) is None and memory.batch >= 0:
+            some = [ANOMALIES.empty_table(), *some]  # that nothing was found is told too
+        if (some or files) and upto(folder) < memory.batch:
+            partitioned = node is not None and node.partition is not None
+            moment = (node.event_time if node is not None else None) or "at"
+            said_of = marks(node) if isinstance(node, Statistics) else None
+            append(folder, some, files, moment=moment, tz=product.tz, partitioned=partitioned, identity=said, marks=said_of)
+            compact(folder, partitioned=partitioned, identity=said)
+    aside = home.quarantine(product.name, source.name)
+    if (some := memory.pending.get(SET_ASIDE, [])) and upto(aside) < memory.batch:
+        append(aside, some, [], moment="", tz="UTC", partitioned=False, identity=said)
+    return replace(memory, pending={}, files=[], published=now)
+
+
+def hold(memory: Memory, product: Product, home: Home, tables: Sequence[str], memories: Path) -> None:
+    """Hold that the memory knows of all that the tables hold.
+
+    Raises
+    ------
+    StepFailed : it was lost, and the stream would count twice
+    """
+    for name in tables:
+        if (held := upto(home.table(product.name, name))) > memory.batch:
+            raise StepFailed(
+                f"Table '{name}' holds the stream up to micro-batch {held:.0f}, but {memories} knows of {memory.batch} only.",
+                fix=f"Bring that folder back; or, to begin anew, move {memories.parent} and the tables made of it away.",
+                table=name,
+            )
+
+
+def _data_file(folder: Place, stage: str, file: Captured) -> delta.DataFile:
+    place = folder / stage / file.name
+    return delta.DataFile(below(place, folder).as_posix(), place.stat().st_size, file.rows, file.day)
+
+
+def unreadable(found: Found) -> pa.Table:
+    """Return the messages of a task that hold no samples, as rows that are set aside."""
+    partitions, offsets, reasons, messages = zip(*found.unreadable, strict=True)
+    shown = [None if one is None else one.decode("utf-8", "backslashreplace") for one in messages]
+    return pa.table([partitions, offsets, [[reason] for reason in reasons], shown, messages], schema=UNREADABLE)

@@ -1,0 +1,258 @@
+"""``caudal stream``: the flow, top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from caudal.declarations.connection import Kafka
+from caudal.declarations.settings import Settings
+from caudal.errors import CaudalError, EnvironmentProblem
+from caudal.graph.load import load, product_file, with_data
+from caudal.ledger.records import runs, steps
+from caudal.messaging.feed import Feed
+from caudal.observers.registered import registered
+from caudal.runtime.lifecycle import abandon, begin, end as ended, new_run_id
+from caudal.runtime.opening import checked, opened
+from caudal.runtime.workspace import Workspace
+from caudal.storage.lease import lease
+from caudal.streaming.engine import Engine, Platform
+from caudal.streaming.faults import explained, told
+from caudal.streaming.follow import Follower, followed
+from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
+from caudal.streaming.live import Live
+from caudal.streaming.sources import engine_of, stream_lease, streamed
+
+log = logging.getLogger(__name__)
+_AWAY_S = 0.5  # until a source that does not answer is asked again
+_PATIENCE_S = 600.0
+_LEDGER = "the ledger"
+_IDLE_S = 0.01  # between two looks at a source that had nothing
+
+
+def stream(
+    folder: Path,
+    settings: Settings,
+    *,
+    train: Callable[[Path, Settings], None],
+    seconds: float | None = None,
+    once: bool = False,
+    end: bool = False,
+    every_s: float = 0.1,
+    publish_s: float = 5.0,
+    platform: Platform = "here",
+) -> dict[str, Any]:
+    """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all that is there has been read.
+
+    Parameters
+    ----------
+    train : trains and promotes, of a folder's product, on what has been captured, when there is enough to learn from and no champion
+    once : bool, True ends when what is there has been read
+    end : bool, True closes the windows that are open then: nothing more will come
+    every_s : float, seconds between the beginnings of two micro-batches
+    publish_s : float, seconds between two versions of a table
+
+    Raises
+    ------
+    DeclarationProblem : the product has no stream
+    LeaseHeld : another process runs the product's streams
+    StepFailed : a stream broke; what it had done is kept, and the same command goes on from there
+    """
+    home, file = opened(settings), product_file(folder)
+    settings = with_data(settings, file)
+    with told(_LEDGER):
+        ledger = home.ledger()
+    with contextlib.closing(ledger):
+        product = checked(load(file))
+        sources = streamed(product)
+        with lease(stream_lease(home, product), f"{product.name} (stream)"):
+            connectors = frozenset(
+                {"kafka"} if platform == "spark" and any(isinstance(one.connection, Kafka) for one in sources) else ()
+            )
+            ws = Workspace(product, home, ledger, settings, run_id=new_run_id(), connectors=connectors, observers=registered())
+            with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
+                engines = []
+                for source in sources:
+                    with told(f"the stream '{source.name}'"):
+                        engines.append(engine_of(ws, source, open_, publish_s, platform))
+                followers = [Follower(ws, one, engines, lambda: train(folder, settings)) for one in followed(ws, engines)]
+                joiner = Joiner(joinings(ws), asked)
+                _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
+                before, since = {one.source.name: dict(one.memory.counts) for one in engines}, ws.clock()
+                began = time.monotonic()
+                until = None if seconds is None else began + seconds
+                threads = [Thread(one, asked, every_s, until, once) for one in engines]
+                for thread in (*followers, *threads, joiner):
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                joiner.stop()
+                try:
+                    for thread in threads:
+                        thread.raise_what_broke()
+                    end = end and all(thread.read_all for thread in threads)
+                    for engine in engines:
+                        with told(f"the stream '{engine.source.name}'"):
+                            engine.end() if end else engine.finish()
+                finally:  # after the engines: the windows that the end closes are classified too
+                    for follower in followers:
+                        follower.stop()
+                joiner.finish(whole=once or end, end=end)
+                for engine in engines:
+                    _note(ws, engine, before[engine.source.name], since)
+                _all_sent(engines)
+            return document(engines, followers, time.monotonic() - began, joiner.documents())
+
+
+@contextlib.contextmanager
+def _in_ledger(ws: Workspace) -> Iterator[None]:
+    """Let the ledger know of this stream as of any run, and how it ended; one whose process died is told of by the next."""
+    with told(_LEDGER):
+        abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
+        begin(ws, "stream")
+    try:
+        yield
+    except CaudalError as error:
+        try:
+            ended(ws, error)
+        except Exception as beside:  # noqa: BLE001 (a full disk takes no note of itself, and is what the user has to hear of)
+            log.warning("The ledger could not be told how the stream ended: %s", explained(beside, _LEDGER).what)
+        raise
+    with told(_LEDGER):
+        ended(ws, None)
+
+
+def _note(ws: Workspace, engine: Engine, before: Mapping[str, int], since: float) -> None:
+    """Tell the ledger what a stream has brought, as a run tells of its steps."""
+    counts = {name: count - before.get(name, 0) for name, count in engine.memory.counts.items()}
+    name, now, came = engine.source.name, ws.clock(), counts.get("messages", 0)
+    ws.ledger.add(steps, {
+        "run_id": ws.run_id, "product": ws.product.name, "step": f"land:{name}", "kind": "land", "name": name,
+        "state": "succeeded" if came else "skipped", "started_at": since, "finished_at": now, "seconds": round(now - since, 4),
+        "rows_read": counts.get("samples", 0), "output_version": ws.version(name), "detail": counts if came else {"why": "no new message"},
+    })  # fmt: skip
+
+
+def _all_sent(engines: list[Engine]) -> None:
+    """Raise when rows still wait for where they are to go; they are kept, and the next stream sends them."""
+    for box in (box for engine in engines for box in engine.outboxes if box.waiting):
+        raise EnvironmentProblem(
+            f"{sum(len(rows) for _, rows in box.waiting):,} rows of '{box.declared.of}' wait for outlet '{box.declared.name}': {box.trouble}",
+            fix="They are kept: the next stream sends them.",
+            where=str(box.declared.where),
+        )
+
+
+class Thread(threading.Thread):
+    """Does a source's micro-batches, one after another; what goes wrong ends the other sources too.
+
+    Attributes
+    ----------
+    read_all : bool, True when, at the end, all that was asked for had been read: only then may windows be closed for good
+    """
+
+    def __init__(self, engine: Engine, asked: threading.Event, every_s: float, until: float | None, once: bool) -> None:
+        super().__init__(name=f"stream {engine.source.name}", daemon=True)
+        self._engine, self._asked, self._every_s, self._until, self._once = engine, asked, every_s, until, once
+        self._broke: BaseException | None = None
+        self._away_since: float | None = None
+        self.read_all = False
+
+    def run(self) -> None:
+        """Go on until time is up, somebody asks to stop, or, where asked once, nothing is left."""
+        try:
+            while not self._asked.is_set() and (self._until is None or time.monotonic() < self._until):
+                began = time.monotonic()
+                did = self._engine.step()
+                if self._away():
+                    self._asked.wait(_AWAY_S)
+                    continue
+                if self._once and not did:
+                    self.read_all = True
+                    return
+                if not self._once:
+                    self._asked.wait(max(self._every_s - (time.monotonic() - began), 0.0 if did else _IDLE_S))
+            self.read_all = not self._once and self._away_since is None
+        except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
+            self._broke = error
+            self._asked.set()
+
+    def _away(self) -> bool:
+        """Tell whether the source does not answer; it is waited for, but not for ever."""
+        away = self._engine.tap.away
+        if away is None:
+            if self._away_since is not None:
+                log.warning("The source of '%s' answers again.", self._engine.source.name)
+            self._away_since = None
+            return False
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            log.warning("%s The stream waits and goes on when it answers again.", away)
+        if time.monotonic() - self._away_since > _PATIENCE_S:
+            raise away
+        return True
+
+    def raise_what_broke(self) -> None:
+        """Raise what went wrong, with the source's name."""
+        if self._broke is None:
+            return
+        if isinstance(self._broke, CaudalError):
+            raise self._broke
+        raise explained(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
+
+
+def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> None:
+    """Let followers and the live feed see each micro-batch."""
+
+    def classes() -> list[dict[str, Any]]:
+        return [one for follower in followers for one in follower.told()]
+
+    for engine in engines:
+        shown = Live(feed, engine, classes if engine.tables else list)
+        engine.onlookers = (*followers, shown)
+
+
+def document(
+    engines: list[Engine], followers: list[Follower], seconds: float, joins: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
+    said = {}
+    for engine in engines:
+        states = engine.memory.states
+        said[engine.source.name] = {
+            "batches": engine.memory.batch + 1,
+            **engine.memory.counts,
+            "tables": {
+                name: {"readings": one.readings, "duplicates": one.duplicates, "late": one.late, "open_windows": len(one.open)}
+                for name, one in states.items()
+            },
+        }
+    return {
+        "product": engines[0].product.name,
+        "seconds": round(seconds, 3),
+        "sources": said,
+        "outlets": {one.declared.name: one.document() for engine in engines for one in engine.outboxes},
+        "joins": joins or {},
+        "models": {one.name_of_model: one.document() for one in followers},
+    }
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set, while they would otherwise end the process."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    old = {one: signal.signal(one, lambda *_: asked.set()) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for one, handler in old.items():
+            signal.signal(one, handler)

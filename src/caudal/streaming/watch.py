@@ -1,0 +1,102 @@
+"""Detectors at work on a stream: one for each device, fed in order of time, remembered with the stream."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from caudal.declarations.detector import Detection
+from caudal.stages.statistics import Samples
+from caudal.stages.statistics.seen import Seen, seen_of
+
+if TYPE_CHECKING:
+    from caudal.stages.detect.operator import Operator
+
+log = logging.getLogger(__name__)
+SCHEMA = pa.schema([("device", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("detector", pa.string())])
+
+
+_PANE_US = 1_000_000
+_REMEMBERED = 60  # seconds in which a sample that comes again is known
+
+
+@dataclass
+class Watch:
+    """A detection and its operators; ``states`` is what has to be remembered of those that have learned since it was asked."""
+
+    declared: Detection
+    channels: int
+    _operators: dict[int, Operator] = field(default_factory=dict)
+    _learned: set[int] = field(default_factory=set)
+
+    def restore(self, states: Mapping[str, bytes]) -> None:
+        """Take up what was remembered; a detector that was declared otherwise, or by another caudal, starts anew and says so."""
+        from caudal.stages.detect import restored
+        from caudal.stages.detect.state import StateProblem
+
+        for name, state in states.items():
+            detection, _, device = name.rpartition("/")
+            if detection == self.declared.name:
+                try:
+                    self._operators[int(device)] = restored(self.declared.detector, state)
+                except StateProblem as problem:
+                    log.warning("The detector of '%s' starts anew for device %s. %s", detection, device, problem)
+
+    def score(self, device: Sequence[int], at_us: Sequence[int], values: Any) -> pa.Table:
+        """Return the anomalies among readings, in the order given: float32 [n, channels]."""
+        from caudal.stages.detect import operator
+
+        found = []
+        for one, moment, row in zip(device, at_us, values, strict=True):
+            if one not in self._operators:
+                self._operators[one] = operator(self.declared.detector, self.channels)
+            self._learned.add(one)
+            if (score := self._operators[one].score(int(moment), row)) >= self.declared.threshold:
+                found.append((int(one), int(moment), score))
+        devices, moments, scores = zip(*found, strict=True) if found else ((), (), ())
+        at = pa.array(moments, pa.int64()).cast(pa.timestamp("us", "UTC"))
+        name = [self.declared.detector.kind] * len(found)
+        return pa.table(
+            [pa.array(devices, pa.int64()), at, pa.array(scores, pa.float64()), pa.array(name, pa.string())], schema=SCHEMA
+        )
+
+    def states(self) -> dict[str, bytes]:
+        """Return the states of the operators that have learned since the last time."""
+        told = {f"{self.declared.name}/{device}": self._operators[device].state() for device in sorted(self._learned)}
+        self._learned.clear()
+        return told
+
+
+def of_samples(watch: Watch, kept: Sequence[Samples], seen: Seen) -> tuple[pa.Table, Seen]:
+    """Return the anomalies among samples that have not been seen, in order of time, and what has been seen then."""
+    fresh = []
+    for samples in kept:
+        group = samples.group(_PANE_US)
+        new = seen.new(group, samples.seq, samples.at_us)
+        fresh.append(samples.where(new))
+        seen = seen.with_(seen_of(group[new], samples.seq[new], samples.at_us[new]))
+    if kept:
+        seen = seen.after(max(int(samples.at_us.max()) for samples in kept if len(samples)) // _PANE_US - _REMEMBERED)
+    if not fresh:
+        return watch.score([], [], []), seen
+    device, at_us = np.concatenate([one.device for one in fresh]), np.concatenate([one.at_us for one in fresh])
+    values = np.concatenate([one.values for one in fresh])
+    order = np.lexsort((device, at_us))
+    return watch.score(device[order].tolist(), at_us[order].tolist(), values[order]), seen
+
+
+def of_windows(watch: Watch, closed: pa.Table) -> pa.Table:
+    """Return the anomalies among windows that have closed; a window is known when it ends."""
+    if len(closed) == 0:
+        return watch.score([], [], [])
+    each = slice(None, None, watch.channels)
+    values = closed.column(watch.declared.column).fill_null(float("nan")).to_numpy().reshape(-1, watch.channels).astype(np.float32)
+    device = closed.column("device").to_numpy()[each]
+    at_us = closed.column("window_end").cast(pa.int64()).to_numpy()[each]
+    order = np.lexsort((device, at_us))
+    return watch.score(device[order].tolist(), at_us[order].tolist(), values[order])

@@ -1,0 +1,174 @@
+"""What each version of a table has added: for those who follow it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from caudal.errors import StepFailed
+from caudal.storage import delta, delta_log
+from caudal.storage.parquet import dataset, opened
+from caudal.storage.place import Place, place
+from caudal.tables.intact import reading
+
+Array = np.ndarray[Any, Any]
+_DAY_US = 86_400_000_000
+_MOST_STRETCHES = 200
+
+
+def there(folder: Place, version: int) -> bool:
+    """Tell whether a table has a version of that number; costs the same however many there are."""
+    return (folder / "_delta_log" / f"{version:020d}.json").is_file()
+
+
+def added(folder: Place, version: int) -> list[Place]:
+    """Return the files whose rows a version has added; putting small files together adds none.
+
+    Raises
+    ------
+    StepFailed : the version has taken rows away
+    """
+    actions = delta_log.actions(folder / "_delta_log" / f"{version:020d}.json")
+    if any("remove" in action for action in actions):
+        if "compacted" in delta.identity(folder, version):
+            return []
+        raise StepFailed(
+            f"Version {version} of table '{folder.name}' has taken rows away, and what follows it cannot know which.",
+            fix="Move the tables that follow it away; they are made again from what there is.",
+            table=folder.name,
+        )
+    return [folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
+
+
+def last_said(folder: Place, about: str) -> tuple[int, dict[str, Any]] | None:
+    """Return the newest version whose commit says something about ``about``, and what it says; None where none does."""
+    newest = delta.version_of(folder)
+    for number in range(-1 if newest is None else newest, -1, -1):  # a column is added by a commit of its own, which says nothing
+        said = delta.identity(folder, number)
+        if about in said:
+            return number, said
+    return None
+
+
+class Lookup:
+    """Rows of a table by their time, read from the files that can hold them.
+
+    Parameters
+    ----------
+    at : the column (UTC) that tells when a row happened
+    schema : Arrow schema of the columns that are wanted; what a file lacks is null
+    """
+
+    def __init__(self, folder: Place, at: str, schema: Any) -> None:
+        self.folder, self._at, self._schema = folder, at, schema
+        self._bounds: dict[str, tuple[int, int] | None] = {}
+
+    def newest_us(self, version: int) -> int | None:
+        """Return the greatest time in a version, microseconds; None where it has no row."""
+        found = [bounds for _, bounds in self._files(version)]
+        if any(one is None for one in found):
+            import pyarrow.compute as pc
+
+            moments = self.rows([str(file) for file, _ in self._files(version)]).column(self._at)
+            return None if not len(moments) else int(pc.max(moments).cast("int64").as_py())
+        return max((one[1] for one in found if one is not None), default=None)
+
+    def rows(self, files: list[str], between: Any = None) -> Any:
+        """Return rows of files as an Arrow table."""
+        if not files:
+            return self._schema.empty_table()
+        with reading(lambda: files, f"Table '{self.folder.name}'"):
+            return dataset(files, self._schema).to_table(filter=between)
+
+    def near(self, version: int, low: Array, high: Array) -> Any:
+        """Return the rows whose time lies in one of some stretches: int64 [n], both ends within."""
+        low, high = stretches(low, high)
+        files = [
+            file
+            for file, bounds in self._files(version, low, high)
+            if bounds is None or np.any((low <= bounds[1]) & (high >= bounds[0]))
+        ]
+        return self.rows(files, self._between(low, high))
+
+    def count(self, version: int, low: int, high: int) -> int:
+        """Return how many rows there are from ``low`` to before ``high``."""
+        ends = np.array([low]), np.array([high - 1])
+        files = [file for file, bounds in self._files(version, *ends) if bounds is None or (low <= bounds[1] and high > bounds[0])]
+        if not files:
+            return 0
+        return int(dataset(files, self._schema).count_rows(filter=self._between(*ends)))
+
+    def _between(self, low: Array, high: Array) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = None
+        for start, end in zip(low.tolist(), high.tolist(), strict=True):
+            first, last = (pa.scalar(one, pa.int64()).cast(self._schema.field(self._at).type) for one in (start, end))
+            one = (pc.field(self._at) >= first) & (pc.field(self._at) <= last)
+            found = one if found is None else found | one
+        return found
+
+    def _files(self, version: int, low: Array | None = None, high: Array | None = None) -> list[tuple[str, tuple[int, int] | None]]:
+        """Return the files of a version that can hold rows of some stretches, by day, and the first and last time in each."""
+        found = delta.read(self.folder, version)
+        paths = [
+            path
+            for file, path in zip(found.files, found.paths(), strict=True)
+            if low is None or high is None or _on(file.day, low, high)
+        ]
+        known = {path: self._bounds[path] if path in self._bounds else self._bounds_of(path) for path in paths}
+        whole = set(found.paths())
+        self._bounds = {path: bounds for path, bounds in self._bounds.items() if path in whole} | known
+        return list(known.items())
+
+    def _bounds_of(self, path: str) -> tuple[int, int] | None:
+        """Return the first and the last time in a file, from its footer."""
+        with opened(place(path)) as file:
+            told = file.metadata
+        at = next((i for i in range(told.num_columns) if told.schema.column(i).path == self._at), None)
+        if at is None:
+            return None
+        groups = [told.row_group(i).column(at).statistics for i in range(told.num_row_groups)]
+        if any(one is None or not one.has_min_max for one in groups) or not groups:
+            return None
+        return min(_us(one.min) for one in groups), max(_us(one.max) for one in groups)
+
+
+def stretches(low: Array, high: Array) -> tuple[Array, Array]:
+    """Return stretches in order, none touching the next; where there are very many, those that lie close are made one.
+
+    Examples
+    --------
+    >>> low, high = stretches(np.array([5, 0, 2]), np.array([6, 3, 4]))
+    >>> low.tolist(), high.tolist()
+    ([0, 5], [4, 6])
+    """
+    if not len(low):
+        return low, high
+    order = np.argsort(low, kind="stable")
+    low, reach = low[order], np.maximum.accumulate(high[order])
+    gap = 0
+    while True:
+        cuts = np.flatnonzero(low[1:] > reach[:-1] + gap)
+        if len(cuts) < _MOST_STRETCHES:
+            return low[np.concatenate(([0], cuts + 1))], reach[np.append(cuts, len(low) - 1)]
+        gap = max(gap * 4, 1_000_000)
+
+
+def _on(day: str | None, low: Array, high: Array) -> bool:
+    """Tell whether a day, in whatever time zone, can hold a time of some stretches."""
+    if day is None:
+        return True
+    start = (dt.date.fromisoformat(day) - dt.date(1970, 1, 1)).days * _DAY_US
+    return bool(np.any((low < start + 2 * _DAY_US) & (high >= start - _DAY_US)))
+
+
+def _us(moment: Any) -> int:
+    if isinstance(moment, int):
+        return moment
+    utc: dt.datetime = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return (utc - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)

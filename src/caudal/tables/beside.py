@@ -1,0 +1,49 @@
+"""Small things that belong to a table's version, such as a fitted PCA: files beside the table, named by their hash, told by the commit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from caudal.storage import delta
+from caudal.storage.damage import damaged, stored
+from caudal.storage.place import Place
+
+FOLDER = "_kept"
+
+
+def keep(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
+    """Write things beside a table and return their hashes by name; no version names them yet."""
+    from caudal.engine.cache import put_file
+
+    found = {}
+    for name, content in things.items():
+        found[name] = hashlib.sha256(content).hexdigest()
+        target = folder / FOLDER / found[name]
+        if target.exists():
+            continue
+        if isinstance(target, Path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            put_file(target, content)
+        else:
+            with target.open("wb") as out:
+                out.write(content)
+    return found
+
+
+def hashes(folder: Place, version: int | None) -> dict[str, str]:
+    """Return the hashes of what belongs to a version, by name."""
+    return dict(delta.identity(folder, version).get("kept", {})) if version is not None else {}
+
+
+def kept(folder: Place, version: int | None) -> dict[str, bytes]:
+    """Return what belongs to a version, by name."""
+    things = {}
+    for name, sha256 in hashes(folder, version).items():
+        file = folder / FOLDER / sha256
+        with stored(file, f"What table '{folder.name}' has fitted"):
+            things[name] = file.read_bytes()
+        if hashlib.sha256(things[name]).hexdigest() != sha256:
+            raise damaged(f"What table '{folder.name}' has fitted, '{file}', is not as it was written.", table=folder.name)
+    return things

@@ -1,0 +1,235 @@
+"""Raw files without one subject's rows: the only case in which raw bytes change; see ADR 9.
+
+The new content is stored first, then the ledger names it in the old one's place and keeps a tombstone (old hash → new hash), then the
+old bytes are deleted. A content that has a tombstone is not landed again: what comes under its hash is taken for the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, update
+
+from caudal.errors import NotThere
+from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.records import landed, tombstones
+from caudal.storage.place import Place, put
+from caudal.tables.landing import store_path
+from caudal.tables.raw_records import Is, RawKind, bears, opened, records
+
+AT_ORIGIN = "Erase it at its origin and deliver the files again."
+
+
+def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
+    """Return how many rows of a raw file are the subject's.
+
+    Raises
+    ------
+    NotThere : files of this format cannot be searched
+    """
+    if kind.edit is not None:
+        return kind.edit(file, column, is_subject, None)[0]
+    if kind.format in _WHOLE:
+        return _WHOLE[kind.format](file, column, is_subject, None)[0]
+    with opened(file, "rb") as raw:
+        return sum(mine for _, mine in records(raw, kind, column, is_subject))
+
+
+def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) -> tuple[int, int]:
+    """Write a raw file without the subject's rows, all else byte for byte; return how many rows went and how many stay.
+
+    Raises
+    ------
+    NotThere : this file can be searched, and not be written without the rows
+    """
+    if kind.edit is not None:
+        return kind.edit(file, column, is_subject, to)
+    if kind.format in _WHOLE:
+        return _WHOLE[kind.format](file, column, is_subject, to)
+    gone = kept = 0
+    with opened(file, "rb") as raw, opened(to, "wb", like=file) as new:
+        for piece, mine in records(raw, kind, column, is_subject):
+            gone += mine
+            if not mine:
+                new.write(piece)
+                kept += kind.format != "json" or bool(piece.strip(b"[] \t\r\n,"))  # what lies between values is none
+    return gone, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
+
+
+def which(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
+    """Return for each value of an Arrow column whether it is the subject's, or has it within under one of some names.
+
+    Each different value is looked at once, however the column keeps them.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.ExtensionArray):
+        return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_()) if name in columns else _nobody(values)
+    if pa.types.is_dictionary(values.type) or pa.types.is_run_end_encoded(values.type):
+        values = pc.run_end_decode(values) if pa.types.is_run_end_encoded(values.type) else values.dictionary_decode()
+    if pa.types.is_nested(values.type):
+        return pa.array([bears({name: value}, columns, is_subject) for value in values.to_pylist()], pa.bool_())
+    if name not in columns:
+        return _nobody(values)
+    try:
+        coded = values.dictionary_encode()
+    except pa.ArrowNotImplementedError:
+        return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_())
+    different = coded.dictionary
+    if pa.types.is_float32(different.type):  # 0.1, not 0.10000000149011612
+        mine = [value is not None and is_subject(float(str(np.float32(value)))) for value in different.to_pylist()]
+    else:
+        mine = [is_subject(value) for value in different.to_pylist()]
+    return pc.fill_null(pa.array(mine, pa.bool_()).take(coded.indices), False)
+
+
+def _nobody(values: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.array([False] * len(values), pa.bool_())
+
+
+def replace(folder: Place, ledger: Ledger, row: Row, new: Path, *, rows: int, empty: bool, erasure: str, at: float) -> str:
+    """Put new content in the place of a landed file's and delete the old bytes; return the new hash."""
+    with new.open("rb") as raw:
+        sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
+    final = store_path(folder, sha256, row["path"])
+    new.chmod(0o444)
+    with new.open("rb") as raw:
+        os.fsync(raw.fileno())
+    put(new, final)
+    same = (landed.c.product == row["product"]) & (landed.c.source == row["source"]) & (landed.c.sha256 == row["sha256"])
+    stone = {
+        "product": row["product"],
+        "source": row["source"],
+        "old_sha256": row["sha256"],
+        "new_sha256": sha256,
+        "rows": rows,
+        "erasure": erasure,
+        "at": at,
+    }
+    values: dict[str, Any] = {"sha256": sha256, **({"kind": "erased"} if empty else {})}
+    with ledger.engine.begin() as connection:
+        connection.execute(insert(tombstones).values(stone))
+        connection.execute(update(landed).where(same).values(values))
+    store_path(folder, row["sha256"], row["path"]).unlink(missing_ok=True)
+    return sha256
+
+
+def leftovers(folder: Place, ledger: Ledger, product: str, source: str) -> list[Place]:
+    """Return old contents that have a tombstone and still lie there: who replaced them died before deleting them."""
+    old = {row["old_sha256"] for row in ledger.find(tombstones, product=product, source=source)}
+    return [file for file in folder.rglob("*") if file.name.split(".")[0] in old] if old else []
+
+
+def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
+    """Return how many rows are the subject's and how many are not; the others are written to ``to``, where there is one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    held = pq.ParquetFile(file)
+    for field in held.schema_arrow:
+        _hold_writable(field.type)
+    wanted = {field.name for field in held.schema_arrow if field.name.lower() == column.lower()}
+    looked = [field.name for field in held.schema_arrow if field.name in wanted or pa.types.is_nested(field.type)]
+    names = wanted | {column, column.lower()}
+    gone = kept = 0
+    writer = None if to is None else pq.ParquetWriter(to, held.schema_arrow, write_page_checksum=True)
+    try:
+        for batch in held.iter_batches(columns=None if writer else looked):
+            mine = pa.array([False] * len(batch), pa.bool_())
+            for name in looked:
+                mine = pc.or_(mine, which(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
+            gone, kept = gone + mine.true_count, kept + len(batch) - mine.true_count
+            if writer is not None:
+                writer.write_table(_without_spare_values(_others(batch, mine)))
+    finally:
+        if writer is not None:
+            writer.close()
+    return gone, kept
+
+
+def _others(batch: Any, mine: Any) -> Any:
+    """Return the rows that are not the subject's, as stretches of the batch: Arrow cannot pick single rows of every type."""
+    import numpy as np
+    import pyarrow as pa
+
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], mine.to_numpy(zero_copy_only=False), [True])).astype(np.int8)))
+    stretches = [batch.slice(begin, end - begin) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+    return pa.Table.from_batches(stretches, batch.schema)
+
+
+def _without_spare_values(rows: Any) -> Any:
+    """Return rows whose dictionaries hold the values that some row has and no other: a dictionary is written whole."""
+    for place, column in enumerate(rows.schema):
+        if _has_dictionary(column.type):
+            rows = rows.set_column(place, column, _shed(rows.column(place).combine_chunks()))
+    return rows
+
+
+def _has_dictionary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_dictionary(kind) or any(_has_dictionary(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def _hold_writable(kind: Any) -> None:
+    """Raise where a dictionary lies within a type that cannot be put together anew by `_shed`."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        for place in range(kind.num_fields):
+            _hold_writable(kind.field(place).type)
+    elif not pa.types.is_dictionary(kind) and _has_dictionary(kind):
+        raise NotThere(f"Parquet columns of the type {kind} cannot be written without one value.", fix=AT_ORIGIN)
+
+
+def _shed(values: Any) -> Any:
+    """Return the same values, with dictionaries of what they are alone."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = values.type
+    if not _has_dictionary(kind):
+        return values
+    if pa.types.is_dictionary(kind):
+        used = pc.unique(values.indices).drop_null().sort()  # in the old order, which may mean something
+        indices = pc.index_in(values.indices, used).cast(kind.index_type)
+        return pa.DictionaryArray.from_arrays(indices, values.dictionary.take(used), ordered=kind.ordered)
+    if pa.types.is_struct(kind):
+        fields = [_shed(values.field(place)) for place in range(kind.num_fields)]
+        return pa.StructArray.from_arrays(fields, fields=list(kind), mask=values.is_null())
+    first, last = values.offsets[0].as_py(), values.offsets[-1].as_py()
+    inner = _shed(values.values.slice(first, last - first))
+    return type(values).from_arrays(pc.subtract(values.offsets, values.offsets[0]), inner, type=kind, mask=values.is_null())
+
+
+def _avro(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
+    """Return how many records are the subject's and how many are not; the others are written to ``to``, where there is one."""
+    import fastavro
+
+    rows: list[Any] = []
+    gone = 0
+    with opened(file, "rb") as raw:
+        reader = fastavro.reader(raw)
+        for row in reader:
+            if bears(row, {column, column.lower()}, is_subject):
+                gone += 1
+            else:
+                rows.append(row)
+        schema, codec = reader.writer_schema, reader.codec
+    if to is not None:
+        with opened(to, "wb", like=file) as new:
+            fastavro.writer(new, schema, rows, codec=codec)
+    return gone, len(rows)
+
+
+_WHOLE = {"parquet": _parquet, "avro": _avro}

@@ -1,0 +1,57 @@
+"""Table versions ↔ Spark frames, by file lists: no log is replayed in the JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from caudal.storage.away import answering
+from caudal.storage.delta import DAY, Version
+from caudal.storage.parquet import dataset
+from caudal.storage.place import reader, spark_path
+from caudal.tables.intact import check_small, reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def frame(
+    spark: SparkSession, version: Version, days: Iterable[str | None] | None = None, segments: Iterable[str] | None = None
+) -> DataFrame:
+    """Return a table version as a Spark frame, without its partition column; of some days or raw files only where given."""
+    from pyspark.sql.types import StructType
+
+    schema = StructType([field for field in StructType.fromJson(dict(version.schema)).fields if field.name != DAY])
+    paths = version.paths(days, segments)
+    if not paths:
+        return empty(spark, schema)
+    check_small(version, paths)
+    # The files are named one by one, so Spark must not guess partition columns from their folders.
+    return reader(spark).schema(schema).option("recursiveFileLookup", "true").parquet(*map(spark_path, paths))
+
+
+def empty(spark: SparkSession, schema: Any) -> DataFrame:
+    """Return a frame of no rows, made without a Python worker; columns keep their metadata."""
+    from pyspark.sql import functions as F
+
+    columns = [F.lit(None).cast(field.dataType).alias(field.name, metadata=dict(field.metadata)) for field in schema.fields]
+    return spark.range(0).select(*columns)
+
+
+def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable[str | None] | None = None) -> pa.Table:
+    """Return a table version as an Arrow table, without Spark."""
+    import json
+
+    import pyarrow as pa
+    from deltalake import Schema
+
+    whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
+    wanted = [name for name in (columns or whole.names) if name != DAY]
+    schema = pa.schema([whole.field(name) for name in wanted])
+    paths = version.paths(days)
+    if not paths:
+        return schema.empty_table()
+    check_small(version, paths)
+    with answering(version.folder), reading(lambda: paths, f"Table '{version.folder.name}'"):
+        return dataset(paths, schema).to_table()

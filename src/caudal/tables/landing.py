@@ -1,0 +1,237 @@
+"""Raw landing: bytes copied by content hash, never changed, kept for ever."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import landed, tombstones
+from caudal.storage.place import Place, put
+from caudal.tables.home import Home
+
+
+class Arrival(Protocol):
+    """A file that has come: where from, and where its bytes can be read."""
+
+    @property
+    def path(self) -> str:
+        """Where it came from."""
+
+    @property
+    def local(self) -> Path:
+        """Where its bytes can be read."""
+
+    @property
+    def bytes(self) -> int:
+        """Their number."""
+
+    @property
+    def modified_ns(self) -> int:
+        """When its origin says it changed, nanoseconds since 1970, UTC."""
+
+    @property
+    def etag(self) -> str | None:
+        """What its origin calls this content."""
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """Raw bytes in the lake."""
+
+    path: str  # where it came from
+    stored: Place
+    sha256: str
+    bytes: int
+    new: bool
+    kind: str = "data"
+    seq: int = 0  # its place in the order of landing
+
+    @property
+    def segment(self) -> str:
+        """The short name by which rows name the file they came from (column ``_file``)."""
+        return self.sha256[:16]
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return Path(self.path).name
+
+
+def land(
+    arrivals: Sequence[Arrival], home: Home, ledger: Ledger, *, product: str, source: str, run_id: str, kind: str = "data",
+    changed: str = "replace", base: Path | None = None,
+) -> list[LandedFile]:  # fmt: skip
+    """Copy what is new into the raw store and return every arrival with its hash.
+
+    A file whose path, size and time of change are those of the path's newest content is not read again. The same bytes are stored once.
+    A content that comes again after another is the newest again. Files that count together (``changed="set"``) are told to the ledger in
+    one transaction, after all of them were copied. ``base`` is the folder that their paths lie below.
+    """
+    known = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # of each path the newest
+    folder = home.raw(product, source)
+    there = _there(folder) if known and arrivals else lambda _: False
+    result = []
+    together: list[dict[str, Any]] = []
+    for arrival in arrivals:
+        path = _printable(arrival.path)
+        row = known.get(path)
+        if row is not None and _unchanged(row, arrival) and there(store_path(folder, row["sha256"], path)):
+            if row["kind"] == "refused":  # it lies at its origin again, or still
+                ledger.change(landed, {"id": row["id"]}, kind=kind)
+            result.append(LandedFile(path, store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
+            continue
+        sha256, size = _copy(arrival.local, folder, path, home.scratch(product))
+        sha256 = _living(ledger, folder, product, source, path, sha256)
+        said = {
+            "product": product, "source": source, "path": path, "sha256": sha256, "bytes": size,
+            "modified_ns": arrival.modified_ns, "landed_at": time.time(), "run_id": run_id, "kind": kind, "etag": arrival.etag,
+            "base": None if base is None else str(base),
+        }  # fmt: skip
+        same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
+        if same:  # touched, or come again after another content; or landed by a run that died before it could say so
+            ledger.renew(
+                landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag, kind=kind
+            )
+        elif changed == "set":
+            together.append(said)
+        else:
+            ledger.add(landed, said)
+        result.append(LandedFile(path, store_path(folder, sha256, path), sha256, size, not same, kind))
+    ledger.add(landed, *together)
+    return result
+
+
+def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: str = "replace") -> list[LandedFile]:
+    """Return the landed files that make up a source now: of each path the newest content, each content once.
+
+    With ``changed="append"`` older contents of a path stay as well; with ``"set"`` the files of the newest folder are the source. A file that could not be read counts while it lies where it
+    came from: once it is taken away, its bytes are kept but not asked for again.
+    """
+    rows: list[dict[str, Any]] = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "erased"]
+    if changed == "set":
+        # What a database gave is not to be had a second time, so a file that was refused goes on being asked for.
+        data = [row for row in rows if row["kind"] != "correction"]
+        rows = [row for row in rows if row["kind"] == "correction" or _set(row) == _set(data[-1])]
+    else:
+        rows = [row for row in rows if row["kind"] != "refused" or origin_of(row).exists()]
+    newest = {(row["path"] if changed != "append" else (row["path"], row["sha256"])): row for row in rows}
+    by_content = {row["sha256"]: row for row in newest.values()}
+    folder = home.raw(product, source)
+    return [
+        LandedFile(row["path"], store_path(folder, sha, row["path"]), sha, row["bytes"], False, row["kind"], row["seq"])
+        for sha, row in sorted(by_content.items())
+    ]
+
+
+def origin_of(row: Mapping[str, Any]) -> Path:
+    """Return where a landed file of this machine came from."""
+    return Path(row["base"] or "", row["path"])
+
+
+def moved(ledger: Ledger, product: str, source: str, base: Path, named: Callable[[str], str]) -> None:
+    """Let a source's files lie below the data folder of now; those that an older home keeps by their whole paths get their names.
+
+    Where whole paths below several folders have the same name, the one that landed last gets it.
+    """
+    about = {"product": product, "source": source}
+    rows = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "correction"]
+    for before in {row["base"] for row in rows} - {None, str(base)}:
+        ledger.change(landed, {**about, "base": before}, base=str(base))
+    taken = {row["path"] for row in rows if row["base"] is not None}
+    last = {named(row["path"]): row["path"] for row in rows if row["base"] is None}
+    for name, path in last.items():
+        if name != path and name not in taken:
+            ledger.change(landed, {**about, "path": path}, path=name, base=str(base))
+
+
+def _unchanged(row: dict[str, Any], arrival: Arrival) -> bool:
+    return (row["bytes"], row["modified_ns"]) == (arrival.bytes, arrival.modified_ns)
+
+
+def _set(row: dict[str, Any]) -> str:
+    return str(row["path"]).rpartition("/")[0]
+
+
+def _living(ledger: Ledger, folder: Place, product: str, source: str, path: str, sha256: str) -> str:
+    """Return the hash under which a content lives now: where a subject was erased from it, the old bytes are not kept again."""
+    came = sha256
+    while stones := ledger.find(tombstones, product=product, source=source, old_sha256=sha256, newest=True, limit=1):
+        sha256 = stones[0]["new_sha256"]
+    if sha256 != came:
+        store_path(folder, came, path).unlink(missing_ok=True)
+    return sha256
+
+
+def _printable(path: str) -> str:
+    """Return a path as the ledger can keep it: bytes of a file name that are no UTF-8 are written as escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def store_path(folder: Place, sha256: str, origin: str) -> Place:
+    """Return where bytes of a hash lie, under the endings of their origin's name."""
+    if origin.startswith(("http://", "https://")):  # an address may go on after the file's name
+        origin = origin.partition("#")[0].partition("?")[0]
+    name = Path(origin).name
+    packed = name.lower().endswith((".gz", ".bz2", ".zst", ".xz", ".zip"))
+    endings = "".join(Path(name).suffixes[-2:]) if packed else Path(name).suffix
+    return folder / sha256[:2] / f"{sha256}{endings.lower()}"
+
+
+def _there(folder: Place) -> Callable[[Place], bool]:
+    """Return what tells whether bytes are in the raw store; a remote one is listed once instead of asked for each."""
+    if isinstance(folder, Path):
+        return lambda file: file.exists()
+    return {*folder.rglob("*")}.__contains__
+
+
+def _copy(origin: Path, folder: Place, path: str, scratch: Path) -> tuple[str, int]:
+    """Copy bytes under the name of their hash and return hash and size; a reader never sees a half-written file.
+
+    For a remote store they are copied on this machine first: what is sent is then what was hashed, and its name is known.
+    """
+    made_in = folder if isinstance(folder, Path) else scratch
+    made_in.mkdir(parents=True, exist_ok=True)
+    temporary = made_in / f".landing-{os.getpid()}-{time.monotonic_ns()}"
+    digest, size = hashlib.sha256(), 0
+    try:
+        with _opened(origin, path) as source, temporary.open("wb") as target:
+            while block := source.read(1 << 20):
+                digest.update(block)
+                target.write(block)
+                size += len(block)
+            target.flush()
+            os.fsync(target.fileno())
+        sha256 = digest.hexdigest()
+        final = store_path(folder, sha256, path)
+        if not final.exists():
+            temporary.chmod(0o444)
+            put(temporary, final)
+    except OSError as error:
+        if error.errno in (28, 122):  # no space, quota
+            raise EnvironmentProblem(
+                f"The disk is full: '{path}' could not be landed.",
+                fix="Free space where --home lies and run again; nothing is lost.",
+                file=path,
+            ) from None
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    return sha256, size
+
+
+def _opened(origin: Path, path: str) -> Any:
+    try:
+        return origin.open("rb")
+    except PermissionError:
+        raise SourceProblem(
+            f"'{path}' cannot be read: permission denied.", fix="Give the user who runs caudal read access.", file=path
+        ) from None
+    except FileNotFoundError:
+        raise SourceProblem(f"'{path}' vanished before it was landed.", fix="Run again.", file=path, passing=True) from None

@@ -1,0 +1,45 @@
+"""Arrow rows → Parquet files of a Delta table: fast to write, and read by Spark's vectorised reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from caudal.storage.parquet import WRITTEN
+from caudal.storage.place import Place, target
+
+
+def write(rows: pa.Table, file: Place) -> None:
+    """Write rows; numbers as they are, for a dictionary of measured values costs seven times the time and is larger."""
+    import pyarrow.parquet as pq
+
+    whole = [one.name for one in rows.schema if pa.types.is_integer(one.type) or pa.types.is_timestamp(one.type)]
+    words = [one.name for one in rows.schema if pa.types.is_string(one.type)]
+    with target(file) as to:
+        pq.write_table(
+            rows,
+            to,
+            compression="snappy",
+            use_dictionary=words,
+            column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
+            **WRITTEN,
+        )
+
+
+def by_day(rows: pa.Table, moment: str, tz: str | None) -> Iterator[tuple[str | None, pa.Table]]:
+    """Yield rows, where there are any, by the day (ISO) of a moment in a time zone, None without one; all together where there is no zone."""
+    if tz is None or len(rows) == 0:
+        if len(rows):
+            yield None, rows
+        return
+    days = pc.local_timestamp(rows.column(moment).cast(pa.timestamp("us", tz))).cast(pa.date32())
+    ends = pc.min_max(days).as_py()
+    if ends["min"] == ends["max"] and not days.null_count:
+        yield ends["min"].isoformat(), rows
+        return
+    for day in sorted(pc.unique(days).drop_null(), key=str):
+        yield day.as_py().isoformat(), rows.filter(pc.equal(days, day))
+    if days.null_count:
+        yield None, rows.filter(pc.is_null(days))

@@ -1,0 +1,61 @@
+"""Versions of rows in landed files: which files hold a key that a newer file holds again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from caudal.storage.parquet import read
+from caudal.tables.landing import LandedFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def in_order(files: Sequence[LandedFile]) -> list[LandedFile]:
+    """Return the files of extractions, oldest first; corrections, which are rows by themselves, are left out."""
+    return sorted((file for file in files if file.kind != "correction"), key=lambda file: (file.seq, file.path))
+
+
+Named = Callable[[str], str]
+"""What gives a key as it is told now, where older files hold it otherwise."""
+
+
+def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str], named: Named | None = None) -> set[str]:
+    """Return the segments of old files that hold a key of the new ones; ``named`` is for keys of one column."""
+    import pyarrow as pa
+
+    if not new or not old:
+        return set()
+    again = pa.concat_tables([_keys(file, key, named) for file in new], promote_options="permissive")
+    return {file.segment for file in old if _meet(_keys(file, key, named), again)}
+
+
+def superseded(files: Sequence[LandedFile], key: str, named: Named | None = None) -> list[tuple[str, str]]:
+    """Return segment and key of every row whose key a newer file holds again."""
+    newest: dict[str, str] = {}
+    gone: list[tuple[str, str]] = []
+    for file in in_order(files):
+        for one in _keys(file, [key], named).column(0).to_pylist():
+            if one in newest:
+                gone.append((newest[one], one))
+            newest[one] = file.segment
+    return gone
+
+
+def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> pa.Table:
+    import pyarrow as pa
+
+    keys = read(file.stored, key).replace_schema_metadata()
+    if named is None:
+        return keys
+    return pa.table({key[0]: pa.array([named(value) for value in keys.column(0).to_pylist()], keys.schema.field(0).type)})
+
+
+def _meet(one: pa.Table, other: pa.Table) -> bool:
+    import pyarrow as pa
+
+    try:
+        return bool(one.cast(other.schema).join(other, one.column_names, join_type="left semi").num_rows)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):  # a key of another type: look at the file again
+        return True

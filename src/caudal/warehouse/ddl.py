@@ -1,0 +1,235 @@
+"""A table's shape in the catalog: made, looked at, and brought in line with what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import StepFailed
+from caudal.warehouse.target import Column, Target
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.sql import Composed, Identifier
+
+_COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum)
+FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+_KEY = """
+SELECT c.conname, array(SELECT a.attname FROM unnest(c.conkey) WITH ORDINALITY k(n, place)
+    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.n ORDER BY k.place)
+FROM pg_constraint c WHERE c.conrelid = to_regclass(%s) AND c.contype = 'p'
+"""
+_INDEXES = "SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = to_regclass(%s) AND relname LIKE 'caudal\\_%%' AND NOT indisprimary"
+_REFERENCES = "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(%s) AND contype = 'f' AND conname LIKE 'caudal\\_%%'"
+_VIEWS = """
+SELECT DISTINCT v.oid::regclass::text, a.attname
+FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class
+JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(%s)
+AND v.oid <> d.refobjid AND a.attname = ANY(%s) ORDER BY 1, 2
+"""
+
+
+def named(target: Target) -> Identifier:
+    """Return the table as it stands in SQL."""
+    from psycopg.sql import Identifier
+
+    return Identifier(target.schema, target.table)
+
+
+def regclass(target: Target) -> str:
+    """Return the table as ``to_regclass`` reads it."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in (target.schema, target.table))
+
+
+def columns_there(connection: Connection[Any], target: Target) -> dict[str, Column]:
+    """Return the columns that the table has; none where it is not there."""
+    return {name: Column(name, type, comment) for name, type, comment in connection.execute(_COLUMNS, [regclass(target)])}
+
+
+def analysed(target: Target) -> Composed:
+    """Return what tells the planner of new rows at once, not when autovacuum comes by."""
+    from psycopg.sql import SQL
+
+    return SQL("ANALYZE {}").format(named(target))
+
+
+def create(connection: Connection[Any], target: Target, into: Identifier, *, logged: bool = True) -> None:
+    """Make a table with the target's columns and nothing else."""
+    from psycopg.sql import SQL
+
+    told = SQL(", ").join(_column(one) for one in target.columns)
+    connection.execute(SQL("CREATE {} TABLE {} ({})").format(SQL("" if logged else "UNLOGGED"), into, told))
+
+
+def shape(connection: Connection[Any], target: Target) -> None:
+    """Bring key, indexes, comments and grants in line with what is declared; what is so already is not touched."""
+    _drop_indexes(connection, target)
+    _key(connection, target)
+    _indexes(connection, target)
+    _comments(connection, target)
+    if target.grant:
+        _granted(connection, target)
+
+
+def alter(connection: Connection[Any], target: Target, there: dict[str, Column]) -> None:
+    """Give an emptied table the target's columns."""
+    from psycopg.sql import SQL, Identifier
+
+    wanted = {one.name: one for one in target.columns}
+    for name in there.keys() - wanted.keys():
+        connection.execute(SQL("ALTER TABLE {} DROP COLUMN {}").format(named(target), Identifier(name)))
+    for name, one in wanted.items():
+        if name not in there:
+            connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(named(target), _column(one)))
+        elif there[name].type != one.type:
+            said = SQL("ALTER TABLE {0} ALTER COLUMN {1} TYPE {2} USING NULL::{2}")
+            connection.execute(said.format(named(target), Identifier(name), SQL(one.type)))
+
+
+def same(target: Target, there: Mapping[str, Column]) -> bool:
+    """Tell whether a table has the target's columns."""
+    return {one.name: one.type for one in there.values()} == {one.name: one.type for one in target.columns}
+
+
+def going(connection: Connection[Any], target: Target, there: Mapping[str, Column]) -> list[str]:
+    """Return the columns that a table is to lose, or whose type is to change.
+
+    Raises
+    ------
+    StepFailed : views use them
+    """
+    wanted = {one.name: one.type for one in target.columns}
+    names = [name for name, one in there.items() if wanted.get(name) != one.type]
+    views = [(view, column) for view, column in connection.execute(_VIEWS, [regclass(target), names])]
+    if views:
+        told = ", ".join(f"'{view}' uses '{column}'" for view, column in views)
+        raise StepFailed(
+            f"'{target.place}' is to lose columns, or change their types, that views depend on: {told}.",
+            fix="Drop or change these views, run again, and make them anew.",
+            views=[view for view, _ in views],
+        )
+    return names
+
+
+def _column(column: Column) -> Composed:
+    from psycopg.sql import SQL, Identifier
+
+    return SQL("{} {}").format(Identifier(column.name), SQL(column.type))
+
+
+def _drop_indexes(connection: Connection[Any], target: Target) -> None:
+    from psycopg.sql import SQL, Identifier
+
+    for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
+        if name not in target.all_indexes:
+            connection.execute(SQL("DROP INDEX {}").format(Identifier(target.schema, name)))
+    unrefer(connection, target, kept=_references(target))
+
+
+def _key(connection: Connection[Any], target: Target) -> None:
+    from psycopg.sql import SQL, Identifier
+
+    found = connection.execute(_KEY, [regclass(target)]).fetchone()
+    if found is not None and tuple(found[1]) == target.key:
+        return
+    if found is not None:
+        connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(named(target), Identifier(found[0])))
+        for name in found[1]:
+            connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(named(target), Identifier(name)))
+    if target.key:
+        columns = SQL(", ").join(Identifier(name) for name in target.key)
+        connection.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(named(target), columns))
+
+
+def _indexes(connection: Connection[Any], target: Target) -> None:
+    from psycopg.sql import SQL, Identifier
+
+    have = {name for (name,) in connection.execute(_INDEXES, [regclass(target)])}
+    for name, columns in target.all_indexes.items():
+        if name not in have:
+            told = SQL(", ").join(Identifier(one) for one in columns)
+            connection.execute(SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), named(target), told))
+
+
+def refer(connection: Connection[Any], target: Target) -> None:
+    """Add the foreign keys that are missing; they are looked at when the transaction ends."""
+    from psycopg.sql import SQL, Identifier
+
+    have = {name for (name,) in connection.execute(_REFERENCES, [regclass(target)])}
+    for name, (column, table, other) in _references(target).items():
+        if name not in have:
+            said = SQL("ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
+            of = Identifier(target.schema, table)
+            connection.execute(said.format(named(target), Identifier(name), Identifier(column), of, Identifier(other)))
+
+
+def unrefer(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
+    """Take foreign keys away."""
+    from psycopg.sql import SQL, Identifier
+
+    for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
+        if name not in kept:
+            connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(named(target), Identifier(name)))
+
+
+def _references(target: Target) -> dict[str, tuple[str, str, str]]:
+    from caudal.warehouse.target import index_name
+
+    return {index_name(target.table, (*one, "reference")): one for one in target.references}
+
+
+def _comments(connection: Connection[Any], target: Target) -> None:
+    from psycopg.sql import SQL, Identifier, Literal
+
+    (have,) = connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [regclass(target)]).fetchone() or (None,)
+    if have != target.comment:
+        connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(named(target), Literal(target.comment)))
+    there = columns_there(connection, target)
+    for one in target.columns:
+        if there[one.name].comment != one.comment:
+            of = Identifier(target.schema, target.table, one.name)
+            connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(of, Literal(one.comment)))
+
+
+def role(connection: Connection[Any], name: str) -> None:
+    """Make a role that may read, where it is not there.
+
+    Raises
+    ------
+    StepFailed : this user may not make roles; the statement for an administrator is told
+    """
+    from psycopg import errors
+    from psycopg.sql import SQL, Identifier
+
+    if name == "public" or connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+        return
+    try:
+        connection.execute(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(name)))
+    except errors.DuplicateObject:  # another has made it just now
+        return
+    except errors.InsufficientPrivilege:
+        raise StepFailed(
+            f"The warehouse has no role '{name}', and user '{connection.info.user}' may not make it.",
+            fix=f'An administrator has to run: CREATE ROLE "{name}" NOLOGIN;',
+            role=name,
+        ) from None
+
+
+def _granted(connection: Connection[Any], target: Target) -> None:
+    from psycopg.sql import SQL, Identifier
+
+    grantee = str(target.grant)
+    to = SQL("PUBLIC") if grantee == "public" else Identifier(grantee)
+    asked = "SELECT has_schema_privilege(%s, %s, 'USAGE')"
+    if connection.execute(asked, [grantee, target.schema]).fetchone() != (True,):
+        connection.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(Identifier(target.schema), to))
+        if connection.execute(asked, [grantee, target.schema]).fetchone() != (True,):
+            raise StepFailed(
+                f"Role '{grantee}' may not use the schema '{target.schema}', and this user may not grant it.",
+                fix=f'An administrator has to run: GRANT USAGE ON SCHEMA "{target.schema}" TO "{grantee}";',
+                role=grantee,
+            )
+    connection.execute(SQL("GRANT SELECT ON {} TO {}").format(named(target), to))

@@ -1,0 +1,124 @@
+"""What the warehouse says was published last: told in the transaction that brought the rows, so the two are never apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caudal.declarations.warehouse import OWN_SCHEMA
+from caudal.errors import StepFailed
+from caudal.storage.delta import Version
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_TABLE = f"{OWN_SCHEMA}.published"
+_MADE = f"""
+CREATE TABLE {_TABLE} (
+    place text PRIMARY KEY,
+    product text NOT NULL,
+    source text NOT NULL,
+    version bigint NOT NULL,
+    rows bigint NOT NULL,
+    days jsonb NOT NULL,
+    declared text NOT NULL,
+    more jsonb NOT NULL,
+    run_id text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A table as it was published.
+
+    Parameters
+    ----------
+    place : schema and table
+    source : the lake's table
+    days : what files each day was made of; a table without days is one of no name
+    declared : what was declared of it
+    more : what else is to be remembered, by kind
+    """
+
+    place: str
+    product: str
+    source: str
+    version: int
+    rows: int
+    days: Mapping[str, str]
+    declared: str
+    run_id: str
+    more: Mapping[str, Any]
+
+
+def days_of(version: Version) -> dict[str, str]:
+    """Return for each day what its files are; rows without a day, and tables without days, have the day of no name."""
+    files: dict[str, list[Any]] = {}
+    for file in version.files:
+        files.setdefault(file.day or "", []).append((file.path, file.bytes, file.rows))
+    return {day: hashlib.sha256(json.dumps(sorted(of)).encode()).hexdigest()[:20] for day, of in files.items()}
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
+    """Return the days that differ.
+
+    Examples
+    --------
+    >>> sorted(changed({"a": "1", "b": "1"}, {"b": "2", "c": "1"}))
+    ['a', 'b', 'c']
+    """
+    return {day for day in before.keys() | now.keys() if before.get(day) != now.get(day)}
+
+
+def prepare(connection: Connection[Any], schema: str) -> None:
+    """Make the schemas and the table of what was published, where they are not there.
+
+    Raises
+    ------
+    StepFailed : this user may not; the statement for an administrator is told
+    """
+    from psycopg import errors
+    from psycopg.sql import SQL, Identifier
+
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('caudal', 0))")
+        for name in (OWN_SCHEMA, schema):
+            if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [name]).fetchone() is None:
+                try:
+                    with connection.transaction():
+                        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
+                except errors.InsufficientPrivilege:
+                    user = connection.info.user
+                    raise StepFailed(
+                        f"The warehouse has no schema '{name}', and user '{user}' may not make it.",
+                        fix=f'An administrator has to run: CREATE SCHEMA "{name}" AUTHORIZATION "{user}";',
+                    ) from None
+        if connection.execute("SELECT to_regclass(%s)", [_TABLE]).fetchone() == (None,):
+            connection.execute(_MADE)
+
+
+def last(connection: Connection[Any], place: str) -> Published | None:
+    """Return what was published to a place last."""
+    found = connection.execute(
+        f"SELECT place, product, source, version, rows, days, declared, run_id, more FROM {_TABLE} WHERE place = %s",  # noqa: S608
+        [place],
+    ).fetchone()
+    return None if found is None else Published(*found)
+
+
+def note(connection: Connection[Any], now: Published) -> None:
+    """Tell what is published, within the transaction that publishes it."""
+    connection.execute(f"DELETE FROM {_TABLE} WHERE place = %s", [now.place])  # noqa: S608
+    connection.execute(
+        f"INSERT INTO {_TABLE} (place, product, source, version, rows, days, declared, run_id, more)"  # noqa: S608
+        " VALUES (%s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb)",
+        [
+            now.place, now.product, now.source, now.version, now.rows, json.dumps(dict(now.days)), now.declared, now.run_id,
+            json.dumps(dict(now.more)),
+        ],
+    )  # fmt: skip

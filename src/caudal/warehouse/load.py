@@ -1,0 +1,93 @@
+"""Rows of a table version into a table of the warehouse: file by file, by ``COPY``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from caudal.errors import StepFailed
+from caudal.storage.delta import DAY, DataFile, Version
+from caudal.tables.frames import arrow
+from caudal.warehouse.types import written
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from psycopg import Connection
+    from psycopg.sql import Composable
+
+ROWS, BYTES = 65_536, 16 << 20  # that are turned into text at once, at most
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was loaded; ``zeros`` counts by column the texts that zero characters were taken out of."""
+
+    rows: int
+    zeros: dict[str, int]
+
+
+def copied(
+    connection: Connection[Any], into: Composable, version: Version, columns: Sequence[str], files: Iterable[DataFile]
+) -> Loaded:
+    """Copy the rows of some files of a version.
+
+    Raises
+    ------
+    StepFailed : other rows arrived than the version has
+    """
+    from psycopg.sql import SQL, Identifier
+
+    names = SQL(", ").join(Identifier(name) for name in columns)
+    rows, zeros, told = 0, Counter[str](), 0
+    with connection.cursor() as cursor:
+        with cursor.copy(SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, names)) as copy:
+            for file in files:
+                told += file.rows
+                for batch in batches(version, file, columns):
+                    copy.write(as_csv(batch, zeros))
+                    rows += batch.num_rows
+        arrived = cursor.rowcount
+    if not rows == arrived == told:
+        raise StepFailed(f"The lake says {told:,} rows, {rows:,} were read and {arrived:,} arrived.", fix="Run again.")
+    return Loaded(rows, dict(zeros))
+
+
+def moved(connection: Connection[Any], into: Composable, table: pa.Table) -> None:
+    """Copy rows that are at hand."""
+    from psycopg.sql import SQL, Identifier
+
+    names = SQL(", ").join(Identifier(name) for name in table.column_names)
+    with connection.cursor() as cursor, cursor.copy(SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, names)) as copy:
+        for batch in table.to_batches(max_chunksize=ROWS):
+            copy.write(as_csv(batch, Counter()))
+
+
+def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa.RecordBatch]:
+    """Return the rows of one file, with its day where that is asked for."""
+    import pyarrow as pa
+
+    alone = replace(version, files=(file,))
+    table = arrow(alone, [name for name in columns if name != DAY])
+    if DAY in columns:
+        day = pa.repeat(pa.scalar(file.day, pa.string()), table.num_rows).cast(pa.date32())
+        table = table.add_column(list(columns).index(DAY), DAY, day)
+    fit = BYTES * table.num_rows // max(table.nbytes, 1)
+    return list(table.to_batches(max_chunksize=max(1, min(ROWS, fit))))
+
+
+def as_csv(batch: pa.RecordBatch, zeros: Counter[str]) -> bytes:
+    """Return rows as CSV: an empty text is quoted, a null is not."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    told = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        text, found = written(column)
+        told.append(text)
+        if found:
+            zeros[name] += found
+    out = pa.BufferOutputStream()
+    pc.write_csv(pa.RecordBatch.from_arrays(told, names=batch.schema.names), out, pc.WriteOptions(include_header=False))
+    return bytes(out.getvalue())

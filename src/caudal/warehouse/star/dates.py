@@ -1,0 +1,59 @@
+"""The calendar as a dimension: one row a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from caudal.declarations.star import Dates, Star
+from caudal.warehouse import ddl
+from caudal.warehouse.star.dimension import UNKNOWN
+from caudal.warehouse.target import Column, Target
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_ROWS = """
+INSERT INTO {table}
+SELECT to_char(d, 'YYYYMMDD')::integer, d::date, extract(year FROM d), extract(quarter FROM d), extract(month FROM d), to_char(d, 'FMMonth'),
+    extract(isoyear FROM d), extract(week FROM d), extract(day FROM d), extract(doy FROM d), extract(isodow FROM d), to_char(d, 'FMDay'),
+    extract(isodow FROM d) > 5
+FROM generate_series(make_timestamp({year}, 1, 1, 0, 0, 0), make_timestamp({year}, 12, 31, 0, 0, 0), interval '1 day') d
+"""
+
+
+def target(star: Star, dates: Dates) -> Target:
+    """Return the calendar's table."""
+    columns = (
+        Column(dates.surrogate, "integer", f"The day as a number, 20240229; {UNKNOWN} stands for no day."),
+        Column("day", "date", None),
+        Column("year", "integer", None),
+        Column("quarter", "integer", None),
+        Column("month", "integer", None),
+        Column("month_name", "text", "In English."),
+        Column("iso_year", "integer", "The year that the ISO week belongs to."),
+        Column("iso_week", "integer", "Week of ISO 8601, from 1."),
+        Column("day_of_month", "integer", None),
+        Column("day_of_year", "integer", None),
+        Column("weekday", "integer", "From 1, Monday, to 7, Sunday."),
+        Column("weekday_name", "text", "In English."),
+        Column("is_weekend", "boolean", "Saturday or Sunday."),
+    )
+    return Target(star.schema, dates.name, columns, (dates.surrogate,), (), "The calendar, by day.", star.grant)
+
+
+def fill(connection: Connection[Any], calendar: Target, years: Iterable[int]) -> None:
+    """Have the calendar hold these years and no others, and the day that stands for none."""
+    from psycopg.sql import SQL, Identifier, Literal
+
+    table, surrogate = ddl.named(calendar), Identifier(calendar.columns[0].name)
+    have = {year for (year,) in connection.execute(SQL("SELECT DISTINCT year FROM {} WHERE year IS NOT NULL").format(table))}
+    wanted = set(years)
+    connection.execute(SQL("DELETE FROM {} WHERE year = ANY({})").format(table, Literal(sorted(have - wanted))))
+    for year in sorted(wanted - have):
+        connection.execute(SQL(_ROWS).format(table=table, year=Literal(year)))
+    connection.execute(
+        SQL("INSERT INTO {0} ({1}) SELECT {2} WHERE NOT EXISTS (SELECT FROM {0} WHERE {1} = {2})").format(
+            table, surrogate, Literal(UNKNOWN)
+        )
+    )

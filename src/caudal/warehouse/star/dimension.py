@@ -1,0 +1,265 @@
+"""A dimension's table: what has to be put in, changed and taken out of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from caudal.declarations.star import OF_VERSIONS, Dimension
+from caudal.errors import StepFailed, nearest
+from caudal.storage.delta import DAY, Version
+from caudal.tables.frames import arrow
+from caudal.warehouse.star import history
+from caudal.warehouse.star.history import END, Span
+from caudal.warehouse.target import HIDDEN, Column, schema_of
+from caudal.warehouse.types import type_of, written
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNKNOWN = -1  # the member that stands for all that are not there
+CONTENT = "_content"
+History = dict[Any, list[Span]]
+
+
+@dataclass
+class Change:
+    """What becomes of a dimension.
+
+    Parameters
+    ----------
+    put : rows by surrogate key that are new or hold other values: the natural key, the stretch, the row that tells it
+    moved : surrogate keys of rows that end at another time
+    gone : surrogate keys of rows that are no more
+    touched : natural keys of all these
+    """
+
+    put: dict[int, tuple[Any, Span]] = field(default_factory=dict)
+    moved: dict[int, dt.datetime] = field(default_factory=dict)
+    gone: list[int] = field(default_factory=list)
+    touched: set[Any] = field(default_factory=set)
+
+
+def attributes(dimension: Dimension, schema: pa.Schema) -> list[str]:
+    """Return the columns beside the key.
+
+    Raises
+    ------
+    StepFailed : one that is asked for is not there, or bears a name that the dimension gives
+    """
+    present = [name for name in schema.names if name != DAY and name not in HIDDEN]
+    for name in (dimension.key, *(dimension.columns or ()), *([dimension.since] if dimension.since else [])):
+        if name not in present:
+            raise StepFailed(
+                f"Dimension '{dimension.name}' names the column '{name}', which '{dimension.of}' has not.",
+                nearest=nearest(name, present),
+                fix=f"It has {', '.join(present)}.",
+                column=name,
+            )
+    names = [name for name in (dimension.columns or present) if name not in (dimension.key, dimension.since)]
+    for name in names:
+        if name in (dimension.surrogate, CONTENT, *OF_VERSIONS):
+            raise StepFailed(
+                f"Dimension '{dimension.name}' makes a column '{name}', and '{dimension.of}' has one.",
+                fix="Rename it there, or leave it out by columns=.",
+            )
+    return names
+
+
+def columns(dimension: Dimension, version: Version, comments: dict[str, str]) -> tuple[Column, ...]:
+    """Return the dimension's columns in the warehouse."""
+    schema = schema_of(version)
+    told = [
+        Column(dimension.surrogate, "bigint", f"Names a row of {dimension.name}; {UNKNOWN} stands for what is not there."),
+        *(
+            Column(name, type_of(schema.field(name).type), comments.get(name))
+            for name in (dimension.key, *attributes(dimension, schema))
+        ),
+        Column(CONTENT, "bigint", "What the columns hold, hashed: tells whether a row has changed."),
+    ]
+    if dimension.changes == "keep":
+        kind = "timestamp with time zone"
+        if dimension.since and type_of(schema.field(dimension.since).type) != kind:
+            kind = "timestamp without time zone"
+        told += [
+            Column("valid_from", kind, "The row holds from this time on."),
+            Column("valid_until", kind, "The row holds until before this time; 9999-12-31 where no end is known."),
+            Column("is_current", "boolean", "Whether no end is known."),
+        ]
+    return tuple(told)
+
+
+def followed(dimension: Dimension, known: History, versions: Iterator[tuple[Version, float | None]], read: Rows) -> Change:
+    """Return what has to change for the dimension to be what some more versions of its table say.
+
+    Parameters
+    ----------
+    known : the history as the warehouse has it
+    versions : with the time at which each was published, by the clock, in order
+    read : keeps the rows of versions that new rows are taken from
+    """
+    now: History = {key: list(spans) for key, spans in known.items()}
+    touched: set[Any] = set()
+    for version, at in versions:
+        touched |= _step(dimension, now, read, version, at)
+    return _difference(known, now, touched, dimension.changes == "keep")
+
+
+def _step(dimension: Dimension, now: History, read: Rows, version: Version, at: float | None) -> set[Any]:
+    keys, contents = read.of(version)
+    touched = set()
+    if dimension.since:
+        moments = [_moment(one) for one in read.table(version.number).column(dimension.since).to_pylist()]
+        _once(dimension, list(zip(keys, moments, strict=True)))
+        by_key: dict[Any, list[Span]] = {}
+        for index, (key, start, content) in enumerate(zip(keys, moments, contents, strict=True)):
+            if start is None:
+                raise StepFailed(
+                    f"Dimension '{dimension.name}' has a row of '{key}' without '{dimension.since}'.",
+                    fix="Set such rows aside where the table is made.",
+                )
+            by_key.setdefault(key, []).append(Span(start, END.replace(tzinfo=start.tzinfo), content, (version.number, index)))
+        for key, seen in by_key.items():
+            touched |= _set(now, key, history.told(now.get(key, []), seen))
+        return touched
+    _once(dimension, keys)
+    when = dt.datetime.fromtimestamp(at or 0.0, dt.UTC)
+    for index, (key, content) in enumerate(zip(keys, contents, strict=True)):
+        row = (version.number, index)
+        if dimension.changes == "keep":
+            touched |= _set(now, key, history.observed(now.get(key, []), content, when, row))
+        else:
+            touched |= _set(now, key, [Span(history.FIRST, END, content, row)])
+    for key in now.keys() - set(keys):
+        touched |= _set(now, key, history.observed(now[key], None, when) if dimension.changes == "keep" else [])
+    return touched
+
+
+def _set(now: History, key: Any, spans: list[Span]) -> set[Any]:
+    if now.get(key, []) == spans:
+        return set()
+    now[key] = spans
+    return {key}
+
+
+def _difference(known: History, now: History, touched: set[Any], dated: bool) -> Change:
+    change = Change()
+    for key in touched:
+        old = {history.surrogate(key, one.start if dated else None): one for one in known.get(key, [])}
+        new = {history.surrogate(key, one.start if dated else None): one for one in now[key]}
+        for number, one in new.items():
+            if number not in old or old[number].content != one.content:
+                change.put[number] = (key, one)
+            elif old[number].until != one.until:
+                change.moved[number] = one.until
+        change.gone += [number for number in old if number not in new]
+        if old.keys() != new.keys() or any(old[number].until != new[number].until for number in new):
+            change.touched.add(key)
+    return change
+
+
+class Rows:
+    """Rows of versions of a dimension's table; of one version at a time, so that a long history needs no more memory than a short one."""
+
+    def __init__(self, dimension: Dimension, names: list[str]) -> None:
+        self.dimension, self.names = dimension, names
+        self.versions: dict[int, Version] = {}
+        self._read: tuple[int, pa.Table] | None = None
+
+    def of(self, version: Version) -> tuple[list[Any], list[int]]:
+        """Return keys and contents of a version's rows."""
+        self.versions[version.number] = version
+        table = self.table(version.number)
+        keys = table.column(self.dimension.key).to_pylist()
+        if None in keys:
+            raise StepFailed(
+                f"Dimension '{self.dimension.name}' has a row without its key '{self.dimension.key}'.",
+                fix=f'Set such rows aside: expect=[ex.not_null("{self.dimension.key}").quarantine()].',
+            )
+        return keys, contents(table, self.names)
+
+    def table(self, number: int) -> pa.Table:
+        """Return a version's rows; a column that came later is null."""
+        import pyarrow as pa
+
+        if self._read is None or self._read[0] != number:
+            version = self.versions[number]
+            there = schema_of(version).names
+            asked = [self.dimension.key, *([self.dimension.since] if self.dimension.since else []), *self.names]
+            table = arrow(version, [name for name in asked if name in there]).combine_chunks()
+            for name in asked:
+                if name not in there:
+                    table = table.append_column(name, pa.nulls(table.num_rows))
+            self._read = (number, table)
+        return self._read[1]
+
+    def taken(self, change: Change) -> Iterator[pa.Table]:
+        """Yield the rows that are to be put in, with surrogate keys and stretches."""
+        import pyarrow as pa
+
+        by_version: dict[int, list[int]] = {}
+        for number, (_, span) in change.put.items():
+            assert span.row is not None
+            by_version.setdefault(span.row[0], []).append(number)
+        for version, numbers in by_version.items():
+            spans = [change.put[number][1] for number in numbers]
+            rows = self.table(version).take(pa.array([span.row[1] for span in spans if span.row]))
+            own = {
+                self.dimension.surrogate: pa.array(numbers, pa.int64()),
+                self.dimension.key: rows.column(self.dimension.key),
+                **{name: rows.column(name) for name in self.names},
+                CONTENT: pa.array([span.content for span in spans], pa.int64()),
+            }
+            if self.dimension.changes == "keep":
+                kind = pa.timestamp("us", tz="UTC" if spans[0].start.tzinfo else None)
+                own["valid_from"] = pa.array([span.start for span in spans], kind)
+                own["valid_until"] = pa.array([span.until for span in spans], kind)
+                own["is_current"] = pa.array([span.until.replace(tzinfo=None) == END for span in spans])
+            yield pa.table(own)
+
+
+def contents(table: pa.Table, names: list[str]) -> list[int]:
+    """Return for each row a number that stands for what its columns hold; nulls do not count, so that a new column changes nothing."""
+    texts = [(name.encode() + b"\x1f", _texts(table.column(name))) for name in sorted(names)]
+    return [
+        history.number(b"\x1e".join(name + text.encode() for name, column in texts if (text := column[row]) is not None))
+        for row in range(table.num_rows)
+    ]
+
+
+def _texts(column: pa.ChunkedArray) -> list[str | None]:
+    """Return values as texts that no version of a library writes otherwise."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if t.is_floating(whole.type):
+        return [None if one is None else repr(one) for one in whole.to_pylist()]
+    if t.is_timestamp(whole.type):
+        return list(whole.cast(pa.timestamp("us", tz=whole.type.tz)).cast(pa.int64()).cast(pa.string()).to_pylist())
+    return list(written(whole)[0].cast(pa.large_string()).to_pylist())
+
+
+def _once(dimension: Dimension, keys: list[Any]) -> None:
+    twice = [key for key, times in Counter(keys).items() if times > 1]
+    if twice:
+        more = f" and {len(twice) - 5:,} more" if len(twice) > 5 else ""
+        named = f"({dimension.key}, {dimension.since})" if dimension.since else dimension.key
+        raise StepFailed(
+            f"Dimension '{dimension.name}' cannot have the key {named}: there are several rows of {', '.join(map(_said, twice[:5]))}{more}.",
+            fix=f'Nothing was published. Judge it before: expect=[ex.unique("{dimension.key}").quarantine()].',
+            duplicates=len(twice),
+        )
+
+
+def _said(key: Any) -> str:
+    return f"({', '.join(map(str, key))})" if isinstance(key, tuple) else str(key)
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    if value is None or isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC) if value is not None and value.tzinfo else value
+    return dt.datetime(value.year, value.month, value.day)

@@ -1,0 +1,1 @@
+"""What the apps share: who may enter, connections, refusals, the server."""

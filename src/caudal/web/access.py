@@ -1,0 +1,210 @@
+"""Who may come in: the key, the cookie that stands for it, and the headers that bind browsers."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, redirect, render_template, request, session, url_for
+from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthorized
+from werkzeug.wrappers import Response as AnyResponse
+
+from caudal.errors import DeclarationProblem
+from caudal.web.visitors import Sessions, WrongKeys
+
+SHORTEST_KEY = 12  # characters
+SESSION_S = 12 * 3600
+
+# A probe has no key, and the login page needs its style.
+OPEN = {"health", "ready", "static", "login"}
+
+_ADMITTED = "caudal.admitted"
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # not no-referrer: browsers would then send forms with 'Origin: null'
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches an address.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def demand_key(host: str, key: str | None) -> None:
+    """Refuse an address that others reach when no key is set, and a key that can be guessed on any address."""
+    require_long(key)
+    if not is_loopback(host) and not key:
+        raise DeclarationProblem(
+            f"Serving on '{host}' would let anyone on the network in, and no key is set.",
+            fix=f"Set one, for instance CAUDAL_KEY={secrets.token_urlsafe(24)}, or serve on 127.0.0.1.",
+            host=host,
+        )
+
+
+def require_long(key: str | None) -> None:
+    """Refuse a key that is too short to keep anybody out.
+
+    Raises
+    ------
+    DeclarationProblem : it has fewer than ``SHORTEST_KEY`` characters
+    """
+    if key and len(key) < SHORTEST_KEY:
+        raise DeclarationProblem(
+            f"The key has {len(key)} character{'s' if len(key) > 1 else ''}; it needs {SHORTEST_KEY} at least.",
+            fix=f"Take one that cannot be guessed, for instance CAUDAL_KEY={secrets.token_urlsafe(24)}.",
+        )
+
+
+def admitted() -> bool:
+    """Say whether this request may see what only holders of the key see: it shows the key, its visitor has signed in, or there is no key."""
+    return request.environ.get(_ADMITTED) is True
+
+
+def guard(app: Flask, key: str | None) -> None:
+    """Make an app keep strangers out, and browsers from being used against it.
+
+    A visitor who signs in gets a cookie that is good for twelve hours, until logout, or until the server ends: sessions live in this process.
+    An address that shows wrong keys again and again has to wait, longer each time.
+
+    Raises
+    ------
+    DeclarationProblem : the key is too short
+    """
+    require_long(key)
+    app.secret_key = secrets.token_bytes(32)
+    app.config.update(SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict")
+    sessions, wrong_keys = Sessions(SESSION_S), WrongKeys()
+
+    @app.before_request
+    def enter() -> AnyResponse | None:
+        if not key:
+            _asked_by_own_name()
+        if request.method == "POST" and not request.path.startswith("/api/"):
+            _from_here()
+        try:
+            request.environ[_ADMITTED] = not key or _admitted(key, sessions, wrong_keys)
+        except TooManyRequests:
+            if request.endpoint not in OPEN:
+                raise
+        if request.environ.get(_ADMITTED) or request.endpoint in OPEN:
+            return None
+        if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
+            raise Unauthorized("The key is missing or wrong: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
+        return redirect(url_for("login", next=request.full_path.rstrip("?")))
+
+    @app.after_request
+    def bind(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.endpoint != "static":
+            response.headers.setdefault("Cache-Control", "no-store")
+        if response.status_code == 401:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="caudal"'
+        return response
+
+    @app.route("/login", methods=["GET", "POST"])
+    def login() -> AnyResponse | str | tuple[str, int]:
+        if not key:
+            return redirect("/")
+        onward = _path_here(request.values.get("next", "/"))
+        if request.method == "GET":
+            return render_template("login.html", next=onward, wrong=False)
+        wrong_keys.hold_back(_caller())
+        if not _same(request.form.get("key", ""), key):
+            wrong_keys.count(_caller())
+            return render_template("login.html", next=onward, wrong=True), 401
+        wrong_keys.forget(_caller())
+        session["id"] = sessions.begin()
+        return redirect(onward, code=303)
+
+    @app.route("/logout", methods=["POST"])
+    def logout() -> AnyResponse:
+        sessions.end(session.pop("id", None))
+        return redirect("/", code=303)
+
+
+def _admitted(key: str, sessions: Sessions, wrong_keys: WrongKeys) -> bool:
+    if sessions.holds(session.get("id")):
+        return True
+    given = _given()
+    if given is None:
+        return False
+    wrong_keys.hold_back(_caller())
+    if _same(given, key):
+        wrong_keys.forget(_caller())
+        return True
+    wrong_keys.count(_caller())
+    return False
+
+
+def _given() -> str | None:
+    """Return the key that was shown, None where none was; a wrong ``Authorization`` is not made good by a right ``X-API-Key``."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        shown = request.headers.get("X-API-Key")
+        return None if shown is None else _utf8(shown)
+    scheme, _, token = header.partition(" ")
+    return _utf8(token.strip()) if scheme.lower() == "bearer" else ""
+
+
+def _caller() -> str:
+    """Return the caller's address; of IPv6 the network of one customer, who has 2⁶⁴ addresses to change to."""
+    address = request.remote_addr or ""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
+
+
+def _utf8(header: str) -> str:
+    # WSGI hands over a header's bytes as Latin-1.
+    return header.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _same(given: str, key: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
+
+
+def _asked_by_own_name() -> None:
+    """Stop a page elsewhere that points its own name at this machine to read the answers through a visitor's browser."""
+    try:
+        name = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        name = ""
+    if not is_loopback(name):
+        raise BadRequest("Without a key the server answers to the names of its own machine only.")
+
+
+def _from_here() -> None:
+    """Stop a form that another site's page sends. Programs send neither header and are let through."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    # The browser's own word goes first: behind a proxy the origin's host may differ from the one asked for.
+    from_here = origin is None or urlsplit(origin).netloc == request.host
+    if not (from_here if site is None else site in ("same-origin", "none")):
+        raise Forbidden("The form was sent from another site's page.")
+
+
+def _path_here(path: str) -> str:
+    """Return a path of this site, ``/`` for anything that leads elsewhere."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"

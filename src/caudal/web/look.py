@@ -1,0 +1,17 @@
+"""Templates and static files that all apps share: the frame of a page, the login, the refusal, the style sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+from jinja2 import ChoiceLoader, FileSystemLoader
+
+HERE = Path(__file__).parent
+STATIC = str(HERE / "static")
+
+
+def share_templates(app: Flask) -> None:
+    """Let an app's pages extend the shared ones; a template of its own comes first."""
+    shared = FileSystemLoader(HERE / "templates")
+    app.jinja_loader = shared if app.jinja_loader is None else ChoiceLoader([app.jinja_loader, shared])

@@ -1,0 +1,86 @@
+"""Bounds and lists are compared in the column's own type; nulls in keys are one value or none, on every way that rows are judged."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from caudal import expect as ex
+from caudal.errors import DeclarationProblem
+from caudal.stages.enforce.judging import judge, repeats
+from caudal.stages.enforce.judging.profile import profile
+
+LONG, DIGITS = 9007199254740993, "9" * 30
+
+
+def good(spark: Any, columns: str, rows: list[tuple[Any, ...]], rule: Any, folder: Path) -> list[Any]:
+    judged = judge(spark.createDataFrame(rows, columns), [rule.quarantine()])
+    judged.write(folder / "written")
+    back = spark.read.parquet(str(folder / "written")).where("_verdict = 'good'").drop("_verdict", "_reasons", "_raw")
+    return sorted((tuple(row) for row in back.collect()), key=repr)
+
+
+@pytest.mark.parametrize(
+    ("type", "values", "rule", "kept"),
+    [
+        ("float", [0.1, 0.2, 0.05], ex.between("x", 0, 0.1), [0.1, 0.05]),
+        ("float", [0.1, 0.2, 0.3], ex.one_of("x", 0.1, 0.2), [0.1, 0.2]),
+        ("float", [0.1, 0.2], ex.between("x", 0.2), [0.2]),
+        ("float", [1.0, -1.0], ex.between("x", -1, 10**30), [1.0, -1.0]),
+        ("double", [0.1, 0.2, 0.30000000000000004], ex.one_of("x", 0.1, 0.3), [0.1]),
+        ("long", [LONG, LONG - 1], ex.between("x", 0, float(LONG - 1)), [LONG - 1]),
+        ("long", [LONG, LONG - 1], ex.one_of("x", LONG), [LONG]),
+        ("long", [LONG, 1], ex.between("x", 0.5, 10**30), [LONG, 1]),
+        ("decimal(38,2)", [Decimal(f"{DIGITS}.01"), Decimal(f"{DIGITS}.02")], ex.between("x", 0, Decimal(f"{DIGITS}.01")), [Decimal(f"{DIGITS}.01")]),
+        ("decimal(10,2)", [Decimal("0.10"), Decimal("0.11")], ex.between("x", 0, 0.1), [Decimal("0.10")]),
+        ("decimal(10,2)", [Decimal("0.10"), Decimal("0.20")], ex.one_of("x", 0.1), [Decimal("0.10")]),
+    ],
+)  # fmt: skip
+def test_bounds_are_of_the_columns_type(spark, tmp_path, type, values, rule, kept):
+    rows = good(spark, f"n int, x {type}", list(enumerate(values)), rule, tmp_path)
+    assert [n for n, _ in rows] == [n for n, value in enumerate(values) if value in kept]
+
+
+def test_the_profile_of_a_float_column_says_what_is_written(tmp_path):
+    pq.write_table(pa.table({"x": pa.array([0.1, 0.7], pa.float32())}), tmp_path / "rows.parquet")
+    assert (profile([tmp_path / "rows.parquet"])["x"]["min"], profile([tmp_path / "rows.parquet"])["x"]["max"]) == (0.1, 0.7)
+
+
+KEYS = [
+    (1, None, 0),
+    (1, None, 1),
+    (None, None, 2),
+    (None, None, 3),
+    (1, "a", 4),
+    (1, "a", 5),
+    (None, "a", 6),
+    (0, "a", 7),
+    (1, "", 8),
+]
+KEPT = {"distinct": [0, 1, 2, 3, 4, 6, 7, 8], "equal": [0, 2, 4, 6, 7, 8]}
+
+
+@pytest.mark.parametrize("nulls", KEPT)
+@pytest.mark.parametrize("compared", ["by Arrow", "by Spark"])
+@pytest.mark.parametrize("measured", [False, True])
+def test_nulls_in_a_key_are_one_value_or_none(spark, tmp_path, monkeypatch, nulls, compared, measured):
+    if compared == "by Spark":
+        monkeypatch.setattr(repeats, "MANY", 0)
+    extra = [float("1.5")] * 200 if measured else 0
+    rule = ex.unique("a", "b", first_by="n", nulls=nulls)
+    rows = good(
+        spark, f"a int, b string, n int, m {'array<float>' if measured else 'int'}", [(*key, extra) for key in KEYS], rule, tmp_path
+    )
+    assert sorted(row[2] for row in rows) == KEPT[nulls]
+
+
+def test_nulls_are_said_in_the_name_and_another_word_is_refused():
+    assert ex.unique("a", nulls="equal").name == "unique(a, nulls=equal)"
+    assert ex.unique("a").name == "unique(a)"
+    with pytest.raises(DeclarationProblem, match="distinct, equal"):
+        ex.unique("a", nulls="same")
