@@ -10,7 +10,7 @@ from pathlib import Path
 import caudal as cd
 from caudal.batch.execute import execute
 from caudal.batch.plan import plan
-from caudal.batch.step import Done, Step
+from caudal.batch.step import Step, StepResult
 from caudal.declarations.settings import Settings
 from caudal.graph.check import check
 from caudal.runtime.workspace import Workspace
@@ -46,7 +46,7 @@ def main() -> None:
     problems = timed("check", lambda: check(declared))
     assert not problems, problems[0]
     steps = timed("plan", lambda: plan(declared))
-    idle = [Step(one.name, one.kind, one.subject, one.needs, lambda _: Done(rows_written=0)) for one in steps]
+    idle = [Step(one.name, one.kind, one.subject, one.needs, lambda _: StepResult(rows_written=0)) for one in steps]
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         ledger = home.ledger()

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.images import planner, raw
 from benchmarks.images.data import photographs, repeated
-from benchmarks.images.measure import Memory, processor_s
+from benchmarks.images.measure import Checkpoint, processor_s
 
 PRODUCT = Path(__file__).parent / "product.py"
 SMALL = Path(__file__).parent / "small.py"
@@ -65,7 +65,7 @@ def memory(folder: Path, images: int) -> dict[str, Any]:
     for number in (1000, images):
         here = folder / str(number)
         repeated(here / "data", number)
-        with Memory() as seen:
+        with Checkpoint() as seen:
             began = time.perf_counter()
             ran(here / "home", here / "data", SMALL)
         told[number] = {"seconds": time.perf_counter() - began, **{name: most >> 20 for name, most in seen.most.items()}}

@@ -44,7 +44,7 @@ def is_worker(pid: int) -> bool:
     return "java" not in said and "spark.daemon" in said.replace("/", ".")  # Java's own command names the module that it starts
 
 
-class Memory:
+class Checkpoint:
     """The largest memory of Java, of the workers together and of this process, looked at while a block runs."""
 
     def __init__(self, every_s: float = 0.25) -> None:
@@ -52,7 +52,7 @@ class Memory:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> Checkpoint:
         self._thread.start()
         return self
 

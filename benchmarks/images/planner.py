@@ -102,7 +102,7 @@ def measured(folder: Path) -> dict[str, Any]:
 def one(name: str, folder: Path) -> dict[str, Any]:
     """Embed the images of a case, and return what was estimated and what it took."""
     import caudal as cd
-    from caudal.declarations.making import making
+    from caudal.declarations.build_context import build_context
     from caudal.engine.session import session
     from caudal.stages.images import memory
     from caudal.stages.images.network import model
@@ -115,7 +115,7 @@ def one(name: str, folder: Path) -> dict[str, Any]:
     )
     spark = session(cores=1, memory="2g", conf={"spark.driver.maxResultSize": "1g"})
     images = spark.read.parquet(str(folder / "images.parquet"))
-    with making({}) as left:
+    with build_context({}) as left:
         rows = cd.embed(images, network=network, size=side, floor=side, batch=told.get("batch", "auto"), max_pixels=largest)
         for setting, value in left.settings.items():
             spark.conf.set(setting, value)

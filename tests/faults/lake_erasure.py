@@ -44,7 +44,7 @@ DEATHS = (
     "caudal.tables.erased:put:after",  # the new raw bytes are there, the ledger has the old ones
     "caudal.storage.place:Remote.unlink:before",  # the ledger has the new ones, the old bytes are there
     "caudal.governance.erase:run:before",
-    "caudal.tables.kept:unlink:after",  # the product was run, and of one table old files are gone
+    "caudal.tables.lifespans:unlink:after",  # the product was run, and of one table old files are gone
 )
 DAY_S = 86_400.0
 WHOSE = "customer=7"

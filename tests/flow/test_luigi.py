@@ -17,7 +17,7 @@ import pytest
 
 from caudal.batch.batch import run
 from caudal.batch.execute import execute
-from caudal.batch.step import Done, Step
+from caudal.batch.step import Step, StepResult
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
@@ -121,13 +121,13 @@ def chain(*works) -> list[Step]:
     ]
 
 
-def done(_) -> Done:
-    return Done(rows_written=1)
+def done(_) -> StepResult:
+    return StepResult(rows_written=1)
 
 
 def test_the_central_scheduler_shows_the_real_graph(tmp_path, luigid):
-    board = execute(workspace(tmp_path, luigid.url), chain(done, done, done))
-    assert list(board.done) == ["table:t0", "table:t1", "table:t2"]
+    run_state = execute(workspace(tmp_path, luigid.url), chain(done, done, done))
+    assert list(run_state.done) == ["table:t0", "table:t1", "table:t2"]
     found = luigid.asked("task_list", status="DONE", upstream_status="")
     assert {one["params"].get("step") for one in found.values()} == {"table:t0", "table:t1", "table:t2", None}  # and the run
     last = next(name for name, one in found.items() if one["params"].get("step") == "table:t2")
@@ -142,10 +142,10 @@ def test_a_central_scheduler_that_dies_in_the_middle_stops_nobody(tmp_path, luig
 
     def kills(_):
         luigid.kill()
-        return Done(rows_written=1)
+        return StepResult(rows_written=1)
 
-    board = execute(workspace(tmp_path, luigid.url), chain(done, kills, lambda _: calls.append(1) or done(_), done))
-    assert list(board.done) == ["table:t0", "table:t1", "table:t2", "table:t3"]
+    run_state = execute(workspace(tmp_path, luigid.url), chain(done, kills, lambda _: calls.append(1) or done(_), done))
+    assert list(run_state.done) == ["table:t0", "table:t1", "table:t2", "table:t3"]
     assert calls == [1]
 
 

@@ -15,7 +15,7 @@ from caudal.graph.load import load, product_file, with_data
 from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
 from caudal.runtime.manifest import nothing_new, remember
-from caudal.runtime.opening import answering, checked, held, opened
+from caudal.runtime.opening import checked, held, opened, translate_ledger_errors
 from caudal.runtime.storage import check_tables
 from caudal.runtime.workspace import Arrived, Process, Progress, Quiet, Workspace, nobody
 
@@ -52,7 +52,7 @@ def run(
     """
     home, file = opened(settings), product_file(folder)
     settings = with_data(settings, file)
-    with contextlib.closing(home.ledger()) as ledger, answering():
+    with contextlib.closing(home.ledger()) as ledger, translate_ledger_errors():
         if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:
             return Result(idle, None)
         product = checked(load(file))
@@ -64,11 +64,11 @@ def run(
             recover(ws)
             check_tables(ws)
             begin(ws, "run" if pipeline == "all" else pipeline)
-            board = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
-            document = end(ws, board.error)
-            if board.error is None:
+            run_state = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
+            document = end(ws, run_state.error)
+            if run_state.error is None:
                 remember(file, settings, home, ledger, product, pipeline, document)
-            return Result(document, board.error)
+            return Result(document, run_state.error)
 
 
 def train(folder: Path, settings: Settings) -> None:

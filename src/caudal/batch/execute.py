@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from caudal.batch.reasons import lost_versions, reasons
 from caudal.batch.retry import Attempts, attempted
 from caudal.batch.slow import watched
-from caudal.batch.step import Done, State, Step, waits
+from caudal.batch.step import State, Step, StepResult, waits
 from caudal.batch.tasks import ordered
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
@@ -23,12 +23,12 @@ from caudal.runtime.workspace import Workspace
 
 
 @dataclass
-class Board:
+class RunState:
     """How each step stands: what the tasks of one run write on and Luigi asks."""
 
-    done: dict[str, Done] = field(default_factory=dict)
+    done: dict[str, StepResult] = field(default_factory=dict)
     failed: dict[str, CaudalError] = field(default_factory=dict)
-    waiting: dict[str, Done] = field(default_factory=dict)
+    waiting: dict[str, StepResult] = field(default_factory=dict)
     stopped: Stopped | None = None
 
     @property
@@ -37,46 +37,46 @@ class Board:
         return next(iter(self.failed.values()), self.stopped)
 
 
-def execute(ws: Workspace, plan: Sequence[Step]) -> Board:
+def execute(ws: Workspace, plan: Sequence[Step]) -> RunState:
     """Do the steps in order of need and return how each ended; steps behind a failed one are not started."""
-    board = Board()
-    for name, problem in ordered(ws, plan, board, perform).items():
-        board.failed[name] = problem
+    run_state = RunState()
+    for name, problem in ordered(ws, plan, run_state, perform).items():
+        run_state.failed[name] = problem
         step = next(one for one in plan if one.name == name)
         _tell(ws, step, "failed", None, error=problem.as_dict())
         ws.progress.finished(
             name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=problem.sentence()
         )
     for step in plan:
-        if step.name not in board.done and step.name not in board.failed and step.name not in board.waiting:
-            why = "the run was asked to stop" if board.stopped else _why(step, plan, board)
-            board.waiting[step.name] = waits(why)
+        if step.name not in run_state.done and step.name not in run_state.failed and step.name not in run_state.waiting:
+            why = "the run was asked to stop" if run_state.stopped else _why(step, plan, run_state)
+            run_state.waiting[step.name] = waits(why)
             _tell(ws, step, "waiting", None, detail={"why": why})
             ws.progress.finished(step.name, "waiting", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=why)
-    return board
+    return run_state
 
 
-def _why(step: Step, plan: Sequence[Step], board: Board) -> str:
+def _why(step: Step, plan: Sequence[Step], run_state: RunState) -> str:
     """Return why a step was not started: the first cause, not the step just before it."""
     by_name = {one.name: one for one in plan}
     before, behind = [step.name], set[str]()
     while before:
         name = before.pop()
-        if name in board.failed:
+        if name in run_state.failed:
             return "a step before it failed"
-        behind |= {name} & board.waiting.keys()
-        before += [one for one in by_name[name].needs if one in by_name]
+        behind |= {name} & run_state.waiting.keys()
+        before += [need for need in by_name[name].needs if need in by_name]
     return f"waits for {next(one.name for one in plan if one.name in behind)}"
 
 
-def perform(ws: Workspace, step: Step, board: Board) -> None:
+def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
     """Do one step, tell the ledger and the board."""
     ws.progress.started(step.name)
     began, clock = ws.clock(), time.perf_counter()
     attempts = Attempts()
 
     def failed(problem: CaudalError) -> None:
-        board.failed[step.name] = problem
+        run_state.failed[step.name] = problem
         _tell(
             ws, step, "failed", None, seconds=time.perf_counter() - clock, began=began, error=problem.as_dict(),
             detail=_told(attempts) or None, broken=getattr(problem, "checks", ()),
@@ -107,13 +107,13 @@ def perform(ws: Workspace, step: Step, board: Board) -> None:
     seconds = time.perf_counter() - clock
     because = reasons(ws, step, done, last, lost)
     done = replace(done, detail={**done.detail, **_told(attempts), **because})
-    (board.waiting if done.state == "waiting" else board.done)[step.name] = done
+    (run_state.waiting if done.state == "waiting" else run_state.done)[step.name] = done
     try:
         _tell(ws, step, done.state, done, seconds=seconds, began=began)
     except DBAPIError as error:  # what the step has published, the next run finds
-        board.done.pop(step.name, None)
-        board.failed[step.name] = ledger_problem(error, step.name)
-        raise board.failed[step.name] from None
+        run_state.done.pop(step.name, None)
+        run_state.failed[step.name] = ledger_problem(error, step.name)
+        raise run_state.failed[step.name] from None
     ws.progress.finished(
         step.name,
         "refused" if done.detail.get("decision") == "refused" else done.state,
@@ -151,7 +151,7 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
 
 
 def _tell(
-    ws: Workspace, step: Step, state: State, done: Done | None, *, seconds: float = 0.0, began: float | None = None,
+    ws: Workspace, step: Step, state: State, done: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
     error: dict[str, Any] | None = None, detail: dict[str, Any] | None = None, broken: Sequence[dict[str, Any]] = (),
 ) -> None:  # fmt: skip
     """Write a step's end, with its checks and its profile, into the ledger: all of it or nothing."""
@@ -183,7 +183,7 @@ def _tell(
             connection.execute(insert(profiles).values({**about, "version": done.output_version, **done.profile}))
 
 
-def _result(done: Done) -> str | None:
+def _result(done: StepResult) -> str | None:
     """Return what training and deciding came to, in words."""
     from caudal.report.document import rows_learned
 

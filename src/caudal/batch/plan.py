@@ -38,13 +38,13 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
             needs = (f"read:{node.inputs[0]}",)
             steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(stream.published, node=node)))
         elif isinstance(node, Join):
-            needs = tuple(_making(product, one) for one in node.inputs)
+            needs = tuple(_making(product, input_) for input_ in node.inputs)
             steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(join.work, declared=node)))
         elif isinstance(node, Source):
             steps.append(Step(f"land:{name}", "land", name, (), partial(land.work, source=node), behind=node.after))
             steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(read.work, source=node)))
         else:
-            needs = tuple(dict.fromkeys(_making(product, one) for one in needs_of(node)))
+            needs = tuple(dict.fromkeys(_making(product, need) for need in needs_of(node)))
             steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(build.work, table=node)))
     if pipeline in ("all", "train"):
         for name, model in product.models.items():
@@ -59,8 +59,8 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
             )
     made = {step.subject: step.name for step in steps if step.kind not in ("land", "train", "promote")}
     for name, publication in product.publications.items() if pipeline != "train" else ():
-        if all(one in made for one in publication.tables):
-            needs = tuple(made[one] for one in publication.tables)
+        if all(table in made for table in publication.tables):
+            needs = tuple(made[table] for table in publication.tables)
             do = (
                 partial(star.work, star=publication)
                 if isinstance(publication, Star)
@@ -82,7 +82,7 @@ def _wanted(product: Product, pipeline: Pipeline) -> set[str]:
     if pipeline == "all":
         return set(product.nodes)
     models = (
-        [product.models[one.model] for one in product.predictions.values()]
+        [product.models[prediction.model] for prediction in product.predictions.values()]
         if pipeline == "predict"
         else list(product.models.values())
     )

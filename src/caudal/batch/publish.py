@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from caudal.batch.step import Done
+from caudal.batch.step import StepResult
 from caudal.declarations.node import Source, Table
 from caudal.errors import StepFailed
 from caudal.ledger.records import profiles
@@ -56,7 +56,7 @@ class Origin:
 def publish(
     ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any],
     lineage: Mapping[str, Any] | None = None, notes: Callable[[Place], Mapping[str, Any]] = lambda _: {},
-) -> Done:  # fmt: skip
+) -> StepResult:  # fmt: skip
     """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
 
     Raises
@@ -79,7 +79,7 @@ def publish(
     return _with_version(done, version)
 
 
-def adopt(ws: Workspace, folder: Place, fingerprint: str) -> Done | None:
+def adopt(ws: Workspace, folder: Place, fingerprint: str) -> StepResult | None:
     """Return what the table's newest commit says was done, when it is this very work, done by a run that died before it told the ledger."""
     number = delta.version_of(folder)
     if number is None:
@@ -89,7 +89,7 @@ def adopt(ws: Workspace, folder: Place, fingerprint: str) -> Done | None:
         return None
     told = dict(said["done"])
     told["checks"] = tuple(told.get("checks", ()))
-    return _with_version(Done(**told), number)
+    return _with_version(StepResult(**told), number)
 
 
 def finite(value: Any) -> Any:
@@ -121,7 +121,7 @@ def _written(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Orig
     """Return the rows, judged while they were written into a folder that no version names."""
     from caudal.stages.enforce.judging import judge
 
-    others = {name: ws.frame(name) for one in node.expect for name in one.tables}
+    others = {name: ws.frame(name) for expectation in node.expect for name in expectation.tables}
     judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
     by = [*(["_segment"] if _segmented(node) else []), *([delta.DAY] if node.partition else [])]
     judged.write(stage, by, segments=origin.fresh if _segmented(node) else ())
@@ -139,7 +139,9 @@ def _audited(ws: Workspace, node: Source | Table, judged: Judged, stage: Place) 
     outcome = judged.outcome(written=stage, history=history, now=ws.clock())
     if outcome.stop is not None:
         remove(stage)
-        outcome.stop.checks = tuple(_check(one) for one in outcome.checks)  # the run's page shows what the ledger is told of them
+        outcome.stop.checks = tuple(
+            _check(check) for check in outcome.checks
+        )  # the run's page shows what the ledger is told of them
         raise outcome.stop
     return outcome
 
@@ -169,8 +171,8 @@ def _publish_quarantine(
 def _done(
     node: Source | Table, origin: Origin, outcome: Outcome, files: Sequence[delta.DataFile], detail: Mapping[str, Any],
     lineage: Mapping[str, Any] | None,
-) -> Done:  # fmt: skip
-    return Done(
+) -> StepResult:  # fmt: skip
+    return StepResult(
         fingerprint=origin.fingerprint,
         inputs=origin.inputs,
         rows_read=origin.rows_read,
@@ -178,7 +180,7 @@ def _done(
         rows_quarantined=outcome.quarantined,
         partitions=sorted({file.day or "unknown" for file in files}) if node.partition is not None else None,
         detail={**detail, "reasons": dict(outcome.reasons)},
-        checks=tuple(_check(one) for one in outcome.checks),
+        checks=tuple(_check(check) for check in outcome.checks),
         profile={"rows": outcome.good, "columns": finite(outcome.profile)},
         lineage=lineage,
     )
@@ -205,7 +207,7 @@ def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:
             where=str(node.where),
             table=node.name,
         )
-    void = {one.name: F.col(one.name).cast("string") for one in frame.schema.fields if isinstance(one.dataType, NullType)}
+    void = {field.name: F.col(field.name).cast("string") for field in frame.schema.fields if isinstance(field.dataType, NullType)}
     if void:
         frame = frame.withColumns(void)
     if node.partition and delta.DAY not in frame.columns:
@@ -228,7 +230,7 @@ def _segmented(node: Source | Table) -> bool:
 
 def _schema(frame: DataFrame, node: Source | Table) -> dict[str, Any]:
     whole = json.loads(frame.schema.json())
-    fields = [one for one in whole["fields"] if one["name"] not in (*JUDGED, "_segment", delta.DAY)]
+    fields = [field for field in whole["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]
     if node.partition:
         fields.append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})
     return {"type": "struct", "fields": fields}
@@ -265,12 +267,12 @@ def _check(one: Any) -> dict[str, Any]:
     return {name: getattr(one, name) for name in ("expectation", "kind", "action", "rows", "broken", "passed", "message")}
 
 
-def _told(done: Done) -> dict[str, Any]:
+def _told(done: StepResult) -> dict[str, Any]:
     told = {name: getattr(done, name) for name in done.__dataclass_fields__ if name != "output_version"}
     return dict(finite(told))
 
 
-def _with_version(done: Done, version: int) -> Done:
+def _with_version(done: StepResult, version: int) -> StepResult:
     from dataclasses import replace
 
     return replace(done, output_version=version)

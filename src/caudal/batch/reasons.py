@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from caudal.batch.step import Done, Step
+from caudal.batch.step import Step, StepResult
 from caudal.graph.fingerprint import loaded_of, parts_of
 from caudal.ledger.ledger import Row
 from caudal.report.figures import plural
@@ -39,7 +39,7 @@ def lost_versions(ws: Workspace, step: Step, last: Row | None) -> str | None:
     return f"its table has version {newest} as its newest, and {known}" if newest < last["output_version"] else None
 
 
-def reasons(ws: Workspace, step: Step, done: Done, last: Row | None, lost: str | None = None) -> dict[str, Any]:
+def reasons(ws: Workspace, step: Step, done: StepResult, last: Row | None, lost: str | None = None) -> dict[str, Any]:
     """Return what a step that ended well is made of, and in words why it ran or rested, as details for the ledger.
 
     Parameters
@@ -131,7 +131,7 @@ def _happened(kind: str, before: str | None, now: str | None) -> str:
     return "changed"
 
 
-def _inputs(done: Done, last: Row | None) -> list[str]:
+def _inputs(done: StepResult, last: Row | None) -> list[str]:
     before = (last["inputs"] or {}) if last is not None else {}
     new = [name for name, version in done.inputs.items() if last is not None and before.get(name) != version]
     files = done.detail.get("files")
@@ -140,7 +140,7 @@ def _inputs(done: Done, last: Row | None) -> list[str]:
     return [*(f"'{name}' has a new version" if name != "model" else "there is another champion" for name in new), *of_files]
 
 
-def _otherwise(ws: Workspace, step: Step, done: Done, last: Row | None) -> list[str]:
+def _otherwise(ws: Workspace, step: Step, done: StepResult, last: Row | None) -> list[str]:
     if step.kind == "promote":
         return ["a version was to be decided on"]
     if ws.again:

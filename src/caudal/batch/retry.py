@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from caudal.batch.step import Done, Step
+from caudal.batch.step import Step, StepResult
 from caudal.declarations.duration import text
 from caudal.declarations.model import Model
 from caudal.declarations.node import Node
@@ -22,7 +22,7 @@ from caudal.engine.exact import in_any_magnitude
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, TimeLimitPassed
 from caudal.graph.streamed import is_streamed
 from caudal.runtime.workspace import Workspace
-from caudal.storage import away, delta
+from caudal.storage import delta, storage_errors
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
@@ -63,7 +63,7 @@ def policy_of(product: Product, step: Step) -> Policy:
 def attempted(
     ws: Workspace, step: Step, attempts: Attempts, hung: Callable[[TimeLimitPassed], None], *,
     sleep: Callable[[float], None] = time.sleep, chance: random.Random | None = None,
-) -> Done:  # fmt: skip
+) -> StepResult:  # fmt: skip
     """Do a step, again where that may help, and return how it ended.
 
     Parameters
@@ -84,7 +84,7 @@ def attempted(
         except Exception as error:
             tried = len(attempts.failed)
             stop = ws.process is not None and ws.process.asked_to_stop
-            if tried >= policy.retry or not passing(error) or stop:
+            if tried >= policy.retry or not is_transient(error) or stop:
                 raise
             wait_s = next(waits)
             seconds = time.perf_counter() - began
@@ -93,14 +93,14 @@ def attempted(
             sleep(wait_s)
 
 
-def _kept(limit: Limit, ws: Workspace) -> Done:
+def _kept(limit: Limit, ws: Workspace) -> StepResult:
     """Do the attempt; what S3 or HDFS is to blame for is told as such, whoever noticed."""
     try:
         return limit.keep()
     except CaudalError:
         raise
     except Exception as error:
-        found = away.of_spark(_chain(error), ws.home.lake)
+        found = storage_errors.of_spark(_chain(error), ws.home.lake)
         if found is None:
             raise
         raise found from error
@@ -118,14 +118,14 @@ def pauses(chance: random.Random, first_s: float = FIRST_WAIT_S, longest_s: floa
         bound_s = min(bound_s * 2, longest_s)
 
 
-def passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Tell whether an error may pass by itself: the network's, the machine's, Java's."""
     if isinstance(error, TimeLimitPassed | EnvironmentProblem):
-        return bool(error.facts.get("passing", True))
+        return bool(error.facts.get("transient", True))
     if isinstance(error, SourceProblem):
-        return bool(error.facts.get("passing"))
+        return bool(error.facts.get("transient"))
     if isinstance(error, CaudalError):
-        return error.__cause__ is not None and passing(error.__cause__)
+        return error.__cause__ is not None and is_transient(error.__cause__)
     if isinstance(error, ConnectionError | TimeoutError):
         return True
     name = type(error).__name__
@@ -142,7 +142,7 @@ class Limit:
         self._ended = threading.Event()
         self._passed = False
 
-    def keep(self) -> Done:
+    def keep(self) -> StepResult:
         """Do the step.
 
         Raises

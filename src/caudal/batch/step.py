@@ -13,7 +13,7 @@ State = Literal["succeeded", "skipped", "failed", "waiting"]
 
 
 @dataclass(frozen=True)
-class Done:
+class StepResult:
     """What a step says when it has ended well, or has to wait."""
 
     state: State = "succeeded"
@@ -53,16 +53,16 @@ class Step:
     kind: str
     subject: str
     needs: tuple[str, ...]
-    work: Callable[[Workspace], Done]
+    work: Callable[[Workspace], StepResult]
     after: tuple[str, ...] = ()
     behind: tuple[Any, ...] = ()
 
 
-def waits(why: str) -> Done:
+def waits(why: str) -> StepResult:
     """Return that the work must wait for something from outside, which is no fault; what comes after waits too."""
-    return Done(state="waiting", detail={"why": why})
+    return StepResult(state="waiting", detail={"why": why})
 
 
-def skipped(why: str, **more: Any) -> Done:
+def skipped(why: str, **more: Any) -> StepResult:
     """Return that nothing was to be done, and why."""
-    return Done(state="skipped", detail={"why": why}, **more)
+    return StepResult(state="skipped", detail={"why": why}, **more)

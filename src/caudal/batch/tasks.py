@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from caudal.batch.step import Done, Step
+from caudal.batch.step import Step, StepResult
 from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, StepFailed, Stopped
 from caudal.runtime.workspace import Workspace
 from caudal.secret import Address, shown
@@ -26,26 +26,26 @@ _FAILED: dict[str, Exception] = {}  # tasks of others that failed, by what Luigi
 _listening = False
 
 
-class Board(Protocol):
+class RunState(Protocol):
     """How each step stands: what tasks write on and Luigi asks."""
 
-    done: dict[str, Done]
+    done: dict[str, StepResult]
     failed: dict[str, CaudalError]
-    waiting: dict[str, Done]
+    waiting: dict[str, StepResult]
     stopped: Stopped | None
 
 
 Perform = Callable[[Workspace, Step, Any], None]
 
 
-def ordered(ws: Workspace, plan: Sequence[Step], board: Board, perform: Perform) -> dict[str, StepFailed]:
+def ordered(ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: Perform) -> dict[str, StepFailed]:
     """Have the steps performed in order of need, and return those that could not be because a task of the user's before them failed."""
     with _quiet() as luigi:
         for step in plan:
             outside(step)  # what is no task is said before anything is done
         _FAILED.clear()
         central = _central(luigi, ws)
-        whole = _task(luigi, ws, plan, board, perform)
+        whole = _task(luigi, ws, plan, run_state, perform)
         settings = luigi.configuration.get_config()
         # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be another's (a stream that trains).
         settings.set("worker", "no_install_shutdown_handler", "true")
@@ -53,9 +53,9 @@ def ordered(ws: Workspace, plan: Sequence[Step], board: Board, perform: Perform)
             settings.set("core", "rpc-retry-wait", "1")
             with contextlib.suppress(luigi.rpc.RPCError):
                 _build(luigi, whole, local_scheduler=False, scheduler_url=central)
-        if central is None or _left(plan, board):  # the central scheduler has gone away: what is left is ordered here
+        if central is None or _left(plan, run_state):  # the central scheduler has gone away: what is left is ordered here
             _build(luigi, whole, local_scheduler=True, worker_scheduler_factory=_alone(luigi))
-        return _behind_others(plan, board)
+        return _behind_others(plan, run_state)
 
 
 def _build(luigi: Any, whole: Any, **scheduler: Any) -> None:
@@ -89,7 +89,7 @@ def _alone(luigi: Any) -> Any:
     return Factory()
 
 
-def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board, perform: Perform) -> Any:
+def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: Perform) -> Any:
     """Return a task that requires all steps, each a task. The classes are made here because luigi is imported only when there is work."""
     tasks: dict[str, Any] = {}
     order = {step.name: len(plan) - place for place, step in enumerate(plan)}
@@ -112,20 +112,20 @@ def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], board: Board, perform
             return [tasks[name] for name in step.needs if name in tasks] + outside(step)
 
         def complete(self) -> bool:
-            return self.step in board.done
+            return self.step in run_state.done
 
         def run(self) -> None:
             if ws.process is not None and ws.process.asked_to_stop:
-                board.stopped = board.stopped or Stopped(
+                run_state.stopped = run_state.stopped or Stopped(
                     f"Stopped before step '{self.step}', as was asked.", fix="The same command goes on from there."
                 )
-                raise board.stopped
-            if self.step not in board.failed:
-                perform(ws, by_name[self.step], board)
-            if self.step in board.failed:
-                raise board.failed[self.step]
-            if self.step in board.waiting:
-                raise RuntimeError(board.waiting[self.step].why)
+                raise run_state.stopped
+            if self.step not in run_state.failed:
+                perform(ws, by_name[self.step], run_state)
+            if self.step in run_state.failed:
+                raise run_state.failed[self.step]
+            if self.step in run_state.waiting:
+                raise RuntimeError(run_state.waiting[self.step].why)
 
     class Run(luigi.WrapperTask):  # type: ignore[misc]
         """All steps of a run. One task to begin with: Luigi looks through everything below each that it is given."""
@@ -159,18 +159,24 @@ def outside(step: Step) -> list[Any]:
     return found
 
 
-def _left(plan: Sequence[Step], board: Board) -> bool:
+def _left(plan: Sequence[Step], run_state: RunState) -> bool:
     """Tell whether steps remain that nothing has kept from being done."""
-    if board.stopped is not None or _FAILED:
+    if run_state.stopped is not None or _FAILED:
         return False
-    ended = board.done.keys() | board.failed.keys() | board.waiting.keys()
-    return any(step.name not in ended and all(need in board.done for need in step.needs) for step in plan)
+    ended = run_state.done.keys() | run_state.failed.keys() | run_state.waiting.keys()
+    return any(step.name not in ended and all(need in run_state.done for need in step.needs) for step in plan)
 
 
-def _behind_others(plan: Sequence[Step], board: Board) -> dict[str, StepFailed]:
+def _behind_others(plan: Sequence[Step], run_state: RunState) -> dict[str, StepFailed]:
     found = {}
     for step in plan:
-        if not step.behind or step.name in board.done or step.name in board.failed or step.name in board.waiting or board.stopped:
+        if (
+            not step.behind
+            or step.name in run_state.done
+            or step.name in run_state.failed
+            or step.name in run_state.waiting
+            or run_state.stopped
+        ):
             continue
         missing = [task for task in outside(step) if not task.complete()]
         if missing:

@@ -71,8 +71,8 @@ def check(folder: Folder, data: DataOption = None, home: HomeOption = None, as_j
             return say(as_json, {"ok": True, "problems": [], "notes": notes}, "\n".join([f"{folder}: nothing wrong.", *lines]))
         say(
             as_json,
-            {"ok": False, "problems": [one.as_dict() for one in problems], "notes": notes},
-            "\n".join([*(f"✗ {one.sentence()}" for one in problems), *lines]),
+            {"ok": False, "problems": [problem.as_dict() for problem in problems], "notes": notes},
+            "\n".join([*(f"✗ {problem.sentence()}" for problem in problems), *lines]),
         )
         raise typer.Exit(2)
 
@@ -91,8 +91,8 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
             with writing(svg):
                 svg.write_text(as_svg(drawn))
         nodes = [
-            {"name": one.name, "kind": one.kind, "inputs": list(one.inputs), "description": one.description}
-            for one in drawn.nodes.values()
+            {"name": node.name, "kind": node.kind, "inputs": list(node.inputs), "description": node.description}
+            for node in drawn.nodes.values()
         ]
         say(as_json, {"nodes": nodes, "svg": str(svg) if svg else None}, f"Wrote {svg}." if svg else as_text(drawn))
 

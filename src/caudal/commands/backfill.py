@@ -52,7 +52,7 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, A
             if isinstance(node, Source):
                 if days := days_again(ws, node):
                     touched[name] = days
-                    raw = [{"path": one.path, "bytes": one.bytes} for one in files_of(ws, node, days)]
+                    raw = [{"path": file.path, "bytes": file.bytes} for file in files_of(ws, node, days)]
                     sources.append({**_told(ws, name, days), "files": raw})
             else:
                 days_of = _touched(ws, node, touched)

@@ -115,8 +115,8 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
                 )
             )
             return
-        for one in answers:
-            print(f"\nPOST {one['url']}\n  {json.dumps(one['asked'])}\n  → {json.dumps(one['answer'])}")
+        for answer in answers:
+            print(f"\nPOST {answer['url']}\n  {json.dumps(answer['asked'])}\n  → {json.dumps(answer['answer'])}")
         print(f"\nWeb app: {url}   (form, API with OpenAPI, model cards)\nRun page: {result.document['page']}")
         if stays:
             print("Ctrl-C ends it.", flush=True)

@@ -12,8 +12,8 @@ from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
 from caudal.runtime.opening import opened
 from caudal.storage import delta
-from caudal.storage.away import answering
 from caudal.storage.place import spark_needs
+from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables.intact import check_small, reading
 from caudal.tables.resolve import resolve_version
 
@@ -63,7 +63,7 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
     with (
-        answering(version.folder),
+        translate_storage_errors(version.folder),
         reading(lambda: paths, f"Table '{version.folder.name}'"),
         pc.CSVWriter(temporary, schema) if kind == "csv" else pq.ParquetWriter(temporary, schema, **WRITTEN) as writer,
     ):

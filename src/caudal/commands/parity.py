@@ -35,13 +35,13 @@ def parity(folder: Path, settings: Settings) -> dict[str, Any]:
     with contextlib.closing(home.ledger()) as ledger:
         product = checked(load(file))
         ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
-        tables = [one for one in product.nodes.values() if isinstance(one, Statistics | Join)]
+        tables = [node for node in product.nodes.values() if isinstance(node, Statistics | Join)]
         if not tables:
             raise NotThere(
                 f"Product '{product.name}' has no table that a stream publishes.",
                 fix="Declare one with product.statistics(...) or product.join(...).",
             )
-        found = {one.name: _compared(ws, one) for one in tables if ws.version(one.name) is not None}
+        found = {table.name: _compared(ws, table) for table in tables if ws.version(table.name) is not None}
         if not found:
             raise NotThere(
                 f"The streams of product '{product.name}' have published nothing yet.", fix=f"Run: caudal stream {folder}"
@@ -66,7 +66,7 @@ def _compared(ws: Workspace, table: Statistics | Join) -> dict[str, Any]:
         "only_run": len(lost), "only_stream": len(invented), "not_closed_yet": len(there) - len(lost) - (len(here) - len(invented)),
         "twice": len(streamed) - len(here),
         "examples": [
-            {"key": [str(one) for one in key], "stream": str(here.get(key)), "run": str(there.get(key))}
+            {"key": [str(column) for column in key], "stream": str(here.get(key)), "run": str(there.get(key))}
             for key in (*differing, *lost, *invented)[:_SHOWN]
         ],
     }  # fmt: skip

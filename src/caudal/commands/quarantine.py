@@ -53,7 +53,7 @@ def show(
         version = _quarantined(home, name, table)
         files = {row["sha256"][:16]: row["path"] for row in ledger.find(landed, product=name)}
     columns = [field["name"] for field in version.schema["fields"]]
-    rows = arrow(version, [one for one in ("_reasons", "_raw", "_file") if one in columns])
+    rows = arrow(version, [name for name in ("_reasons", "_raw", "_file") if name in columns])
     if reason:
         rows = rows.filter(pc.match_substring(pc.binary_join(rows.column("_reasons"), "; "), reason))
     return [
@@ -85,7 +85,7 @@ def replay(
             )
         with contextlib.closing(home.ledger()) as ledger, held(home, ledger, product):
             ws = Workspace(product, home, ledger, settings, new_run_id())
-            _correct(ws, node, [_assignment(one) for one in sets], reason, where)
+            _correct(ws, node, [_assignment(set_) for set_ in sets], reason, where)
     else:
         _quarantined(home, product.name, table)
     return run(folder, settings, progress=progress)

@@ -230,7 +230,7 @@ def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, s
     product, chosen, simulator = declared(path, name)
     connection = chosen.connection
     label_channels = simulators()[simulator].label_channels
-    beside = [one for one in _streams(product) if one.connection.channels == label_channels and label_channels]
+    beside = [stream for stream in _streams(product) if stream.connection.channels == label_channels and label_channels]
     place = partial(_place, settings, product.name)
     return (
         _Target(
@@ -296,13 +296,13 @@ def declared(folder: Path, name: str | None) -> tuple[Any, Any, str]:
     NotThere : the product has no stream source, none of that name, or one with channels that no simulator gives
     """
     product = load(folder)
-    sources = {one.name: one for one in _streams(product)}
+    sources = {stream.name: stream for stream in _streams(product)}
     # A label stream is played along with the samples that it belongs to.
     plays = {
-        one.name: simulator
-        for one in sources.values()
+        source.name: simulator
+        for source in sources.values()
         for simulator, made in simulators().items()
-        if made.channels == one.connection.channels
+        if made.channels == source.connection.channels
     }
     if name is None and plays:
         name = next(iter(plays))
@@ -315,7 +315,7 @@ def declared(folder: Path, name: str | None) -> tuple[Any, Any, str]:
 
 
 def _streams(product: Product) -> list[Any]:
-    return [one for one in product.sources.values() if hasattr(getattr(one, "connection", None), "channels")]
+    return [source for source in product.sources.values() if hasattr(getattr(source, "connection", None), "channels")]
 
 
 def ending_by_now(what: Played, chosen: Pace, seconds: float, now_us: int) -> Played:

@@ -143,7 +143,7 @@ def _made_by(folder: Place) -> str:
 def _published(home: Home, product: str) -> list[str]:
     """Return the names of all tables, whoever has made them."""
     folder = home.tables(product)
-    return sorted(one.name for one in folder.iterdir() if (one / "_delta_log").is_dir()) if folder.is_dir() else []
+    return sorted(path.name for path in folder.iterdir() if (path / "_delta_log").is_dir()) if folder.is_dir() else []
 
 
 def _streams(home: Home, ledger: Ledger, product: str) -> dict[str, Any] | None:
@@ -190,7 +190,7 @@ def _table(home: Home, product: str, name: str, kind: str, finished_at: float | 
 
 
 def _changed(folder: Place) -> float:
-    return max((one.stat().st_mtime for one in (folder / "_delta_log").glob("*.json")), default=0.0)
+    return max((path.stat().st_mtime for path in (folder / "_delta_log").glob("*.json")), default=0.0)
 
 
 def _model(ledger: Ledger, product: str, model: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _said(feed: Feed, after: int | None, history_s: float, stopped: threading.Ev
     while not stopped.is_set():
         news = feed.lines(number)
         for begin in range(0, len(news), _TOGETHER):
-            yield b"".join(b"id: %d\ndata: %b\n\n" % one for one in news[begin : begin + _TOGETHER])
+            yield b"".join(b"id: %d\ndata: %b\n\n" % new for new in news[begin : begin + _TOGETHER])
         now = time.monotonic()
         if news:
             number = news[-1][0]

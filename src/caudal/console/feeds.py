@@ -17,7 +17,7 @@ STOPPED_AFTER_S = 5.0
 def products(home: Path) -> list[str]:
     """Return the products of a home that have, or had, a live feed."""
     folder = home / "live"
-    return sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
 def feed_of(home: Path, product: str) -> Feed:

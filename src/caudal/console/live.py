@@ -77,7 +77,7 @@ def _state() -> Component:
 
 def _controls(home: Path, product: str, sensors: list[str]) -> Component:
     # The browser's own lists: Dash's cannot be reached by keys, and their names are not read out. ``assets/callbacks.js`` follows them.
-    known = html.Select([html.Option(one, value=one) for one in products(home)], id="product")
+    known = html.Select([html.Option(product, value=product) for product in products(home)], id="product")
     done = [dcc.Store(id="followed", data=product)] + [
         dcc.Store(id=f"done-{name}") for name in ("follow", "choose", "pause", "every", "none")
     ]

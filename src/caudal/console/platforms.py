@@ -61,13 +61,13 @@ def _content(home: Path, product: str) -> Component:
         return html.P(
             ["No comparison yet. ", html.Code(COMMAND.format(home=home, product=product)), " makes it."], className="note"
         )
-    fastest = max(one["readings_per_s"] for one in rows) or 1.0
+    fastest = max(row["readings_per_s"] for row in rows) or 1.0
     head = [
         html.Th("Platform", scope="col"),
         html.Th("Readings/s", scope="col", className="num"),
         html.Th("p95", scope="col", className="num"),
     ]
-    return html.Table([html.Thead(html.Tr(head)), html.Tbody([_row(one, fastest) for one in rows])], className="platforms")
+    return html.Table([html.Thead(html.Tr(head)), html.Tbody([_row(row, fastest) for row in rows])], className="platforms")
 
 
 def _row(one: dict[str, Any], fastest: float) -> Component:

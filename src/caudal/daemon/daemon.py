@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from caudal.daemon.bell import Bell
 from caudal.daemon.messenger import Messenger
 from caudal.daemon.rounds import TICK_S, Pace, Rounds, Say
+from caudal.daemon.wake_signal import WakeSignal
 from caudal.daemon.watch import Watcher
 from caudal.daemon.watch_clock import ClockWatcher
 from caudal.daemon.watch_files import FileWatcher, Waker
@@ -52,26 +52,28 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
     settle_s = SETTLE_S if settings.settle is None else settings.settle
     with (
         contextlib.closing(home.ledger()) as ledger,
-        Bell() as bell,
+        WakeSignal() as wake_signal,
         claim(ledger, f"up {secrets.token_hex(4)}") as me,
-        Waker(bell.ring) as waker,
+        Waker(wake_signal.ring) as waker,
         Messenger([product for _, product in products.values()], home, ledger, settings, say),
     ):
         watchers = [
-            one for folder, product in products.values() for one in watchers_of(product, home, _data(folder, settings), settle_s)
+            watcher
+            for folder, product in products.values()
+            for watcher in watchers_of(product, home, _data(folder, settings), settle_s)
         ]
         worker = Worker(
             {name: folder for name, (folder, _) in products.items()}, home, ledger, settings, me.holder, settle_s=settle_s,
             at_once=pace.at_once,
         )  # fmt: skip
         rounds = Rounds(ledger, watchers, worker, waker, say, pace)
-        say({"what": "up", "products": list(products), "watchers": [one.name for one in watchers]})
+        say({"what": "up", "products": list(products), "watchers": [watcher.name for watcher in watchers]})
         began = time.monotonic()
-        while not bell.asked_to_stop and not rounds.idle_for(pace.idle_s):
+        while not wake_signal.asked_to_stop and not rounds.idle_for(pace.idle_s):
             if pace.seconds is not None and time.monotonic() - began > pace.seconds:
                 break
             try:
-                rounds.round(woken=bell.rung())
+                rounds.round(woken=wake_signal.rung())
             except (
                 SQLAlchemyError,
                 OSError,
@@ -79,7 +81,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
             ) as error:  # the ledger does not answer, a folder is gone: it may come back
                 rounds.broken(error)
                 time.sleep(_AGAIN_S)
-            bell.wait(TICK_S)
+            wake_signal.wait(TICK_S)
             time.sleep(_REST_S)
         rounds.end(pace.grace_s)
         say({"what": "down"})
@@ -114,7 +116,7 @@ def triggered(folder: Path) -> Product:
     """
     product = checked(load(folder))
     sources, predictions = product.sources.values(), product.predictions.values()
-    if not any([*product.schedules, *(one.trigger for one in sources), *(one.trigger for one in predictions)]):
+    if not any([*product.schedules, *(source.trigger for source in sources), *(prediction.trigger for prediction in predictions)]):
         raise DeclarationProblem(
             f"Nothing triggers product '{product.name}'.",
             fix='Give a source trigger=cd.on_arrival(), or say product.schedule(cd.every("midnight")).',
@@ -127,9 +129,9 @@ def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> li
     """Return what looks out for a product's triggers: one watcher each."""
     found: list[Watcher] = []
     declared = [
-        *(("schedule", one, None) for one in product.schedules),
-        *((f"source:{name}", one.trigger, one) for name, one in product.sources.items()),
-        *((f"prediction:{name}", one.trigger, None) for name, one in product.predictions.items()),
+        *(("schedule", schedule, None) for schedule in product.schedules),
+        *((f"source:{name}", source.trigger, source) for name, source in product.sources.items()),
+        *((f"prediction:{name}", prediction.trigger, None) for name, prediction in product.predictions.items()),
     ]
     for of, trigger, source in declared:
         if isinstance(trigger, OnArrival) and source is not None:

@@ -76,7 +76,7 @@ def note(
     for race in range(_RACES):
         try:
             with ledger.engine.begin() as connection:
-                new = [one for one in happened if not _known(connection, one)]
+                new = [happening for happening in happened if not _known(connection, happening)]
                 if new:
                     connection.execute(insert(events), [one.row() | about for one in new])
                 if schedule is not None:

@@ -61,7 +61,7 @@ class Messenger:
 
     def _newly_late(self, product: Product, now: float) -> list[Happened]:
         """Return the tables that have become late since the last look, and those of which it is to be told again."""
-        again_s = min((one.repeat_s for one in product.alerts), default=0.0)
+        again_s = min((alert.repeat_s for alert in product.alerts), default=0.0)
         found = {one.subject: one for one in late(product, self._home, now)}
         known = {subject: at for subject, at in self._late.get(product.name, {}).items() if subject in found}
         new = [one for subject, one in found.items() if subject not in known or now - known[subject] >= again_s]

@@ -96,7 +96,7 @@ class FileWatcher:
 
     def told(self, happened: list[Event]) -> None:
         """Remember what the ledger knows now."""
-        self._noted |= {one.key for one in happened}
+        self._noted |= {happening.key for happening in happened}
 
     def _found(self, seen: Mapping[str, Seen]) -> list[Arrival]:
         return look(self._connection, data=self.data, seen=seen, clock=self._clock)
@@ -133,16 +133,16 @@ class Waker(FileSystemEventHandler):
 
     def watch(self, places: list[tuple[Path, bool]]) -> None:
         """Watch the folders that are there; those that are not are looked at from time to time, like all."""
-        for one in places:
-            folder, below = one
+        for watched_place in places:
+            folder, below = watched_place
             if not folder.is_dir():
-                if one in self._watched:
+                if watched_place in self._watched:
                     with contextlib.suppress(KeyError):
-                        self._observer.unschedule(self._watched.pop(one))
-            elif one not in self._watched:
+                        self._observer.unschedule(self._watched.pop(watched_place))
+            elif watched_place not in self._watched:
                 # Where the system has no more watches to give, the look from time to time remains.
                 with contextlib.suppress(OSError):
-                    self._watched[one] = self._observer.schedule(self, str(folder), recursive=below)
+                    self._watched[watched_place] = self._observer.schedule(self, str(folder), recursive=below)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Wake, unless it was only a look."""

@@ -132,10 +132,10 @@ def alert_of(to: Mail | Webhook, on: Sequence[Happening], share: float, repeat_s
         raise DeclarationProblem(
             "An alert has no place to go.", fix="Write cd.mail('team@example.org') or cd.webhook('https://…').", where=str(where)
         )
-    for one in on:
-        if one not in get_args(Happening):
+    for column in on:
+        if column not in get_args(Happening):
             raise DeclarationProblem(
-                f"An alert is asked for on '{one}'.", nearest=nearest(one, get_args(Happening)),
+                f"An alert is asked for on '{column}'.", nearest=nearest(column, get_args(Happening)),
                 fix=f"There are: {', '.join(get_args(Happening))}.", where=str(where),
             )  # fmt: skip
     if not 0 <= share <= 1 or repeat_s < 0:

@@ -105,7 +105,7 @@ class Http(Connection):
         if isinstance(self.auth, tuple) and isinstance(self.auth[1], str):
             user = self.auth[0]
             self._set("auth", (user, Secret(self.auth[1], user=user if isinstance(user, str) else None)))
-        if len({one.reveal() for one in self.addresses or ()}) > len(set(self.urls)):
+        if len({address.reveal() for address in self.addresses or ()}) > len(set(self.urls)):
             raise DeclarationProblem(
                 "Two addresses differ only in what is secret in them, and cannot be told apart by what is shown.",
                 fix="Declare a source for each, or pass what differs under a name that is no secret's.",

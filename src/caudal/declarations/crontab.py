@@ -79,7 +79,7 @@ def _values(text: str, name: str, least: int, most: int) -> tuple[int, ...] | No
 def _number(text: str, name: str, least: int, most: int) -> int:
     names = {
         "month": {one: place for place, one in enumerate(_MONTHS, 1)},
-        "day of the week": {one: place for place, one in enumerate(DAYS)},
+        "day of the week": {day: place for place, day in enumerate(DAYS)},
     }
     named = names.get(name, {})
     if text not in named and not text.isdigit():

@@ -37,7 +37,7 @@ class Expectation:
     @property
     def name(self) -> str:
         """The expectation as one would say it, e.g. ``between(fare_usd, 0, 500)``: the reason a quarantined row carries."""
-        own = [getattr(self, one.name) for one in fields(self) if one.name not in ("action", "max_share", "where")]
+        own = [getattr(self, field.name) for field in fields(self) if field.name not in ("action", "max_share", "where")]
         said = [", ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in own if value is not None]
         return f"{self.kind}({', '.join(said)})"
 
@@ -55,4 +55,4 @@ class Expectation:
 
     def parameters(self) -> dict[str, Any]:
         """Return every declared value: what the fingerprint is made of."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "where"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "where"}

@@ -81,7 +81,7 @@ class Governance(Declared):
         """
         where = caller()
         lengths = [None if one is None else seconds(one) for one in (days, versions, quarantine, pages, live)]
-        if all(one is None for one in lengths):
+        if all(length is None for length in lengths):
             raise DeclarationProblem(
                 "retain is told nothing.", fix='Say how long: product.retain(versions="30 days").', where=str(where)
             )

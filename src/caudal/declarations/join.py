@@ -163,9 +163,14 @@ def settled(declared: Join, left: Node, right: Node, right_names: Sequence[str])
     ------
     DeclarationProblem : the join asks for what is not there
     """
-    for one in problems(declared, left, right, right_names):
+    for problem in problems(declared, left, right, right_names):
         raise DeclarationProblem(
-            one.what, nearest=one.nearest, fix=one.fix, where=str(declared.where), table=declared.name, column=one.column
+            problem.what,
+            nearest=problem.nearest,
+            fix=problem.fix,
+            where=str(declared.where),
+            table=declared.name,
+            column=problem.column,
         )
     return shape(declared, left, right, right_names)
 
@@ -245,10 +250,12 @@ def _wrong_columns(sides: _Sides) -> Iterator[Problem]:
             yield Problem(
                 f"{name} is on the event time '{one}'.", None, f"Take '{one}' out of on=; within=0 says that times are equal.", one
             )
-    if sides.right_names is None or any(one not in columns_of(left) or one not in sides.right_names for one in declared.on):
+    if sides.right_names is None or any(
+        column not in columns_of(left) or column not in sides.right_names for column in declared.on
+    ):
         return
     made = shape(replace(declared, wanted=None), left, right, sides.right_names)
-    for one in sorted({one for one in made.columns if made.columns.count(one) > 1}):
+    for one in sorted({column for column in made.columns if made.columns.count(column) > 1}):
         yield Problem(f"{name} would have the column '{one}' twice.", None, f"Rename it in '{left.name}' or '{right.name}'.", one)
     for one in declared.wanted or ():
         if one not in made.columns:

@@ -58,14 +58,14 @@ class Product(Streams, Publishing, Governance):
     def schedule(self, *triggers: Trigger) -> None:
         """Declare when ``caudal up`` brings the whole product up to date."""
         where = caller()
-        for one in triggers:
-            if isinstance(one, OnArrival):
+        for trigger in triggers:
+            if isinstance(trigger, OnArrival):
                 raise DeclarationProblem(
                     f"Product '{self.name}' is to run on arrival, but of what?",
                     fix="Give it to the source: product.source(..., trigger=cd.on_arrival()).",
                     where=str(where),
                 )
-            self.schedules.append(one)
+            self.schedules.append(trigger)
 
     def source(
         self,
@@ -93,7 +93,7 @@ class Product(Streams, Publishing, Governance):
             schema = Schema(
                 (
                     *(Field(one, kind, nullable=False) for one, kind in own.items()),
-                    *(Field(one, "float") for one in connection.channels),
+                    *(Field(channel, "float") for channel in connection.channels),
                 )
             )
             event_time = event_time or "at"
@@ -315,7 +315,7 @@ class Product(Streams, Publishing, Governance):
 
 
 def _at(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
-    return tuple(one if one.where else replace(one, where=where) for one in expectations)
+    return tuple(expectation if expectation.where else replace(expectation, where=where) for expectation in expectations)
 
 
 def _retry(times: int, where: Location) -> int:

@@ -65,9 +65,9 @@ class Publishing(Declared):
         """
         where = caller()
         facts = (fact,) if isinstance(fact, Fact) else tuple(fact)
-        calendars = [one for one in dimensions if isinstance(one, Dates)]
+        calendars = [dimension for dimension in dimensions if isinstance(dimension, Dates)]
         declared = Star(
-            name, to, schema or name, facts, tuple(one for one in dimensions if isinstance(one, Dimension)),
+            name, to, schema or name, facts, tuple(dimension for dimension in dimensions if isinstance(dimension, Dimension)),
             calendars[0] if calendars else None, grant, retry, None if time_limit is None else seconds(time_limit), where,
         )  # fmt: skip
         self._published(name, declared.schema, to, where)

@@ -87,18 +87,18 @@ class Schema:
         return iter(self.fields)
 
     def __contains__(self, name: object) -> bool:
-        return any(one.name == name for one in self.fields)
+        return any(field.name == name for field in self.fields)
 
     def __getitem__(self, name: str) -> Field:
-        for one in self.fields:
-            if one.name == name:
-                return one
+        for column in self.fields:
+            if column.name == name:
+                return column
         raise KeyError(name)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Column names in order."""
-        return tuple(one.name for one in self.fields)
+        return tuple(field.name for field in self.fields)
 
 
 def schema(columns: Mapping[str, str | Field] | None = None, *, open: bool = True, **more: Any) -> Schema:

@@ -72,7 +72,7 @@ class Settings:
         secrets_hidden(self.spark)
 
     def __repr__(self) -> str:
-        return f"Settings({', '.join(f'{one.name}={self._shown(one.name)}' for one in fields(self))})"
+        return f"Settings({', '.join(f'{field.name}={self._shown(field.name)}' for field in fields(self))})"
 
     def _shown(self, name: str) -> str:
         value = getattr(self, name)
@@ -92,7 +92,7 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
     """
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
-    names = [one.name for one in fields(Settings)]
+    names = [field.name for field in fields(Settings)]
     if file := _file(folder or Path.cwd()):
         try:
             said = tomllib.loads(file.read_text())
@@ -126,7 +126,7 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
     except ValueError:
         raise DeclarationProblem(f"Files are to settle for '{values['settle']}' seconds.", fix="Give a number.") from None
     trusted = values.get("trust", ())
-    values["trust"] = tuple(one.strip() for one in (trusted.split(",") if isinstance(trusted, str) else trusted) if one.strip())
+    values["trust"] = tuple(part.strip() for part in (trusted.split(",") if isinstance(trusted, str) else trusted) if part.strip())
     values["spark"] = {str(key): str(value) for key, value in _flat(values.get("spark", {}))}
     return Settings(**values)
 

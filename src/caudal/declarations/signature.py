@@ -31,7 +31,7 @@ def coerced(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
     StepFailed : an input is missing, or holds what is no number
     """
     given: Any = frame
-    names = [one["name"] for one in inputs]
+    names = [input_["name"] for input_ in inputs]
     for name in names:
         if name not in given.columns:
             raise StepFailed(
@@ -39,17 +39,17 @@ def coerced(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
                 nearest=nearest(name, map(str, given.columns)),
                 column=name,
             )
-    numbers = {one["name"]: "float64" for one in inputs if one["type"] in NUMBERS}
+    numbers = {input_["name"]: "float64" for input_ in inputs if input_["type"] in NUMBERS}
     try:
         cast: Any = given[names].astype(numbers)
     except (TypeError, ValueError) as error:
         raise StepFailed(
             f"An input of the model that must be a number is none: {error}.", column=_culprit(given, numbers)
         ) from None
-    for one in inputs:
-        if one["type"] == "string":
-            said = cast[one["name"]].astype(object)
-            cast[one["name"]] = said.map(str, na_action="ignore").where(said.notna(), float("nan")).astype(object)
+    for input_ in inputs:
+        if input_["type"] == "string":
+            said = cast[input_["name"]].astype(object)
+            cast[input_["name"]] = said.map(str, na_action="ignore").where(said.notna(), float("nan")).astype(object)
     coerced_frame: Frame = cast
     return coerced_frame
 

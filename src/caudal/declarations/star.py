@@ -102,13 +102,13 @@ class Star:
     @property
     def tables(self) -> tuple[str, ...]:
         """The product's tables that it is made of."""
-        return tuple(dict.fromkeys([*(one.of for one in self.dimensions), *(one.of for one in self.facts)]))
+        return tuple(dict.fromkeys([*(dimension.of for dimension in self.dimensions), *(fact.of for fact in self.facts)]))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of its tables in the warehouse."""
         calendar = (self.dates.name,) if self.dates else ()
-        return (*(one.name for one in self.dimensions), *calendar, *(one.name for one in self.facts))
+        return (*(dimension.name for dimension in self.dimensions), *calendar, *(fact.name for fact in self.facts))
 
 
 def dimension(

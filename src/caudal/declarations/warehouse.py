@@ -100,7 +100,7 @@ def lists_of(indexes: Sequence[Names]) -> tuple[tuple[str, ...], ...]:
     >>> lists_of(["zone_id", ["zone_id", "pickup_at"]])
     (('zone_id',), ('zone_id', 'pickup_at'))
     """
-    return tuple((one,) if isinstance(one, str) else tuple(one) for one in indexes)
+    return tuple((index,) if isinstance(index, str) else tuple(index) for index in indexes)
 
 
 def too_long(name: str) -> bool:

@@ -46,7 +46,7 @@ def wanted(archive: Path) -> bool:
         failed_s = time.time() - _failure(archive).stat().st_mtime
     except OSError:
         failed_s = AGAIN_AFTER_S
-    today = [one for one in _archives(archive.parent) if time.time() - _used_at(one) < AGAIN_AFTER_S]
+    today = [archive for archive in _archives(archive.parent) if time.time() - _used_at(archive) < AGAIN_AFTER_S]
     return enabled() and not archive.is_file() and failed_s >= AGAIN_AFTER_S and len(today) < KEPT
 
 

@@ -68,7 +68,7 @@ class Cluster:
     def alive(self) -> int:
         """Return how many workers the master knows to be alive."""
         with urlopen(f"http://{HOST}:{self._ports[1]}/json/", timeout=5) as answer:
-            return sum(one["state"] == "ALIVE" for one in json.load(answer)["workers"])
+            return sum(worker["state"] == "ALIVE" for worker in json.load(answer)["workers"])
 
     def start(self) -> Cluster:
         """Start what does not run, and wait until all of it is there.
@@ -135,7 +135,9 @@ class Cluster:
 
     def _wait(self) -> None:
         until = time.monotonic() + _PATIENCE_S
-        wanted = {f"worker-{number}": one for number, one in enumerate(self._workers) if one is not None} | {"master": self._master}
+        wanted = {f"worker-{number}": worker for number, worker in enumerate(self._workers) if worker is not None} | {
+            "master": self._master
+        }
         while time.monotonic() < until:
             for name, process in wanted.items():
                 if process is None or process.poll() is not None:

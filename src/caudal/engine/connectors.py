@@ -138,7 +138,7 @@ def is_jar(name: str) -> bool:
 
 
 def _neighbours(jar: Path) -> list[str]:
-    return [one.name for one in jar.parent.glob("*.jar")] if jar.parent.is_dir() else []
+    return [path.name for path in jar.parent.glob("*.jar")] if jar.parent.is_dir() else []
 
 
 def kept_at(name: str) -> Path:

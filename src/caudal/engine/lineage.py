@@ -105,23 +105,23 @@ def merged(parts: Iterable[Made]) -> Made:
     python: frozenset[Column] = frozenset()
     indirect: frozenset[tuple[Column, str]] = frozenset()
     unknown = None
-    for one in parts:
-        for column, kind in one.direct.items():
+    for part in parts:
+        for column, kind in part.direct.items():
             direct[column] = max(direct.get(column, kind), kind, key=_STRENGTH.__getitem__)
-        python, indirect, unknown = python | one.python, indirect | one.indirect, unknown or one.unknown
+        python, indirect, unknown = python | part.python, indirect | part.indirect, unknown or part.unknown
     return Made(direct, python, indirect, unknown)
 
 
 def one_of(parts: Sequence[Made]) -> Made:
     """Return what is one of several values; it stays itself where the others are nulls, and a structure does so field by field."""
-    values = [one for one in parts if not one.null]
+    values = [part for part in parts if not part.null]
     if len(values) < 2:
         return replace(merged(parts), fields=values[0].fields if values else None, null=not values)
-    shapes = [one.fields for one in values]
+    shapes = [value.fields for value in values]
     if all(shape is not None and list(shape) == list(shapes[0] or ()) for shape in shapes):
         fields = {name: one_of([shape[name] for shape in shapes if shape is not None]) for name in shapes[0] or ()}
         return replace(merged(parts), fields=fields)
-    same = all(one.direct == values[0].direct and one.direct and one.unknown is None for one in values)
+    same = all(value.direct == values[0].direct and value.direct and value.unknown is None for value in values)
     return merged(parts) if same else merged(parts).after(TRANSFORMATION)
 
 
@@ -142,13 +142,13 @@ class _Walk:
             return self.rows(plan, outer)
         if node.kind == "CTERelationRef":
             return _renamed(self._shared.get(node.said["cteId"]), node)
-        below = [self.rows(one, outer) for one in node.below]
+        below = [self.rows(child, outer) for child in node.below]
         if (told := self._input(node, below)) is not None:
             return told
         if not below:
             return _leaf(node)
-        known = {**outer, **{number: made for one in below for number, made in one.columns.items()}}
-        deciding = merged([*(one.deciding for one in below), *self._deciding(node, known)])
+        known = {**outer, **{number: made for child in below for number, made in child.columns.items()}}
+        deciding = merged([*(child.deciding for child in below), *self._deciding(node, known)])
         if node.kind in ("Union", "Intersect", "Except"):
             return _side_by_side(node.kind, below, deciding)
         order, columns = self._columns(node, below, known)
@@ -167,7 +167,7 @@ class _Walk:
 
     def _columns(self, node: PlanNode, below: Sequence[Rows], known: Mapping[int, Made]) -> tuple[tuple[int, ...], dict[int, Made]]:
         """Return the columns that an operator with one or two inputs gives."""
-        passed = tuple(number for one in below for number in one.order)
+        passed = tuple(number for child in below for number in child.order)
         if node.kind in HIDING:
             return _hidden(node, node.kind)
         if node.kind == "Project":
@@ -179,7 +179,7 @@ class _Walk:
             return (*passed, *order), {**known, **made}
         if node.kind == "Generate":
             generator = node.expressions("generator")[0]
-            given = [one.attribute for one in node.expressions("generatorOutput")]
+            given = [expression.attribute for expression in node.expressions("generatorOutput")]
             values = _generated(generator.kind, self._of(generator, known), len(given))
             dropped = set(_numbers(node.said.get("unrequiredChildIndex")))
             kept = tuple(number for at, number in enumerate(passed) if at not in dropped)
@@ -200,14 +200,14 @@ class _Walk:
         return passed, dict(known)
 
     def _named(self, expressions: Sequence[PlanNode], known: Mapping[int, Made]) -> tuple[tuple[int, ...], dict[int, Made]]:
-        order = tuple(one.attribute for one in expressions)
+        order = tuple(expression.attribute for expression in expressions)
         made: dict[int, Made] = {}
-        for one in expressions:
-            made[one.attribute] = self._of(one, {**known, **made})
+        for expression in expressions:
+            made[expression.attribute] = self._of(expression, {**known, **made})
         return order, made
 
     def _expanded(self, node: PlanNode, known: Mapping[int, Made]) -> tuple[tuple[int, ...], dict[int, Made]]:
-        order = tuple(one.attribute for one in node.expressions("output"))
+        order = tuple(expression.attribute for expression in node.expressions("output"))
         told = node.said.get("projections")
         if not told:
             return order, {number: known.get(number, Made(unknown="the operator Expand")) for number in order}
@@ -224,29 +224,29 @@ class _Walk:
         if parts:
             for one in node.expressions(*parts[0]):
                 yield self._of(one, known).only_indirect(parts[1])
-        for one in node.expressions("generator") if node.kind == "Generate" else ():
-            yield self._of(one, known).only_indirect("filter")
+        for expression in node.expressions("generator") if node.kind == "Generate" else ():
+            yield self._of(expression, known).only_indirect("filter")
 
     def _of(self, node: PlanNode, known: Mapping[int, Made]) -> Made:
         """Return what an expression is made of."""
         if node.kind == "AttributeReference":
             return known.get(node.attribute, Made(unknown=f"the column {node.said.get('name')}"))
         if node.kind == "OuterReference":
-            return merged(self._of(one, known) for one in node.expressions("e"))
+            return merged(self._of(expression, known) for expression in node.expressions("e"))
         if node.kind in SUBQUERIES:
             rows = self.rows(tree(node.said["plan"]), known)
             inside = merged(rows.columns[number] for number in rows.order)
-            below = [rows.deciding, *(self._of(one, known).only_indirect("filter") for one in node.below)]
+            below = [rows.deciding, *(self._of(child, known).only_indirect("filter") for child in node.below)]
             return merged([inside if node.kind == "ScalarSubquery" else inside.only_indirect("filter"), *below])
         if node.kind == "Literal":
             return Made(null=node.said.get("value") is None)
-        parts = [self._of(one, known) for one in node.below]
+        parts = [self._of(child, known) for child in node.below]
         if node.kind in ("Alias", "KnownNotNull", "KnownNullable"):
             return parts[0]
         if node.kind == "WindowExpression":
             return merged([parts[0], parts[1].only_indirect("window")])
         if node.kind == "AggregateExpression":
-            return merged([parts[0].after(AGGREGATION), *(one.only_indirect("filter") for one in parts[1:])])
+            return merged([parts[0].after(AGGREGATION), *(part.only_indirect("filter") for part in parts[1:])])
         if node.kind == "CreateNamedStruct":
             fields = {str(name.said.get("value")): parts[2 * at + 1] for at, name in enumerate(node.below[::2])}
             return replace(merged(parts), fields=fields)
@@ -258,7 +258,7 @@ class _Walk:
             return one_of(parts)
         if node.kind in ("If", "CaseWhen"):
             conditions = range(0, len(parts) - len(parts) % 2, 2) if node.kind == "CaseWhen" else (0,)
-            value = one_of([one for at, one in enumerate(parts) if at not in conditions])
+            value = one_of([part for at, part in enumerate(parts) if at not in conditions])
             decided = merged([value, *(parts[at].only_indirect("conditional") for at in conditions)])
             return replace(decided, fields=_decided(value.fields, decided.indirect))
         made = merged(parts).after(AGGREGATION if node.kind == "PythonUDAF" else TRANSFORMATION, python=node.kind in PYTHON)
@@ -266,7 +266,7 @@ class _Walk:
 
 
 def _decided(fields: Mapping[str, Made] | None, indirect: frozenset[tuple[Column, str]]) -> dict[str, Made] | None:
-    return None if fields is None else {name: replace(one, indirect=one.indirect | indirect) for name, one in fields.items()}
+    return None if fields is None else {name: replace(field, indirect=field.indirect | indirect) for name, field in fields.items()}
 
 
 def _generated(kind: str, made: Made, columns: int) -> list[Made]:
@@ -287,7 +287,7 @@ def _leaf(node: PlanNode) -> Rows:
 
 
 def _renamed(shared: Rows | None, node: PlanNode) -> Rows:
-    order = tuple(one.attribute for one in node.expressions("output"))
+    order = tuple(expression.attribute for expression in node.expressions("output"))
     if shared is None:  # a query that refers to itself
         return Rows(dict.fromkeys(order, Made(unknown="a query that refers to itself")), order)
     return Rows({mine: shared.columns[theirs] for mine, theirs in zip(order, shared.order, strict=True)}, order, shared.deciding)
@@ -298,16 +298,16 @@ def _side_by_side(kind: str, below: Sequence[Rows], deciding: Made) -> Rows:
     first = below[0]
     if kind == "Union":
         made = {
-            number: merged(one.columns[one.order[at]] for one in below if at < len(one.order))
+            number: merged(child.columns[child.order[at]] for child in below if at < len(child.order))
             for at, number in enumerate(first.order)
         }
         return Rows(made, first.order, deciding)
-    others = [merged(one.columns[number] for number in one.order).only_indirect("filter") for one in below[1:]]
+    others = [merged(child.columns[number] for number in child.order).only_indirect("filter") for child in below[1:]]
     return Rows(first.columns, first.order, merged([deciding, *others]))
 
 
 def _hidden(node: PlanNode, why: str) -> tuple[tuple[int, ...], dict[int, Made]]:
-    order = tuple(one.attribute for one in node.expressions("output", "serializer"))
+    order = tuple(expression.attribute for expression in node.expressions("output", "serializer"))
     return order, dict.fromkeys(order, Made(unknown=f"a function that Spark does not see into ({why})"))
 
 
@@ -324,7 +324,7 @@ def _join_type(node: PlanNode) -> str:
 
 def _numbers(said: Any) -> list[int]:
     """Return numbers, which Spark's JSON tells as a list or as text."""
-    return [int(one) for one in (said.strip("[]").split(",") if isinstance(said, str) else said or []) if str(one).strip()]
+    return [int(part) for part in (said.strip("[]").split(",") if isinstance(said, str) else said or []) if str(part).strip()]
 
 
 def _told(made: Made) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[
     given = coerced(frame, inputs).reset_index(drop=True)
     missing: Any = None
     given = given.astype(object).where(given.notna(), missing)
-    fields = [StructField(one["name"], StringType() if one["type"] == "string" else DoubleType()) for one in inputs]
+    fields = [StructField(input_["name"], StringType() if input_["type"] == "string" else DoubleType()) for input_ in inputs]
     for name, values in more.items():
         given[name] = list(values)
         fields.append(StructField(name, DoubleType()))
@@ -63,13 +63,13 @@ def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFra
     """
     from pyspark.sql import functions as F
 
-    for one in inputs:
-        if one["name"] not in frame.columns:
+    for input_ in inputs:
+        if input_["name"] not in frame.columns:
             raise StepFailed(
-                f"The model needs the input '{one['name']}', which the rows do not have.", nearest=nearest(one["name"], frame.columns),
-                column=one["name"],
+                f"The model needs the input '{input_['name']}', which the rows do not have.", nearest=nearest(input_["name"], frame.columns),
+                column=input_["name"],
             )  # fmt: skip
-    kinds = {one["name"]: "string" if one["type"] == "string" else "double" for one in inputs}
+    kinds = {input_["name"]: "string" if input_["type"] == "string" else "double" for input_ in inputs}
     return frame.withColumns({name: F.col(name).cast(kind) for name, kind in kinds.items()})
 
 

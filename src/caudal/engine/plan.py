@@ -36,8 +36,8 @@ class PlanNode:
     def each(self) -> Iterator[PlanNode]:
         """Yield the node and all that is below it."""
         yield self
-        for one in self.below:
-            yield from one.each()
+        for child in self.below:
+            yield from child.each()
 
 
 def analysed(frame: DataFrame) -> PlanNode:

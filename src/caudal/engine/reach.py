@@ -120,7 +120,7 @@ def reach(frame: DataFrame, inputs: Mapping[str, Input], *, declared: bool = Fal
         rows = walk.rows(analysed(frame))
     except Exception as error:  # a plan that is not as expected may look back anywhere
         return Reach(0.0 if declared else math.inf, (f"a plan that could not be read ({type(error).__name__})",))
-    if not rows.inputs and any(one.event_time for one in inputs.values()) and not declared:
+    if not rows.inputs and any(input_.event_time for input_ in inputs.values()) and not declared:
         return Reach(math.inf, ("rows that did not stay on Spark",))
     seconds = max([rows.deciding_s, *(rows.columns[number].back_s for number in rows.order)])
     return Reach(seconds, tuple(dict.fromkeys(walk.unbounded)) if math.isinf(seconds) else ())

@@ -52,7 +52,7 @@ def search(told: Mapping[str, Any], word: str) -> list[dict[str, Any]]:
     found = []
 
     def look(kind: str, where: str, name: str, *texts: str | None) -> None:
-        held = [one for one in texts if one and word.lower() in one.lower()]
+        held = [text for text in texts if text and word.lower() in text.lower()]
         if word.lower() in name.lower() or held:
             about = (held or [texts[0] or ""])[0]
             rank = 0 if name.lower() == word.lower() else 1 if word.lower() in name.lower() else 2
@@ -102,22 +102,26 @@ class _Product:
         folder = self._home.table(self._name, name)
         number = delta.version_of(folder)
         version = delta.read(folder, number) if number is not None else None
-        names = [one["name"] for one in version.schema["fields"] if one["name"] != delta.DAY] if version else list(said["columns"])
-        types = {one["name"]: one["type"] for one in version.schema["fields"]} if version else {}
+        names = (
+            [field["name"] for field in version.schema["fields"] if field["name"] != delta.DAY]
+            if version
+            else list(said["columns"])
+        )
+        types = {field["name"]: field["type"] for field in version.schema["fields"]} if version else {}
         figures = profile[0]["columns"] if profile else {}
         return {
             "name": name, "kind": node["kind"], "description": node["description"] or self._about_prediction(name), "where": node["where"],
             "owner": self._said["owner"], "inputs": node["inputs"], "readers": self._readers(name), "event_time": said["event_time"],
             "partition": said["partition"], "from": said.get("from"), "sql": said.get("sql"), "expect": said["expect"],
             "version": number, "versions": 0 if number is None else number + 1, "rows": version.rows if version else None,
-            "bytes": sum(one.bytes for one in version.files) if version else None,
+            "bytes": sum(file.bytes for file in version.files) if version else None,
             "updated_at": float(version.identity["at"]) if version and "at" in version.identity else None,
             "days": _span(version), "fresh_within_s": self._said["slas"].get(name), "set_aside": self._set_aside(name),
             "columns": [self._column(name, one, types.get(one), said, figures.get(one), profile[0]["rows"] if profile else None) for one in names],
             "rows_decided_by": self._lineages.get(name, {}).get("rows", {}),
-            "checks": [{**{one: row[one] for one in ("expectation", "action", "rows", "broken", "passed", "message", "run_id")}, "published": published} for row in found],
+            "checks": [{**{name: row[name] for name in ("expectation", "action", "rows", "broken", "passed", "message", "run_id")}, "published": published} for row in found],
             "sample": self._sample(version, names) if version and self._samples else [],
-            "more": {one: said[one] for one in ("entity", "as_of", "labels", "kept") if said.get(one)},
+            "more": {name: said[name] for name in ("entity", "as_of", "labels", "kept") if said.get(name)},
         }  # fmt: skip
 
     def _model(self, name: str) -> Thing:
@@ -130,10 +134,10 @@ class _Product:
         takes = shown["signature"]["inputs"] if shown else []
         features = self._lineages.get(said["features"], {}).get("columns", {})
         columns = [
-            {"name": one["name"], "type": str(one.get("type", "")), "unit": None, "about": None, "raw": None, "figures": {}, "unknown": None,
-             "from": [{"table": said["features"], "column": one["name"], "kind": "identity"}] if one["name"] in features or not features else [],
+            {"name": take["name"], "type": str(take.get("type", "")), "unit": None, "about": None, "raw": None, "figures": {}, "unknown": None,
+             "from": [{"table": said["features"], "column": take["name"], "kind": "identity"}] if take["name"] in features or not features else [],
              "indirect": [], "to": [{"table": each, "column": "prediction", "kind": "transformation"} for each, p in self._said["predictions"].items() if p["model"] == name]}
-            for one in takes
+            for take in takes
         ]  # fmt: skip
         return {
             "name": name, "kind": "model", "description": node["description"], "where": node["where"], "owner": self._said["owner"],
@@ -163,11 +167,11 @@ class _Product:
 
     def _goes_to(self, table: str, column: str) -> list[dict[str, Any]]:
         found = [
-            {"table": name, "column": other, "kind": one["kind"]}
+            {"table": name, "column": other, "kind": origin["kind"]}
             for name, made in self._lineages.items()
             for other, said in made["columns"].items()
-            for one in said["from"]
-            if (one["table"], one["column"]) == (table, column)
+            for origin in said["from"]
+            if (origin["table"], origin["column"]) == (table, column)
         ]
         for name, model in self._said["models"].items():
             if model["features"] == table and model["label"] == column:
@@ -184,7 +188,8 @@ class _Product:
                 return
             at = (made["from"][0]["table"], made["from"][0]["column"])
             origin = next(
-                (one for thing in things if thing["name"] == at[0] for one in thing["columns"] if one["name"] == at[1]), None
+                (column for thing in things if thing["name"] == at[0] for column in thing["columns"] if column["name"] == at[1]),
+                None,
             )
             if origin is not None:
                 column["unit"], column["about"] = column["unit"] or origin["unit"], column["about"] or origin["about"]
@@ -199,9 +204,9 @@ class _Product:
             versions = self._ledger.find(
                 model_versions, product=self._name, model=self._said["predictions"][name]["model"], newest=True, limit=1
             )
-            takes = [one["name"] for one in versions[0]["signature"]["inputs"]] if versions else []
-            made = {one: [(model["features"], one, "identity")] for one in keys if one} | {
-                "prediction": [(model["features"], one, "transformation") for one in takes]
+            takes = [input_["name"] for input_ in versions[0]["signature"]["inputs"]] if versions else []
+            made = {key: [(model["features"], key, "identity")] for key in keys if key} | {
+                "prediction": [(model["features"], take, "transformation") for take in takes]
             }
             return {
                 "columns": {
@@ -216,13 +221,15 @@ class _Product:
         return dict(told[0]["document"]) if told else empty
 
     def _readers(self, name: str) -> list[dict[str, str]]:
-        own = [{"kind": one["kind"], "name": other} for other, one in self._said["nodes"].items() if name in one["inputs"]]
+        own = [{"kind": node["kind"], "name": other} for other, node in self._said["nodes"].items() if name in node["inputs"]]
         own += [
-            {"kind": f"outlet ({one['to']}, {one['delivery']})", "name": one["name"]}
-            for one in self._said["outlets"]
-            if one["of"] == name
+            {"kind": f"outlet ({outlet['to']}, {outlet['delivery']})", "name": outlet["name"]}
+            for outlet in self._said["outlets"]
+            if outlet["of"] == name
         ]
-        own += [{"kind": "detector", "name": one["name"]} for one in self._said["detections"] if one["of"] == name]
+        own += [
+            {"kind": "detector", "name": detection["name"]} for detection in self._said["detections"] if detection["of"] == name
+        ]
         return own
 
     def _about_prediction(self, name: str) -> str | None:
@@ -234,11 +241,11 @@ class _Product:
         return delta.read(folder).rows if delta.version_of(folder) is not None else None
 
     def _sample(self, version: delta.Version, names: Sequence[str]) -> list[dict[str, Any]]:
-        persons = {one["column"] for one in self._said["subjects"]}
+        persons = {subject["column"] for subject in self._said["subjects"]}
         few = delta.Version(
             version.folder, version.number, version.files[:1], version.schema, version.partitioned, version.identity
         )
-        shown = [one for one in names if not one.startswith("_")]
+        shown = [name for name in names if not name.startswith("_")]
         return [
             {name: HIDDEN if name in persons else row[name] for name in shown}
             for row in arrow(few, shown).slice(0, self._samples).to_pylist()

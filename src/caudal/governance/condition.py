@@ -50,10 +50,10 @@ def _of(node: Any, rows: pa.Table, text: str) -> Any:
         return pc.is_null(_column(node.this, rows, text))
     if isinstance(node, exp.In) and node.expressions:
         column = _column(node.this, rows, text)
-        parts = [pc.equal(column, _value(one, column.type, text)) for one in node.expressions]
+        parts = [pc.equal(column, _value(expression, column.type, text)) for expression in node.expressions]
         found = parts[0]
-        for one in parts[1:]:
-            found = pc.or_kleene(found, one)
+        for part in parts[1:]:
+            found = pc.or_kleene(found, part)
         return found
     if isinstance(node, exp.Between):
         column = _column(node.this, rows, text)

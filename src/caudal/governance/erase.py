@@ -36,7 +36,7 @@ from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.parquet import WRITTEN, read
 from caudal.storage.place import Place, local, target
-from caudal.tables import changes, erased, kept
+from caudal.tables import changes, erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import origin_of, store_path
 
@@ -81,7 +81,7 @@ def erase(
             proof = _end(product, home, ledger, begun, after, result.document, clock())
     if others := [one for one in left if one.stays is None]:
         raise StepFailed(
-            f"{sum(one.rows for one in others)} rows of the subject are left, in {', '.join(sorted({one.name for one in others}))}.",
+            f"{sum(other.rows for other in others)} rows of the subject are left, in {', '.join(sorted({other.name for other in others}))}.",
             fix="Mend what the run says is wrong, and give the same command again.", product=product.name,
         )  # fmt: skip
     if after["not_searched"] or after["stays"]:
@@ -119,7 +119,7 @@ def _document(
     rows = ledger.find(model_versions, product=product.name)
     return {
         "product": product.name, "column": told.column, "places": [one.told() for one in held], "searched": dict(searched),
-        "not_searched": list(not_searched), "stays": [one.where() for one in held if one.stays is not None], "columns": {name: sorted(one) for name, one in columns_of(product, home, ledger, told).items()},
+        "not_searched": list(not_searched), "stays": [one.where() for one in held if one.stays is not None], "columns": {name: sorted(column) for name, column in columns_of(product, home, ledger, told).items()},
         "rows": {kind: sum(one.rows for one in held if one.kind == kind) for kind in (*_KINDS, *(["stream"] if any(one.kind == "stream" for one in held) else []))},
         "models": [
             {"model": row["model"], "version": row["version"], "training_table": row["training_table"], "training_version": row["training_version"]}
@@ -132,8 +132,8 @@ def _document(
 def _learned_from(home: Home, product: Product, row: Row, held: Sequence[Held]) -> bool:
     """Tell whether a model's version was trained on a table version that holds the subject."""
     files = {one.file for one in held if one.kind == "table" and one.name == row["training_table"]}
-    spans = kept.lifespans(home.table(product.name, row["training_table"]))[0] if files else []
-    return any(one.path in files and one.named_by([row["training_version"]]) for one in spans)
+    spans = lifespans.lifespans(home.table(product.name, row["training_table"]))[0] if files else []
+    return any(span.path in files and span.named_by([row["training_version"]]) for span in spans)
 
 
 def _can(product: Product, ledger: Ledger, held: Sequence[Held]) -> None:
@@ -205,20 +205,20 @@ def _what_is_left(product: Product, home: Home, ledger: Ledger, told: Person, er
     for name in dict.fromkeys(one.name for one in held if one.current):
         table = name.rpartition("/")[2]
         folder, source = _folder(home, product, name), product.sources.get(table)
-        own = columns[table] | ({raw_column(source, one) for one in columns[table]} if source else set())
+        own = columns[table] | ({raw_column(source, column) for column in columns[table]} if source else set())
         paths = [one.file for one in held if one.name == name and one.current]
         _rewrite(folder, paths, own, told, kind_of(product, home, table, columns[table]), erasure, now)
     held = list(search_tables(product, home, told, columns, {}, []))
     for name in dict.fromkeys(one.name for one in held if not one.current):
         files = [
-            kept.Lifespan(one.file, (_folder(home, product, name) / one.file).stat().st_size, 0)
+            lifespans.Lifespan(one.file, (_folder(home, product, name) / one.file).stat().st_size, 0)
             for one in held
             if one.name == name and not one.current
         ]
-        said = {"erasure": erasure, "paths": [one.path for one in files]}
+        said = {"erasure": erasure, "paths": [file.path for file in files]}
         ledger.add(deletions, {"product": product.name, "table": name, "kind": "erasure", "why": "held rows of an erased subject", "who": who(), "at": now,
-                               "files": len(files), "bytes": sum(one.bytes for one in files), "document": said})  # fmt: skip
-        kept.unlink(_folder(home, product, name), files)
+                               "files": len(files), "bytes": sum(file.bytes for file in files), "document": said})  # fmt: skip
+        lifespans.unlink(_folder(home, product, name), files)
     _figures(product, home, ledger, told, columns)
 
 
@@ -230,7 +230,7 @@ def _rewrite(
     import pyarrow.parquet as pq
 
     version = delta.read(folder)
-    days = {unquote(one.path): one.day for one in version.files}
+    days = {unquote(file.path): file.day for file in version.files}
     stage = folder / f"part-{erasure}-{version.number}"
     for number, path in enumerate(paths):
         rows = read(folder / path)

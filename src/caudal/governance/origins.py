@@ -42,7 +42,7 @@ def model_of(told: Trace, model: str, number: int) -> dict[str, Any]:
         "code": row["code"], "run_id": row["run_id"], "created_at": row["created_at"], "metrics": row["metrics"],
         "training": {
             "table": row["training_table"], "version": row["training_version"], "rows": row["training_rows"], "from": row["training_from"],
-            "until": row["training_until"], "raw_files": {name: sorted(one) for name, one in files.items()},
+            "until": row["training_until"], "raw_files": {name: sorted(file) for name, file in files.items()},
         },
         "decisions": [{name: one[name] for name in ("decision", "who", "at", "reason", "run_id")} for one in decided],
     }  # fmt: skip

@@ -29,7 +29,7 @@ from caudal.runtime.opening import held, opened
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.place import Place
-from caudal.tables import kept
+from caudal.tables import lifespans
 from caudal.tables.home import Home
 
 ROLLBACK_S = 90 * 86400.0  # a version that was in production within this time may be wanted again
@@ -45,12 +45,12 @@ class Going:
     name: str
     why: str
     folder: Place
-    files: list[kept.Lifespan] = field(default_factory=list)
+    files: list[lifespans.Lifespan] = field(default_factory=list)
     days: tuple[str, ...] = ()
 
     def told(self) -> dict[str, Any]:
         """Return it as a line of the plan."""
-        size = sum(one.bytes for one in self.files)
+        size = sum(file.bytes for file in self.files)
         return {"kind": self.kind, "table": self.table, "name": self.name, "why": self.why, "files": len(self.files), "bytes": size}
 
 
@@ -78,7 +78,7 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
     stays = [{"table": table, "version": number, "why": why} for (table, number), why in sorted(protected.items())]
     lines = [one.told() for one in plan]
     return {
-        "product": product.name, "done": yes, "going": lines, "files": sum(one["files"] for one in lines), "bytes": sum(one["bytes"] for one in lines),
+        "product": product.name, "done": yes, "going": lines, "files": sum(line["files"] for line in lines), "bytes": sum(line["bytes"] for line in lines),
         "protected": stays,
     }  # fmt: skip
 
@@ -135,7 +135,9 @@ def _plan(product: Product, home: Home, ledger: Ledger, protected: dict[tuple[st
     live = _length(product, None, "live_s")
     if live is not None and home.live(product.name).is_dir():
         old = [
-            one.name for one in home.live(product.name).iterdir() if one.suffix == ".jsonl" and one.stat().st_mtime <= now - live
+            path.name
+            for path in home.live(product.name).iterdir()
+            if path.suffix == ".jsonl" and path.stat().st_mtime <= now - live
         ]
         yield from _loose("live", home.live(product.name), old, f"older than {text(live)}")
 
@@ -144,9 +146,9 @@ def _versions(kind: str, name: str, folder: Place, keep_s: float | None, protect
     newest = delta.version_of(folder)
     if keep_s is None or newest is None:
         return
-    spans, times = kept.lifespans(folder)
-    gone = kept.expired(times, now - max(keep_s, READING_S), protected)
-    files = kept.needless(spans, folder, gone, newest)
+    spans, times = lifespans.lifespans(folder)
+    gone = lifespans.expired(times, now - max(keep_s, READING_S), protected)
+    files = lifespans.needless(spans, folder, gone, newest)
     if files:
         told = f"{min(gone)} to {max(gone)}" if len(gone) > 1 else str(min(gone))
         yield Going(kind, name, f"versions {told}", f"replaced more than {text(keep_s)} ago", folder, files)
@@ -160,7 +162,7 @@ def _days(product: Product, home: Home, name: str, keep_s: float, now: float) ->
     version = delta.read(folder)
     days = tuple(sorted(day for day in version.days if day is not None and day < first))
     if days:
-        files = [kept.Lifespan(one.path, one.bytes, 0) for one in version.files if one.day in days]
+        files = [lifespans.Lifespan(file.path, file.bytes, 0) for file in version.files if file.day in days]
         yield Going("days", name, f"{days[0]} to {days[-1]}", f"before {first}, older than {text(keep_s)}", folder, files, days)
 
 
@@ -169,15 +171,15 @@ def _files_of_days(name: str, folder: Place, protected: set[int], now: float) ->
     newest = delta.version_of(folder)
     if newest is None:
         return
-    spans, times = kept.lifespans(folder)
-    out = {number for number in times if kept.RETAINED in delta.identity(folder, number) and times[number] <= now - READING_S}
-    files = [one for one in spans if one.removed in out and not one.named_by(protected) and (folder / one.path).is_file()]
+    spans, times = lifespans.lifespans(folder)
+    out = {number for number in times if lifespans.RETAINED in delta.identity(folder, number) and times[number] <= now - READING_S}
+    files = [span for span in spans if span.removed in out and not span.named_by(protected) and (folder / span.path).is_file()]
     if files:
         yield Going("days", name, "files of days that were taken out", "no reader is left", folder, files)
 
 
 def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[Going]:
-    there = [kept.Lifespan(one, (folder / one).stat().st_size, 0) for one in names if (folder / one).is_file()]
+    there = [lifespans.Lifespan(name, (folder / name).stat().st_size, 0) for name in names if (folder / name).is_file()]
     if there:
         yield Going(kind, None, kind, why, folder, there)
 
@@ -188,14 +190,16 @@ def _let_go(one: Going, product: Product, ledger: Ledger, now: float) -> None:
     ledger.add(deletions, {"product": product.name, "table": one.table, "kind": one.kind, "why": one.why, "who": who(), "at": now,
                            "files": len(one.files), "bytes": sum(file.bytes for file in one.files), "document": said})  # fmt: skip
     if one.days:
-        kept.without_days(one.folder, one.days, {"run_id": new_run_id(), "step": f"retain:{one.table}", "at": now})
+        lifespans.without_days(one.folder, one.days, {"run_id": new_run_id(), "step": f"retain:{one.table}", "at": now})
     else:
-        kept.unlink(one.folder, one.files)
+        lifespans.unlink(one.folder, one.files)
 
 
 def _length(product: Product, table: str | None, what: str) -> float | None:
     """Return how long something is kept: what is said of the table itself wins over what is said of all."""
-    said = [one for one in product.retentions if getattr(one, what) is not None and one.table in (None, table)]
+    said = [
+        retention for retention in product.retentions if getattr(retention, what) is not None and retention.table in (None, table)
+    ]
     own = [one for one in said if one.table == table]
     found: float | None = getattr((own or said)[-1], what) if said else None
     return found
@@ -212,9 +216,9 @@ def _checked(product: Product) -> None:
             fix='Declare it: product.retain(versions="30 days"), product.retain(table, days="90 days").',
             where=str(product.where),
         )
-    for one in product.retentions:
-        if one.table and one.days_s is not None and isinstance(product.nodes.get(one.table), Source):
+    for retention in product.retentions:
+        if retention.table and retention.days_s is not None and isinstance(product.nodes.get(retention.table), Source):
             raise DeclarationProblem(
-                f"'{one.table}' is a source and keeps its days: they are what everything else can be made from again.",
-                fix="Give days to a derived table; a person's rows leave a source by caudal erase.", where=str(one.where),
+                f"'{retention.table}' is a source and keeps its days: they are what everything else can be made from again.",
+                fix="Give days to a derived table; a person's rows leave a source by caudal erase.", where=str(retention.where),
             )  # fmt: skip

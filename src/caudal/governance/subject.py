@@ -23,7 +23,7 @@ from caudal.runtime.column_lineage import flows
 from caudal.storage import delta
 from caudal.storage.parquet import read
 from caudal.storage.place import Place, below, local, source as opened
-from caudal.tables import erased, kept
+from caudal.tables import erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import store_path
 from caudal.tables.raw_records import Is, RawKind, Written, bears
@@ -42,7 +42,7 @@ def person(product: Product, text: str) -> Person:
     column = column.strip()
     if not equals or not column or not value:
         raise DeclarationProblem(f"'{text}' names no subject.", fix="Write --subject 'customer_id=42'.")
-    known = [one.column for one in product.subjects]
+    known = [subject.column for subject in product.subjects]
     if column not in known:
         raise DeclarationProblem(
             f"'{column}' is not declared as a column that names a person.", nearest=nearest(column, known),
@@ -53,7 +53,7 @@ def person(product: Product, text: str) -> Person:
 
 def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dict[str, set[str]]:
     """Return the columns that bear the subject's value, by table: by their declared name, and by lineage where it goes on unchanged."""
-    said = next(one for one in product.subjects if one.column == who.column)
+    said = next(subject for subject in product.subjects if subject.column == who.column)
     found: dict[str, set[str]] = {}
     for name, folder, _ in places(home, product.name):
         if who.column in fields_of(delta.read(folder).schema) and (not said.tables or name in said.tables):
@@ -100,7 +100,7 @@ def search_tables(
     for name, folder, aside in places(home, product.name):
         if name in columns:
             label = f"{QUARANTINE}/{name}" if aside else name
-            raw = {raw_column(product.sources[name], one) for one in columns[name]} if name in product.sources else set()
+            raw = {raw_column(product.sources[name], column) for column in columns[name]} if name in product.sources else set()
             kind = kind_of(product, home, name, columns[name])
             if not who.is_exact_in(kind):
                 not_searched.append(f"{label}: its column is a {kind}, which does not tell {who.column}s of so many digits apart")
@@ -114,7 +114,7 @@ def kind_of(product: Product, home: Home, name: str, columns: set[str]) -> str |
         kinds = (field["type"] for field in delta.read(folder).schema["fields"] if field["name"] in columns)
         return next((kind for kind in kinds if isinstance(kind, str)), None)
     source = product.sources.get(name)
-    return next((one.type for one in (source.schema or () if source else ()) if one.name in columns), None)
+    return next((column.type for column in (source.schema or () if source else ()) if column.name in columns), None)
 
 
 def raw_column(source: Source, column: str) -> str:
@@ -188,12 +188,14 @@ def _table(
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    now = {unquote(one.path) for one in delta.read(folder).files}
-    files = [one.path for one in kept.lifespans(folder)[0] if (folder / one.path).is_file()]
+    now = {unquote(file.path) for file in delta.read(folder).files}
+    files = [lifespan.path for lifespan in lifespans.lifespans(folder)[0] if (folder / lifespan.path).is_file()]
     searched[name] = len(files)
     for path in files:
         names = pq.read_schema(opened(folder / path))
-        wanted = [one.name for one in names if one.name in columns or pa.types.is_nested(one.type) or (aside and one.name == RAW)]
+        wanted = [
+            name.name for name in names if name.name in columns or pa.types.is_nested(name.type) or (aside and name.name == RAW)
+        ]
         count = pc.sum(holding(read(folder / path, wanted), columns, who, kind)).as_py() or 0
         if count:
             yield Held("quarantine" if aside else "table", name, path, count, path in now)

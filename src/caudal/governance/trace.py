@@ -66,7 +66,7 @@ def trace(
         whole: dict[str, Any] = finite(
             {
                 "product": product.name, "table": table, "where": where, "hops": told.hops, "models": list(told.models.values()),
-                "files": [one for source, names in told.segments.items() for one in raw_files(told, source, names)],
+                "files": [file for source, names in told.segments.items() for file in raw_files(told, source, names)],
             }
         )  # fmt: skip
         return whole
@@ -129,34 +129,36 @@ def _all_of_them(
     if count == sum(len(one.rows) for one in group):
         return True
     said = _lineage(told, table, group[0].version)
-    deciding = {one["column"] for one in said["rows"]["indirect"] if one["how"] in ("filter", "join") and one["table"] == name}
+    deciding = {
+        origin["column"] for origin in said["rows"]["indirect"] if origin["how"] in ("filter", "join") and origin["table"] == name
+    }
     return window is not None and "unknown" not in said["rows"] and deciding <= {window[0]}
 
 
 def _could_hold(told: Trace, name: str, version: delta.Version, days: set[str | None] | None, why: str) -> None:
     """Note that rows cannot be told, and which files could hold them."""
     node = told.product.nodes[name]
-    files = [one for one in version.files if days is None or one.day in days]
+    files = [file for file in version.files if days is None or file.day in days]
     told.hops.append(
         {
             "table": name, "kind": node.kind, "version": version.number, "rows": None, "exact": False, "how": f"its rows cannot be told: {why}",
-            "days": sorted(map(str, days)) if days is not None else None, "could_hold": sum(one.rows for one in files),
-            "files": [one.path for one in files][:50], "sample": [], "versions": [version.number], "made_by": [],
+            "days": sorted(map(str, days)) if days is not None else None, "could_hold": sum(file.rows for file in files),
+            "files": [file.path for file in files][:50], "sample": [], "versions": [version.number], "made_by": [],
         }
     )  # fmt: skip
     if isinstance(node, Source):
-        names = {part.partition("=")[2] for one in files for part in Path(one.path).parts if part.startswith("_segment=")}
+        names = {part.partition("=")[2] for file in files for part in Path(file.path).parts if part.startswith("_segment=")}
         told.segments.setdefault(name, set()).update(names)
         return
     said = delta.identity(version.folder, version.number)
-    for one in node.inputs:
-        above = said.get("inputs", {}).get(one)
-        if above is not None and (found := _version(told, one, int(above))) is not None:
+    for input_ in node.inputs:
+        above = said.get("inputs", {}).get(input_)
+        if above is not None and (found := _version(told, input_, int(above))) is not None:
             _could_hold(
                 told,
-                one,
+                input_,
                 found,
-                days if told.product.nodes[one].partition and days is not None and not node.lookback_s else None,
+                days if told.product.nodes[input_].partition and days is not None and not node.lookback_s else None,
                 f"those of {name} cannot",
             )
 
@@ -186,7 +188,7 @@ def _of_predictions(told: Trace, table: str, group: Sequence[Found]) -> None:
             )
             for one in group
         ]
-        _inputs(told, table, model.features, of_input, [one for one in parts if len(one.rows)])
+        _inputs(told, table, model.features, of_input, [part for part in parts if len(part.rows)])
 
 
 def _keys(told: Trace, table: str, name: str, number: int) -> dict[str, list[str]]:
@@ -216,12 +218,16 @@ def _window(told: Trace, table: str, name: str, group: Sequence[Found]) -> tuple
     if node is None or node.event_time is None or above.event_time is None:
         return None
     made = _lineage(told, table, group[0].version)["columns"].get(node.event_time)
-    if made is None or "unknown" in made or {(one["table"], one["column"]) for one in made["from"]} != {(name, above.event_time)}:
+    if (
+        made is None
+        or "unknown" in made
+        or {(origin["table"], origin["column"]) for origin in made["from"]} != {(name, above.event_time)}
+    ):
         return None
-    if any(one["kind"] == "identity" for one in made["from"]):
+    if any(origin["kind"] == "identity" for origin in made["from"]):
         return None
     schema = delta.read(told.home.table(told.product.name, table), group[0].version).schema
-    marks: dict[str, Any] = next((one["metadata"] for one in schema["fields"] if one["name"] == node.event_time), {})
+    marks: dict[str, Any] = next((field["metadata"] for field in schema["fields"] if field["name"] == node.event_time), {})
     return (above.event_time, node.event_time, int(marks[STEP_S])) if STEP_S in marks else None
 
 
@@ -246,7 +252,7 @@ def _looks_around(told: Trace, table: str, name: str) -> str:
     """Return a remark where functions over windows of rows have read other rows of the input as well."""
     said = lineage_of(told.product, told.ledger, table)
     parts = [*said["columns"].values(), said["rows"]]
-    if any(one["how"] == "window" and one["table"] == name for part in parts for one in part["indirect"]):
+    if any(origin["how"] == "window" and origin["table"] == name for part in parts for origin in part["indirect"]):
         return "; functions over windows have read rows around them too, which are not told one by one"
     return ""
 

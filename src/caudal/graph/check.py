@@ -99,8 +99,8 @@ def _cycles(product: Product) -> Iterator[DeclarationProblem]:
             if name in done or name not in product.nodes:
                 return None
             path.append(name)
-            for one in product.nodes[name].inputs:
-                if found := visit(one):
+            for input_ in product.nodes[name].inputs:
+                if found := visit(input_):
                     return found
             path.pop()
             done.add(name)
@@ -149,8 +149,8 @@ def _columns(product: Product) -> Iterator[DeclarationProblem]:
                 fix='Use partition="day", or partition="file" for a table.',
                 where=str(node.where),
             )
-        for one in node.expect:
-            yield from _expectation(product, node, one)
+        for expectation in node.expect:
+            yield from _expectation(product, node, expectation)
 
 
 def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[DeclarationProblem]:
@@ -186,7 +186,7 @@ def _databases(product: Product) -> Iterator[DeclarationProblem]:
             continue
         names = [field.raw_name for field in node.schema]
         asked = node.connection
-        for role, column in [("watermark", asked.watermark), *(("key", one) for one in asked.key)]:
+        for role, column in [("watermark", asked.watermark), *(("key", column) for column in asked.key)]:
             if column is not None and column not in names:
                 yield DeclarationProblem(
                     f"Source '{node.name}' names '{column}' as its {role}, and its closed schema has no such column.",
@@ -204,9 +204,14 @@ def _joins(product: Product) -> Iterator[DeclarationProblem]:
             continue
         left, right = (product.nodes[name] for name in node.inputs)
         names = None if right.schema is None or not right.schema.names else right.schema.names
-        for one in problems(node, left, right, names):
+        for problem in problems(node, left, right, names):
             yield DeclarationProblem(
-                one.what, nearest=one.nearest, fix=one.fix, where=str(node.where), table=node.name, column=one.column
+                problem.what,
+                nearest=problem.nearest,
+                fix=problem.fix,
+                where=str(node.where),
+                table=node.name,
+                column=problem.column,
             )
 
 
@@ -300,13 +305,13 @@ def _triggers(product: Product) -> Iterator[DeclarationProblem]:
                 fix='Name the one that grows: watermark=; or ask by the clock: trigger=cd.every("15 minutes").',
                 where=str(source.where),
             )
-    triggers = [*product.schedules, *(one.trigger for one in product.sources.values())]
-    for one in triggers:
-        if isinstance(one, OnPublish) and one.product == product.name:
+    triggers = [*product.schedules, *(source.trigger for source in product.sources.values())]
+    for trigger in triggers:
+        if isinstance(trigger, OnPublish) and trigger.product == product.name:
             yield DeclarationProblem(
-                f"Product '{product.name}' waits for its own table '{one.table}'.",
+                f"Product '{product.name}' waits for its own table '{trigger.table}'.",
                 fix="Name another product's.",
-                where=str(one.where),
+                where=str(trigger.where),
             )
     for prediction in product.predictions.values():
         if prediction.trigger is not None and not isinstance(prediction.trigger, Timed):
@@ -329,20 +334,20 @@ def _no_column(node: Source | Table, schema: Schema, column: str, what: str) -> 
 
 
 def _promises(product: Product) -> Iterator[DeclarationProblem]:
-    for one in product.slas:
-        if one.table not in product.nodes:
+    for sla in product.slas:
+        if sla.table not in product.nodes:
             yield DeclarationProblem(
-                f"'{one.table}' is promised within a time, and nothing declares it.",
-                nearest=nearest(one.table, product.nodes),
+                f"'{sla.table}' is promised within a time, and nothing declares it.",
+                nearest=nearest(sla.table, product.nodes),
                 fix="Name a source or a table.",
-                where=str(one.where),
+                where=str(sla.where),
             )
 
 
 def _governance(product: Product) -> Iterator[DeclarationProblem]:
     """What is said about tables and columns must be about some that are there."""
-    named = [(one.table, one.where, "is to be kept for a time") for one in product.retentions if one.table]
-    named += [(table, one.where, "holds a subject") for one in product.subjects for table in one.tables]
+    named = [(retention.table, retention.where, "is to be kept for a time") for retention in product.retentions if retention.table]
+    named += [(table, subject.where, "holds a subject") for subject in product.subjects for table in subject.tables]
     named += [(table, product.where, "is described") for table in product.abouts]
     for table, where, what in named:
         if table not in product.nodes and table not in product.predictions:

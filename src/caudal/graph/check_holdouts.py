@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from caudal.declarations.making import called
+from caudal.declarations.build_context import called
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product

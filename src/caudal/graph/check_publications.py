@@ -13,26 +13,28 @@ from caudal.errors import DeclarationProblem, nearest
 def publications(product: Product) -> Iterator[DeclarationProblem]:
     """Yield what is wrong without data: tables that nothing declares, two at one place, columns that closed schemas have not."""
     places: dict[str, Publication | Star] = {}
-    for one in product.publications.values():
-        for table in one.tables:
+    for publication in product.publications.values():
+        for table in publication.tables:
             if table not in product.nodes and table not in product.predictions:
                 among = [*product.nodes, *product.predictions]
                 yield DeclarationProblem(
-                    f"'{one.name}' publishes '{table}', which nothing declares.",
+                    f"'{publication.name}' publishes '{table}', which nothing declares.",
                     nearest=nearest(table, among),
-                    where=str(one.where),
+                    where=str(publication.where),
                 )
-        same = places.setdefault(one.place, one)
-        if same is not one and same.to == one.to:
+        same = places.setdefault(publication.place, publication)
+        if same is not publication and same.to == publication.to:
             yield DeclarationProblem(
-                f"Two tables are to be published as '{one.place}'.", fix="Call one otherwise: name=.", where=str(one.where)
+                f"Two tables are to be published as '{publication.place}'.",
+                fix="Call one otherwise: name=.",
+                where=str(publication.where),
             )
-        if isinstance(one, Star):
-            yield from _star(product, one)
+        if isinstance(publication, Star):
+            yield from _star(product, publication)
             continue
-        node = product.nodes.get(one.of)
+        node = product.nodes.get(publication.of)
         if node is not None and node.schema is not None and node.schema.names and not node.schema.open:
-            yield from columns(one, node.schema.names)
+            yield from columns(publication, node.schema.names)
 
 
 def columns(publication: Publication, names: Sequence[str]) -> Iterator[DeclarationProblem]:
@@ -76,7 +78,7 @@ def _star(product: Product, star: Star) -> Iterator[DeclarationProblem]:
             yield DeclarationProblem(
                 f"'{name}' of star '{star.name}' is no name of a table.", fix="A name has 1 to 59 bytes.", where=str(star.where)
             )
-    known = [one.name for one in star.dimensions]
+    known = [dimension.name for dimension in star.dimensions]
     for fact in star.facts:
         for column, name in fact.links.items():
             if name not in known:
@@ -94,9 +96,18 @@ def _star(product: Product, star: Star) -> Iterator[DeclarationProblem]:
 
 def columns_of_star(star: Star, of: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
     """Yield the columns that a star asks of a table and that are not there."""
-    asked = [name for one in star.dimensions if one.of == of for name in (one.key, one.since, *(one.columns or ())) if name]
+    asked = [
+        name
+        for dimension in star.dimensions
+        if dimension.of == of
+        for name in (dimension.key, dimension.since, *(dimension.columns or ()))
+        if name
+    ]
     asked += [
-        name for one in star.facts if one.of == of for name in (one.time, *one.links, *one.dates, *(one.measures or ()), *one.key)
+        name
+        for fact in star.facts
+        if fact.of == of
+        for name in (fact.time, *fact.links, *fact.dates, *(fact.measures or ()), *fact.key)
     ]
     for name in dict.fromkeys(asked):
         if name not in names:

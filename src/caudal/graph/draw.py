@@ -67,7 +67,7 @@ def as_text(graph: Graph, width: int = 100) -> str:
     for name, (rail, below) in rails.items():
         node = graph.nodes[name]
         head = f"{rail:<{across}} {name:<{name_width}}   {node.kind:<{kind_width}}"
-        inputs = [one if one in graph.nodes else f"{one} (unknown)" for one in dict.fromkeys(node.inputs)]
+        inputs = [input_ if input_ in graph.nodes else f"{input_} (unknown)" for input_ in dict.fromkeys(node.inputs)]
         room = max(width - len(head) - 5, 20)
         for index, chunk in enumerate(_wrapped(inputs, room) or [""]):
             if index == 0:
@@ -129,7 +129,7 @@ def _rails(graph: Graph) -> dict[str, tuple[str, str]]:
     left = {name: len(graph.readers(name)) for name in graph.nodes}
     found: dict[str, tuple[str, str]] = {}
     for name in graph.order():
-        inputs = [lanes.index(one) for one in graph.inputs(name)]
+        inputs = [lanes.index(input_) for input_ in graph.inputs(name)]
         for one in graph.inputs(name):
             left[one] -= 1
         ending = [lane for lane in inputs if left[lanes[lane] or ""] == 0]
@@ -143,7 +143,7 @@ def _rails(graph: Graph) -> dict[str, tuple[str, str]]:
         lanes[own] = name if left[name] else None
         while lanes and lanes[-1] is None:
             lanes.pop()
-        found[name] = (row, "".join("│ " if one else "  " for one in lanes).rstrip())
+        found[name] = (row, "".join("│ " if lane else "  " for lane in lanes).rstrip())
     return found
 
 

@@ -90,7 +90,7 @@ def layers(graph: Graph) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for name in graph.order():
-        found[name] = 1 + max((found[one] for one in graph.inputs(name)), default=-1)
+        found[name] = 1 + max((found[input_] for input_ in graph.inputs(name)), default=-1)
     return found
 
 
@@ -124,7 +124,7 @@ def _untangle(columns: list[list[Spot]], links: Mapping[Spot, Sequence[Spot]]) -
             other = columns[at - 1 if down else at + 1]
             place = {spot: float(index) for index, spot in enumerate(other)}
             own = {spot: float(index) for index, spot in enumerate(columns[at])}
-            columns[at].sort(key=lambda spot: _mean([place[one] for one in neighbours[spot]], own[spot]))
+            columns[at].sort(key=lambda spot: _mean([place[neighbour] for neighbour in neighbours[spot]], own[spot]))
         if (crossings := _crossings(columns, links)) < fewest:
             best, fewest = [list(column) for column in columns], crossings
     columns[:] = best
@@ -134,7 +134,7 @@ def _crossings(columns: Sequence[Sequence[Spot]], links: Mapping[Spot, Sequence[
     count = 0
     for left, right in itertools.pairwise(columns):
         place = {spot: index for index, spot in enumerate(left)}
-        ends = [place[one] for spot in right for one in sorted(links[spot], key=place.__getitem__)]
+        ends = [place[link] for spot in right for link in sorted(links[spot], key=place.__getitem__)]
         starts = [index for index, spot in enumerate(right) for _ in links[spot]]
         count += sum(1 for i in range(len(ends)) for j in range(i) if starts[j] < starts[i] and ends[j] > ends[i])
     return count

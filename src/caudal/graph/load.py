@@ -134,7 +134,7 @@ def with_data(settings: Settings, file: Path) -> Settings:
 def _callables() -> dict[str, Any]:
     """Return what a product calls of caudal's, by qualified name."""
     public = vars(sys.modules["caudal"])
-    methods = {f"{of.__name__}.{name}": one for of in Product.__mro__ for name, one in vars(of).items() if isfunction(one)}
+    methods = {f"{of.__name__}.{name}": var for of in Product.__mro__ for name, var in vars(of).items() if isfunction(var)}
     # What works on frames is left alone: it is called later, and would bring Spark along.
     functions = {name: one for name, one in public.items() if name in public["__all__"] and isfunction(one)}
     return {**methods, **functions}

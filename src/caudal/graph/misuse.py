@@ -40,7 +40,7 @@ def misuse(error: Exception, names: dict[str, Any]) -> Misuse | None:
     if match is None or match.group(1) not in names:
         return None
     name, kind, rest = match.groups()
-    takes = [one for one in inspect.signature(names[name]).parameters if one not in ("self", "cls")]
+    takes = [parameter for parameter in inspect.signature(names[name]).parameters if parameter not in ("self", "cls")]
     shown = name.replace("Product.", "product.")
     asked = re.findall(r"'(\w+)'", rest)
     fix = f"It takes {', '.join(takes)}."

@@ -23,7 +23,7 @@ def product_near(asked: Path, file: str) -> Path | None:
     component decides; the whole path does where it comes near to one product only.
     """
     if asked.suffix == ".py":
-        beside = nearest(asked.name, (one.name for one in asked.parent.glob("*.py")))
+        beside = nearest(asked.name, (path.name for path in asked.parent.glob("*.py")))
         if beside:
             return asked.parent / beside
         asked = asked.parent
@@ -71,7 +71,7 @@ def _holding(root: Path, file: str) -> list[Path]:
             if level == LEVELS:
                 continue
             with os.scandir(folder) as entries:
-                below = sorted(one.name for one in islice(entries, MOST_ENTRIES) if one.is_dir(follow_symlinks=False))
+                below = sorted(entry.name for entry in islice(entries, MOST_ENTRIES) if entry.is_dir(follow_symlinks=False))
         except OSError:  # not for us to read, or gone
             continue
         waiting.extend((folder / name, level + 1) for name in below if not name.startswith(".") and name not in SKIPPED)

@@ -71,7 +71,7 @@ class Graph:
 
     def upstream(self, name: str) -> tuple[str, ...]:
         """Return everything that a node is made from, in the order in which it is made."""
-        return self._reached(name, {one.name: self.inputs(one.name) for one in self.nodes.values()})
+        return self._reached(name, {node.name: self.inputs(node.name) for node in self.nodes.values()})
 
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return everything that is made from a node, in the order in which it is made."""
@@ -79,7 +79,7 @@ class Graph:
 
     def inputs(self, name: str) -> tuple[str, ...]:
         """Return the inputs of a node that are nodes themselves, each once."""
-        return tuple(dict.fromkeys(one for one in self.nodes[name].inputs if one in self.nodes))
+        return tuple(dict.fromkeys(input_ for input_ in self.nodes[name].inputs if input_ in self.nodes))
 
     def readers(self, name: str) -> tuple[str, ...]:
         """Return the nodes that read a node directly."""
@@ -89,8 +89,8 @@ class Graph:
     def _readers(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {name: [] for name in self.nodes}
         for name in self.nodes:
-            for one in self.inputs(name):
-                found[one].append(name)
+            for input_ in self.inputs(name):
+                found[input_].append(name)
         return {name: tuple(readers) for name, readers in found.items()}
 
     @cached_property
@@ -98,7 +98,7 @@ class Graph:
         done: dict[str, None] = {}
         left = list(self.nodes)
         while left:
-            ready = next((name for name in left if all(one in done for one in self.inputs(name))), None)
+            ready = next((name for name in left if all(input_ in done for input_ in self.inputs(name))), None)
             if ready is None:
                 circle = self._circle(left)
                 raise DeclarationProblem(
@@ -115,7 +115,7 @@ class Graph:
         inside = set(among)
         path = [next(name for name in self.nodes if name in inside)]
         while True:
-            following = next(one for one in self.inputs(path[-1]) if one in inside)
+            following = next(input_ for input_ in self.inputs(path[-1]) if input_ in inside)
             if following in path:
                 return [*path[path.index(following) :], following]
             path.append(following)

@@ -326,7 +326,7 @@ def _place(folder: Path, partition: int) -> Path:
 
 def _segments(place: Path) -> list[int]:
     with contextlib.suppress(FileNotFoundError):
-        return sorted(int(one.stem) for one in place.iterdir() if one.suffix == ".index")
+        return sorted(int(path.stem) for path in place.iterdir() if path.suffix == ".index")
     return []
 
 

@@ -20,17 +20,17 @@ def declaration(product: Product) -> dict[str, Any]:
     graph = build(product)
     return {
         "name": product.name, "owner": product.owner, "description": product.description, "tz": product.tz,
-        "nodes": {name: {"kind": one.kind, "inputs": list(one.inputs), "description": one.description, "where": _short(one.where)} for name, one in graph.nodes.items()},
+        "nodes": {name: {"kind": node.kind, "inputs": list(node.inputs), "description": node.description, "where": _short(node.where)} for name, node in graph.nodes.items()},
         "tables": {name: _table(product, name) for name in product.nodes},
         "models": {
-            name: {"features": one.features, "label": one.label, "metric": one.metric, "unit": one.unit, "task": one.task}
-            for name, one in product.models.items()
+            name: {"features": model.features, "label": model.label, "metric": model.metric, "unit": model.unit, "task": model.task}
+            for name, model in product.models.items()
         },
-        "predictions": {name: {"model": one.model, "rows": one.rows} for name, one in product.predictions.items()},
-        "outlets": [{"name": one.name, "of": one.of, "to": one.to.kind, "delivery": one.delivery} for one in product.outlets.values()],
-        "detections": [{"name": name, "of": one.of} for name, one in product.detections.items()],
-        "slas": {one.table: one.within_s for one in product.slas},
-        "subjects": [{"column": one.column, "tables": list(one.tables)} for one in product.subjects],
+        "predictions": {name: {"model": prediction.model, "rows": prediction.rows} for name, prediction in product.predictions.items()},
+        "outlets": [{"name": outlet.name, "of": outlet.of, "to": outlet.to.kind, "delivery": outlet.delivery} for outlet in product.outlets.values()],
+        "detections": [{"name": name, "of": detection.of} for name, detection in product.detections.items()],
+        "slas": {sla.table: sla.within_s for sla in product.slas},
+        "subjects": [{"column": subject.column, "tables": list(subject.tables)} for subject in product.subjects],
         "about": {table: {column: {"text": one.text, "unit": one.unit} for column, one in said.items()} for table, said in product.abouts.items()},
     }  # fmt: skip
 
@@ -46,10 +46,10 @@ def remember(product: Product, ledger: Ledger, run_id: str, now: float) -> None:
 def _table(product: Product, name: str) -> dict[str, Any]:
     node = product.nodes[name]
     said: dict[str, Any] = {
-        "event_time": node.event_time, "partition": node.partition, "expect": [one.name for one in node.expect],
+        "event_time": node.event_time, "partition": node.partition, "expect": [expectation.name for expectation in node.expect],
         "columns": {
-            one.name: {"type": one.type, "unit": one.unit, "about": one.description or one.label, "raw": one.raw_name}
-            for one in node.schema or ()
+            column.name: {"type": column.type, "unit": column.unit, "about": column.description or column.label, "raw": column.raw_name}
+            for column in node.schema or ()
         },
     }  # fmt: skip
     if isinstance(node, Source):

@@ -50,7 +50,7 @@ def usual_of(seconds: Sequence[float]) -> Usual | None:
     if len(seconds) < ENOUGH:
         return None
     middle = statistics.median(seconds)
-    spread = _NORMAL * statistics.median(abs(one - middle) for one in seconds)
+    spread = _NORMAL * statistics.median(abs(second - middle) for second in seconds)
     limit_s = max(middle + _DEVIATIONS * spread, _SLOWER * middle, middle + _LONGER_S)
     return Usual(round(middle, 4), round(limit_s, 4), _trend(seconds, middle), len(seconds))
 

@@ -109,7 +109,7 @@ def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], wha
     files = _files(folder, what)
     _same(files, sha256, folder, what)
     foreign = sorted(
-        {one for one in _spark_classes(files, folder, what) if not one.startswith(("org.apache.spark.ml.", "pyspark.ml."))}
+        {class_ for class_ in _spark_classes(files, folder, what) if not class_.startswith(("org.apache.spark.ml.", "pyspark.ml."))}
     )
     if foreign:
         raise EnvironmentProblem(f"{what} names classes that are not Spark's: {', '.join(foreign)}.", fix="Train again.")
@@ -133,19 +133,19 @@ def renamed_into(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     for old in target.parent.glob(f"{MAKING}*"):
         shutil.rmtree(old, ignore_errors=True)
-    making = target.parent / f"{MAKING}{uuid.uuid4().hex}"
-    making.mkdir()
+    build_context = target.parent / f"{MAKING}{uuid.uuid4().hex}"
+    build_context.mkdir()
     try:
-        yield making
-        for path in making.rglob("*"):
+        yield build_context
+        for path in build_context.rglob("*"):
             if path.is_file():
                 _sync(path)
         if target.exists():
             shutil.rmtree(target)
-        making.rename(target)
+        build_context.rename(target)
         _sync(target.parent)
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(build_context, ignore_errors=True)
 
 
 def _files(folder: Path, what: str) -> dict[str, bytes]:

@@ -37,11 +37,11 @@ def write_fits(folder: Path, fits: Fits) -> None:
         return
     (folder / FOLDER).mkdir()
     told = {}
-    for table, one in fits.items():
-        named = {name: hashlib.sha256(content).hexdigest() for name, content in one.fits.items()}
+    for table, fit in fits.items():
+        named = {name: hashlib.sha256(content).hexdigest() for name, content in fit.fits.items()}
         for name, sha256 in named.items():
-            (folder / FOLDER / sha256).write_bytes(one.fits[name])
-        told[table] = {"code": one.code, "fits": named}
+            (folder / FOLDER / sha256).write_bytes(fit.fits[name])
+        told[table] = {"code": fit.code, "fits": named}
     (folder / LIST).write_text(json.dumps(told, indent=1))
 
 

@@ -138,12 +138,12 @@ def register(
     numbers = [row["version"] for row in ledger.find(model_versions, product=product, model=model)]
     version = max(numbers, default=0) + 1
     folder = home.models(product, model) / str(version)
-    with artifact.renamed_into(folder) as making:
+    with artifact.renamed_into(folder) as build_context:
         what = _what(product, model, version)
-        written = artifact.write(making, trained.fitted.estimator, trained.fitted.format, trust, what)
+        written = artifact.write(build_context, trained.fitted.estimator, trained.fitted.format, trust, what)
         around = environment(written.format, written.types)
-        _describe(making, trained, written, around)
-        write_fits(making, fits or {})
+        _describe(build_context, trained, written, around)
+        write_fits(build_context, fits or {})
     row: Row = {
         "product": product, "model": model, "version": version, "candidate": trained.chosen, "created_at": clock(), "run_id": run_id,
         "fingerprint": fingerprint, "code": code, "training_table": training_table, "training_version": training_version,
@@ -163,7 +163,7 @@ def _tracked(home: Path, row: Row, trained: Trained, folder: Path) -> tuple[str 
         run = track(
             home, row["product"], row["model"], row["version"], row["fingerprint"],
             artifact=folder,
-            candidates=[Logged(one.name, one.folds, one.metrics) for one in trained.results],
+            candidates=[Logged(result.name, result.folds, result.metrics) for result in trained.results],
             metrics=trained.metrics,
             parameters={"candidate": trained.chosen, **trained.parameters},
             tags={
@@ -181,11 +181,11 @@ def _tracked(home: Path, row: Row, trained: Trained, folder: Path) -> tuple[str 
 def _enter(ledger: Ledger, row: Row, trained: Trained) -> None:
     told = [
         {
-            "run_id": row["run_id"], "product": row["product"], "model": row["model"], "candidate": one.name, "metric": trained.metric,
-            "score": one.score, "spread": one.spread, "folds": [dict(fold) for fold in one.folds], "seconds": one.seconds,
-            "chosen": one.name == trained.chosen, "baseline": one.baseline, "error": one.error, "parameters": dict(one.parameters),
+            "run_id": row["run_id"], "product": row["product"], "model": row["model"], "candidate": result.name, "metric": trained.metric,
+            "score": result.score, "spread": result.spread, "folds": [dict(fold) for fold in result.folds], "seconds": result.seconds,
+            "chosen": result.name == trained.chosen, "baseline": result.baseline, "error": result.error, "parameters": dict(result.parameters),
         }
-        for one in trained.results
+        for result in trained.results
     ]  # fmt: skip
     with ledger.engine.begin() as connection:
         same = (

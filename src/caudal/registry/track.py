@@ -117,15 +117,15 @@ def _client(home: Path) -> MlflowClient:
     home.mkdir(parents=True, exist_ok=True)
     with _ONE_AT_A_TIME:
         if not (home / STORE).exists():
-            making = home / f".{STORE}-{uuid.uuid4().hex}"
+            build_context = home / f".{STORE}-{uuid.uuid4().hex}"
             try:
-                making.write_bytes(_empty(MlflowClient).read_bytes())
-                with closing(sqlite3.connect(making)) as store:
+                build_context.write_bytes(_empty(MlflowClient).read_bytes())
+                with closing(sqlite3.connect(build_context)) as store:
                     store.execute("UPDATE experiments SET artifact_location = ?", ((home / "mlruns" / "0").absolute().as_uri(),))
                     store.commit()
-                making.rename(home / STORE)
+                build_context.rename(home / STORE)
             finally:
-                making.unlink(missing_ok=True)
+                build_context.unlink(missing_ok=True)
     return _at(MlflowClient, home / STORE)
 
 
@@ -137,18 +137,18 @@ def _empty(kind: type[MlflowClient]) -> Path:
 
     kept = cache_dir("mlflow") / f"{VERSION}-with-default.db"
     if not kept.exists():
-        making = kept.with_name(f".{kept.name}-{uuid.uuid4().hex}")
+        build_context = kept.with_name(f".{kept.name}-{uuid.uuid4().hex}")
         try:
             with _plain_artifact_root():
-                _at(kind, making).search_experiments(max_results=1)
+                _at(kind, build_context).search_experiments(max_results=1)
             # The experiment that MLflow makes first names a folder of this process. None is to be made by the next who opens the store:
             # MLflow does not quote the name of the folder in which that process runs.
-            with closing(sqlite3.connect(making)) as store:
+            with closing(sqlite3.connect(build_context)) as store:
                 store.execute("UPDATE experiments SET artifact_location = 'mlruns/0'")
                 store.commit()
-            making.rename(kept)
+            build_context.rename(kept)
         finally:
-            making.unlink(missing_ok=True)
+            build_context.unlink(missing_ok=True)
     return kept
 
 
@@ -200,8 +200,12 @@ def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], 
     from mlflow.entities import Metric
 
     told = [(name, value, 0) for name, value in metrics.items()]
-    for one in candidates:
-        told += [(f"{one.name}/{name}", fold.get(name), step) for step, fold in enumerate(one.folds, start=1) for name in one.means]
+    for candidate in candidates:
+        told += [
+            (f"{candidate.name}/{name}", fold.get(name), step)
+            for step, fold in enumerate(candidate.folds, start=1)
+            for name in candidate.means
+        ]
     return [Metric(name, value, now_ms, step) for name, value, step in told if value is not None and math.isfinite(value)]
 
 

@@ -58,7 +58,7 @@ def unknown(types: Iterable[str], trust: Sequence[str] = ()) -> list[str]:
     >>> unknown(["sklearn.tree._tree.Tree", "shop.model.Cut", "posix.system"], trust=["shop.*"])
     ['posix.system']
     """
-    return sorted({one for one in types if one not in SAFE and not any(_covers(allowed, one) for allowed in trust)})
+    return sorted({type_ for type_ in types if type_ not in SAFE and not any(_covers(allowed, type_) for allowed in trust)})
 
 
 def require_known(types: Iterable[str], trust: Sequence[str], what: str) -> None:

@@ -37,28 +37,28 @@ class Pages:
             for thing in product["things"]:
                 found.append([thing["kind"], name, thing["name"], _line(thing["description"]), page(name, thing["name"])])
                 found += [
-                    ["column", f"{name}.{thing['name']}", one["name"], " ".join(filter(None, (one["about"], one["unit"] and f"[{one['unit']}]"))),
-                     f"{page(name, thing['name'])}#{one['name']}"]
-                    for one in thing["columns"] if thing["kind"] != "model"
+                    ["column", f"{name}.{thing['name']}", column["name"], " ".join(filter(None, (column["about"], column["unit"] and f"[{column['unit']}]"))),
+                     f"{page(name, thing['name'])}#{column['name']}"]
+                    for column in thing["columns"] if thing["kind"] != "model"
                 ]  # fmt: skip
         return found
 
     def _home(self) -> dict[str, Any]:
         things = [thing for product in self._told["products"] for thing in product["things"]]
-        counted = {kind: sum(one["kind"] == kind for one in things) for kind in KINDS}
-        columns = [one for thing in things if thing["kind"] != "model" for one in thing["columns"]]
-        tables = [one for one in things if one["kind"] in ("table", "join", "features")]
-        told = sum(bool(one["about"]) for one in columns)
+        counted = {kind: sum(thing["kind"] == kind for thing in things) for kind in KINDS}
+        columns = [column for thing in things if thing["kind"] != "model" for column in thing["columns"]]
+        tables = [thing for thing in things if thing["kind"] in ("table", "join", "features")]
+        told = sum(bool(column["about"]) for column in columns)
         tiles = [
             ("Products", count(len(self._told["products"])), plural(counted["source"], "source")),
-            ("Tables", count(len(tables)), plural(sum(one["rows"] or 0 for one in tables), "row")),
+            ("Tables", count(len(tables)), plural(sum(table["rows"] or 0 for table in tables), "row")),
             ("Models", count(counted["model"]), plural(counted["prediction"], "table of predictions", "tables of predictions")),
             ("Columns", count(len(columns)), f"{told:,} described"),
         ]
         products = [
-            {"name": one["name"], "href": page(one["name"]), "owner": one["owner"], "description": one["description"], "state": _state(one),
-             "things": self._lines(one)}
-            for one in self._told["products"]
+            {"name": product["name"], "href": page(product["name"]), "owner": product["owner"], "description": product["description"], "state": _state(product),
+             "things": self._lines(product)}
+            for product in self._told["products"]
         ]  # fmt: skip
         return {**self._frame("", [("Catalog", None)], "Catalog"), "tiles": tiles, "products": products}
 
@@ -66,7 +66,7 @@ class Pages:
         last = product["last_run"]
         facts = [("Owner", product["owner"] or "none declared"), ("Time zone", product["tz"])]
         facts += [("Last run", moment(last["started_at"]))] if last else []
-        nodes = {name: _node(name, one) for name, one in product["nodes"].items()}
+        nodes = {name: _node(name, node) for name, node in product["nodes"].items()}
         return {
             **self._frame("../", [("Catalog", "index.html"), (product["name"], None)], product["name"]),
             "about": product["description"], "facts": facts, "state": _state(product), "graph": self._drawing(product, nodes),
@@ -74,17 +74,17 @@ class Pages:
         }  # fmt: skip
 
     def _thing(self, product: Thing, thing: Thing) -> dict[str, Any]:
-        columns = [self._column(product, thing, one) for one in thing["columns"]]
-        names = {thing["name"], *thing["inputs"], *(one["name"] for one in thing["readers"])}
-        near = {name: _node(name, one, names) for name, one in product["nodes"].items() if name in names}
+        columns = [self._column(product, thing, column) for column in thing["columns"]]
+        names = {thing["name"], *thing["inputs"], *(reader["name"] for reader in thing["readers"])}
+        near = {name: _node(name, node, names) for name, node in product["nodes"].items() if name in names}
         deciding = thing["rows_decided_by"].get("indirect", ())
         return {
             **self._frame("../", [("Catalog", "index.html"), (product["name"], page(product["name"])), (thing["name"], None)], thing["name"]),
             "title": f"{product['name']}.{thing['name']}", "thing": thing, "about": thing["description"], "facts": self._facts(thing),
             "state": _checked(thing), "graph": self._drawing(product, near) if len(near) > 1 else None, "columns": columns,
-            "has_text": any(one["about"] for one in columns), "has_distinct": any(one["distinct"] for one in columns), "has_figures": any(one["measured"] for one in columns),
-            "rows_decided": self._links(product, deciding), "checks": [_check(one) for one in thing["checks"]],
-            "readers": [{**one, "href": self._address(product, one["name"])} for one in thing["readers"]], "sample": [{name: value(cell) for name, cell in row.items()} for row in thing["sample"]],
+            "has_text": any(column["about"] for column in columns), "has_distinct": any(column["distinct"] for column in columns), "has_figures": any(column["measured"] for column in columns),
+            "rows_decided": self._links(product, deciding), "checks": [_check(check) for check in thing["checks"]],
+            "readers": [{**reader, "href": self._address(product, reader["name"])} for reader in thing["readers"]], "sample": [{name: value(cell) for name, cell in row.items()} for row in thing["sample"]],
             "sql": (thing["sql"] or "").strip("\n") or None, "scores": _scores(thing),
         }  # fmt: skip
 
@@ -99,10 +99,10 @@ class Pages:
 
     def _lines(self, product: Thing) -> list[dict[str, Any]]:
         return [
-            {"name": one["name"], "kind": one["kind"], "href": page(product["name"], one["name"]), "line": _line(one["description"]),
-             "rows": "" if one["rows"] is None else count(one["rows"]), "columns": len(one["columns"]),
-             "updated": age(self._made_at - one["updated_at"]) if one["updated_at"] else "never", "checks": _checked(one)}
-            for one in product["things"]
+            {"name": thing["name"], "kind": thing["kind"], "href": page(product["name"], thing["name"]), "line": _line(thing["description"]),
+             "rows": "" if thing["rows"] is None else count(thing["rows"]), "columns": len(thing["columns"]),
+             "updated": age(self._made_at - thing["updated_at"]) if thing["updated_at"] else "never", "checks": _checked(thing)}
+            for thing in product["things"]
         ]  # fmt: skip
 
     def _drawing(self, product: Thing, nodes: Mapping[str, GraphNode]) -> Markup:
@@ -154,7 +154,7 @@ class Pages:
         ]  # fmt: skip
 
     def _address(self, product: Thing, name: str) -> str | None:
-        return page(product["name"], name) if any(one["name"] == name for one in product["things"]) else None
+        return page(product["name"], name) if any(thing["name"] == name for thing in product["things"]) else None
 
 
 def page(product: str, thing: str | None = None) -> str:
@@ -169,7 +169,7 @@ def page(product: str, thing: str | None = None) -> str:
 
 
 def _node(name: str, said: Thing, among: set[str] | None = None) -> GraphNode:
-    inputs = tuple(one for one in said["inputs"] if among is None or one in among)
+    inputs = tuple(input_ for input_ in said["inputs"] if among is None or input_ in among)
     return GraphNode(name, said["kind"], inputs, said["description"], said["where"])
 
 
@@ -191,7 +191,7 @@ def _checked(thing: Thing) -> tuple[str, str] | None:
     """Return how the checks of a thing did, in one badge."""
     if not thing["checks"]:
         return None
-    broken = [one for one in thing["checks"] if one["broken"] or not one["passed"]]
+    broken = [check for check in thing["checks"] if check["broken"] or not check["passed"]]
     stopped = any(_check(one)["state"] == "failed" for one in broken)
     words = f"{plural(len(thing['checks']), 'check')}" + (f", {len(broken)} found something" if broken else "")
     return ("failed" if stopped else "waiting" if broken else "succeeded", words)
@@ -228,7 +228,10 @@ def _scores(thing: Thing) -> list[tuple[str, str]]:
     ]
     told += [("Of", f"{said['training_from']} to {said['training_until']}")] if said["training_from"] else []
     return (
-        told + [(name.replace("_", " "), value(one)) for name, one in said["metrics"].items() if isinstance(one, int | float)][:6]
+        told
+        + [(name.replace("_", " "), value(metric)) for name, metric in said["metrics"].items() if isinstance(metric, int | float)][
+            :6
+        ]
     )
 
 

@@ -39,7 +39,7 @@ class Scale:
     @classmethod
     def of(cls, candidates: Sequence[Mapping[str, Any]]) -> Scale | None:
         """Return the scale on which all candidates with a score fit, whiskers included."""
-        scored = [(one["score"], one["spread"] or 0.0) for one in candidates if one["score"] is not None]
+        scored = [(candidate["score"], candidate["spread"] or 0.0) for candidate in candidates if candidate["score"] is not None]
         if not scored:
             return None
         low, high = min(mean - spread for mean, spread in scored), max(mean + spread for mean, spread in scored)

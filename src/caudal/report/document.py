@@ -138,7 +138,7 @@ def _landed(ledger: Ledger, row: Row, done: list[Row]) -> Document:
     files = ledger.find(landed, run_id=row["run_id"], source=row["name"])
     read = _found(done, "read", row["name"])
     rows = row["rows_read"] or (read["rows_read"] if read else None) or 0  # what a stream has brought is counted when it lands
-    return {"files": len(files), "rows": rows, "bytes": sum(one["bytes"] for one in files)}
+    return {"files": len(files), "rows": rows, "bytes": sum(file["bytes"] for file in files)}
 
 
 def _table(row: Row) -> Document:

@@ -136,8 +136,8 @@ def score(mean: float | None, spread: float | None = None, places: int | None = 
 
 def places_of(candidates: Sequence[Mapping[str, Any]]) -> int | None:
     """Return the decimal places for a model's candidates: those that the chosen one's spread gives meaning to."""
-    spreads = sorted(one["spread"] for one in candidates if one["spread"])
-    chosen = [one["spread"] for one in candidates if one["chosen"] and one["spread"]]
+    spreads = sorted(candidate["spread"] for candidate in candidates if candidate["spread"])
+    chosen = [candidate["spread"] for candidate in candidates if candidate["chosen"] and candidate["spread"]]
     return _places((chosen or spreads)[0], 2) if spreads else None
 
 

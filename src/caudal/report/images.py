@@ -128,9 +128,11 @@ def scatter(points: Sequence[Sequence[Any]], ratio: Sequence[float] = ()) -> Mar
 
 
 def _places(values: Sequence[float], begin: float, end: float) -> list[float]:
-    known = [one for one in values if math.isfinite(one)]
+    known = [value for value in values if math.isfinite(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
-    return [begin + (end - begin) * ((one - low) / (high - low) if high > low and math.isfinite(one) else 0.5) for one in values]
+    return [
+        begin + (end - begin) * ((value - low) / (high - low) if high > low and math.isfinite(value) else 0.5) for value in values
+    ]
 
 
 def _svg(height: int, said: str, inner: str) -> Markup:

@@ -98,9 +98,9 @@ def _outcome(row: Row, failed: bool) -> tuple[str, str]:
 def reasons(document: Document) -> list[dict[str, Any]]:
     """Return the quarantined rows by table and reason, the most frequent first."""
     found = [
-        (name, reason, number, one)
-        for name, one in document["tables"].items()
-        for reason, number in one["reasons"].items()
+        (name, reason, number, table)
+        for name, table in document["tables"].items()
+        for reason, number in table["reasons"].items()
         if number
     ]
     most = max((number for _, _, number, _ in found), default=1)
@@ -123,11 +123,11 @@ def profile(ledger: Ledger, row: Row) -> dict[str, Any]:
     columns = [
         {
             "name": name,
-            "nulls": count(one.get("nulls")),
-            "share": share(one.get("nulls"), row["rows"]) if one.get("nulls") else "",
-            **{figure: _short(value(one.get(figure))) for figure in ("min", "mean", "max", "stddev", "distinct")},
+            "nulls": count(column.get("nulls")),
+            "share": share(column.get("nulls"), row["rows"]) if column.get("nulls") else "",
+            **{figure: _short(value(column.get(figure))) for figure in ("min", "mean", "max", "stddev", "distinct")},
         }
-        for name, one in row["columns"].items()
+        for name, column in row["columns"].items()
     ]
     change = f"{row['rows'] - before['rows']:+,} since the run before" if before else "first version measured"
     return {
@@ -152,11 +152,17 @@ def files(ledger: Ledger, run_id: str, done: Sequence[Row]) -> dict[str, Any]:
         for row in ledger.find(landed, run_id=run_id)
     ]
     files += [
-        {"source": row["name"], "path": one["path"], "bytes": size(one.get("bytes")), "sha": "", "state": _NOT_LANDED[one["state"]]}
+        {
+            "source": row["name"],
+            "path": file["path"],
+            "bytes": size(file.get("bytes")),
+            "sha": "",
+            "state": _NOT_LANDED[file["state"]],
+        }
         for row in done
         if row["kind"] == "land"
-        for one in detail_of(row).get("files", ())
-        if one.get("state") in _NOT_LANDED
+        for file in detail_of(row).get("files", ())
+        if file.get("state") in _NOT_LANDED
     ]
     return {"files": files[:FILES_SHOWN], "more_files": max(len(files) - FILES_SHOWN, 0)}
 
@@ -185,13 +191,13 @@ def _inputs(row: Row) -> list[tuple[str, int]]:
 def model_section(name: str, model: Document, done: Sequence[Row]) -> dict[str, Any]:
     """Return a model's candidates with their charts, its gates and its decision."""
     scale = charts.Scale.of(model["candidates"])
-    baseline = next((one["score"] for one in model["candidates"] if one["baseline"]), None)
+    baseline = next((candidate["score"] for candidate in model["candidates"] if candidate["baseline"]), None)
     places = places_of(model["candidates"])
     told = []
-    for one in model["candidates"]:
-        said = score(one["score"], one["spread"], places)
-        chart = charts.whisker(scale, one, baseline, f"{one['candidate']}: {said}") if scale else ""
-        told.append({**one, "said": said, "seconds": duration(one["seconds"]), "chart": chart})
+    for candidate in model["candidates"]:
+        said = score(candidate["score"], candidate["spread"], places)
+        chart = charts.whisker(scale, candidate, baseline, f"{candidate['candidate']}: {said}") if scale else ""
+        told.append({**candidate, "said": said, "seconds": duration(candidate["seconds"]), "chart": chart})
     train = next((row for row in done if row["step"] == f"train:{name}"), None)
     learned = detail_of(train)
     return {
@@ -239,7 +245,7 @@ def days(partitions: Sequence[str], most: int = 3) -> str:
             stretches[-1].append(day)
         else:
             stretches.append([day])
-    said = [one[0] if len(one) == 1 else f"{one[0]} to {one[-1]}" for one in stretches]
+    said = [stretch[0] if len(stretch) == 1 else f"{stretch[0]} to {stretch[-1]}" for stretch in stretches]
     return ", ".join(said[:most]) + (f" and {plural(len(said) - most, 'stretch', 'stretches')} more" if len(said) > most else "")
 
 

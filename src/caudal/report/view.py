@@ -59,7 +59,7 @@ def node_states(graph: Graph, done: Sequence[Row], document: Document) -> dict[s
         if not rows:
             continue
         states = [row["state"] for row in rows]
-        state = next((one for one in ("failed", "running", "succeeded", "waiting") if one in states), "skipped")
+        state = next((name for name in ("failed", "running", "succeeded", "waiting") if name in states), "skipped")
         notes = [why for row in rows if (why := sections.why(row))]
         model = document["models"].get(name, {}) if node.kind == "model" else {}
         if model.get("decision"):
@@ -165,15 +165,15 @@ def _aftermath(run: Row, done: Sequence[Row]) -> str | None:
 def _tiles(document: Document, done: Sequence[Row]) -> list[tuple[str, str, str]]:
     """Return the figures at the head of the page: label, figure, note."""
     arrived, tables = document["landed"].values(), document["tables"].values()
-    files, taken = sum(one["files"] for one in arrived), sum(one["bytes"] for one in arrived)
-    read = sum(one["rows"] for one in arrived)
-    written, aside = sum(one["rows_written"] for one in tables), sum(one["rows_quarantined"] for one in tables)
+    files, taken = sum(arrival["files"] for arrival in arrived), sum(arrival["bytes"] for arrival in arrived)
+    read = sum(arrival["rows"] for arrival in arrived)
+    written, aside = sum(table["rows_written"] for table in tables), sum(table["rows_quarantined"] for table in tables)
     judged = f"{share(aside, written + aside)} of all judged" if written + aside else "no row judged"
     return [
         ("Landed", plural(files, "file"), f"{size(taken)}, {plural(read, 'row')} read")
         if files or not read
         else ("Landed", plural(read, "row"), "from streams"),
-        ("Written", plural(written, "row"), f"in {plural(sum(1 for one in tables if one['rows_written']), 'table')}"),
+        ("Written", plural(written, "row"), f"in {plural(sum(1 for table in tables if table['rows_written']), 'table')}"),
         ("Quarantined", plural(aside, "row"), judged),
         ("Steps", f"{sum(row['state'] == 'succeeded' for row in done)} of {len(done)} run", _states(done)),
         *(_model_tile(name, model) for name, model in document["models"].items()),
@@ -181,7 +181,7 @@ def _tiles(document: Document, done: Sequence[Row]) -> list[tuple[str, str, str]
 
 
 def _model_tile(name: str, model: Document) -> tuple[str, str, str]:
-    chosen = next((one for one in model["candidates"] if one["chosen"] and one["score"] is not None), None)
+    chosen = next((candidate for candidate in model["candidates"] if candidate["chosen"] and candidate["score"] is not None), None)
     told = f"{score(chosen['score'], chosen['spread'])} {model['unit'] or ''}".strip() if chosen else "no score"
     if model["decision"]:
         stands = f"version {model['version']} {model['decision']}"

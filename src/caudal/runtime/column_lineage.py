@@ -25,7 +25,7 @@ def lineage_of(product: Product, ledger: Ledger, name: str) -> dict[str, Any]:
     node = product.nodes.get(name)
     if isinstance(node, Source):
         raw = f"raw:{name}"
-        return _document({one.name: [(raw, one.raw_name, "transformation")] for one in node.schema or ()})
+        return _document({column.name: [(raw, column.raw_name, "transformation")] for column in node.schema or ()})
     told = ledger.find(lineages, product=product.name, table=name, newest=True, limit=1)
     return dict(told[0]["document"]) if told else {"columns": {}, "rows": {"indirect": [], "unknown": NOT_BUILT}}
 
@@ -46,8 +46,8 @@ def upstream(product: Product, ledger: Ledger, start: Column) -> Iterator[tuple[
         if made is None:
             continue
         yield (table, column), made
-        for one in made["from"]:
-            found = (one["table"], one["column"])
+        for origin in made["from"]:
+            found = (origin["table"], origin["column"])
             if found not in seen:
                 seen.add(found)
                 waiting.append(found)
@@ -63,8 +63,8 @@ def flows(product: Product, ledger: Ledger, start: set[Column]) -> dict[str, dic
         grew = False
         for name in names(product):
             for column, made in lineage_of(product, ledger, name)["columns"].items():
-                known = next((found[one["table"]][one["column"]] for one in made["from"]
-                              if one["kind"] == "identity" and one["column"] in found.get(one["table"], {})), None)  # fmt: skip
+                known = next((found[origin["table"]][origin["column"]] for origin in made["from"]
+                              if origin["kind"] == "identity" and origin["column"] in found.get(origin["table"], {})), None)  # fmt: skip
                 if known and column not in found.get(name, {}):
                     found.setdefault(name, {})[column] = known
                     grew = True
@@ -77,9 +77,9 @@ def _of_predictions(product: Product, ledger: Ledger, prediction: Prediction) ->
     features = product.nodes[model.features]
     assert isinstance(features, Features)
     versions = ledger.find(model_versions, product=product.name, model=model.name, newest=True, limit=1)
-    takes = [one["name"] for one in versions[0]["signature"]["inputs"]] if versions else []
-    columns: dict[str, list[tuple[str, str, str]]] = {one: [(features.name, one, "identity")] for one in features.key}
-    columns["prediction"] = [(features.name, one, "transformation") for one in takes]
+    takes = [input_["name"] for input_ in versions[0]["signature"]["inputs"]] if versions else []
+    columns: dict[str, list[tuple[str, str, str]]] = {column: [(features.name, column, "identity")] for column in features.key}
+    columns["prediction"] = [(features.name, take, "transformation") for take in takes]
     return _document({**columns, "model_version": [], "input_version": []})
 
 

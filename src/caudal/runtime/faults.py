@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
 from caudal.ledger.faults import ledger_problem
-from caudal.storage import away, damage
+from caudal.storage import damage, storage_errors
 
 DYING_S = 10.0  # in which Java ends after it ran out of memory
 _OF_JAVA = ("OutOfMemoryError", "Connection refused", "Answer from Java side is empty", "Error while sending or receiving", "Connection reset",
@@ -33,7 +33,7 @@ def explained(error: BaseException, step: str | None = None) -> CaudalError | No
     number = getattr(error, "errno", None)
     about: dict[str, Any] = {"step": step} if step else {}
     during = f" in step '{step}'" if step else ""
-    if (found := away.of_spark(text)) is not None:
+    if (found := storage_errors.of_spark(text)) is not None:
         found.facts |= about
         return found
     if isinstance(error, DBAPIError):

@@ -52,18 +52,18 @@ def remember(
 
     sources = {
         name: {
-            "pattern": one.connection.pattern,
-            "format": one.connection.format,
-            "settle_s": one.connection.settle_s,
-            "required": one.connection.required,
+            "pattern": source.connection.pattern,
+            "format": source.connection.format,
+            "settle_s": source.connection.settle_s,
+            "required": source.connection.required,
         }
-        for name, one in product.sources.items()
-        if isinstance(one.connection, Files)
+        for name, source in product.sources.items()
+        if isinstance(source.connection, Files)
     }
-    asked = [one.connection for one in product.sources.values()]
+    asked = [source.connection for source in product.sources.values()]
     if any(one.remote if isinstance(one, Files) else one.kind != "simulated" for one in asked):
         return
-    if any(one.after for one in product.sources.values()):  # tasks of others are asked each time whether they are complete
+    if any(source.after for source in product.sources.values()):  # tasks of others are asked each time whether they are complete
         return
     reads = Reads()
     for name in product.tables:
@@ -118,7 +118,7 @@ def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipe
         "state": "up to date",
         "seconds": round(time.perf_counter() - began, 4),
         "landed": {name: {**one, "files": 0, "rows": 0, "bytes": 0} for name, one in last.get("landed", {}).items()},
-        "tables": {name: {**one, **nothing} for name, one in last.get("tables", {}).items()},
+        "tables": {name: {**table, **nothing} for name, table in last.get("tables", {}).items()},
         "steps": steps,
     }
 
@@ -166,7 +166,7 @@ def code_as_it_was(said: Mapping[str, Any], root: Path) -> bool:
 
 def _warehouses(product: Product) -> dict[str, str | None]:
     """Return the variable, or None for the setting, that says where each publication goes, where the product's file does not."""
-    places = {name: one.to.address for name, one in product.publications.items()}
+    places = {name: publication.to.address for name, publication in product.publications.items()}
     return {name: None if place is None else place.variable for name, place in places.items() if place is None or place.variable}
 
 
@@ -208,7 +208,7 @@ def _outside(root: Path) -> list[Path]:
     files = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)) and file.endswith(".py")}
     asked = [Path(file).resolve() for file in sorted(files) if not file.startswith(plain)]
     ours = [one for one in asked if not any(one.is_relative_to(place) for place in known) and "site-packages" not in one.parts]
-    return [one for one in ours if one.is_file()]
+    return [our for our in ours if our.is_file()]
 
 
 def _version(home: Home, product: str, name: str) -> int | None:

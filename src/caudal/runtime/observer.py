@@ -14,10 +14,10 @@ class RunObserver:
 
     Examples
     --------
-    >>> class Bell(RunObserver):
+    >>> class WakeSignal(RunObserver):
     ...     def run_ended(self, ws, document):
     ...         print(document["product"], document["state"])
-    >>> Bell().run_began(None) is None
+    >>> WakeSignal().run_began(None) is None
     True
     """
 

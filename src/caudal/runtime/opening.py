@@ -79,7 +79,8 @@ def checked(product: Product) -> Product:
     if len(problems) == 1:
         raise problems[0]
     raise DeclarationProblem(
-        f"Product '{product.name}' has {len(problems)} problems:\n" + "\n".join(f"  - {one.sentence()}" for one in problems),
+        f"Product '{product.name}' has {len(problems)} problems:\n"
+        + "\n".join(f"  - {problem.sentence()}" for problem in problems),
         problems=len(problems),
     )
 
@@ -101,7 +102,7 @@ def held(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> I
 
 
 @contextlib.contextmanager
-def answering() -> Iterator[None]:
+def translate_ledger_errors() -> Iterator[None]:
     """Tell in a sentence that the ledger has gone away during the block.
 
     Raises

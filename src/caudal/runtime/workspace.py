@@ -177,7 +177,7 @@ class Workspace:
         """Return whether all that was ever landed is so little that a run of it takes seconds; images are no work of Java's."""
         from sqlalchemy import func, select
 
-        kinds = {name: one.connection.kind for name, one in self.product.sources.items()}
+        kinds = {name: source.connection.kind for name, source in self.product.sources.items()}
         if not _LANDED.issuperset(kinds.values()) or drivers(
             self.product
         ):  # those ask Spark itself, before it is known for how much
@@ -229,7 +229,7 @@ class Workspace:
 
 def drivers(product: Product) -> frozenset[str]:
     """Return the connectors of the databases that Spark is to ask."""
-    asked = [one.connection for one in product.sources.values() if isinstance(one.connection, Database)]
+    asked = [source.connection for source in product.sources.values() if isinstance(source.connection, Database)]
     return frozenset(found for one in asked if (found := connector(one)) is not None)
 
 

@@ -10,13 +10,13 @@ from flask_openapi.openapi import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.serve.card import utc
+from caudal.serve.champion_cache import ChampionCache, Name
 from caudal.serve.document import SECURITY, document
-from caudal.serve.eye import EyeOf
+from caudal.serve.image_featurizer import FeaturizerOf
 from caudal.serve.meter import Meter
 from caudal.serve.operations import Operations, operations
 from caudal.serve.schemas import Failure, Health, Models, Readiness
 from caudal.serve.served import Served
-from caudal.serve.shelf import Name, Shelf
 from caudal.web.access import admitted
 
 WITHOUT_KEY = "Show the key to read why."
@@ -25,8 +25,8 @@ WITHOUT_KEY = "Show the key to read why."
 class Counter:
     """The operations of the champions, made once for each that comes to the shelf."""
 
-    def __init__(self, app: OpenAPI, shelf: Shelf, key: bool, eye_of: EyeOf) -> None:
-        self.app, self.shelf, self.key, self.eye_of = app, shelf, key, eye_of
+    def __init__(self, app: OpenAPI, champions: ChampionCache, key: bool, featurizer_of: FeaturizerOf) -> None:
+        self.app, self.champions, self.key, self.featurizer_of = app, champions, key, featurizer_of
         self._made: dict[Name, tuple[Served, Operations]] = {}
         self._document: tuple[list[int], dict[str, Any]] | None = None
         self._lock = threading.Lock()
@@ -36,14 +36,14 @@ class Counter:
         name = (served.product, served.model)
         made = self._made.get(name)
         if made is None or made[0] is not served:
-            images = self.eye_of(served) is not None
-            made = (served, operations(served, self.shelf.ledger, SECURITY if self.key else [], images=images))
+            images = self.featurizer_of(served) is not None
+            made = (served, operations(served, self.champions.ledger, SECURITY if self.key else [], images=images))
             self._made[name] = made
         return made[1]
 
     def document(self) -> dict[str, Any]:
         """Return the OpenAPI document of what is served now."""
-        served = self.shelf.all()
+        served = self.champions.all()
         shown = [one.decision["id"] for one in served]
         with self._lock:
             if self._document is None or self._document[0] != shown:
@@ -51,9 +51,9 @@ class Counter:
             return self._document[1]
 
 
-def offer_api(app: OpenAPI, shelf: Shelf, meter: Meter, eye_of: EyeOf, *, key: bool) -> Counter:
+def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_of: FeaturizerOf, *, key: bool) -> Counter:
     """Give an app its API and return the counter at which models are asked."""
-    counter = Counter(app, shelf, key, eye_of)
+    counter = Counter(app, champions, key, featurizer_of)
     secured = SECURITY if key else None
     failures: dict[int | str, Any] = {401: Failure, 503: Failure} if key else {503: Failure}
 
@@ -68,10 +68,10 @@ def offer_api(app: OpenAPI, shelf: Shelf, meter: Meter, eye_of: EyeOf, *, key: b
         responses={200: Readiness, 503: Readiness},
     )
     def ready() -> Response:
-        shelf.refresh()
-        states = states_of(shelf)
-        reason = unready(shelf, states)
-        able = bool(states) and all(state["ready"] for state in states) and not shelf.ledger_gone
+        champions.refresh()
+        states = states_of(champions)
+        reason = unready(champions, states)
+        able = bool(states) and all(state["ready"] for state in states) and not champions.ledger_gone
         # A probe is told whether, never what: names, versions and folders are for those who have the key.
         told = {"reason": reason, "models": states} if admitted() else {"reason": None if able else WITHOUT_KEY, "models": []}
         response = jsonify({"ready": able, **told})
@@ -83,20 +83,20 @@ def offer_api(app: OpenAPI, shelf: Shelf, meter: Meter, eye_of: EyeOf, *, key: b
     @app.get("/metrics", tags=[{"name": "server"}], summary="Counts and latencies, for Prometheus", security=secured,
              responses={200: text, **({401: Failure} if key else {})})  # fmt: skip
     def metrics() -> Response:
-        return Response(meter.text(shelf), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(meter.text(champions), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/api/v1/models", tags=[{"name": "server"}], summary="The models served here", security=secured,
              responses={200: Models, **failures})  # fmt: skip
     def models() -> Response:
-        shelf.refresh()
-        return jsonify({"models": states_of(shelf)})
+        champions.refresh()
+        return jsonify({"models": states_of(champions)})
 
     @app.route("/openapi.json", methods=["GET"], endpoint="openapi")
     def openapi() -> Response:
         return jsonify(counter.document())
 
     def hand_over(product: str, model: str, operation: str) -> Response:
-        return counter.of(shelf.get(product, model)).handlers[operation]()
+        return counter.of(champions.get(product, model)).handlers[operation]()
 
     for operation, method in (("predict", "POST"), ("predict/batch", "POST"), ("card", "GET")):
         app.add_url_rule(
@@ -109,11 +109,11 @@ def offer_api(app: OpenAPI, shelf: Shelf, meter: Meter, eye_of: EyeOf, *, key: b
     return counter
 
 
-def states_of(shelf: Shelf) -> list[dict[str, Any]]:
+def states_of(champions: ChampionCache) -> list[dict[str, Any]]:
     """Return how each model is served: those in memory, and those promoted that could not be loaded."""
     states = []
-    for product, model in sorted({*shelf.held, *shelf.faults}):
-        served, fault = shelf.held.get((product, model)), shelf.faults.get((product, model))
+    for product, model in sorted({*champions.held, *champions.faults}):
+        served, fault = champions.held.get((product, model)), champions.faults.get((product, model))
         reason = None
         if fault is not None:
             reason = f"Version {fault.decision['version']} cannot be loaded: {fault.reason}"
@@ -130,15 +130,15 @@ def states_of(shelf: Shelf) -> list[dict[str, Any]]:
     return states
 
 
-def unready(shelf: Shelf, states: list[dict[str, Any]]) -> str | None:
+def unready(champions: ChampionCache, states: list[dict[str, Any]]) -> str | None:
     """Return what a reader of the readiness should know; None when all is well."""
-    if shelf.ledger_fault:
-        return shelf.ledger_fault
+    if champions.ledger_fault:
+        return champions.ledger_fault
     reasons = [f"{state['product']}/{state['model']}: {state['reason']}" for state in states if state["reason"]]
     if reasons or states:
         return " ".join(reasons) or None
     try:
-        known = [f"{product}/{model}" for product, model in shelf.known()]
+        known = [f"{product}/{model}" for product, model in champions.known()]
     except SQLAlchemyError as error:
         return f"The ledger cannot be read: {type(error).__name__}"
     if not known:

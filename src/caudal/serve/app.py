@@ -9,12 +9,12 @@ from flask import Flask
 
 from caudal.ledger.ledger import open_ledger
 from caudal.serve.api import offer_api
+from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.document import new_book
-from caudal.serve.eye import eyes
+from caudal.serve.image_featurizer import featurizers
 from caudal.serve.meter import Meter, measure
 from caudal.serve.pages import offer_pages
 from caudal.serve.served import LoadedModel
-from caudal.serve.shelf import Load, Shelf
 from caudal.serve.uploads import offer_uploads
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -57,18 +57,18 @@ def create_app(
 
         return load(whole, ledger, product, model, version, trust=trust)
 
-    shelf = Shelf(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
+    champions = ChampionCache(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
     meter = Meter()
     app = new_book(key is not None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions["caudal"] = shelf
+    app.extensions["caudal"] = champions
     share_templates(app)
     measure(app, meter)
     guard(app, key)
     refuse(app)
-    eye_of = eyes(whole, ledger)
-    counter = offer_api(app, shelf, meter, eye_of, key=key is not None)
-    offer_uploads(app, shelf, eye_of)
-    offer_pages(app, shelf, counter, key=key is not None)
+    featurizer_of = featurizers(whole, ledger)
+    counter = offer_api(app, champions, meter, featurizer_of, key=key is not None)
+    offer_uploads(app, champions, featurizer_of)
+    offer_pages(app, champions, counter, key=key is not None)
     return app

@@ -52,7 +52,7 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, Any]:
             "artifact": {"format": version["format"], "sha256": version["artifact_sha256"]},
             "code": version["code"],
             "fingerprint": version["fingerprint"],
-            "inputs": [_input(one) for one in served.signature.inputs],
+            "inputs": [_input(input_) for input_ in served.signature.inputs],
             "output": {
                 "name": served.signature.output.name,
                 "type": served.signature.output.type,

@@ -50,7 +50,7 @@ def model_of(signature: Signature, title: str) -> type[BaseModel]:
         )
         fields[f"input_{index}"] = (annotation | None if one.nullable else annotation, described)
     start = signature.starting_values
-    example = {one.name: start[one.name] for one in signature.inputs if one.nullable or start[one.name] is not None}
+    example = {input_.name: start[input_.name] for input_ in signature.inputs if input_.nullable or start[input_.name] is not None}
     config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [example]})
     return cast(type[BaseModel], create_model(title, __config__=config, **fields))
 
@@ -100,12 +100,12 @@ def checked(values: object, signature: Signature, model: type[BaseModel], most: 
     if unseen:
         return Row(more=unseen)
     held = row.__dict__
-    return Row({one.name: held[f"input_{index}"] for index, one in enumerate(signature.inputs)})
+    return Row({input_.name: held[f"input_{index}"] for index, input_ in enumerate(signature.inputs)})
 
 
 def unusual(values: Mapping[str, Any], signature: Signature) -> list[dict[str, Any]]:
     """Return a warning for each number that lies outside what the model was trained on, the first ``MOST_PROBLEMS`` of them."""
-    beyond = (one for one in signature.inputs if one.unusual(values.get(one.name)))
+    beyond = (input_ for input_ in signature.inputs if input_.unusual(values.get(input_.name)))
     return [
         {
             "field": one.name, "warning": "The value lies outside what the model was trained on.", "got": _shown(values[one.name]),

@@ -9,7 +9,7 @@ from collections import defaultdict
 
 from flask import Flask, Response, g, request
 
-from caudal.serve.shelf import Shelf
+from caudal.serve.champion_cache import ChampionCache
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -30,7 +30,7 @@ class Meter:
             self._buckets[route][bisect_left(BOUNDS_S, seconds)] += 1
             self._seconds[route] += seconds
 
-    def text(self, shelf: Shelf) -> str:
+    def text(self, champions: ChampionCache) -> str:
         """Return all figures, and which version is served of each model."""
         with self._lock:
             counts, seconds = dict(self._counts), dict(self._seconds)
@@ -47,7 +47,7 @@ class Meter:
             lines.append(f'caudal_request_seconds_sum{{route="{route}"}} {seconds[route]:.6f}')
             lines.append(f'caudal_request_seconds_count{{route="{route}"}} {total}')
         lines.append("# TYPE caudal_model_version gauge")
-        lines += [f'caudal_model_version{{product="{one.product}",model="{one.model}"}} {one.version}' for one in shelf.all()]
+        lines += [f'caudal_model_version{{product="{one.product}",model="{one.model}"}} {one.version}' for one in champions.all()]
         return "\n".join(lines) + "\n"
 
 

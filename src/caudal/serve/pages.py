@@ -10,10 +10,10 @@ from flask import Flask, render_template, request
 
 from caudal.serve.api import Counter, states_of
 from caudal.serve.card import DISTANCES, card_of, typical_error
+from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.inputs import checked, from_text
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
-from caudal.serve.shelf import Shelf
 from caudal.serve.signature import number
 
 # Not strftime's names, which follow the machine's language.
@@ -25,7 +25,7 @@ MONTHS = (
 LONG_LIST = 12
 
 
-def offer_pages(app: Flask, shelf: Shelf, counter: Counter, *, key: bool) -> None:
+def offer_pages(app: Flask, champions: ChampionCache, counter: Counter, *, key: bool) -> None:
     """Give an app its pages (by ``route``, since ``get`` and ``post`` would describe them as operations of the API)."""
     app.jinja_env.filters["number"] = number
     app.jinja_env.filters["moment"] = moment
@@ -37,40 +37,40 @@ def offer_pages(app: Flask, shelf: Shelf, counter: Counter, *, key: bool) -> Non
 
     @app.route("/", methods=["GET"])
     def landing() -> str:
-        shelf.refresh()
-        waiting = [name for name in shelf.known() if name not in shelf.held and name not in shelf.faults]
-        return render_template("landing.html", states=states_of(shelf), held=shelf.held, waiting=waiting)
+        champions.refresh()
+        waiting = [name for name in champions.known() if name not in champions.held and name not in champions.faults]
+        return render_template("landing.html", states=states_of(champions), held=champions.held, waiting=waiting)
 
     @app.route("/<product>/<model>/", methods=["GET"])
     def form(product: str, model: str) -> str:
-        served = shelf.get(product, model)
+        served = champions.get(product, model)
         if app.jinja_env.globals["eye_of"](served) is not None:  # type: ignore[operator]
             return render_template("image.html", served=served)
-        return _form(shelf, served, {name: _text(value) for name, value in served.signature.starting_values.items()})
+        return _form(champions, served, {name: _text(value) for name, value in served.signature.starting_values.items()})
 
     @app.route("/<product>/<model>/", methods=["POST"])
     def predicted(product: str, model: str) -> str | tuple[str, int]:
-        served = shelf.get(product, model)
+        served = champions.get(product, model)
         texts = {name: request.form[name] for name in request.form}
         row = checked(from_text(texts, served.signature), served.signature, served.inputs)
         problems = row.problems
         if row.good:
             answer = answers(served, [row.values])[0]
             if not is_problem(answer):
-                return _form(shelf, served, texts, answer=answer, call=_call(served, row.values))
+                return _form(champions, served, texts, answer=answer, call=_call(served, row.values))
             problems = [answer]
-        return _form(shelf, served, texts, problems=problems), 422
+        return _form(champions, served, texts, problems=problems), 422
 
     @app.route("/<product>/<model>/card", methods=["GET"])
     def card(product: str, model: str) -> str:
-        served = shelf.get(product, model)
-        return render_template("card.html", served=served, card=card_of(shelf.ledger, served))
+        served = champions.get(product, model)
+        return render_template("card.html", served=served, card=card_of(champions.ledger, served))
 
     @app.route("/docs", methods=["GET"])
     def docs() -> str:
         groups: dict[str, list[dict[str, Any]]] = {}
-        for one in operations_of(counter.document()):
-            groups.setdefault(one["tag"], []).append(one)
+        for operation in operations_of(counter.document()):
+            groups.setdefault(operation["tag"], []).append(operation)
         groups["server"] = groups.pop("server")  # the models come first
         return render_template("docs.html", groups=groups)
 
@@ -111,11 +111,11 @@ def moment(iso: str | None) -> str:
     return f"{at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
 
 
-def _form(shelf: Shelf, served: Served, texts: dict[str, str], **more: Any) -> str:
+def _form(champions: ChampionCache, served: Served, texts: dict[str, str], **more: Any) -> str:
     faults: dict[str | None, list[Any]] = {}
-    for one in more.get("problems", ()):
-        faults.setdefault(one["field"], []).append(one)
-    error = typical_error(shelf.ledger, served) if more.get("answer") else None
+    for problem in more.get("problems", ()):
+        faults.setdefault(problem["field"], []).append(problem)
+    error = typical_error(champions.ledger, served) if more.get("answer") else None
     return render_template("form.html", served=served, texts=texts, faults=faults, error=error, **more)
 
 
@@ -157,8 +157,8 @@ def _inputs(document: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, 
     row = _followed(document, schema["items"]) if schema.get("type") == "array" else schema
     required = row.get("required", [])
     return [
-        {"name": name, "required": name in required, "description": one.get("description"), "type": _type(one)}
-        for name, one in row.get("properties", {}).items()
+        {"name": name, "required": name in required, "description": property_.get("description"), "type": _type(property_)}
+        for name, property_ in row.get("properties", {}).items()
     ]
 
 

@@ -53,7 +53,7 @@ def frame_of(served: Served, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the rows as a frame with the columns, and types, of training."""
     import pandas as pd
 
-    columns = {one.name: _column([row[one.name] for row in rows], one) for one in served.signature.inputs}
+    columns = {input_.name: _column([row[input_.name] for row in rows], input_) for input_ in served.signature.inputs}
     return pd.DataFrame(columns, copy=False)
 
 
@@ -81,7 +81,7 @@ def _read(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, A
     read: list[Answer | Problem] = []
     for index, value in enumerate(found):
         numbers = [value, *(column[index] for column in shares.values())]
-        if any(one is None or (isinstance(one, float) and not math.isfinite(one)) for one in numbers):
+        if any(number is None or (isinstance(number, float) and not math.isfinite(number)) for number in numbers):
             read.append(problem(None, "The prediction is not a finite number.", None, "values like those the model was trained on"))
             continue
         answer: Answer = {

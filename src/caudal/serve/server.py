@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Flask
 
 from caudal.serve.app import create_app
-from caudal.serve.shelf import Load, Shelf
+from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.storage.place import Place
 from caudal.web.access import demand_key
 from caudal.web.server import attend
@@ -58,11 +58,11 @@ def serve(
 
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:
     """Load the champions, say so, and look for promotions, so that no request has to wait for a model to load."""
-    shelf: Shelf = app.extensions["caudal"]
-    shelf.refresh()
+    champions: ChampionCache = app.extensions["caudal"]
+    champions.refresh()
     announce(url)
-    while not stopped.wait(shelf.every_s):
-        shelf.refresh()
+    while not stopped.wait(champions.every_s):
+        champions.refresh()
 
 
 def _print(url: str) -> None:

@@ -88,13 +88,15 @@ class Signature:
     @cached_property
     def by_name(self) -> dict[str, Input]:
         """The inputs by name."""
-        return {one.name: one for one in self.inputs}
+        return {input_.name: input_ for input_ in self.inputs}
 
     @cached_property
     def starting_values(self) -> dict[str, Any]:
         """A value for each input: its default, else that of the example."""
-        start = {one.name: one.default if one.default is not None else self.example.get(one.name) for one in self.inputs}
-        return {one.name: _within(start[one.name], one) for one in self.inputs}
+        start = {
+            input_.name: input_.default if input_.default is not None else self.example.get(input_.name) for input_ in self.inputs
+        }
+        return {input_.name: _within(start[input_.name], input_) for input_ in self.inputs}
 
 
 def read_signature(document: Mapping[str, Any]) -> Signature:
@@ -102,7 +104,7 @@ def read_signature(document: Mapping[str, Any]) -> Signature:
     output = document.get("output") or {}
     classes = output.get("classes")
     return Signature(
-        tuple(_input(one) for one in document["inputs"]),
+        tuple(_input(input_) for input_ in document["inputs"]),
         Output(
             output.get("name") or "prediction",
             output.get("type") or "double",

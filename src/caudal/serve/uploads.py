@@ -10,34 +10,34 @@ from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import BadRequest
 
 from caudal.errors import NotThere
-from caudal.serve.eye import MOST_PIXELS, NEAREST, Eye, EyeOf
+from caudal.serve.champion_cache import ChampionCache
+from caudal.serve.image_featurizer import MOST_PIXELS, NEAREST, FeaturizerOf, ImageFeaturizer
 from caudal.serve.inputs import Problem, problem
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
-from caudal.serve.shelf import Shelf
 from caudal.web.server import MOST_BYTES
 
 MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 takes a third more than the image
 
 
-def offer_uploads(app: Flask, shelf: Shelf, eye_of: EyeOf) -> None:
+def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: FeaturizerOf) -> None:
     """Give an app the addresses at which models are asked with an image."""
-    app.jinja_env.globals["eye_of"] = eye_of
+    app.jinja_env.globals["eye_of"] = featurizer_of
 
-    def found(product: str, model: str) -> tuple[Served, Eye]:
-        served = shelf.get(product, model)
-        eye = eye_of(served)
-        if eye is None:
+    def found(product: str, model: str) -> tuple[Served, ImageFeaturizer]:
+        served = champions.get(product, model)
+        featurizer = featurizer_of(served)
+        if featurizer is None:
             raise NotThere(
                 f"'{product}/{model}' does not take images.", fix=f"POST its inputs to /api/v1/{product}/{model}/predict."
             )
-        return served, eye
+        return served, featurizer
 
     @app.route("/api/v1/<product>/<model>/predict/image", methods=["POST"])
     def predict_image(product: str, model: str) -> Response:
         request.max_content_length = MOST_IMAGE_BYTES
-        served, eye = found(product, model)
-        answer = _asked(served, eye, _content())
+        served, featurizer = found(product, model)
+        answer = _asked(served, featurizer, _content())
         response = jsonify({"errors": [answer], "more_errors": 0} if is_problem(answer) else answer)
         response.status_code = 422 if is_problem(answer) else 200
         return response
@@ -45,29 +45,29 @@ def offer_uploads(app: Flask, shelf: Shelf, eye_of: EyeOf) -> None:
     @app.route("/<product>/<model>/image", methods=["POST"])
     def shown(product: str, model: str) -> str | tuple[str, int]:
         request.max_content_length = MOST_IMAGE_BYTES
-        served, eye = found(product, model)
+        served, featurizer = found(product, model)
         file = request.files.get("image")
         content = file.read() if file else b""
-        answer = _asked(served, eye, content)
+        answer = _asked(served, featurizer, content)
         if is_problem(answer):
             return render_template("image.html", served=served, fault=answer), 422
-        return render_template("image.html", served=served, answer=answer, picture=_picture(eye, content))
+        return render_template("image.html", served=served, answer=answer, picture=_picture(featurizer, content))
 
     @app.route("/<product>/<model>/images/<sha256>.jpg", methods=["GET"])
     def training_image(product: str, model: str, sha256: str) -> Response:
-        _, eye = found(product, model)
-        small = eye.thumbnail(sha256)
+        _, featurizer = found(product, model)
+        small = featurizer.thumbnail(sha256)
         if small is None:
             abort(404)
         return Response(small, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
-def _asked(served: Served, eye: Eye, content: bytes) -> dict[str, Any] | Problem:
+def _asked(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[str, Any] | Problem:
     """Return the model's answer for an image, with the nearest training images, or why there is none."""
     from caudal.stages.images.decode import Unfit
 
     try:
-        row = eye.row(content)
+        row = featurizer.row(content)
     except Unfit as error:
         return problem("image", f"The image {error}.", f"{len(content):,} bytes", "a JPEG, PNG, WebP, GIF, BMP or TIFF")
     answer = answers(served, [row])[0]
@@ -75,7 +75,8 @@ def _asked(served: Served, eye: Eye, content: bytes) -> dict[str, Any] | Problem
         return answer
     address = f"/{served.product}/{served.model}/images"
     near = [
-        {"label": one.label, "distance": one.distance, "image": f"{address}/{one.sha256}.jpg"} for one in eye.nearest(row, NEAREST)
+        {"label": one.label, "distance": one.distance, "image": f"{address}/{one.sha256}.jpg"}
+        for one in featurizer.nearest(row, NEAREST)
     ]
     return {**answer, "nearest": near}
 
@@ -98,8 +99,8 @@ def _content() -> bytes:
         raise BadRequest('"image" is not base64.') from None
 
 
-def _picture(eye: Eye, content: bytes) -> str:
+def _picture(featurizer: ImageFeaturizer, content: bytes) -> str:
     """Return an image as the network sees it, small, for a page."""
     from caudal.stages.images.decode import thumbnail
 
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, eye.side, MOST_PIXELS)).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, featurizer.side, MOST_PIXELS)).decode()

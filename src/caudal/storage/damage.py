@@ -33,7 +33,7 @@ _GONE = (
 
 def damaged(what: str, fix: str = VERIFY, **facts: Any) -> StorageDamaged:
     """Return that something stored is not as it was stored; to try again changes nothing."""
-    return StorageDamaged(what, fix=fix, passing=False, **facts)
+    return StorageDamaged(what, fix=fix, transient=False, **facts)
 
 
 @contextmanager

@@ -21,10 +21,10 @@ from urllib.parse import unquote
 
 from caudal.errors import NotThere
 from caudal.storage import delta_log
-from caudal.storage.away import answering
 from caudal.storage.damage import VERIFY, damaged, first_line
 from caudal.storage.mirror import delta_address
 from caudal.storage.place import Place, Remote, below as seen_from, delta_options, remove, source
+from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -165,7 +165,7 @@ def staged(folder: Place, below: Place) -> list[DataFile]:
     def measured(path: Place) -> DataFile:
         import pyarrow.parquet as pq
 
-        with answering(path):
+        with translate_storage_errors(path):
             held = source(path)
             rows = pq.read_metadata(held).num_rows
         days = [part.partition("=")[2] for part in seen_from(path, below).parts if part.startswith(f"{DAY}=")]
@@ -203,7 +203,7 @@ def commit(
 
     before = version_of(folder)
     try:
-        with answering(folder):
+        with translate_storage_errors(folder):
             _commit(folder, before, files, schema, partitioned, replace, identity, removed_kept)
     except CommitFailedError:
         # A server can have taken the commit and died before it said so; asked again, it says that there is one.
@@ -342,7 +342,7 @@ def _open(folder: Place, version: int | None) -> DeltaTable:
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        with answering(folder):
+        with translate_storage_errors(folder):
             return DeltaTable(delta_address(folder), version=version, storage_options=delta_options(folder))
     except (TableNotFoundError, DeltaError) as error:
         newest = version_of(folder)

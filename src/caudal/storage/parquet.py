@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.storage.away import answering
 from caudal.storage.damage import stored
 from caudal.storage.place import Place, arrow_paths, source
+from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ def opened(file: Place) -> pq.ParquetFile:
     """Return a Parquet file, to be read with its pages' checksums compared."""
     import pyarrow.parquet as pq
 
-    with stored(file), answering(file):
+    with stored(file), translate_storage_errors(file):
         return pq.ParquetFile(source(file), page_checksum_verification=True)
 
 
@@ -37,7 +37,7 @@ def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
     ------
     StorageDamaged : the file is not as it was written, or not there
     """
-    with opened(file) as parquet, stored(file), answering(file):
+    with opened(file) as parquet, stored(file), translate_storage_errors(file):
         return parquet.read(columns=None if columns is None else list(columns))
 
 

@@ -17,8 +17,8 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
-from caudal.storage.away import answering
 from caudal.storage.remote import address, connectors, filesystem, spark_settings, storage
+from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrameReader, SparkSession
@@ -130,7 +130,7 @@ class Remote:
 
     def glob(self, pattern: str) -> Iterator[Remote]:
         """Yield what lies in the folder and is called so."""
-        return (one for one in self.iterdir() if fnmatchcase(one.name, pattern))
+        return (path for path in self.iterdir() if fnmatchcase(path.name, pattern))
 
     def rglob(self, pattern: str) -> Iterator[Remote]:
         """Yield the files in the folder and below that are called so; unlike `pathlib`, no folders."""
@@ -140,7 +140,7 @@ class Remote:
 
     def open(self, mode: str = "r") -> Any:
         """Return the file opened: ``r`` for text, ``rb`` to look here and there, ``wb`` to write it whole."""
-        with answering(self):
+        with translate_storage_errors(self):
             if mode == "wb":
                 return filesystem(self.root).open_output_stream(self.key)
             opened = filesystem(self.root).open_input_file(self.key)
@@ -148,7 +148,7 @@ class Remote:
 
     def read_bytes(self) -> bytes:
         """Return what the file holds."""
-        with answering(self), filesystem(self.root).open_input_file(self.key) as opened:
+        with translate_storage_errors(self), filesystem(self.root).open_input_file(self.key) as opened:
             return cast(bytes, opened.read())
 
     def read_text(self) -> str:
@@ -161,7 +161,7 @@ class Remote:
     def unlink(self, missing_ok: bool = False) -> None:
         """Take the file away."""
         try:
-            with answering(self):
+            with translate_storage_errors(self):
                 filesystem(self.root).delete_file(self.key)
         except FileNotFoundError:
             if not missing_ok:
@@ -169,7 +169,7 @@ class Remote:
 
     def replace(self, target: Remote) -> Remote:
         """Move the file to where another may be."""
-        with answering(self):
+        with translate_storage_errors(self):
             if not self.root.startswith("s3:"):
                 target.unlink(missing_ok=True)
             filesystem(self.root).move(self.key, target.key)
@@ -177,13 +177,13 @@ class Remote:
         return target
 
     def _info(self) -> Any:
-        with answering(self):
+        with translate_storage_errors(self):
             return filesystem(self.root).get_file_info(self.key)
 
     def _listed(self, recursive: bool = False) -> Iterator[Any]:
         from pyarrow.fs import FileSelector
 
-        with suppress(FileNotFoundError), answering(self):
+        with suppress(FileNotFoundError), translate_storage_errors(self):
             yield from filesystem(self.root).get_file_info(FileSelector(self.key, allow_not_found=False, recursive=recursive))
 
     def _below(self, info: Any) -> Remote:
@@ -251,7 +251,7 @@ def local(path: Place, folder: Path) -> Path:
         return path
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / path.name
-    with answering(path):
+    with translate_storage_errors(path):
         pf.copy_files(
             path.key,
             str(copy),
@@ -269,7 +269,7 @@ def target(path: Place) -> Iterator[Any]:
         yield path
         return
     _kept.pop(path, None)
-    with answering(path), path.open("wb") as opened:
+    with translate_storage_errors(path), path.open("wb") as opened:
         yield opened
 
 
@@ -303,7 +303,7 @@ def put(file: Path, at: Place) -> None:
         return
     _kept.pop(at, None)
     made = at if at.root.startswith("s3:") else at.with_name(f".{at.name}.{uuid4().hex}")
-    with answering(at):
+    with translate_storage_errors(at):
         pf.copy_files(
             str(file),
             made.key,
@@ -320,7 +320,7 @@ def remove(folder: Place) -> None:
     if isinstance(folder, Path):
         shutil.rmtree(folder, ignore_errors=True)
         return
-    with suppress(FileNotFoundError), answering(folder):
+    with suppress(FileNotFoundError), translate_storage_errors(folder):
         filesystem(folder.root).delete_dir(folder.key)
 
 
@@ -334,7 +334,7 @@ def move(origin: Place, to: Place) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda file: file.replace(to / below(file, origin)), list(origin.rglob("*"))))
     elif isinstance(to, Remote) and isinstance(origin, Remote):
-        with answering(to):
+        with translate_storage_errors(to):
             filesystem(to.root).create_dir(to.parent.key, recursive=True)
             filesystem(to.root).move(origin.key, to.key)
 

@@ -94,8 +94,8 @@ def spark_schema(schema: pa.Schema, partitioned: bool, marks: Mapping[str, Mappi
     from pyspark.sql.pandas.types import from_arrow_schema
 
     said: dict[str, Any] = json.loads(from_arrow_schema(schema).json())
-    for one in said["fields"]:
-        one["metadata"] = dict((marks or {}).get(one["name"], {}))
+    for field in said["fields"]:
+        field["metadata"] = dict((marks or {}).get(field["name"], {}))
     if partitioned:
         said["fields"].append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})
     return said

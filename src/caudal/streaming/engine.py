@@ -29,7 +29,7 @@ from caudal.stages.statistics import NEVER, advanced, begin, ended, rows, told_t
 from caudal.stages.statistics.partial import empty
 from caudal.storage import delta
 from caudal.storage.place import Place
-from caudal.streaming.memory import Memory, newest, save
+from caudal.streaming.checkpoint import Checkpoint, newest, save
 from caudal.streaming.outlets import Outbox, Sender
 from caudal.streaming.publish import SET_ASIDE, hold, publish, unreadable
 from caudal.streaming.task import SCHEMA, Found, Work, found_in, work
@@ -86,36 +86,36 @@ class Engine:
     frame: Callable[[Offsets, Offsets], DataFrame] | None = None
     clock: Callable[[], float] = time.time
     way_out: Callable[[Outlet], Sender] | None = None
-    onlookers: Sequence[Callable[[Step, Memory], None]] = ()
-    memory: Memory = field(default_factory=Memory)
+    onlookers: Sequence[Callable[[Step, Checkpoint], None]] = ()
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     def __post_init__(self) -> None:
         nodes = self.product.nodes.items()
         self.tables = {name: one for name, one in nodes if isinstance(one, Statistics) and one.inputs == (self.source.name,)}
         connection: Any = self.source.connection
         self.watches = [
-            Watch(one, len(connection.channels))
-            for one in self.product.detections.values()
-            if one.of == self.source.name or one.of in self.tables
+            Watch(detection, len(connection.channels))
+            for detection in self.product.detections.values()
+            if detection.of == self.source.name or detection.of in self.tables
         ]
-        self._owned = [*self.tables, *(one.declared.name for one in self.watches), self.source.name]
-        self.memory = newest(self._memories)
+        self._owned = [*self.tables, *(watch.declared.name for watch in self.watches), self.source.name]
+        self.checkpoint = newest(self._memories)
         self._newest: dict[int, int] = {}  # event time by partition
         self._away_at = float("-inf")
-        hold(self.memory, self.product, self.home, self._owned, self._memories)
+        hold(self.checkpoint, self.product, self.home, self._owned, self._memories)
         self.outboxes = [
-            Outbox(one, self.way_out(one), self.memory.outbox.get(one.name, []))
-            for one in self.product.outlets.values()
-            if self.way_out is not None and one.of in self._owned
+            Outbox(outlet, self.way_out(outlet), self.checkpoint.outbox.get(outlet.name, []))
+            for outlet in self.product.outlets.values()
+            if self.way_out is not None and outlet.of in self._owned
         ]
         for box in self.outboxes:
             box.start()
         for watch in self.watches:
-            watch.restore(self.memory.operators)
-        for name, one in self.tables.items():
-            self.memory.states.setdefault(name, begin(one))
+            watch.restore(self.checkpoint.operators)
+        for name, table in self.tables.items():
+            self.checkpoint.states.setdefault(name, begin(table))
         for name in self._owned:
-            delta.sweep(self._folder(name), {file.name for _, file in self.memory.files})
+            delta.sweep(self._folder(name), {file.name for _, file in self.checkpoint.files})
         self._publish()
 
     def step(self) -> bool:
@@ -123,7 +123,7 @@ class Engine:
         moments = [time.perf_counter()]
         batch = self._take(moments)
         if batch is None:
-            if (self.memory.pending or self.memory.files) and self._due():
+            if (self.checkpoint.pending or self.checkpoint.files) and self._due():
                 self._publish()
             return False
         end, found = batch
@@ -149,13 +149,13 @@ class Engine:
         """
         self.tap.away = None
         try:
-            start, end, _ = self.tap.ends(self.memory.offsets, MOST_BYTES[self.platform])
+            start, end, _ = self.tap.ends(self.checkpoint.offsets, MOST_BYTES[self.platform])
             if start != end:
                 self._hold_identity(self.tap.identity())
             self._check_outboxes()
-            if self.memory.offsets is None and any(start):  # that it begins here is not to be forgotten
-                self.memory = replace(self.memory, offsets=start)
-                save(self._memories, self.memory)
+            if self.checkpoint.offsets is None and any(start):  # that it begins here is not to be forgotten
+                self.checkpoint = replace(self.checkpoint, offsets=start)
+                save(self._memories, self.checkpoint)
             moments.append(time.perf_counter())
             found = self._taken(start, end) if start != end else []
         except Away as away:  # nothing has been done yet
@@ -168,7 +168,7 @@ class Engine:
         moments.append(time.perf_counter())
         return end, found
 
-    def _tell(self, step: Step, after: Memory) -> None:
+    def _tell(self, step: Step, after: Checkpoint) -> None:
         """Let onlookers see a micro-batch that has been done."""
         for look in self.onlookers:
             look(step, after)
@@ -185,9 +185,9 @@ class Engine:
         for box in self.outboxes:
             box.drain()
             box.check()
-        if self.memory.batch >= 0:
-            self._put_out(self.memory, {})
-            save(self._memories, self.memory)
+        if self.checkpoint.batch >= 0:
+            self._put_out(self.checkpoint, {})
+            save(self._memories, self.checkpoint)
 
     def end(self) -> None:
         """Close every window and publish: the stream has ended for good, and what comes after is late.
@@ -195,7 +195,7 @@ class Engine:
         Detectors and onlookers see these windows as they see those that a micro-batch closes.
         """
         began = time.perf_counter()
-        after = self._next(self.memory.offsets)
+        after = self._next(self.checkpoint.offsets)
         closed = {}
         for name, declared in self.tables.items():
             after.states[name], last = ended(after.states[name], declared)
@@ -210,9 +210,9 @@ class Engine:
         open_ = {name: rows(empty(declared), declared) for name, declared in self.tables.items()}
         self._tell(Step(self.source.name, after.batch, [], closed, open_, anomalies, seconds, self.clock()), after)
 
-    def _next(self, offsets: Offsets | None) -> Memory:
+    def _next(self, offsets: Offsets | None) -> Checkpoint:
         """Return a memory for the next micro-batch, that can be changed."""
-        before = self.memory
+        before = self.checkpoint
         pending = {name: list(some) for name, some in before.pending.items()}
         return replace(
             before, batch=before.batch + 1, offsets=offsets, states=dict(before.states), pending=pending, files=list(before.files),
@@ -243,12 +243,12 @@ class Engine:
 
     def _work(self) -> Work:
         connection: Any = self.source.connection
-        tables = {name: (one, self.memory.states[name].bounds) for name, one in self.tables.items()}
+        tables = {name: (table, self.checkpoint.states[name].bounds) for name, table in self.tables.items()}
         keep = any(watch.declared.of == self.source.name for watch in self.watches)
         tz = self.product.tz if self.source.partition is not None else None
         return Work(connection.channels, connection.wire, tables, str(self._stage), tz, keep)
 
-    def _advance(self, after: Memory, found: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+    def _advance(self, after: Checkpoint, found: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
         reached = self._reached(found)
         for name, declared in self.tables.items():
@@ -281,7 +281,7 @@ class Engine:
         settling = self.clock() - self._away_at < SETTLE_S
         return (min if settling else max)(self._newest.values(), default=NEVER)
 
-    def _watch(self, after: Memory, found: list[Found], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    def _watch(self, after: Checkpoint, found: list[Found], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         """Return what the detectors have found; they have learned what they saw."""
         told = {}
         kept = [samples for one in found for samples in one.kept]
@@ -303,7 +303,7 @@ class Engine:
             if box.full:
                 raise Away(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
 
-    def _put_out(self, after: Memory, come: Mapping[str, pa.Table]) -> None:
+    def _put_out(self, after: Checkpoint, come: Mapping[str, pa.Table]) -> None:
         """Put rows on their way out; they are in the memory before they are sent."""
         for box in self.outboxes:
             rows_of = come.get(box.declared.of)
@@ -311,35 +311,35 @@ class Engine:
                 box.put(after.batch, rows_of)
         after.outbox = {box.declared.name: box.waiting for box in self.outboxes}
 
-    def _remember(self, after: Memory) -> None:
+    def _remember(self, after: Checkpoint) -> None:
         """Write the memory; from here on its micro-batch has happened, and what it holds may go out."""
         save(self._memories, after)
-        self.memory = after
+        self.checkpoint = after
         for box in self.outboxes:
             box.release(after.batch)
 
     def _due(self) -> bool:
-        pending = sum(one.nbytes for some in self.memory.pending.values() for one in some)
-        return self.clock() - self.memory.published >= self.publish_s or pending > PENDING_BYTES
+        pending = sum(one.nbytes for some in self.checkpoint.pending.values() for one in some)
+        return self.clock() - self.checkpoint.published >= self.publish_s or pending > PENDING_BYTES
 
     def _publish(self) -> None:
         """Commit the rows that the written memory holds."""
-        self.memory = publish(self.memory, self.product, self.source, self.home, self._owned, self.run_id, self.clock())
+        self.checkpoint = publish(self.checkpoint, self.product, self.source, self.home, self._owned, self.run_id, self.clock())
 
     def _hold_identity(self, identity: tuple[str | None, ...]) -> None:
         """Raise when the offsets that are remembered are of another topic or log, whose place was taken; else remember this one."""
-        before = self.memory.identity
+        before = self.checkpoint.identity
         now = (*identity, *(None,) * (len(before) - len(identity)))
         if any(was is not None and was != is_now for was, is_now in zip(before, now, strict=False)):
             raise EnvironmentProblem(
                 f"What '{self.source.name}' reads was made anew since the stream last read it: the topic or log that it has come to"
-                f" {sum(self.memory.offsets or ())} messages of is gone, and another has its name.",
+                f" {sum(self.checkpoint.offsets or ())} messages of is gone, and another has its name.",
                 fix=f"To read the new one from its beginning, move {self._memories.parent} and the tables made of it away;"
                 " or bring the old one back.",
                 source=self.source.name,
-                passing=False,
+                transient=False,
             )
-        self.memory = replace(self.memory, identity=tuple(now))
+        self.checkpoint = replace(self.checkpoint, identity=tuple(now))
 
     def _folder(self, name: str) -> Place:
         return self.home.table(self.product.name, name)
@@ -355,4 +355,4 @@ class Engine:
 
 def _collected(frame: DataFrame) -> list[Found]:
     """Return what tasks have sent: pickles of our own tasks, over Spark's own channel."""
-    return [pickle.loads(one) for one in frame.toArrow().column("found").to_pylist()]  # noqa: S301
+    return [pickle.loads(value) for value in frame.toArrow().column("found").to_pylist()]  # noqa: S301

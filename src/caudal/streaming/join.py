@@ -56,7 +56,7 @@ class Joining:
         nodes = (product.nodes[declared.left], product.nodes[declared.right])
         self.declared, self._tz, self._run_id, self._clock = declared, product.tz, run_id, clock
         self._folder, self._nodes = home.table(product.name, declared.name), nodes
-        folders = [home.table(product.name, one.name) for one in nodes]
+        folders = [home.table(product.name, node.name) for node in nodes]
         self.left = Side(nodes[0], folders[0])
         self.right: Side | Fixed = Side(nodes[1], folders[1]) if is_stream(nodes[1]) else Fixed(nodes[1], folders[1])
         self.counts = {"rows": 0, "unmatched": 0, "late": 0}
@@ -205,10 +205,10 @@ class Joining:
     def _forget(self) -> None:
         """Keep in memory what rows that come in time can still ask for."""
         reach, sides = self._reach_us, [self.left, *([self.right] if isinstance(self.right, Side) else [])]
-        behind = min((one.newest_us for one in sides if one.newest_us is not None), default=0)
-        for one in sides:
-            if one.newest_us is not None:
-                one.forget(max(behind - reach, one.newest_us - 2 * reach))
+        behind = min((side.newest_us for side in sides if side.newest_us is not None), default=0)
+        for side in sides:
+            if side.newest_us is not None:
+                side.forget(max(behind - reach, side.newest_us - 2 * reach))
 
     @property
     def _reach_us(self) -> int:
@@ -257,8 +257,8 @@ def given_at(declared: Join, nodes: tuple[Node, Node], folders: Sequence[Place],
     if declared.how != "left" or not all(map(is_stream, nodes)):
         return 0
     sides = [Side(node, folder) for node, folder in zip(nodes, folders, strict=True)]
-    for one in sides:
-        one.newest_us = one.newest_at(inputs[one.name])
+    for side in sides:
+        side.newest_us = side.newest_at(inputs[side.name])
     return known_until(shape(declared, *nodes), *sides)
 
 

@@ -43,17 +43,17 @@ class Joiner(threading.Thread):
         """Take, where asked, all that is published, and give the left rows that are still without a match; raise what went wrong."""
         while (whole or end) and self._each_did():
             pass
-        for one in self._joinings if end else ():
-            self._did(one, one.end)
+        for joining in self._joinings if end else ():
+            self._did(joining, joining.end)
         self._raise_what_broke()
 
     def documents(self) -> dict[str, dict[str, Any]]:
         """Return how each join stands, JSON-ready."""
-        return {one.declared.name: one.document() for one in self._joinings}
+        return {joining.declared.name: joining.document() for joining in self._joinings}
 
     def _each_did(self) -> bool:
         """Let each do a step, however much one of them has to do; tell whether there was anything."""
-        return sum(self._did(one) for one in self._joinings) > 0
+        return sum(self._did(joining) for joining in self._joinings) > 0
 
     def _did(self, one: Joining, doing: Callable[[], object] | None = None) -> bool:
         """Do a step, or what is given; tell whether there was anything. After a fault there is nothing any more."""
@@ -87,4 +87,4 @@ class FeedOfJoins(Feed):
 
 def joinings(ws: Workspace) -> list[Joining]:
     """Return the joins of a product, each ready to go on."""
-    return [Joining(ws.product, one, ws.home, ws.run_id, ws.clock) for one in ws.product.nodes.values() if isinstance(one, Join)]
+    return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in ws.product.nodes.values() if isinstance(node, Join)]

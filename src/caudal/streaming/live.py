@@ -12,8 +12,8 @@ import pyarrow as pa
 from caudal.declarations.statistics import Statistics
 from caudal.messaging.feed import Feed
 from caudal.stages.statistics import quantile_name
+from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
-from caudal.streaming.memory import Memory
 from caudal.streaming.task import Found
 
 _RATE_S = 2.0
@@ -27,13 +27,13 @@ class Live:
         self._feed, self._engine, self._classes = feed, engine, classes
         self._lately: deque[tuple[float, int]] = deque([(engine.clock(), 0)])
 
-    def __call__(self, step: Step, memory: Memory) -> None:
+    def __call__(self, step: Step, checkpoint: Checkpoint) -> None:
         """Append the update."""
         connection: Any = self._engine.source.connection
         channels = connection.channels
         samples = sum(one.samples for one in step.found)
         rate = self._rate(step.done_at, samples * len(channels))
-        states = memory.states.values()
+        states = checkpoint.states.values()
         newest = max((state.newest_us for state in states), default=0)
         first: Statistics | None = next(iter(self._engine.tables.values()), None)
         update: dict[str, Any] = {
@@ -42,8 +42,8 @@ class Live:
             "latency_s": latency_s(step.found, step.done_at), "watermark": newest / 1e6 if newest > 0 else None,
             "state": {"windows": sum(len(state.open) for state in states), "bytes": sum(state.bytes for state in states)},
             "late": sum(state.late for state in states), "duplicates": sum(state.duplicates for state in states),
-            "unreadable": memory.counts.get("unreadable_messages", 0) + memory.counts.get("outside", 0),
-            "total": memory.counts.get("samples", 0) * len(channels),
+            "unreadable": checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0),
+            "total": checkpoint.counts.get("samples", 0) * len(channels),
             "sensors": list(channels), "signal": next((one.signal for one in step.found if one.signal), None),
             "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": self._classes(), "seconds": step.seconds,
         }  # fmt: skip

@@ -16,7 +16,7 @@ from caudal.stages.statistics.batch import marks
 from caudal.storage import delta
 from caudal.storage.place import Place, below
 from caudal.streaming.append import append, compact, upto
-from caudal.streaming.memory import Memory
+from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.task import Captured, Found
 from caudal.streaming.watch import SCHEMA as ANOMALIES
 from caudal.tables.home import Home
@@ -33,7 +33,9 @@ UNREADABLE = pa.schema(
 )
 
 
-def publish(memory: Memory, product: Product, source: Source, home: Home, tables: Sequence[str], run_id: str, now: float) -> Memory:
+def publish(
+    checkpoint: Checkpoint, product: Product, source: Source, home: Home, tables: Sequence[str], run_id: str, now: float
+) -> Checkpoint:
     """Commit the rows that a written memory holds, and return it without them; a table that names this micro-batch, or a later one, has got them.
 
     Parameters
@@ -41,26 +43,26 @@ def publish(memory: Memory, product: Product, source: Source, home: Home, tables
     tables : the tables that belong to the source's stream, its capture with them
     now : seconds since 1970, UTC
     """
-    said = {"run_id": run_id, "step": f"stream:{source.name}", "upto": memory.batch, "at": now, "code": "stream"}
+    said = {"run_id": run_id, "step": f"stream:{source.name}", "upto": checkpoint.batch, "at": now, "code": "stream"}
     for name in tables:
         folder, node = home.table(product.name, name), product.nodes.get(name)
-        files = [_data_file(folder, *one) for one in memory.files] if name == source.name else []
-        some = memory.pending.get(name, [])
-        if name in product.detections and delta.version_of(folder) is None and memory.batch >= 0:
+        files = [_data_file(folder, *file) for file in checkpoint.files] if name == source.name else []
+        some = checkpoint.pending.get(name, [])
+        if name in product.detections and delta.version_of(folder) is None and checkpoint.batch >= 0:
             some = [ANOMALIES.empty_table(), *some]  # that nothing was found is told too
-        if (some or files) and upto(folder) < memory.batch:
+        if (some or files) and upto(folder) < checkpoint.batch:
             partitioned = node is not None and node.partition is not None
             moment = (node.event_time if node is not None else None) or "at"
             said_of = marks(node) if isinstance(node, Statistics) else None
             append(folder, some, files, moment=moment, tz=product.tz, partitioned=partitioned, identity=said, marks=said_of)
             compact(folder, partitioned=partitioned, identity=said)
     aside = home.quarantine(product.name, source.name)
-    if (some := memory.pending.get(SET_ASIDE, [])) and upto(aside) < memory.batch:
+    if (some := checkpoint.pending.get(SET_ASIDE, [])) and upto(aside) < checkpoint.batch:
         append(aside, some, [], moment="", tz="UTC", partitioned=False, identity=said)
-    return replace(memory, pending={}, files=[], published=now)
+    return replace(checkpoint, pending={}, files=[], published=now)
 
 
-def hold(memory: Memory, product: Product, home: Home, tables: Sequence[str], memories: Path) -> None:
+def hold(checkpoint: Checkpoint, product: Product, home: Home, tables: Sequence[str], memories: Path) -> None:
     """Hold that the memory knows of all that the tables hold.
 
     Raises
@@ -68,9 +70,9 @@ def hold(memory: Memory, product: Product, home: Home, tables: Sequence[str], me
     StepFailed : it was lost, and the stream would count twice
     """
     for name in tables:
-        if (held := upto(home.table(product.name, name))) > memory.batch:
+        if (held := upto(home.table(product.name, name))) > checkpoint.batch:
             raise StepFailed(
-                f"Table '{name}' holds the stream up to micro-batch {held:.0f}, but {memories} knows of {memory.batch} only.",
+                f"Table '{name}' holds the stream up to micro-batch {held:.0f}, but {memories} knows of {checkpoint.batch} only.",
                 fix=f"Bring that folder back; or, to begin anew, move {memories.parent} and the tables made of it away.",
                 table=name,
             )
@@ -84,5 +86,5 @@ def _data_file(folder: Place, stage: str, file: Captured) -> delta.DataFile:
 def unreadable(found: Found) -> pa.Table:
     """Return the messages of a task that hold no samples, as rows that are set aside."""
     partitions, offsets, reasons, messages = zip(*found.unreadable, strict=True)
-    shown = [None if one is None else one.decode("utf-8", "backslashreplace") for one in messages]
+    shown = [None if message is None else message.decode("utf-8", "backslashreplace") for message in messages]
     return pa.table([partitions, offsets, [[reason] for reason in reasons], shown, messages], schema=UNREADABLE)

@@ -17,7 +17,7 @@ from caudal.tables.home import Home
 
 def streamed(product: Product) -> list[Source]:
     """Return the product's stream sources."""
-    found = [one for one in product.sources.values() if isinstance(one.connection, CHANNELLED)]
+    found = [source for source in product.sources.values() if isinstance(source.connection, CHANNELLED)]
     if not found:
         raise DeclarationProblem(
             f"Product '{product.name}' has no stream.",

@@ -24,9 +24,9 @@ from caudal.runtime.workspace import Workspace
 from caudal.storage.lease import lease
 from caudal.streaming.engine import Engine, Platform
 from caudal.streaming.faults import explained, told
-from caudal.streaming.follow import Follower, followed
 from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
+from caudal.streaming.live_scorer import LiveScorer, followed
 from caudal.streaming.sources import engine_of, stream_lease, streamed
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def stream(
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             connectors = frozenset(
-                {"kafka"} if platform == "spark" and any(isinstance(one.connection, Kafka) for one in sources) else ()
+                {"kafka"} if platform == "spark" and any(isinstance(source.connection, Kafka) for source in sources) else ()
             )
             ws = Workspace(product, home, ledger, settings, run_id=new_run_id(), connectors=connectors, observers=registered())
             with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
@@ -81,13 +81,13 @@ def stream(
                 for source in sources:
                     with told(f"the stream '{source.name}'"):
                         engines.append(engine_of(ws, source, open_, publish_s, platform))
-                followers = [Follower(ws, one, engines, lambda: train(folder, settings)) for one in followed(ws, engines)]
+                followers = [LiveScorer(ws, one, engines, lambda: train(folder, settings)) for one in followed(ws, engines)]
                 joiner = Joiner(joinings(ws), asked)
                 _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
-                before, since = {one.source.name: dict(one.memory.counts) for one in engines}, ws.clock()
+                before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.clock()
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
-                threads = [Thread(one, asked, every_s, until, once) for one in engines]
+                threads = [Thread(engine, asked, every_s, until, once) for engine in engines]
                 for thread in (*followers, *threads, joiner):
                     thread.start()
                 for thread in threads:
@@ -130,7 +130,7 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
 
 def _note(ws: Workspace, engine: Engine, before: Mapping[str, int], since: float) -> None:
     """Tell the ledger what a stream has brought, as a run tells of its steps."""
-    counts = {name: count - before.get(name, 0) for name, count in engine.memory.counts.items()}
+    counts = {name: count - before.get(name, 0) for name, count in engine.checkpoint.counts.items()}
     name, now, came = engine.source.name, ws.clock(), counts.get("messages", 0)
     ws.ledger.add(steps, {
         "run_id": ws.run_id, "product": ws.product.name, "step": f"land:{name}", "kind": "land", "name": name,
@@ -207,7 +207,7 @@ class Thread(threading.Thread):
         raise explained(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
-def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> None:
+def _look_on(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> None:
     """Let followers and the live feed see each micro-batch."""
 
     def classes() -> list[dict[str, Any]]:
@@ -219,27 +219,32 @@ def _look_on(engines: list[Engine], followers: list[Follower], feed: Feed) -> No
 
 
 def document(
-    engines: list[Engine], followers: list[Follower], seconds: float, joins: dict[str, dict[str, Any]] | None = None
+    engines: list[Engine], followers: list[LiveScorer], seconds: float, joins: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
     said = {}
     for engine in engines:
-        states = engine.memory.states
+        states = engine.checkpoint.states
         said[engine.source.name] = {
-            "batches": engine.memory.batch + 1,
-            **engine.memory.counts,
+            "batches": engine.checkpoint.batch + 1,
+            **engine.checkpoint.counts,
             "tables": {
-                name: {"readings": one.readings, "duplicates": one.duplicates, "late": one.late, "open_windows": len(one.open)}
-                for name, one in states.items()
+                name: {
+                    "readings": state.readings,
+                    "duplicates": state.duplicates,
+                    "late": state.late,
+                    "open_windows": len(state.open),
+                }
+                for name, state in states.items()
             },
         }
     return {
         "product": engines[0].product.name,
         "seconds": round(seconds, 3),
         "sources": said,
-        "outlets": {one.declared.name: one.document() for engine in engines for one in engine.outboxes},
+        "outlets": {outbox.declared.name: outbox.document() for engine in engines for outbox in engine.outboxes},
         "joins": joins or {},
-        "models": {one.name_of_model: one.document() for one in followers},
+        "models": {follower.name_of_model: follower.document() for follower in followers},
     }
 
 

@@ -124,8 +124,8 @@ def _by_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.R
     for batch in batches:
         partition = np.asarray(batch.column("_partition"))
         each = np.unique(partition)
-        for one in each.tolist():
-            yield one, batch if len(each) == 1 else batch.filter(pa.array(partition == one))
+        for value in each.tolist():
+            yield value, batch if len(each) == 1 else batch.filter(pa.array(partition == value))
 
 
 def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[str, list[Taken]], found: Found) -> None:
@@ -181,11 +181,11 @@ def _read(batch: pa.RecordBatch, todo: Work, found: Found) -> Samples:
 
 def _one(parts: list[Taken], gap_us: int) -> Taken:
     seen = Seen()
-    for one in parts:
-        seen = seen.with_(one.seen)
+    for part in parts:
+        seen = seen.with_(part.seen)
     return Taken(
-        merged([one.parts for one in parts], gap_us), seen, sum(one.samples for one in parts), sum(one.duplicates for one in parts),
-        sum(one.late for one in parts), max(one.newest_us for one in parts),
+        merged([part.parts for part in parts], gap_us), seen, sum(part.samples for part in parts), sum(part.duplicates for part in parts),
+        sum(part.late for part in parts), max(part.newest_us for part in parts),
     )  # fmt: skip
 
 

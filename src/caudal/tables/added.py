@@ -133,9 +133,9 @@ class Lookup:
         if at is None:
             return None
         groups = [told.row_group(i).column(at).statistics for i in range(told.num_row_groups)]
-        if any(one is None or not one.has_min_max for one in groups) or not groups:
+        if any(group is None or not group.has_min_max for group in groups) or not groups:
             return None
-        return min(_us(one.min) for one in groups), max(_us(one.max) for one in groups)
+        return min(_us(group.min) for group in groups), max(_us(group.max) for group in groups)
 
 
 def stretches(low: Array, high: Array) -> tuple[Array, Array]:

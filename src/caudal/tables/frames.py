@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.storage.away import answering
 from caudal.storage.delta import DAY, Version
 from caudal.storage.parquet import dataset
 from caudal.storage.place import reader, spark_path
+from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables.intact import check_small, reading
 
 if TYPE_CHECKING:
@@ -53,5 +53,5 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     if not paths:
         return schema.empty_table()
     check_small(version, paths)
-    with answering(version.folder), reading(lambda: paths, f"Table '{version.folder.name}'"):
+    with translate_storage_errors(version.folder), reading(lambda: paths, f"Table '{version.folder.name}'"):
         return dataset(paths, schema).to_table()

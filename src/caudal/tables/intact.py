@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 from caudal.errors import CaudalError
 from caudal.storage import delta, delta_log
-from caudal.storage.away import answering
 from caudal.storage.damage import damaged, first_line, is_damage, stored
 from caudal.storage.place import Place, below, place
+from caudal.storage.storage_errors import translate_storage_errors
 
 _BLOCK = 1 << 20
 _AT_ONCE = 8
@@ -29,7 +29,7 @@ _written: dict[Path, tuple[int, dict[str, str]]] = {}  # of a table's log up to 
 def sha256_of(file: Place) -> str:
     """Return the hash of a file's bytes."""
     digest = hashlib.sha256()
-    with answering(file), file.open("rb") as opened:
+    with translate_storage_errors(file), file.open("rb") as opened:
         while block := opened.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -234,4 +234,4 @@ def _opened(origin: Path, path: str) -> Any:
             f"'{path}' cannot be read: permission denied.", fix="Give the user who runs caudal read access.", file=path
         ) from None
     except FileNotFoundError:
-        raise SourceProblem(f"'{path}' vanished before it was landed.", fix="Run again.", file=path, passing=True) from None
+        raise SourceProblem(f"'{path}' vanished before it was landed.", fix="Run again.", file=path, transient=True) from None

@@ -15,8 +15,8 @@ def write(rows: pa.Table, file: Place) -> None:
     """Write rows; numbers as they are, for a dictionary of measured values costs seven times the time and is larger."""
     import pyarrow.parquet as pq
 
-    whole = [one.name for one in rows.schema if pa.types.is_integer(one.type) or pa.types.is_timestamp(one.type)]
-    words = [one.name for one in rows.schema if pa.types.is_string(one.type)]
+    whole = [column.name for column in rows.schema if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type)]
+    words = [column.name for column in rows.schema if pa.types.is_string(column.type)]
     with target(file) as to:
         pq.write_table(
             rows,

@@ -36,10 +36,10 @@ def superseded(files: Sequence[LandedFile], key: str, named: Named | None = None
     newest: dict[str, str] = {}
     gone: list[tuple[str, str]] = []
     for file in in_order(files):
-        for one in _keys(file, [key], named).column(0).to_pylist():
-            if one in newest:
-                gone.append((newest[one], one))
-            newest[one] = file.segment
+        for value in _keys(file, [key], named).column(0).to_pylist():
+            if value in newest:
+                gone.append((newest[value], value))
+            newest[value] = file.segment
     return gone
 
 

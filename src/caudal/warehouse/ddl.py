@@ -60,7 +60,7 @@ def create(connection: Connection[Any], target: Target, into: Identifier, *, log
     """Make a table with the target's columns and nothing else."""
     from psycopg.sql import SQL
 
-    told = SQL(", ").join(_column(one) for one in target.columns)
+    told = SQL(", ").join(_column(column) for column in target.columns)
     connection.execute(SQL("CREATE {} TABLE {} ({})").format(SQL("" if logged else "UNLOGGED"), into, told))
 
 
@@ -78,7 +78,7 @@ def alter(connection: Connection[Any], target: Target, there: dict[str, Column])
     """Give an emptied table the target's columns."""
     from psycopg.sql import SQL, Identifier
 
-    wanted = {one.name: one for one in target.columns}
+    wanted = {column.name: column for column in target.columns}
     for name in there.keys() - wanted.keys():
         connection.execute(SQL("ALTER TABLE {} DROP COLUMN {}").format(named(target), Identifier(name)))
     for name, one in wanted.items():
@@ -91,7 +91,7 @@ def alter(connection: Connection[Any], target: Target, there: dict[str, Column])
 
 def same(target: Target, there: Mapping[str, Column]) -> bool:
     """Tell whether a table has the target's columns."""
-    return {one.name: one.type for one in there.values()} == {one.name: one.type for one in target.columns}
+    return {one.name: one.type for one in there.values()} == {column.name: column.type for column in target.columns}
 
 
 def going(connection: Connection[Any], target: Target, there: Mapping[str, Column]) -> list[str]:
@@ -101,7 +101,7 @@ def going(connection: Connection[Any], target: Target, there: Mapping[str, Colum
     ------
     StepFailed : views use them
     """
-    wanted = {one.name: one.type for one in target.columns}
+    wanted = {column.name: column.type for column in target.columns}
     names = [name for name, one in there.items() if wanted.get(name) != one.type]
     views = [(view, column) for view, column in connection.execute(_VIEWS, [regclass(target), names])]
     if views:
@@ -150,7 +150,7 @@ def _indexes(connection: Connection[Any], target: Target) -> None:
     have = {name for (name,) in connection.execute(_INDEXES, [regclass(target)])}
     for name, columns in target.all_indexes.items():
         if name not in have:
-            told = SQL(", ").join(Identifier(one) for one in columns)
+            told = SQL(", ").join(Identifier(column) for column in columns)
             connection.execute(SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), named(target), told))
 
 
@@ -178,7 +178,7 @@ def unrefer(connection: Connection[Any], target: Target, kept: Collection[str] =
 def _references(target: Target) -> dict[str, tuple[str, str, str]]:
     from caudal.warehouse.target import index_name
 
-    return {index_name(target.table, (*one, "reference")): one for one in target.references}
+    return {index_name(target.table, (*reference, "reference")): reference for reference in target.references}
 
 
 def _comments(connection: Connection[Any], target: Target) -> None:
@@ -188,10 +188,10 @@ def _comments(connection: Connection[Any], target: Target) -> None:
     if have != target.comment:
         connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(named(target), Literal(target.comment)))
     there = columns_there(connection, target)
-    for one in target.columns:
-        if there[one.name].comment != one.comment:
-            of = Identifier(target.schema, target.table, one.name)
-            connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(of, Literal(one.comment)))
+    for column in target.columns:
+        if there[column.name].comment != column.comment:
+            of = Identifier(target.schema, target.table, column.name)
+            connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(of, Literal(column.comment)))
 
 
 def role(connection: Connection[Any], name: str) -> None:

@@ -106,7 +106,7 @@ def _told(jvm: Any, client: Any, known: Known) -> bool:
             fix="Take it away there, or call the product or the table otherwise.",
             table=known.table,
         )
-    had = [(one.getName(), one.getType(), one.getComment()) for one in there.getSd().getCols()]
+    had = [(column.getName(), column.getType(), column.getComment()) for column in there.getSd().getCols()]
     told = (had, _place(there.getSd().getLocation()), mine.get("comment"))
     if told == ([(n.lower(), kind, known.comments.get(n)) for n, kind in known.columns], _place(known.location), known.comment):
         return False

@@ -142,7 +142,7 @@ def delete(connection: Connection[Any], target: Target, days: set[str] | None) -
     said = SQL("DELETE FROM {}").format(ddl.named(target))
     if days is not None:
         day = Identifier(str(target.day))
-        among = SQL("{} = ANY({}::date[])").format(day, Literal([one for one in days if one]))
+        among = SQL("{} = ANY({}::date[])").format(day, Literal([day for day in days if day]))
         none = SQL("{} IS NULL").format(day)
         said = SQL("{} WHERE {} OR {}").format(said, among, none) if "" in days else SQL("{} WHERE {}").format(said, among)
     connection.execute(said)

@@ -66,7 +66,7 @@ class Target:
     def digest(self) -> str:
         """Return what identifies the declaration."""
         said = [
-            [[one.name, one.type, one.comment] for one in self.columns], self.key, self.indexes, self.comment, self.grant, self.day,
+            [[column.name, column.type, column.comment] for column in self.columns], self.key, self.indexes, self.comment, self.grant, self.day,
             self.references,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()

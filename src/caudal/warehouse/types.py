@@ -57,11 +57,11 @@ def written(column: pa.Array) -> tuple[pa.Array, int]:
     if t.is_timestamp(kind):
         return column.cast(pa.timestamp("us", tz="UTC" if kind.tz else None)), 0
     if type_of(kind) == "bytea":
-        return pa.array([None if one is None else "\\x" + one.hex() for one in column.to_pylist()], pa.string()), 0
+        return pa.array([None if value is None else "\\x" + value.hex() for value in column.to_pylist()], pa.string()), 0
     if type_of(kind).endswith("[]"):
         return _array(column)
     if t.is_nested(kind):
-        told = pa.array([None if one is None else _json(one, kind) for one in column.to_pylist()], pa.large_string())
+        told = pa.array([None if value is None else _json(value, kind) for value in column.to_pylist()], pa.large_string())
         text = pc.replace_substring(told, "\\u0000", "")
         return text, int(pc.sum(pc.not_equal(told, text)).as_py() or 0)
     if t.is_decimal(kind) or t.is_time(kind):

@@ -13,8 +13,8 @@ import pytest
 import caudal as cd
 from caudal.batch import retry
 from caudal.batch.execute import execute
-from caudal.batch.retry import Attempts, Policy, attempted, passing, pauses, policy_of
-from caudal.batch.step import Done, Step
+from caudal.batch.retry import Attempts, Policy, attempted, is_transient, pauses, policy_of
+from caudal.batch.step import Step, StepResult
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed, TimeLimitPassed
 from caudal.ledger.records import steps
@@ -44,7 +44,7 @@ class Failing:
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
-        return Done(rows_written=1)
+        return StepResult(rows_written=1)
 
 
 def never(problem):
@@ -77,7 +77,7 @@ class Py4JJavaError(Exception):
     [
         (EnvironmentProblem("no Java"), True),
         (TimeLimitPassed("too long"), True),
-        (SourceProblem("no answer", passing=True), True),
+        (SourceProblem("no answer", transient=True), True),
         (SourceProblem("broken file", file="x"), False),
         (DeclarationProblem("wrong"), False),
         (ExpectationStopped("broken"), False),
@@ -95,7 +95,7 @@ class Py4JJavaError(Exception):
     ],
 )
 def test_a_mistake_is_not_made_again_and_what_may_pass_is(error, again):
-    assert passing(error) is again
+    assert is_transient(error) is again
 
 
 def test_sparks_own_errors_are_told_apart(spark):
@@ -103,8 +103,8 @@ def test_sparks_own_errors_are_told_apart(spark):
         spark.sql("SELECT nothing FROM range(1)").collect()
     with pytest.raises(Exception, match="the user says so") as divided:
         spark.sql("SELECT raise_error('the user says so')").collect()
-    assert not passing(unknown.value)
-    assert not passing(divided.value)
+    assert not is_transient(unknown.value)
+    assert not is_transient(divided.value)
 
 
 def test_a_step_is_tried_again_until_it_succeeds(tmp_path):
@@ -146,11 +146,11 @@ def test_attempts_are_in_the_ledger_and_on_the_page(tmp_path, monkeypatch):
     monkeypatch.setattr(retry.time, "sleep", lambda _: None)
     monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.0)
     ws = workspace(tmp_path, retry=1)
-    board = execute(
+    run_state = execute(
         ws, [step(Failing(EnvironmentProblem("no answer")), "land:s"), step(Failing(*[EnvironmentProblem("none")] * 5))]
     )
-    assert list(board.done) == ["land:s"]
-    assert list(board.failed) == ["read:s"]
+    assert list(run_state.done) == ["land:s"]
+    assert list(run_state.failed) == ["read:s"]
     rows = {row["step"]: row for row in ws.ledger.find(steps)}
     assert [one["error"] for one in rows["land:s"]["detail"]["attempts"]] == ["no answer"]
     assert "attempt 2; before it: no answer" in step_line(rows["land:s"])["why"]
@@ -182,14 +182,14 @@ def test_sparks_jobs_of_a_step_that_takes_too_long_are_cancelled(tmp_path, spark
     def work(ws):
         calls.append(1)
         if len(calls) > 1:
-            return Done(rows_written=ws.spark.range(3).count())
+            return StepResult(rows_written=ws.spark.range(3).count())
 
         def hang(rows):
             time.sleep(600)
             return rows
 
         ws.spark.range(2).rdd.mapPartitions(hang).count()
-        return Done()
+        return StepResult()
 
     ws = workspace(tmp_path, retry=1, time_limit=6)
     began = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.run.stream.world import T0, Row, World, brute, product, table
+from tests.unit.streaming.world import T0, Row, World, brute, product, table
 
 import caudal as cd
 from caudal.commands.parity_join import compared

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 import caudal as cd
 from caudal.batch import slow
 from caudal.batch.execute import execute
-from caudal.batch.step import Done, Step
+from caudal.batch.step import Step, StepResult
 from caudal.commands.status import status
 from caudal.commands.times import times
 from caudal.declarations.settings import Settings
@@ -102,10 +102,10 @@ def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, 
                 seen.append(status(ws.settings)["products"][0]["last_run"]["at_hand"])
                 go_on.set()
             time.sleep(0.02)
-        return Done(rows_written=1)
+        return StepResult(rows_written=1)
 
-    board = execute(ws, [Step("read:sales", "read", "sales", (), work)])
-    assert board.error is None
+    run_state = execute(ws, [Step("read:sales", "read", "sales", (), work)])
+    assert run_state.error is None
     assert go_on.is_set()
     assert [one["slow"] for one in seen][-1] is True
     assert (seen[-1]["step"], seen[-1]["expected_s"]) == ("read:sales", 0.1)
@@ -118,6 +118,6 @@ def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, 
 def test_a_step_that_is_as_quick_as_ever_leaves_no_trace(ws, monkeypatch):
     monkeypatch.setattr(slow, "SEEN_S", 0.05)
     before(ws, [0.2] * 6)
-    execute(ws, [Step("read:sales", "read", "sales", (), lambda _: time.sleep(0.2) or Done(rows_written=1))])
+    execute(ws, [Step("read:sales", "read", "sales", (), lambda _: time.sleep(0.2) or StepResult(rows_written=1))])
     assert ws.progress.slow_steps == []
     assert ws.ledger.find(alerts) == []

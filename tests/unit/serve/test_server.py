@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
-from caudal.serve import running, serve
+from caudal.serve import serve
+from caudal.web.server import running
 
 PROGRAM = """
 import sys, time

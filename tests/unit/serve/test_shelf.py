@@ -76,15 +76,15 @@ def test_a_version_that_did_not_load_is_tried_again_later_only(place: Any) -> No
     place.broken.add(("taxi", "duration", 1))
     place.promote("taxi", "duration", 1)
     app = place.app()
-    shelf = app.extensions["caudal"]
+    champions = app.extensions["caudal"]
     for _ in range(5):
-        shelf.refresh()
+        champions.refresh()
     assert place.loads == 1
     place.broken.clear()
-    shelf.retry_s = 0.0
-    shelf.refresh()
-    assert shelf.get("taxi", "duration").version == 1
-    assert not shelf.faults
+    champions.retry_s = 0.0
+    champions.refresh()
+    assert champions.get("taxi", "duration").version == 1
+    assert not champions.faults
 
 
 def test_the_ledger_is_asked_seldom(served: Any, example: dict[str, Any]) -> None:
@@ -116,16 +116,16 @@ def test_requests_go_on_while_a_version_loads(served: Any, example: dict[str, An
     app = served.app()
     assert app.test_client().post(PREDICT, json=example).json["version"] == 2
     loading, go_on, load = threading.Event(), threading.Event(), served.load
-    shelf = app.extensions["caudal"]
+    champions = app.extensions["caudal"]
 
     def slowly(*name: Any) -> Any:
         loading.set()
         assert go_on.wait(10)
         return load(*name)
 
-    shelf.load = slowly
+    champions.load = slowly
     served.promote("taxi", "duration", 1)
-    thread = threading.Thread(target=shelf.refresh)
+    thread = threading.Thread(target=champions.refresh)
     thread.start()
     try:
         assert loading.wait(10)

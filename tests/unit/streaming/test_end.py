@@ -13,9 +13,9 @@ from caudal.messaging.log import Writer
 from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams.tap import tap
 from caudal.storage import delta
+from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
 from caudal.streaming.live import Live
-from caudal.streaming.memory import Memory
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
 
@@ -40,8 +40,8 @@ def test_the_last_window_is_told_and_watched(tmp_path: Path) -> None:
         log.append(0, codec("packed").encode(block))
     told: list[Step] = []
 
-    def look(step: Step, memory: Memory) -> None:
-        assert memory.batch == step.batch
+    def look(step: Step, checkpoint: Checkpoint) -> None:
+        assert checkpoint.batch == step.batch
         told.append(step)
 
     engine = Engine(made, source, home, tap(source.connection, home.stream("shown", "samples"), None), "run", publish_s=0.0)

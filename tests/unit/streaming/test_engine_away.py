@@ -19,8 +19,8 @@ from caudal.messaging.log import SCHEMA
 from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
 from caudal.streaming import faults
+from caudal.streaming.checkpoint import Checkpoint, newest, save
 from caudal.streaming.engine import SETTLE_S, Engine
-from caudal.streaming.memory import Memory, newest, save
 from caudal.streaming.stream import Thread
 from caudal.tables.home import Home
 
@@ -85,7 +85,7 @@ def engine(home: Path, tap: Tap, clock: Clock | None = None) -> Engine:
 
 
 def late(one: Engine) -> int:
-    return one.memory.states["seconds"].late
+    return one.checkpoint.states["seconds"].late
 
 
 def test_what_was_held_back_by_an_outage_is_not_late(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_was_held_back_by_an_outage_is_not_late(tmp_path: Path) -> None:
     tap.add(1, range(2, 20))
     assert at_work.step()
     assert late(at_work) == 0
-    assert at_work.memory.states["seconds"].readings == 40
+    assert at_work.checkpoint.states["seconds"].readings == 40
     clock.now += SETTLE_S + 1
     tap.add(0, range(20, 40))
     assert at_work.step()
@@ -124,11 +124,11 @@ def test_a_partition_that_stays_silent_holds_nobody_up_for_ever(tmp_path: Path) 
     at_work.step()
     tap.add(0, range(1, 20))
     at_work.step()
-    assert at_work.memory.states["seconds"].closed * 1_000_000 < START_US
+    assert at_work.checkpoint.states["seconds"].closed * 1_000_000 < START_US
     clock.now += SETTLE_S + 1
     tap.add(0, [20])
     at_work.step()
-    assert at_work.memory.states["seconds"].closed * 1_000_000 > START_US
+    assert at_work.checkpoint.states["seconds"].closed * 1_000_000 > START_US
 
 
 def test_where_a_stream_begins_is_remembered_before_anything_comes(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_where_a_stream_begins_is_remembered_before_anything_comes(tmp_path: Pat
     tap.first = (2, 0)
     again = engine(tmp_path, tap)
     assert again.step()
-    assert again.memory.counts["samples"] == 1
+    assert again.checkpoint.counts["samples"] == 1
 
 
 def test_asked_once_a_stream_waits_for_a_source_that_is_away(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_asked_once_a_stream_waits_for_a_source_that_is_away(tmp_path: Path) -> 
     tap.gone = False
     thread.join(10)
     assert thread.read_all
-    assert at_work.memory.counts["samples"] == 1
+    assert at_work.checkpoint.counts["samples"] == 1
 
 
 def test_asked_to_stop_while_the_source_is_away_not_all_was_read(tmp_path: Path) -> None:
@@ -179,14 +179,14 @@ def test_a_source_that_stays_away_ends_the_stream(tmp_path: Path, monkeypatch: p
 
 
 def test_a_memory_without_room_leaves_those_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save(tmp_path, Memory(batch=4))
+    save(tmp_path, Checkpoint(batch=4))
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("caudal.streaming.memory.os.fsync", full)
+    monkeypatch.setattr("caudal.streaming.checkpoint.os.fsync", full)
     with pytest.raises(EnvironmentProblem, match=r"No space left on device .* goes on from there"):
-        save(tmp_path, Memory(batch=5))
+        save(tmp_path, Checkpoint(batch=5))
     assert newest(tmp_path).batch == 4
     assert [file.name for file in tmp_path.iterdir()] == ["000000000004.memory"]
 

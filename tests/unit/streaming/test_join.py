@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from tests.unit.run.stream.world import LATE_S, Row, World, brute, product
+from tests.unit.streaming.world import LATE_S, Row, World, brute, product
 
 import caudal as cd
 from caudal.errors import CaudalError, StepFailed

@@ -322,7 +322,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import deltalake.transaction, psycopg, psycopg.errors, pyarrow.compute, pyarrow.csv, pyarrow.dataset, pyarrow.parquet
-from tests.unit.lake import test_star
+from tests.unit.warehouse import test_star
 
 url, folder = sys.argv[1], Path(sys.argv[2])
 real = psycopg.Connection.execute

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
-from caudal.batch.step import Done, skipped
+from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.columns import other_columns
+from caudal.declarations.build_context import PUT_OFF, Fits, build_context, is_fit
 from caudal.declarations.days import shifted
-from caudal.declarations.making import PUT_OFF, Fits, is_fit, making
 from caudal.declarations.node import Table
 from caudal.declarations.zone import first_day_seen, in_zone
 from caudal.engine.reach import Reach
@@ -26,7 +26,7 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import changes
-from caudal.tables.beside import hashes, keep, kept
+from caudal.tables.version_files import hashes, keep, kept
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -43,7 +43,7 @@ class Extent:
     unbounded: bool = False
 
 
-def work(ws: Workspace, table: Table) -> Done:
+def work(ws: Workspace, table: Table) -> StepResult:
     """Make the table's rows for the days that changed, judge them, and publish them."""
     inputs = versions(ws, table)
     before_reads = reads_of(ws.home, ws.product.name, table.name)
@@ -59,7 +59,7 @@ def work(ws: Workspace, table: Table) -> Done:
             return found
     before = kept(ws.folder(table.name), ws.version(table.name)) if _same_code(ws, table, code) else {}
     fits: Fits = "anew" if ws.learns else "keep"
-    with making(before, "keep"):  # the function may be asked how far it looks back
+    with build_context(before, "keep"):  # the function may be asked how far it looks back
         extent = Extent(why="whole table: what it fits is fitted anew") if due else extent_of(ws, table, code, inputs)
     if ws.learns and any(map(is_fit, before)) and _partial(extent):
         extent = Extent(why="whole table: it is fitted to all of its rows")  # two fits must not meet in one table
@@ -70,14 +70,14 @@ def work(ws: Workspace, table: Table) -> Done:
     from caudal.engine.lineage import column_lineage
 
     folder = ws.folder(table.name)
-    with making(before, fits) as left:
+    with build_context(before, fits) as left:
         frames, frame, recorder = _called(ws, table, extent)
         if _partial(extent) and (other := other_columns(ws, table, frame)) is not None:
             extent = Extent(why=f"whole table: {other}")
             frames, frame, recorder = _called(ws, table, extent)
         reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
         code = _code(ws, table, reads)
-        lineage = column_lineage(frame, {name: one.columns for name, one in frames.items()})
+        lineage = column_lineage(frame, {name: frame.columns for name, frame in frames.items()})
         if extent.days is not None:
             frame = _only(frame, table, extent.days, ws.product.tz)
         origin = Origin(
@@ -113,7 +113,7 @@ def _partial(extent: Extent) -> bool:
 
 def _replaced(extent: Extent) -> Replace:
     if extent.segments is not None:
-        return frozenset(f"_segment={one}" for one in extent.segments)
+        return frozenset(f"_segment={segment}" for segment in extent.segments)
     return "all" if extent.days is None else extent.days
 
 
@@ -150,7 +150,7 @@ def settings(ws: Workspace, asked: Mapping[str, str]) -> Iterator[None]:
 
 def versions(ws: Workspace, table: Table) -> dict[str, int]:
     """Return the published version of every table that this one reads, for its rows or for its expectations."""
-    names = dict.fromkeys((*table.inputs, *(name for one in table.expect for name in one.tables)))
+    names = dict.fromkeys((*table.inputs, *(name for expectation in table.expect for name in expectation.tables)))
     found = {name: ws.version(name) for name in names}
     for name, number in found.items():
         if number is None:
@@ -284,10 +284,12 @@ def _own_reach(ws: Workspace, table: Table) -> Reach:
         return Reach()
     frames, inputs = {}, {}
     for name in table.inputs:
-        fields = [one for one in StructType.fromJson(dict(delta.read(ws.folder(name)).schema)).fields if one.name != delta.DAY]
+        fields = [
+            field for field in StructType.fromJson(dict(delta.read(ws.folder(name)).schema)).fields if field.name != delta.DAY
+        ]
         node = ws.product.nodes[name]
         frames[name] = ws.marked(empty(ws.spark, StructType(fields)), node).alias(name)
-        kinds = {one.name: one.dataType for one in fields}
+        kinds = {field.name: field.dataType for field in fields}
         time = node.event_time if node.partition else None
         inputs[name] = Input(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
     frame = frame_of(ws, table, frames)
@@ -327,9 +329,9 @@ def _rows_read(ws: Workspace, table: Table, extent: Extent) -> int:
     return total
 
 
-def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapping[str, int]) -> Done:
+def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapping[str, int]) -> StepResult:
     number = ws.version(table.name)
-    return Done(
+    return StepResult(
         state="succeeded", fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=0, rows_written=0, rows_quarantined=0,
         partitions=[], detail={"note": "no day changed"},
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caudal.batch.publish import Origin, publish
-from caudal.batch.step import Done, skipped, waits
+from caudal.batch.step import StepResult, skipped, waits
 from caudal.batch.steps.build import versions
 from caudal.declarations.join import Join
 from caudal.errors import LeaseHeld
@@ -14,7 +14,7 @@ from caudal.storage import delta
 from caudal.storage.lease import lease
 
 
-def work(ws: Workspace, declared: Join) -> Done:
+def work(ws: Workspace, declared: Join) -> StepResult:
     """Bring a join up to date; where the product's streams are running, they do it."""
     from caudal.streaming.sources import stream_lease
 
@@ -35,7 +35,7 @@ def _anew(ws: Workspace, declared: Join) -> bool:
     return said is None or said[1]["code"] != code_of(declared)
 
 
-def _whole(ws: Workspace, declared: Join) -> Done:
+def _whole(ws: Workspace, declared: Join) -> StepResult:
     from caudal.engine.lineage import column_lineage
     from caudal.streaming.join import given_at
 
@@ -45,13 +45,13 @@ def _whole(ws: Workspace, declared: Join) -> Done:
     delta.sweep(ws.folder(declared.name))
     frames = {name: ws.frame(name).alias(name) for name in declared.inputs}
     rows = frame_of_join(ws, declared, frames, given_us if declared.within_s is not None else None)
-    lineage = column_lineage(rows, {name: one.columns for name, one in frames.items()})
+    lineage = column_lineage(rows, {name: frame.columns for name, frame in frames.items()})
     read = sum(delta.read(ws.folder(name), number).rows for name, number in inputs.items())
     origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=read)
     return publish(ws, declared, rows, origin, "all", {"note": "whole table"}, lineage)
 
 
-def _further(ws: Workspace, declared: Join) -> Done:
+def _further(ws: Workspace, declared: Join) -> StepResult:
     from caudal.streaming.join import Joining
 
     joining = Joining(ws.product, declared, ws.home, ws.run_id, ws.clock)
@@ -62,4 +62,6 @@ def _further(ws: Workspace, declared: Join) -> Done:
     number = ws.version(declared.name)
     if not did:
         return skipped("up to date", output_version=number)
-    return Done(inputs=joining.inputs, output_version=number, rows_written=joining.counts["rows"] - before, rows_quarantined=0)
+    return StepResult(
+        inputs=joining.inputs, output_version=number, rows_written=joining.counts["rows"] - before, rows_quarantined=0
+    )

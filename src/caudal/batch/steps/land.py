@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from caudal.batch.step import Done
+from caudal.batch.step import StepResult
 from caudal.declarations.connection import Connection, Files, Http, Simulated
 from caudal.declarations.images import Images
 from caudal.declarations.node import Source
@@ -23,7 +23,7 @@ _TOLD = 3  # files that hold the same bytes as another
 SHOWN_LINKS = 5
 
 
-def work(ws: Workspace, source: Source) -> Done:
+def work(ws: Workspace, source: Source) -> StepResult:
     """Land every arrival that is whole; one that is still being written waits for the next run."""
     from caudal.stages.ingest import Engine, Seen, arrivals
 
@@ -61,7 +61,8 @@ def work(ws: Workspace, source: Source) -> Done:
     if notes := _same_bytes(ws, source, files):
         ws.progress.noted(" ".join(notes))
     said: list[dict[str, Any]] = [
-        {"path": one.path, "bytes": one.bytes, "sha256": one.sha256, "state": "landed" if one.new else "known"} for one in files
+        {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "state": "landed" if file.new else "known"}
+        for file in files
     ]
     said += [
         {"path": one.path, "bytes": one.bytes, "sha256": None, "state": "waiting"}
@@ -75,12 +76,12 @@ def work(ws: Workspace, source: Source) -> Done:
         )
     if len(links) > SHOWN_LINKS:
         ws.progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
-    said += [{"path": one.path, "bytes": 0, "sha256": None, "state": "link"} for one in links]
+    said += [{"path": link.path, "bytes": 0, "sha256": None, "state": "link"} for link in links]
     waiting = [one["path"] for one in said if one["state"] == "waiting"]
-    if not any(one.new for one in files):
+    if not any(file.new for file in files):
         why = "no new file" + (f"; still being written: {', '.join(map(str, waiting))}" if waiting else "")
-        return Done(state="skipped", detail={"why": why, "files": said})
-    return Done(detail={"files": said, "landed": sum(one.new for one in files), "waiting": waiting, "notes": notes})
+        return StepResult(state="skipped", detail={"why": why, "files": said})
+    return StepResult(detail={"files": said, "landed": sum(file.new for file in files), "waiting": waiting, "notes": notes})
 
 
 def _same_bytes(ws: Workspace, source: Source, files: Sequence[LandedFile]) -> list[str]:

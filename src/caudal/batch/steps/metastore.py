@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from caudal.batch.step import Done, skipped
+from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.warehouse import said_of
 from caudal.graph.fingerprint import digest
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 
 
-def work(ws: Workspace, table: str) -> Done:
+def work(ws: Workspace, table: str) -> StepResult:
     """Make a published table known to the metastore of the settings."""
     uri, number = str(ws.settings.metastore), ws.version(table)
     if number is None:
@@ -28,8 +28,8 @@ def work(ws: Workspace, table: str) -> Done:
     from caudal.warehouse.metastore import Known, hive_type, register
 
     fields = StructType.fromJson(dict(version.schema)).fields
-    columns = tuple((one.name, hive_type(one.dataType.simpleString())) for one in fields)
+    columns = tuple((field.name, hive_type(field.dataType.simpleString())) for field in fields)
     told = register(ws.spark.sparkContext._jvm, uri, Known(ws.product.name, table, location, columns, comment, comments))
-    return Done(
+    return StepResult(
         fingerprint=fingerprint, inputs={table: number}, detail={"note": "told" if told else "known already", "location": location}
     )

@@ -76,19 +76,21 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
         return frame
     checked_raw(ws, source.name, files)
     named = {field.raw_name: field.name for field in schema}
-    key = [named[one] for one in source.connection.key]
+    key = [named[column] for column in source.connection.key]
     mark = named[str(source.connection.watermark)]
     order = F.broadcast(ws.spark.createDataFrame([(file.segment, n) for n, file in enumerate(files)], "_file string, _place long"))
     whole = read(ws.spark, raw_files(source, files), source, known=schema, tz=ws.product.tz).frame
     version = F.struct("_place", F.col(f"`{mark}`").alias("_mark"))
-    names = {one: f"_key{i}" for i, one in enumerate(key)}
+    names = {column: f"_key{i}" for i, column in enumerate(key)}
     tops = (
-        whole.join(order, "_file").groupBy(*(F.col(f"`{one}`").alias(names[one]) for one in key)).agg(F.max(version).alias("_top"))
+        whole.join(order, "_file")
+        .groupBy(*(F.col(f"`{column}`").alias(names[column]) for column in key))
+        .agg(F.max(version).alias("_top"))
     )
     # Rows of a correction and rows without a key stand for themselves.
     alone = ~F.col("_file").isin([file.segment for file in files])
-    for one in key:
-        alone = alone | F.col(f"`{one}`").isNull()
+    for column in key:
+        alone = alone | F.col(f"`{column}`").isNull()
     together = F.lit(True)
     for one in key:
         together = together & (F.col(f"`{one}`") == F.col(names[one]))
@@ -116,7 +118,7 @@ def without_replaced(ws: Workspace, source: Source, frame: DataFrame) -> DataFra
     from pyspark.sql import functions as F
 
     own = [name for name in frame.columns if not name.startswith("_")]
-    gone = F.broadcast(ws.spark.createDataFrame([(one,) for one in keys], "_key long"))
+    gone = F.broadcast(ws.spark.createDataFrame([(key,) for key in keys], "_key long"))
     return frame.withColumn("_key", key(own)).join(gone, "_key", "left_anti").drop("_key")
 
 

@@ -9,7 +9,7 @@ from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from caudal.batch.publish import day_of
-from caudal.declarations.making import NothingFits, is_fit, making
+from caudal.declarations.build_context import NothingFits, build_context, is_fit
 from caudal.declarations.node import Features, Table
 from caudal.registry import LoadedModel, LoadedSparkModel
 from caudal.registry.fits import Fits, TableFits, read_fits
@@ -17,8 +17,8 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import remove, spark_path
-from caudal.tables.beside import hashes, kept
 from caudal.tables.frames import arrow
+from caudal.tables.version_files import hashes, kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,16 +110,16 @@ def _made(ws: Workspace, name: str, own: Fits) -> DataFrame:
     node = ws.product.nodes[name]
     if not isinstance(node, Table) or not any(one in own for one in _above(ws, name)):
         return ws.frame(name)
-    frames = {one: _made(ws, one, own).alias(one) for one in node.inputs}
-    with making(own[name].fits if name in own else {}, "only"):
+    frames = {input_: _made(ws, input_, own).alias(input_) for input_ in node.inputs}
+    with build_context(own[name].fits if name in own else {}, "only"):
         return ws.marked(frame_of(ws, node, frames), node)
 
 
 def _above(ws: Workspace, name: str) -> Iterator[str]:
     yield name
     node = ws.product.nodes[name]
-    for one in node.inputs if isinstance(node, Table) else ():
-        yield from _above(ws, one)
+    for input_ in node.inputs if isinstance(node, Table) else ():
+        yield from _above(ws, input_)
 
 
 def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
@@ -155,7 +155,7 @@ class ByOwnFit:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return what the champion says of rows that are told by their key."""
-        inputs = [one["name"] for one in self._champion.signature["inputs"] if one["name"] not in self._by]
+        inputs = [input_["name"] for input_ in self._champion.signature["inputs"] if input_["name"] not in self._by]
         own = self._rows().drop_duplicates(self._by)
         together = frame[self._by].merge(own[[*self._by, *inputs]], on=self._by, how="left", validate="many_to_one")
         return self._champion.predict(together.set_index(frame.index))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from caudal.batch.publish import adopt
-from caudal.batch.step import Done, skipped, waits
+from caudal.batch.step import StepResult, skipped, waits
 from caudal.batch.steps.own_fit import Champion, changed_since, transformed
-from caudal.declarations.making import NothingFits
+from caudal.declarations.build_context import NothingFits
 from caudal.declarations.model import Model, Prediction
 from caudal.declarations.node import Features
 from caudal.errors import NotThere
@@ -17,9 +17,9 @@ from caudal.graph.fingerprint import code_of, digest
 from caudal.registry import load
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
-from caudal.storage.away import answering
 from caudal.storage.parquet import WRITTEN
 from caudal.storage.place import Place, arrow_paths
+from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables import changes
 from caudal.tables.frames import arrow
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MODEL = "model"  # the name under which the champion's version stands among the inputs
 
 
-def work(ws: Workspace, prediction: Prediction) -> Done:
+def work(ws: Workspace, prediction: Prediction) -> StepResult:
     """Predict the rows that were not predicted yet by this champion, and publish them."""
     model = ws.product.models[prediction.model]
     features = ws.product.nodes[model.features]
@@ -99,7 +99,7 @@ def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, mode
 def _publish(
     ws: Workspace, prediction: Prediction, features: Features, champion: Champion, rows: pd.DataFrame, code: str,
     fingerprint: str, inputs: dict[str, int], days: set[str | None] | None,
-) -> Done:  # fmt: skip
+) -> StepResult:  # fmt: skip
     import pyarrow as pa
 
     from caudal.stages.predict.batch import predict
@@ -111,7 +111,7 @@ def _publish(
     stage = folder / f"part-{ws.run_id}-predict-{prediction.name}"
     _write(table, stage, features, ws.product.tz if partitioned else None)
     files = delta.staged(folder, stage)
-    done = Done(
+    done = StepResult(
         fingerprint=fingerprint, inputs=inputs, rows_read=len(rows), rows_written=table.num_rows, rows_quarantined=0,
         partitions=sorted({file.day or "unknown" for file in files}) if partitioned else None,
         detail={"model_version": champion.version, "input_version": inputs[features.name], "rows": table.num_rows},
@@ -143,7 +143,7 @@ def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None
         table = table.append_column(delta.DAY, pc.strftime(moment, format="%Y-%m-%d"))
         by = ds.partitioning(pa.schema([(delta.DAY, pa.string())]), flavor="hive")
     (named,), filesystem = arrow_paths([str(stage)])
-    with answering(stage):
+    with translate_storage_errors(stage):
         ds.write_dataset(
             table, named, format="parquet", file_options=ds.ParquetFileFormat().make_write_options(**WRITTEN), partitioning=by, max_partitions=100_000, filesystem=filesystem,
             existing_data_behavior="delete_matching", create_dir=filesystem is None,

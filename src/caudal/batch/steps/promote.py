@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caudal.batch.step import Done, skipped
+from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.train import fingerprint_of
 from caudal.declarations.model import Model
 from caudal.errors import StepFailed
@@ -11,7 +11,7 @@ from caudal.registry import find, promote, refuse
 from caudal.runtime.workspace import Workspace
 
 
-def work(ws: Workspace, model: Model) -> Done:
+def work(ws: Workspace, model: Model) -> StepResult:
     """Promote the version that was just trained if it passes every gate, refuse it if not."""
     row = find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint_of(ws, model))
     if row is None:
@@ -36,7 +36,7 @@ def work(ws: Workspace, model: Model) -> Done:
         run_id=ws.run_id,
         clock=ws.clock,
     )
-    return Done(
+    return StepResult(
         output_version=version,
         detail={"decision": made["decision"], "version": version, "replaced": made["replaced"], "gates": gates},
     )

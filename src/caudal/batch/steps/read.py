@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
-from caudal.batch.step import Done, skipped
+from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.newest import files_now, newest, outdated, raw_files, without_replaced
 from caudal.batch.steps.wall_times import odd_wall_times
 from caudal.declarations.node import Source
@@ -21,7 +21,7 @@ from caudal.ledger.records import landed
 from caudal.runtime.faults import DYING_S, is_of_java
 from caudal.runtime.storage import checked_raw
 from caudal.runtime.workspace import Workspace
-from caudal.storage import away, delta
+from caudal.storage import delta, storage_errors
 from caudal.tables.corrections import replaced
 from caudal.tables.landing import LandedFile
 
@@ -66,11 +66,11 @@ def change(ws: Workspace, source: Source) -> Change | None:
     _, corrected = replaced(new)  # files whose rows are corrected are read again, without those rows
     again = [file for file in files if file.segment in corrected and file.segment in have]
     again += outdated(ws, source, new, [file for file in files if file.segment in have and file not in again])
-    out = frozenset(f"_segment={one}" for one in gone | {file.segment for file in again})
+    out = frozenset(f"_segment={segment}" for segment in gone | {file.segment for file in again})
     return Change([*new, *again], out or "none", code, fingerprint, segments)
 
 
-def work(ws: Workspace, source: Source) -> Done:
+def work(ws: Workspace, source: Source) -> StepResult:
     """Read new files by the source's schema, judge their rows, and publish them."""
     todo, days = change(ws, source), days_again(ws, source)
     if todo is not None:
@@ -110,7 +110,7 @@ def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
     return Change(files_of(ws, source, days), days, code, digest(code, list(segments)), segments)
 
 
-def _read(ws: Workspace, source: Source, todo: Change) -> Done:
+def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
     from caudal.stages.ingest import LetIn, Outgrown, explain, read
 
@@ -149,7 +149,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> Done:
         _refuse(ws, source, error)
         raise
     except Exception as error:
-        told = None if away.of_spark(str(error)) else explain(error, raw) or _of_java(error, source, todo.files)
+        told = None if storage_errors.of_spark(str(error)) else explain(error, raw) or _of_java(error, source, todo.files)
         if "OutOfMemoryError" in str(error) or (told is not None and "files" in told.facts):
             for file in todo.files:  # any of them may be what Java could not hold
                 about = {"product": ws.product.name, "source": source.name, "path": file.path, "kind": "data"}
@@ -186,7 +186,7 @@ def _of_java(error: BaseException, source: Source, files: Sequence[LandedFile]) 
     return SourceProblem(
         f"Spark's Java process ended while source '{source.name}' read {names}.",
         fix="Give it more memory, CAUDAL_MEMORY=8g, or take the file away that it cannot hold.",
-        files=len(files), passing=True,
+        files=len(files), transient=True,
     )  # fmt: skip
 
 
@@ -212,7 +212,7 @@ def _refuse(ws: Workspace, source: Source, error: CaudalError) -> None:
         ws.ledger.change(landed, about, kind="refused")
 
 
-def _known(ws: Workspace, source: Source, number: int) -> Done:
+def _known(ws: Workspace, source: Source, number: int) -> StepResult:
     said = delta.identity(ws.folder(source.name), number)
     step = f"read:{source.name}"
     last = ws.ledger.last_success(ws.product.name, step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caudal.batch.step import Done, skipped
+from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.warehouse import said_of
 from caudal.declarations.star import Star
 from caudal.graph.fingerprint import code_of, digest
@@ -10,7 +10,7 @@ from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
 
 
-def work(ws: Workspace, star: Star) -> Done:
+def work(ws: Workspace, star: Star) -> StepResult:
     """Bring a star to the newest versions of its tables."""
     url = star.to.url(ws.settings.warehouse)
     if url is None:
@@ -31,7 +31,7 @@ def work(ws: Workspace, star: Star) -> Done:
     with connected(url, ws.product.tz) as connection:
         ws.held()
         outcome = publish(connection, star, ws.product.name, given, ws.run_id)
-    return Done(
+    return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=version, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=[day or "unknown" for day in outcome.days or ()], detail={"note": outcome.note, "place": star.place},
     )  # fmt: skip

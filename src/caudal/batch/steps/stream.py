@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from caudal.batch.step import Done, skipped, waits
+from caudal.batch.step import StepResult, skipped, waits
 from caudal.declarations.node import Source
 from caudal.declarations.statistics import Statistics
 from caudal.errors import LeaseHeld
@@ -13,28 +13,30 @@ from caudal.storage import delta
 from caudal.storage.lease import lease
 
 
-def land(ws: Workspace, source: Source) -> Done:
+def land(ws: Workspace, source: Source) -> StepResult:
     """Capture what has come, with its statistics; where the product's streams are running, they do it."""
     from caudal.streaming.sources import engine_of, stream_lease
 
     try:
         with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
             engine = engine_of(ws, source, open_)
-            before = dict(engine.memory.counts)
+            before = dict(engine.checkpoint.counts)
             while engine.step():
                 pass
             engine.finish()
             if engine.tap.away is not None:
                 raise engine.tap.away
-            counts = {name: count - before.get(name, 0) for name, count in engine.memory.counts.items()}
+            counts = {name: count - before.get(name, 0) for name, count in engine.checkpoint.counts.items()}
     except LeaseHeld:
         return skipped("the product's streams are running")
     if not counts.get("messages"):
         return skipped("no new message")
-    return Done(rows_read=counts["samples"], detail={"messages": counts["messages"], "samples": counts["samples"], **_odd(counts)})
+    return StepResult(
+        rows_read=counts["samples"], detail={"messages": counts["messages"], "samples": counts["samples"], **_odd(counts)}
+    )
 
 
-def published(ws: Workspace, node: Source | Statistics) -> Done:
+def published(ws: Workspace, node: Source | Statistics) -> StepResult:
     """Return the version that the stream has published; what reads it waits until there is one."""
     number = ws.version(node.name)
     if number is None:

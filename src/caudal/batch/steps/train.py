@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from caudal.batch.step import Done, skipped
+from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
-from caudal.declarations.making import called
+from caudal.declarations.build_context import called
 from caudal.declarations.model import BeatsChampion, Model
 from caudal.declarations.node import Features
 from caudal.errors import CaudalError, NotThere
@@ -31,7 +31,7 @@ def _fitted_before(fits: Mapping[str, TableFits]) -> str:
     return f" The features hold fits to all rows, those of the test folds among them: {', '.join(named)}." if named else ""
 
 
-def work(ws: Workspace, model: Model) -> Done:
+def work(ws: Workspace, model: Model) -> StepResult:
     """Train on the newest features unless that has been done; store and register what comes of it."""
     from caudal.stages.train import train
 
@@ -71,7 +71,9 @@ def work(ws: Workspace, model: Model) -> Done:
         "version": registered.version, "unlabelled": trained.rows_unlabelled, "older": trained.rows_older,
         "warning": registered.warning, "holdout": trained.holdout,
     }  # fmt: skip
-    return Done(fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail)
+    return StepResult(
+        fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail
+    )
 
 
 def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByOwnFit | None:

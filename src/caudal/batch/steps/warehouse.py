@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from caudal.batch.step import Done, skipped
+from caudal.batch.step import StepResult, skipped
 from caudal.declarations.node import Node, Source
 from caudal.declarations.warehouse import Publication
 from caudal.graph.fingerprint import code_of, digest
@@ -14,7 +14,7 @@ from caudal.secret import shown
 from caudal.storage import delta
 
 
-def work(ws: Workspace, publication: Publication) -> Done:
+def work(ws: Workspace, publication: Publication) -> StepResult:
     """Bring the warehouse to the newest version of a table."""
     url = publication.to.url(ws.settings.warehouse)
     if url is None:
@@ -40,7 +40,7 @@ def work(ws: Workspace, publication: Publication) -> Done:
     with connected(url, ws.product.tz) as connection:
         ws.held()
         outcome = publish(connection, target, version, ws.product.name, publication.of, ws.run_id)
-    return Done(
+    return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=None if outcome.days is None else [day or "unknown" for day in outcome.days],
         detail={**{name: one for name, one in asdict(outcome).items() if name in ("note", "zeros") and one}, "place": target.place},

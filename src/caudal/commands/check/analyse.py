@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from caudal.commands.check.headers import Note, at_hand, is_declared, schema_of_files
+from caudal.commands.check.headers import Note, files_are_here, is_declared, schema_of_files
 from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts, of_images
+from caudal.declarations.build_context import build_context
 from caudal.declarations.known import known_of
 from caudal.declarations.location import Location
-from caudal.declarations.making import making
 from caudal.declarations.node import Features, Node, Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.schema import Schema
@@ -49,7 +49,7 @@ def analysed(
     unknown: list[str] = []
     for name in in_order(product):
         node = product.nodes[name]
-        if any(one not in columns for one in node.inputs):  # an input whose columns nobody knows: nothing can be told
+        if any(input_ not in columns for input_ in node.inputs):  # an input whose columns nobody knows: nothing can be told
             continue
         key = verdicts.key(node, columns)
         verdict = verdicts.find(key)
@@ -83,12 +83,16 @@ def analysed(
         if verdict is None and not foresight and analyser.is_lasting(node, found):
             verdicts.keep(key, found, reads)
     names = {name: _names(found) for name, found in columns.items()}
-    for one in product.publications.values():
-        for of in one.tables:
+    for publication in product.publications.values():
+        for of in publication.tables:
             if of in names:
-                problems += columns_of_star(one, of, names[of]) if isinstance(one, Star) else columns_of_table(one, names[of])
+                problems += (
+                    columns_of_star(publication, of, names[of])
+                    if isinstance(publication, Star)
+                    else columns_of_table(publication, names[of])
+                )
     problems += holdouts_found(
-        product, {name: {one["name"]: one["type"] for one in found["fields"]} for name, found in columns.items()}
+        product, {name: {field["name"]: field["type"] for field in found["fields"]} for name, found in columns.items()}
     )
     for model in product.models.values():
         problems += fits_apart(model, product, fits)
@@ -102,7 +106,7 @@ def analysed(
 
 
 def _names(columns: Columns) -> list[str]:
-    return [str(one["name"]) for one in columns["fields"]]
+    return [str(field["name"]) for field in columns["fields"]]
 
 
 def _expected(product: Product, columns: Mapping[str, Columns]) -> Iterator[CaudalError]:
@@ -113,13 +117,13 @@ def _expected(product: Product, columns: Mapping[str, Columns]) -> Iterator[Caud
 
     schemas = {name: StructType.fromJson(found) for name, found in columns.items()}
     for name, schema in schemas.items():
-        for one in product.nodes[name].expect:
-            if not isinstance(one, Declared) or not all(column in schema.names for column in one.columns):
+        for expectation in product.nodes[name].expect:
+            if not isinstance(expectation, Declared) or not all(column in schema.names for column in expectation.columns):
                 continue  # told already
             try:
-                one.fits(schema)
-                if all(other in schemas for other in one.tables):
-                    one.fits_others(schema, schemas)
+                expectation.fits(schema)
+                if all(other in schemas for other in expectation.tables):
+                    expectation.fits_others(schema, schemas)
             except DeclarationProblem as error:
                 error.where = error.where or str(product.nodes[name].where)
                 yield error
@@ -135,21 +139,26 @@ class _Analyser:
     def source(self, source: Source) -> NodeVerdict | None:
         """Return a source's columns: those declared, else those of its newest file; None where nothing tells."""
         schema, file = source.schema if source.schema is not None and source.schema.names else None, None
-        if not is_declared(source) and at_hand(source, self._settings.data):
+        if not is_declared(source) and files_are_here(source, self._settings.data):
             read = schema_of_files(self._ws.spark, source, self._settings.data, self._product.tz)
             schema, file = read or (schema, None)
         return None if schema is None else NodeVerdict(_source_columns(self._ws, schema), file)
 
     def is_lasting(self, node: Node, found: NodeVerdict) -> bool:
         """Tell whether a verdict is that of all who look: not where a file that lies there could not be read."""
-        return not isinstance(node, Source) or is_declared(node) or found.file is not None or not at_hand(node, self._settings.data)
+        return (
+            not isinstance(node, Source)
+            or is_declared(node)
+            or found.file is not None
+            or not files_are_here(node, self._settings.data)
+        )
 
     def table(self, table: Table, columns: Mapping[str, Columns], reads: list[Reads]) -> NodeVerdict:
         """Return the columns that a table's function or query gives for frames of no rows, and what it fits; what it read is added to ``reads``."""
         from caudal.engine.exact import common_magnitudes
         from caudal.runtime.table_frame import frame_of
 
-        with making() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
+        with build_context() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
             frame = self._recorded(reads, frame_of, self._ws, table, self._frames(table, columns))
         self._made[table.name] = frame
         return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(left.asked)))
@@ -190,7 +199,7 @@ def _governed(product: Product, names: Mapping[str, list[str]]) -> Iterator[Decl
     """Yield columns that are described, or name a subject, and that their tables do not have."""
     asked: list[tuple[str, str, Location | None, str]] = []
     asked += [(table, column, product.where, "is described") for table, columns in product.abouts.items() for column in columns]
-    asked += [(table, one.column, one.where, "names a subject") for one in product.subjects for table in one.tables]
+    asked += [(table, subject.column, subject.where, "names a subject") for subject in product.subjects for table in subject.tables]
     for table, column, where, what in asked:
         if table in names and column not in names[table]:
             yield DeclarationProblem(
@@ -210,12 +219,16 @@ def _source_columns(ws: Workspace, schema: Schema) -> Columns:
     from caudal.stages.ingest.cast import spark_type
 
     assert ws.spark is not None  # it reads the names of types
-    ddl = ", ".join([*(f"`{one.name}` {spark_type(one.type)}" for one in schema), "_file string"])
+    ddl = ", ".join([*(f"`{column.name}` {spark_type(column.type)}" for column in schema), "_file string"])
     return cast(Columns, StructType.fromDDL(ddl).jsonValue())
 
 
 def _columns(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
-    wanted = [(column, f"{one.name} binds to nothing", one.where) for one in node.expect for column in one.columns]
+    wanted = [
+        (column, f"{expectation.name} binds to nothing", expectation.where)
+        for expectation in node.expect
+        for column in expectation.columns
+    ]
     if node.event_time:
         wanted.append((node.event_time, "its declared event time is missing", node.where))
     if isinstance(node, Features):

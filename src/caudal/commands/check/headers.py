@@ -29,7 +29,7 @@ def is_declared(source: Source) -> bool:
     return source.schema is not None and bool(source.schema.names) and not source.schema.open
 
 
-def at_hand(source: Source, data: Path | None) -> bool:
+def files_are_here(source: Source, data: Path | None) -> bool:
     """Tell whether files of a source lie in a folder, so that its columns may be read from one of them."""
     from caudal.stages.ingest.files import found_in
 

@@ -34,7 +34,7 @@ def key_of(product: Product, files: Mapping[str, object]) -> str:
     ----------
     files : by source without a full schema, what identifies the file that its columns would be read from
     """
-    declared = [code_of(one) for things in (product.nodes, product.models, product.publications) for one in things.values()]
+    declared = [code_of(thing) for things in (product.nodes, product.models, product.publications) for thing in things.values()]
     more = [describe(one) for one in (product.servings, product.predictions, product.subjects, product.retentions, product.tz)]
     abouts = {table: sorted(columns) for table, columns in product.abouts.items()}
     knowns = {name: dict(getattr(node, "known", {})) for name, node in product.nodes.items()}

@@ -62,7 +62,7 @@ def _mend(told: Verified, product: str, source: str, row: Row | None, sha256: st
     at = told.home.table(product, source)
     lost = ""
     if delta.version_of(at) is not None:
-        rows = sum(one.rows for one in delta.read(at).files if one.segment == sha256[:16])
+        rows = sum(file.rows for file in delta.read(at).files if file.segment == sha256[:16])
         lost = f" Its {rows:,} rows stand in table '{source}', and are lost when that is made again from raw."
     where = f" Its origin '{row['path']}' does not hold these bytes any more." if row is not None else ""
     return f"Put it back from a backup.{where}{lost}"

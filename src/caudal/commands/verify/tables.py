@@ -14,8 +14,8 @@ from caudal.commands.verify.fault import Fault, Verified
 from caudal.errors import CaudalError
 from caudal.storage import delta, delta_log
 from caudal.storage.place import Place, below
-from caudal.tables.beside import FOLDER as KEPT
 from caudal.tables.intact import fault_of
+from caudal.tables.version_files import FOLDER as KEPT
 
 _AT_ONCE = 8
 

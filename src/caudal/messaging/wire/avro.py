@@ -139,7 +139,7 @@ def many(payloads: Sequence[Bytes]) -> list[Block] | None:
     values = data[at[:, None] + np.arange(4 * channels)].view("<f4")
     if bool((device == device[0]).all()):
         return [Block(int(device[0]), seq, at_us, values)]
-    rows_of = {one: np.flatnonzero(device == one) for one in dict.fromkeys(device.tolist())}
+    rows_of = {value: np.flatnonzero(device == value) for value in dict.fromkeys(device.tolist())}
     return [Block(one, seq[rows], at_us[rows], values[rows]) for one, rows in rows_of.items()]
 
 

@@ -55,7 +55,7 @@ def joined(blocks: list[Block]) -> Block:
         return blocks[0]
     return Block(
         blocks[0].device,
-        np.concatenate([one.seq for one in blocks]),
-        np.concatenate([one.at_us for one in blocks]),
-        np.concatenate([one.values for one in blocks]),
+        np.concatenate([block.seq for block in blocks]),
+        np.concatenate([block.at_us for block in blocks]),
+        np.concatenate([block.values for block in blocks]),
     )

@@ -62,17 +62,17 @@ def in_run(ledger: Ledger, document: Mapping[str, Any]) -> Iterator[Happened]:
 
 def late(product: Product, home: Home, now: float) -> Iterator[Happened]:
     """Yield the tables that are older than was promised."""
-    for one in product.slas:
-        folder = home.table(product.name, one.table)
+    for sla in product.slas:
+        folder = home.table(product.name, sla.table)
         number = delta.version_of(folder)
         at = None if number is None else (folder / "_delta_log" / f"{number:020d}.json").stat().st_mtime
         if at is None:
             yield Happened(
-                "sla", one.table, f"'{one.table}' is promised within {text(one.within_s)}, and has never been published."
+                "sla", sla.table, f"'{sla.table}' is promised within {text(sla.within_s)}, and has never been published."
             )
-        elif now - at > one.within_s:
+        elif now - at > sla.within_s:
             yield Happened(
-                "sla", one.table, f"'{one.table}' is {text(round((now - at) / 60) * 60)} old; promised is {text(one.within_s)}."
+                "sla", sla.table, f"'{sla.table}' is {text(round((now - at) / 60) * 60)} old; promised is {text(sla.within_s)}."
             )
 
 

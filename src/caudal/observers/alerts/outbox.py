@@ -25,17 +25,19 @@ _SENDING_S = 300.0  # whoever has been sending for longer has died
 def note(ledger: Ledger, product: Product, happened: Iterable[Happened], run_id: str, now: float, page: str | None = None) -> int:
     """Write down who is to be told of what; what was told of lately is counted and not told again. Returns how many are new."""
     new = 0
-    for one in happened:
+    for happening in happened:
         for declared in product.alerts:
-            if one.kind not in declared.on or (one.kind == "quarantine" and one.facts.get("share", 1.0) <= declared.share):
+            if happening.kind not in declared.on or (
+                happening.kind == "quarantine" and happening.facts.get("share", 1.0) <= declared.share
+            ):
                 continue
-            told = _told_lately(ledger, product.name, one, declared, now)
+            told = _told_lately(ledger, product.name, happening, declared, now)
             if told is not None:
                 ledger.change(alerts, {"id": told["id"]}, repeats=told["repeats"] + 1, last_at=now)
                 continue
-            document = {"what": one.what, "fix": one.fix, **one.facts, "page": page}
+            document = {"what": happening.what, "fix": happening.fix, **happening.facts, "page": page}
             ledger.add(alerts, {
-                "product": product.name, "happening": one.kind, "subject": one.subject, "run_id": run_id, "at": now, "last_at": now,
+                "product": product.name, "happening": happening.kind, "subject": happening.subject, "run_id": run_id, "at": now, "last_at": now,
                 "kind": declared.to.kind, "target": declared.to.target, "place": _place(declared.to), "document": document, "state": "new",
                 "attempts": 0, "next_at": now, "repeats": 0,
             })  # fmt: skip

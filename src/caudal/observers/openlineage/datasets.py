@@ -45,7 +45,7 @@ class Datasets:
         kind, name = step["kind"], step["name"]
         if kind == "land":
             base = self._base(name)
-            origins = sorted({_origin(one["path"], base) for one in (step["detail"] or {}).get("files", [])})
+            origins = sorted({_origin(file["path"], base) for file in (step["detail"] or {}).get("files", [])})
             return [InputDataset(namespace, path) for namespace, path in origins]
         if kind == "read":
             return [InputDataset(*self._raw(name))]
@@ -117,12 +117,12 @@ class Datasets:
             version = delta.read(self._ws.folder(name), number)
         except NotThere:
             return facets
-        declared = {one.name: one for one in (node.schema if node is not None else None) or ()}
+        declared = {column.name: column for column in (node.schema if node is not None else None) or ()}
         facets["schema"] = schema_dataset.SchemaDatasetFacet(
             [
-                schema_dataset.SchemaDatasetFacetFields(one["name"], _type(one["type"]), _about(declared.get(one["name"])))
-                for one in version.schema["fields"]
-                if one["name"] != delta.DAY
+                schema_dataset.SchemaDatasetFacetFields(field["name"], _type(field["type"]), _about(declared.get(field["name"])))
+                for field in version.schema["fields"]
+                if field["name"] != delta.DAY
             ]
         )
         return facets
@@ -142,11 +142,11 @@ class Datasets:
 
     def _fields(self, made: Mapping[str, Any]) -> list[lineage.InputField]:
         found: dict[tuple[str, str], list[lineage.Transformation]] = {}
-        for one in made["from"]:
+        for origin in made["from"]:
             how = lineage.Transformation(
-                "DIRECT", _TYPES[one["kind"]], "through a Python function" if one.get("python") else None, False
+                "DIRECT", _TYPES[origin["kind"]], "through a Python function" if origin.get("python") else None, False
             )
-            found.setdefault((one["table"], one["column"]), []).append(how)
+            found.setdefault((origin["table"], origin["column"]), []).append(how)
         for one in made["indirect"]:
             how = lineage.Transformation("INDIRECT", one["how"].upper(), None, False)
             found.setdefault((one["table"], one["column"]), []).append(how)
@@ -160,7 +160,7 @@ class Datasets:
             version = delta.read(self._ws.folder(name), number)
         except NotThere:
             return {}
-        size = sum(one.bytes for one in version.files)
+        size = sum(file.bytes for file in version.files)
         facet = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(version.rows, size, len(version.files))
         return {"outputStatistics": facet}
 
@@ -193,7 +193,7 @@ def _type(said: Any) -> str:
 
 def _about(field: Any) -> str | None:
     parts = [] if field is None else [field.description or field.label, f"[{field.unit}]" if field.unit else None]
-    return " ".join(one for one in parts if one) or None
+    return " ".join(part for part in parts if part) or None
 
 
 def _assertion(row: Row) -> assertions.Assertion:

@@ -107,8 +107,8 @@ def _add(ws: Workspace, run_id: str, events: list[Any]) -> None:
     from openlineage.client.serde import Serde
 
     rows = [
-        {"product": ws.product.name, "run_id": run_id, "at": ws.clock(), "event": json.loads(Serde.to_json(one)), "state": "new"}
-        for one in events
+        {"product": ws.product.name, "run_id": run_id, "at": ws.clock(), "event": json.loads(Serde.to_json(event)), "state": "new"}
+        for event in events
     ]
     ws.ledger.add(lineage_events, *rows)
 

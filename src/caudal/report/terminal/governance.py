@@ -56,7 +56,7 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
         out.print(model["unknown"])
         return
     learned = model["training"]
-    files = sum(len(one) for one in learned["raw_files"].values())
+    files = sum(len(file) for file in learned["raw_files"].values())
     lines = grid("left", "fill")
     said = {
         "candidate": model["candidate"], "trained": f"{moment(model['created_at'])} by {model['run_id']}",
@@ -65,8 +65,11 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
     }  # fmt: skip
     for name, one in said.items():
         lines.add_row(Text(name, style="bright_black"), Text(str(one)))
-    for one in model["decisions"]:
-        lines.add_row(Text(one["decision"], style="bright_black"), Text(f"{moment(one['at'])} by {one['who']}: {one['reason']}"))
+    for decision in model["decisions"]:
+        lines.add_row(
+            Text(decision["decision"], style="bright_black"),
+            Text(f"{moment(decision['at'])} by {decision['who']}: {decision['reason']}"),
+        )
     out.print(inset(lines))
     out.print()
 
@@ -100,14 +103,14 @@ def erasure(told: Mapping[str, Any], to: Console | None = None) -> None:
     found = told.get("before", told)
     if found["places"]:
         table(found["places"], ("kind", "name", "file", "rows", "current"), out)
-    for one in found["models"]:
-        out.print(Text(f"learned from it: {one['model']} version {one['version']}", style="yellow"))
-    for one in found["origins"]:
-        out.print(Text(f"outside of the lake, not touched: {one}", style="yellow"))
+    for model in found["models"]:
+        out.print(Text(f"learned from it: {model['model']} version {model['version']}", style="yellow"))
+    for origin in found["origins"]:
+        out.print(Text(f"outside of the lake, not touched: {origin}", style="yellow"))
     for one in found["not_searched"]:
         out.print(Text(f"not searched: {one}", style="yellow"))
-    for one in found.get("stays", ()):
-        out.print(Text(f"stays: {one}", style="yellow"))
+    for stay in found.get("stays", ()):
+        out.print(Text(f"stays: {stay}", style="yellow"))
     if told["done"]:
         out.print(
             f"Erased: nothing of the subject is left{' where it could be searched' if told['after']['not_searched'] else ''}. The proof: {told['page']}"

@@ -64,11 +64,13 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     if product.get("up"):
         out.print()
         out.print(inset(_up(product["up"], now)))
-    for one in product.get("alerts", ()):
+    for alert in product.get("alerts", ()):
         again = (
-            "given up" if one["next_at"] is None else f"tried again in {duration(max(0.0, one['next_at'] - now))}, by the next run"
+            "given up"
+            if alert["next_at"] is None
+            else f"tried again in {duration(max(0.0, alert['next_at'] - now))}, by the next run"
         )
-        told = f"not told: {one['title']}, to {one['to']}: {one['error']} (tried {one['attempts']}×, {again})"
+        told = f"not told: {alert['title']}, to {alert['to']}: {alert['error']} (tried {alert['attempts']}×, {again})"
         out.print(inset(Text(told, style="yellow")))
     if product.get("streams"):
         out.print()
@@ -98,16 +100,16 @@ def _tables(tables: list[Mapping[str, Any]]) -> Table:
     rows.show_header = True
     for column, name in zip(rows.columns, ("table", "kind", "version", "rows", "quarantined", "last changed"), strict=True):
         column.header = Text(name, style="bright_black")
-    for one in tables:
-        kind = {"read": "source", "predict": "prediction"}.get(one["kind"], one["kind"])
-        aside = one.get("quarantined") or 0
+    for table in tables:
+        kind = {"read": "source", "predict": "prediction"}.get(table["kind"], table["kind"])
+        aside = table.get("quarantined") or 0
         rows.add_row(
-            one["table"],
+            table["table"],
             Text(kind, style="bright_black"),
-            count(one["version"]),
-            count(one["rows"]),
+            count(table["version"]),
+            count(table["rows"]),
             Text(count(aside), style="yellow" if aside else "bright_black"),
-            age(one["age_s"]),
+            age(table["age_s"]),
         )
     return rows
 
@@ -129,14 +131,16 @@ def _up(up: Mapping[str, Any], now: float) -> Table:
     rows.add_row("events", ", ".join(said) or "none yet")
     if up["failed"]:
         rows.add_row("", Text(f"{up['failed']['subject']}: {up['failed']['why']}", style="red"))
-    for one in up["schedules"]:
-        if one["next_at"] is None:
-            rows.add_row(one["trigger"], "never again")
-        elif one["next_at"] < now:
-            rows.add_row(one["trigger"], Text(f"was due {age(now - one['next_at'])}: is caudal up running?", style="yellow"))
+    for schedule in up["schedules"]:
+        if schedule["next_at"] is None:
+            rows.add_row(schedule["trigger"], "never again")
+        elif schedule["next_at"] < now:
+            rows.add_row(
+                schedule["trigger"], Text(f"was due {age(now - schedule['next_at'])}: is caudal up running?", style="yellow")
+            )
         else:
-            at = datetime.fromtimestamp(one["next_at"]).strftime("%Y-%m-%d %H:%M:%S")
-            rows.add_row(one["trigger"], f"next {at}, in {duration(round(one['next_at'] - now))}")
+            at = datetime.fromtimestamp(schedule["next_at"]).strftime("%Y-%m-%d %H:%M:%S")
+            rows.add_row(schedule["trigger"], f"next {at}, in {duration(round(schedule['next_at'] - now))}")
     return rows
 
 
@@ -145,31 +149,36 @@ _FRESH_S = 5.0  # older rates and latencies are of the past
 
 def _streams(streams: Mapping[str, Any], now: float) -> Table:
     rows = grid("left", "left", "fill")
-    for name, one in streams["sources"].items():
+    for name, source in streams["sources"].items():
         state = (
             Text("streaming", style="green")
             if streams["running"]
-            else Text(f"stopped {age(now - one['at'])}", style="bright_black")
+            else Text(f"stopped {age(now - source['at'])}", style="bright_black")
         )
-        figures = [f"{one['readings']:,} readings"]
-        if streams["running"] and now - one["at"] < _FRESH_S:
-            figures += [f"{one['per_s']:,.0f} a second", f"p95 {duration(one['p95_s'])}" if one["p95_s"] is not None else ""]
-        figures += [f"{one[kind]:,} {kind}" for kind in ("late", "duplicates", "unreadable") if one[kind]]
+        figures = [f"{source['readings']:,} readings"]
+        if streams["running"] and now - source["at"] < _FRESH_S:
+            figures += [
+                f"{source['per_s']:,.0f} a second",
+                f"p95 {duration(source['p95_s'])}" if source["p95_s"] is not None else "",
+            ]
+        figures += [f"{source[kind]:,} {kind}" for kind in ("late", "duplicates", "unreadable") if source[kind]]
         rows.add_row(name, state, ", ".join(figure for figure in figures if figure))
     return rows
 
 
 def _models(models: list[Mapping[str, Any]], now: float) -> Table:
     rows = grid("left", "left", "fill")
-    for one in models:
-        versions = Text(plural(one["versions"], "version"), style="bright_black")
-        if one["champion"] is None:
-            rows.add_row(Text(one["model"]), versions, Text("none in production", style="yellow"))
+    for model in models:
+        versions = Text(plural(model["versions"], "version"), style="bright_black")
+        if model["champion"] is None:
+            rows.add_row(Text(model["model"]), versions, Text("none in production", style="yellow"))
             continue
-        since = f", since {age(now - one['since'])}".replace("since just now", "just now") if one.get("since") is not None else ""
-        champion = Text.assemble(
-            ("version " + str(one["champion"]), "green"),
-            f" ({one['candidate']}) in production{since.replace(' ago', '').replace('since ', 'for ')}",
+        since = (
+            f", since {age(now - model['since'])}".replace("since just now", "just now") if model.get("since") is not None else ""
         )
-        rows.add_row(Text(one["model"]), versions, champion)
+        champion = Text.assemble(
+            ("version " + str(model["champion"]), "green"),
+            f" ({model['candidate']}) in production{since.replace(' ago', '').replace('since ', 'for ')}",
+        )
+        rows.add_row(Text(model["model"]), versions, champion)
     return rows

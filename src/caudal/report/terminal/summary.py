@@ -60,7 +60,7 @@ def _title(document: Document) -> Text:
         f"{idle} with nothing to do" if idle else "",
         f"{waiting} not started" if waiting else "",
     ]
-    return head.append(f"\n  run {document['run_id']}: {', '.join(one for one in parts if one)}", style="bright_black")
+    return head.append(f"\n  run {document['run_id']}: {', '.join(part for part in parts if part)}", style="bright_black")
 
 
 def _landed(document: Document) -> tuple[str, str, Table]:
@@ -77,24 +77,26 @@ def _tables(document: Document) -> tuple[str, str, Table]:
     rows.show_header = True
     for column, name in zip(rows.columns, ("", "read", "written", "quarantined", "days", "version"), strict=True):
         column.header = Text(name, style="bright_black")
-    for name, one in document["tables"].items():
+    for name, table in document["tables"].items():
         if _state(document, name) not in ("succeeded", None):
             continue
-        aside = one["rows_quarantined"]
+        aside = table["rows_quarantined"]
         rows.add_row(
             name,
-            count(one["rows_read"]),
-            count(one["rows_written"]),
+            count(table["rows_read"]),
+            count(table["rows_written"]),
             Text(count(aside), style="yellow" if aside else "bright_black"),
-            "all" if one["partitions_written"] is None else count(one["partitions_written"]),
-            count(one["version"]),
+            "all" if table["partitions_written"] is None else count(table["partitions_written"]),
+            count(table["version"]),
         )
     return "Tables", "", rows
 
 
 def _quarantined(document: Document) -> tuple[str, str, Table]:
     rows = grid("left", "right", "right", "fill")
-    found = [(name, reason, number, one) for name, one in document["tables"].items() for reason, number in one["reasons"].items()]
+    found = [
+        (name, reason, number, table) for name, table in document["tables"].items() for reason, number in table["reasons"].items()
+    ]
     for name, reason, number, one in sorted(found, key=lambda row: (row[0], -row[2], row[1])):
         rows.add_row(
             name,
@@ -102,7 +104,7 @@ def _quarantined(document: Document) -> tuple[str, str, Table]:
             Text(share(number, one["rows_written"] + one["rows_quarantined"]), style="bright_black"),
             Text(reason),
         )
-    several = sum(number for _, _, number, _ in found) > sum(one["rows_quarantined"] for one in document["tables"].values())
+    several = sum(number for _, _, number, _ in found) > sum(table["rows_quarantined"] for table in document["tables"].values())
     return "Quarantined", "a row may have several reasons" if several else "", rows
 
 
@@ -143,17 +145,19 @@ def _sentence(words: str) -> str:
 def _candidates(model: Document) -> Table:
     rows = grid("left", "left", "right", "left", "fill")
     places = places_of(model["candidates"])
-    highest = max((one["score"] for one in model["candidates"] if one["score"] is not None), default=0) or 1
-    for one in model["candidates"]:
-        note = "chosen" if one["chosen"] else "baseline" if one["baseline"] else ""
-        style = "bold green" if one["chosen"] else "bright_black" if one["baseline"] else ""
-        bar = "" if one["score"] is None or highest <= 0 else "━" * max(round(BAR * max(one["score"], 0) / highest), 1)
-        told = Text(f"could not be fitted: {one['error']}", style="red") if one.get("error") else Text(note, style=style)
+    highest = max((candidate["score"] for candidate in model["candidates"] if candidate["score"] is not None), default=0) or 1
+    for candidate in model["candidates"]:
+        note = "chosen" if candidate["chosen"] else "baseline" if candidate["baseline"] else ""
+        style = "bold green" if candidate["chosen"] else "bright_black" if candidate["baseline"] else ""
+        bar = "" if candidate["score"] is None or highest <= 0 else "━" * max(round(BAR * max(candidate["score"], 0) / highest), 1)
+        told = (
+            Text(f"could not be fitted: {candidate['error']}", style="red") if candidate.get("error") else Text(note, style=style)
+        )
         rows.add_row(
-            Text("●" if one["chosen"] else "○", style=style),
-            Text(one["candidate"], style=style),
-            Text(score(one["score"], one["spread"], places), style=style),
-            Text(bar, style="green" if one["chosen"] else "bright_black"),
+            Text("●" if candidate["chosen"] else "○", style=style),
+            Text(candidate["candidate"], style=style),
+            Text(score(candidate["score"], candidate["spread"], places), style=style),
+            Text(bar, style="green" if candidate["chosen"] else "bright_black"),
             told,
         )
     return rows
@@ -161,15 +165,17 @@ def _candidates(model: Document) -> Table:
 
 def _predictions(document: Document) -> tuple[str, str, Table]:
     rows = grid("left", "right", "left")
-    for name, one in document["predictions"].items():
+    for name, prediction in document["predictions"].items():
         if _state(document, name) == "succeeded":
-            rows.add_row(name, plural(one["rows"], "row"), Text(f"by version {one['model_version']}", style="bright_black"))
+            rows.add_row(
+                name, plural(prediction["rows"], "row"), Text(f"by version {prediction['model_version']}", style="bright_black")
+            )
     return "Predictions", "", rows
 
 
 def _warehouse(document: Document) -> tuple[str, str, Table]:
     rows = grid("left", "right", "fill")
-    states = {one["step"]: one["state"] for one in document["steps"]}
+    states = {step["step"]: step["state"] for step in document["steps"]}
     for name, one in document.get("warehouse", {}).items():
         if states.get(f"publish:{name}") == "succeeded":
             zeros = "".join(
@@ -181,7 +187,7 @@ def _warehouse(document: Document) -> tuple[str, str, Table]:
 
 def _times(document: Document) -> tuple[str, str, Table]:
     rows = grid("left", "right", "fill")
-    worked = [one for one in document["steps"] if one["state"] in ("succeeded", "failed")]
+    worked = [step for step in document["steps"] if step["state"] in ("succeeded", "failed")]
     longest = max((one["seconds"] for one in worked), default=0.0)
     least = WORTH_A_LINE * sum(one["seconds"] for one in worked)
     shown = [one for one in worked if one["seconds"] >= least and longest > 0]
@@ -195,9 +201,9 @@ def _times(document: Document) -> tuple[str, str, Table]:
 
 def _not_started(document: Document) -> tuple[str, str, Table]:
     rows = grid("left", "fill")
-    for one in document["steps"]:
-        if one["state"] == "waiting":
-            rows.add_row(one["step"], Text(one["why"] or "", style="bright_black"))
+    for step in document["steps"]:
+        if step["state"] == "waiting":
+            rows.add_row(step["step"], Text(step["why"] or "", style="bright_black"))
     return "Not started", "", rows
 
 
@@ -210,14 +216,16 @@ def _section(out: Console, title: str, note: str, part: Table) -> None:
 
 def _told(document: Document, model: str) -> bool:
     """A model that had nothing to do is not told again."""
-    return any(one["step"] in (f"train:{model}", f"promote:{model}") and one["state"] == "succeeded" for one in document["steps"])
+    return any(
+        step["step"] in (f"train:{model}", f"promote:{model}") and step["state"] == "succeeded" for step in document["steps"]
+    )
 
 
 def _state(document: Document, name: str) -> str | None:
     """Return how the step that writes a table ended."""
     kinds = ("read", "table", "join", "features", "predict")
-    return next((one["state"] for one in document["steps"] if one["step"] in [f"{kind}:{name}" for kind in kinds]), None)
+    return next((step["state"] for step in document["steps"] if step["step"] in [f"{kind}:{name}" for kind in kinds]), None)
 
 
 def _count(steps: list[Document], state: str) -> int:
-    return sum(one["state"] == state for one in steps)
+    return sum(step["state"] == state for step in steps)

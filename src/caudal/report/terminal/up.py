@@ -62,10 +62,10 @@ def _ended(one: Mapping[str, Any]) -> str:
 def backfill_plan(document: Mapping[str, Any], files_shown: int = 5) -> str:
     """Return what would be made again, and from what."""
     lines = [f"{document['product']}, {document['from']} to {document['to']}: made again would be", ""]
-    for one in (*document["sources"], *document["tables"]):
-        when = "all of it" if one["days"] is None else f"{plural(len(one['days']), 'day')} ({stretches(one['days'])})"
-        lines.append(f"  {one['table']:<26} {when}, {count(one['rows'])} rows now")
-        files = one.get("files", ())
+    for source in (*document["sources"], *document["tables"]):
+        when = "all of it" if source["days"] is None else f"{plural(len(source['days']), 'day')} ({stretches(source['days'])})"
+        lines.append(f"  {source['table']:<26} {when}, {count(source['rows'])} rows now")
+        files = source.get("files", ())
         lines += [f"    from {file['path']} ({size(file['bytes'])})" for file in files[:files_shown]]
         if len(files) > files_shown:
             lines.append(f"    and {plural(len(files) - files_shown, 'more file')}")

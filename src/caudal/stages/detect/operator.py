@@ -96,9 +96,9 @@ def detectors() -> dict[str, type[Operator]]:
     found: dict[str, type[Operator]] = {}
     for module in iter_modules(import_module(package).__path__):
         loaded = import_module(f"{package}.{module.name}")
-        for one in vars(loaded).values():
-            if isinstance(one, type) and issubclass(one, Operator) and one.__module__ == loaded.__name__ and "kind" in vars(one):
-                found[one.kind] = one
+        for var in vars(loaded).values():
+            if isinstance(var, type) and issubclass(var, Operator) and var.__module__ == loaded.__name__ and "kind" in vars(var):
+                found[var.kind] = var
     return dict(sorted(found.items()))
 
 

@@ -32,12 +32,12 @@ class Declared(Expectation):
     def name(self) -> str:
         """The expectation as one would write it; options that are left at their default are not said."""
         said = []
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name in _SHARED or (one.default is not MISSING and value == one.default):
+        for attribute in fields(self):
+            value = getattr(self, attribute.name)
+            if attribute.name in _SHARED or (attribute.default is not MISSING and value == attribute.default):
                 continue
             shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            said.append(shown if one.default is MISSING else f"{one.name}={shown}")
+            said.append(shown if attribute.default is MISSING else f"{attribute.name}={shown}")
         return f"{self.kind}({', '.join(said)})"
 
     def parameters(self) -> dict[str, Any]:

@@ -26,9 +26,9 @@ def kinds() -> dict[str, type[Expectation]]:
         if module.ispkg:
             continue
         loaded = import_module(f"{package}.{module.name}")
-        for one in vars(loaded).values():
-            if isinstance(one, type) and issubclass(one, Expectation) and one.__module__ == loaded.__name__ and "kind" in vars(one):
-                found[one.kind] = one
+        for var in vars(loaded).values():
+            if isinstance(var, type) and issubclass(var, Expectation) and var.__module__ == loaded.__name__ and "kind" in vars(var):
+                found[var.kind] = var
     return dict(sorted(found.items()))
 
 

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from caudal.declarations.build_context import current_build_context
 from caudal.declarations.images import MAX_PIXELS, Network
-from caudal.declarations.making import at_hand
 from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.stages.images import decode, memory
@@ -74,7 +74,7 @@ def embed(
         batch=None if batch == "auto" else batch, largest=max_pixels,
         beside=memory.WRITER if is_local(str(spark.sparkContext.master)) else 0,
     )  # fmt: skip
-    made = at_hand()
+    made = current_build_context()
     made.settings.update(
         {
             # Many tasks, so that no core waits for the last one; small pieces, so that memory stays flat.

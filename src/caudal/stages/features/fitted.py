@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from caudal.declarations.making import at_hand
+from caudal.declarations.build_context import current_build_context
 from caudal.errors import DeclarationProblem
 
 
@@ -26,7 +26,7 @@ def fitted(name: str, fit: Callable[[], Any]) -> Any:
     ------
     DeclarationProblem : JSON cannot hold what ``fit`` gives
     """
-    made, key = at_hand(), f"fit:{name}"
+    made, key = current_build_context(), f"fit:{name}"
     made.asked.add(key)
     known = made.before.get(key)
     if known is None or made.fits == "anew":

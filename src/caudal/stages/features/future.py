@@ -186,14 +186,14 @@ def _is_time(frame: DataFrame, name: str) -> bool:
 
 def _differences(columns: Sequence[str], base: Values, other: Values) -> Iterator[Difference]:
     """Give each feature that differs, with the first key and values; rows that are on one side only come last, as they explain least."""
-    both = sorted((one for one in base.keys() & other.keys() if len(base[one]) == len(other[one])), key=repr)
+    both = sorted((name for name in base.keys() & other.keys() if len(base[name]) == len(other[name])), key=repr)
     for place, column in enumerate(columns):
         pairs = ((one, before[place], after[place]) for one in both for before, after in zip(base[one], other[one], strict=True))
         if (pair := next((pair for pair in pairs if not _same(pair[1], pair[2])), None)) is not None:
             yield (column, *pair)
-    for one in sorted(base.keys() | other.keys(), key=repr):
-        if len(base.get(one, ())) != len(other.get(one, ())):
-            yield _ROW, one, len(base.get(one, ())), len(other.get(one, ()))
+    for name in sorted(base.keys() | other.keys(), key=repr):
+        if len(base.get(name, ())) != len(other.get(name, ())):
+            yield _ROW, name, len(base.get(name, ())), len(other.get(name, ()))
             return
 
 

@@ -61,7 +61,7 @@ class InputShape:
     @cached_property
     def known_at(self) -> dict[str, Known]:
         """When a column is known, for those not known at the event time."""
-        marks = {one.name: one.metadata[KNOWN] for one in self.schema.fields if (one.metadata or {}).get(KNOWN)}
+        marks = {field.name: field.metadata[KNOWN] for field in self.schema.fields if (field.metadata or {}).get(KNOWN)}
         return {
             name: known_of(told, self.schema.names) for name, told in {**marks, **self.known}.items() if name in self.schema.names
         }
@@ -98,8 +98,8 @@ def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, a
         # On a grid every key has a row at every time; its key columns change together, so that entity and time name one row.
         for thing in _things(shape, tried, number, bool(keyed), draw):
             row = {
-                one.name: _value(one.dataType, draw, wide=one.name in shape.known_at, thing=thing if tried.exact else None)
-                for one in shape.schema.fields
+                field.name: _value(field.dataType, draw, wide=field.name in shape.known_at, thing=thing if tried.exact else None)
+                for field in shape.schema.fields
             }
             row |= {name: _domain(shape.schema[name].dataType, thing) for name in keyed}
             invented.append(_timed(shape, row, tried, at, draw))
@@ -133,10 +133,10 @@ def later_otherwise(
         if happened > at and (gone or number % 4 == 0):
             continue
         new = dict(row)
-        for one in shape.schema.fields:
-            if one.name == event_time or one.name in keyed or known_when(shape, row, one.name, happened) <= at:
+        for column in shape.schema.fields:
+            if column.name == event_time or column.name in keyed or known_when(shape, row, column.name, happened) <= at:
                 continue
-            new[one.name] = None if gone and one.nullable else _other(shape, one.name, row, draw)
+            new[column.name] = None if gone and column.nullable else _other(shape, column.name, row, draw)
         changed.append(new)
     if not gone:
         changed += _new(shape, made, entity, at, draw)
@@ -159,9 +159,9 @@ def frame(spark: SparkSession, shape: InputShape, made: Sequence[Row]) -> DataFr
     from pyspark.sql.types import StructField, StructType
 
     fields = []
-    for one in shape.schema.fields:
-        metadata = dict(one.metadata or {}) | ({EVENT_TIME: True} if one.name == shape.event_time else {})
-        fields.append(StructField(one.name, one.dataType, True, metadata))
+    for column in shape.schema.fields:
+        metadata = dict(column.metadata or {}) | ({EVENT_TIME: True} if column.name == shape.event_time else {})
+        fields.append(StructField(column.name, column.dataType, True, metadata))
     schema = StructType(fields)
     return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in made], schema, verifySchema=False).coalesce(
         1
@@ -180,9 +180,9 @@ def _timed(shape: InputShape, row: Row, tried: Tried, at: dt.datetime, draw: ran
             if shape.schema[column].dataType.typeName() == "date" and tried.late:
                 told += dt.timedelta(days=1)  # a date is its midnight
             row[column] = _at(shape.schema[column].dataType, told)
-    for one in shape.schema.fields:
-        if isinstance(one.dataType, TimestampType) and row[one.name] is not None:
-            row[one.name] = _at(one.dataType, _as_time(row[one.name]))
+    for typed in shape.schema.fields:
+        if isinstance(typed.dataType, TimestampType) and row[typed.name] is not None:
+            row[typed.name] = _at(typed.dataType, _as_time(row[typed.name]))
     row[event_time] = _at(shape.schema[event_time].dataType, tried.time)
     return row
 
@@ -256,7 +256,7 @@ def _unique(shape: InputShape, made: list[Row]) -> list[Row]:
 
 
 def _plain(shape: InputShape, thing: int) -> Row:
-    return {one.name: _domain(one.dataType, thing) for one in shape.schema.fields}
+    return {field.name: _domain(field.dataType, thing) for field in shape.schema.fields}
 
 
 def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None = None) -> Any:
@@ -300,7 +300,7 @@ def _domain(kind: DataType, thing: int) -> Any:
     if isinstance(kind, T.MapType):
         return {_domain(kind.keyType, thing): _domain(kind.valueType, thing)}
     if isinstance(kind, T.StructType):
-        return tuple(_domain(one.dataType, thing) for one in kind.fields)
+        return tuple(_domain(field.dataType, thing) for field in kind.fields)
     return None
 
 

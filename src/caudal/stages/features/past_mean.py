@@ -99,7 +99,7 @@ def past_mean(
             entries_of[f"__{place}_{number + 1}"] = F.when(sign != 0, F.expr(digit) * sign)
         if parts.rest is not None:
             rests[f"__{place}_rest"] = F.when(sign != 0, F.expr(parts.rest) * sign)
-    own = F.struct(*(F.col(quoted(one)) for one in frame.columns))
+    own = F.struct(*(F.col(quoted(column)) for column in frame.columns))
     narrow = spread.select(
         *(F.col(quoted(one)).alias(f"__by_{place}") for place, one in enumerate(group)), F.col("__entry.at").alias(at),
         (sign == 0).alias("__asks"), F.when(sign == 0, own).alias("__row"),
@@ -117,7 +117,8 @@ def past_mean(
         mean = F.when(F.col(count) > 0, F.expr(mean_of(digits, rest, frame.schema[one].dataType, count)))
         means.append(F.when(F.col(at).isNotNull(), mean).alias(names[place]))
     return answered.select(
-        *(F.col(f"__row.{quoted(one.name)}").alias(one.name, metadata=one.metadata or {}) for one in frame.schema.fields), *means
+        *(F.col(f"__row.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in frame.schema.fields),
+        *means,
     )
 
 

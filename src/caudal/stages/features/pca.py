@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.making import at_hand
+from caudal.declarations.build_context import current_build_context
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.storage.place import Place, arrow_paths
 
@@ -116,7 +116,7 @@ def pca(
             "pca is to know how many components to give.", fix="Write components=64, or variance=0.95, one of them."
         )
     limit = _limit(refit)
-    made, key = at_hand(), f"pca:{column}"
+    made, key = current_build_context(), f"pca:{column}"
     made.asked.add(key)
     known = Fitted.load(made.before[key]) if key in made.before else None
     count = frame.count()
@@ -303,4 +303,4 @@ def _points(written: Place, names: list[str], columns: list[str]) -> list[list[A
     step = max(1, table.num_rows // _SHOWN)
     rows = table.take(list(range(0, table.num_rows, step))).to_pydict()
     labels = rows.get("label", [""] * len(rows[names[0]]))
-    return [[round(x, 4), round(y, 4), one] for x, y, one in zip(rows[names[0]], rows[names[1]], labels, strict=True)]
+    return [[round(x, 4), round(y, 4), label] for x, y, label in zip(rows[names[0]], rows[names[1]], labels, strict=True)]

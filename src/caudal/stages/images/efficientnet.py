@@ -87,7 +87,7 @@ def _folded(weights: dict[str, np.ndarray[Any, Any]], name: str, norm: str) -> t
     import numpy as np
 
     gamma, beta, mean, variance = (
-        weights[f"{norm}.{one}"].astype(np.float64) for one in ("weight", "bias", "running_mean", "running_var")
+        weights[f"{norm}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
     )
     factor = gamma / np.sqrt(variance + _EPSILON)
     return weights[f"{name}.weight"] * factor[:, None, None, None], beta - mean * factor

@@ -125,7 +125,7 @@ def _input(content: bytes, name: str) -> tuple[bool, bool]:
     shape = list(inputs[0].shape)
     if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or inputs[0].type not in _KINDS:
         raise DeclarationProblem(
-            f"'{name}' takes {', '.join(f'{one.name} {one.type} {one.shape}' for one in inputs)}, which is no image.",
+            f"'{name}' takes {', '.join(f'{input_.name} {input_.type} {input_.shape}' for input_ in inputs)}, which is no image.",
             fix="One input [n, side, side, 3] or [n, 3, side, side], uint8 or float.",
             file=name,
         )

@@ -63,24 +63,24 @@ def settle(
     types: dict[str, str] = {}
     origin: dict[str, Inspected] = {}
     by_raw = {raw: column for column in let_in for raw in column.raw}
-    for one in files:
-        for column in unknown_columns(base, one):
+    for file in files:
+        for column in unknown_columns(base, file):
             if base is not None and not base.open:
-                raise _refused(source, base, one, column)
+                raise _refused(source, base, file, column)
             let = by_raw[column.name]
             have = narrowest(let.possible or frozenset()) if column.type == "text" else general(column.type)
             if have == "unsupported":
                 notes.append(
-                    f"'{one.file.name}': column '{column.name}' is left out, its type {column.shown} has no place in a table."
+                    f"'{file.file.name}': column '{column.name}' is left out, its type {column.shown} has no place in a table."
                 )
                 continue
             both = common(types.get(let.name, have), have)
             if published is not None and let.name in published:
                 both = published[let.name].type
             if both is None:
-                raise _quarrel(column.name, types[let.name], origin[let.name].file.name, have, one.file.name)
+                raise _quarrel(column.name, types[let.name], origin[let.name].file.name, have, file.file.name)
             types[let.name] = both
-            origin.setdefault(let.name, one)
+            origin.setdefault(let.name, file)
     known = [column for column in let_in if published is not None and column.name in published]
     if base is not None:
         notes += _lacking(source, base, files)
@@ -89,7 +89,7 @@ def settle(
         if column_in in known:
             assert published is not None
             fields.append(_field(column_in, published[column_in.name].type, required=False))
-            lacking = next((one.file.name for one in files if not column_in.raw & {*one.physical.names}), None)
+            lacking = next((file.file.name for file in files if not column_in.raw & {*file.physical.names}), None)
             if lacking is not None:
                 notes.append(f"Column '{_raw(column_in)}' is missing in '{lacking}' and null there.")
         elif column_in.name in types:
@@ -104,7 +104,7 @@ def _new(
     raw, notes = _raw(column), []
     if type == "null":
         return [f"Column '{raw}' is left out: it is empty, and without a type, in every file so far."]
-    lacking = next((one.file.name for one in files if not column.raw & {*one.physical.names}), None)
+    lacking = next((file.file.name for file in files if not column.raw & {*file.physical.names}), None)
     fields.append(_field(column, type, required=fresh and lacking is None))
     if not fresh:
         notes.append(f"New column '{column.name}' ({type}) from '{origin[column.name].file.name}'; it is null in the files before.")
@@ -127,7 +127,7 @@ def _raw(column: LetIn) -> str:
 
 def let_in_of(base: Schema | None, files: Sequence[Inspected], known: Sequence[LetIn]) -> list[LetIn]:
     """Return the columns that the files have and the agreed schema does not, with those that are known already."""
-    unknown = [[column.name for column in unknown_columns(base, one)] for one in files]
+    unknown = [[column.name for column in unknown_columns(base, file)] for file in files]
     taken = {name for field in base or () for name in (field.name, field.raw_name)}
     return named(dict.fromkeys(map(tuple, unknown)), known, taken)
 
@@ -187,7 +187,7 @@ def matches(schema: Schema, one: Inspected) -> dict[str, PhysicalColumn]:
 
 def _lacking(source: Source, base: Schema, files: Sequence[Inspected]) -> list[str]:
     """Return a note for each column that earlier files had, nobody declared, and a file lacks."""
-    found = [(one.file.name, matches(base, one)) for one in files]
+    found = [(file.file.name, matches(base, file)) for file in files]
     declared = source.schema or ()
     agreed = [field for field in base if not field.name.startswith("_") and field.name not in declared]
     first = {field.raw_name: next((name for name, have in found if field.name not in have), None) for field in agreed}

@@ -46,18 +46,18 @@ def fetch(
         ranges = _by_jdbc(connection, from_then, engine, folder, mark)
     else:
         ranges = _by_sqlalchemy(connection, from_then, data, folder, mark)
-    kept = [one for one in ranges if one.rows] or ([] if goes_on else ranges[:1])
+    kept = [range_ for range_ in ranges if range_.rows] or ([] if goes_on else ranges[:1])
     if not goes_on and earlier is not None and connection.watermark is None and _same(kept, earlier):
         return []
     set_of = earlier.set if goes_on and earlier is not None else f"{connection.address!r}/{connection.what}/{stamp(at)}"
     from caudal.stages.ingest.sql.known import written
 
-    tops = [one.last for one in ranges if one.last is not None]
+    tops = [range_.last for range_ in ranges if range_.last is not None]
     noted = {
         "at": at,
         "declared": declared(connection),
         "watermark": written(max(tops)) if tops else None,
-        "without": any(one.without for one in ranges),
+        "without": any(range_.without for range_ in ranges),
     }
     return [
         Arrival(
@@ -115,6 +115,6 @@ def _tried(take: Callable[[], list[Range]], explain: Callable[[Exception], Cauda
 
 def _same(ranges: list[Range], earlier: Before) -> bool:
     """Tell whether a whole extraction brought what the one before it did."""
-    return sorted(hashlib.sha256(one.file.read_bytes()).hexdigest() for one in ranges) == sorted(
+    return sorted(hashlib.sha256(range_.file.read_bytes()).hexdigest() for range_ in ranges) == sorted(
         one.sha256 for one, _ in earlier.files
     )

@@ -27,12 +27,12 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
 
         return fetch_remote(connection, scratch=scratch, seen=seen, clock=clock)
     arrived = look(connection, data=data, seen=seen, clock=clock)
-    for one in arrived:
-        if one.fault is not None and one.link is None:
+    for arrival in arrived:
+        if arrival.fault is not None and arrival.link is None:
             raise SourceProblem(
-                f"'{one.local}' {one.fault}, and has not grown for {clock() - one.modified_ns / 1e9:.0f} s.",
+                f"'{arrival.local}' {arrival.fault}, and has not grown for {clock() - arrival.modified_ns / 1e9:.0f} s.",
                 fix="Deliver the file again, or move it away; nothing of it was taken.",
-                file=str(one.local),
+                file=str(arrival.local),
             )
     return arrived
 

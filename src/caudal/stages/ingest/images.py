@@ -22,9 +22,9 @@ from caudal.stages.ingest.files import found_in, moving
 from caudal.stages.ingest.origin import base_of, former, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import without_user
-from caudal.storage.away import answering
 from caudal.storage.parquet import WRITTEN, opened
 from caudal.storage.place import Place, reader, spark_path
+from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,7 +104,7 @@ def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], cl
             Files(connection.pattern, storage=connection.storage, required=connection.required, address=connection.address),
             attempts,
         )
-        there = [Found(one.path, one.bytes, one.modified_ns, one.etag) for one in listed.files]
+        there = [Found(file.path, file.bytes, file.modified_ns, file.etag) for file in listed.files]
         new = unknown(there)
         young = listed.moving({one.path for one in new}, connection.settle_s, clock)
         read = listed.read
@@ -136,7 +136,7 @@ def marks(files: Iterable[tuple[str, Place]], named: Callable[[str], str] = str)
     known: dict[str, Mark] = {}
     names = ("path", "bytes", "modified_ns", "etag", "sha256")
     for _, file in sorted(files, key=lambda one: one[0].rpartition("/")[2]):
-        with answering(file), opened(file) as pack:
+        with translate_storage_errors(file), opened(file) as pack:
             for batch in pack.iter_batches(1 << 16, columns=list(names)):
                 for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
                     known[named(path)] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
@@ -186,7 +186,7 @@ def frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: P
 
     from caudal.stages.ingest.cast import spark_type
 
-    own = [f"`{one.name}` {spark_type(one.type)}" for one in COLUMNS]
+    own = [f"`{column.name}` {spark_type(column.type)}" for column in COLUMNS]
     rows = reader(spark).schema(", ".join([*own, "fault string"])).parquet(*(spark_path(file.path) for file in files))
     rows = rows.select("*", F.col("_metadata.file_name").alias("_pack"))
     if (
@@ -249,7 +249,9 @@ def _batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     import pyarrow as pa
 
     schema = _schema()
-    return pa.RecordBatch.from_arrays([pa.array([row[one.name] for row in rows], one.type) for one in schema], schema=schema)
+    return pa.RecordBatch.from_arrays(
+        [pa.array([row[column.name] for row in rows], column.type) for column in schema], schema=schema
+    )
 
 
 def _windows(new: Sequence[Found], max_bytes: int) -> Iterator[list[Found]]:

@@ -44,7 +44,7 @@ class Journal:
         if file.exists():
             said = json.loads(file.read_text())
             if said["key"] == key and abs(now - said["began"]) < LASTS_S:
-                pages = [Page(**one) for one in said["pages"]]
+                pages = [Page(**page) for page in said["pages"]]
                 return cls(folder, key, said["began"], pages, said["asked"], said["request"], said["done"], bool(pages))
         return cls(folder, key, now).anew()
 
@@ -72,7 +72,7 @@ class Journal:
 
     def _write(self) -> None:
         said = {
-            "key": self.key, "began": self.began, "pages": [asdict(one) for one in self.pages], "asked": self.asked, "request": self.request,
+            "key": self.key, "began": self.began, "pages": [asdict(page) for page in self.pages], "asked": self.asked, "request": self.request,
             "done": self.done,
         }  # fmt: skip
         temporary = self.folder / f".{_FILE}-{os.getpid()}"

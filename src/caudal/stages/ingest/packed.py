@@ -82,7 +82,7 @@ def _members(file: RawFile, options: Options, folder: Path, within: Expansion, d
     password = options.get("password")
     assert isinstance(file.path, Path)
     with _told(file, "zip"), zipfile.ZipFile(file.path) as archive:
-        wanted = wanted_members(file, [one for one in archive.infolist() if not one.is_dir()], options)
+        wanted = wanted_members(file, [member for member in archive.infolist() if not member.is_dir()], options)
         if any(one.flag_bits & 1 for one in wanted) and not password:
             raise SourceProblem(
                 f"'{file.name}' is encrypted.", fix='Pass password=cd.env("NAME"), the variable that holds it.', file=file.name
@@ -118,8 +118,8 @@ def _endings(name: str) -> str:
 def wanted_members(file: RawFile, members: list[zipfile.ZipInfo], options: Options) -> list[zipfile.ZipInfo]:
     """Return the members that match ``members=``, else those whose format is known; hidden ones are none."""
     pattern = options.get("members")
-    names = [one.filename for one in members]
-    shown = [one for one in members if not any(part.startswith((".", "__MACOSX")) for part in Path(one.filename).parts)]
+    names = [member.filename for member in members]
+    shown = [member for member in members if not any(part.startswith((".", "__MACOSX")) for part in Path(member.filename).parts)]
     if pattern:
         found = [one for one in shown if fnmatch.fnmatchcase(one.filename, str(pattern))]
     else:

@@ -100,7 +100,7 @@ def _before(seen: Mapping[str, Seen], declared: str) -> Before | None:
 def _declared(connection: Http) -> str:
     """Return what makes sets of pages count together: who asks otherwise begins anew."""
     said = [
-        [without_user(url) for url in connection.urls], {name: repr(one.reveal() if isinstance(one, Secret) else one) for name, one in connection.params.items()},
+        [without_user(url) for url in connection.urls], {name: repr(param.reveal() if isinstance(param, Secret) else param) for name, param in connection.params.items()},
         repr(connection.pages), repr(connection.since), str(connection.options.get("records", "")),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
@@ -236,12 +236,12 @@ def _same_host(said: str, url: str, client: Client) -> str:
 def _newest(connection: Http, body: Body) -> Any:
     if connection.since is None:
         return None
-    return _greatest([lookup(one, connection.since.at) for one in body.records or ()])
+    return _greatest([lookup(record, connection.since.at) for record in body.records or ()])
 
 
 def _greatest(values: list[Any]) -> Any:
     """Return the greatest of some numbers or texts; numbers in texts are numbers."""
-    there = [one for one in values if one is not None]
+    there = [value for value in values if value is not None]
     try:
         return max(there, key=float) if there else None
     except (TypeError, ValueError):

@@ -24,8 +24,8 @@ from caudal.stages.ingest.let_in import LetIn, Outgrown, renamed, retyped
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpacked
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
 from caudal.stages.ingest.raw import FORMATS, WORKBOOKS, RawFile, format_of
-from caudal.storage.away import answering
 from caudal.storage.place import local
+from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -122,7 +122,7 @@ def _read(
         notes += loose
     if not frames:
         frames.append(_none(spark, source, schema))
-    notes = [*(note for one in inspected for note in one.notes), *notes]
+    notes = [*(note for file in inspected for note in file.notes), *notes]
     return Read(reduce(lambda above, below: above.union(below), frames), schema, list(dict.fromkeys(notes)), tuple(let_in))
 
 
@@ -166,7 +166,7 @@ def _inspect(
         format = _format(format_of(file.name, file.format))
         more = {"scratch": scratch} if getattr(format, "NEEDS_SCRATCH", False) else {}
         try:
-            with answering(file.path):
+            with translate_storage_errors(file.path):
                 inspected: Inspected = format.inspect(spark, file, options, expected, **more)
         except OSError as error:
             raise SourceProblem(f"'{file.name}' cannot be read: {error.strerror or error}.", file=file.name) from None
@@ -252,8 +252,8 @@ def _both(before: frozenset[str] | None, now: frozenset[str] | None) -> frozense
 def _groups(inspected: list[Inspected]) -> list[list[Inspected]]:
     """Return the files by what they say of themselves, so that a thousand equal ones are one scan."""
     groups: dict[Physical, list[Inspected]] = {}
-    for one in inspected:
-        groups.setdefault(one.physical, []).append(one)
+    for file in inspected:
+        groups.setdefault(file.physical, []).append(file)
     return list(groups.values())
 
 
@@ -274,7 +274,7 @@ def _none(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:
         raise SourceProblem(
             f"Source '{source.name}' has no file yet and no declared schema.", fix="Declare its schema, or deliver a file."
         )
-    columns = [f"`{one.name}` {spark_type(one.type)}" for one in schema]
+    columns = [f"`{column.name}` {spark_type(column.type)}" for column in schema]
     return spark.createDataFrame([], ", ".join([*columns, "_file string", "_format_errors array<string>", "_raw string"]))
 
 

@@ -207,7 +207,7 @@ def _listed(place: Place) -> list[Remote]:
     except FileNotFoundError:
         return []
     files = [_remote(path, info) for path, info in found.items() if info.get("type") == "file"]
-    return sorted((one for one in files if not _left_out(one.path)), key=lambda one: one.path)
+    return sorted((file for file in files if not _left_out(file.path)), key=lambda one: one.path)
 
 
 def _left_out(path: str) -> bool:
@@ -341,7 +341,7 @@ def _tried(
                     fix="Check the host, and run again when it answers; what was fetched is kept and taken up.",
                     url=what,
                     attempts=attempts,
-                    passing=True,
+                    transient=True,
                 ) from None
             renew = True
             time.sleep(wait_s)

@@ -24,12 +24,14 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
     """
     assert isinstance(connection, Simulated)
     function = f"simulated:{getattr(connection.write, '__qualname__', type(connection.write).__name__)}"
-    making = _fingerprint(connection)
-    landed = [one.etag for path, one in seen.items() if path.startswith(f"{function}/") and (one.etag or "").startswith(making)]
+    build_context = _fingerprint(connection)
+    landed = [
+        one.etag for path, one in seen.items() if path.startswith(f"{function}/") and (one.etag or "").startswith(build_context)
+    ]
     # Every file carries how many there are, so that a run that died between two of them is not taken for a complete one.
-    if landed and landed == [f"{making}:{len(landed)}"] * len(landed):
+    if landed and landed == [f"{build_context}:{len(landed)}"] * len(landed):
         return []
-    folder = scratch / making
+    folder = scratch / build_context
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -53,7 +55,7 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
             path,
             path.stat().st_size,
             path.stat().st_mtime_ns,
-            f"{making}:{len(written)}",
+            f"{build_context}:{len(written)}",
         )
         for path in written
     ]

@@ -177,7 +177,7 @@ class Client:
             fix="Run again when the server answers; what was downloaded is kept and taken up.",
             url=shown,
             attempts=ATTEMPTS,
-            passing=True,
+            transient=True,
         )
 
 
@@ -187,7 +187,7 @@ def cause(error: BaseException) -> str:
     while True:
         inner = (
             getattr(at, "reason", None)
-            or next((one for one in at.args if isinstance(one, BaseException)), None)
+            or next((arg for arg in at.args if isinstance(arg, BaseException)), None)
             or at.__cause__
             or at.__context__
         )
@@ -222,7 +222,7 @@ def wait_s(headers: Mapping[str, str], url: str) -> float:
             fix="Run again after that; what was fetched is kept. A lower rate= avoids it.",
             url=url,
             wait_s=asked,
-            passing=True,
+            transient=True,
         )
     return max(0.0, asked)
 

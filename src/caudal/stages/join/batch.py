@@ -61,8 +61,8 @@ def _once(rows: DataFrame, keys: tuple[str, ...], columns: tuple[str, ...]) -> D
 
 def _all(conditions: list[Column]) -> Column:
     found = conditions[0]
-    for one in conditions[1:]:
-        found = found & one
+    for condition in conditions[1:]:
+        found = found & condition
     return found
 
 

@@ -77,7 +77,7 @@ def wanted(frame: DataFrame, which: Which, features: Features, label: str) -> Da
 def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
     from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
-    inputs = [one["name"] for one in model.signature["inputs"]]
+    inputs = [input_["name"] for input_ in model.signature["inputs"]]
     classes = model.signature["output"]["classes"] or []
     has_shares = bool(classes) and hasattr(getattr(model, "estimator", None), "predict_proba")
     given = frame.select(*dict.fromkeys([*keys, *_there(inputs, frame.columns)]))

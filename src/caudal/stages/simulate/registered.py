@@ -33,8 +33,8 @@ def simulators() -> Mapping[str, type[Played]]:
     ['eeg', 'recording', 'robot', 'stocks', 'traffic', 'weather']
     """
     package = __name__.rpartition(".")[0]
-    for one in iter_modules(import_module(package).__path__):
-        import_module(f"{package}.{one.name}")
+    for module in iter_modules(import_module(package).__path__):
+        import_module(f"{package}.{module.name}")
     return _CLASSES
 
 

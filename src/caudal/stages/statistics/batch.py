@@ -53,7 +53,7 @@ def statistics(samples: DataFrame, declared: Statistics) -> DataFrame:
 
 def marks(declared: Statistics) -> dict[str, dict[str, Any]]:
     """Return what is said of columns: keys, the window's ends, and that all else is known when the window ends."""
-    told: dict[str, dict[str, Any]] = {one.name: {KNOWN: "window_end"} for one in schema(declared)}
+    told: dict[str, dict[str, Any]] = {column.name: {KNOWN: "window_end"} for column in schema(declared)}
     width: dict[str, Any] = {STEP_S: int(declared.width_s) if declared.width_s.is_integer() else declared.width_s}
     if declared.gap_us:
         width = {}  # each is as long as it is
@@ -78,7 +78,7 @@ def _sessions(spread: DataFrame, declared: Statistics) -> DataFrame:
         return pa.table({"device": pa.array([key[0].as_py()], pa.int64()), "part": pa.array([found], pa.binary())})
 
     def whole(table: pa.Table) -> pa.Table:
-        parts = [pickle.loads(one) for one in table.column("part").to_pylist()]  # noqa: S301 (our own, of the task before)
+        parts = [pickle.loads(value) for value in table.column("part").to_pylist()]  # noqa: S301 (our own, of the task before)
         return rows(merged(parts, declared.gap_us), declared)
 
     parts = spread.groupBy("device", _SIZE).applyInArrow(part, "device long, part binary")

@@ -94,7 +94,7 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     if declared.bands:
         power = band_power(parts, declared)
         columns += [_known(power[name], np.isfinite(power[name])) for name in declared.bands]
-    return pa.table([pa.array(one) if isinstance(one, np.ndarray) else one for one in columns], schema=schema(declared))
+    return pa.table([pa.array(column) if isinstance(column, np.ndarray) else column for column in columns], schema=schema(declared))
 
 
 def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:

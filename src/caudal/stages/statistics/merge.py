@@ -21,10 +21,10 @@ def merged(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
     ----------
     gap_us : of sessions; those that are closer together become one
     """
-    parts = [one for one in parts if len(one)] or list(parts[:1])
+    parts = [part for part in parts if len(part)] or list(parts[:1])
     if len(parts) == 1:
         return parts[0]
-    group = np.concatenate([one.group for one in parts])
+    group = np.concatenate([part.group for part in parts])
     if gap_us:
         order, starts = _sessions(_all(parts, "device"), _all(parts, "oldest"), _all(parts, "newest"), gap_us)
     else:
@@ -75,4 +75,4 @@ def _counted(group: Array, loose: Array, keys: Array, sketch: Array) -> tuple[Ar
 
 
 def _all(parts: Sequence[Partials], name: str, axis: int = 0) -> Array:
-    return np.concatenate([getattr(one, name) for one in parts], axis=axis)
+    return np.concatenate([getattr(part, name) for part in parts], axis=axis)

@@ -78,7 +78,7 @@ class Partials:
     @property
     def bytes(self) -> int:
         """Bytes that it takes."""
-        return sum(getattr(self, one.name).nbytes for one in fields(self))
+        return sum(getattr(self, field.name).nbytes for field in fields(self))
 
     def where(self, mask: Array) -> Partials:
         """Return the groups that a mask names, with their sketch and samples."""

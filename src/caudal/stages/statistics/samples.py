@@ -70,7 +70,7 @@ def joined(parts: Sequence[Samples]) -> Samples:
     """Return samples one after the other."""
     if len(parts) == 1:
         return parts[0]
-    return Samples(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("device", "seq", "at_us", "values")))
+    return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("device", "seq", "at_us", "values")))
 
 
 def of_table(rows: pa.Table, channels: Sequence[str]) -> Samples:

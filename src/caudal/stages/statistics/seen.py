@@ -113,7 +113,7 @@ class Seen:
         return len(_FIELDS) * self.low.nbytes
 
 
-_FIELDS = tuple(one.name for one in fields(Seen))
+_FIELDS = tuple(field.name for field in fields(Seen))
 
 
 def seen_of(group: Array, seq: Array, at_us: Array) -> Seen:

@@ -78,7 +78,7 @@ def _made(model: Model, name: str, declared: Any, spark: Callable[[], SparkSessi
 
 def _candidate(model: Model, name: str, estimator: Any, rows: Rows, spark: Callable[[], SparkSession] | None) -> Candidate:
     if is_spark_ml(estimator):
-        if any(one["name"] == LABEL for one in rows.inputs):
+        if any(input_["name"] == LABEL for input_ in rows.inputs):
             raise DeclarationProblem(
                 f"Model '{model.name}' has an input '{LABEL}', the name that Spark ML candidates find the label under.",
                 fix="Rename the input.", where=str(model.where or ""), column=LABEL,

@@ -28,8 +28,8 @@ def encoded(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> Any:
     if _prepares_itself(estimator):
         return estimator
     kind = kind_of(estimator)
-    strings = [one["name"] for one in inputs if one["type"] == "string"]
-    numbers = [one["name"] for one in inputs if one["type"] != "string"]
+    strings = [input_["name"] for input_ in inputs if input_["type"] == "string"]
+    numbers = [input_["name"] for input_ in inputs if input_["type"] != "string"]
     parts: list[tuple[str, Any, list[str]]] = []
     if strings:
         parts.append(("strings", _for_strings(kind), strings))

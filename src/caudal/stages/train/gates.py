@@ -150,7 +150,7 @@ def _beats_champion(gate: BeatsChampion, evidence: Evidence) -> GateResult:
     champion, model, rows = evidence.champion, evidence.model, evidence.rows
     if champion is None:
         return GateResult(gate.kind, True, {}, "There is no champion yet.")
-    lacking = [one["name"] for one in champion.signature["inputs"] if one["name"] not in rows.frame.columns]
+    lacking = [input_["name"] for input_ in champion.signature["inputs"] if input_["name"] not in rows.frame.columns]
     if lacking:
         return GateResult(
             gate.kind, True, {"champion": champion.version, "lacking": lacking},

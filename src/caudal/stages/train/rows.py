@@ -102,7 +102,7 @@ def input_types(
     """Return name, type and nullability of every input: all columns but keys, time, labels, what is kept, and caudal's own."""
     flag = model.holdout.flag if model.holdout else None
     left_out = {*features.not_inputs, model.label, flag}
-    declared = {one.name: one for one in schema or ()}
+    declared = {column.name: column for column in schema or ()}
     names = [str(name) for name in frame.columns if name not in left_out and not str(name).startswith("_")]
     if not names:
         raise DeclarationProblem(

@@ -35,8 +35,8 @@ def signature(
     ------
     DeclarationProblem : ``fields`` names what is no input, or says what an input does not have
     """
-    declared = {one.name: one for one in schema or ()}
-    inputs = [_input(one, rows.frame[one["name"]], declared.get(one["name"])) for one in rows.inputs]
+    declared = {column.name: column for column in schema or ()}
+    inputs = [_input(input_, rows.frame[input_["name"]], declared.get(input_["name"])) for input_ in rows.inputs]
     label = declared.get(model.label)
     output = {
         "name": model.label,
@@ -48,7 +48,7 @@ def signature(
     return {
         "inputs": inputs,
         "output": output,
-        "example": {one["name"]: one["default"] for one in inputs},
+        "example": {input_["name"]: input_["default"] for input_ in inputs},
         "entity": list(features.entity),
         "as_of": features.as_of or None,
     }
@@ -56,7 +56,7 @@ def signature(
 
 def with_fields(inputs: list[dict[str, Any]], fields: Mapping[str, Mapping[str, Any]], where: str = "") -> list[dict[str, Any]]:
     """Return inputs with what is said of them put before what the data say."""
-    names = [one["name"] for one in inputs]
+    names = [input_["name"] for input_ in inputs]
     for name, said in fields.items():
         if name not in names:
             raise DeclarationProblem(
@@ -68,7 +68,7 @@ def with_fields(inputs: list[dict[str, Any]], fields: Mapping[str, Mapping[str, 
                     f"Nothing can be said about '{what}' of the input '{name}'.", nearest=nearest(what, MAY_BE_SAID),
                     fix=f"Use {', '.join(MAY_BE_SAID)}.", where=where,
                 )  # fmt: skip
-    return [{**one, **fields.get(one["name"], {})} for one in inputs]
+    return [{**input_, **fields.get(input_["name"], {})} for input_ in inputs]
 
 
 def _input(one: Mapping[str, Any], column: pd.Series, declared: Field | None) -> dict[str, Any]:

@@ -61,9 +61,9 @@ class SparkCandidate:
             return Pipeline(stages=[self._seeded(stage.copy()) for stage in self.estimator.getStages()])
         predictor = self._seeded(self.estimator.copy())
         predictor = predictor.copy({predictor.featuresCol: FEATURES, predictor.labelCol: LABEL})
-        strings = [one["name"] for one in self.inputs if one["type"] == "string"]
+        strings = [input_["name"] for input_ in self.inputs if input_["type"] == "string"]
         # A column without any value has no median to be filled with, and nothing to tell.
-        numbers = [one["name"] for one in self.inputs if one["type"] != "string" and frame[one["name"]].notna().any()]
+        numbers = [input_["name"] for input_ in self.inputs if input_["type"] != "string" and frame[input_["name"]].notna().any()]
         return Pipeline(stages=[*_prepared(predictor, strings, numbers, frame), predictor])
 
     def _seeded(self, stage: Any) -> Any:

@@ -112,7 +112,7 @@ def _step(dimension: Dimension, now: History, read: Rows, version: Version, at: 
     keys, contents = read.of(version)
     touched = set()
     if dimension.since:
-        moments = [_moment(one) for one in read.table(version.number).column(dimension.since).to_pylist()]
+        moments = [_moment(value) for value in read.table(version.number).column(dimension.since).to_pylist()]
         _once(dimension, list(zip(keys, moments, strict=True)))
         by_key: dict[Any, list[Span]] = {}
         for index, (key, start, content) in enumerate(zip(keys, moments, contents, strict=True)):
@@ -237,7 +237,7 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
 
     whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if t.is_floating(whole.type):
-        return [None if one is None else repr(one) for one in whole.to_pylist()]
+        return [None if value is None else repr(value) for value in whole.to_pylist()]
     if t.is_timestamp(whole.type):
         return list(whole.cast(pa.timestamp("us", tz=whole.type.tz)).cast(pa.int64()).cast(pa.string()).to_pylist())
     return list(written(whole)[0].cast(pa.large_string()).to_pylist())

@@ -56,25 +56,29 @@ def facts_of(star: Star, fact: Fact, version: Version, description: str | None, 
                 fix=f"It has {', '.join(present)}.",
                 column=name,
             )
-    by_name = {one.name: one for one in star.dimensions}
+    by_name = {dimension.name: dimension for dimension in star.dimensions}
     linked = {
-        **{one.key: one.name for one in star.dimensions if one.key in present and one.name not in fact.links.values()},
+        **{
+            dimension.key: dimension.name
+            for dimension in star.dimensions
+            if dimension.key in present and dimension.name not in fact.links.values()
+        },
         **fact.links,
     }
     links = tuple(Link(column, f"{stem(column, '_id')}_key", by_name[name]) for column, name in linked.items())
     dates = {f"{stem(column, '_at', '_time')}_{star.dates.surrogate}": column for column in fact.dates} if star.dates else {}
     own = tuple(dict.fromkeys((*fact.key, fact.time, *linked, *dates.values(), *(fact.measures or present))))
-    for name in (*(one.pointer for one in links), *dates):
+    for name in (*(link.pointer for link in links), *dates):
         if name in own:
             raise StepFailed(f"Fact '{fact.name}' makes a column '{name}', and '{fact.of}' has one.", fix="Rename it there.")
     day = DAY if version.partitioned else None
     columns = [
-        *(Column(one.pointer, "bigint", _pointed(one, fact)) for one in links),
+        *(Column(link.pointer, "bigint", _pointed(link, fact)) for link in links),
         *(Column(name, "integer", f"The day of {column}; {UNKNOWN} where there is none.") for name, column in dates.items()),
         *(Column(name, type_of(schema.field(name).type), comments.get(name)) for name in own),
         *([Column(DAY, "date", "The day that the row belongs to.")] if day else []),
     ]
-    references = [(one.pointer, one.dimension.name, one.dimension.surrogate) for one in links]
+    references = [(link.pointer, link.dimension.name, link.dimension.surrogate) for link in links]
     if star.dates:
         references += [(name, star.dates.name, star.dates.surrogate) for name in dates]
     target = Target(
@@ -93,11 +97,11 @@ def moved_in(connection: Connection[Any], facts: Facts, beside: Identifier) -> N
     """Move rows that were loaded beside into the fact's table, each with the rows of dimensions that it points to."""
     from psycopg.sql import SQL, Identifier
 
-    names = [*(one.pointer for one in facts.links), *facts.dates, *facts.own]
+    names = [*(link.pointer for link in facts.links), *facts.dates, *facts.own]
     joins = SQL("").join(_joined(facts, link, n) for n, link in enumerate(facts.links))
     values = [
-        *(SQL("coalesce({}, {})").format(Identifier(f"d{n}", one.dimension.surrogate), SQL(str(UNKNOWN))) for n, one in enumerate(facts.links)),
-        *(SQL("coalesce(to_char({}, 'YYYYMMDD')::integer, {})").format(Identifier("n", one), SQL(str(UNKNOWN))) for one in facts.dates.values()),
+        *(SQL("coalesce({}, {})").format(Identifier(f"d{n}", link.dimension.surrogate), SQL(str(UNKNOWN))) for n, link in enumerate(facts.links)),
+        *(SQL("coalesce(to_char({}, 'YYYYMMDD')::integer, {})").format(Identifier("n", date), SQL(str(UNKNOWN))) for date in facts.dates.values()),
         *(Identifier("n", one) for one in facts.own),
     ]  # fmt: skip
     said = SQL("INSERT INTO {} ({}) SELECT {} FROM {} n{}")

@@ -44,7 +44,7 @@ def told(spans: Sequence[Span], seen: Sequence[Span]) -> list[Span]:
     [(1, 1), (2, 2), (3, 3)]
     """
     states = sorted(seen, key=lambda one: one.start)
-    before = [one for one in spans if one.start < states[0].start]
+    before = [span for span in spans if span.start < states[0].start]
     return _joined([*before, *states])
 
 
@@ -87,8 +87,8 @@ def _endless(span: Span) -> bool:
 def _joined(states: Sequence[Span]) -> list[Span]:
     """Return states in order as stretches that follow one another; a state that repeats the one before it is part of that."""
     kept: list[Span] = []
-    for one in states:
-        if not kept or kept[-1].content != one.content:
-            kept.append(one)
+    for state in states:
+        if not kept or kept[-1].content != state.content:
+            kept.append(state)
     ends = [*(one.start for one in kept[1:]), END.replace(tzinfo=kept[0].start.tzinfo)] if kept else []
     return [replace(one, until=until) for one, until in zip(kept, ends, strict=True)]

@@ -81,22 +81,24 @@ def publish(connection: Connection[Any], star: Star, product: str, given: Mappin
         ddl.role(connection, star.grant)
     before = known.last(connection, place)
     _mine(connection, star, before, product)
-    dimensions = {one.name: _dimension(connection, star, one, given[one.of], before) for one in star.dimensions}
-    facts = [_facts(connection, star, one, given) for one in star.facts]
+    dimensions = {
+        dimension.name: _dimension(connection, star, dimension, given[dimension.of], before) for dimension in star.dimensions
+    }
+    facts = [_facts(connection, star, fact, given) for fact in star.facts]
     calendar = Made(dates.target(star, star.dates), None, {}) if star.dates else None
     if calendar:
         calendar.there = ddl.columns_there(connection, calendar.target)
     tables = [*dimensions.values(), *([calendar] if calendar else []), *(made for _, made in facts)]
     for fact, made in facts:
         _changed_days(made, before, fact.declared.name)
-    idle = not any(one.beside or one.days or one.anew or not one.there for one in tables)
+    idle = not any(table.beside or table.days or table.anew or not table.there for table in tables)
     if idle and before is not None and before.declared == _declared(star, tables) and _noted(before, tables):
         return Outcome("was there already", 0, ())
     for fact, made in facts:
         _beside(connection, fact, made)
     now = known.Published(
         place, product, star.name, max(one.version for one in given.values()), sum(made.note["rows"] for _, made in facts), {}, _declared(star, tables), run_id,
-        {"tables": {one.target.table: one.note for one in tables}},
+        {"tables": {table.target.table: table.note for table in tables}},
     )  # fmt: skip
     fact_of = {made.target.table: (made.target, made.version) for _, made in facts}
     try:
@@ -114,7 +116,7 @@ def _together(
     """Make the changes that lie beside, all or none."""
     tables = [*dimensions.values(), *([calendar] if calendar else []), *(made for _, made in facts)]
     with connection.transaction():
-        if any(one.anew for one in tables):
+        if any(table.anew for table in tables):
             for _, made in facts:
                 if made.there:
                     ddl.unrefer(connection, made.target)
@@ -144,9 +146,9 @@ def _together(
         for _, made in facts:
             ddl.refer(connection, made.target)
         known.note(connection, now)
-    for one in tables:
-        if one.beside:
-            connection.execute(ddl.analysed(one.target))
+    for table in tables:
+        if table.beside:
+            connection.execute(ddl.analysed(table.target))
     states = sum(made.note["changed"] for made in dimensions.values())
     days = sum(len(made.days) for _, made in facts)
     counted = ((days, "day", "of facts"), (states, "row", "of dimensions"), (moved, "pointer", "set anew"))
@@ -226,7 +228,7 @@ def _beside(connection: Connection[Any], fact: Facts, made: Made) -> None:
         return
     assert made.version is not None
     into: Identifier = Identifier(f"rows_{made.target.table}"[:60])
-    types = {one.name: one.type for one in made.target.columns}
+    types = {column.name: column.type for column in made.target.columns}
     told = SQL(", ").join(SQL("{} {}").format(Identifier(name), SQL(types[name])) for name in fact.own)
     connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(into, told))
     with connection.transaction():
@@ -253,7 +255,7 @@ def _mine(connection: Connection[Any], star: Star, before: known.Published | Non
 
 def _declared(star: Star, tables: list[Made]) -> str:
     return hashlib.sha256(
-        json.dumps([repr(star.facts), repr(star.dimensions), *(one.target.digest() for one in tables)]).encode()
+        json.dumps([repr(star.facts), repr(star.dimensions), *(table.target.digest() for table in tables)]).encode()
     ).hexdigest()
 
 
@@ -263,7 +265,7 @@ def _last(before: known.Published | None, table: str) -> dict[str, Any]:
 
 def _noted(before: known.Published, tables: list[Made]) -> bool:
     """Tell whether the versions of all tables are told of already."""
-    return all(before.more["tables"].get(one.target.table, {}).get("version") == one.note.get("version") for one in tables)
+    return all(before.more["tables"].get(table.target.table, {}).get("version") == table.note.get("version") for table in tables)
 
 
 def _files(version: delta.Version) -> str:

@@ -43,7 +43,7 @@ def read(connection: Connection[Any], dimension: Dimension, target: Target) -> H
     for key, content, *times in connection.execute(
         said.format(told, ddl.named(target), Identifier(dimension.surrogate), SQL(str(UNKNOWN)), Identifier(names[-2]))
     ):
-        start, until = (_plain(one) for one in times) if times else (FIRST, END)
+        start, until = (_plain(time_) for time_ in times) if times else (FIRST, END)
         known.setdefault(key, []).append(Span(start, until, content))
     return known
 
@@ -54,11 +54,11 @@ def lay(connection: Connection[Any], dimension: Dimension, target: Target, chang
     from psycopg.sql import SQL, Identifier
 
     beside = Beside(*(Identifier(f"{what}_{dimension.name}"[:60]) for what in ("put", "moved", "gone", "touched")))
-    key = next(one for one in target.columns if one.name == dimension.key)
+    key = next(column for column in target.columns if column.name == dimension.key)
     _temporary(connection, beside.put, target.columns)
     for table in rows.taken(change):
         moved(connection, beside.put, table)
-    kind = next((one.type for one in target.columns if one.name == "valid_until"), "timestamp without time zone")
+    kind = next((column.type for column in target.columns if column.name == "valid_until"), "timestamp without time zone")
     _temporary(connection, beside.moved, (Column("row", "bigint"), Column("until", kind)))
     if change.moved:
         zoned = pa.timestamp("us", tz="UTC" if next(iter(change.moved.values())).tzinfo else None)
@@ -102,7 +102,7 @@ def change(connection: Connection[Any], dimension: Dimension, target: Target, be
 def _temporary(connection: Connection[Any], name: Identifier, columns: tuple[Column, ...]) -> None:
     from psycopg.sql import SQL, Identifier
 
-    told = SQL(", ").join(SQL("{} {}").format(Identifier(one.name), SQL(one.type)) for one in columns)
+    told = SQL(", ").join(SQL("{} {}").format(Identifier(column.name), SQL(column.type)) for column in columns)
     connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(name, told))
 
 

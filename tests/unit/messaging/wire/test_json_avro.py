@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 from hypothesis import given, settings
-from tests.unit.lake.wire.strategies import blocks
+from tests.unit.messaging.wire.strategies import blocks
 
 from caudal.messaging.wire import Block, avro, json, many
 from caudal.messaging.wire.block import joined

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from tests.unit.lake.wire.strategies import blocks
+from tests.unit.messaging.wire.strategies import blocks
 
 from caudal.messaging.wire import Block, packed
 from caudal.messaging.wire.clock import start_and_step, times

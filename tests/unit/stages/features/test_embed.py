@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import caudal as cd
-from caudal.declarations.making import making
+from caudal.declarations.build_context import build_context
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.embed import embedded
 
@@ -27,7 +27,7 @@ def photographs(shared_data: Path) -> list[bytes]:
 def test_rows_are_embedded_and_faults_are_told(spark, photographs: list[bytes]) -> None:
     contents = [*photographs[:3], photographs[0][:3000], None, b"no image", *photographs[3:]]
     images = spark.createDataFrame([(str(i), one) for i, one in enumerate(contents)], "sha256 string, content binary").coalesce(1)
-    with making() as made:
+    with build_context() as made:
         frame = cd.embed(images, network=LITE0, size=64, floor=64, batch=2)
         rows = {row["sha256"]: row for row in frame.collect()}
     assert frame.columns == ["sha256", "network", "embedding", "_format_errors", "_raw"]

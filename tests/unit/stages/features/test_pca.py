@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from sklearn.decomposition import PCA
 
-from caudal.declarations.making import making
+from caudal.declarations.build_context import build_context
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.stages.features.pca import Fitted, _joined, _moments, fit, pca
 
@@ -69,13 +69,13 @@ def test_as_many_components_as_explain_enough(frame, values: np.ndarray) -> None
 
 
 def test_it_is_kept_until_enough_is_new(spark, frame, values: np.ndarray) -> None:
-    with making() as first:
+    with build_context() as first:
         pca(frame, "embedding", components=4)
     more = as_frame(spark, np.concatenate([values, values[:30]]))
-    with making(first.kept) as second:
+    with build_context(first.kept) as second:
         pca(more, "embedding", components=4)
     assert second.kept == first.kept
-    with making(first.kept) as third:
+    with build_context(first.kept) as third:
         pca(more, "embedding", components=4, refit="when 2% new")
     assert Fitted.load(third.kept["pca:embedding"]).rows == ROWS + 30
 

@@ -22,33 +22,36 @@ def bind(frame: DataFrame, expectations: Sequence[Expectation], others: Mapping[
     DeclarationProblem : a column or table is not there, or a column's type makes an expectation meaningless
     """
     found = []
-    for one in expectations:
-        where = str(one.where) if one.where else None
-        if not isinstance(one, Declared):
+    for expectation in expectations:
+        where = str(expectation.where) if expectation.where else None
+        if not isinstance(expectation, Declared):
             raise DeclarationProblem(
-                f"{one.name} is of a kind that is not in caudal.expect.", where=where, table=table, expectation=one.name
+                f"{expectation.name} is of a kind that is not in caudal.expect.",
+                where=where,
+                table=table,
+                expectation=expectation.name,
             )
-        for column in one.columns:
+        for column in expectation.columns:
             if column not in frame.columns:
                 among = columns(frame)
                 raise DeclarationProblem(
-                    f"{one.name} binds to nothing: table '{table}' has no column '{column}'.",
+                    f"{expectation.name} binds to nothing: table '{table}' has no column '{column}'.",
                     nearest=nearest(column, among),
                     fix=f"It has {', '.join(among)}.",
                     where=where,
                     table=table,
                     column=column,
-                    expectation=one.name,
+                    expectation=expectation.name,
                 )
-        for other in one.tables:
+        for other in expectation.tables:
             if other not in others:
                 raise DeclarationProblem(
-                    f"{one.name} binds to nothing: there is no table '{other}'.",
+                    f"{expectation.name} binds to nothing: there is no table '{other}'.",
                     nearest=nearest(other, others),
                     where=where,
                     table=table,
-                    expectation=one.name,
+                    expectation=expectation.name,
                 )
-        one.fits(frame.schema)
-        found.append(one)
+        expectation.fits(frame.schema)
+        found.append(expectation)
     return found

@@ -57,7 +57,7 @@ def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence
     attempts = Path(str(folder)) / _ATTEMPTS
     attempts.mkdir(parents=True)
     into = [VERDICT, *by]
-    announced = {f"{SEGMENT}={one}" for one in (*segments, NULL)}
+    announced = {f"{SEGMENT}={segment}" for segment in (*segments, NULL)}
     numbered = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))  # Spark would take a dot in a name for a field's
     # By an environment of their own these are other workers than those that embed, which keep a network once they have one.
     environment = frame.sparkSession.sparkContext.environment

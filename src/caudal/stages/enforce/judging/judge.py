@@ -64,7 +64,7 @@ class Judged:
         at = place(folder) if isinstance(folder, str) else folder
         write(self.frame, at, by, segments)
         warning = [one for one in self.apart if not acts(one, self.expectations)]
-        rules = {one.name for one in self.expectations}
+        rules = {expectation.name for expectation in self.expectations}
         self.settled.update(settle(self.frame, at, by, self.apart, self.among, rules, {one.name for one in warning}))
 
     def outcome(self, written: Place | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
@@ -146,9 +146,9 @@ def acts(one: Declared, expectations: Sequence[Declared]) -> bool:
 def _distinct(expectations: Sequence[Declared], actions: tuple[str, ...] = ("warn", "quarantine", "stop")) -> list[Declared]:
     """Return the expectations with one of the actions, those of the same name once: they judge alike."""
     found: dict[str, Declared] = {}
-    for one in expectations:
-        if one.action in actions:
-            found.setdefault(one.name, one)
+    for expectation in expectations:
+        if expectation.action in actions:
+            found.setdefault(expectation.name, expectation)
     return list(found.values())
 
 
@@ -165,7 +165,7 @@ def _any(conditions: Sequence[Column]) -> Column:
     """Return whether any condition is true; null is not."""
     from pyspark.sql import functions as F
 
-    return reduce(lambda one, other: one | other, (F.coalesce(one, F.lit(False)) for one in conditions), F.lit(False))
+    return reduce(lambda one, other: one | other, (F.coalesce(condition, F.lit(False)) for condition in conditions), F.lit(False))
 
 
 def _observed(

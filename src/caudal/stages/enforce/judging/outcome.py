@@ -73,22 +73,28 @@ def outcome(
     """Return the outcome of the frame written to a folder; ``warned`` gives the rows that break rules that only warn."""
     good_files, bad_files = written_files.parquet(written / GOOD), written_files.parquet(written / QUARANTINED)
     good = written_files.rows(good_files)
-    reasons, quarantined, unreadable = _reasons(bad_files, {one.name for one in expectations})
+    reasons, quarantined, unreadable = _reasons(bad_files, {expectation.name for expectation in expectations})
     figures = Figures(good, written_files.profile(good_files), history, now, tz)
     judged = good + quarantined - unreadable
     warnings = warned() if good + quarantined else {}
     checks, stopping = [], []
-    for one in expectations:
-        if isinstance(one, TableExpectation):
-            result = _of_table(one, figures)
-            stops = not result.passed and one.action == "stop"
+    for expectation in expectations:
+        if isinstance(expectation, TableExpectation):
+            result = _of_table(expectation, figures)
+            stops = not result.passed and expectation.action == "stop"
         else:
-            result = _of_rows(one, judged, warnings.get(one.name, 0) if one.action == "warn" else reasons.get(one.name, 0))
+            result = _of_rows(
+                expectation,
+                judged,
+                warnings.get(expectation.name, 0) if expectation.action == "warn" else reasons.get(expectation.name, 0),
+            )
             share = result.broken / judged if judged else 0.0
-            stops = result.broken > 0 and (one.action == "stop" or (one.max_share is not None and share > one.max_share))
+            stops = result.broken > 0 and (
+                expectation.action == "stop" or (expectation.max_share is not None and share > expectation.max_share)
+            )
         checks.append(result)
         if stops:
-            stopping.append((one, result))
+            stopping.append((expectation, result))
     return Outcome(
         rows=good + quarantined,
         good=good,

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caudal.engine.settings import usable_cores
-from caudal.storage.away import answering
 from caudal.storage.place import Place, source
+from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +100,7 @@ def _of_file(path: Place) -> dict[str, Running]:
     """Return the figures of one file's columns."""
     import pyarrow.parquet as pq
 
-    with answering(path), pq.ParquetFile(source(path)) as file:
+    with translate_storage_errors(path), pq.ParquetFile(source(path)) as file:
         kinds = {
             field.name: field.type for field in file.schema_arrow if not field.name.startswith("_") and not _nested(field.type)
         }

@@ -82,7 +82,7 @@ def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: s
         unread_of.append(_unread(table.column(REASONS), rules) if reasons else np.zeros(length, bool))
         tables.append(table)
     unread = np.concatenate(unread_of)
-    whole = pa.concat_tables([one.select(wanted) for one in tables])
+    whole = pa.concat_tables([table.select(wanted) for table in tables])
     found = np.zeros(len(unread), bool)
     for key in keys:
         if not key.columns:  # the folder is the key
@@ -129,7 +129,7 @@ def _code(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = pa.array([repr(one) for one in column.to_pylist()]) if pa.types.is_nested(column.type) else column.combine_chunks()
+    values = pa.array([repr(value) for value in column.to_pylist()]) if pa.types.is_nested(column.type) else column.combine_chunks()
     if pa.types.is_floating(values.type):
         values = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 and 0.0 are one value, as they are for Spark
     coded = values.dictionary_encode()

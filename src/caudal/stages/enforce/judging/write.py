@@ -78,11 +78,11 @@ def settle(
     rows = (
         reader(frame.sparkSession).schema(frame.schema).option("basePath", spark_path(folder)).parquet(spark_path(folder / WAITING))
     )
-    bad, flags = f"{OWN}bad", {one.name: f"{OWN}u{i}" for i, one in enumerate(uniques)}
+    bad, flags = f"{OWN}bad", {unique.name: f"{OWN}u{i}" for i, unique in enumerate(uniques)}
     own = [F.col(quoted(name)) for name in frame.columns]
     rows = rows.select(*own).withColumn(bad, F.col(REASONS).isNotNull())
-    for one in uniques:
-        rows = placed(rows, one, among, flags[one.name], bad, acting=one.name not in warning)
+    for unique in uniques:
+        rows = placed(rows, unique, among, flags[unique.name], bad, acting=unique.name not in warning)
     observation = Observation()
     if warning:
         rows = rows.observe(observation, *(F.count_if(F.col(flags[name])).alias(flags[name]) for name in warning))
@@ -128,7 +128,9 @@ def _place(frame: DataFrame, by: Sequence[str], segments: Sequence[str]) -> Colu
     number, size = F.lit(0).cast("bigint"), 1
     for name in by:
         if name == SEGMENT and 0 < len(segments) <= _MANY:
-            place = F.array_position(F.array(*(F.lit(one) for one in segments)), F.col(SEGMENT))  # 1 for the first, 0 for none
+            place = F.array_position(
+                F.array(*(F.lit(segment) for segment in segments)), F.col(SEGMENT)
+            )  # 1 for the first, 0 for none
             unknown = F.raise_error(F.lit("A row is of a segment that was not announced.")).cast("bigint")
             number, size = number + F.coalesce(F.when(place == 0, unknown).otherwise(place), F.lit(0)) * size, len(segments) + 1
         elif isinstance(frame.schema[name].dataType, DateType) and name == by[-1]:

@@ -138,7 +138,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         read = read.withColumn("_line", F.coalesce(F.col("_line"), beyond))
     if bom and said["header"] == "false" and names[0] in texts.values():
         read = read.withColumn(names[0], F.ltrim(names[0], F.lit("\ufeff")))
-    return read.drop("_beyond", *(one for one in names if one.startswith("_c")))
+    return read.drop("_beyond", *(name for name in names if name.startswith("_c")))
 
 
 def batches(files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> Iterator[pa.RecordBatch]:

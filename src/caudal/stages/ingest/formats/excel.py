@@ -113,7 +113,7 @@ def _opened(file: RawFile) -> tuple[Any, list[str], list[str]]:
     except CalamineError as error:
         raise _broken(file, error) from None
     sheets = [one for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
-    return book, [one.name for one in sheets], [one.name for one in sheets if one.visible == SheetVisibleEnum.Visible]
+    return book, [sheet.name for sheet in sheets], [sheet.name for sheet in sheets if sheet.visible == SheetVisibleEnum.Visible]
 
 
 def _broken(file: RawFile, error: Exception) -> SourceProblem:

@@ -105,7 +105,7 @@ def _below(text: str, at: int, key: str, walked: list[str], name: str) -> int:
         raise ValueError(f"it has '{key}' twice")
     where = ".".join(walked) or "its top"
     raise SourceProblem(
-        f"'{name}' has no '{key}' at {where}" + (f"; it has {', '.join(repr(one) for one in keys[:10])}." if keys else "."),
+        f"'{name}' has no '{key}' at {where}" + (f"; it has {', '.join(repr(key) for key in keys[:10])}." if keys else "."),
         nearest=nearest(key, keys),
         fix="Say where the records are with records=.",
         file=name,

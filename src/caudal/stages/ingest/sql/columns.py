@@ -55,7 +55,10 @@ def check_named(source: Database, names: list[str]) -> None:
     ------
     SourceProblem : no column is called as watermark or key say
     """
-    for role, name in (*((("watermark", source.watermark),) if source.watermark else ()), *(("key", one) for one in source.key)):
+    for role, name in (
+        *((("watermark", source.watermark),) if source.watermark else ()),
+        *(("key", column) for column in source.key),
+    ):
         if name not in names:
             raise SourceProblem(
                 f"'{source.what}' at {source.address!r} has no column '{name}', its declared {role}.",
@@ -198,8 +201,8 @@ def _any(connection: Connection, source: Database) -> list[Column]:
         return [Column(name, quoted(connection, name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
     schema, name = _parts(source.table)
     return [
-        _told(one["name"], quoted(connection, one["name"]), one["type"])
-        for one in inspect(connection).get_columns(name, schema=schema)
+        _told(column["name"], quoted(connection, column["name"]), column["type"])
+        for column in inspect(connection).get_columns(name, schema=schema)
     ]
 
 

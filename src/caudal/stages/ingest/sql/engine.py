@@ -80,11 +80,11 @@ def told(said: str, state: str, source: Database, secrets: Sequence[str], *, gon
     gone : bool, whether the connection is known to be lost
     """
     place = repr(source.address)
-    for one in secrets:
-        said = said.replace(one, "***")
+    for secret in secrets:
+        said = said.replace(secret, "***")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     whole, first = " ".join(lines), lines[0].rstrip(".") if lines else "no message"
-    if state.startswith("28") or ("password" in whole and any(one in whole for one in ("failed", "supplied", "provided"))):
+    if state.startswith("28") or ("password" in whole and any(name in whole for name in ("failed", "supplied", "provided"))):
         return SourceProblem(
             f"The database {place} does not let this user in: {first}.", fix="Check user and password of the URL.", place=place
         )

@@ -251,7 +251,7 @@ def _statement(
         given.append(bindparam("low", low))
     asked = ", ".join(f"{one.asked} AS {quoted(connection, one.name)}" for one in found)
     where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
-    order = f" ORDER BY {', '.join(quoted(connection, one) for one in source.key)}" if source.key else ""
+    order = f" ORDER BY {', '.join(quoted(connection, column) for column in source.key)}" if source.key else ""
     statement = text(f"SELECT {asked} FROM {relation(connection, source)}{where}{order}").bindparams(*given)  # noqa: S608
     return statement.columns(**{one.name: one.told for one in found if one.told is not None})
 

@@ -141,4 +141,4 @@ def taken(place: Path) -> Sequence[str]:
     """Return the files that were taken, in the order of their offsets."""
     names = Reader(place / "names")
     ends = names.end()
-    return [_name(one) for one in names.read(0, 0, ends[0])["payload"].to_pylist()] if ends else []
+    return [_name(value) for value in names.read(0, 0, ends[0])["payload"].to_pylist()] if ends else []

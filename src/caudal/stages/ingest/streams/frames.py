@@ -50,7 +50,7 @@ def kinds() -> Mapping[str, Any]:
     ['folder', 'kafka', 'socket', 'stream']
     """
     package = __name__.rpartition(".")[0]
-    modules = [import_module(f"{package}.{one.name}") for one in iter_modules(import_module(package).__path__)]
+    modules = [import_module(f"{package}.{module.name}") for module in iter_modules(import_module(package).__path__)]
     return {module.KIND: module for module in modules if hasattr(module, "KIND")}
 
 

@@ -149,9 +149,9 @@ def bounded(at: Mapping[str, int], ends: Offsets, most: int) -> Offsets:
 
 def pieces(reader: Reader, ranges: Sequence[tuple[int, int, int]], cores: int) -> list[Piece]:
     """Return ranges cut into as many tasks of about the same number of records as pay."""
-    ranges = [one for one in ranges if one[1] < one[2]]
+    ranges = [range_ for range_ in ranges if range_[1] < range_[2]]
     total = sum(end - start for _, start, end in ranges)
-    size = sum(reader.size(*one) for one in ranges)
+    size = sum(reader.size(*range_) for range_ in ranges)
     tasks = max(1, min(cores, total, -(-size // _TASK_BYTES)))
     cut: list[list[tuple[int, int, int]]] = [[] for _ in range(tasks)]
     done = 0

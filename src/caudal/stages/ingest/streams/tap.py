@@ -159,8 +159,8 @@ class KafkaTap(Tap):
 
         try:
             bounds = [
-                self._consumer.get_watermark_offsets(TopicPartition(self._connection.topic, one), timeout=self._WAIT_S)
-                for one in range(self._partitions)
+                self._consumer.get_watermark_offsets(TopicPartition(self._connection.topic, number), timeout=self._WAIT_S)
+                for number in range(self._partitions)
             ]
         except KafkaException as error:
             self.away = self._away(error.args[0].str())
@@ -183,7 +183,7 @@ class KafkaTap(Tap):
 
         wanted = {one: span for one, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
         self._go_to(start)
-        held = {one: self._ahead.get(one, []) for one in range(len(start))}
+        held = {number: self._ahead.get(number, []) for number in range(len(start))}
         idle, waited = 0, 0.05
         while any(self._at[one] < high for one, (_, high) in wanted.items()):
             messages = self._consumer.consume(10_000, timeout=waited)

@@ -34,9 +34,9 @@ class Asked:
 
     def selection(self, server: Server) -> str:
         """Return what Spark reads as a table: the columns with the casts that keep their values."""
-        if all(one.asked == server.quoted(one.name) for one in self.columns):
+        if all(column.asked == server.quoted(column.name) for column in self.columns):
             return self.relation
-        listed = ", ".join(f"{one.asked} AS {server.quoted(one.name)}" for one in self.columns)
+        listed = ", ".join(f"{column.asked} AS {server.quoted(column.name)}" for column in self.columns)
         return f"(SELECT {listed} FROM {self.relation}) caudal_columns"  # noqa: S608 - the user's own words
 
 
@@ -79,7 +79,7 @@ def _relation(server: Server, source: Database) -> str:
 def _no_table(server: Server, source: Database, schema: str, name: str) -> SourceProblem:
     there = [(of, one) for of, one in tables(server, [None]) if (of or "").lower() not in _SYSTEM]
     schemas = sorted({of for of, _ in there if of})
-    if schema and schema.lower() not in [one.lower() for one in schemas]:
+    if schema and schema.lower() not in [schema.lower() for schema in schemas]:
         return SourceProblem(
             f"The database {source.address!r} has no schema '{schema}' with a table in it, so no table '{source.table}'.",
             nearest=nearest(schema, schemas),

@@ -77,7 +77,7 @@ def _ranges(server: Server, source: Database, wanted: Asked) -> dict[str, str]:
     """Return into which ranges of the first key Spark is to cut, none where there are no rows."""
     if source.parallel == 1:
         return {}
-    key = next(one for one in wanted.columns if one.name == source.key[0])
+    key = next(column for column in wanted.columns if column.name == source.key[0])
     name = server.quoted(key.name)
     ((least, most),) = server.rows(f"SELECT min({name}), max({name}) FROM {wanted.relation}", 2)  # noqa: S608
     if least is None:
@@ -105,7 +105,7 @@ def _brought(spark: SparkSession, source: Database, question: Question, low: Any
     seen = Observation()
     frame = frame.observe(seen, F.count(F.lit(1)).alias("rows"))
     if source.key:
-        frame = frame.sortWithinPartitions(*(F.col(_name(one)) for one in source.key))
+        frame = frame.sortWithinPartitions(*(F.col(_name(column)) for column in source.key))
     frame.write.mode("overwrite").parquet(spark_path(room))
     return int(seen.get["rows"])
 
@@ -162,5 +162,5 @@ def _whole(source: Database, told: int, parts: list[list[Place]], room: Place) -
         raise EnvironmentProblem(
             f"Spark's executors have written {told} rows of '{source.what}', and {there} are in '{room}': they do not share this machine's disk.",
             fix="Put the lake where all of them reach it: --lake s3://… or hdfs://…, or a folder on a shared disk.",
-            passing=False,
+            transient=False,
         )

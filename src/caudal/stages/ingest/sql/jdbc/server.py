@@ -131,7 +131,7 @@ def tables(server: Server, names: Sequence[str | None]) -> list[tuple[str | None
         listed = told.getTables(catalog, None, "%" if name is None else name, None)
         while listed.next():
             kind = str(listed.getString("TABLE_TYPE") or "").upper()
-            if not any(one in kind for one in ("SYSTEM", "INDEX", "SEQUENCE", "TYPE", "TOAST")):
+            if not any(name in kind for name in ("SYSTEM", "INDEX", "SEQUENCE", "TYPE", "TOAST")):
                 found.append((listed.getString("TABLE_SCHEM"), str(listed.getString("TABLE_NAME"))))
         listed.close()
     return found

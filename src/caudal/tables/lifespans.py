@@ -26,7 +26,7 @@ class Lifespan:
 
     def named_by(self, versions: Iterable[int]) -> bool:
         """Tell whether any of some versions names the file."""
-        return any(self.added <= one and (self.removed is None or one < self.removed) for one in versions)
+        return any(self.added <= version and (self.removed is None or version < self.removed) for version in versions)
 
 
 def lifespans(folder: Place) -> tuple[list[Lifespan], dict[int, float]]:
@@ -38,11 +38,11 @@ def lifespans(folder: Place) -> tuple[list[Lifespan], dict[int, float]]:
         number = int(entry.stem)
         actions = delta_log.actions(entry)
         times[number] = next(
-            (one["commitInfo"]["timestamp"] / 1000 for one in actions if "commitInfo" in one), entry.stat().st_mtime
+            (action["commitInfo"]["timestamp"] / 1000 for action in actions if "commitInfo" in action), entry.stat().st_mtime
         )
-        left = [unquote(one["remove"]["path"]) for one in actions if "remove" in one]
+        left = [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
         ended += [replace(born.pop(path), removed=number) for path in left if path in born]
-        for action in (one["add"] for one in actions if "add" in one):
+        for action in (action["add"] for action in actions if "add" in action):
             path = unquote(action["path"])
             born[path] = Lifespan(path, int(action["size"]), number)
     return [*ended, *born.values()], times
@@ -63,8 +63,8 @@ def expired(times: Mapping[int, float], before: float, protected: Collection[int
 
 def needless(spans: Iterable[Lifespan], folder: Place, gone: Collection[int], newest: int) -> list[Lifespan]:
     """Return the files, as far as they are still there, that none but the versions ``gone`` name."""
-    kept = [one for one in range(newest + 1) if one not in gone]
-    return [one for one in spans if not one.named_by(kept) and (folder / one.path).is_file()]
+    kept = [number for number in range(newest + 1) if number not in gone]
+    return [span for span in spans if not span.named_by(kept) and (folder / span.path).is_file()]
 
 
 def without_days(folder: Place, days: Collection[str], said: Mapping[str, Any]) -> int:
@@ -82,13 +82,13 @@ def without_days(folder: Place, days: Collection[str], said: Mapping[str, Any]) 
 def unlink(folder: Place, spans: Iterable[Lifespan]) -> tuple[int, int]:
     """Delete data files, and folders that are empty then; return how many files went and their bytes."""
     files = size = 0
-    for one in spans:
-        path = folder / one.path
+    for span in spans:
+        path = folder / span.path
         try:
             path.unlink()
         except FileNotFoundError:
             continue
-        files, size = files + 1, size + one.bytes
+        files, size = files + 1, size + span.bytes
         for above in path.parents if isinstance(path, Path) else ():
             if above == folder or any(above.iterdir()):
                 break

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from caudal.storage import delta
-from caudal.tables import changes, kept
+from caudal.tables import changes, lifespans
 from caudal.tables.found import brought_in, matching
 
 SCHEMA = {
@@ -35,22 +35,22 @@ def table(tmp_path):
 
 
 def test_files_live_from_the_version_that_brought_them_to_the_one_that_took_them_out(table):
-    spans, times = kept.lifespans(table)
+    spans, times = lifespans.lifespans(table)
     lives = {one.path: (one.added, one.removed) for one in spans}
     assert lives == {
         "part-0/_day=2023-01-01/x.parquet": (0, None), "part-0/_day=2023-01-02/x.parquet": (0, 1), "part-1/_day=2023-01-02/x.parquet": (1, None),
     }  # fmt: skip
-    gone = kept.expired(times, before=times[1])
+    gone = lifespans.expired(times, before=times[1])
     assert gone == {0}
-    assert [one.path for one in kept.needless(spans, table, gone, 1)] == ["part-0/_day=2023-01-02/x.parquet"]
-    assert kept.needless(spans, table, kept.expired(times, times[1], protected={0}), 1) == []
-    assert kept.unlink(table, kept.needless(spans, table, gone, 1))[0] == 1
+    assert [one.path for one in lifespans.needless(spans, table, gone, 1)] == ["part-0/_day=2023-01-02/x.parquet"]
+    assert lifespans.needless(spans, table, lifespans.expired(times, times[1], protected={0}), 1) == []
+    assert lifespans.unlink(table, lifespans.needless(spans, table, gone, 1))[0] == 1
     assert not (table / "part-0" / "_day=2023-01-02").exists()
     assert (table / "part-0" / "_day=2023-01-01").exists()
 
 
 def test_days_that_were_let_go_are_no_change(table):
-    number = kept.without_days(table, ["2023-01-01"], {"step": "retain"})
+    number = lifespans.without_days(table, ["2023-01-01"], {"step": "retain"})
     assert delta.read(table).days == {"2023-01-02"}
     assert changes.changed_days(table, 1, number) == set()
     assert changes.changed_days(table, 0, number) == {"2023-01-02"}

@@ -6,14 +6,14 @@ import signal
 import threading
 
 
-class Bell:
+class WakeSignal:
     """Rings when something is to be looked at, and knows when the daemon was asked to stop."""
 
     def __init__(self) -> None:
         self.asked_to_stop = False
         self._event = threading.Event()
 
-    def __enter__(self) -> Bell:
+    def __enter__(self) -> WakeSignal:
         self._old = {}
         if threading.current_thread() is threading.main_thread():
             self._old = {one: signal.signal(one, self._ask) for one in (signal.SIGINT, signal.SIGTERM)}

@@ -27,7 +27,7 @@ _MAGIC = b"caudal stream memory 2\n"
 
 
 @dataclass
-class Memory:
+class Checkpoint:
     """Everything that decides what the next micro-batch gives.
 
     Parameters
@@ -58,15 +58,15 @@ class Memory:
     identity: tuple[str | None, ...] = ()
 
 
-def save(folder: Path, memory: Memory) -> int:
+def save(folder: Path, checkpoint: Checkpoint) -> int:
     """Write a memory whole or not at all; return its bytes.
 
     Raises
     ------
     EnvironmentProblem : it cannot be written; the memories before it are kept, and the stream goes on from the newest
     """
-    body = pickle.dumps(memory, protocol=5)
-    part = folder / f".{memory.batch}.part"
+    body = pickle.dumps(checkpoint, protocol=5)
+    part = folder / f".{checkpoint.batch}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as out:
@@ -74,7 +74,7 @@ def save(folder: Path, memory: Memory) -> int:
             out.write(body)
             out.flush()
             os.fsync(out.fileno())
-        part.replace(folder / f"{memory.batch:012d}.memory")
+        part.replace(folder / f"{checkpoint.batch:012d}.memory")
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -88,16 +88,16 @@ def save(folder: Path, memory: Memory) -> int:
     return len(body)
 
 
-def newest(folder: Path) -> Memory:
+def newest(folder: Path) -> Checkpoint:
     """Return the newest memory that is whole, or that of a stream that has not begun."""
     for file in reversed(_files(folder)):
         read = file.read_bytes()
         digest, body = read[len(_MAGIC) : len(_MAGIC) + 32], read[len(_MAGIC) + 32 :]
         if read.startswith(_MAGIC) and hashlib.sha256(body).digest() == digest:
-            memory: Any = pickle.loads(body)  # noqa: S301 (see the module's first lines)
-            assert isinstance(memory, Memory)
-            return memory
-    return Memory()
+            checkpoint: Any = pickle.loads(body)  # noqa: S301 (see the module's first lines)
+            assert isinstance(checkpoint, Checkpoint)
+            return checkpoint
+    return Checkpoint()
 
 
 def _files(folder: Path) -> list[Path]:

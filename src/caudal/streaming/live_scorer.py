@@ -27,8 +27,8 @@ from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.streaming.append import append
+from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
-from caudal.streaming.memory import Memory
 from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _TRY_AGAIN_S = 60.0  # after a training that promoted nothing
 _FIRST_RECALL_S = 3600.0  # what a first champion, or a restart, is given to classify
 
 
-class Follower(threading.Thread):
+class LiveScorer(threading.Thread):
     """One prediction at work beside the stream.
 
     Attributes
@@ -73,7 +73,7 @@ class Follower(threading.Thread):
         self.confusion: Counter[tuple[str, str]] = Counter()
         self.trouble = ""
 
-    def __call__(self, step: Step, memory: Memory) -> None:  # noqa: ARG002 (every onlooker's)
+    def __call__(self, step: Step, checkpoint: Checkpoint) -> None:  # noqa: ARG002 (every onlooker's)
         """Take what a micro-batch has brought: closed windows, or captured rows of a source."""
         for name, table in step.closed.items():
             if name in self._come and len(table):
@@ -244,8 +244,8 @@ class Follower(threading.Thread):
         return self._ws.marked(self._ws.spark.createDataFrame(self._recent[name]), self._ws.product.nodes.get(name))
 
     def _empty(self, name: str) -> Any:
-        engine = next(one for one in self._engines if one.source.name == name)
-        columns = ", ".join(["device long", "seq long", "at timestamp", *(f"`{one}` float" for one in _channels(engine))])
+        engine = next(engine for engine in self._engines if engine.source.name == name)
+        columns = ", ".join(["device long", "seq long", "at timestamp", *(f"`{channel}` float" for channel in _channels(engine))])
         return self._ws.spark.createDataFrame([], columns)
 
     def _publish(self) -> None:
@@ -299,7 +299,7 @@ def _key(values: Iterable[Any]) -> tuple[Any, ...]:
     """Return the values that name a row; a moment is the same whether its frame says that it is UTC or not."""
     import pandas as pd
 
-    return tuple(pd.Timestamp(one).tz_localize(None) if isinstance(one, pd.Timestamp) else one for one in values)
+    return tuple(pd.Timestamp(value).tz_localize(None) if isinstance(value, pd.Timestamp) else value for value in values)
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -320,8 +320,8 @@ def followed(ws: Workspace, engines: Sequence[Engine]) -> list[Prediction]:
     """Return the predictions whose features are made of what streams give, and of nothing else."""
     given = {engine.source.name for engine in engines} | {name for engine in engines for name in engine.tables}
     found = []
-    for one in ws.product.predictions.values():
-        features = ws.product.nodes[ws.product.models[one.model].features]
+    for prediction in ws.product.predictions.values():
+        features = ws.product.nodes[ws.product.models[prediction.model].features]
         if isinstance(features, Features) and set(features.inputs) <= given:
-            found.append(one)
+            found.append(prediction)
     return found

@@ -18,9 +18,9 @@ from caudal.serve.served import Served
 from caudal.storage import delta
 from caudal.storage.parquet import opened
 from caudal.storage.place import place
-from caudal.tables.beside import kept
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
+from caudal.tables.version_files import kept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ MOST_PIXELS = 40_000_000  # of an image that is sent: a server decodes several a
 _AGAIN_S = 30.0  # after which a lake that did not answer is asked again
 
 
-EyeOf = Callable[[Served], "Eye | None"]
+FeaturizerOf = Callable[[Served], "ImageFeaturizer | None"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Near:
 
 
 @dataclass
-class Eye:
+class ImageFeaturizer:
     """Turns an image into the inputs of a model.
 
     Parameters
@@ -104,7 +104,7 @@ class Eye:
 
         table = arrow(self.features, [*self.inputs, "sha256", "label"])
         points = np.stack([table.column(name).to_numpy().astype(np.float32) for name in self.inputs], axis=1)
-        return points, table.column("sha256").to_pylist(), [str(one) for one in table.column("label").to_pylist()]
+        return points, table.column("sha256").to_pylist(), [str(value) for value in table.column("label").to_pylist()]
 
     @cached_property
     def _places(self) -> dict[str, tuple[str, int, int]]:
@@ -119,7 +119,7 @@ class Eye:
         return found
 
 
-def eye_of(home: Home, ledger: Ledger, served: Served) -> Eye | None:
+def featurizer_of(home: Home, ledger: Ledger, served: Served) -> ImageFeaturizer | None:
     """Return the eye of a champion; None where its inputs do not come from images.
 
     Raises
@@ -135,7 +135,7 @@ def eye_of(home: Home, ledger: Ledger, served: Served) -> Eye | None:
     return _eye(home, served, table, version, fits)
 
 
-def _eye(home: Home, served: Served, table: str, version: int, fits: Mapping[str, bytes]) -> Eye | None:
+def _eye(home: Home, served: Served, table: str, version: int, fits: Mapping[str, bytes]) -> ImageFeaturizer | None:
     from caudal.stages.features.embed import KEPT, network_of
     from caudal.stages.features.pca import Fitted
 
@@ -145,12 +145,12 @@ def _eye(home: Home, served: Served, table: str, version: int, fits: Mapping[str
         return None
     found = _up(home, served.product, table, version, f"{KEPT}:")
     fitted = Fitted.load(components[0])
-    inputs = tuple(one.name for one in served.signature.inputs)
+    inputs = tuple(input_.name for input_ in served.signature.inputs)
     if found is None or len(inputs) != len(fitted.components):
         return None
     said, images = found
     network, side = network_of(said)
-    return Eye(network, side, fitted, inputs, delta.read(folder, version), images)
+    return ImageFeaturizer(network, side, fitted, inputs, delta.read(folder, version), images)
 
 
 def _up(home: Home, product: str, table: str, version: int, wanted: str) -> tuple[bytes, delta.Version] | None:
@@ -167,17 +167,17 @@ def _up(home: Home, product: str, table: str, version: int, wanted: str) -> tupl
     return None
 
 
-def eyes(home: Home, ledger: Ledger) -> EyeOf:
+def featurizers(home: Home, ledger: Ledger) -> FeaturizerOf:
     """Return the function that gives a champion's eye, made once for each; None while what it is made from cannot be read."""
-    made: dict[tuple[str, str], tuple[Served, Eye | None, float]] = {}
+    made: dict[tuple[str, str], tuple[Served, ImageFeaturizer | None, float]] = {}
 
-    def eye(served: Served) -> Eye | None:
+    def featurizer(served: Served) -> ImageFeaturizer | None:
         name = (served.product, served.model)
         if name not in made or made[name][0] is not served or time.monotonic() > made[name][2]:
             try:
-                made[name] = (served, eye_of(home, ledger, served), float("inf"))
+                made[name] = (served, featurizer_of(home, ledger, served), float("inf"))
             except (CaudalError, OSError):
                 made[name] = (served, None, time.monotonic() + _AGAIN_S)
         return made[name][1]
 
-    return eye
+    return featurizer

@@ -41,7 +41,7 @@ class NothingFits(StepFailed):
 
 
 @dataclass
-class Making:
+class BuildContext:
     """A table in the making.
 
     Parameters
@@ -84,21 +84,21 @@ class Making:
         return found
 
 
-_AT_HAND: ContextVar[Making | None] = ContextVar("caudal_making", default=None)
+_AT_HAND: ContextVar[BuildContext | None] = ContextVar("caudal_making", default=None)
 
 
 @contextmanager
-def making(before: Mapping[str, bytes] | None = None, fits: Fits = "anew") -> Iterator[Making]:
+def build_context(before: Mapping[str, bytes] | None = None, fits: Fits = "anew") -> Iterator[BuildContext]:
     """Give what the functions that are called in the block know and leave.
 
     Examples
     --------
-    >>> with making({"pca": b"old"}) as made:
-    ...     at_hand().kept["pca"] = at_hand().before["pca"] + b"er"
+    >>> with build_context({"pca": b"old"}) as made:
+    ...     current_build_context().kept["pca"] = current_build_context().before["pca"] + b"er"
     >>> made.kept
     {'pca': b'older'}
     """
-    found = Making(before or {}, fits=fits)
+    found = BuildContext(before or {}, fits=fits)
     token = _AT_HAND.set(found)
     try:
         yield found
@@ -106,6 +106,6 @@ def making(before: Mapping[str, bytes] | None = None, fits: Fits = "anew") -> It
         _AT_HAND.reset(token)
 
 
-def at_hand() -> Making:
+def current_build_context() -> BuildContext:
     """Return the table in the making; outside of one, something that nobody looks at."""
-    return _AT_HAND.get() or Making()
+    return _AT_HAND.get() or BuildContext()

@@ -48,7 +48,7 @@ class Rooted(Protocol):
 
 
 @contextmanager
-def answering(path: Rooted | PurePath) -> Iterator[None]:
+def translate_storage_errors(path: Rooted | PurePath) -> Iterator[None]:
     """Tell an error of the block that the place is to blame for in a sentence; a file that is not there stays what it is."""
     if isinstance(path, PurePath):
         yield
@@ -86,25 +86,25 @@ def problem(text: str, root: str) -> EnvironmentProblem | None:
     kind, _, name = root.partition("://")
     if any(one in text for one in _NO_BUCKET):
         return EnvironmentProblem(
-            f"There is no bucket '{name}'.", fix="Make it, or set CAUDAL_LAKE to one that is there.", lake=root, passing=False
+            f"There is no bucket '{name}'.", fix="Make it, or set CAUDAL_LAKE to one that is there.", lake=root, transient=False
         )
-    if any(one in text for one in _NO_KEY):
+    if any(column in text for column in _NO_KEY):
         return EnvironmentProblem(
             f"No credentials for bucket '{name}' were found.",
             fix="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role.",
             lake=root,
-            passing=False,
+            transient=False,
         )
     if kind == "s3" and any(one in text for one in _REFUSED):
         return EnvironmentProblem(
             f"S3 refuses the credentials for bucket '{name}'.",
             fix="Check the key, the profile or the role: it has to list, read, write and delete there.",
             lake=root,
-            passing=False,
+            transient=False,
         )
     if kind == "hdfs" and any(one in text for one in _FORBIDDEN):
         return EnvironmentProblem(
-            f"HDFS at {name} refuses: {_line(text, _FORBIDDEN)}.", fix="Give the user (HADOOP_USER_NAME) access.", lake=root, passing=False
+            f"HDFS at {name} refuses: {_line(text, _FORBIDDEN)}.", fix="Give the user (HADOOP_USER_NAME) access.", lake=root, transient=False
         )  # fmt: skip
     if any(one in text for one in _AWAY):
         where = (endpoint() or "Amazon") if kind == "s3" else name
@@ -112,7 +112,7 @@ def problem(text: str, root: str) -> EnvironmentProblem | None:
             f"{kind.upper()}{f' at {where}' if where else ''} does not answer.",
             fix="Nothing is lost. Check that it is up and reachable, then run again.",
             lake=root,
-            passing=True,
+            transient=True,
         )
     return None
 

@@ -34,7 +34,7 @@ class Fault:
     at: float
 
 
-class Shelf:
+class ChampionCache:
     """The champions of a ledger.
 
     Parameters
