@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -90,6 +91,30 @@ def test_a_separator_behind_the_last_column_shifts_nothing(spark: Any, land: Any
     good = [row[:3] for row in rows if row[3] is None]
     bad = [json.loads(row[3])["_line"] for row in rows if row[3] is not None]
     assert (good, bad) == ([(1, 10.0, 4.0), (2, 20.0, None)], ["3,30,12,x"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])  # read by Spark, and record by record
+def test_each_row_of_a_file_with_a_separator_behind_the_last_column_has_it(
+    spark: Any, land: Any, source: Any, encoding: str
+) -> None:
+    shown = "1\t2\t\n" * 60  # by the first rows it is told how all end
+    file = land(f'a\tb\n{shown}3\t""\t""\n\t \n4\t5\n6\t7\t\n'.encode(encoding), "air.tsv")
+    rows = read(spark, [file], source(schema(a="long", b="string"), encoding=encoding)).frame.collect()
+    good = [(row["a"], row["b"] or None) for row in rows if row["_raw"] is None]
+    bad = [json.loads(row["_raw"])["_line"] for row in rows if row["_raw"] is not None]
+    assert (Counter(good), sorted(bad)) == ({(1, "2"): 60, (3, None): 1, (6, "7"): 1}, ["\t ", "4\t5"])
+
+
+@pytest.mark.parametrize("sign", [*"\x01\x08\x0b\x0c\x0e\x1b\x1c\x1f ", "", "\x01 \x1c"])
+def test_a_row_of_signs_that_spark_takes_for_blanks_is_a_row(spark: Any, land: Any, source: Any, sign: str) -> None:
+    file = land(f"a\tb\nx\ty\n{sign}\t{sign}\nz\t\x01\n", "signs.tsv")
+    rows = read(spark, [file], source(schema(a="string", b="string"))).frame.collect()
+    assert sorted((row["a"] or "", row["b"] or "") for row in rows) == sorted([("x", "y"), (sign, sign), ("z", "\x01")])
+
+
+def test_lines_of_tabs_above_the_header_are_none(spark: Any, land: Any, source: Any) -> None:
+    rows = read(spark, [land("\t\n \t\na\tb\n1\t2\n\t\n", "tabs.tsv")], source(schema(a="long", b="long"))).frame.collect()
+    assert [(row["a"], row["b"], row["_raw"]) for row in rows] == [(1, 2, None), (None, None, None)]
 
 
 def test_a_trailing_separator_is_told(spark: Any, land: Any, source: Any) -> None:

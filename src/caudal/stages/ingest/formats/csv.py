@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import Looked, look, opened
-from caudal.stages.ingest.formats.csv_records import UNCLOSED, Dialect, Record, records
+from caudal.stages.ingest.formats.csv_records import BLANKS, UNCLOSED, Dialect, Record, records
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import WRONG_WIDTH, Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -134,7 +134,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     none = F.when(F.length(names[0]) < 0, F.col(names[0]))
     read = read.withColumn("_line", F.coalesce(F.col("_line"), none))
     if trailing:  # what stands behind the last separator is a field too many
-        beyond = F.when(F.col("_beyond").isNotNull(), F.array_join(F.array(*names, "_beyond"), said["sep"], ""))
+        beyond = F.when(F.length("_beyond") > 0, F.array_join(F.array(*names, "_beyond"), said["sep"], ""))
         read = read.withColumn("_line", F.coalesce(F.col("_line"), beyond))
     if bom and said["header"] == "false" and names[0] in texts.values():
         read = read.withColumn(names[0], F.ltrim(names[0], F.lit("\ufeff")))
@@ -243,7 +243,7 @@ def _recorded(
     bad: list[tuple[str | None, str | None, int | None]] = []
     with opened(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
         lines = records(_without_bom(text), dialect)
-        if header and (first := next(lines, None)) is not None and first.fault:
+        if header and (first := next((record for record in lines if _holds_something(record)), None)) is not None and first.fault:
             raise SourceProblem(f"'{file.name}': line {first.line}, the header, is no record: {first.fault}.", file=file.name)
         with pq.ParquetWriter(target, schema) as writer:
 
@@ -260,14 +260,12 @@ def _recorded(
             size = 0
             for record in lines:
                 fields, fault = record.fields, record.fault
-                if trailing and len(fields) == width + 1 and fields[-1] is None:
-                    fields = fields[:-1]
-                if fault is None and len(fields) != width:
+                if fault is None and (len(fields) != width + trailing or (trailing and fields[-1])):
                     fault = WRONG_WIDTH
                 if fault is not None:
                     fields = [None] * width
                     faults += [record] if len(faults) < _SHOWN else []
-                rows.append(fields)
+                rows.append(fields[:width])
                 bad.append((None, None, None) if fault is None else (record.raw, fault, record.line))
                 size += len(record.raw)
                 if size > _WRITTEN_CHARACTERS:
@@ -301,11 +299,16 @@ def _rows(text: str, dialect: Dialect) -> list[list[str]]:
     """Return the first rows, read as text."""
     found = []
     for record in records(io.StringIO(text, newline=""), dialect):
-        if not record.fault and record.raw.strip():
+        if not record.fault and (found or _holds_something(record)):
             found.append([value or "" for value in record.fields])
         if len(found) > _SAMPLE:
             break
     return found
+
+
+def _holds_something(record: Record) -> bool:
+    """Return whether there is more on a line than blanks, tabs that separate among them; a header has more."""
+    return bool(record.fault or record.raw.strip(BLANKS))
 
 
 def _check_separator(file: RawFile, looked: Looked, names: list[str], dialect: Dialect, expected: tuple[str, ...]) -> None:

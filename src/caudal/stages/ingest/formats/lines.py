@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 APART = b"\1"  # a separator for readers that need one where there is none
 _NEWLINE, _RETURN = 10, 13
 _LINE_ENDS = (_NEWLINE, _RETURN)
+# Spark takes a line for blank that holds nothing else than these: all up to the space, not white space alone.
+_BLANKS = rb"[\x00-\x09\x0b-\x20]*"
 
 
 class Lines:
@@ -76,7 +78,7 @@ class Lines:
         ends = newlines if returns is None else np.sort(np.concatenate([newlines, returns]))
         self._bound(ends, len(block))
         if self._separator and not self._separator.strip() and not self.blank_fields:
-            self.blank_fields = re.search(rb"(?m)^[^\S\n]*" + re.escape(self._separator) + rb"[^\S\n]*$", block) is not None
+            self.blank_fields = re.search(rb"(?m)^" + _BLANKS + re.escape(self._separator) + _BLANKS + rb"$", block) is not None
         if self._quote and self._judges and (self._quotes or self._quote in block):
             self._look_at_quotes(octets, newlines, following)
         self._lines += len(newlines)
