@@ -297,7 +297,7 @@ def _quote(options: Options) -> str | None:
 
 def _rows(text: str, dialect: Dialect) -> list[list[str]]:
     """Return the first rows, read as text."""
-    found = []
+    found: list[list[str]] = []
     for record in records(io.StringIO(text, newline=""), dialect):
         if not record.fault and (found or _holds_something(record)):
             found.append([value or "" for value in record.fields])
