@@ -59,7 +59,7 @@ class Running:
             self.least = least if self.least is None else min(self.least, least)
             self.greatest = greatest if self.greatest is None else max(self.greatest, greatest)
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the figures JSON-ready; ``stddev`` is that of a sample (n − 1)."""
         least, greatest = (None, None) if self.silent else (self.least, self.greatest)
         figures: dict[str, Any] = {"nulls": self.nulls, "min": _plain(least), "max": _plain(greatest)}
@@ -93,7 +93,7 @@ def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
     for part in parts:
         for name, more in part.items():
             found.setdefault(name, Running(number=more.number)).join(more)
-    return {name: running.told() for name, running in found.items()}
+    return {name: running.as_dict() for name, running in found.items()}
 
 
 def _of_file(path: Place) -> dict[str, Running]:
