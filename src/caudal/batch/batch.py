@@ -1,36 +1,21 @@
-"""``caudal run``: the flow, top to bottom."""
+"""``caudal run``: nothing is done where nothing has changed; else the flow of ``flow.py``."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from caudal.batch.execute import execute
-from caudal.batch.plan import Pipeline, plan
+from caudal.batch.result import Result
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
-from caudal.graph.load import load, product_file, with_data
-from caudal.observers.registered import registered
-from caudal.runtime.lifecycle import begin, end, new_run_id, recover
-from caudal.runtime.manifest import nothing_new, remember
-from caudal.runtime.opening import checked, held, opened, translate_ledger_errors
-from caudal.runtime.storage import check_tables
-from caudal.runtime.workspace import Arrived, Process, Progress, Quiet, Workspace, nobody
+from caudal.graph.load import product_file, with_data
+from caudal.runtime.manifest import nothing_new
+from caudal.runtime.opening import opened, translate_ledger_errors
+from caudal.runtime.workspace import Arrived, Process, Progress, Quiet, nobody
 
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended: its document (what ``--json`` prints) and its error, if any."""
-
-    document: dict[str, Any]
-    error: CaudalError | None
-
-    @property
-    def exit_code(self) -> int:
-        """0, or that of the error."""
-        return 0 if self.error is None else self.error.exit_code
+if TYPE_CHECKING:
+    from caudal.batch.plan import Pipeline
 
 
 def run(
@@ -55,20 +40,12 @@ def run(
     with contextlib.closing(home.ledger()) as ledger, translate_ledger_errors():
         if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:
             return Result(idle, None)
-        product = checked(load(file))
-        with held(home, ledger, product, wait_s) as mine:
-            ws = Workspace(
-                product, home, ledger, settings, run_id=run_id or new_run_id(), progress=progress or Quiet(), held=mine.check,
-                process=process, arrived=arrived, observers=registered(), learns=pipeline != "predict",
-            )  # fmt: skip
-            recover(ws)
-            check_tables(ws)
-            begin(ws, "run" if pipeline == "all" else pipeline)
-            run_state = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
-            document = end(ws, run_state.error)
-            if run_state.error is None:
-                remember(file, settings, home, ledger, product, pipeline, document)
-            return Result(document, run_state.error)
+        from caudal.batch.flow import carry_out  # heavy libraries are loaded once there is something to do
+
+        return carry_out(
+            file, home, ledger, settings, pipeline=pipeline, progress=progress or Quiet(), wait_s=wait_s, run_id=run_id, process=process,
+            arrived=arrived,
+        )  # fmt: skip
 
 
 def train(folder: Path, settings: Settings) -> None:

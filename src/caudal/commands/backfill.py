@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from caudal.batch.batch import Result
 from caudal.batch.execute import execute
 from caudal.batch.plan import plan as steps_of
+from caudal.batch.result import Result
 from caudal.batch.steps.build import spread
 from caudal.batch.steps.read import days_again, files_of
 from caudal.declarations.node import Source, Table

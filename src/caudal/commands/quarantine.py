@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caudal.batch.batch import Result, run
+from caudal.batch.batch import run
+from caudal.batch.result import Result
 from caudal.commands.status import products, the_product
 from caudal.declarations.node import Source
 from caudal.declarations.settings import Settings
