@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from caudal.batch.step import Step
-from caudal.batch.steps import build, join, land, metastore as hive, predict, promote, read, star, stream, train, warehouse
-from caudal.declarations.connection import CHANNELLED
-from caudal.declarations.join import Join
-from caudal.declarations.node import Source, Table
+from caudal.batch.registered import work_of
+from caudal.batch.step import Step, StepResult
+from caudal.batch.steps.metastore import work as register
 from caudal.declarations.product import Product
-from caudal.declarations.star import Star
-from caudal.declarations.statistics import Statistics
-from caudal.graph.order import in_order, needs_of
+from caudal.graph.build import build
+from caudal.graph.node_kind import REGISTER, StepKind
+from caudal.graph.registered import DeclaredNode, declared_nodes, step_kind
+from caudal.runtime.workspace import Workspace
 
 Pipeline = Literal["all", "train", "predict"]
 
@@ -24,75 +24,43 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
     Training and prediction are two pipelines that share their tables: prediction needs the features and a champion, never the
     training of the same run. When both run, prediction comes last, so that it finds a new champion. ``metastore`` tells whether one is set.
     """
+    graph = build(product)
+    nodes = {node.name: node for node in declared_nodes(product)}
+    meant = [name for name, node in nodes.items() if name in graph.nodes and pipeline in node.kind.pipelines]
+    wanted = {*graph.needed(name for name in meant if not nodes[name].kind.follows), *meant}
     steps: list[Step] = []
-    needs: tuple[str, ...]
-    wanted = _wanted(product, pipeline)
-    for name in in_order(product):
-        if name not in wanted:
-            continue
-        node = product.nodes[name]
-        if isinstance(node, Source) and isinstance(node.connection, CHANNELLED):
-            steps.append(Step(f"land:{name}", "land", name, (), partial(stream.land, source=node)))
-            steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(stream.published, node=node)))
-        elif isinstance(node, Statistics):
-            needs = (f"read:{node.inputs[0]}",)
-            steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(stream.published, node=node)))
-        elif isinstance(node, Join):
-            needs = tuple(_making(product, input_) for input_ in node.inputs)
-            steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(join.work, declared=node)))
-        elif isinstance(node, Source):
-            steps.append(Step(f"land:{name}", "land", name, (), partial(land.work, source=node), behind=node.after))
-            steps.append(Step(f"read:{name}", "read", name, (f"land:{name}",), partial(read.work, source=node)))
-        else:
-            needs = tuple(dict.fromkeys(_making(product, need) for need in needs_of(node)))
-            steps.append(Step(f"{node.kind}:{name}", node.kind, name, needs, partial(build.work, table=node)))
-    if pipeline in ("all", "train"):
-        for name, model in product.models.items():
-            needs = tuple(_making(product, table) for table in model.inputs)
-            steps.append(Step(f"train:{name}", "train", name, needs, partial(train.work, model=model)))
-            steps.append(Step(f"promote:{name}", "promote", name, (f"train:{name}",), partial(promote.work, model=model)))
-    if pipeline in ("all", "predict"):
-        for name, prediction in product.predictions.items():
-            features = product.models[prediction.model].features
-            steps.append(
-                Step(f"predict:{name}", "predict", name, (f"features:{features}",), partial(predict.work, prediction=prediction))
-            )
-    made = {step.subject: step.name for step in steps if step.kind not in ("land", "train", "promote")}
-    for name, publication in product.publications.items() if pipeline != "train" else ():
-        if all(table in made for table in publication.tables):
-            needs = tuple(made[table] for table in publication.tables)
-            do = (
-                partial(star.work, star=publication)
-                if isinstance(publication, Star)
-                else partial(warehouse.work, publication=publication)
-            )
-            steps.append(Step(f"publish:{name}", "publish", name, needs, do))
+    writers: dict[str, str] = {}  # table → the step that writes it
+    for name in graph.order():
+        node = nodes[name]
+        needs = graph.nodes[name].needs
+        if name in wanted and (not node.kind.follows or all(table in writers for table in needs)):
+            own = _steps(node, tuple(writers[table] for table in needs))
+            writers |= {step.subject: step.name for step in own if _is_table(step)}
+            steps += own
     if metastore:
-        steps += [Step(f"register:{name}", "register", name, (of,), partial(hive.work, table=name)) for name, of in made.items()]
+        steps += [
+            _step(REGISTER, table, (writer,), partial(register, table=table))
+            for table, writer in writers.items()
+        ]  # fmt: skip
     return steps
 
 
-def _making(product: Product, name: str) -> str:
-    node = product.nodes[name]
-    return f"read:{name}" if isinstance(node, Source) else f"{node.kind}:{name}"
+def _steps(node: DeclaredNode, needs: tuple[str, ...]) -> list[Step]:
+    """Return the steps of a node, each after the one before."""
+    subject = node.kind.subject(node.declaration)
+    behind = node.kind.after(node.declaration)
+    steps: list[Step] = []
+    for kind in node.kind.steps:
+        steps.append(_step(kind, subject, needs, work_of(node.kind, kind, node.declaration), behind))
+        needs, behind = (steps[-1].name,), ()
+    return steps
 
 
-def _wanted(product: Product, pipeline: Pipeline) -> set[str]:
-    """Return the nodes that a pipeline needs: all of them, or those that lead to its features."""
-    if pipeline == "all":
-        return set(product.nodes)
-    models = (
-        [product.models[prediction.model] for prediction in product.predictions.values()]
-        if pipeline == "predict"
-        else list(product.models.values())
-    )
-    found: set[str] = set()
-    waiting = [name for model in models for name in ((model.features,) if pipeline == "predict" else model.inputs)]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        node = product.nodes[name]
-        waiting += list(needs_of(node)) if isinstance(node, Table) else []
-    return found
+def _step(
+    kind: StepKind, subject: str, needs: tuple[str, ...], work: Callable[[Workspace], StepResult], behind: tuple[object, ...] = ()
+) -> Step:
+    return Step(f"{kind.name}:{subject}", kind.name, subject, needs, work, behind=behind)
+
+
+def _is_table(step: Step) -> bool:
+    return step_kind(step.kind).writes == "table"

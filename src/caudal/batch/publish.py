@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from caudal.batch.step import StepResult
-from caudal.declarations.node import Source, Table
+from caudal.declarations.node import Node
 from caudal.errors import StepFailed
+from caudal.graph.registered import kind_of
 from caudal.ledger.records import profiles
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -54,7 +55,7 @@ class Origin:
 
 
 def publish(
-    ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any],
+    ws: Workspace, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any],
     lineage: Mapping[str, Any] | None = None, notes: Callable[[Place], Mapping[str, Any]] = lambda _: {},
 ) -> StepResult:  # fmt: skip
     """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
@@ -105,7 +106,7 @@ def finite(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else (float(value) if hasattr(value, "__float__") else str(value))
 
 
-def day_of(frame: DataFrame, node: Source | Table, tz: str) -> Column:
+def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     """Return the event-time day of each row, in the product's time zone."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import TimestampType
@@ -117,18 +118,18 @@ def day_of(frame: DataFrame, node: Source | Table, tz: str) -> Column:
     return F.to_date(moment)
 
 
-def _written(ws: Workspace, node: Source | Table, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
+def _written(ws: Workspace, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
     """Return the rows, judged while they were written into a folder that no version names."""
     from caudal.stages.enforce.judging import judge
 
     others = {name: ws.frame(name) for expectation in node.expect for name in expectation.tables}
     judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
-    by = [*(["_segment"] if _segmented(node) else []), *([delta.DAY] if node.partition else [])]
-    judged.write(stage, by, segments=origin.fresh if _segmented(node) else ())
+    by = [*(["_segment"] if node.by_file else []), *([delta.DAY] if node.partition else [])]
+    judged.write(stage, by, segments=origin.fresh if node.by_file else ())
     return judged
 
 
-def _audited(ws: Workspace, node: Source | Table, judged: Judged, stage: Place) -> Outcome:
+def _audited(ws: Workspace, node: Node, judged: Judged, stage: Place) -> Outcome:
     """Return what became of the expectations.
 
     Raises
@@ -157,7 +158,7 @@ def _identity(ws: Workspace, origin: Origin) -> dict[str, Any]:
 
 
 def _publish_quarantine(
-    ws: Workspace, node: Source | Table, stage: Place, schema: Mapping[str, Any], replace: Replace, identity: Mapping[str, Any]
+    ws: Workspace, node: Node, stage: Place, schema: Mapping[str, Any], replace: Replace, identity: Mapping[str, Any]
 ) -> None:
     """Commit the rows that failed, or that there are none any more."""
     folder = ws.home.quarantine(ws.product.name, node.name)
@@ -169,7 +170,7 @@ def _publish_quarantine(
 
 
 def _done(
-    node: Source | Table, origin: Origin, outcome: Outcome, files: Sequence[delta.DataFile], detail: Mapping[str, Any],
+    node: Node, origin: Origin, outcome: Outcome, files: Sequence[delta.DataFile], detail: Mapping[str, Any],
     lineage: Mapping[str, Any] | None,
 ) -> StepResult:  # fmt: skip
     return StepResult(
@@ -186,12 +187,12 @@ def _done(
     )
 
 
-def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:
+def _clean(frame: DataFrame, node: Node, ws: Workspace) -> DataFrame:
     """Return the frame fit for storing: no column twice, none without a type, with its day and segment."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import NullType
 
-    if isinstance(node, Table) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
+    if not _landed(node) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
         frame = frame.drop("_file")
     twice = sorted(name for name, count in Counter(frame.columns).items() if count > 1)
     if twice:
@@ -212,23 +213,24 @@ def _clean(frame: DataFrame, node: Source | Table, ws: Workspace) -> DataFrame:
         frame = frame.withColumns(void)
     if node.partition and delta.DAY not in frame.columns:
         frame = frame.withColumn(delta.DAY, day_of(frame, node, ws.product.tz))
-    if isinstance(node, Table) and node.by_file and "_file" not in frame.columns:
+    if node.by_file and not _landed(node) and "_file" not in frame.columns:
         raise StepFailed(
             f"Table '{node.name}' is made file by file and has no column '_file'.",
             fix="Keep that of its input, or leave partition out.",
             where=str(node.where),
             table=node.name,
         )
-    if _segmented(node):
+    if node.by_file:
         frame = frame.withColumn("_segment", F.col("_file"))
     return frame
 
 
-def _segmented(node: Source | Table) -> bool:
-    return isinstance(node, Source) or node.by_file
+def _landed(node: Node) -> bool:
+    """Tell whether rows come from raw files, one by one."""
+    return kind_of(node).columns == "raw"
 
 
-def _schema(frame: DataFrame, node: Source | Table) -> dict[str, Any]:
+def _schema(frame: DataFrame, node: Node) -> dict[str, Any]:
     whole = json.loads(frame.schema.json())
     fields = [field for field in whole["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]
     if node.partition:
@@ -245,8 +247,8 @@ def _quarantine_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "struct", "fields": [*schema["fields"], *own]}
 
 
-def _of_quarantine(replace: Replace, node: Source | Table, origin: Origin) -> Replace:
-    if isinstance(node, Table) or isinstance(replace, set):
+def _of_quarantine(replace: Replace, node: Node, origin: Origin) -> Replace:
+    if not _landed(node) or isinstance(replace, set):
         return replace
     if replace == "all":
         return "all"

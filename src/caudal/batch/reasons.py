@@ -8,6 +8,8 @@ from typing import Any
 
 from caudal.batch.step import Step, StepResult
 from caudal.graph.fingerprint import loaded_of, parts_of
+from caudal.graph.node_kind import StepKind
+from caudal.graph.registered import node_of_step, step_kind
 from caudal.ledger.ledger import Row
 from caudal.report.figures import plural
 from caudal.runtime.manifest import reads_of
@@ -18,7 +20,6 @@ _NOUNS = {
     "code": "statement", "module": "module", "value": "value", "file": "file", "folder": "folder", "existence": "path",
     "variable": "variable", "library": "library version",
 }  # fmt: skip
-_PUBLISHING = ("read", "table", "features", "join", "predict")  # kinds of steps whose subject is a table of the lake
 _OF_CODE = ("code", "module", "everything that was loaded")
 
 
@@ -29,7 +30,7 @@ def lost_versions(ws: Workspace, step: Step, last: Row | None) -> str | None:
     ----------
     last : the step's row of the ledger when it last succeeded
     """
-    if step.kind not in _PUBLISHING or last is None or last["output_version"] is None:
+    if step_kind(step.kind).writes != "table" or last is None or last["output_version"] is None:
         return None
     known = f"the ledger knows of version {last['output_version']}"
     newest = ws.version(step.subject)
@@ -62,21 +63,15 @@ def reasons(ws: Workspace, step: Step, done: StepResult, last: Row | None, lost:
 def _made_of(ws: Workspace, step: Step) -> dict[str, str]:
     """Return the named parts of what a step does, beside its inputs' versions."""
     product = ws.product
-    prediction = product.predictions.get(step.subject) if step.kind == "predict" else None
-    node = (
-        product.models.get(prediction.model if prediction else step.subject)
-        if step.kind in ("train", "predict")
-        else product.publications.get(step.subject)
-        if step.kind == "publish"
-        else product.nodes.get(step.subject)
-    )
-    if node is None or step.kind in ("land", "promote", "register"):
+    kind, node = step_kind(step.kind), node_of_step(product, step.kind, step.subject)
+    made_by = None if node is None else node.kind.made_by(product, node.declaration)
+    if made_by is None or not kind.fingerprinted:
         return {}
-    parts = dict(parts_of(node))
-    if step.kind in ("read", "table", "features"):
+    parts = dict(parts_of(made_by))
+    if kind.in_zone:
         parts["zone"] = product.tz
     loaded = loaded_of(product)
-    if step.kind in ("table", "features") and loaded is not None:
+    if kind.runs_function and loaded is not None:
         parts = parts | reads_of(ws.home, product.name, step.subject).parts(loaded.root)
     return {name: state[:16] if re.fullmatch("[0-9a-f]{32,}", state) else state for name, state in parts.items()}
 
@@ -141,17 +136,14 @@ def _inputs(done: StepResult, last: Row | None) -> list[str]:
 
 
 def _otherwise(ws: Workspace, step: Step, done: StepResult, last: Row | None) -> list[str]:
-    if step.kind == "promote":
-        return ["a version was to be decided on"]
+    when_unchanged = step_kind(step.kind).when_unchanged
+    if when_unchanged != StepKind.when_unchanged:
+        return [when_unchanged]
     if ws.again:
         return ["its days were asked for again"]
     if last is not None and last["output_version"] is not None and done.output_version is not None:
-        return (
-            ["what it had published was not what is there"]
-            if last["output_version"] > done.output_version
-            else ["it is done each time"]
-        )
-    return ["it is done each time"]
+        return ["what it had published was not what is there"] if last["output_version"] > done.output_version else [when_unchanged]
+    return [when_unchanged]
 
 
 def _rested(made_of: Mapping[str, str], why: str | None) -> str:

@@ -15,12 +15,11 @@ from typing import Any
 
 from caudal.batch.step import Step, StepResult
 from caudal.declarations.duration import text
-from caudal.declarations.model import Model
-from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.engine.exact import in_any_magnitude
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, TimeLimitPassed
-from caudal.graph.streamed import is_streamed
+from caudal.graph.node_kind import REGISTER
+from caudal.graph.registered import is_streamed, node_of_step
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta, storage_errors
 
@@ -51,13 +50,8 @@ class Attempts:
 
 def policy_of(product: Product, step: Step) -> Policy:
     """Return what was declared for the thing that a step is about."""
-    if step.kind == "publish":
-        publication = product.publications[step.subject]
-        return Policy(publication.retry, publication.time_limit_s)
-    about: Node | Model | None = product.nodes.get(step.subject) or product.models.get(step.subject)
-    if about is None and step.subject in product.predictions:
-        about = product.models.get(product.predictions[step.subject].model)
-    return Policy() if about is None else Policy(about.retry, about.time_limit_s)
+    node = node_of_step(product, step.kind, step.subject)
+    return Policy() if node is None else Policy(*node.kind.attempts(product, node.declaration))
 
 
 def attempted(
@@ -192,7 +186,8 @@ class Limit:
 def _clean(ws: Workspace, step: Step, error: BaseException | None) -> None:
     """Make room for the next attempt: no file of this one, and a new Spark where the old one is not to be trusted."""
     name = step.subject
-    if step.kind not in ("publish", "register") and name in ws.product.nodes and not is_streamed(ws.product, name):
+    node = node_of_step(ws.product, step.kind, name)
+    if step.kind != REGISTER.name and node is not None and node.name in ws.product.nodes and not is_streamed(ws.product, name):
         with contextlib.suppress(EnvironmentProblem):  # a lake that is away is swept by the next run
             delta.sweep(ws.folder(name))
             delta.sweep(ws.home.quarantine(ws.product.name, name))

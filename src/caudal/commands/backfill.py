@@ -11,14 +11,15 @@ from typing import Any
 from caudal.batch.execute import execute
 from caudal.batch.plan import plan as steps_of
 from caudal.batch.result import Result
+from caudal.batch.step import Step
 from caudal.batch.steps.build import spread
 from caudal.batch.steps.read import days_again, files_of
-from caudal.declarations.node import Source, Table
+from caudal.declarations.node import Table
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere, nearest
+from caudal.graph.build import build
 from caudal.graph.load import load, product_file, with_data
-from caudal.graph.order import in_order
-from caudal.graph.streamed import is_streamed
+from caudal.graph.registered import declared_nodes, is_streamed, step_kind, tables_of
 from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
 from caudal.runtime.opening import checked, held, opened
@@ -27,7 +28,6 @@ from caudal.runtime.workspace import Process, Progress, Quiet, Workspace
 from caudal.storage import delta
 
 MOST_DAYS = 36_600
-LEFT_OUT = ("land", "train", "promote")  # nothing new is taken in, and nothing is learned
 
 
 def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, Any]:
@@ -45,11 +45,12 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, A
         sources: list[dict[str, Any]] = []
         tables: list[dict[str, Any]] = []
         touched: dict[str, set[str | None] | None] = {}  # None: the whole table
-        for name in in_order(ws.product):
-            node = ws.product.nodes[name]
-            if ws.version(name) is None or is_streamed(ws.product, name):  # what a stream has captured is not read again
+        nodes = {node.name: node for node in declared_nodes(ws.product)}
+        for name in build(ws.product).order():
+            kind, node = nodes[name].kind, nodes[name].declaration
+            if kind.backfill == "left out" or ws.version(name) is None:  # what a stream has captured is not read again
                 continue
-            if isinstance(node, Source):
+            if kind.backfill == "from raw":
                 if days := days_again(ws, node):
                     touched[name] = days
                     raw = [{"path": file.path, "bytes": file.bytes} for file in files_of(ws, node, days)]
@@ -78,7 +79,7 @@ def rebuild(
     DeclarationProblem : a table is a stream's, whose past is not read again
     """
     with _workspace(folder, settings, frozenset(), progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as mine:
-        known = [*ws.product.nodes, *ws.product.predictions]
+        known = tables_of(ws.product)
         for name in tables:
             if name not in known:
                 raise NotThere(
@@ -94,7 +95,7 @@ def rebuild(
         recover(ws)
         check_tables(ws, but=tables)
         begin(ws, "backfill")
-        board = execute(ws, [step for step in steps_of(ws.product) if step.kind not in LEFT_OUT])
+        board = execute(ws, _steps(ws))
         return Result(end(ws, board.error), board.error)
 
 
@@ -108,8 +109,13 @@ def backfill(
         ws.held, ws.process = mine.check, process
         recover(ws)
         begin(ws, "backfill")
-        board = execute(ws, [step for step in steps_of(ws.product) if step.kind not in LEFT_OUT])
+        board = execute(ws, _steps(ws))
         return Result(end(ws, board.error), board.error)
+
+
+def _steps(ws: Workspace) -> list[Step]:
+    """Return the steps of a backfill: nothing new is taken in, and nothing is learned."""
+    return [step for step in steps_of(ws.product) if step_kind(step.kind).in_backfill]
 
 
 def between(first: str, last: str) -> frozenset[str]:

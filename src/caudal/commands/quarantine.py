@@ -76,8 +76,8 @@ def replay(
     product = load(folder)
     home = opened(settings)
     if sets:
-        node = product.nodes.get(table)
-        if not isinstance(node, Source):
+        node = product.sources.get(table)
+        if node is None:
             among = ", ".join(product.sources)
             raise DeclarationProblem(
                 f"'{table}' is not a source, so its rows cannot be corrected by hand.",

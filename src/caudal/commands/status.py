@@ -13,16 +13,17 @@ from sqlalchemy import func, select
 
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
+from caudal.graph.registered import kind_of_step, step_kinds, steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, model_versions, runs, schedules, steps
 from caudal.messaging.feed import Feed
 from caudal.observers.alerts import ATTEMPTS, undelivered
+from caudal.report.document import SECTIONS
 from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.home import Home
 
-_KINDS = ("read", "table", "join", "features", "predict")
 _LOOKED_AT = 200  # updates of the live feed: enough for each source to be among them
 
 
@@ -73,7 +74,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
     last = ledger.last_run(product)
     tables = {}
     for row in ledger.find(steps, product=product, state="succeeded"):
-        if row["kind"] in _KINDS and row["output_version"] is not None:
+        if row["kind"] in steps_where(writes="table") and row["output_version"] is not None:
             tables[row["name"]] = row
     return {
         "product": product,
@@ -86,7 +87,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
             *(_table(home, product, name, row["kind"], row["finished_at"]) for name, row in tables.items()),
             *(_table(home, product, name, _made_by(home.table(product, name)), None) for name in _published(home, product) if name not in tables),
         ],
-        "warehouse": _warehouse(ledger, product),
+        "warehouse": _warehouse(ledger, product), **_others(ledger, product),
         "streams": _streams(home, ledger, product),
         "up": _up(ledger, product),
         "alerts": [
@@ -102,7 +103,8 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
 
 def _warehouse(ledger: Ledger, product: str) -> list[dict[str, Any]]:
     """Return what was published last, by publication."""
-    newest = {row["name"]: row for row in ledger.find(steps, product=product, kind="publish", state="succeeded")}
+    published = ledger.find(steps, product=product, kind=list(steps_where(section="warehouse")), state="succeeded")
+    newest = {row["name"]: row for row in published}
     return [
         {
             "name": name, "place": (row["detail"] or {}).get("place"), "version": row["output_version"],
@@ -110,6 +112,22 @@ def _warehouse(ledger: Ledger, product: str) -> list[dict[str, Any]]:
         }
         for name, row in newest.items()
     ]  # fmt: skip
+
+
+def _others(ledger: Ledger, product: str) -> dict[str, Any]:
+    """Return what nodes of other packages' kinds made last, by section; nothing where there are none."""
+    sections: dict[str, dict[str, Any]] = {}
+    for kind, step in step_kinds().items():
+        if step.section is None or step.section in SECTIONS:
+            continue
+        for row in ledger.find(steps, product=product, kind=kind, state="succeeded"):
+            age_s = round(time.time() - row["finished_at"], 1)
+            sections.setdefault(step.section, {})[row["name"]] = {
+                "name": row["name"],
+                **kind_of_step(kind).told(row),
+                "age_s": age_s,
+            }
+    return {"others": {section: list(lines.values()) for section, lines in sections.items()}} if sections else {}
 
 
 def _up(ledger: Ledger, product: str) -> dict[str, Any] | None:
@@ -133,7 +151,7 @@ def _made_by(folder: Place) -> str:
     """Return the kind of the step that a table's newest commit names: the ledger may not have been told of it; a stream's names none."""
     for number in range(delta.version_of(folder) or 0, -1, -1):
         kind = str(delta.identity(folder, number).get("step", "")).partition(":")[0]
-        if kind in _KINDS and kind != "join":  # which a stream may have made
+        if kind in steps_where(writes="table", by_stream=False):
             return kind
         if "upto" in delta.identity(folder, number):
             break

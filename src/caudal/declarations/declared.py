@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.alert import Alert, Sla
+from caudal.declarations.custom import CustomNode
 from caudal.declarations.detector import Detection
 from caudal.declarations.location import Location
 from caudal.declarations.model import Model, Prediction, Serving
@@ -34,6 +35,7 @@ class Declared:
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
         self.publications: dict[str, Publication | Star] = {}
+        self.custom: dict[str, CustomNode] = {}
         self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []
@@ -41,12 +43,19 @@ class Declared:
         self.retentions: list[Retention] = []
         self.subjects: list[Subject] = []
 
+    @property
+    def held(self) -> tuple[Mapping[str, Any], ...]:
+        """What becomes a node, by name: tables in order of declaration, then what is made of them."""
+        return (
+            self.nodes, self.models, self.predictions, self.servings, self.detections, self.outlets, self.publications, self.custom,
+        )  # fmt: skip
+
     def _add(self, node: Node) -> None:
         self._free(node.name, node.where)
         self.nodes[node.name] = node
 
     def _free(self, name: str, where: Location | None) -> None:
-        for taken in (self.nodes, self.models, self.predictions, self.detections, self.outlets):
+        for taken in (self.nodes, self.models, self.predictions, self.detections, self.outlets, self.custom):
             if name in taken:
                 raise DeclarationProblem(
                     f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",

@@ -43,6 +43,21 @@ class Source:
         """A source has none."""
         return ()
 
+    @property
+    def known(self) -> Mapping[str, str]:
+        """Columns of a source are known at its event time."""
+        return {}
+
+    @property
+    def not_inputs(self) -> tuple[str, ...]:
+        """Models learn from features alone."""
+        return ()
+
+    @property
+    def by_file(self) -> bool:
+        """Whether each row belongs to one raw file: those of a source do."""
+        return True
+
 
 @dataclass(frozen=True)
 class Table:
@@ -78,6 +93,11 @@ class Table:
     retry: int = 0
     time_limit_s: float | None = None
     by_file: bool = False
+
+    @property
+    def not_inputs(self) -> tuple[str, ...]:
+        """Models learn from features alone."""
+        return ()
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from caudal.declarations.alert import Happening, Mail, Sla, Webhook, alert_of
 from caudal.declarations.connection import CHANNELLED, Connection
+from caudal.declarations.custom import CustomNode
 from caudal.declarations.declared import Function, name_of, names_of
 from caudal.declarations.duration import seconds
 from caudal.declarations.expectation import Expectation
@@ -24,6 +25,8 @@ from caudal.declarations.sql import inputs_of_sql
 from caudal.declarations.streams import Streams
 from caudal.declarations.trigger import OnArrival, Trigger
 from caudal.errors import DeclarationProblem, nearest
+
+Custom = TypeVar("Custom", bound=CustomNode)
 
 
 class Product(Streams, Publishing, Governance):
@@ -277,6 +280,14 @@ class Product(Streams, Publishing, Governance):
         self.servings[of] = declared
         return declared
 
+    def add(self, node: Custom) -> Custom:
+        """Declare a node of a kind that another package gives, and return it."""
+        where = caller()
+        declared = replace(node, where=node.where or where)
+        self._free(declared.name, where)
+        self.custom[declared.name] = declared
+        return declared
+
     @property
     def sources(self) -> dict[str, Source]:
         """The sources by name."""
@@ -286,6 +297,17 @@ class Product(Streams, Publishing, Governance):
     def tables(self) -> dict[str, Table]:
         """Tables and features by name."""
         return {name: node for name, node in self.nodes.items() if isinstance(node, Table)}
+
+    @property
+    def feature_tables(self) -> dict[str, Features]:
+        """The features by name."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, Features)}
+
+    @property
+    def features_by_model(self) -> dict[str, Features]:
+        """The features that each model learns from, by the model's name; of models whose features are declared."""
+        known = self.feature_tables
+        return {name: known[model.features] for name, model in self.models.items() if model.features in known}
 
     def _made(self, kind: type[Table], function: Function, where: Location, options: Mapping[str, Any], **more: Any) -> Table:
         allowed = ("expect", "schema", "event_time", "partition", "lookback", "known", "name", "retry", "time_limit")

@@ -10,6 +10,7 @@ from typing import Any
 from caudal.batch.publish import finite
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
+from caudal.graph.registered import labels_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import checks, declarations, landed, lineages, model_versions, profiles, runs, steps
 from caudal.observers.declared import declaration
@@ -215,7 +216,7 @@ class _Product:
                 },
                 "rows": {},
             }
-        if self._said["nodes"][name]["kind"] == "source":
+        if self._said["nodes"][name]["kind"] in labels_where(columns="raw"):
             return empty
         told = self._ledger.find(lineages, product=self._name, table=name, newest=True, limit=1)
         return dict(told[0]["document"]) if told else empty

@@ -22,6 +22,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
 from caudal.graph.load import load
+from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, deletions, model_versions, runs
 from caudal.runtime.lifecycle import new_run_id, who
@@ -118,7 +119,7 @@ def live_versions(product: Product, home: Home, ledger: Ledger, now: float) -> d
 
 
 def _plan(product: Product, home: Home, ledger: Ledger, protected: dict[tuple[str, int], str], now: float) -> Iterator[Going]:
-    for name in (*product.nodes, *product.predictions):
+    for name in tables_of(product):
         mine = {number for table, number in protected if table == name}
         kept_days = _length(product, name, "days_s")
         if kept_days is not None and name not in product.sources:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from caudal.declarations.connection import CHANNELLED
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, NotThere, nearest
@@ -17,6 +16,7 @@ from caudal.governance.held import Held
 from caudal.governance.identity import TIMES, Person
 from caudal.governance.raw_kinds import raw_kind, without_subject
 from caudal.governance.stream_logs import log_of
+from caudal.graph.registered import is_streamed
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.column_lineage import flows
@@ -84,7 +84,7 @@ def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[l
     searched: dict[str, int] = {}
     not_searched: list[str] = []
     for name, node in product.sources.items():
-        if isinstance(node.connection, CHANNELLED):
+        if is_streamed(product, name):
             if home.stream(product.name, name).is_dir() and name in columns:
                 held += log_of(home, product, node, who, columns[name], searched, not_searched)
         elif name in columns:

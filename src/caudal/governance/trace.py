@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.batch.publish import finite
 from caudal.declarations.days import shifted
-from caudal.declarations.node import Source, Table
 from caudal.declarations.settings import Settings
 from caudal.declarations.zone import window_end
 from caudal.errors import NotThere, nearest
 from caudal.governance.condition import condition
 from caudal.governance.origins import Trace, model_of, raw_files
 from caudal.graph.load import load
+from caudal.graph.registered import tables_of
 from caudal.ledger.records import lineages
 from caudal.runtime.column_lineage import lineage_of
 from caudal.runtime.opening import opened
@@ -47,7 +47,7 @@ def trace(
     DeclarationProblem : the condition cannot be understood
     """
     product, home = load(folder), opened(settings)
-    known = (*product.nodes, *product.predictions)
+    known = tables_of(product)
     if table not in known:
         raise NotThere(
             f"Product '{product.name}' declares no table '{table}'.",
@@ -83,7 +83,7 @@ def _rows(told: Trace, table: str, version: int, found: Sequence[Found], how: st
     }  # fmt: skip
     told.hops.append(hop)
     node = told.product.nodes.get(table)
-    if isinstance(node, Source):
+    if table in told.product.sources:
         names = {name for one in found for name in one.rows.column("_file").to_pylist() if name}
         told.segments.setdefault(table, set()).update(names)
         return
@@ -146,7 +146,7 @@ def _could_hold(told: Trace, name: str, version: delta.Version, days: set[str | 
             "files": [file.path for file in files][:50], "sample": [], "versions": [version.number], "made_by": [],
         }
     )  # fmt: skip
-    if isinstance(node, Source):
+    if name in told.product.sources:
         names = {part.partition("=")[2] for file in files for part in Path(file.path).parts if part.startswith("_segment=")}
         told.segments.setdefault(name, set()).update(names)
         return
@@ -158,7 +158,9 @@ def _could_hold(told: Trace, name: str, version: delta.Version, days: set[str | 
                 told,
                 input_,
                 found,
-                days if told.product.nodes[input_].partition and days is not None and not node.lookback_s else None,
+                days
+                if told.product.nodes[input_].partition and days is not None and not told.product.tables[name].lookback_s
+                else None,
                 f"those of {name} cannot",
             )
 
@@ -242,9 +244,10 @@ def _days(told: Trace, table: str, name: str, group: Sequence[Found], *, timed: 
     days: set[str | None] = {one.file.day for one in group}
     if node is None or timed:  # a prediction lies on the day of its features
         return days
-    if not isinstance(node, Table) or not node.partition or (node.sql is None and _looks_around(told, table, name)):
+    made = told.product.tables.get(table)
+    if made is None or not made.partition or (made.sql is None and _looks_around(told, table, name)):
         return None
-    back = range(math.ceil(node.lookback_s / 86400) + 1)
+    back = range(math.ceil(made.lookback_s / 86400) + 1)
     return {shifted(str(day), -ago) for day in days for ago in back}
 
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caudal.declarations.connection import CHANNELLED, Files
+from caudal.declarations.connection import Files
 from caudal.declarations.database import Database
-from caudal.declarations.duration import text
 from caudal.declarations.expectation import Expectation
 from caudal.declarations.images import Images
-from caudal.declarations.join import Join, problems
-from caudal.declarations.node import Features, Node, Source, Table
+from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.declarations.schema import Schema
-from caudal.declarations.statistics import Statistics
 from caudal.declarations.trigger import OnArrival, OnPublish, Timed
-from caudal.declarations.zone import cut_alike
 from caudal.errors import DeclarationProblem, nearest
-from caudal.graph.check_models import models
-from caudal.graph.check_publications import publications
+from caudal.graph.build import build
+from caudal.graph.registered import declared_nodes, node_kinds, tables_of
 
 SYSTEM = ("_file", "_day")
 
@@ -30,16 +26,10 @@ def check(product: Product) -> list[DeclarationProblem]:
         *_inputs(product),
         *_cycles(product),
         *_columns(product),
-        *_databases(product),
-        *_joins(product),
-        *_features(product),
-        *models(product),
-        *_predictions(product),
-        *publications(product),
+        *_of_kinds(product),
         *_triggers(product),
         *_promises(product),
         *_governance(product),
-        *_windows(product),
     ]
 
 
@@ -52,19 +42,17 @@ def _nothing(product: Product) -> Iterator[DeclarationProblem]:
         )
 
 
-def _windows(product: Product) -> Iterator[DeclarationProblem]:
-    """Windows of streams are cut from 1970 UTC, by the stream and by a run; a width for which that is not the zone's clock is refused."""
-    for node in product.nodes.values():
-        if isinstance(node, Statistics) and not node.gap_us and node.every_s >= 60 and not cut_alike(product.tz, node.every_s):
-            yield DeclarationProblem(
-                f"Statistics '{node.name}' have windows every {text(node.every_s)}, which are cut by UTC and not by the clocks of {product.tz}.",
-                fix=f'Take a shorter step, and make local windows of the captured samples: cd.tumble({node.inputs[0]}, "{text(node.width_s)}").',
-                where=str(node.where),
-                table=node.name,
-            )
+def _of_kinds(product: Product) -> Iterator[DeclarationProblem]:
+    """Yield what each kind of node finds wrong with its declarations, kind by kind."""
+    nodes = list(declared_nodes(product))
+    for kind in node_kinds():
+        for node in nodes:
+            if node.kind is kind:
+                yield from kind.problems(product, node.declaration)
 
 
 def _inputs(product: Product) -> Iterator[DeclarationProblem]:
+    tables = product.tables
     for node in product.nodes.values():
         for name in node.inputs:
             if name not in product.nodes:
@@ -79,7 +67,7 @@ def _inputs(product: Product) -> Iterator[DeclarationProblem]:
                     table=node.name,
                     input=name,
                 )
-        if isinstance(node, Table) and not node.inputs:
+        if node.name in tables and not node.inputs:
             yield DeclarationProblem(
                 f"Table '{node.name}' reads nothing.",
                 fix="Name its inputs as parameters of the function (or in the query).",
@@ -89,34 +77,11 @@ def _inputs(product: Product) -> Iterator[DeclarationProblem]:
 
 
 def _cycles(product: Product) -> Iterator[DeclarationProblem]:
-    done: set[str] = set()
-    for start in product.nodes:
-        path: list[str] = []
-
-        def visit(name: str, path: list[str] = path) -> list[str] | None:
-            if name in path:
-                return [*path[path.index(name) :], name]
-            if name in done or name not in product.nodes:
-                return None
-            path.append(name)
-            for input_ in product.nodes[name].inputs:
-                if found := visit(input_):
-                    return found
-            path.pop()
-            done.add(name)
-            return None
-
-        if circle := visit(start):
-            done.update(circle)
-            yield DeclarationProblem(
-                f"The tables go round in a circle: {' ← '.join(circle)}.",
-                fix=f"Take '{circle[1]}' out of the inputs of '{circle[0]}'.",
-                where=str(product.nodes[circle[0]].where),
-                tables=circle,
-            )
+    yield from build(product).circles()
 
 
 def _columns(product: Product) -> Iterator[DeclarationProblem]:
+    sources = product.sources
     for node in product.nodes.values():
         schema = node.schema
         if schema is not None and node.event_time and node.event_time not in schema and schema.names:
@@ -137,7 +102,7 @@ def _columns(product: Product) -> Iterator[DeclarationProblem]:
                 where=str(node.where),
                 table=node.name,
             )
-        if isinstance(node, Source) and node.partition == "file":
+        if node.name in sources and node.partition == "file":
             yield DeclarationProblem(
                 f"Source '{node.name}' is to be partitioned by 'file', which every source is.",
                 fix="Leave it out.",
@@ -180,109 +145,6 @@ def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[Dec
         )
 
 
-def _databases(product: Product) -> Iterator[DeclarationProblem]:
-    for node in product.nodes.values():
-        if not isinstance(node, Source) or not isinstance(node.connection, Database) or node.schema is None or node.schema.open:
-            continue
-        names = [field.raw_name for field in node.schema]
-        asked = node.connection
-        for role, column in [("watermark", asked.watermark), *(("key", column) for column in asked.key)]:
-            if column is not None and column not in names:
-                yield DeclarationProblem(
-                    f"Source '{node.name}' names '{column}' as its {role}, and its closed schema has no such column.",
-                    nearest=nearest(column, names),
-                    fix=f"It has {', '.join(names)}.",
-                    where=str(node.where),
-                    table=node.name,
-                    column=column,
-                )
-
-
-def _joins(product: Product) -> Iterator[DeclarationProblem]:
-    for node in product.nodes.values():
-        if not isinstance(node, Join) or any(name not in product.nodes for name in node.inputs):
-            continue
-        left, right = (product.nodes[name] for name in node.inputs)
-        names = None if right.schema is None or not right.schema.names else right.schema.names
-        for problem in problems(node, left, right, names):
-            yield DeclarationProblem(
-                problem.what,
-                nearest=problem.nearest,
-                fix=problem.fix,
-                where=str(node.where),
-                table=node.name,
-                column=problem.column,
-            )
-
-
-def _features(product: Product) -> Iterator[DeclarationProblem]:
-    for node in product.nodes.values():
-        if isinstance(node, Features) and not node.as_of:
-            of_stream = next((name for name in _upstream(product, node.name) if _is_stream(product, name)), None)
-            if node.partition or of_stream:
-                yield DeclarationProblem(
-                    f"Features '{node.name}' have no as_of, and "
-                    + (f"are made of the stream '{of_stream}'." if of_stream else "are to be partitioned by day."),
-                    fix='Say which column tells when a row was known: @product.features(as_of="…").',
-                    where=str(node.where),
-                    table=node.name,
-                )
-        if not isinstance(node, Features) or node.schema is None:
-            continue
-        for column in node.not_inputs:
-            if column not in node.schema:
-                yield _no_column(node, node.schema, column, "declares as key, time or label")
-
-
-def _upstream(product: Product, name: str) -> list[str]:
-    """Return a table and all that it is made of, each once."""
-    names: dict[str, None] = {}
-    waiting = [name]
-    while waiting:
-        name = waiting.pop()
-        if name in product.nodes and name not in names:
-            names[name] = None
-            waiting += product.nodes[name].inputs
-    return list(names)
-
-
-def _is_stream(product: Product, name: str) -> bool:
-    node = product.nodes[name]
-    return isinstance(node, Source) and isinstance(node.connection, CHANNELLED)
-
-
-def _predictions(product: Product) -> Iterator[DeclarationProblem]:
-    for prediction in product.predictions.values():
-        if prediction.model not in product.models:
-            yield DeclarationProblem(
-                f"Prediction '{prediction.name}' is by model '{prediction.model}', which nothing declares.",
-                nearest=nearest(prediction.model, product.models),
-                where=str(prediction.where),
-            )
-        if prediction.rows not in ("all", "unlabelled", "latest"):
-            yield DeclarationProblem(
-                f"Prediction '{prediction.name}' is of rows='{prediction.rows}'.",
-                nearest=nearest(prediction.rows, ("all", "unlabelled", "latest")),
-                fix="Use all, unlabelled or latest.",
-                where=str(prediction.where),
-            )
-        model = product.models.get(prediction.model)
-        features = product.nodes.get(model.features) if model else None
-        if prediction.rows == "latest" and isinstance(features, Features) and not features.as_of:
-            yield DeclarationProblem(
-                f"Prediction '{prediction.name}' is of the latest row of each entity, and features '{features.name}' have no as_of.",
-                fix="Use rows='all' or rows='unlabelled'; without a time there is one row per entity.",
-                where=str(prediction.where),
-            )
-    for name, serving in product.servings.items():
-        if name not in product.models:
-            yield DeclarationProblem(
-                f"Model '{name}' is to be served, but nothing declares it.",
-                nearest=nearest(name, product.models),
-                where=str(serving.where),
-            )
-
-
 def _triggers(product: Product) -> Iterator[DeclarationProblem]:
     for source in product.sources.values():
         if not isinstance(source.trigger, OnArrival) or isinstance(source.connection, Files | Images):
@@ -322,7 +184,7 @@ def _triggers(product: Product) -> Iterator[DeclarationProblem]:
             )
 
 
-def _no_column(node: Source | Table, schema: Schema, column: str, what: str) -> DeclarationProblem:
+def _no_column(node: Node, schema: Schema, column: str, what: str) -> DeclarationProblem:
     return DeclarationProblem(
         f"'{node.name}' has no column '{column}', which it {what}.",
         nearest=nearest(column, schema.names),
@@ -346,14 +208,15 @@ def _promises(product: Product) -> Iterator[DeclarationProblem]:
 
 def _governance(product: Product) -> Iterator[DeclarationProblem]:
     """What is said about tables and columns must be about some that are there."""
+    known = tables_of(product)
     named = [(retention.table, retention.where, "is to be kept for a time") for retention in product.retentions if retention.table]
     named += [(table, subject.where, "holds a subject") for subject in product.subjects for table in subject.tables]
     named += [(table, product.where, "is described") for table in product.abouts]
     for table, where, what in named:
-        if table not in product.nodes and table not in product.predictions:
+        if table not in known:
             yield DeclarationProblem(
                 f"'{table}' {what}, and nothing declares it.",
-                nearest=nearest(str(table), (*product.nodes, *product.predictions)),
+                nearest=nearest(str(table), known),
                 where=str(where),
             )
     for table, columns in product.abouts.items():

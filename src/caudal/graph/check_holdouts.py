@@ -9,6 +9,7 @@ from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.build import build
 
 
 def holdouts_declared(product: Product, model: Model, features: Features) -> Iterator[DeclarationProblem]:
@@ -97,8 +98,8 @@ def holdouts_found(product: Product, types: Mapping[str, Mapping[str, object]]) 
     types : by node whose columns are known, the type of each column, in the words of Spark's JSON
     """
     for model in product.models.values():
-        features = product.nodes.get(model.features)
-        if model.holdout is None or not isinstance(features, Features) or model.features not in types:
+        features = product.feature_tables.get(model.features)
+        if model.holdout is None or features is None or model.features not in types:
             continue
         own, flag, table = types[model.features], model.holdout.flag, model.holdout.table
         if flag is not None and flag in own and own[flag] != "boolean":
@@ -121,7 +122,8 @@ def fits_apart(model: Model, product: Product, fits: Mapping[str, Collection[str
     """
     if model.holdout is None or model.features not in product.nodes:
         return
-    for table in [name for name in before(product, model.features) if fits.get(name)]:
+    graph = build(product)
+    for table in [name for name in (*graph.upstream(model.features), model.features) if fits.get(name)]:
         yield _problem(
             model,
             f"holds {model.holdout.described} out, and {' and '.join(called(name) for name in sorted(fits[table]))} of table '{table}' "
@@ -129,15 +131,6 @@ def fits_apart(model: Model, product: Product, fits: Mapping[str, Collection[str
             fix="Fit in the candidate's pipeline, which sees training rows only, or leave holdout= out.",
             table=table,
         )
-
-
-def before(product: Product, name: str) -> dict[str, None]:
-    """Return the nodes that a node is made of, and itself, each after what it reads."""
-    earlier: dict[str, None] = {}
-    for input_name in product.nodes[name].inputs:
-        if input_name in product.nodes:
-            earlier |= before(product, input_name)
-    return {**earlier, name: None}
 
 
 def _problem(model: Model, what: str, **more: object) -> DeclarationProblem:

@@ -16,35 +16,34 @@ from caudal.graph.check_holdouts import flag_there, holdouts_declared
 BASELINE = "baseline"
 
 
-def models(product: Product) -> Iterator[DeclarationProblem]:
-    """Yield what is wrong with models by what is declared: no data, no engine."""
-    for model in product.models.values():
-        features = product.nodes.get(model.features)
-        if not isinstance(features, Features):
-            among = [name for name, node in product.nodes.items() if isinstance(node, Features)]
-            what = "which is not declared by @product.features" if features else "which nothing declares"
-            yield DeclarationProblem(
-                f"Model '{model.name}' learns from '{model.features}', {what}.",
-                nearest=nearest(model.features, among),
-                fix=f"Features are: {', '.join(among) or 'none yet'}.",
-                where=str(model.where),
-                model=model.name,
-            )
-            continue
-        if model.label not in features.labels:
-            yield DeclarationProblem(
-                f"Model '{model.name}' is to learn '{model.label}', which features '{features.name}' do not carry as a label.",
-                nearest=nearest(model.label, features.labels),
-                fix=f'Declare it there: @product.features(..., labels=["{model.label}"]).',
-                where=str(model.where),
-                model=model.name,
-            )
-        yield from _metrics(model)
-        yield from _candidates(model)
-        yield from _order(model, features)
-        yield from holdouts_declared(product, model, features)
-        if features.schema is not None and features.schema.names:
-            yield from columns_of_models(product, features, features.schema.names)
+def problems_of_model(product: Product, model: Model) -> Iterator[DeclarationProblem]:
+    """Yield what is wrong with a model by what is declared: no data, no engine."""
+    among = product.feature_tables
+    features = among.get(model.features)
+    if features is None:
+        what = "which is not declared by @product.features" if model.features in product.nodes else "which nothing declares"
+        yield DeclarationProblem(
+            f"Model '{model.name}' learns from '{model.features}', {what}.",
+            nearest=nearest(model.features, among),
+            fix=f"Features are: {', '.join(among) or 'none yet'}.",
+            where=str(model.where),
+            model=model.name,
+        )
+        return
+    if model.label not in features.labels:
+        yield DeclarationProblem(
+            f"Model '{model.name}' is to learn '{model.label}', which features '{features.name}' do not carry as a label.",
+            nearest=nearest(model.label, features.labels),
+            fix=f'Declare it there: @product.features(..., labels=["{model.label}"]).',
+            where=str(model.where),
+            model=model.name,
+        )
+    yield from _metrics(model)
+    yield from _candidates(model)
+    yield from _order(model, features)
+    yield from holdouts_declared(product, model, features)
+    if features.schema is not None and features.schema.names:
+        yield from columns_of_models(product, features, features.schema.names)
 
 
 def columns_of_models(product: Product, features: Features, names: Collection[str]) -> Iterator[DeclarationProblem]:

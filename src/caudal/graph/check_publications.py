@@ -8,33 +8,34 @@ from caudal.declarations.product import Product
 from caudal.declarations.star import Star
 from caudal.declarations.warehouse import Publication, too_long
 from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.registered import tables_of
 
 
-def publications(product: Product) -> Iterator[DeclarationProblem]:
-    """Yield what is wrong without data: tables that nothing declares, two at one place, columns that closed schemas have not."""
-    places: dict[str, Publication | Star] = {}
-    for publication in product.publications.values():
-        for table in publication.tables:
-            if table not in product.nodes and table not in product.predictions:
-                among = [*product.nodes, *product.predictions]
-                yield DeclarationProblem(
-                    f"'{publication.name}' publishes '{table}', which nothing declares.",
-                    nearest=nearest(table, among),
-                    where=str(publication.where),
-                )
-        same = places.setdefault(publication.place, publication)
-        if same is not publication and same.to == publication.to:
+def tables_and_place(product: Product, publication: Publication | Star) -> Iterator[DeclarationProblem]:
+    """Yield the tables that nothing declares, and the place that another is to be published at."""
+    known = tables_of(product)
+    for table in publication.tables:
+        if table not in known:
             yield DeclarationProblem(
-                f"Two tables are to be published as '{publication.place}'.",
-                fix="Call one otherwise: name=.",
+                f"'{publication.name}' publishes '{table}', which nothing declares.",
+                nearest=nearest(table, known),
                 where=str(publication.where),
             )
-        if isinstance(publication, Star):
-            yield from _star(product, publication)
-            continue
-        node = product.nodes.get(publication.of)
+    same = next(other for other in product.publications.values() if other.place == publication.place)
+    if same is not publication and same.to == publication.to:
+        yield DeclarationProblem(
+            f"Two tables are to be published as '{publication.place}'.",
+            fix="Call one otherwise: name=.",
+            where=str(publication.where),
+        )
+
+
+def closed_columns(product: Product, tables: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the tables whose columns are all declared, each with their names."""
+    for table in tables:
+        node = product.nodes.get(table)
         if node is not None and node.schema is not None and node.schema.names and not node.schema.open:
-            yield from columns(publication, node.schema.names)
+            yield table, node.schema.names
 
 
 def columns(publication: Publication, names: Sequence[str]) -> Iterator[DeclarationProblem]:
@@ -65,7 +66,8 @@ def columns(publication: Publication, names: Sequence[str]) -> Iterator[Declarat
             )
 
 
-def _star(product: Product, star: Star) -> Iterator[DeclarationProblem]:
+def shape_of_star(star: Star) -> Iterator[DeclarationProblem]:
+    """Yield names that a star has twice or cannot have, a fact that is missing, links to dimensions that it has not."""
     names = star.names
     for name in {name for name in names if names.count(name) > 1}:
         yield DeclarationProblem(
@@ -88,10 +90,6 @@ def _star(product: Product, star: Star) -> Iterator[DeclarationProblem]:
                     fix=f"It has {', '.join(known) or 'none'}.",
                     where=str(star.where),
                 )
-    for of in star.tables:
-        node = product.nodes.get(of)
-        if node is not None and node.schema is not None and node.schema.names and not node.schema.open:
-            yield from columns_of_star(star, of, node.schema.names)
 
 
 def columns_of_star(star: Star, of: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:

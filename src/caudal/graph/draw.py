@@ -6,20 +6,13 @@ from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from caudal.graph.layout import Box, layout
+from caudal.graph.node_kind import Style
+from caudal.graph.registered import styles
 from caudal.graph.shape import Graph, GraphNode, NodeState
 
 __all__ = ["as_svg", "as_text"]
 
-GLYPHS = {
-    "source": "●",
-    "table": "■",
-    "join": "⋈",
-    "features": "◆",
-    "model": "▲",
-    "prediction": "▼",
-    "serving": "◎",
-    "warehouse": "▤",
-}
+UNKNOWN = Style("□", "#5b6675", "#a2adbb")  # of a kind that is not installed here: a catalog may hold such a node
 STATES = {"succeeded": "✓", "skipped": "–", "failed": "✗", "waiting": "…", "running": "▸"}
 
 CHARACTER = 7.9  # widest of the usual monospace faces at 13 px (0.604 em)
@@ -29,13 +22,13 @@ MARGIN = 8.0
 
 _STYLE = """
 .cg{--ink:#1c2430;--soft:#5b6675;--paper:#fff;--line:#a3adba;
---source:#2f6f9f;--table:#3b7d4f;--join:#1f7a7a;--features:#8a6413;--model:#8b4a9c;--prediction:#b0492f;--serving:#3f5f8a;--warehouse:#5a5fa8;
+%(light)s
 --succeeded:#26794a;--skipped:#76808d;--failed:#c0272d;--waiting:#8a6a12;--running:#2f6f9f}
 @media (prefers-color-scheme:dark){.cg{--ink:#e6eaf0;--soft:#a2adbb;--paper:#171c24;--line:#5d6876;
---source:#6cb2e4;--table:#72c48b;--join:#63c5c5;--features:#dcb45a;--model:#cf94df;--prediction:#ee9377;--serving:#93b4e2;--warehouse:#a7abec;
+%(dark)s
 --succeeded:#5fc487;--skipped:#929cab;--failed:#ff7a78;--waiting:#dcb45a;--running:#6cb2e4}}
 @media print{.cg{--ink:#000;--soft:#444;--paper:#fff;--line:#888;
---source:#2f6f9f;--table:#3b7d4f;--join:#1f7a7a;--features:#8a6413;--model:#8b4a9c;--prediction:#b0492f;--serving:#3f5f8a;--warehouse:#5a5fa8;
+%(light)s
 --succeeded:#26794a;--skipped:#76808d;--failed:#c0272d;--waiting:#8a6a12;--running:#2f6f9f}}
 .cg text{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:var(--ink)}
 .cg .name{font-size:13px;font-weight:600}
@@ -92,7 +85,7 @@ def as_svg(graph: Graph, states: Mapping[str, NodeState] | None = None, links: M
     parts = [
         f'<svg class="cg" xmlns="http://www.w3.org/2000/svg" viewBox="{-MARGIN:g} {-MARGIN:g} {width:g} {total:g}" '
         f'width="{width:g}" height="{total:g}" role="img" aria-label="{_attribute(_said(graph))}">',
-        f"<style>{_STYLE}</style>",
+        f"<style>{_style(graph)}</style>",
         f"<title>{escape(_said(graph))}</title>",
     ]
     parts += [_edge(made, reader, points) for (made, reader), points in drawn.edges.items()]
@@ -100,6 +93,20 @@ def as_svg(graph: Graph, states: Mapping[str, NodeState] | None = None, links: M
         node = _node(graph.nodes[name], drawn.boxes[name], states.get(name))
         parts.append(f'<a href="{_attribute(links[name])}">{node}</a>' if name in links else node)
     return "\n".join([*parts, "</svg>"])
+
+
+def _style(graph: Graph) -> str:
+    """Return the style sheet: a colour for each label of a kind, on light and on dark paper."""
+    foreign = {node.kind: UNKNOWN for node in graph.nodes.values() if node.kind not in styles()}
+    colours = [(_variable(label), style) for label, style in {**styles(), **foreign}.items()]
+    light = "".join(f"--{name}:{style.light};" for name, style in colours)
+    dark = "".join(f"--{name}:{style.dark};" for name, style in colours)
+    return _STYLE % {"light": light, "dark": dark}
+
+
+def _variable(label: str) -> str:
+    """Return a label as the name of a variable of CSS."""
+    return "".join(sign if sign.isalnum() else "-" for sign in label)
 
 
 def _figures(state: NodeState | None) -> str:
@@ -137,7 +144,7 @@ def _rails(graph: Graph) -> dict[str, tuple[str, str]]:
         own = min([*ending, *free], default=len(lanes))
         if own == len(lanes):
             lanes.append(None)
-        row = _row(lanes, inputs, ending, own, GLYPHS[graph.nodes[name].kind])
+        row = _row(lanes, inputs, ending, own, styles().get(graph.nodes[name].kind, UNKNOWN).glyph)
         for lane in ending:
             lanes[lane] = None
         lanes[own] = name if left[name] else None
@@ -200,13 +207,13 @@ def _node(node: GraphNode, box: Box, state: NodeState | None) -> str:
         told += [state.note] if state.note else []
     told += [f"declared in {node.where}"] if node.where else []
     idle = " idle" if state is not None and state.state in ("skipped", "waiting") else ""
-    colour = "failed" if state is not None and state.state == "failed" else node.kind
+    colour = "failed" if state is not None and state.state == "failed" else _variable(node.kind)
     x, y = box.x, box.y
     parts = [
         f'<g class="node{idle}"><title>{escape(chr(10).join(told))}</title>',
         f'<rect x="{x:g}" y="{y:g}" width="{box.width:g}" height="{box.height:g}" rx="8" style="stroke:var(--{colour})"/>',
-        f'<path class="side" d="M{x + 4:g} {y + 10:g}V{y + box.height - 10:g}" style="stroke:var(--{node.kind})"/>',
-        f'<text class="small" x="{x + 14:g}" y="{y + 17:g}" style="fill:var(--{node.kind})">{node.kind}</text>',
+        f'<path class="side" d="M{x + 4:g} {y + 10:g}V{y + box.height - 10:g}" style="stroke:var(--{_variable(node.kind)})"/>',
+        f'<text class="small" x="{x + 14:g}" y="{y + 17:g}" style="fill:var(--{_variable(node.kind)})">{escape(node.kind)}</text>',
         f'<text class="name" x="{x + 14:g}" y="{y + 34:g}">{escape(_short(node.name))}</text>',
     ]
     if state is not None:

@@ -8,25 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
-from typing import Any
 
-from caudal.declarations.join import Join
+from caudal.declarations.custom import CustomNode
 from caudal.declarations.model import Model
-from caudal.declarations.node import Node, Source, Table
+from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.declarations.star import Star
 from caudal.declarations.warehouse import Publication
 from caudal.graph.loaded import Loaded
 from caudal.graph.reach import Reach
+from caudal.graph.registered import declared_nodes, kind_of
 
 FORMAT = "2"  # raised when caudal itself computes a step differently, so that every step runs again
 
-Declared = Node | Model | Publication | Star
+Declared = Node | Model | Publication | Star | CustomNode
 
-_OF_TABLES = frozenset(field.name for field in fields(Table))
 _settled: dict[int, tuple[Declared, dict[str, str]]] = {}
 _loaded: dict[int, tuple[Product, Loaded]] = {}
 
@@ -99,7 +98,8 @@ def loaded_of(product: Product) -> Loaded | None:
 
 def declarations(product: Product) -> Iterable[Declared]:
     """Return all that a product declares and that has a fingerprint."""
-    return (*product.nodes.values(), *product.models.values(), *product.publications.values())
+    nodes = (node for node in declared_nodes(product) if any(step.fingerprinted for step in node.kind.steps))
+    return (node.declaration for node in nodes if node.kind.made_by(product, node.declaration) is node.declaration)
 
 
 def code_in_zone(code: str, tz: str) -> str:
@@ -119,30 +119,7 @@ def _parts(node: Declared, loaded: Loaded | None) -> dict[str, str]:
     own = node.where.file if node.where is not None else None
     file = Path(own or "product.py")
     reach = Reach(loaded or Loaded(file.parent.resolve(), file), own)
-    declared = digest(reach.value(_declared(node)))
-    if isinstance(node, Table) and node.sql is not None:
+    declared = digest(reach.value(kind_of(node).identity(node)))
+    if kind_of(node).sql(node) is not None:
         reach.library("pyspark")
     return {"declaration": declared, **reach.parts()}
-
-
-def _declared(node: Declared) -> list[Any]:
-    if isinstance(node, Publication | Star):
-        return ["publish", node]
-    expectations = [] if isinstance(node, Model) else [[expected.kind, expected.parameters()] for expected in node.expect]
-    if isinstance(node, Source):
-        return [
-            "source", node.name, node.connection.kind, node.connection, node.schema, node.event_time, node.partition, expectations,
-            *(["paths below the data folder"] if node.connection.kind == "images" else []),
-        ]  # fmt: skip
-    if isinstance(node, Join):
-        return [node.kind, node.name, node.inputs, node.on, node.within_s, node.how, node.wanted, node.event_time, node.partition]
-    if isinstance(node, Table):
-        return [
-            node.kind, node.name, node.inputs, node.function or node.sql, node.schema, node.event_time,
-            "file" if node.by_file else node.partition, node.lookback_s, dict(node.known), expectations,
-            {field.name: getattr(node, field.name) for field in fields(node) if field.name not in _OF_TABLES},
-        ]  # fmt: skip
-    return [
-        "model", node.name, node.features, node.label, node.horizon_s, dict(node.candidates), node.split, node.metric,
-        [[gate.kind, gate] for gate in node.gates], node.task, node.group_by, node.max_rows, node.seed, node.holdout,
-    ]  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from caudal.declarations.node import Features, Source, Table
 from caudal.declarations.product import Product
 from caudal.graph.build import build
+from caudal.graph.registered import kind_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import declarations
 from caudal.runtime.observer import RunObserver
@@ -52,22 +52,7 @@ def _table(product: Product, name: str) -> dict[str, Any]:
             for column in node.schema or ()
         },
     }  # fmt: skip
-    if isinstance(node, Source):
-        said["from"] = _connection(node)
-    if isinstance(node, Table):
-        said |= {"sql": node.sql, "lookback_s": node.lookback_s}
-    if isinstance(node, Features):
-        said |= {"entity": list(node.entity), "as_of": node.as_of, "labels": list(node.labels), "kept": list(node.keep)}
-    return said
-
-
-def _connection(source: Source) -> str:
-    """Return where a source's data comes from, in words; what a connection shows has no secret in it."""
-    told = source.connection
-    for name in ("pattern", "topic", "folder"):
-        if value := getattr(told, name, None):
-            return f"{told.kind}: {value}"
-    return str(told.kind)
+    return said | kind_of(node).document(node)
 
 
 def _short(where: str | None) -> str | None:

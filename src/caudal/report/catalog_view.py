@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from caudal.graph.draw import as_svg
+from caudal.graph.registered import labels_where, with_columns
 from caudal.graph.shape import Graph, GraphNode
 from caudal.report.figures import age, count, duration, moment, plural, share, size, value
 
 Thing = Mapping[str, Any]
-KINDS = ("source", "table", "join", "features", "model", "prediction")
 
 
 class Pages:
@@ -39,15 +40,15 @@ class Pages:
                 found += [
                     ["column", f"{name}.{thing['name']}", column["name"], " ".join(filter(None, (column["about"], column["unit"] and f"[{column['unit']}]"))),
                      f"{page(name, thing['name'])}#{column['name']}"]
-                    for column in thing["columns"] if thing["kind"] != "model"
+                    for column in thing["columns"] if thing["kind"] in with_columns()
                 ]  # fmt: skip
         return found
 
     def _home(self) -> dict[str, Any]:
         things = [thing for product in self._told["products"] for thing in product["things"]]
-        counted = {kind: sum(thing["kind"] == kind for thing in things) for kind in KINDS}
-        columns = [column for thing in things if thing["kind"] != "model" for column in thing["columns"]]
-        tables = [thing for thing in things if thing["kind"] in ("table", "join", "features")]
+        counted = Counter(thing["kind"] for thing in things)
+        columns = [column for thing in things if thing["kind"] in with_columns() for column in thing["columns"]]
+        tables = [thing for thing in things if thing["kind"] in labels_where(columns="built")]
         told = sum(bool(column["about"]) for column in columns)
         tiles = [
             ("Products", count(len(self._told["products"])), plural(counted["source"], "source")),
@@ -128,9 +129,13 @@ class Pages:
     def _column(self, product: Thing, thing: Thing, one: Thing) -> dict[str, Any]:
         figures = one["figures"]
         nulls, rows = figures.get("nulls"), figures.get("rows")
-        none = "The raw file." if thing["kind"] == "source" else "No column: a constant, a count of rows, or made by the engine."
+        none = (
+            "The raw file."
+            if thing["kind"] in labels_where(columns="raw")
+            else "No column: a constant, a count of rows, or made by the engine."
+        )
         comes = self._links(product, one["from"])
-        if thing["kind"] == "source" and one["raw"]:
+        if thing["kind"] in labels_where(columns="raw") and one["raw"]:
             comes = [{"name": one["raw"], "href": None, "how": "in the raw files"}]
         return {
             **{name: one[name] for name in ("name", "type", "unit", "about", "unknown")}, "measured": bool(figures),
@@ -215,7 +220,7 @@ def _check(row: Thing) -> dict[str, Any]:
 
 
 def _scores(thing: Thing) -> list[tuple[str, str]]:
-    if thing["kind"] != "model" or not thing.get("champion"):
+    if not thing.get("champion"):
         return []
     said = thing["champion"]
     told = [

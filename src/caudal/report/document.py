@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from caudal.errors import NotThere, nearest
+from caudal.graph.registered import kind_of_step, step_kind, steps_where
 from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import candidates, decisions, landed, model_versions, runs, steps
 from caudal.report.figures import plural
 
 Document = dict[str, Any]
 
+SECTIONS = ("landed", "tables", "models", "predictions", "warehouse")  # each has a part of its own in the document
+
 # Metrics in the unit of what is predicted; all others are bare numbers.
 DISTANCES = ("mae", "rmse", "medae", "max_error")
-TABLES = ("read", "table", "join", "features")
 
 
 def run_document(ledger: Ledger, run_id: str) -> Document:
@@ -39,17 +41,28 @@ def run_document(ledger: Ledger, run_id: str) -> Document:
             "started_at": iso(run["started_at"]),
             "seconds": seconds_of(run, done),
             "who": run["who"],
-            "landed": {row["name"]: _landed(ledger, row, done) for row in done if row["kind"] == "land"},
-            "tables": {row["name"]: _table(row) for row in done if row["kind"] in TABLES},
+            "landed": {row["name"]: _landed(ledger, row, done) for row in done if row["kind"] in steps_where(section="landed")},
+            "tables": {row["name"]: _table(row) for row in done if row["kind"] in steps_where(section="tables")},
             "steps": [_step(row) for row in done],
             "models": models,
-            "predictions": {row["name"]: _prediction(row) for row in done if row["kind"] == "predict"},
-            "warehouse": {row["name"]: _publication(row) for row in done if row["kind"] == "publish"},
+            "predictions": {row["name"]: _prediction(row) for row in done if row["kind"] in steps_where(section="predictions")},
+            "warehouse": {row["name"]: _publication(row) for row in done if row["kind"] in steps_where(section="warehouse")},
+            **_others(done),
             "page": (run["summary"] or {}).get("page"),
             "error": run["error"],
         }
     )
     return document
+
+
+def _others(done: list[Row]) -> Document:
+    """Return what steps of kinds from other packages say, by section; nothing where a run has none."""
+    sections: dict[str, Document] = {}
+    for row in done:
+        section = step_kind(row["kind"]).section
+        if section is not None and section not in SECTIONS:
+            sections.setdefault(section, {})[row["name"]] = kind_of_step(row["kind"]).told(row)
+    return {"others": sections} if sections else {}
 
 
 def run_row(ledger: Ledger, run_id: str) -> Row:
@@ -165,7 +178,7 @@ def _step(row: Row) -> Document:
 
 
 def _models(done: list[Row]) -> list[str]:
-    return list(dict.fromkeys(row["name"] for row in done if row["kind"] in ("train", "promote")))
+    return list(dict.fromkeys(row["name"] for row in done if row["kind"] in steps_where(section="models")))
 
 
 def _model(ledger: Ledger, run: Row, name: str, done: list[Row]) -> Document:

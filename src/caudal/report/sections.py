@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caudal.declarations.days import shifted
+from caudal.graph.registered import steps_where
 from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import landed, profiles
 from caudal.report import charts
@@ -160,7 +161,7 @@ def files(ledger: Ledger, run_id: str, done: Sequence[Row]) -> dict[str, Any]:
             "state": _NOT_LANDED[file["state"]],
         }
         for row in done
-        if row["kind"] == "land"
+        if row["kind"] in steps_where(section="landed")
         for file in detail_of(row).get("files", ())
         if file.get("state") in _NOT_LANDED
     ]
@@ -184,7 +185,7 @@ def lineage(done: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _inputs(row: Row) -> list[tuple[str, int]]:
-    by = detail_of(row).get("model_version") if row["kind"] == "predict" else None
+    by = detail_of(row).get("model_version") if row["kind"] in steps_where(section="predictions") else None
     return [*sorted((row["inputs"] or {}).items()), *([("model", by)] if by is not None else [])]
 
 

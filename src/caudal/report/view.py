@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from caudal.graph.draw import as_svg
+from caudal.graph.registered import steps_of_label, steps_where
 from caudal.graph.shape import Graph, NodeState
 from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import checks, profiles, runs
@@ -15,14 +16,6 @@ from caudal.report import images, sections
 from caudal.report.document import Document, run_document, run_row, step_rows
 from caudal.report.figures import duration, moment, plural, score, share, size, value
 
-# Steps that made each kind of node.
-KINDS = {
-    "source": ("land", "read"),
-    "table": ("table", "statistics"),
-    "model": ("train", "promote"),
-    "prediction": ("predict",),
-    "warehouse": ("publish",),
-}
 TOLD = ("error", "what", "where", "nearest", "fix", "step")
 
 
@@ -47,7 +40,11 @@ def view(ledger: Ledger, run_id: str, graph: Graph) -> dict[str, Any]:
         "embedded": images.sections(done),
         "lineage": sections.lineage(done),
         "models": [sections.model_section(name, model, done) for name, model in document["models"].items()],
-        "predictions": [sections.prediction_line(row) for row in done if row["kind"] == "predict" and row["state"] == "succeeded"],
+        "predictions": [
+            sections.prediction_line(row)
+            for row in done
+            if row["kind"] in steps_where(section="predictions") and row["state"] == "succeeded"
+        ],
     }
 
 
@@ -55,7 +52,7 @@ def node_states(graph: Graph, done: Sequence[Row], document: Document) -> dict[s
     """Return how each node of the graph stands, from the steps that are about it."""
     found = {}
     for name, node in graph.nodes.items():
-        rows = [row for row in done if name in (row["name"], row["step"]) and row["kind"] in KINDS.get(node.kind, (node.kind,))]
+        rows = [row for row in done if name in (row["name"], row["step"]) and row["kind"] in steps_of_label(node.kind)]
         if not rows:
             continue
         states = [row["state"] for row in rows]
@@ -109,9 +106,7 @@ def _changes(run: Row, before: Row | None, document: Document, done: Sequence[Ro
     new = [
         row["name"]
         for row in done
-        if row["kind"] in ("read", "table", "join", "features", "predict")
-        and row["state"] == "succeeded"
-        and row["output_version"] is not None
+        if row["kind"] in steps_where(writes="table") and row["state"] == "succeeded" and row["output_version"] is not None
     ]
     if new:
         said.append(f"{plural(len(new), 'table has', 'tables have')} a new version: {', '.join(new)}.")

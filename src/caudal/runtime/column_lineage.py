@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from caudal.declarations.model import Prediction
-from caudal.declarations.node import Features, Source
 from caudal.declarations.product import Product
+from caudal.graph.registered import kind_of, tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import lineages, model_versions
 
@@ -23,7 +23,7 @@ def lineage_of(product: Product, ledger: Ledger, name: str) -> dict[str, Any]:
     if name in product.predictions:
         return _of_predictions(product, ledger, product.predictions[name])
     node = product.nodes.get(name)
-    if isinstance(node, Source):
+    if node is not None and kind_of(node).columns == "raw":
         raw = f"raw:{name}"
         return _document({column.name: [(raw, column.raw_name, "transformation")] for column in node.schema or ()})
     told = ledger.find(lineages, product=product.name, table=name, newest=True, limit=1)
@@ -32,7 +32,7 @@ def lineage_of(product: Product, ledger: Ledger, name: str) -> dict[str, Any]:
 
 def names(product: Product) -> tuple[str, ...]:
     """Return all that has columns: sources, tables, features, predictions."""
-    return (*product.nodes, *product.predictions)
+    return tables_of(product)
 
 
 def upstream(product: Product, ledger: Ledger, start: Column) -> Iterator[tuple[Column, dict[str, Any]]]:
@@ -74,8 +74,7 @@ def flows(product: Product, ledger: Ledger, start: set[Column]) -> dict[str, dic
 def _of_predictions(product: Product, ledger: Ledger, prediction: Prediction) -> dict[str, Any]:
     """Keys are those of the features; what is predicted comes from all that the newest version of the model takes."""
     model = product.models[prediction.model]
-    features = product.nodes[model.features]
-    assert isinstance(features, Features)
+    features = product.features_by_model[model.name]
     versions = ledger.find(model_versions, product=product.name, model=model.name, newest=True, limit=1)
     takes = [input_["name"] for input_ in versions[0]["signature"]["inputs"]] if versions else []
     columns: dict[str, list[tuple[str, str, str]]] = {column: [(features.name, column, "identity")] for column in features.key}

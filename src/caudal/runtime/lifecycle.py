@@ -14,7 +14,7 @@ from typing import Any
 
 import caudal
 from caudal.errors import CaudalError, Stopped
-from caudal.graph.streamed import is_streamed
+from caudal.graph.registered import is_streamed, tables_of
 from caudal.ledger.records import runs
 from caudal.runtime.manifest import folder_digest
 from caudal.runtime.workspace import Workspace
@@ -63,7 +63,7 @@ def recover(ws: Workspace) -> None:
     swept = isinstance(ws.home.lake, Remote) and _ended_well(ws)
     abandon(ws, [row for row in ws.ledger.find(runs, product=ws.product.name, state="running") if row["command"] != "stream"])
     shutil.rmtree(ws.home.scratch(ws.product.name), ignore_errors=True)
-    for name in (*ws.product.nodes, *ws.product.predictions):
+    for name in tables_of(ws.product):
         if swept or is_streamed(ws.product, name):  # swept by the stream itself, which may be at work
             continue
         delta.sweep(ws.folder(name))

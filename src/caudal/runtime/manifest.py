@@ -26,6 +26,7 @@ from caudal.graph.libraries import library_state, version
 from caudal.graph.loaded import product_files
 from caudal.graph.modules import enter, locate
 from caudal.graph.reads import Reads
+from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, landed, manifests
 from caudal.runtime.storage import files_of_tables, missing_raw, still_there
@@ -65,6 +66,8 @@ def remember(
         return
     if any(source.after for source in product.sources.values()):  # tasks of others are asked each time whether they are complete
         return
+    if product.custom:  # only their packages know whether what they made is still there
+        return
     reads = Reads()
     for name in product.tables:
         reads = reads.also(reads_of(home, product.name, name))
@@ -75,10 +78,10 @@ def remember(
         "product": product.name, "pipeline": pipeline, "made_of": _made_of(file, settings), "sources": sources,
         "warehouses": {name: _address(variable, settings) for name, variable in _warehouses(product).items()},
         "publications": _warehouses(product), **code,
-        "versions": {name: _version(home, product.name, name) for name in (*product.nodes, *product.predictions)},
+        "versions": {name: _version(home, product.name, name) for name in tables_of(product)},
         "decisions": _newest(ledger, decisions, product.name), "landed": _newest(ledger, landed, product.name), "run_id": document["run_id"],
         "steps": [step["step"] for step in document["steps"]],
-        "files": files_of_tables(home, product.name, (*product.nodes, *product.predictions)),
+        "files": files_of_tables(home, product.name, tables_of(product)),
     }  # fmt: skip
     with ledger.engine.begin() as connection:
         key = {"product": product.name, "folder": _key(file, pipeline)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from caudal.declarations.join import Join, is_stream
+from caudal.graph.registered import is_streamed, tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.workspace import Workspace
@@ -34,9 +34,8 @@ def check_tables(ws: Workspace, but: Collection[str] = ()) -> None:
     """
     if not isinstance(ws.home.lake, Path):
         return
-    for name in (*ws.product.nodes, *ws.product.predictions):
-        node = ws.product.nodes.get(name)
-        if name in but or is_stream(node) or isinstance(node, Join):  # streams check their own, and may be at work
+    for name in tables_of(ws.product):
+        if name in but or is_streamed(ws.product, name):  # streams check their own, and may be at work
             continue
         for folder in (ws.folder(name), ws.home.quarantine(ws.product.name, name)):
             if delta.version_of(folder) is not None and (faults := missing(delta.read(folder))):

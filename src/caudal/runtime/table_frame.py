@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from functools import singledispatch
+from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.join import Join, settled
 from caudal.declarations.node import Table
@@ -29,23 +30,35 @@ def frame_of(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> Da
 
 
 def _frame_of(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
-    from caudal.stages.tables.frames import as_frame
-
     try:
-        if isinstance(table, Statistics):
-            from caudal.stages.statistics.batch import statistics
-
-            return statistics(frames[table.inputs[0]], table)
-        if isinstance(table, Join):
-            return frame_of_join(ws, table, frames)
-        if table.sql is not None:
-            return _query(ws, table, frames)
-        assert table.function is not None
-        return as_frame(table.function(**frames), table.name)
+        return rows_of(table, ws, frames)
     except CaudalError:
         raise
     except Exception as error:
         raise explained(error, table) from error
+
+
+@singledispatch
+def rows_of(table: Table, ws: Workspace, frames: Mapping[str, DataFrame]) -> DataFrame:
+    """Return what a table's function or query gives; declarations that caudal computes itself are registered here by their class."""
+    from caudal.stages.tables.frames import as_frame
+
+    if table.sql is not None:
+        return _query(ws, table, frames)
+    assert table.function is not None
+    return as_frame(table.function(**frames), table.name)
+
+
+@rows_of.register
+def _statistics(table: Statistics, ws: Workspace, frames: Mapping[str, Any]) -> Any:
+    from caudal.stages.statistics.batch import statistics
+
+    return statistics(frames[table.inputs[0]], table)
+
+
+@rows_of.register
+def _join(table: Join, ws: Workspace, frames: Mapping[str, Any]) -> Any:
+    return frame_of_join(ws, table, frames)
 
 
 def explained(error: Exception, table: Table) -> StepFailed:

@@ -24,6 +24,7 @@ from caudal.declarations.outlet import Outlet
 from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.errors import EnvironmentProblem
+from caudal.graph.registered import of_kind
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
 from caudal.stages.statistics import NEVER, advanced, begin, ended, rows, told_twice
 from caudal.stages.statistics.partial import empty
@@ -90,8 +91,8 @@ class Engine:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     def __post_init__(self) -> None:
-        nodes = self.product.nodes.items()
-        self.tables = {name: one for name, one in nodes if isinstance(one, Statistics) and one.inputs == (self.source.name,)}
+        tables: list[Statistics] = of_kind(self.product, "statistics")
+        self.tables = {table.name: table for table in tables if table.inputs == (self.source.name,)}
         connection: Any = self.source.connection
         self.watches = [
             Watch(detection, len(connection.channels))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from caudal.declarations.join import Join
+from caudal.graph.registered import of_kind
 from caudal.messaging.feed import Feed
 from caudal.runtime.workspace import Workspace
 from caudal.streaming.faults import explained
@@ -87,4 +87,4 @@ class FeedOfJoins(Feed):
 
 def joinings(ws: Workspace) -> list[Joining]:
     """Return the joins of a product, each ready to go on."""
-    return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in ws.product.nodes.values() if isinstance(node, Join)]
+    return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in of_kind(ws.product, "join")]

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from caudal.declarations.model import Prediction
-from caudal.declarations.node import Features
 from caudal.engine.exact import in_any_magnitude
 from caudal.errors import NotThere
 from caudal.registry import LoadedModel, LoadedSparkModel, champion, load
@@ -53,8 +52,7 @@ class LiveScorer(threading.Thread):
 
     def __init__(self, ws: Workspace, prediction: Prediction, engines: Sequence[Engine], train: Callable[[], None]) -> None:
         super().__init__(name=f"follower of {prediction.name}", daemon=True)
-        features = ws.product.nodes[ws.product.models[prediction.model].features]
-        assert isinstance(features, Features)
+        features = ws.product.features_by_model[prediction.model]
         self._ws, self._prediction, self._features, self._engines, self._train = ws, prediction, features, engines, train
         self._model = ws.product.models[prediction.model]
         self._come: dict[str, deque[pa.Table]] = {name: deque() for name in features.inputs}
@@ -319,9 +317,5 @@ def _channels(engine: Engine) -> tuple[str, ...]:
 def followed(ws: Workspace, engines: Sequence[Engine]) -> list[Prediction]:
     """Return the predictions whose features are made of what streams give, and of nothing else."""
     given = {engine.source.name for engine in engines} | {name for engine in engines for name in engine.tables}
-    found = []
-    for prediction in ws.product.predictions.values():
-        features = ws.product.nodes[ws.product.models[prediction.model].features]
-        if isinstance(features, Features) and set(features.inputs) <= given:
-            found.append(prediction)
-    return found
+    predictions = ws.product.predictions.values()
+    return [prediction for prediction in predictions if set(ws.product.features_by_model[prediction.model].inputs) <= given]

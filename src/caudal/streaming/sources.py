@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from caudal.declarations.connection import CHANNELLED
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem
+from caudal.graph.registered import of_kind
 from caudal.runtime.workspace import Workspace
 from caudal.streaming.engine import Engine, Platform
 from caudal.streaming.outlets import sender_of
@@ -17,7 +17,7 @@ from caudal.tables.home import Home
 
 def streamed(product: Product) -> list[Source]:
     """Return the product's stream sources."""
-    found = [source for source in product.sources.values() if isinstance(source.connection, CHANNELLED)]
+    found: list[Source] = of_kind(product, "stream source")
     if not found:
         raise DeclarationProblem(
             f"Product '{product.name}' has no stream.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import caudal as cd
+from caudal import expect as ex
 from caudal.errors import DeclarationProblem
 from caudal.graph.check import check
 
@@ -127,3 +128,16 @@ def test_a_key_or_watermark_that_a_closed_schema_lacks():
     assert watermark.nearest == "at"
     assert "names 'att' as its watermark" in str(watermark)
     assert "names 'id' as its key" in str(key)
+
+
+def test_an_expectation_that_asks_what_is_made_from_its_table_is_a_circle() -> None:
+    product = cd.Product("shop")
+    product.source("orders", cd.files("*.csv"))
+
+    @product.table(expect=[ex.refers_to("id", "late", "id").warn()])
+    def paid(orders): ...
+
+    @product.table
+    def late(paid): ...
+
+    assert [problem.what for problem in check(product)] == ["The tables go round in a circle: paid ← late ← paid."]

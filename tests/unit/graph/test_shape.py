@@ -44,3 +44,28 @@ def test_a_node_that_reads_itself_is_a_circle() -> None:
 def test_a_name_that_is_not_there_gets_the_nearest() -> None:
     with pytest.raises(NotThere, match="Did you mean 'trips'"):
         graph_of(trips="").upstream("trip")
+
+
+def test_what_expectations_ask_comes_before_and_is_no_input() -> None:
+    graph = Graph({
+        "raw": GraphNode("raw", "source"),
+        "trips": GraphNode("trips", "table", ("raw",), needs=("raw", "zones")),
+        "zones": GraphNode("zones", "source"),
+        "hour": GraphNode("hour", "table", ("trips",), needs=("trips",)),
+        "other": GraphNode("other", "table", ("raw",), needs=("raw",)),
+    })  # fmt: skip
+    assert graph.order() == ("raw", "zones", "trips", "hour", "other")
+    assert graph.upstream("hour") == ("raw", "trips")
+    assert graph.needed(["hour"]) == ("raw", "zones", "trips", "hour")
+
+
+def test_a_circle_through_an_expectation_is_named_as_one() -> None:
+    graph = Graph({"a": GraphNode("a", "table", needs=("b",)), "b": GraphNode("b", "table", ("a",), needs=("a",))})
+    (problem,) = graph.circles()
+    assert "a ← b ← a" in problem.what
+    assert problem.fix == "Take 'b' out of the expectations of 'a'."
+
+
+def test_ten_thousand_nodes_are_ordered_at_once() -> None:
+    graph = Graph({f"t{n}": GraphNode(f"t{n}", "table", (f"t{n + 1}",)) for n in range(10_000)})
+    assert graph.order()[:2] == ("t9999", "t9998")

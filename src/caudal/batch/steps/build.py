@@ -335,3 +335,6 @@ def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapp
         state="succeeded", fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=0, rows_written=0, rows_quarantined=0,
         partitions=[], detail={"note": "no day changed"},
     )  # fmt: skip
+
+
+STEPS = {("table", "table"): work, ("features", "features"): work}

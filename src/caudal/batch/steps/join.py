@@ -65,3 +65,6 @@ def _further(ws: Workspace, declared: Join) -> StepResult:
     return StepResult(
         inputs=joining.inputs, output_version=number, rows_written=joining.counts["rows"] - before, rows_quarantined=0
     )
+
+
+STEPS = {("join", "join"): work}

@@ -113,3 +113,6 @@ def patient(connection: Connection, settle_s: float) -> Connection:
     if not isinstance(connection, Files | Images) or connection.remote:
         return connection
     return replace(connection, settle_s=max(connection.settle_s, settle_s))
+
+
+STEPS = {("source", "land"): work}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.batch.publish import day_of
 from caudal.declarations.build_context import NothingFits, build_context, is_fit
-from caudal.declarations.node import Features, Table
+from caudal.declarations.node import Features
+from caudal.graph.build import build
 from caudal.registry import LoadedModel, LoadedSparkModel
 from caudal.registry.fits import Fits, TableFits, read_fits
 from caudal.runtime.table_frame import frame_of
@@ -29,14 +30,11 @@ Champion = LoadedModel | LoadedSparkModel
 
 def fits_now(ws: Workspace, table: str) -> dict[str, TableFits]:
     """Return what is fitted in the published version of a table and of what it is made from."""
-    node, found = ws.product.nodes[table], dict[str, TableFits]()
-    if not isinstance(node, Table):
-        return found
-    for name in node.inputs:
-        found |= fits_now(ws, name)
-    if any(map(is_fit, hashes(ws.folder(table), ws.version(table)))):
-        fits = {name: content for name, content in kept(ws.folder(table), ws.version(table)).items() if is_fit(name)}
-        found[table] = TableFits(_code(ws, table), fits)
+    found = dict[str, TableFits]()
+    for name in (*build(ws.product).upstream(table), table):
+        if name in ws.product.tables and any(map(is_fit, hashes(ws.folder(name), ws.version(name)))):
+            fits = {fit: content for fit, content in kept(ws.folder(name), ws.version(name)).items() if is_fit(fit)}
+            found[name] = TableFits(_code(ws, name), fits)
     return found
 
 
@@ -107,19 +105,12 @@ def transformed(ws: Workspace, features: Features, own: Fits) -> Iterator[delta.
 
 def _made(ws: Workspace, name: str, own: Fits) -> DataFrame:
     """Return a table as it would be by other fits; what depends on none is read as it was published."""
-    node = ws.product.nodes[name]
-    if not isinstance(node, Table) or not any(one in own for one in _above(ws, name)):
+    node = ws.product.tables.get(name)
+    if node is None or own.keys().isdisjoint((name, *build(ws.product).upstream(name))):
         return ws.frame(name)
     frames = {input_: _made(ws, input_, own).alias(input_) for input_ in node.inputs}
     with build_context(own[name].fits if name in own else {}, "only"):
         return ws.marked(frame_of(ws, node, frames), node)
-
-
-def _above(ws: Workspace, name: str) -> Iterator[str]:
-    yield name
-    node = ws.product.nodes[name]
-    for input_ in node.inputs if isinstance(node, Table) else ():
-        yield from _above(ws, input_)
 
 
 def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:

@@ -33,8 +33,7 @@ MODEL = "model"  # the name under which the champion's version stands among the 
 def work(ws: Workspace, prediction: Prediction) -> StepResult:
     """Predict the rows that were not predicted yet by this champion, and publish them."""
     model = ws.product.models[prediction.model]
-    features = ws.product.nodes[model.features]
-    assert isinstance(features, Features)
+    features = ws.product.features_by_model[model.name]
     try:
         champion = load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark, trust=ws.settings.trust)
     except NotThere:
@@ -157,3 +156,6 @@ def _schema(table: Any, partitioned: bool) -> dict[str, Any]:
     if partitioned:
         schema["fields"].append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})
     return dict(schema)
+
+
+STEPS = {("prediction", "predict"): work}

@@ -40,3 +40,6 @@ def work(ws: Workspace, model: Model) -> StepResult:
         output_version=version,
         detail={"decision": made["decision"], "version": version, "replaced": made["replaced"], "gates": gates},
     )
+
+
+STEPS = {("model", "promote"): work}

@@ -233,3 +233,6 @@ def _known_schema(ws: Workspace, source: Source) -> Schema:
 def _spec(type: str | Mapping[str, Any]) -> str:
     """Return a type of a table as a declaration says it."""
     return _SPEC.get(type, type) if isinstance(type, str) else f"array<{_spec(type['elementType'])}>"
+
+
+STEPS = {("source", "read"): work}

@@ -35,3 +35,6 @@ def work(ws: Workspace, star: Star) -> StepResult:
         fingerprint=fingerprint, inputs=inputs, output_version=version, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=[day or "unknown" for day in outcome.days or ()], detail={"note": outcome.note, "place": star.place},
     )  # fmt: skip
+
+
+STEPS = {("star", "publish"): work}

@@ -47,3 +47,6 @@ def published(ws: Workspace, node: Source | Statistics) -> StepResult:
 
 def _odd(counts: dict[str, int]) -> dict[str, int]:
     return {name: counts[name] for name in ("unreadable_messages", "outside") if counts.get(name)}
+
+
+STEPS = {("stream source", "land"): land, ("stream source", "read"): published, ("statistics", "statistics"): published}

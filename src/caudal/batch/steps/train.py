@@ -35,8 +35,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
     """Train on the newest features unless that has been done; store and register what comes of it."""
     from caudal.stages.train import train
 
-    features = ws.product.nodes[model.features]
-    assert isinstance(features, Features)
+    features = ws.product.features_by_model[model.name]
     published = delta.read(ws.folder(model.features))
     fingerprint = fingerprint_of(ws, model)
     inputs = {model.features: published.number}
@@ -89,3 +88,6 @@ def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByO
             f"The champion of '{model.name}' cannot be loaded to be compared with: {error.what}", where=error.where, fix=error.fix
         ) from error
     return champion_by_own_fit(ws, features, champion)
+
+
+STEPS = {("model", "train"): work}

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from caudal.batch.step import StepResult, skipped
-from caudal.declarations.node import Node, Source
+from caudal.declarations.node import Node
 from caudal.declarations.warehouse import Publication
 from caudal.graph.fingerprint import code_of, digest
+from caudal.graph.registered import kind_of
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
 from caudal.storage import delta
@@ -55,7 +56,7 @@ def said_of(node: Node | None, comments: Mapping[str, str]) -> tuple[str | None,
         unit = f"[{field.unit}]" if field.unit else None
         if text or unit:
             told[field.name] = " ".join(part for part in (text, unit) if part)
-    description = None if node is None else node.description
-    if description is None and isinstance(node, Source):
-        description = f"Rows of {node.connection.kind}, as they came."
-    return description, {**told, **comments}
+    return None if node is None else kind_of(node).comment(node), {**told, **comments}
+
+
+STEPS = {("publication", "publish"): work}

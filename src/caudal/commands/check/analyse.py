@@ -15,13 +15,12 @@ from caudal.declarations.node import Features, Node, Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.schema import Schema
 from caudal.declarations.settings import Settings
-from caudal.declarations.star import Star
 from caudal.errors import CaudalError, DeclarationProblem, nearest
+from caudal.graph.build import build
 from caudal.graph.check_holdouts import fits_apart, holdouts_found
 from caudal.graph.check_models import columns_of_models
-from caudal.graph.check_publications import columns as columns_of_table, columns_of_star
-from caudal.graph.order import in_order
 from caudal.graph.reads import Reads, Recorder
+from caudal.graph.registered import kind_of
 from caudal.tables.frames import empty
 
 if TYPE_CHECKING:
@@ -47,15 +46,16 @@ def analysed(
     fits: dict[str, tuple[str, ...]] = {}
     problems: list[CaudalError] = []
     unknown: list[str] = []
-    for name in in_order(product):
-        node = product.nodes[name]
+    sources, tables, features_of = product.sources, product.tables, product.feature_tables
+    for name in [name for name in build(product).order() if name in product.nodes]:
+        node, features = product.nodes[name], features_of.get(name)
         if any(input_ not in columns for input_ in node.inputs):  # an input whose columns nobody knows: nothing can be told
             continue
         key = verdicts.key(node, columns)
         verdict = verdicts.find(key)
         reads: list[Reads] = []
-        if isinstance(node, Source):
-            found = verdict or analyser.source(node)
+        if name in sources:
+            found = verdict or analyser.source(sources[name])
             if found is None:
                 unknown.append(name)
                 continue
@@ -64,21 +64,21 @@ def analysed(
             problems += _columns(node, _names(found.columns))
         else:
             try:
-                found = verdict or analyser.table(node, columns, reads)
+                found = verdict or analyser.table(tables[name], columns, reads)
             except CaudalError as error:
                 problems.append(DeclarationProblem(error.what, where=error.where, fix=error.fix, nearest=error.nearest, table=name))
                 continue
             lacking = list(_columns(node, _names(found.columns)))
-            if isinstance(node, Features):
-                lacking += columns_of_models(product, node, _names(found.columns))
+            if features is not None:
+                lacking += columns_of_models(product, features, _names(found.columns))
             problems += lacking
             if lacking:
                 continue
         columns[name], fits[name] = found.columns, found.fits
         # Made-up bytes are no images, and what an image shows is not known sooner or later. Without as_of there is no later.
         foresight: list[CaudalError] = []
-        if verdict is None and isinstance(node, Features) and node.as_of and not of_images(product, name):
-            foresight = analyser.foresight(node, columns, reads)
+        if verdict is None and features is not None and features.as_of and not of_images(product, name):
+            foresight = analyser.foresight(features, columns, reads)
             problems += foresight
         if verdict is None and not foresight and analyser.is_lasting(node, found):
             verdicts.keep(key, found, reads)
@@ -86,11 +86,7 @@ def analysed(
     for publication in product.publications.values():
         for of in publication.tables:
             if of in names:
-                problems += (
-                    columns_of_star(publication, of, names[of])
-                    if isinstance(publication, Star)
-                    else columns_of_table(publication, names[of])
-                )
+                problems += kind_of(publication).lacking(publication, of, names[of])
     problems += holdouts_found(
         product, {name: {field["name"]: field["type"] for field in found["fields"]} for name, found in columns.items()}
     )
@@ -146,12 +142,8 @@ class _Analyser:
 
     def is_lasting(self, node: Node, found: NodeVerdict) -> bool:
         """Tell whether a verdict is that of all who look: not where a file that lies there could not be read."""
-        return (
-            not isinstance(node, Source)
-            or is_declared(node)
-            or found.file is not None
-            or not files_are_here(node, self._settings.data)
-        )
+        source = self._product.sources.get(node.name)
+        return source is None or is_declared(source) or found.file is not None or not files_are_here(source, self._settings.data)
 
     def table(self, table: Table, columns: Mapping[str, Columns], reads: list[Reads]) -> NodeVerdict:
         """Return the columns that a table's function or query gives for frames of no rows, and what it fits; what it read is added to ``reads``."""
@@ -231,10 +223,8 @@ def _columns(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
     ]
     if node.event_time:
         wanted.append((node.event_time, "its declared event time is missing", node.where))
-    if isinstance(node, Features):
-        wanted += [(column, "declared as key, time, label or kept", node.where) for column in node.not_inputs]
-    if isinstance(node, Table):
-        yield from _known(node, names)
+    wanted += [(column, "declared as key, time, label or kept", node.where) for column in node.not_inputs]
+    yield from _known(node, names)
     for column, what, where in wanted:
         if column not in names and column not in ("_file", "_day"):
             yield DeclarationProblem(
@@ -247,7 +237,7 @@ def _columns(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
             )
 
 
-def _known(node: Table, names: list[str]) -> Iterator[DeclarationProblem]:
+def _known(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
     """Yield what known= says that is no column, no bound and no delay."""
     for column, declared in node.known.items():
         if column not in names:
@@ -274,7 +264,7 @@ def _foresight(ws: Workspace, node: Features, frames: dict[str, Any], made: Data
     shapes = {}
     for name in node.inputs:
         declared = ws.product.nodes[name]
-        known = dict(declared.known) if isinstance(declared, Table) else {}
+        known = dict(declared.known)
         shapes[name] = InputShape(schema=frames[name].schema, event_time=declared.event_time, known=known)
     try:
         leak = sees_future(

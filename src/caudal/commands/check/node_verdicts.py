@@ -17,9 +17,10 @@ from typing import Any
 
 from caudal.commands.check.verdict import files_of_folder, versions
 from caudal.declarations.images import Images
-from caudal.declarations.node import Node, Source, Table
+from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.engine.cache import cache_dir, put_file
+from caudal.graph.build import build
 from caudal.graph.fingerprint import code_of, code_of_rows, describe, digest
 from caudal.graph.reads import Reads
 
@@ -104,9 +105,10 @@ class NodeVerdicts:
 
     def _input(self, node: Node, name: str, columns: Columns) -> object:
         read = self._product.nodes[name]
-        known = dict(read.known) if isinstance(read, Table) else {}
+        known = dict(read.known)
         # A join and statistics heed all that their inputs declare; a function and a query are given a frame.
-        own = isinstance(node, Table) and (node.function is not None or node.sql is not None)
+        table = self._product.tables.get(node.name)
+        own = table is not None and (table.function is not None or table.sql is not None)
         images = of_images(self._product, name)
         return [name, columns, read.event_time, describe(known), images, None if own else code_of(read)]
 
@@ -117,7 +119,6 @@ def _folder() -> Path:
 
 def of_images(product: Product, name: str) -> bool:
     """Tell whether any row of a node comes from images."""
-    node = product.nodes[name]
-    if isinstance(node, Source):
-        return isinstance(node.connection, Images)
-    return any(of_images(product, input_name) for input_name in node.inputs)
+    sources = product.sources
+    above = (name, *build(product).upstream(name))
+    return any(isinstance(sources[each].connection, Images) for each in above if each in sources)

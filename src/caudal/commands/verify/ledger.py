@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from caudal.commands.verify.fault import Fault, Findings, Verified
 from caudal.errors import EnvironmentProblem, StorageDamaged
+from caudal.graph.registered import steps_where
 from caudal.ledger.faults import BACKUP
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import steps
@@ -46,7 +47,7 @@ def check_step(told: Verified, product: str, ledger: Ledger) -> None:
     newest: dict[str, int] = {}
     try:
         for row in ledger.find(steps, product=product, state=["succeeded", "skipped"]):
-            if row["kind"] in ("read", "table", "features", "predict", "join") and row["output_version"] is not None:
+            if row["kind"] in steps_where(writes="table") and row["output_version"] is not None:
                 newest[row["name"]] = row["output_version"]
     except DBAPIError as error:
         told.findings.faults.append(Fault("ledger", product, "ledger", "", f"The ledger cannot be read: {error.orig}.", BACKUP))

@@ -23,6 +23,7 @@ from openlineage.client.facet_v2 import (
 
 from caudal.declarations.connection import Files
 from caudal.errors import NotThere
+from caudal.graph.registered import step_kind
 from caudal.ledger.ledger import Row
 from caudal.ledger.records import checks, profiles
 from caudal.runtime.column_lineage import lineage_of
@@ -42,16 +43,16 @@ class Datasets:
 
     def inputs(self, step: Row) -> list[InputDataset]:
         """Return what a step read."""
-        kind, name = step["kind"], step["name"]
-        if kind == "land":
+        kind, name = step_kind(step["kind"]), step["name"]
+        if kind.reads == "origins":
             base = self._base(name)
             origins = sorted({_origin(file["path"], base) for file in (step["detail"] or {}).get("files", [])})
             return [InputDataset(namespace, path) for namespace, path in origins]
-        if kind == "read":
+        if kind.reads == "raw":
             return [InputDataset(*self._raw(name))]
         found = []
         for one, version in (step["inputs"] or {}).items():
-            if one == "model" and kind == "predict":
+            if one == "model" and name in self._ws.product.predictions:
                 found.append(InputDataset(*self._model(self._ws.product.predictions[name].model), facets=_version(version)))
             elif one in self._ws.product.nodes:
                 found.append(InputDataset(*self._table(one), facets=self._facets(one, version)))
@@ -59,11 +60,13 @@ class Datasets:
 
     def outputs(self, step: Row) -> list[OutputDataset]:
         """Return what a step made."""
-        kind, name, number = step["kind"], step["name"], step["output_version"]
-        if kind == "land":
+        writes, name, number = step_kind(step["kind"]).writes, step["name"], step["output_version"]
+        if writes == "raw":
             return [OutputDataset(*self._raw(name))]
-        if kind == "train":
+        if writes == "model":
             return [OutputDataset(*self._model(name), facets=_version(number))]
+        if writes != "table":
+            return []
         facets = self._facets(name, number)
         if (columns := self._lineage(name)) is not None:
             facets["columnLineage"] = columns
@@ -79,7 +82,7 @@ class Datasets:
         name = step["name"]
         about = {"product": self._ws.product.name, "run_id": step["run_id"], "table": name}
         found = self._ws.ledger.find(checks, **about)
-        if not found or step["kind"] not in ("read", "table", "join", "features"):
+        if not found or not step_kind(step["kind"]).judged:
             return None
         facets: dict[str, Any] = {
             "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(one) for one in found])

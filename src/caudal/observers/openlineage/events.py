@@ -19,7 +19,7 @@ from openlineage.client.facet_v2 import (
 )
 
 import caudal
-from caudal.declarations.node import Table
+from caudal.graph.registered import kind_of, step_kind
 from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import runs
 from caudal.observers.openlineage.datasets import Datasets
@@ -28,7 +28,6 @@ from caudal.runtime.workspace import Workspace
 
 PRODUCER = f"urn:caudal:{caudal.__version__}"
 _ROOM = uuid.UUID("6f1b7c1e-6d0a-5b1e-9d35-3c0a7d5f4e21")
-_DEEDS = ("read", "table", "join", "features", "train", "predict", "land")
 _ENDS = {"succeeded": RunState.COMPLETE, "failed": RunState.FAIL, "abandoned": RunState.ABORT, "running": RunState.ABORT}
 
 
@@ -56,7 +55,7 @@ class _Events:
 
     def all(self) -> Iterator[RunEvent]:
         for step in step_rows(self._ws.ledger, self._run_id):
-            if step["kind"] in _DEEDS and step["state"] in ("succeeded", "failed"):
+            if _verb(step) is not None and step["state"] in ("succeeded", "failed"):
                 yield from self._step(step)
         yield self.run(_ENDS[self._row["state"]])
 
@@ -75,7 +74,7 @@ class _Events:
 
     def _step(self, step: Row) -> Iterator[RunEvent]:
         kind, name = step["kind"], step["name"]
-        job = self._job(f"{self._ws.product.name}.{kind}.{name}", kind.upper(), self._about(name), _sql(self._ws, name))
+        job = self._job(f"{self._ws.product.name}.{kind}.{name}", str(_verb(step)), self._about(name), _sql(self._ws, name))
         inputs = self._datasets.inputs(step)
         began = step["started_at"] or step["finished_at"]
         yield self._event(RunState.START, began, step["step"], job, inputs, [])
@@ -114,7 +113,8 @@ class _Events:
         return Job(self._namespace, name, facets=facets)
 
     def _about(self, name: str) -> str | None:
-        thing = self._ws.product.nodes.get(name) or self._ws.product.models.get(name)
+        product = self._ws.product
+        thing = product.nodes.get(name) or product.models.get(name) or product.custom.get(name)
         return thing.description if thing else None
 
 
@@ -124,7 +124,12 @@ def _row(ledger: Ledger, run_id: str) -> Row:
 
 def _sql(ws: Workspace, name: str) -> str | None:
     node = ws.product.nodes.get(name)
-    return node.sql if isinstance(node, Table) else None
+    return None if node is None else kind_of(node).sql(node)
+
+
+def _verb(step: Row) -> str | None:
+    """Return what is told that a step did; None of a step that is not told of, or of a kind that is gone."""
+    return step_kind(step["kind"]).verb
 
 
 def _engine() -> processing_engine_run.ProcessingEngineRunFacet:

@@ -61,6 +61,9 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     if product.get("warehouse"):
         out.print()
         out.print(inset(_warehouse(product["warehouse"])))
+    for section, made in product.get("others", {}).items():
+        out.print()
+        out.print(inset(_others(section, made)))
     if product.get("up"):
         out.print()
         out.print(inset(_up(product["up"], now)))
@@ -121,6 +124,18 @@ def _warehouse(published: list[Mapping[str, Any]]) -> Table:
         column.header = Text(name, style="bright_black")
     for one in published:
         rows.add_row(one["place"] or one["name"], count(one["version"]), age(one["age_s"]))
+    return rows
+
+
+def _others(section: str, made: list[Mapping[str, Any]]) -> Table:
+    """Return what nodes of another package's kind made last."""
+    rows = grid("left", "right", "left", "fill")
+    rows.show_header = True
+    for column, name in zip(rows.columns, (section, "rows", "made", ""), strict=True):
+        column.header = Text(name, style="bright_black")
+    for line in made:
+        number, note = line.get("rows"), Text(line.get("note") or "", style="bright_black")
+        rows.add_row(line["name"], "" if number is None else count(number), age(line["age_s"]), note)
     return rows
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from caudal.graph.registered import steps_where
 from caudal.report.document import rows_learned
 from caudal.report.figures import count, duration, held_out_score, places_of, plural, score, share, size
 from caudal.report.terminal.console import console, grid, heading, inset, mark
@@ -32,7 +33,13 @@ def summary(document: Document, to: Console | None = None) -> None:
         for name, model in document["models"].items():
             if _told(document, name):
                 _model(out, name, model)
-        for title, note, part in (_predictions(document), _warehouse(document), _times(document), _not_started(document)):
+        for title, note, part in (
+            _predictions(document),
+            _warehouse(document),
+            *_others(document),
+            _times(document),
+            _not_started(document),
+        ):
             _section(out, title, note, part)
     if document.get("page"):
         out.print()
@@ -185,6 +192,20 @@ def _warehouse(document: Document) -> tuple[str, str, Table]:
     return "Warehouse", "", rows
 
 
+def _others(document: Document) -> Iterator[tuple[str, str, Table]]:
+    """Yield what nodes of other packages' kinds made, section by section."""
+    states = {step["step"].partition(":")[2]: step["state"] for step in document["steps"]}
+    for section, lines in document.get("others", {}).items():
+        rows = grid("left", "right", "fill")
+        for name, line in lines.items():
+            if states.get(name) == "succeeded":
+                number = line.get("rows")
+                rows.add_row(
+                    name, "" if number is None else plural(number, "row"), Text(line.get("note") or "", style="bright_black")
+                )
+        yield section.capitalize(), "", rows
+
+
 def _times(document: Document) -> tuple[str, str, Table]:
     rows = grid("left", "right", "fill")
     worked = [step for step in document["steps"] if step["state"] in ("succeeded", "failed")]
@@ -223,8 +244,8 @@ def _told(document: Document, model: str) -> bool:
 
 def _state(document: Document, name: str) -> str | None:
     """Return how the step that writes a table ended."""
-    kinds = ("read", "table", "join", "features", "predict")
-    return next((step["state"] for step in document["steps"] if step["step"] in [f"{kind}:{name}" for kind in kinds]), None)
+    names = [f"{kind}:{name}" for kind in steps_where(writes="table")]
+    return next((step["state"] for step in document["steps"] if step["step"] in names), None)
 
 
 def _count(steps: list[Document], state: str) -> int:

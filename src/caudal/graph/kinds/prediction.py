@@ -1,0 +1,71 @@
+"""A prediction: what a model's champion says of the features, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from caudal.declarations.model import Prediction
+from caudal.declarations.product import Product
+from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.node_kind import NodeKind, StepKind, Style
+
+ROWS = ("all", "unlabelled", "latest")
+
+
+class PredictionKind(NodeKind[Prediction]):
+    """Needs the features and a champion, never the training of the same run; where both run it comes after, and finds a new champion."""
+
+    name = "prediction"
+    label = "prediction"
+    declaration = Prediction
+    rank = 70
+    style = Style("▼", "#b0492f", "#ee9377")
+    steps = (StepKind("predict", writes="table", section="predictions", verb="PREDICT"),)
+    pipelines = frozenset({"all", "predict"})
+    columns = "predicted"
+
+    def inputs(self, product: Product, declaration: Prediction) -> tuple[str, ...]:
+        """Return the model and its features."""
+        return (declaration.model, *self.needs(product, declaration))
+
+    def needs(self, product: Product, declaration: Prediction) -> tuple[str, ...]:
+        """Return the features of its model."""
+        model = product.models.get(declaration.model)
+        return () if model is None else (model.features,)
+
+    def attempts(self, product: Product, declaration: Prediction) -> tuple[int, float | None]:
+        """Return what was declared for its model."""
+        model = product.models.get(declaration.model)
+        return (0, None) if model is None else (model.retry, model.time_limit_s)
+
+    def made_by(self, product: Product, declaration: Prediction) -> Any:
+        """Return its model."""
+        return product.models.get(declaration.model)
+
+    def problems(self, product: Product, declaration: Prediction) -> Iterator[DeclarationProblem]:
+        """Yield a model that nothing declares, and rows that it cannot be of."""
+        model = product.models.get(declaration.model)
+        if model is None:
+            yield DeclarationProblem(
+                f"Prediction '{declaration.name}' is by model '{declaration.model}', which nothing declares.",
+                nearest=nearest(declaration.model, product.models),
+                where=str(declaration.where),
+            )
+        if declaration.rows not in ROWS:
+            yield DeclarationProblem(
+                f"Prediction '{declaration.name}' is of rows='{declaration.rows}'.",
+                nearest=nearest(declaration.rows, ROWS),
+                fix="Use all, unlabelled or latest.",
+                where=str(declaration.where),
+            )
+        features = product.feature_tables.get(model.features) if model else None
+        if declaration.rows == "latest" and features is not None and not features.as_of:
+            yield DeclarationProblem(
+                f"Prediction '{declaration.name}' is of the latest row of each entity, and features '{features.name}' have no as_of.",
+                fix="Use rows='all' or rows='unlabelled'; without a time there is one row per entity.",
+                where=str(declaration.where),
+            )
+
+
+KIND = PredictionKind()

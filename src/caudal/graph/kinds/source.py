@@ -1,0 +1,75 @@
+"""A source: raw data that lands and is read into a typed table of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from caudal.declarations.database import Database
+from caudal.declarations.join import is_stream
+from caudal.declarations.node import Source
+from caudal.declarations.product import Product
+from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.node_kind import Backfill, NodeKind, StepKind, Style
+
+LAND = StepKind("land", reads="origins", writes="raw", section="landed", verb="LAND", in_backfill=False, fingerprinted=False)
+READ = StepKind("read", reads="raw", writes="table", section="tables", verb="READ", judged=True, in_zone=True)
+
+
+class SourceKind(NodeKind[Source]):
+    """Files, databases, pages and images; streams are a kind of their own."""
+
+    name = "source"
+    label = "source"
+    declaration = Source
+    rank = 10
+    style = Style("●", "#2f6f9f", "#6cb2e4")
+    steps = (LAND, READ)
+    columns = "raw"
+    backfill: ClassVar[Backfill] = "from raw"
+
+    def includes(self, declaration: Source) -> bool:
+        """Tell whether it is no stream."""
+        return not is_stream(declaration)
+
+    def comment(self, declaration: Source) -> str | None:
+        """Return its description, or where its rows come from."""
+        return declaration.description or f"Rows of {declaration.connection.kind}, as they came."
+
+    def after(self, declaration: Source) -> tuple[Any, ...]:
+        """Return the tasks that make its data."""
+        return declaration.after
+
+    def identity(self, declaration: Source) -> list[Any]:
+        """Return its connection, its schema and what is expected of its rows."""
+        expectations = [[expected.kind, expected.parameters()] for expected in declaration.expect]
+        return [
+            "source", declaration.name, declaration.connection.kind, declaration.connection, declaration.schema, declaration.event_time,
+            declaration.partition, expectations, *(["paths below the data folder"] if declaration.connection.kind == "images" else []),
+        ]  # fmt: skip
+
+    def document(self, declaration: Source) -> dict[str, Any]:
+        """Return where its data comes from, in words; what a connection shows has no secret in it."""
+        connection = declaration.connection
+        place = next((value for name in ("pattern", "topic", "folder") if (value := getattr(connection, name, None))), None)
+        return {"from": f"{connection.kind}: {place}" if place else str(connection.kind)}
+
+    def problems(self, product: Product, declaration: Source) -> Iterator[DeclarationProblem]:
+        """Yield the columns that a database is asked by and that its closed schema has not."""
+        schema, asked = declaration.schema, declaration.connection
+        if not isinstance(asked, Database) or schema is None or schema.open:
+            return
+        names = [field.raw_name for field in schema]
+        for role, column in [("watermark", asked.watermark), *(("key", column) for column in asked.key)]:
+            if column is not None and column not in names:
+                yield DeclarationProblem(
+                    f"Source '{declaration.name}' names '{column}' as its {role}, and its closed schema has no such column.",
+                    nearest=nearest(column, names),
+                    fix=f"It has {', '.join(names)}.",
+                    where=str(declaration.where),
+                    table=declaration.name,
+                    column=column,
+                )
+
+
+KIND = SourceKind()

@@ -1,0 +1,61 @@
+"""A table: made by a function of other tables, or by a query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, ClassVar, TypeVar
+
+from caudal.declarations.node import Table
+from caudal.declarations.product import Product
+from caudal.errors import DeclarationProblem
+from caudal.graph.node_kind import Backfill, NodeKind, StepKind, Style
+
+BUILD = StepKind(
+    "table", writes="table", section="tables", verb="TABLE", judged=True, in_zone=True, runs_function=True,
+)  # fmt: skip
+OfTable = TypeVar("OfTable", bound=Table)
+_OF_TABLES = frozenset(field.name for field in fields(Table))
+
+
+class TableKind(NodeKind[OfTable]):
+    """What all tables share, whatever makes their rows."""
+
+    name = "table"
+    label = "table"
+    declaration: ClassVar[type] = Table
+    rank = 20
+    style = Style("■", "#3b7d4f", "#72c48b")
+    steps = (BUILD,)
+    columns = "built"
+    backfill: ClassVar[Backfill] = "from inputs"
+
+    def needs(self, product: Product, declaration: OfTable) -> tuple[str, ...]:
+        """Return what it reads for its rows, and for its expectations."""
+        beside = (name for expectation in declaration.expect for name in expectation.tables)
+        return tuple(dict.fromkeys((*declaration.inputs, *beside)))
+
+    def identity(self, declaration: OfTable) -> list[Any]:
+        """Return its function or query, what is declared of its columns, and what its own class adds."""
+        expectations = [[expected.kind, expected.parameters()] for expected in declaration.expect]
+        return [
+            declaration.kind, declaration.name, declaration.inputs, declaration.function or declaration.sql, declaration.schema,
+            declaration.event_time, "file" if declaration.by_file else declaration.partition, declaration.lookback_s,
+            dict(declaration.known), expectations,
+            {field.name: getattr(declaration, field.name) for field in fields(declaration) if field.name not in _OF_TABLES},
+        ]  # fmt: skip
+
+    def sql(self, declaration: OfTable) -> str | None:
+        """Return its query."""
+        return declaration.sql
+
+    def document(self, declaration: OfTable) -> dict[str, Any]:
+        """Return its query and how far it looks back."""
+        return {"sql": declaration.sql, "lookback_s": declaration.lookback_s}
+
+    def problems(self, product: Product, declaration: OfTable) -> Iterator[DeclarationProblem]:
+        """Yield nothing: inputs and columns of tables are checked together (`caudal.graph.check`)."""
+        yield from ()
+
+
+KIND: TableKind[Table] = TableKind()
