@@ -54,13 +54,8 @@ def flag_there(model: Model, features: Features, flag: str, names: Collection[st
     names : the columns of the features
     """
     if flag not in names:
-        yield _problem(
-            model,
-            f"names '{flag}' in its holdout, cd.holdout(flag=), and features '{features.name}' have no such column",
-            nearest=nearest(flag, names),
-            fix=f"There are {', '.join(names)}.",
-            column=flag,
-        )
+        what = f"names '{flag}' in its holdout, cd.holdout(flag=), and features '{features.name}' have no such column"
+        yield _no_column(model, what, flag, names, "There are")
     elif flag in (*features.entity, *features.labels, features.as_of):
         yield _problem(
             model,
@@ -80,13 +75,8 @@ def table_serves(model: Model, features: Features, own: Collection[str], other: 
     assert model.holdout is not None
     for column in own:
         if column not in other and column not in features.keep and not column.startswith("_"):
-            yield _problem(
-                model,
-                f"is scored by the table '{model.holdout.table}' of its holdout, which has no column '{column}' of features '{features.name}'",
-                nearest=nearest(column, other),
-                fix=f"It has {', '.join(other)}.",
-                column=column,
-            )
+            what = f"is scored by the table '{model.holdout.table}' of its holdout, which has no column '{column}' of features '{features.name}'"
+            yield _no_column(model, what, column, other, "It has")
 
 
 def holdouts_found(product: Product, types: Mapping[str, Mapping[str, object]]) -> Iterator[DeclarationProblem]:
@@ -138,6 +128,10 @@ def before(product: Product, name: str) -> dict[str, None]:
         if input_name in product.nodes:
             earlier |= before(product, input_name)
     return {**earlier, name: None}
+
+
+def _no_column(model: Model, what: str, column: str, names: Collection[str], these: str) -> DeclarationProblem:
+    return _problem(model, what, nearest=nearest(column, names), fix=f"{these} {', '.join(names)}.", column=column)
 
 
 def _problem(model: Model, what: str, **more: object) -> DeclarationProblem:

@@ -20,7 +20,7 @@ from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.extras import require
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
-from caudal.stages.ingest.remote_errors import explained, is_final, nothing_there, summary
+from caudal.stages.ingest.remote_errors import is_final, nothing_there, summary, translate_file_system_error
 from caudal.stages.ingest.secret import looked_up, without_user
 
 ATTEMPTS = 5
@@ -338,7 +338,7 @@ def _tried(
             return act()
         except Exception as error:
             if isinstance(error, CaudalError) or is_final(error):
-                raise explained(error, what, user) from None
+                raise translate_file_system_error(error, what, user) from None
             further = progress() > got
             attempt, wait_s, got = (1, BACKOFF_S, progress()) if further else (attempt + 1, wait_s * 2, got)
             if attempt > attempts:
