@@ -17,7 +17,7 @@ from caudal.batch.tasks import ordered
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
 from caudal.ledger.records import checks, lineages, profiles, steps
-from caudal.runtime.faults import DYING_S, explained, is_of_java
+from caudal.runtime.faults import DYING_S, is_of_java, translate_machine_error
 from caudal.runtime.lifecycle import end
 from caudal.runtime.workspace import Workspace
 
@@ -145,7 +145,7 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
     if isinstance(error, CaudalError):
         error.facts.setdefault("step", step.name)
         return error
-    return explained(error, step.name) or StepFailed(
+    return translate_machine_error(error, step.name) or StepFailed(
         f"Step '{step.name}' failed: {type(error).__name__}: {_first_line(error)}", step=step.name
     )
 

@@ -8,7 +8,6 @@ A run that dies before (3) leaves files that ``sweep`` takes away; one that dies
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from caudal.batch.step import StepResult
 from caudal.declarations.node import Node
 from caudal.errors import StepFailed
 from caudal.graph.registered import kind_of
+from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.records import profiles
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -91,19 +91,6 @@ def adopt(ws: Workspace, folder: Place, fingerprint: str) -> StepResult | None:
     told = dict(said["done"])
     told["checks"] = tuple(told.get("checks", ()))
     return _with_version(StepResult(**told), number)
-
-
-def finite(value: Any) -> Any:
-    """Return a JSON-ready copy: NaN and infinities become None, dates become text."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else (float(value) if hasattr(value, "__float__") else str(value))
 
 
 def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
@@ -182,7 +169,7 @@ def _done(
         partitions=sorted({file.day or "unknown" for file in files}) if node.partition is not None else None,
         detail={**detail, "reasons": dict(outcome.reasons)},
         checks=tuple(_check(check) for check in outcome.checks),
-        profile={"rows": outcome.good, "columns": finite(outcome.profile)},
+        profile={"rows": outcome.good, "columns": json_ready(outcome.profile, text_or_number)},
         lineage=lineage,
     )
 
@@ -271,7 +258,7 @@ def _check(one: Any) -> dict[str, Any]:
 
 def _told(done: StepResult) -> dict[str, Any]:
     told = {name: getattr(done, name) for name in done.__dataclass_fields__ if name != "output_version"}
-    return dict(finite(told))
+    return dict(json_ready(told, text_or_number))
 
 
 def _with_version(done: StepResult, version: int) -> StepResult:

@@ -6,12 +6,13 @@ What may pass by itself is tried again: the network, the machine, Java. A mistak
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from caudal.batch.step import Step, StepResult
 from caudal.declarations.duration import text
@@ -56,7 +57,7 @@ def policy_of(product: Product, step: Step) -> Policy:
 
 def attempted(
     ws: Workspace, step: Step, attempts: Attempts, hung: Callable[[TimeLimitPassed], None], *,
-    sleep: Callable[[float], None] = time.sleep, chance: random.Random | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> StepResult:  # fmt: skip
     """Do a step, again where that may help, and return how it ended.
 
@@ -65,26 +66,44 @@ def attempted(
     attempts : told of each attempt that failed and was followed by another
     hung : called, from another thread, when the step did not end though its time is up and its Spark jobs are cancelled
     """
-    policy, waits = policy_of(ws.product, step), pauses(chance or random.Random())
-    while True:
-        ws.held()
+    policy = policy_of(ws.product, step)
+    began = 0.0
+
+    def attempt() -> StepResult:
+        nonlocal began
         began = time.perf_counter()
-        try:
-            return in_any_magnitude(
-                lambda: _kept(Limit(ws, step, policy.time_limit_s, hung), ws),
-                lambda: _clean(ws, step, None),
-                name=(ws.product.name, step.name),
-            )
-        except Exception as error:
-            tried = len(attempts.failed)
-            stop = ws.process is not None and ws.process.asked_to_stop
-            if tried >= policy.retry or not is_transient(error) or stop:
-                raise
-            wait_s = next(waits)
-            seconds = time.perf_counter() - began
-            attempts.failed.append({"seconds": round(seconds, 3), "error": _sentence(error), "waited_s": round(wait_s, 3)})
-            _clean(ws, step, error)
-            sleep(wait_s)
+        return in_any_magnitude(
+            lambda: _kept(Limit(ws, step, policy.time_limit_s, hung), ws),
+            lambda: _clean(ws, step, None),
+            name=(ws.product.name, step.name),
+        )
+
+    def hold(_: RetryCallState) -> None:  # outside of the attempt: who has lost the product does not try again
+        ws.held()
+
+    def note(state: RetryCallState) -> None:
+        seconds, wait_s = time.perf_counter() - began, state.upcoming_sleep
+        error = state.outcome.exception() if state.outcome else None
+        assert isinstance(error, Exception)
+        attempts.failed.append({"seconds": round(seconds, 3), "error": _sentence(error), "waited_s": round(wait_s, 3)})
+        _clean(ws, step, error)
+
+    def helps(error: BaseException) -> bool:
+        return is_transient(error) and not (ws.process is not None and ws.process.asked_to_stop)
+
+    # The whole length of a pause is left to chance so that many who failed together do not come back together
+    # (M. Brooker, "Exponential Backoff and Jitter", 2015: "full jitter").
+    pause = wait_random_exponential(FIRST_WAIT_S, LONGEST_WAIT_S)
+    tries = Retrying(
+        retry=retry_if_exception(helps),
+        stop=stop_after_attempt(policy.retry + 1),
+        wait=pause,
+        before=hold,
+        before_sleep=note,
+        sleep=sleep,
+        reraise=True,
+    )
+    return tries(attempt)
 
 
 def _kept(limit: Limit, ws: Workspace) -> StepResult:
@@ -98,18 +117,6 @@ def _kept(limit: Limit, ws: Workspace) -> StepResult:
         if found is None:
             raise
         raise found from error
-
-
-def pauses(chance: random.Random, first_s: float = FIRST_WAIT_S, longest_s: float = LONGEST_WAIT_S) -> Iterator[float]:
-    """Yield how long to wait before each further attempt: anything up to a bound that doubles.
-
-    The whole length is left to chance so that many who failed together do not come back together
-    (M. Brooker, "Exponential Backoff and Jitter", 2015: "full jitter").
-    """
-    bound_s = first_s
-    while True:
-        yield chance.uniform(0, bound_s)
-        bound_s = min(bound_s * 2, longest_s)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -65,7 +65,7 @@ def problems_shown(as_json: bool) -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CAUDAL_TRACE"):
             raise
-        if (known := _explained(error)) is not None:
+        if (known := _translate_unexpected_error(error)) is not None:
             show_problem(known, as_json)
             raise typer.Exit(known.exit_code) from None
         show_problem(
@@ -78,19 +78,19 @@ def problems_shown(as_json: bool) -> Iterator[None]:
     except BaseException as error:  # a panic of Rust's is no Exception
         if isinstance(error, Exception) or type(error).__name__ != "PanicException" or os.environ.get("CAUDAL_TRACE"):
             raise
-        known = _explained(error) or CaudalError(
+        known = _translate_unexpected_error(error) or CaudalError(
             f"Delta's library failed: {error}.", fix="Give the same command again; nothing half done is left."
         )
         show_problem(known, as_json)
         raise typer.Exit(known.exit_code) from None
 
 
-def _explained(error: BaseException) -> CaudalError | None:
+def _translate_unexpected_error(error: BaseException) -> CaudalError | None:
     """Return what an error that nobody expected says of the machine or the storage; None where it is a mistake of ours."""
     try:
-        from caudal.runtime.faults import explained
+        from caudal.runtime.faults import translate_machine_error
 
-        return explained(error)
+        return translate_machine_error(error)
     except OSError as again:  # not even that could be imported
         return EnvironmentProblem(
             f"The machine refuses: {again.strerror or again}.", fix="Mend that, and give the same command again."

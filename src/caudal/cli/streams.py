@@ -122,8 +122,8 @@ def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Add
             port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
             key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Show the streams of a home as they run (signals, statistics, anomalies, classes, latency), and its runs."""
-    from caudal.console import console as work
-
     with problems_shown(False):
+        from caudal.console import console as work
+
         set_to = settings(home=home, key=key)
         work(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)

@@ -15,6 +15,7 @@ from typing import Any
 from caudal.batch.batch import run
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
+from caudal.extras import require
 from caudal.runtime.opening import opened
 from caudal.runtime.workspace import Progress
 
@@ -173,6 +174,7 @@ def _simulated(folder: Path) -> Path:
     import importlib.util
 
     if not (folder / "truth.json").is_file():
+        require("faker", extra="demo", for_="Simulating trips")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         spec = importlib.util.spec_from_file_location("caudal_taxi_simulate", product_folder() / "simulate.py")

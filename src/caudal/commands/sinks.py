@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from caudal.declarations.outlet import Topic
 from caudal.errors import DeclarationProblem, EnvironmentProblem
+from caudal.extras import require
 from caudal.messaging.log import Writer
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
 
@@ -84,6 +85,7 @@ class KafkaSink:
     """Into a topic, which is made when it is missing."""
 
     def __init__(self, topic: str, servers: str, options: Mapping[str, Any] | None = None) -> None:
+        require("confluent_kafka", extra="kafka", for_="caudal replay into Kafka")
         from confluent_kafka import KafkaException, Producer
 
         self._topic, self._failed = topic, ""

@@ -12,11 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from caudal.batch.retry import pauses
 from caudal.daemon.events import Ending, settle, take
 from caudal.declarations.settings import Settings
 from caudal.ledger.claim import Watch, held_by_another
@@ -158,11 +156,16 @@ class Worker:
         if kind == "TimeLimitPassed" and error.get("hung"):  # its process had to be ended, so its step could not be tried again
             again = attempts <= int(error.get("retry", 0))
         if again and attempts < ATTEMPTS:
-            again_s = next(islice(pauses(self._chance, FIRST_WAIT_S, LONGEST_WAIT_S), attempts - 1, None))
+            again_s = pause_s(attempts, self._chance)
             at = self._clock() + again_s
             count = settle(self._ledger, job.run_id, "new", not_before=at, again=kind != "LeaseHeld", why=why)
             return Ended(*told, "new", "failed", count, seconds, why, round(again_s, 1))
         return Ended(*told, "failed", "failed", settle(self._ledger, job.run_id, "failed", why=why), seconds, why)
+
+
+def pause_s(attempts: int, chance: random.Random) -> float:
+    """Return how long an event waits after so many attempts: anything up to a bound that doubles ("full jitter", as `batch.retry`)."""
+    return chance.uniform(0, min(FIRST_WAIT_S * 2 ** (attempts - 1), LONGEST_WAIT_S))
 
 
 def _last(file: Path) -> dict[str, Any] | None:

@@ -7,18 +7,18 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 
 def cache_dir(*parts: str) -> Path:
     """Return the folder ``parts`` below the user's cache, made when it is missing.
 
-    ``CAUDAL_CACHE`` names the cache, else ``XDG_CACHE_HOME/caudal``, else ``~/.cache/caudal``.
+    ``CAUDAL_CACHE`` names the cache, else it is where the system keeps caches: ``XDG_CACHE_HOME/caudal`` or ``~/.cache/caudal`` on Linux. Where
+    an earlier caudal has made ``~/.cache/caudal`` on another system, that is it.
     """
     chosen = os.environ.get("CAUDAL_CACHE")
-    if chosen:
-        root = Path(chosen)
-    else:
-        xdg = os.environ.get("XDG_CACHE_HOME")
-        root = (Path(xdg) if xdg else Path.home() / ".cache") / "caudal"
+    before = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "caudal"
+    root = Path(chosen) if chosen else before if before.expanduser().is_dir() else user_cache_path("caudal", appauthor=False)
     folder = root.expanduser().absolute().joinpath(*parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

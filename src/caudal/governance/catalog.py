@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from caudal.batch.publish import finite
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
 from caudal.graph.registered import labels_where
+from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import checks, declarations, landed, lineages, model_versions, profiles, runs, steps
 from caudal.observers.declared import declaration
@@ -45,7 +45,7 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
             )
         told = {name: _Product(home, ledger, one, samples).told() for name, one in sorted(said.items())}
         _readers_elsewhere(home, ledger, told)
-        return finite({"home": home.path.name, "products": list(told.values())})  # type: ignore[no-any-return]
+        return json_ready({"home": home.path.name, "products": list(told.values())}, text_or_number)  # type: ignore[no-any-return]
 
 
 def search(told: Mapping[str, Any], word: str) -> list[dict[str, Any]]:

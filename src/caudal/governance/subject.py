@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
-from caudal.errors import DeclarationProblem, NotThere, nearest
+from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere, nearest
 from caudal.governance.held import Held
 from caudal.governance.identity import TIMES, Person
 from caudal.governance.raw_kinds import raw_kind, without_subject
@@ -174,7 +174,7 @@ def _stays(file: Path, kind: RawKind, asked: Sequence[tuple[str, Is]], scratch: 
     with tempfile.TemporaryDirectory(dir=scratch) as held:
         try:
             without_subject(file, Path(held) / f"tried{''.join(file.suffixes[-2:])}", kind, asked)
-        except NotThere as error:
+        except (NotThere, EnvironmentProblem) as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 a library's sentence may repeat what a cell says
             return f"writing it ends with {type(error).__name__}"

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caudal.batch.publish import finite
 from caudal.declarations.days import shifted
 from caudal.declarations.settings import Settings
 from caudal.declarations.zone import window_end
@@ -21,6 +20,7 @@ from caudal.governance.condition import condition
 from caudal.governance.origins import Trace, model_of, raw_files
 from caudal.graph.load import load
 from caudal.graph.registered import tables_of
+from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.records import lineages
 from caudal.runtime.column_lineage import lineage_of
 from caudal.runtime.opening import opened
@@ -63,11 +63,12 @@ def trace(
             )
         told = Trace(product, home, ledger)
         _rows(told, table, found_version.number, found, "asked for", exact=True)
-        whole: dict[str, Any] = finite(
+        whole: dict[str, Any] = json_ready(
             {
                 "product": product.name, "table": table, "where": where, "hops": told.hops, "models": list(told.models.values()),
                 "files": [file for source, names in told.segments.items() for file in raw_files(told, source, names)],
-            }
+            },
+            text_or_number,
         )  # fmt: skip
         return whole
 

@@ -17,6 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from caudal.errors import NotThere
+from caudal.extras import require
 from caudal.stages.ingest.formats.excel import SheetRows, sheets
 from caudal.stages.ingest.raw import RawFile
 from caudal.tables.raw_records import Is, with_comma
@@ -87,11 +88,10 @@ def _write(file: Path, to: Path, marked: Marked) -> None:
         lost = [name for name in package.namelist() if not name.endswith("/") and not _CARRIED.fullmatch(name)]
     if lost:
         raise NotThere(f"its part '{lost[0]}' would be lost when it is written without them", fix=_FIX)
-    try:
-        import openpyxl
-        from openpyxl.cell.cell import MergedCell
-    except ImportError:
-        raise NotThere("the library that writes workbooks is not installed", fix="Run: pip install 'caudal[excel]'") from None
+    require("openpyxl", extra="excel", for_="Writing workbooks without rows")
+    import openpyxl
+    from openpyxl.cell.cell import MergedCell
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -149,6 +149,7 @@ def _words(part: bytes) -> Iterator[str]:
 
 def _cells(file: Path, marked: Marked) -> list[tuple[tuple[str, str], dict[tuple[int, int], object]]]:
     """Return each sheet's name and state, and its cells that hold something by row and column, without some rows."""
+    require("python_calamine", extra="excel", for_="Reading workbooks")
     from python_calamine import CalamineWorkbook
 
     book = CalamineWorkbook.from_path(str(file))

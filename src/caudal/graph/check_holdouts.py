@@ -55,13 +55,8 @@ def flag_there(model: Model, features: Features, flag: str, names: Collection[st
     names : the columns of the features
     """
     if flag not in names:
-        yield _problem(
-            model,
-            f"names '{flag}' in its holdout, cd.holdout(flag=), and features '{features.name}' have no such column",
-            nearest=nearest(flag, names),
-            fix=f"There are {', '.join(names)}.",
-            column=flag,
-        )
+        what = f"names '{flag}' in its holdout, cd.holdout(flag=), and features '{features.name}' have no such column"
+        yield _no_column(model, what, flag, names, "There are")
     elif flag in (*features.entity, *features.labels, features.as_of):
         yield _problem(
             model,
@@ -81,13 +76,8 @@ def table_serves(model: Model, features: Features, own: Collection[str], other: 
     assert model.holdout is not None
     for column in own:
         if column not in other and column not in features.keep and not column.startswith("_"):
-            yield _problem(
-                model,
-                f"is scored by the table '{model.holdout.table}' of its holdout, which has no column '{column}' of features '{features.name}'",
-                nearest=nearest(column, other),
-                fix=f"It has {', '.join(other)}.",
-                column=column,
-            )
+            what = f"is scored by the table '{model.holdout.table}' of its holdout, which has no column '{column}' of features '{features.name}'"
+            yield _no_column(model, what, column, other, "It has")
 
 
 def holdouts_found(product: Product, types: Mapping[str, Mapping[str, object]]) -> Iterator[DeclarationProblem]:
@@ -131,6 +121,10 @@ def fits_apart(model: Model, product: Product, fits: Mapping[str, Collection[str
             fix="Fit in the candidate's pipeline, which sees training rows only, or leave holdout= out.",
             table=table,
         )
+
+
+def _no_column(model: Model, what: str, column: str, names: Collection[str], these: str) -> DeclarationProblem:
+    return _problem(model, what, nearest=nearest(column, names), fix=f"{these} {', '.join(names)}.", column=column)
 
 
 def _problem(model: Model, what: str, **more: object) -> DeclarationProblem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.ledger.faults import ledger_problem
+from caudal.ledger.json_ready import json_ready
 from caudal.ledger.migrations.upgrade import upgrade
 from caudal.ledger.records import counters, decisions, model_versions, runs, steps
 from caudal.secret import shown
@@ -159,15 +159,7 @@ def _json(value: Any) -> str:
     try:
         return json.dumps(value, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(value))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return json.dumps(json_ready(value))
 
 
 def _first_line(error: DBAPIError) -> str:

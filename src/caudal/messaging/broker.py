@@ -19,6 +19,7 @@ from caudal.engine.java import java_home
 from caudal.engine.jvm import wished_options
 from caudal.engine.loopback import HOST, ended, free_port, killed, launched, let_go
 from caudal.errors import EnvironmentProblem
+from caudal.extras import require
 
 _PATIENCE_S = 60.0
 _LOGGING = """\
@@ -96,11 +97,12 @@ class Broker:
 
         Raises
         ------
-        EnvironmentProblem : the port is taken, another broker is at work in the folder, Java or the jars cannot be had, or the broker ended
+        EnvironmentProblem : Kafka's client is not installed, the port is taken, another broker is at work in the folder, Java or the jars cannot be had, or the broker ended
             (its last words are quoted)
         """
         if self.pid is not None:
             return self
+        require("confluent_kafka", extra="kafka", for_="caudal broker")
         if self._process is not None:
             let_go(self._process)
         self.port = free_port(self.port)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.report.catalog_view import Pages
 from caudal.report.finalize import without_secrets
+from caudal.report.page_file import write_page
 from caudal.secret import redacted
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ def write_catalog(told: Mapping[str, Any], out: Path, made_at: float) -> list[st
     }
     before = _listed(out)
     for name, text in files.items():
-        _put(out / name, text)
-    _put(out / LISTED, json.dumps({"made_at": made_at, "pages": sorted(files), **told}, indent=1, ensure_ascii=False, default=str))
+        write_page(out / name, text)
+    write_page(
+        out / LISTED, json.dumps({"made_at": made_at, "pages": sorted(files), **told}, indent=1, ensure_ascii=False, default=str)
+    )
     for name in set(before) - set(files):
         (out / name).unlink(missing_ok=True)
     return sorted(files)
@@ -49,16 +51,6 @@ def _listed(out: Path) -> Sequence[str]:
     except (OSError, ValueError, KeyError):
         return ()
     return [name for name in names if isinstance(name, str) and ".." not in Path(name).parts and not Path(name).is_absolute()]
-
-
-def _put(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        draft.write_bytes(text.encode("utf-8", errors="replace"))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @cache

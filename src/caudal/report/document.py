@@ -9,6 +9,7 @@ from typing import Any
 
 from caudal.errors import NotThere, nearest
 from caudal.graph.registered import kind_of_step, step_kind, steps_where
+from caudal.ledger.json_ready import json_ready
 from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import candidates, decisions, landed, model_versions, runs, steps
 from caudal.report.figures import plural
@@ -31,7 +32,7 @@ def run_document(ledger: Ledger, run_id: str) -> Document:
     run = run_row(ledger, run_id)
     done = step_rows(ledger, run_id)
     models = {name: _model(ledger, run, name, done) for name in _models(done)}
-    document: Document = finite(
+    document: Document = json_ready(
         {
             "run_id": run_id,
             "product": run["product"],
@@ -96,15 +97,6 @@ def iso(at: float | None) -> str | None:
     '1970-01-01T00:00:00Z'
     """
     return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def finite(of: Any) -> Any:
-    """Return a copy with null for each number that JSON does not know."""
-    if isinstance(of, dict):
-        return {str(name): finite(one) for name, one in of.items()}
-    if isinstance(of, list | tuple):
-        return [finite(one) for one in of]
-    return None if isinstance(of, float) and not math.isfinite(of) else of
 
 
 def detail_of(row: Row | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from caudal.graph.shape import Graph
 from caudal.ledger.ledger import Ledger
 from caudal.report.finalize import without_secrets
+from caudal.report.page_file import write_page
 from caudal.report.view import view
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ def write_run_page(ledger: Ledger, run_id: str, graph: Graph, path: Path) -> Pat
     ------
     NotThere : the ledger knows no such run
     """
-    text = _CONTROL.sub("�", run_page(ledger, run_id, graph))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        draft.write_bytes(text.encode("utf-8", errors="replace"))  # a name that is not UTF-8 shows '?', and does not stop the run
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_page(path, _CONTROL.sub("�", run_page(ledger, run_id, graph)))
     return path
 
 

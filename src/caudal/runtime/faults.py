@@ -27,7 +27,7 @@ def is_of_java(error: BaseException) -> bool:
     )
 
 
-def explained(error: BaseException, step: str | None = None) -> CaudalError | None:
+def translate_machine_error(error: BaseException, step: str | None = None) -> CaudalError | None:
     """Return what an error of Spark, of the storage or of the operating system means, or None when it is not one of the known ones."""
     text = _whole_text(error)
     number = getattr(error, "errno", None)

@@ -35,7 +35,7 @@ def _frame_of(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> D
     except CaudalError:
         raise
     except Exception as error:
-        raise explained(error, table) from error
+        raise translate_table_error(error, table) from error
 
 
 @singledispatch
@@ -61,7 +61,7 @@ def _join(table: Join, ws: Workspace, frames: Mapping[str, Any]) -> Any:
     return frame_of_join(ws, table, frames)
 
 
-def explained(error: Exception, table: Table) -> StepFailed:
+def translate_table_error(error: Exception, table: Table) -> StepFailed:
     """Return the error of a user's function or of Spark as a failure of the step, with the user's line."""
     file = table.where.file if table.where else None
     lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == file]

@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from caudal.ledger.json_ready import json_ready
 from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import candidates, decisions, model_versions
 from caudal.serve.served import NoChampion, Served
@@ -23,7 +24,7 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, Any]:
         raise NoChampion(f"The ledger has no row of version {served.version} of '{served.title}'.", fix="Run 'caudal model list'.")
     version = found[0]
     compared = _compared(ledger.find(candidates, **name, run_id=version["run_id"]))
-    card: dict[str, Any] = finite(
+    card: dict[str, Any] = json_ready(
         {
             **name,
             "version": served.version,
@@ -86,21 +87,6 @@ def utc(seconds: float | None) -> str | None:
     '1970-01-01T00:00:00Z'
     """
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def finite(document: Any) -> Any:
-    """Return the document with null for each number that JSON does not know.
-
-    Examples
-    --------
-    >>> finite({"score": float("nan"), "folds": [1.0]})
-    {'score': None, 'folds': [1.0]}
-    """
-    if isinstance(document, dict):
-        return {str(name): finite(value) for name, value in document.items()}
-    if isinstance(document, list | tuple):
-        return [finite(value) for value in document]
-    return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
 def _compared(rows: list[Row]) -> list[dict[str, Any]]:

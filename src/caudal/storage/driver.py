@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
 
-from caudal.errors import EnvironmentProblem
+from caudal.extras import require
 from caudal.secret import Address
 
 
@@ -35,8 +34,6 @@ def driven(said: str) -> URL:
     url = make_url(said.replace("postgres://", "postgresql://", 1) if said.startswith("postgres://") else said)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    if url.drivername == "postgresql+psycopg" and find_spec("psycopg") is None:
-        raise EnvironmentProblem(
-            "PostgreSQL's driver is not installed.", fix="Install it: pip install 'caudal[postgres]'.", package="psycopg"
-        )
+    if url.drivername == "postgresql+psycopg":
+        require("psycopg", extra="postgres", for_="PostgreSQL")
     return url

@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from caudal.errors import DeclarationProblem, EnvironmentProblem, nearest
+from caudal.errors import DeclarationProblem, nearest
+from caudal.extras import require
 
 SCHEMES = ("s3", "hdfs")
 _TRIES = 3
@@ -70,10 +70,7 @@ def filesystem(root: str) -> Any:
     """
     if root.startswith("s3://"):
         return _s3(endpoint(), region(), *(os.environ.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE")))
-    if find_spec("hdfs_native") is None:
-        raise EnvironmentProblem(
-            "The client for HDFS is not installed.", fix="Install it: pip install 'caudal[hdfs]'.", package="hdfs-native"
-        )
+    require("hdfs_native", extra="hdfs", for_="A lake on HDFS")
     return _hdfs(root)
 
 

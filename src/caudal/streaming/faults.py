@@ -13,7 +13,7 @@ _FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large
 GOES_ON = "the same command goes on from there; nothing is lost, and nothing is counted twice."
 
 
-def explained(error: BaseException, what: str) -> CaudalError:
+def translate_stream_error(error: BaseException, what: str) -> CaudalError:
     """Return an error of ``what``, such as ``the stream 'samples'``, as one that a reader can act on."""
     if isinstance(error, CaudalError):
         return error
@@ -42,4 +42,4 @@ def told(what: str) -> Iterator[None]:
     except CaudalError:
         raise
     except Exception as error:
-        raise explained(error, what) from error
+        raise translate_stream_error(error, what) from error

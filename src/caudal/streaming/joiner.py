@@ -10,7 +10,7 @@ from typing import Any
 from caudal.graph.registered import of_kind
 from caudal.messaging.feed import Feed
 from caudal.runtime.workspace import Workspace
-from caudal.streaming.faults import explained
+from caudal.streaming.faults import translate_stream_error
 from caudal.streaming.join import Joining
 
 _PAUSE_S = 0.2
@@ -69,7 +69,7 @@ class Joiner(threading.Thread):
         if self._broke is None:
             return
         one, error = self._broke
-        raise explained(error, f"join '{one.declared.name}'") from error
+        raise translate_stream_error(error, f"join '{one.declared.name}'") from error
 
 
 class FeedOfJoins(Feed):

@@ -23,7 +23,7 @@ from caudal.runtime.opening import checked, opened
 from caudal.runtime.workspace import Workspace
 from caudal.storage.lease import lease
 from caudal.streaming.engine import Engine, Platform
-from caudal.streaming.faults import explained, told
+from caudal.streaming.faults import told, translate_stream_error
 from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
 from caudal.streaming.live_scorer import LiveScorer, followed
@@ -122,7 +122,7 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
         try:
             ended(ws, error)
         except Exception as beside:  # noqa: BLE001 (a full disk takes no note of itself, and is what the user has to hear of)
-            log.warning("The ledger could not be told how the stream ended: %s", explained(beside, _LEDGER).what)
+            log.warning("The ledger could not be told how the stream ended: %s", translate_stream_error(beside, _LEDGER).what)
         raise
     with told(_LEDGER):
         ended(ws, None)
@@ -204,7 +204,7 @@ class Thread(threading.Thread):
             return
         if isinstance(self._broke, CaudalError):
             raise self._broke
-        raise explained(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
+        raise translate_stream_error(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
 def _look_on(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> None:

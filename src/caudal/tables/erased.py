@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import insert, update
 
 from caudal.errors import NotThere
+from caudal.extras import require
 from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import landed, tombstones
 from caudal.storage.place import Place, put
@@ -214,6 +215,7 @@ def _shed(values: Any) -> Any:
 
 def _avro(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
     """Return how many records are the subject's and how many are not; the others are written to ``to``, where there is one."""
+    require("fastavro", extra="avro", for_="Searching and rewriting Avro files")
     import fastavro
 
     rows: list[Any] = []

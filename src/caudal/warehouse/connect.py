@@ -38,7 +38,7 @@ def connected(url: str, tz: str) -> Iterator[Connection[Any]]:
             )
             yield connection
     except psycopg.Error as error:
-        raise explained(error, url) from None
+        raise translate_warehouse_error(error, url) from None
 
 
 def hold(connection: Connection[Any], place: str) -> None:
@@ -53,7 +53,7 @@ def patient(connection: Connection[Any], seconds: float) -> None:
     connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds:g}s"])
 
 
-def explained(error: Exception, url: str) -> CaudalError:
+def translate_warehouse_error(error: Exception, url: str) -> CaudalError:
     """Return what a warehouse said, in our words and without its password; whether to try again is the error's class."""
     place = shown(url)
     state = getattr(error, "sqlstate", None) or ""

@@ -6,14 +6,13 @@ import random
 import subprocess
 import sys
 import time
-from itertools import islice
 
 import pytest
 
 import caudal as cd
 from caudal.batch import retry
 from caudal.batch.execute import execute
-from caudal.batch.retry import Attempts, Policy, attempted, is_transient, pauses, policy_of
+from caudal.batch.retry import Attempts, Policy, attempted, is_transient, policy_of
 from caudal.batch.step import Step, StepResult
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed, TimeLimitPassed
@@ -51,8 +50,13 @@ def never(problem):
     raise AssertionError(problem)
 
 
-def test_pauses_are_left_to_chance_below_a_bound_that_doubles():
-    many = [list(islice(pauses(random.Random(seed)), 9)) for seed in range(300)]
+def test_pauses_are_left_to_chance_below_a_bound_that_doubles(tmp_path):
+    random.seed(1)
+    ws, many = workspace(tmp_path, retry=9), []
+    for _ in range(200):
+        waits = []
+        attempted(ws, step(Failing(*[ConnectionError("no")] * 9)), Attempts(), never, sleep=waits.append)
+        many.append(waits)
     for place, bound in enumerate((1, 2, 4, 8, 16, 32, 60, 60, 60)):
         drawn = [one[place] for one in many]
         assert 0 <= min(drawn) < bound * 0.1
@@ -114,7 +118,7 @@ def test_a_step_is_tried_again_until_it_succeeds(tmp_path):
         [],
         Attempts(),
     )
-    done = attempted(ws, step(work), attempts, never, sleep=slept.append, chance=random.Random(1))
+    done = attempted(ws, step(work), attempts, never, sleep=slept.append)
     assert done.rows_written == 1
     assert work.calls == 3
     assert [one["error"] for one in attempts.failed] == ["one", "ConnectionError: two"]
@@ -133,11 +137,12 @@ def test_who_lost_the_product_does_no_step(tmp_path):
     def lost():
         raise EnvironmentProblem("taken over")
 
-    ws, work = workspace(tmp_path), Failing()
+    ws, work = workspace(tmp_path, retry=3), Failing()
     ws.held = lost
     with pytest.raises(EnvironmentProblem):
-        attempted(ws, step(work), Attempts(), never)
+        attempted(ws, step(work), tried := Attempts(), never)
     assert work.calls == 0
+    assert not tried.failed
 
 
 def test_attempts_are_in_the_ledger_and_on_the_page(tmp_path, monkeypatch):

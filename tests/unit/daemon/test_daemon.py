@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -151,7 +150,7 @@ def test_runs_that_fail_are_tried_again_where_that_may_help(place, plays, ended,
 
 
 def test_a_daemon_is_not_idle_while_something_waits_to_be_tried_again(place, monkeypatch):
-    monkeypatch.setattr(worker_of, "pauses", lambda *_: repeat(4.0))
+    monkeypatch.setattr(worker_of, "pause_s", lambda *_: 4.0)
     (place / "play").write_text("away succeed")
     drop(place, "a.csv")
     assert endings(daemon(place, idle_s=1.0)) == ["failed", "succeeded"]

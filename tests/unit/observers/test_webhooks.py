@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import http.server
+import ipaddress
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 import caudal as cd
 from caudal.declarations.product import Product
@@ -41,7 +48,14 @@ def channels() -> Iterator[Channels]:
             self.rfile.read(int(self.headers["Content-Length"]))
             if self.path not in chat.closed:
                 chat.came.append((self.path, self.headers["Authorization"]))
-            self.send_response(404 if self.path in chat.closed else 200)
+            self.send_response(404 if self.path in chat.closed else 302 if self.path == "/moved" else 200)
+            if self.path == "/moved":
+                self.send_header("Location", f"http://localhost:{chat.port}/elsewhere")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            chat.came.append((self.path, self.headers["Authorization"]))
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
@@ -112,3 +126,86 @@ def test_user_and_password_of_a_webhook_go_along_and_are_shown_nowhere(ledger: L
     assert sent(ledger, tmp_path, [shop]) == ["sent"]
     assert channels.came == [("/x", "Basic YW5uOmh1c2gvaHVzaA==")]
     assert "hush" not in json.dumps(ledger.find(alerts))
+
+
+def test_a_login_does_not_follow_to_another_host(ledger: Ledger, channels: Channels, tmp_path: Path) -> None:
+    shop = product(f"http://ann:hushhush@127.0.0.1:{channels.port}/moved")
+    note(ledger, shop, FAILED, "1", 1e9)
+    sent(ledger, tmp_path, [shop])
+    (first, login), (second, nothing) = channels.came
+    assert (first, second) == ("/moved", "/elsewhere")
+    assert login is not None
+    assert nothing is None
+
+
+def test_a_login_of_the_users_file_does_not_take_the_place_of_the_declared_one(
+    ledger: Ledger, channels: Channels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login another password another\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("HOOK_KEY", "declared")
+    shop = cd.Product("shop")
+    shop.alert(cd.webhook(f"http://127.0.0.1:{channels.port}/x", secret="HOOK_KEY"))
+    note(ledger, shop, FAILED, "1", 1e9)
+    assert sent(ledger, tmp_path, [shop]) == ["sent"]
+    assert channels.came == [("/x", "Bearer declared")]
+
+
+def test_a_webhook_that_nobody_answers_is_told_by_what_it_began_with(ledger: Ledger, tmp_path: Path) -> None:
+    shop = product("http://127.0.0.1:1/x")
+    note(ledger, shop, FAILED, "1", 1e9)
+    assert sent(ledger, tmp_path, [shop]) == ["failed"]
+    assert [row["error"] for row in undelivered(ledger)] == ["[Errno 111] Connection refused"]
+
+
+def test_an_authority_that_this_machine_trusts_is_believed(
+    ledger: Ledger, channels: Channels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = own_certificate(tmp_path)
+    came: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            came.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    shop = product(f"https://127.0.0.1:{server.server_port}/x")
+    note(ledger, shop, FAILED, "1", 1e9)
+    assert sent(ledger, tmp_path, [shop]) == ["failed"]
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert sent(ledger, tmp_path, [shop], 1e9 + 3600) == ["sent"]
+    assert came == ["/x"]
+    server.shutdown()
+    server.server_close()
+
+
+def own_certificate(folder: Path) -> Path:
+    """Return a file with a key and a certificate of 127.0.0.1 that nobody has signed but itself."""
+    now = dt.datetime.now(dt.UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "own.pem").write_bytes(plain + signed.public_bytes(serialization.Encoding.PEM))
+    return folder / "own.pem"

@@ -229,10 +229,12 @@ def test_figures_of_the_server_are_counted(served: Any, example: dict[str, Any])
         client.post(PREDICT, json={**example, "hour": hour})
     text = client.get("/metrics").text
     route = "/api/v1/<product>/<model>/predict"
-    assert f'caudal_requests_total{{route="{route}",status="200"}} 2' in text
-    assert f'caudal_requests_total{{route="{route}",status="422"}} 1' in text
-    assert f'caudal_request_seconds_count{{route="{route}"}} 3' in text
-    assert 'caudal_model_version{product="taxi",model="duration"} 2' in text
+    assert f'caudal_requests_total{{route="{route}",status="200"}} 2.0' in text
+    assert f'caudal_requests_total{{route="{route}",status="422"}} 1.0' in text
+    assert f'caudal_request_seconds_count{{route="{route}"}} 3.0' in text
+    assert 'caudal_model_version{model="duration",product="taxi"} 2.0' in text
+    assert text.count("# TYPE") == 3
+    assert "_created" not in text
 
 
 def test_the_answer_to_a_bad_batch_is_described_in_bounds(served: Any, example: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests import lakes
 
 from caudal.errors import SourceProblem, StorageDamaged
-from caudal.runtime.faults import explained
+from caudal.runtime.faults import translate_machine_error
 from caudal.runtime.storage import checked_raw
 from caudal.storage import delta, delta_log
 from caudal.storage.damage import of_text
@@ -146,7 +146,7 @@ def test_spark_refuses_a_page_whose_bytes_have_changed(tmp_path, spark):
     flipped(Path(path), pages(Path(path))[1][40])
     with pytest.raises(Exception, match=r"checksum|CRC") as raised:
         frame(spark, version).collect()
-    problem = explained(raised.value, "table:t")
+    problem = translate_machine_error(raised.value, "table:t")
     assert isinstance(problem, StorageDamaged)
     assert problem.exit_code == 6
     assert path in problem.what
@@ -235,8 +235,8 @@ def test_errors_of_the_machine_are_told_with_and_without_a_step():
         (FileNotFoundError("/h/lake/p/t/part-1/rows.parquet"), "'/h/lake/p/t/part-1/rows.parquet' is gone"),
     ):
         for step in (None, "read:s"):
-            problem = explained(error, step)
+            problem = translate_machine_error(error, step)
             assert problem is not None
             assert (problem.exit_code, words in problem.sentence()) == (6, True), problem.sentence()
     assert of_text("FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH file:/h/lake/p/t/a.parquet") is None
-    assert explained(SourceProblem("x"), "y") is None
+    assert translate_machine_error(SourceProblem("x"), "y") is None

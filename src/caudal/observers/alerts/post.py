@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import os
 import smtplib
 import ssl
-import urllib.error
-import urllib.request
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 
 from caudal.declarations.address import address as checked_address
 from caudal.declarations.alert import Webhook
@@ -45,7 +45,7 @@ def send(row: Row, settings: Settings, webhook: Webhook | None) -> None:
             _mail(row, settings.smtp)
         else:
             _post(row, webhook)
-    except (OSError, smtplib.SMTPException, http.client.HTTPException, ValueError) as error:
+    except (OSError, smtplib.SMTPException, ValueError) as error:  # requests' are OSErrors
         raise Undelivered(redact(_reason(error))) from None
 
 
@@ -116,14 +116,42 @@ def _post(row: Row, webhook: Webhook | None) -> None:
     elif to.user:
         login = base64.b64encode(f"{to.user}:{to.password.reveal() if to.password else ''}".encode()).decode()
         headers["Authorization"] = f"Basic {login}"
-    request = urllib.request.Request(to.bare, orjson.dumps(body), headers, method="POST")
-    with urllib.request.urlopen(request, timeout=_WAIT_S) as answer:
-        answer.read(1024)
+    with requests.Session() as session:
+        session.mount("https://", _SystemsTrust())
+        session.auth = _Nobody()  # else a login of ~/.netrc takes the place of the declared one
+        with session.post(to.bare, orjson.dumps(body), headers=headers, timeout=_WAIT_S, stream=True) as answer:
+            answer.raise_for_status()
+
+
+class _Nobody(AuthBase):
+    """Adds no login to a request."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class _SystemsTrust(HTTPAdapter):
+    """Believes the authorities that this machine trusts, such as a company's own, beside those that requests brings."""
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **more)
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=ssl.create_default_context(), **more)
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"{error.code} {error.reason}"
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"{error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.RequestException):
+        return _innermost(error)
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{error.smtp_code} {error.smtp_error.decode(errors='replace') if isinstance(error.smtp_error, bytes) else error.smtp_error}"
     return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what an error of the network began with: ``[Errno 111] Connection refused``, not the layers around it."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return str(error) or type(error).__name__

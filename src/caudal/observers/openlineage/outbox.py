@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from caudal.errors import DeclarationProblem, EnvironmentProblem, LeaseHeld, nearest
+from caudal.errors import DeclarationProblem, LeaseHeld, nearest
+from caudal.extras import require
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import lineage_events
 from caudal.storage.lease import lease
@@ -40,12 +41,7 @@ def checked(said: dict[str, Any]) -> dict[str, Any]:
             raise DeclarationProblem(f"[openlineage] sets '{name}', which is not there.", nearest=nearest(name, KEYS))
     if bool(said.get("url")) == bool(said.get("file")):
         raise DeclarationProblem("[openlineage] needs a place to send events to.", fix='Set either url = "http://…" or file = "…".')
-    try:
-        import openlineage.client  # noqa: F401
-    except ImportError:
-        raise EnvironmentProblem(
-            "OpenLineage events are asked for, but its client is not installed.", fix="pip install 'caudal[openlineage]'"
-        ) from None
+    require("openlineage.client", extra="openlineage", for_="Sending OpenLineage events")
     return said
 
 

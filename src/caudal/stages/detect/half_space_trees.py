@@ -13,9 +13,9 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from river.anomaly import HalfSpaceTrees as Forest
 
 from caudal.declarations.detector import Detector
+from caudal.extras import require
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.points import Points
 from caudal.stages.detect.state import StateProblem
@@ -29,6 +29,9 @@ class HalfSpaceTrees(Operator):
     kind = "half_space_trees"
 
     def __init__(self, declared: Detector, channels: int) -> None:
+        require("river", extra="stream", for_="The detector half_space_trees")
+        from river.anomaly import HalfSpaceTrees as Forest
+
         super().__init__(declared, channels)
         self._points = Points(channels, declared["lags"])
         self._forest: Any = Forest(

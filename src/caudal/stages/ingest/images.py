@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.connection import Connection, Files
 from caudal.declarations.images import COLUMNS, Images
-from caudal.errors import EnvironmentProblem
+from caudal.extras import require
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
 from caudal.stages.ingest.files import found_in, moving
 from caudal.stages.ingest.origin import base_of, former, former_pattern, origin
@@ -75,7 +75,7 @@ class Arrived:
 def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
     """Return the packs of the images that are new or have changed; whole ones that a broken run left are taken up."""
     assert isinstance(connection, Images)
-    _libraries()
+    require("PIL", extra="images", for_="Reading images")
     shown = without_user(connection.pattern)
     left = sorted(path for path in scratch.glob("*.parquet") if f"images:{shown}/{path.name}" not in seen)
     known = marks(
@@ -285,10 +285,3 @@ def _bytes(base: Path, name: str) -> bytes:
 
 def _printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _libraries() -> None:
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise EnvironmentProblem("Images cannot be read: Pillow is missing.", fix="pip install 'caudal[images]'") from None

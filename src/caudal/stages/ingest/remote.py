@@ -17,9 +17,10 @@ from urllib.parse import unquote
 
 from caudal.declarations.connection import Files
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
+from caudal.extras import require
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
-from caudal.stages.ingest.remote_errors import explained, is_final, nothing_there, summary
+from caudal.stages.ingest.remote_errors import is_final, nothing_there, summary, translate_file_system_error
 from caudal.stages.ingest.secret import looked_up, without_user
 
 ATTEMPTS = 5
@@ -28,6 +29,10 @@ AT_ONCE = 4
 FRESH_S = 10.0  # a file without a checksum that changed this recently may still be growing; remote clocks are not ours
 LOOK_AGAIN_S = 1.0
 _BLOCK = 1 << 20
+# What an address's protocol needs beyond fsspec: the library, and the extra that brings it.
+_LIBRARIES = {
+    "s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "sftp": ("sshfs", "sftp"), "ssh": ("sshfs", "sftp"), "hdfs": ("hdfs_native", "hdfs"),
+}  # fmt: skip
 _READ_AHEAD = 8 << 20
 _T = TypeVar("_T")
 
@@ -154,15 +159,16 @@ def _place(connection: Files, attempts: int | None = None) -> Place:
         )
 
     def connect() -> tuple[Any, str]:
+        if protocol in _LIBRARIES:
+            library, extra = _LIBRARIES[protocol]
+            require(library, extra=extra, for_=f"'{shown}'")
+        if protocol == "hdfs":
+            return _hdfs(shown, options)
         try:
-            if protocol == "hdfs":
-                return _hdfs(shown, options)
             fs, path = fsspec.url_to_fs(shown, skip_instance_cache=True, **_login(protocol, connection) | options)
         except ImportError as error:
-            extra = {"s3": "s3", "s3a": "s3", "sftp": "sftp", "ssh": "sftp", "webhdfs": "hdfs", "hdfs": "hdfs"}.get(protocol)
             raise EnvironmentProblem(
-                f"'{shown}' needs a library that is not installed: {error}.",
-                fix=f"Run: pip install 'caudal[{extra}]'" if extra else "Install what fsspec needs for it.",
+                f"'{shown}' needs a library that is not installed: {error}.", fix="Install what fsspec needs for it."
             ) from None
         if protocol in ("s3", "s3a"):
             fs.retries = 1  # waiting and trying again is done here, for every file system alike
@@ -332,7 +338,7 @@ def _tried(
             return act()
         except Exception as error:
             if isinstance(error, CaudalError) or is_final(error):
-                raise explained(error, what, user) from None
+                raise translate_file_system_error(error, what, user) from None
             further = progress() > got
             attempt, wait_s, got = (1, BACKOFF_S, progress()) if further else (attempt + 1, wait_s * 2, got)
             if attempt > attempts:

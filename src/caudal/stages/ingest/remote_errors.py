@@ -35,7 +35,7 @@ def is_final(error: BaseException) -> bool:
     )
 
 
-def explained(error: BaseException, shown: str, user: str | None = None) -> CaudalError:
+def translate_file_system_error(error: BaseException, shown: str, user: str | None = None) -> CaudalError:
     """Return an error of a file system as one of ours."""
     if isinstance(error, CaudalError):
         return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from caudal.declarations.connection import Http
 from caudal.declarations.web import Env, rate_of
@@ -152,33 +154,39 @@ class Client:
 
     def tried(self, url: str, act: Callable[[], _T]) -> _T:
         """Return what ``act`` returns; it is done again while it raises `Again`."""
-        shown, last, wait = without_user(url), "no answer", BACKOFF_S
-        asked = 0.0
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(max(wait, asked))
-                wait, asked = wait * 2, 0.0
-            try:
-                return act()
-            except Again as again:
-                last, asked = again.reason, again.wait_s
-            except requests.RequestException as error:
-                last = cause(error)
-            except OSError as error:
-                if error.errno in (28, 122):  # no space, quota
-                    raise EnvironmentProblem(
-                        f"The disk is full: '{shown}' could not be downloaded.",
-                        fix="Free space where --home lies and run again.",
-                        url=shown,
-                    ) from None
-                raise
-        raise SourceProblem(
-            f"'{shown}' could not be fetched in {ATTEMPTS} attempts; the last one ended with: {last}.",
-            fix="Run again when the server answers; what was downloaded is kept and taken up.",
-            url=shown,
-            attempts=ATTEMPTS,
-            transient=True,
+        shown = without_user(url)
+        attempts = Retrying(
+            retry=retry_if_exception_type((Again, requests.RequestException)),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_pause_s,
+            reraise=True,
         )
+        try:
+            return attempts(act)
+        except (Again, requests.RequestException) as error:
+            last = error.reason if isinstance(error, Again) else cause(error)
+            raise SourceProblem(
+                f"'{shown}' could not be fetched in {ATTEMPTS} attempts; the last one ended with: {last}.",
+                fix="Run again when the server answers; what was downloaded is kept and taken up.",
+                url=shown,
+                attempts=ATTEMPTS,
+                transient=True,
+            ) from None
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise EnvironmentProblem(
+                    f"The disk is full: '{shown}' could not be downloaded.",
+                    fix="Free space where --home lies and run again.",
+                    url=shown,
+                ) from None
+            raise
+
+
+def _pause_s(state: RetryCallState) -> float:
+    """Return how long to wait before the next attempt: twice as long as before the last one, or what the server asks for if that is longer."""
+    error = state.outcome.exception() if state.outcome else None
+    doubled: float = wait_exponential(BACKOFF_S)(state)
+    return max(doubled, error.wait_s if isinstance(error, Again) else 0.0)
 
 
 def cause(error: BaseException) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from caudal.declarations.outlet import Outlet, Topic
 from caudal.declarations.settings import settings
 from caudal.errors import EnvironmentProblem
+from caudal.extras import require
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
 from caudal.streaming.outlets.outbox import as_json
 
@@ -24,6 +25,7 @@ class TopicSender:
 
     def __init__(self, declared: Outlet, name: str) -> None:
         assert isinstance(declared.to, Topic)
+        require("confluent_kafka", extra="kafka", for_=f"Sending rows to topic '{declared.to.topic}'")
         self._to, self._topic, self._name = declared.to, declared.to.topic, name
         self._servers = declared.to.servers or settings().kafka
         self._exactly, self._patiently = declared.delivery == "exactly once", declared.delivery != "at most once"

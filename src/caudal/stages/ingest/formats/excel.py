@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem, nearest
+from caudal.errors import DeclarationProblem, SourceProblem, nearest
+from caudal.extras import require
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle, check_size
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
@@ -93,12 +94,9 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
 
 def _opened(file: RawFile) -> tuple[Any, list[str], list[str]]:
     """Return the workbook, the names of its sheets of cells, and those of them that are shown."""
-    try:
-        from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
-    except ImportError:
-        raise EnvironmentProblem(
-            f"'{file.name}' is a workbook; the library that reads them is not installed.", fix="Run: pip install 'caudal[excel]'"
-        ) from None
+    require("python_calamine", extra="excel", for_=f"Reading the workbook '{file.name}'")
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
+
     with file.path.open("rb") as raw:
         compound = raw.read(8) == _COMPOUND
     locked = SourceProblem(

@@ -55,7 +55,7 @@ def opened(source: Database, data: Path | None) -> Engine:
     return engine
 
 
-def explained(error: Exception, source: Database) -> CaudalError | None:
+def translate_sqlalchemy_error(error: Exception, source: Database) -> CaudalError | None:
     """Return what a database said, in our words and without its password; None where it is not the database that spoke."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 

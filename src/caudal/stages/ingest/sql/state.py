@@ -7,7 +7,7 @@ from typing import Any
 
 from caudal.declarations.database import Database
 from caudal.stages.ingest.sql.columns import quoted, relation
-from caudal.stages.ingest.sql.engine import explained, opened
+from caudal.stages.ingest.sql.engine import opened, translate_sqlalchemy_error
 from caudal.stages.ingest.sql.known import since
 
 
@@ -32,7 +32,7 @@ def state(source: Database, data: Path | None) -> tuple[Any, int] | None:
             late = text(f"SELECT count(*) FROM {rows} WHERE {column} >= :low").bindparams(bindparam("low", since(source, most)))  # noqa: S608
             return most, int(connection.execute(late).scalar_one())
     except SQLAlchemyError as error:
-        if (problem := explained(error, source)) is None:
+        if (problem := translate_sqlalchemy_error(error, source)) is None:
             raise
         raise problem from None
     finally:

