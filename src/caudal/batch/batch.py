@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from caudal.batch.execute import execute
 from caudal.batch.plan import Pipeline, plan
@@ -13,6 +12,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
 from caudal.graph.load import load, product_file, with_data
 from caudal.observers.registered import registered
+from caudal.report.run_document import RunDocument
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
 from caudal.runtime.manifest import nothing_new, remember
 from caudal.runtime.opening import checked, held, opened, translate_ledger_errors
@@ -24,7 +24,7 @@ from caudal.runtime.workspace import Arrived, Process, Progress, Quiet, Workspac
 class Result:
     """How a run ended: its document (what ``--json`` prints) and its error, if any."""
 
-    document: dict[str, Any]
+    document: RunDocument
     error: CaudalError | None
 
     @property

@@ -136,7 +136,7 @@ def _examples(settings: Settings, product: str) -> dict[str, dict[str, Any]]:
     with contextlib.closing(opened(settings).ledger()) as ledger:
         names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
         champions = {name: ledger.champion(product, name) for name in names}
-    return {name: row["signature"]["example"] for name, row in champions.items() if row is not None}
+    return {name: dict(row["signature"]["example"]) for name, row in champions.items() if row is not None}
 
 
 def _asked(url: str, product: str, model: str, example: dict[str, Any]) -> dict[str, Any]:

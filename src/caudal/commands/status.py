@@ -108,7 +108,7 @@ def _warehouse(ledger: Ledger, product: str) -> list[dict[str, Any]]:
             "name": name, "place": (row["detail"] or {}).get("place"), "version": row["output_version"],
             "age_s": round(time.time() - row["finished_at"], 1),
         }
-        for name, row in newest.items()
+        for name, row in newest.items() if row["finished_at"] is not None
     ]  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def _streams(home: Home, ledger: Ledger, product: str) -> dict[str, Any] | None:
         return None
     running = ledger.find(runs, product=product, state="running", command="stream")
     return {
-        "running": any(row["host"] != socket.gethostname() or _alive(row["pid"]) for row in running),
+        "running": any(row["host"] != socket.gethostname() or (row["pid"] is not None and _alive(row["pid"])) for row in running),
         "sources": {
             name: {
                 "at": one["at"], "readings": one["total"], "per_s": one["rate"], "p95_s": (one["latency_s"] or {}).get("p95"), "late": one["late"],

@@ -9,8 +9,9 @@ from typing import Any
 from caudal.commands.status import product_name, products
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import steps
+from caudal.ledger.rows import StepRow
 from caudal.runtime.opening import opened
 
 
@@ -62,7 +63,7 @@ def _steps(ledger: Ledger, product: str, name: str | None) -> list[dict[str, Any
     ]  # fmt: skip
 
 
-def _said(row: Row) -> str:
+def _said(row: StepRow) -> str:
     detail = row["detail"] or {}
     if row["state"] == "failed":
         return f"failed: {(row['error'] or {}).get('what', 'no reason is known')}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from caudal.declarations.node import Source
 from caudal.governance import archives, workbooks
-from caudal.ledger.ledger import Row
+from caudal.ledger.rows import LandedRow
 from caudal.stages.ingest.formats.json_records import spans
 from caudal.stages.ingest.raw import format_of, packing_of, path_of
 from caudal.tables import erased
@@ -18,7 +18,7 @@ from caudal.tables.raw_records import Is, RawKind
 _UNPACKED_FIRST = ("parquet", "excel")  # what is searched in a plain file alone
 
 
-def raw_kind(source: Source, row: Row, room: Path) -> RawKind:
+def raw_kind(source: Source, row: LandedRow, room: Path) -> RawKind:
     """Return how a landed file of a source is read.
 
     Parameters

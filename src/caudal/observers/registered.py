@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import pkgutil
-from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -12,6 +11,7 @@ from typing import Any
 
 import caudal.observers
 from caudal.errors import CaudalError
+from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import RunObserver
 from caudal.runtime.workspace import Workspace
 
@@ -44,7 +44,7 @@ class Foreign(RunObserver):
         """Tell it of a slow step."""
         self._tell("step_slow", ws, step, expected_s, limit_s)
 
-    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Tell it how a run ended."""
         self._tell("run_ended", ws, document)
 

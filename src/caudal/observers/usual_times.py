@@ -58,10 +58,11 @@ def usual_of(seconds: Sequence[float]) -> Usual | None:
 def history(ledger: Ledger, product: str, step: str) -> list[dict[str, Any]]:
     """Return the last executions of a step that did something, oldest first: run, when, how long, how many rows."""
     if step == RUN:
-        rows = ledger.find(runs, product=product, state="succeeded", command="run", newest=True, limit=REMEMBERED)
+        done = ledger.find(runs, product=product, state="succeeded", command="run", newest=True, limit=REMEMBERED)
         return [
             {"run_id": row["run_id"], "at": row["started_at"], "seconds": round(row["finished_at"] - row["started_at"], 4), "rows": None}
-            for row in reversed(rows)
+            for row in reversed(done)
+            if row["finished_at"] is not None
         ]  # fmt: skip
     rows = ledger.find(steps, product=product, step=step, state="succeeded", newest=True, limit=REMEMBERED)
     return [

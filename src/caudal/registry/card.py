@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions
+from caudal.ledger.rows import DecisionRow, ModelVersionRow
 from caudal.registry.load import version_row
 
 
@@ -51,7 +52,7 @@ def card(ledger: Ledger, product: str, model: str, version: int | None = None) -
     }
 
 
-def _state(row: Row, champions: dict[str, int], decided: list[Row]) -> str:
+def _state(row: ModelVersionRow, champions: dict[str, int], decided: list[DecisionRow]) -> str:
     if champions.get(row["model"]) == row["version"]:
         return "champion"
     about = [one["decision"] for one in decided if one["model"] == row["model"] and one["version"] == row["version"]]

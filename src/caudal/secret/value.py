@@ -8,8 +8,11 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote, quote_plus, unquote
+
+if TYPE_CHECKING:
+    from caudal.json_value import JsonValue
 
 STARS = "***"
 SHORTEST = 6  # a shorter value stands by chance in too many texts
@@ -94,7 +97,7 @@ def redact(text: str) -> str:
     return text if _pattern is None else _pattern.sub(STARS, text)
 
 
-def redacted(value: Any) -> Any:
+def redacted(value: JsonValue) -> JsonValue:
     """Return a JSON-ready document with every text redacted; the keys are names and stay."""
     if _pattern is None:
         return value

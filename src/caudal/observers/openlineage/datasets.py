@@ -23,8 +23,8 @@ from openlineage.client.facet_v2 import (
 
 from caudal.declarations.connection import Files
 from caudal.errors import NotThere
-from caudal.ledger.ledger import Row
 from caudal.ledger.records import checks, profiles
+from caudal.ledger.rows import CheckRow, StepRow
 from caudal.runtime.column_lineage import lineage_of
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.origin import base_of
@@ -40,7 +40,7 @@ class Datasets:
     def __init__(self, ws: Workspace) -> None:
         self._ws = ws
 
-    def inputs(self, step: Row) -> list[InputDataset]:
+    def inputs(self, step: StepRow) -> list[InputDataset]:
         """Return what a step read."""
         kind, name = step["kind"], step["name"]
         if kind == "land":
@@ -57,7 +57,7 @@ class Datasets:
                 found.append(InputDataset(*self._table(one), facets=self._facets(one, version)))
         return found
 
-    def outputs(self, step: Row) -> list[OutputDataset]:
+    def outputs(self, step: StepRow) -> list[OutputDataset]:
         """Return what a step made."""
         kind, name, number = step["kind"], step["name"], step["output_version"]
         if kind == "land":
@@ -74,17 +74,18 @@ class Datasets:
         connection = self._ws.product.sources[source].connection
         return base_of(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
 
-    def judged(self, step: Row) -> InputDataset | None:
+    def judged(self, step: StepRow) -> InputDataset | None:
         """Return a table with what its expectations found in this run and how its columns look; None where nothing was judged."""
         name = step["name"]
-        about = {"product": self._ws.product.name, "run_id": step["run_id"], "table": name}
-        found = self._ws.ledger.find(checks, **about)
+        found = self._ws.ledger.find(checks, product=self._ws.product.name, run_id=step["run_id"], table=name)
         if not found or step["kind"] not in ("read", "table", "join", "features"):
             return None
         facets: dict[str, Any] = {
             "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(one) for one in found])
         }
-        profile = self._ws.ledger.find(profiles, newest=True, limit=1, **about)
+        profile = self._ws.ledger.find(
+            profiles, newest=True, limit=1, product=self._ws.product.name, run_id=step["run_id"], table=name
+        )
         if profile:
             facets["dataQualityMetrics"] = metrics.DataQualityMetricsInputDatasetFacet(
                 {column: _metrics(one) for column, one in profile[0]["columns"].items()}, rowCount=profile[0]["rows"]
@@ -196,7 +197,7 @@ def _about(field: Any) -> str | None:
     return " ".join(part for part in parts if part) or None
 
 
-def _assertion(row: Row) -> assertions.Assertion:
+def _assertion(row: CheckRow) -> assertions.Assertion:
     severity = "warn" if row["action"] == "warn" else "error"
     return assertions.Assertion(row["kind"], bool(row["passed"]) and not row["broken"], severity=severity, name=row["expectation"], description=row["message"] or None)  # fmt: skip
 
