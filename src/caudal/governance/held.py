@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from caudal.ledger.rows import LandedRow
+from caudal.report.documents import PlaceDocument
 from caudal.report.figures import plural
 
 
@@ -21,9 +21,9 @@ class Held:
     row: LandedRow | None = None  # of the ledger, for a raw file
     stays: str | None = None  # why its rows cannot be erased
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> PlaceDocument:
         """Return it as a line of the plan and of the proof."""
-        return {name: getattr(self, name) for name in ("kind", "name", "file", "rows", "current")}
+        return {"kind": self.kind, "name": self.name, "file": self.file, "rows": self.rows, "current": self.current}
 
     def where(self) -> str:
         """Return the place, and what it holds that stays, in words."""

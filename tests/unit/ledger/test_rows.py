@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import types
-from typing import Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from sqlalchemy import JSON, Boolean, Float, Integer, Text
 from sqlalchemy.types import String
+from typing_extensions import is_typeddict
 
 from caudal.ledger import records, rows
 
