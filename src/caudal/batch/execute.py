@@ -154,12 +154,12 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
 
 def _tell(
     ws: Workspace, step: Step, state: State, done: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
-    error: dict[str, Any] | None = None, detail: dict[str, Any] | None = None, broken: Sequence[dict[str, Any]] = (),
+    error: dict[str, object] | None = None, detail: dict[str, object] | None = None, broken: Sequence[dict[str, object]] = (),
 ) -> None:  # fmt: skip
     """Write a step's end, with its checks, its profile and its figures, into the ledger: all of it or nothing."""
     from sqlalchemy import insert
 
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "run_id": ws.run_id, "product": ws.product.name, "step": step.name, "kind": step.kind, "name": step.subject, "state": state,
         "started_at": began, "finished_at": ws.clock(), "seconds": round(seconds, 4), "error": error, "detail": detail,
     }  # fmt: skip

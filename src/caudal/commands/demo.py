@@ -102,7 +102,7 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         raise result.error
     product = str(result.document["product"])
 
-    def tell(url: str, answers: list[dict[str, Any]]) -> None:
+    def tell(url: str, answers: list[dict[str, object]]) -> None:
         if as_json:
             print(
                 json.dumps(
@@ -128,7 +128,7 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         print(f"\nEnded. Serve again with: caudal serve --home {settings.home}")
 
 
-def _examples(settings: Settings, product: str) -> dict[str, dict[str, Any]]:
+def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
     import contextlib
 
     from caudal.ledger.records import model_versions
@@ -139,7 +139,7 @@ def _examples(settings: Settings, product: str) -> dict[str, dict[str, Any]]:
     return {name: dict(row["signature"]["example"]) for name, row in champions.items() if row is not None}
 
 
-def _asked(url: str, product: str, model: str, example: dict[str, Any]) -> dict[str, Any]:
+def _asked(url: str, product: str, model: str, example: dict[str, object]) -> dict[str, object]:
     address = f"{url.rstrip('/')}/api/v1/{product}/{model}/predict"
     request = urllib.request.Request(address, json.dumps(example).encode(), {"Content-Type": "application/json"})
     try:

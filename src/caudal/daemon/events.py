@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
@@ -47,7 +47,7 @@ class Event:
     at: float
     pipeline: Literal["all", "predict"] = "all"
     alone: bool = False
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -64,7 +64,7 @@ class Event:
 
 
 def note(
-    ledger: Ledger, happened: Sequence[Event], *, schedule: ScheduleRow | None = None, taken: Mapping[str, Any] | None = None
+    ledger: Ledger, happened: Sequence[Event], *, schedule: ScheduleRow | None = None, taken: Mapping[str, object] | None = None
 ) -> list[Event]:
     """Write what happened and return what nobody had noted.
 
@@ -107,7 +107,7 @@ def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> 
     return ledger.find(events, product=product, run_id=run_id, state="taken")
 
 
-def settle(ledger: Ledger, run_id: str, ending: Ending, *, not_before: float = 0.0, again: bool = False, **detail: Any) -> int:
+def settle(ledger: Ledger, run_id: str, ending: Ending, *, not_before: float = 0.0, again: bool = False, **detail: object) -> int:
     """Write how the run ended that these events were taken for, and return how many they were.
 
     ``again`` counts the run as an attempt that failed.

@@ -166,7 +166,7 @@ class Worker:
         return Ended(*told, "failed", "failed", settle(self._ledger, job.run_id, "failed", why=why), seconds, why)
 
 
-def _last(file: Path) -> dict[str, Any] | None:
+def _last(file: Path) -> dict[str, object] | None:
     try:
         lines = [line for line in file.read_text().splitlines() if line.startswith("{")]
         return dict(json.loads(lines[-1])) if lines else None

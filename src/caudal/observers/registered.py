@@ -7,7 +7,6 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
 
 import caudal.observers
 from caudal.errors import CaudalError
@@ -48,7 +47,7 @@ class Foreign(RunObserver):
         """Tell it how a run ended."""
         self._tell("run_ended", ws, document)
 
-    def _tell(self, method: str, ws: Workspace, *facts: Any) -> None:
+    def _tell(self, method: str, ws: Workspace, *facts: object) -> None:
         try:
             getattr(self._observer, method)(ws, *facts)
         except CaudalError as error:

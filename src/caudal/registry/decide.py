@@ -17,7 +17,7 @@ PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
 
 
 def promote(
-    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[Any] = (), who: str, reason: str | None = None,
+    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[object] = (), who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
 ) -> DecisionRow:  # fmt: skip
     """Put a version into production and return the decision. A version that is there already needs no second decision.
@@ -38,7 +38,7 @@ def promote(
 
 
 def refuse(
-    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[Any] = (), who: str, reason: str | None = None,
+    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[object] = (), who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
 ) -> DecisionRow:  # fmt: skip
     """Record that a version did not pass, and return the decision; said twice of a version in a row, it is recorded once."""

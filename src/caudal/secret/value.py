@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import quote, quote_plus, unquote
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ class Secret:
     def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, _: Any) -> Self:
+    def __deepcopy__(self, _: object) -> Self:
         return self
 
-    def __reduce_ex__(self, _: Any) -> NoReturn:
+    def __reduce_ex__(self, _: object) -> NoReturn:
         raise TypeError("A secret is not stored: pickle would write its text.")
 
 
