@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.alert import Alert, Sla
 from caudal.declarations.detector import Detection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from caudal.declarations.star import Star
     from caudal.declarations.warehouse import Publication
 
-Function = Callable[..., object]
+Function = Callable[..., Any]
 
 
 class Declared:
