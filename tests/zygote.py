@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from tests.documents import check_printed
 
 # Read by an interpreter when it starts, or by a library when it is imported.
 AT_START = (
@@ -201,6 +202,7 @@ def run(
     done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
     if check:
         done.check_returncode()
+    check_printed(command, out)
     return done
 
 

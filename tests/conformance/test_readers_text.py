@@ -206,7 +206,8 @@ def test_csv_is_read_as_csv_and_duckdb_read_it(spark: Any, tmp_path: Path, seed:
             and not shorter
             and "\0" not in text
             and not re.search('[ \t]"|"[ \t]', text)
-            and set(re.findall("\r\n|\n|\r", text)) != {"\r", "\r\n"}  # DuckDB takes the first of "\r" and "\r\n" for a sign of a value
+            and set(re.findall("\r\n|\n|\r", text))
+            != {"\r", "\r\n"}  # DuckDB takes the first of "\r" and "\r\n" for a sign of a value
         ):
             theirs = by_duckdb(tmp_path / f"{one.file.sha256}.csv", separator, width)
             if theirs is not None and len(theirs) == len(good):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 from tests import zygote
+from tests.documents import check_document
 
 from caudal.batch.batch import run
 from caudal.commands import models
@@ -21,6 +23,8 @@ from caudal.commands.quarantine import listing, replay, show
 from caudal.commands.status import status
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
+from caudal.ledger.measurements import measurements
+from caudal.ledger.records import candidates
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -58,6 +62,26 @@ def test_the_sample_is_sound_and_runs(shop):
         ("counts", "between(visitors, 0, 1000)"): 6,
         ("counts", "not_null(visitors)"): 6,
     }
+
+
+def test_figures_are_kept_over_runs(mine):
+    folder, settings = mine
+    (folder / "product.py").write_text((folder / "product.py").read_text().replace("0, 1000", "0, 900"))
+    again = run(folder, settings)
+    check_document("run", again.document)
+    with contextlib.closing(Home(settings.home.absolute()).ledger()) as ledger:
+        written = measurements(ledger, product="shop", subject="counts", metric="rows_written")
+        share = measurements(ledger, product="shop", subject="counts", metric="quarantined_share")
+        scores = measurements(ledger, product="shop", subject_kind="model", metric="mae", group={"candidate": "baseline"})
+        trained = ledger.find(candidates, product="shop", candidate="baseline", newest=True)
+    assert len(written) == len(share) == 2
+    assert written[0].run_id == again.document["run_id"]
+    assert (written[0].value, written[0].version) == (
+        again.document["tables"]["counts"]["rows_written"],
+        again.document["tables"]["counts"]["version"],
+    )
+    assert share[1].value == pytest.approx(18 / share[1].count)
+    assert [score.value for score in scores] == [row["score"] for row in trained]
 
 
 def test_nothing_new_imports_no_engine(mine):
@@ -204,6 +228,14 @@ def test_every_command_prints_one_json_document(mine, tmp_path):
         ["graph", str(folder), "--json"],
         ["check", str(folder), "--static", *home],
         ["status", *home],
+        ["status", "--why", *home],
+        ["times", *home],
+        ["run", str(folder), *home],
+        ["trace", str(folder), "counts", "--limit", "2", *home],
+        ["search", "visitors", *home],
+        ["catalog", "build", "--out", str(tmp_path / "catalog"), *home],
+        ["verify", *home],
+        ["export", "counts", str(tmp_path / "counts.csv"), *home],
         ["model", "list", *home],
         ["model", "show", "visitors", *home],
         ["model", "history", "visitors", *home],

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from caudal.batch.measured import rows_measured
 from caudal.batch.reasons import lost_versions, reasons
 from caudal.batch.retry import Attempts, attempted
 from caudal.batch.slow import watched
@@ -16,6 +17,7 @@ from caudal.batch.step import State, Step, StepResult, waits
 from caudal.batch.tasks import ordered
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
+from caudal.ledger.measurements import write_measurements
 from caudal.ledger.records import checks, lineages, profiles, steps
 from caudal.runtime.faults import DYING_S, is_of_java, translate_machine_error
 from caudal.runtime.lifecycle import end
@@ -152,12 +154,12 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
 
 def _tell(
     ws: Workspace, step: Step, state: State, done: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
-    error: dict[str, Any] | None = None, detail: dict[str, Any] | None = None, broken: Sequence[dict[str, Any]] = (),
+    error: dict[str, object] | None = None, detail: dict[str, object] | None = None, broken: Sequence[dict[str, object]] = (),
 ) -> None:  # fmt: skip
-    """Write a step's end, with its checks and its profile, into the ledger: all of it or nothing."""
+    """Write a step's end, with its checks, its profile and its figures, into the ledger: all of it or nothing."""
     from sqlalchemy import insert
 
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "run_id": ws.run_id, "product": ws.product.name, "step": step.name, "kind": step.kind, "name": step.subject, "state": state,
         "started_at": began, "finished_at": ws.clock(), "seconds": round(seconds, 4), "error": error, "detail": detail,
     }  # fmt: skip
@@ -175,6 +177,8 @@ def _tell(
         lineage = None if known and known[0]["document"] == lineage else lineage
     with ws.ledger.engine.begin() as connection:
         connection.execute(insert(steps).values(row))
+        if done is not None:
+            write_measurements(connection, list(rows_measured(ws, step, done)))
         if done is not None and lineage is not None:
             connection.execute(insert(lineages).values({**about, "version": done.output_version, "document": dict(lineage)}))
         if found:

@@ -10,7 +10,7 @@ from caudal.batch.step import Step, StepResult
 from caudal.graph.fingerprint import loaded_of, parts_of
 from caudal.graph.node_kind import StepKind
 from caudal.graph.registered import node_of_step, step_kind
-from caudal.ledger.ledger import Row
+from caudal.ledger.rows import StepRow
 from caudal.report.figures import plural
 from caudal.runtime.manifest import reads_of
 from caudal.runtime.workspace import Workspace
@@ -23,7 +23,7 @@ _NOUNS = {
 _OF_CODE = ("code", "module", "everything that was loaded")
 
 
-def lost_versions(ws: Workspace, step: Step, last: Row | None) -> str | None:
+def lost_versions(ws: Workspace, step: Step, last: StepRow | None) -> str | None:
     """Return in words that versions of a step's table are gone which the ledger knows of; None where they are there.
 
     Parameters
@@ -40,7 +40,7 @@ def lost_versions(ws: Workspace, step: Step, last: Row | None) -> str | None:
     return f"its table has version {newest} as its newest, and {known}" if newest < last["output_version"] else None
 
 
-def reasons(ws: Workspace, step: Step, done: StepResult, last: Row | None, lost: str | None = None) -> dict[str, Any]:
+def reasons(ws: Workspace, step: Step, done: StepResult, last: StepRow | None, lost: str | None = None) -> dict[str, Any]:
     """Return what a step that ended well is made of, and in words why it ran or rested, as details for the ledger.
 
     Parameters
@@ -76,7 +76,7 @@ def _made_of(ws: Workspace, step: Step) -> dict[str, str]:
     return {name: state[:16] if re.fullmatch("[0-9a-f]{32,}", state) else state for name, state in parts.items()}
 
 
-def _changed(made_of: Mapping[str, str], last: Row | None) -> list[str]:
+def _changed(made_of: Mapping[str, str], last: StepRow | None) -> list[str]:
     if last is None:
         return ["it had not succeeded before"]
     before = (last["detail"] or {}).get("made_of")
@@ -126,7 +126,7 @@ def _happened(kind: str, before: str | None, now: str | None) -> str:
     return "changed"
 
 
-def _inputs(done: StepResult, last: Row | None) -> list[str]:
+def _inputs(done: StepResult, last: StepRow | None) -> list[str]:
     before = (last["inputs"] or {}) if last is not None else {}
     new = [name for name, version in done.inputs.items() if last is not None and before.get(name) != version]
     files = done.detail.get("files")
@@ -135,7 +135,7 @@ def _inputs(done: StepResult, last: Row | None) -> list[str]:
     return [*(f"'{name}' has a new version" if name != "model" else "there is another champion" for name in new), *of_files]
 
 
-def _otherwise(ws: Workspace, step: Step, done: StepResult, last: Row | None) -> list[str]:
+def _otherwise(ws: Workspace, step: Step, done: StepResult, last: StepRow | None) -> list[str]:
     when_unchanged = step_kind(step.kind).when_unchanged
     if when_unchanged != StepKind.when_unchanged:
         return [when_unchanged]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from caudal.errors import CaudalError
+from caudal.report.run_document import RunDocument
 
 
 @dataclass(frozen=True)
 class Result:
     """How a run ended: its document (what ``--json`` prints) and its error, if any."""
 
-    document: dict[str, Any]
+    document: RunDocument
     error: CaudalError | None
 
     @property

@@ -43,7 +43,7 @@ class _Watch:
             if self._told:
                 self._say(None)
 
-    def _later(self, wait_s: float, then: Any, *told: Any) -> threading.Timer:
+    def _later(self, wait_s: float, then: object, *told: object) -> threading.Timer:
         timer = threading.Timer(wait_s, self._guarded, (then, *told))
         timer.daemon = True
         timer.start()
@@ -70,7 +70,7 @@ class _Watch:
         # A mail server may keep one waiting; the step that is over meanwhile is not to wait too.
         threading.Thread(target=_tell, args=(self._ws, self._step.name, found), daemon=True).start()
 
-    def _say(self, at_hand: dict[str, Any] | None) -> None:
+    def _say(self, at_hand: dict[str, object] | None) -> None:
         self._told = True
         self._ws.ledger.change(runs, {"run_id": self._ws.run_id}, at_hand=at_hand)
 

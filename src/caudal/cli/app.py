@@ -6,14 +6,17 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from caudal.errors import CaudalError, EnvironmentProblem, printable
 from caudal.secret import redact_logs, redacted
+
+if TYPE_CHECKING:
+    from caudal.json_value import JsonValue
 
 app = typer.Typer(
     name="caudal",
@@ -141,14 +144,14 @@ def say_end(as_json: bool, result: Any) -> None:
         raise typer.Exit(result.error.exit_code)
 
 
-def say(as_json: bool, document: dict[str, Any], sentence: str) -> None:
+def say(as_json: bool, document: Mapping[str, object], sentence: str) -> None:
     if as_json:
         print_json(document)
     else:
         print(printable(sentence))
 
 
-def say_rows(as_json: bool, rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:
+def say_rows(as_json: bool, rows: Sequence[Mapping[str, object]], columns: tuple[str, ...], nothing: str) -> None:
     if as_json:
         return print_json(rows)
     if not rows:
@@ -159,5 +162,5 @@ def say_rows(as_json: bool, rows: list[dict[str, Any]], columns: tuple[str, ...]
     return None
 
 
-def print_json(document: Any) -> None:
-    print(json.dumps(redacted(document), indent=2, default=str, ensure_ascii=False))
+def print_json(document: object) -> None:
+    print(json.dumps(redacted(cast("JsonValue", document)), indent=2, default=str, ensure_ascii=False))

@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from caudal.batch.execute import execute
 from caudal.batch.plan import plan as steps_of
@@ -21,6 +20,7 @@ from caudal.graph.build import build
 from caudal.graph.load import load, product_file, with_data
 from caudal.graph.registered import declared_nodes, is_streamed, step_kind, tables_of
 from caudal.observers.registered import registered
+from caudal.report.documents import BackfillPlan, PlannedFile, PlannedSource, PlannedTable
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
 from caudal.runtime.opening import checked, held, opened
 from caudal.runtime.storage import check_tables
@@ -30,7 +30,7 @@ from caudal.storage import delta
 MOST_DAYS = 36_600
 
 
-def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, Any]:
+def plan(folder: Path, settings: Settings, first: str, last: str) -> BackfillPlan:
     """Return which days of which tables would be made again, and from which raw files.
 
     Raises
@@ -42,8 +42,8 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, A
     with _workspace(folder, settings, again) as ws:
         if all(ws.version(name) is None for name in ws.product.nodes):
             raise NotThere(f"Product '{ws.product.name}' has not run yet.", fix=f"Run it: caudal run {folder}")
-        sources: list[dict[str, Any]] = []
-        tables: list[dict[str, Any]] = []
+        sources: list[PlannedSource] = []
+        tables: list[PlannedTable] = []
         touched: dict[str, set[str | None] | None] = {}  # None: the whole table
         nodes = {node.name: node for node in declared_nodes(ws.product)}
         for name in build(ws.product).order():
@@ -53,7 +53,7 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> dict[str, A
             if kind.backfill == "from raw":
                 if days := days_again(ws, node):
                     touched[name] = days
-                    raw = [{"path": file.path, "bytes": file.bytes} for file in files_of(ws, node, days)]
+                    raw: list[PlannedFile] = [{"path": file.path, "bytes": file.bytes} for file in files_of(ws, node, days)]
                     sources.append({**_told(ws, name, days), "files": raw})
             else:
                 days_of = _touched(ws, node, touched)
@@ -160,7 +160,7 @@ def _touched(ws: Workspace, table: Table, touched: dict[str, set[str | None] | N
     return extent.days
 
 
-def _told(ws: Workspace, name: str, days: set[str | None] | None) -> dict[str, Any]:
+def _told(ws: Workspace, name: str, days: set[str | None] | None) -> PlannedTable:
     version = delta.read(ws.folder(name))
     rows = sum(file.rows for file in version.files if days is None or file.day in days)
     return {"table": name, "days": None if days is None else sorted(map(str, days)), "rows": rows}

@@ -103,7 +103,7 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         raise result.error
     product = str(result.document["product"])
 
-    def tell(url: str, answers: list[dict[str, Any]]) -> None:
+    def tell(url: str, answers: list[dict[str, object]]) -> None:
         if as_json:
             print(
                 json.dumps(
@@ -129,7 +129,7 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         print(f"\nEnded. Serve again with: caudal serve --home {settings.home}")
 
 
-def _examples(settings: Settings, product: str) -> dict[str, dict[str, Any]]:
+def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
     import contextlib
 
     from caudal.ledger.records import model_versions
@@ -137,10 +137,10 @@ def _examples(settings: Settings, product: str) -> dict[str, dict[str, Any]]:
     with contextlib.closing(opened(settings).ledger()) as ledger:
         names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
         champions = {name: ledger.champion(product, name) for name in names}
-    return {name: row["signature"]["example"] for name, row in champions.items() if row is not None}
+    return {name: dict(row["signature"]["example"]) for name, row in champions.items() if row is not None}
 
 
-def _asked(url: str, product: str, model: str, example: dict[str, Any]) -> dict[str, Any]:
+def _asked(url: str, product: str, model: str, example: dict[str, object]) -> dict[str, object]:
     address = f"{url.rstrip('/')}/api/v1/{product}/{model}/predict"
     request = urllib.request.Request(address, json.dumps(example).encode(), {"Content-Type": "application/json"})
     try:

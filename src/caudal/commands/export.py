@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Literal, cast
 
 from caudal.commands.status import the_product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
+from caudal.report.documents import ExportDocument
 from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.storage.place import spark_needs
@@ -17,13 +18,14 @@ from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables.intact import check_small, reading
 from caudal.tables.resolve import resolve_version
 
+Written = Literal["parquet", "avro", "csv"]
 ENDINGS = {".parquet": "parquet", ".avro": "avro", ".csv": "csv"}
 
 
 def export(
     settings: Settings, table: str, to: Path, *, format: str | None = None, version: int | None = None, run_id: str | None = None,
     product: str | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> ExportDocument:  # fmt: skip
     """Write a table to ``to``: a file where the name has an ending, a folder else. Returns what was written."""
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
@@ -41,7 +43,14 @@ def export(
         _avro(settings, found, to)
     else:
         _arrow(found, to, kind)
-    return {"product": name, "table": table, "version": found.number, "rows": found.rows, "format": kind, "to": str(to)}
+    return {
+        "product": name,
+        "table": table,
+        "version": found.number,
+        "rows": found.rows,
+        "format": cast("Written", kind),
+        "to": str(to),
+    }
 
 
 def _arrow(version: delta.Version, to: Path, kind: str) -> None:

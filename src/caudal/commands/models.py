@@ -5,28 +5,30 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from caudal.commands.status import products, the_product
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
+from caudal.ledger.rows import DecisionRow
+from caudal.registry.card import Card, Listed
+from caudal.report.documents import HistoryLine, VersionDocument
 from caudal.runtime.lifecycle import who
 from caudal.runtime.opening import opened
 from caudal.tables.home import Home
 
 
-def listing(settings: Settings, product: str | None = None) -> list[dict[str, Any]]:
+def listing(settings: Settings, product: str | None = None) -> list[VersionDocument]:
     """Return every model version with its score and whether it is in production."""
     from caudal.registry import listing as versions
 
     with _ledger(settings) as (home, ledger):
         names = [the_product(home, ledger, product)] if product else products(ledger)
-        return [{"product": name, **_in_brief(row)} for name in names for row in versions(ledger, name)]
+        return [_in_brief(row) for name in names for row in versions(ledger, name)]
 
 
-def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> dict[str, Any]:
+def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> Card:
     """Return all that is known of a model version; of the champion when none is named."""
     from caudal.registry import card as of_version
 
@@ -35,25 +37,25 @@ def card(settings: Settings, model: str, version: int | None, product: str | Non
         return of_version(ledger, name, model, version)
 
 
-def promote(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> dict[str, Any]:
+def promote(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> DecisionRow:
     """Put a version into production by hand."""
     from caudal.registry import promote as decide
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return dict(decide(ledger, name, model, version, gates=[], who=who(), reason=reason))
+        return decide(ledger, name, model, version, gates=[], who=who(), reason=reason)
 
 
-def rollback(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> dict[str, Any]:
+def rollback(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> DecisionRow:
     """Bring an earlier champion back: the one before, unless told."""
     from caudal.registry import rollback as decide
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return dict(decide(ledger, name, model, to, who=who(), reason=reason))
+        return decide(ledger, name, model, to, who=who(), reason=reason)
 
 
-def history(settings: Settings, model: str, product: str | None = None) -> list[dict[str, Any]]:
+def history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:
     """Return every decision on a model, oldest first."""
     from caudal.registry import history as decisions
 
@@ -64,9 +66,9 @@ def history(settings: Settings, model: str, product: str | None = None) -> list[
         ]
 
 
-def _in_brief(row: dict[str, Any]) -> dict[str, Any]:
+def _in_brief(row: Listed) -> VersionDocument:
     """Return a version's row with its score under one name, for a table on the terminal."""
-    metrics = dict(row.get("metrics") or {})
+    metrics = row["metrics"] or {}
     metric = next((name.removesuffix("_spread") for name in metrics if name.endswith("_spread")), None)
     created = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"]))
     return {

@@ -16,6 +16,7 @@ from caudal.engine.exact import in_any_magnitude
 from caudal.errors import NotThere
 from caudal.graph.load import load, product_file, with_data
 from caudal.graph.registered import of_kind
+from caudal.report.documents import ParityDocument, TableParity
 from caudal.runtime.lifecycle import new_run_id
 from caudal.runtime.opening import checked, opened
 from caudal.runtime.table_frame import frame_of
@@ -26,7 +27,7 @@ from caudal.tables.frames import arrow
 _SHOWN = 5
 
 
-def parity(folder: Path, settings: Settings) -> dict[str, Any]:
+def parity(folder: Path, settings: Settings) -> ParityDocument:
     """Return, for each table that a stream publishes, how its rows compare with those of a run over the capture.
 
     Rows of windows that the stream has not closed yet, and of samples that came too late for it, cannot be in both; they are counted apart.
@@ -50,7 +51,7 @@ def parity(folder: Path, settings: Settings) -> dict[str, Any]:
     return {"product": product.name, "equal": all(one["equal"] for one in found.values()), "tables": found}
 
 
-def _compared(ws: Workspace, table: Statistics | Join) -> dict[str, Any]:
+def _compared(ws: Workspace, table: Statistics | Join) -> TableParity:
     if isinstance(table, Join):
         return compared(ws, table)
     streamed = _plain(arrow(delta.read(ws.folder(table.name))))

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from caudal.declarations.join import Join, is_stream, keys_of, shape
 from caudal.declarations.node import Node
+from caudal.report.documents import ParityExample, TableParity
 from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def compared(ws: Workspace, declared: Join) -> dict[str, Any]:
+def compared(ws: Workspace, declared: Join) -> TableParity:
     """Return how the rows of a join compare with those of a run; rows for which a match came too late are counted apart."""
     nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
     folders = [ws.folder(name) for name in declared.inputs]
@@ -106,7 +107,7 @@ def _without_match(
     return {row for row in rows if row[place] is None}
 
 
-def _example(row: tuple[Any, ...], keys: list[int], only_stream: Counter[tuple[Any, ...]]) -> dict[str, Any]:
+def _example(row: tuple[Any, ...], keys: list[int], only_stream: Counter[tuple[Any, ...]]) -> ParityExample:
     told = [str(row), "None"]
     stream, run = told if row in only_stream else reversed(told)
     return {"key": [str(row[place]) for place in keys], "stream": stream, "run": run}

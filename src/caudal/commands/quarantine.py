@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from caudal.batch.batch import run
 from caudal.batch.result import Result
@@ -18,6 +17,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.graph.load import load
 from caudal.ledger.records import landed
+from caudal.report.documents import QuarantineCount, QuarantinedRow
 from caudal.runtime.lifecycle import new_run_id
 from caudal.runtime.opening import held, opened
 from caudal.runtime.workspace import Progress, Workspace
@@ -28,12 +28,12 @@ from caudal.tables.home import Home
 from caudal.tables.landing import land
 
 
-def listing(settings: Settings, product: str | None = None) -> list[dict[str, Any]]:
+def listing(settings: Settings, product: str | None = None) -> list[QuarantineCount]:
     """Return how many rows are in quarantine now, by product, table and reason (a row counts under each of its reasons)."""
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
         names = [the_product(home, ledger, product)] if product else products(ledger)
-    rows = []
+    rows: list[QuarantineCount] = []
     for name in names:
         for table in _tables(home, name):
             reasons = arrow(delta.read(home.quarantine(name, table)), ["_reasons"]).column("_reasons").to_pylist()
@@ -44,7 +44,7 @@ def listing(settings: Settings, product: str | None = None) -> list[dict[str, An
 
 def show(
     settings: Settings, table: str, *, reason: str | None = None, limit: int = 20, product: str | None = None
-) -> list[dict[str, Any]]:
+) -> list[QuarantinedRow]:
     """Return quarantined rows of a table: reasons, the file they came from, raw values."""
     import pyarrow.compute as pc
 

@@ -142,7 +142,7 @@ class KafkaSink:
         if left:
             raise EnvironmentProblem(f"Kafka did not take {left:,} messages within a minute.", fix="Is the broker still there?")
 
-    def _delivered(self, error: Any, _: Any) -> None:
+    def _delivered(self, error: object, _: object) -> None:
         if error is not None:
             self._failed = str(error)
 

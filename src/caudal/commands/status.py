@@ -7,7 +7,6 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import func, select
 
@@ -18,7 +17,16 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, model_versions, runs, schedules, steps
 from caudal.messaging.feed import Feed
 from caudal.observers.alerts import ATTEMPTS, undelivered
-from caudal.report.document import SECTIONS
+from caudal.report.documents import (
+    ModelStatus,
+    ProductStatus,
+    PublicationStatus,
+    StatusDocument,
+    StreamsStatus,
+    TableStatus,
+    UpStatus,
+)
+from caudal.report.sections.others import OWN
 from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -27,7 +35,7 @@ from caudal.tables.home import Home
 _LOOKED_AT = 200  # updates of the live feed: enough for each source to be among them
 
 
-def status(settings: Settings, folder: Path | None = None) -> dict[str, Any]:
+def status(settings: Settings, folder: Path | None = None) -> StatusDocument:
     """Return, for one product or for all of the home, the last run, the tables and the champions."""
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
@@ -70,16 +78,16 @@ def product_name(folder: Path) -> str:
     return load(folder).name
 
 
-def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
+def _product(home: Home, ledger: Ledger, product: str) -> ProductStatus:
     last = ledger.last_run(product)
     tables = {}
     for row in ledger.find(steps, product=product, state="succeeded"):
         if row["kind"] in steps_where(writes="table") and row["output_version"] is not None:
             tables[row["name"]] = row
-    return {
+    stands: ProductStatus = {
         "product": product,
         "last_run": None if last is None else {
-            "run_id": last["run_id"], "state": last["state"], "outcome": (last["summary"] or {}).get("outcome") or last["state"], "started_at": last["started_at"], "finished_at": last["finished_at"],
+            "run_id": last["run_id"], "state": last["state"], "outcome": str((last["summary"] or {}).get("outcome") or last["state"]), "started_at": last["started_at"], "finished_at": last["finished_at"],
             "seconds": None if last["finished_at"] is None else round(last["finished_at"] - last["started_at"], 2), "error": last["error"],
             "page": str(home.page(product, last["run_id"])), "at_hand": last["at_hand"] if last["state"] == "running" else None,
         },
@@ -87,7 +95,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
             *(_table(home, product, name, row["kind"], row["finished_at"]) for name, row in tables.items()),
             *(_table(home, product, name, _made_by(home.table(product, name)), None) for name in _published(home, product) if name not in tables),
         ],
-        "warehouse": _warehouse(ledger, product), **_others(ledger, product),
+        "warehouse": _warehouse(ledger, product),
         "streams": _streams(home, ledger, product),
         "up": _up(ledger, product),
         "alerts": [
@@ -99,9 +107,12 @@ def _product(home: Home, ledger: Ledger, product: str) -> dict[str, Any]:
         ],
         "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
     }  # fmt: skip
+    if others := _others(ledger, product):
+        stands["others"] = others
+    return stands
 
 
-def _warehouse(ledger: Ledger, product: str) -> list[dict[str, Any]]:
+def _warehouse(ledger: Ledger, product: str) -> list[PublicationStatus]:
     """Return what was published last, by publication."""
     published = ledger.find(steps, product=product, kind=list(steps_where(section="warehouse")), state="succeeded")
     newest = {row["name"]: row for row in published}
@@ -110,27 +121,27 @@ def _warehouse(ledger: Ledger, product: str) -> list[dict[str, Any]]:
             "name": name, "place": (row["detail"] or {}).get("place"), "version": row["output_version"],
             "age_s": round(time.time() - row["finished_at"], 1),
         }
-        for name, row in newest.items()
+        for name, row in newest.items() if row["finished_at"] is not None
     ]  # fmt: skip
 
 
-def _others(ledger: Ledger, product: str) -> dict[str, Any]:
+def _others(ledger: Ledger, product: str) -> dict[str, list[dict[str, object]]]:
     """Return what nodes of other packages' kinds made last, by section; nothing where there are none."""
-    sections: dict[str, dict[str, Any]] = {}
+    sections: dict[str, dict[str, dict[str, object]]] = {}
     for kind, step in step_kinds().items():
-        if step.section is None or step.section in SECTIONS:
+        if step.section is None or step.section in OWN:
             continue
         for row in ledger.find(steps, product=product, kind=kind, state="succeeded"):
-            age_s = round(time.time() - row["finished_at"], 1)
+            age_s = round(time.time() - (row["finished_at"] or 0.0), 1)
             sections.setdefault(step.section, {})[row["name"]] = {
                 "name": row["name"],
                 **kind_of_step(kind).told(row),
                 "age_s": age_s,
             }
-    return {"others": {section: list(lines.values()) for section, lines in sections.items()}} if sections else {}
+    return {section: list(lines.values()) for section, lines in sections.items()}
 
 
-def _up(ledger: Ledger, product: str) -> dict[str, Any] | None:
+def _up(ledger: Ledger, product: str) -> UpStatus | None:
     """Return the events that wait, are at work or have failed, and when schedules come next; None where ``caudal up`` never was."""
     counted = ledger.rows(
         select(events.c.state, func.count().label("events")).where(events.c.product == product).group_by(events.c.state)
@@ -141,7 +152,12 @@ def _up(ledger: Ledger, product: str) -> dict[str, Any] | None:
     count = {row["state"]: row["events"] for row in counted}
     failed = ledger.find(events, product=product, state="failed", newest=True, limit=1)
     return {
-        "events": {state: count.get(state, 0) for state in ("new", "taken", "done", "failed")},
+        "events": {
+            "new": count.get("new", 0),
+            "taken": count.get("taken", 0),
+            "done": count.get("done", 0),
+            "failed": count.get("failed", 0),
+        },
         "failed": {"subject": failed[0]["subject"], "why": (failed[0]["detail"] or {}).get("why")} if failed else None,
         "schedules": [{"trigger": row["trigger"], "next_at": row["next_at"]} for row in come],
     }
@@ -164,7 +180,7 @@ def _published(home: Home, product: str) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if (path / "_delta_log").is_dir()) if folder.is_dir() else []
 
 
-def _streams(home: Home, ledger: Ledger, product: str) -> dict[str, Any] | None:
+def _streams(home: Home, ledger: Ledger, product: str) -> StreamsStatus | None:
     """Return how the product's streams stand by the last updates of the live feed; None where it never had any."""
     feed = Feed(home.live(product))
     last = {update["source"]: update for _, update in feed.tail(feed.end() - _LOOKED_AT)}
@@ -172,10 +188,10 @@ def _streams(home: Home, ledger: Ledger, product: str) -> dict[str, Any] | None:
         return None
     running = ledger.find(runs, product=product, state="running", command="stream")
     return {
-        "running": any(row["host"] != socket.gethostname() or _alive(row["pid"]) for row in running),
+        "running": any(row["host"] != socket.gethostname() or (row["pid"] is not None and _alive(row["pid"])) for row in running),
         "sources": {
             name: {
-                "at": one["at"], "readings": one["total"], "per_s": one["rate"], "p95_s": (one["latency_s"] or {}).get("p95"), "late": one["late"],
+                "at": one["at"], "readings": one["total"], "per_s": one["rate"], "p95_s": one["latency_s"]["p95"] if one["latency_s"] else None, "late": one["late"],
                 "duplicates": one["duplicates"], "unreadable": one["unreadable"], "windows": one["state"]["windows"],
             }
             for name, one in last.items()
@@ -193,7 +209,7 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _table(home: Home, product: str, name: str, kind: str, finished_at: float | None) -> dict[str, Any]:
+def _table(home: Home, product: str, name: str, kind: str, finished_at: float | None) -> TableStatus:
     folder = home.table(product, name)
     quarantine = home.quarantine(product, name)
     number = delta.version_of(folder)
@@ -211,7 +227,7 @@ def _changed(folder: Place) -> float:
     return max((path.stat().st_mtime for path in (folder / "_delta_log").glob("*.json")), default=0.0)
 
 
-def _model(ledger: Ledger, product: str, model: str) -> dict[str, Any]:
+def _model(ledger: Ledger, product: str, model: str) -> ModelStatus:
     champion = ledger.champion(product, model)
     versions = ledger.find(model_versions, product=product, model=model)
     return {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
-from typing import Any
 
 from sqlalchemy import select
 
@@ -12,11 +10,12 @@ from caudal.commands.status import the_product
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.records import steps
-from caudal.observers.usual_times import RUN, history, usual_of
+from caudal.observers.usual_times import RUN, Usual, history, usual_of
+from caudal.report.documents import ExecutionDocument, StepTimes, TimesDocument, UsualDocument
 from caudal.runtime.opening import opened
 
 
-def times(settings: Settings, product: str | None, step: str | None = None) -> dict[str, Any]:
+def times(settings: Settings, product: str | None, step: str | None = None) -> TimesDocument:
     """Return the history of each step of a product, of one step only where told, with what is usual and where it tends."""
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
@@ -33,6 +32,10 @@ def times(settings: Settings, product: str | None, step: str | None = None) -> d
         return {"product": name, "steps": [_told(one, done) for one, done in found if done]}
 
 
-def _told(step: str, done: list[dict[str, Any]]) -> dict[str, Any]:
+def _told(step: str, done: list[ExecutionDocument]) -> StepTimes:
     found = usual_of([one["seconds"] for one in done])
-    return {"step": step, "last_s": done[-1]["seconds"], "usual": asdict(found) if found else None, "history": done}
+    return {"step": step, "last_s": done[-1]["seconds"], "usual": _usual(found) if found else None, "history": done}
+
+
+def _usual(usual: Usual) -> UsualDocument:
+    return {"expected_s": usual.expected_s, "limit_s": usual.limit_s, "trend": usual.trend, "executions": usual.executions}

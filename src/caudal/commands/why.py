@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
 
 from caudal.commands.status import product_name, products
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import steps
+from caudal.ledger.rows import StepRow
+from caudal.report.documents import WhyDocument, WhyStep
 from caudal.runtime.opening import opened
 
 
-def explained(settings: Settings, about: Path | None) -> dict[str, Any]:
+def explained(settings: Settings, about: Path | None) -> WhyDocument:
     """Return why steps ran or rested the last time that they came up: of all products, of one, or one step.
 
     Parameters
@@ -50,7 +51,7 @@ def _meant(about: Path | None, among: list[str]) -> tuple[str | None, str | None
     return product, text
 
 
-def _steps(ledger: Ledger, product: str, name: str | None) -> list[dict[str, Any]]:
+def _steps(ledger: Ledger, product: str, name: str | None) -> list[WhyStep]:
     newest = {row["step"]: row for row in ledger.find(steps, product=product) if row["state"] != "running"}
     rows = sorted(newest.values(), key=lambda row: row["id"])
     return [
@@ -62,7 +63,7 @@ def _steps(ledger: Ledger, product: str, name: str | None) -> list[dict[str, Any
     ]  # fmt: skip
 
 
-def _said(row: Row) -> str:
+def _said(row: StepRow) -> str:
     detail = row["detail"] or {}
     if row["state"] == "failed":
         return f"failed: {(row['error'] or {}).get('what', 'no reason is known')}"

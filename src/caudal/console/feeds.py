@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from caudal.errors import NotThere, nearest
 from caudal.messaging.feed import Feed
+from caudal.messaging.updates import Update
 from caudal.tables.home import Home
 
 # A stream that says nothing for this long has stopped: it updates several times a second.
@@ -38,12 +38,12 @@ def feed_of(home: Path, product: str) -> Feed:
     return Feed(Home(home).live(product))
 
 
-def last_of(feed: Feed) -> dict[str, Any] | None:
+def last_of(feed: Feed) -> Update | None:
     """Return the newest update, None where nothing was said yet."""
     found = feed.tail(feed.end() - 1)
     return found[-1][1] if found else None
 
 
-def age_s(update: dict[str, Any]) -> float:
+def age_s(update: Update) -> float:
     """Return the seconds since an update was made."""
     return max(0.0, time.time() - float(update["at"]))

@@ -35,14 +35,14 @@ def layout(home: Path, path: str) -> Component | None:
         return None
     product = path.removeprefix(PATH).strip("/")
     try:
-        last = last_of(feed_of(home, product)) or {}
+        last = last_of(feed_of(home, product))
     except NotThere as error:
         return notice("No such stream", error.sentence())
     return html.Div(
         [
             html.P([html.A("Streams", href="/"), f" / {product}"], className="over"),
             html.Div([html.H1(product), _state()], className="title live-title"),
-            _controls(home, product, last.get("sensors") or []),
+            _controls(home, product, list(last["sensors"]) if last else []),
             html.Div([_tile(*one) for one in TILES], className="readout"),
             _signals(),
             html.Div([_focus(), html.Div([_classes(), _anomalies()])], className="columns"),

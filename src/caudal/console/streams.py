@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from caudal.console.feeds import STOPPED_AFTER_S, age_s, feed_of, last_of, products
 from caudal.console.parts import aria
+from caudal.messaging.updates import Update
 
 PATH = "/"
 EVERY_MS = 2000
@@ -36,7 +36,7 @@ def _cards(home: Path) -> list[Component]:
     return found or [_none()]
 
 
-def _card(product: str, last: dict[str, Any] | None) -> Component:
+def _card(product: str, last: Update | None) -> Component:
     facts: list[Component] = [html.P([_state(last), " ", html.Span(_figures(last), className="quiet")])]
     return html.Section(
         [
@@ -48,7 +48,7 @@ def _card(product: str, last: dict[str, Any] | None) -> Component:
     )
 
 
-def _state(last: dict[str, Any] | None) -> Component:
+def _state(last: Update | None) -> Component:
     if last is None:
         return html.Span("nothing yet", className="tag")
     if age_s(last) < STOPPED_AFTER_S:
@@ -56,7 +56,7 @@ def _state(last: dict[str, Any] | None) -> Component:
     return html.Span(f"stopped since {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(last['at']))} UTC", className="tag")
 
 
-def _figures(last: dict[str, Any] | None) -> str:
+def _figures(last: Update | None) -> str:
     if last is None:
         return "No update was written yet."
     sensors, total = len(last.get("sensors") or ()), last.get("total") or 0

@@ -13,14 +13,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, runs, schedules
+from caudal.ledger.rows import EventRow, ScheduleRow
 
 Ending = Literal["done", "failed", "new"]
 _RACES = 5
@@ -46,14 +47,14 @@ class Event:
     at: float
     pipeline: Literal["all", "predict"] = "all"
     alone: bool = False
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """The happening, short enough for an index."""
         return hashlib.sha256(f"{self.trigger}\0{self.happening}".encode("utf-8", "surrogateescape")).hexdigest()
 
-    def row(self) -> Row:
+    def row(self) -> dict[str, object]:
         """Return the event as a new row of the ledger."""
         return {
             "product": self.product, "trigger": self.trigger, "kind": self.kind, "key": self.key, "at": self.at, "pipeline": self.pipeline,
@@ -63,7 +64,7 @@ class Event:
 
 
 def note(
-    ledger: Ledger, happened: Sequence[Event], *, schedule: Row | None = None, taken: Mapping[str, Any] | None = None
+    ledger: Ledger, happened: Sequence[Event], *, schedule: ScheduleRow | None = None, taken: Mapping[str, object] | None = None
 ) -> list[Event]:
     """Write what happened and return what nobody had noted.
 
@@ -88,7 +89,7 @@ def note(
     return []
 
 
-def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> list[Row]:
+def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> list[EventRow]:
     """Take the events that a run of a product is to be for: all that wait, or the oldest where that is to be alone.
 
     Those that failed before come along: the run is for all that is there.
@@ -106,7 +107,7 @@ def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> 
     return ledger.find(events, product=product, run_id=run_id, state="taken")
 
 
-def settle(ledger: Ledger, run_id: str, ending: Ending, *, not_before: float = 0.0, again: bool = False, **detail: Any) -> int:
+def settle(ledger: Ledger, run_id: str, ending: Ending, *, not_before: float = 0.0, again: bool = False, **detail: object) -> int:
     """Write how the run ended that these events were taken for, and return how many they were.
 
     ``again`` counts the run as an attempt that failed.
@@ -129,18 +130,18 @@ def settle(ledger: Ledger, run_id: str, ending: Ending, *, not_before: float = 0
     return len(rows)
 
 
-def orphans(ledger: Ledger) -> dict[str, list[Row]]:
+def orphans(ledger: Ledger) -> dict[str, list[EventRow]]:
     """Return the events that are taken, by the daemon that took them."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[EventRow]] = {}
     for row in ledger.find(events, state="taken"):
-        found.setdefault(row["taken_by"], []).append(row)
+        found.setdefault(row["taken_by"] or "", []).append(row)
     return found
 
 
-def take_up(ledger: Ledger, rows: Sequence[Row]) -> dict[str, Ending]:
+def take_up(ledger: Ledger, rows: Sequence[EventRow]) -> dict[str, Ending]:
     """Settle events that no run is at work for any more: done where their run has succeeded, else new. Returns how, by run."""
     ended: dict[str, Ending] = {}
-    for run_id in dict.fromkeys(row["run_id"] for row in rows):
+    for run_id in dict.fromkeys(row["run_id"] for row in rows if row["run_id"] is not None):
         ended[run_id] = "done" if ledger.find(runs, run_id=run_id, state="succeeded") else "new"
         settle(ledger, run_id, ended[run_id])
     return ended
@@ -158,7 +159,7 @@ def _known(connection: Connection, one: Event) -> bool:
     return connection.execute(same).first() is not None
 
 
-def _bring_forward(connection: Connection, row: Row) -> None:
+def _bring_forward(connection: Connection, row: ScheduleRow) -> None:
     where = (schedules.c.product == row["product"], schedules.c.trigger == row["trigger"])
     there = connection.execute(select(schedules.c.until).where(*where)).first()
     if there is None:

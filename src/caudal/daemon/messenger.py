@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,7 +24,7 @@ class Messenger:
     """Looks at the promises of some products, and sends what is due, for the length of a block."""
 
     def __init__(
-        self, products: Sequence[Product], home: Home, ledger: Ledger, settings: Settings, say: Callable[[dict[str, Any]], None],
+        self, products: Sequence[Product], home: Home, ledger: Ledger, settings: Settings, say: Callable[[dict[str, object]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._products, self._home, self._ledger, self._settings, self._say, self._clock = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,7 +21,7 @@ from caudal.runtime.manifest import folder_digest
 TICK_S = 0.2
 _ORPHANS_S = 5.0
 
-Say = Callable[[dict[str, Any]], None]
+Say = Callable[[dict[str, object]], None]
 
 
 @dataclass(frozen=True)
@@ -152,6 +151,6 @@ class Rounds:
             self._say({"what": "trouble", "trigger": trigger, "why": why})
         self._trouble[trigger] = why
 
-    def _heard(self, document: dict[str, Any]) -> None:
+    def _heard(self, document: dict[str, object]) -> None:
         self._last = time.monotonic()
         self._say(document)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from caudal.daemon.events import Event
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.rows import ScheduleRow
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Look:
     again_s: float | None = None
     trouble: str | None = None
     mended: bool = False
-    schedule: Row | None = None
+    schedule: ScheduleRow | None = None
 
 
 class Watcher(Protocol):

@@ -18,6 +18,7 @@ from caudal.declarations.crontab import DAYS, parsed
 from caudal.declarations.trigger import Cron, Every, Timed
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import schedules
+from caudal.ledger.rows import ScheduleRow
 
 ON_TIME_S = 60.0  # what came so recently was not missed
 MOST = 1000  # runs that are made up for; of more, the newest
@@ -66,7 +67,7 @@ class ClockWatcher:
         following = next(times(self.trigger, self._tz, now), None)
         self._next_at = following if following is not None else float("inf")
         self._looked = now
-        row = {"product": self.product, "trigger": self.name, "until": now, "next_at": following}
+        row: ScheduleRow = {"product": self.product, "trigger": self.name, "until": now, "next_at": following}
         return Look(happened, again_s=self._next_at - now, schedule=row)
 
     def told(self, happened: list[Event]) -> None:

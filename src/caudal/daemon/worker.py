@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,8 +18,9 @@ from typing import Any, TextIO
 from caudal.daemon.events import Ending, settle, take
 from caudal.declarations.settings import Settings
 from caudal.ledger.claim import Watch, held_by_another
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs
+from caudal.ledger.rows import EventRow
 from caudal.runtime.lifecycle import new_run_id
 from caudal.tables.home import Home
 
@@ -55,7 +56,7 @@ class Job:
     run_id: str
     process: subprocess.Popen[bytes]
     out: Path
-    events: list[Row]
+    events: list[EventRow]
     began: float = field(default_factory=time.monotonic)
     asked_to_stop: bool = False
 
@@ -115,7 +116,7 @@ class Worker:
                 os.killpg(job.process.pid, signal.SIGKILL)
             job.process.wait()
 
-    def _begun(self, product: str, run_id: str, taken: list[Row]) -> Job:
+    def _begun(self, product: str, run_id: str, taken: list[EventRow]) -> Job:
         order = {
             "folder": str(self.folders[product]), "home": str(self._home.path), "data": str(self._settings.data) if self._settings.data else None,
             "lake": self._settings.lake, "settle_s": self._settle_s, "run_id": run_id, "pipeline": "all" if any(row["pipeline"] == "all" for row in taken) else "predict",
@@ -145,10 +146,10 @@ class Worker:
         if state == "succeeded" or code == 0:
             count = settle(self._ledger, job.run_id, "done")
             outcome = ((found[0]["summary"] or {}).get("outcome") or state) if found else None
-            return Ended(*told, "done", outcome or "up to date", count, seconds)
+            return Ended(*told, "done", str(outcome or "up to date"), count, seconds)
         if code == _STOPPED or (job.asked_to_stop and code < 0):  # killed by us, or before it could hear what was asked
             return Ended(*told, "new", "stopped", settle(self._ledger, job.run_id, "new"), seconds)
-        error = (found[0]["error"] if found else None) or said or {}
+        error: Mapping[str, Any] = (found[0]["error"] if found else None) or said or {}
         kind = "killed" if code < 0 else str(error.get("error", ""))
         why = str(error.get("what") or f"its process ended with {code}" + (" (killed)" if code < 0 else ""))
         attempts = 1 + min((row["attempts"] for row in job.events), default=0)
@@ -168,7 +169,7 @@ def pause_s(attempts: int, chance: random.Random) -> float:
     return chance.uniform(0, min(FIRST_WAIT_S * 2 ** (attempts - 1), LONGEST_WAIT_S))
 
 
-def _last(file: Path) -> dict[str, Any] | None:
+def _last(file: Path) -> dict[str, object] | None:
     try:
         lines = [line for line in file.read_text().splitlines() if line.startswith("{")]
         return dict(json.loads(lines[-1])) if lines else None

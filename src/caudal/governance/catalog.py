@@ -15,6 +15,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import checks, declarations, landed, lineages, model_versions, profiles, runs, steps
 from caudal.observers.declared import declaration
 from caudal.registry import card
+from caudal.report.documents import FoundDocument
 from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.tables.frames import arrow
@@ -48,9 +49,9 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
         return json_ready({"home": home.path.name, "products": list(told.values())}, text_or_number)  # type: ignore[no-any-return]
 
 
-def search(told: Mapping[str, Any], word: str) -> list[dict[str, Any]]:
+def search(told: Mapping[str, Any], word: str) -> list[FoundDocument]:
     """Return products, things and columns whose name, description or owner holds the word; names that are it come first."""
-    found = []
+    found: list[tuple[int, FoundDocument]] = []
 
     def look(kind: str, where: str, name: str, *texts: str | None) -> None:
         held = [text for text in texts if text and word.lower() in text.lower()]
@@ -134,7 +135,7 @@ class _Product:
         )
         takes = shown["signature"]["inputs"] if shown else []
         features = self._lineages.get(said["features"], {}).get("columns", {})
-        columns = [
+        columns: list[dict[str, object]] = [
             {"name": take["name"], "type": str(take.get("type", "")), "unit": None, "about": None, "raw": None, "figures": {}, "unknown": None,
              "from": [{"table": said["features"], "column": take["name"], "kind": "identity"}] if take["name"] in features or not features else [],
              "indirect": [], "to": [{"table": each, "column": "prediction", "kind": "transformation"} for each, p in self._said["predictions"].items() if p["model"] == name]}

@@ -26,9 +26,11 @@ from caudal.governance.proof import write_proof
 from caudal.governance.raw_kinds import raw_kind, without_subject
 from caudal.governance.subject import columns_of, holding, in_raw, kind_of, person, raw_column, search, search_tables
 from caudal.graph.load import load, product_file, with_data
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import deletions, erasures, landed, manifests, model_versions, profiles
+from caudal.ledger.rows import ErasureRow, ModelVersionRow
 from caudal.report.figures import plural
+from caudal.report.run_document import RunDocument
 from caudal.runtime.lifecycle import new_run_id, who
 from caudal.runtime.opening import held as alone, opened
 from caudal.runtime.workspace import Progress
@@ -129,7 +131,7 @@ def _document(
     }  # fmt: skip
 
 
-def _learned_from(home: Home, product: Product, row: Row, held: Sequence[Held]) -> bool:
+def _learned_from(home: Home, product: Product, row: ModelVersionRow, held: Sequence[Held]) -> bool:
     """Tell whether a model's version was trained on a table version that holds the subject."""
     files = {one.file for one in held if one.kind == "table" and one.name == row["training_table"]}
     spans = lifespans.lifespans(home.table(product.name, row["training_table"]))[0] if files else []
@@ -146,18 +148,20 @@ def _can(product: Product, ledger: Ledger, held: Sequence[Held]) -> None:
             )  # fmt: skip
 
 
-def _begin(ledger: Ledger, product: Product, told: Person, plan: Mapping[str, Any], now: float) -> Row:
+def _begin(ledger: Ledger, product: Product, told: Person, plan: Mapping[str, Any], now: float) -> ErasureRow:
     """Return the record of this erasure: the one that was cut off, or a new one."""
     if (row := _running(ledger, product, told)) is not None:
         return row
     salt = secrets.token_hex(16)
-    row = {"erasure": f"erase-{new_run_id()}", "product": product.name, "column": told.column, "salt": salt, "subject": told.digest(salt),
-           "state": "running", "who": who(), "started_at": now, "before": dict(plan)}  # fmt: skip
-    ledger.add(erasures, row)
-    return row
+    begun: ErasureRow = {
+        "erasure": f"erase-{new_run_id()}", "product": product.name, "column": told.column, "salt": salt, "subject": told.digest(salt),
+        "state": "running", "who": who(), "started_at": now, "finished_at": None, "before": dict(plan), "proof_sha256": None,
+    }  # fmt: skip
+    ledger.add(erasures, begun)
+    return begun
 
 
-def _running(ledger: Ledger, product: Product, told: Person) -> Row | None:
+def _running(ledger: Ledger, product: Product, told: Person) -> ErasureRow | None:
     """Return the erasure of this subject that was cut off."""
     rows = ledger.find(erasures, product=product.name, column=told.column, state="running")
     return next((row for row in rows if row["subject"] == told.digest(row["salt"])), None)
@@ -190,6 +194,7 @@ def _raw_files(product: Product, home: Home, ledger: Ledger, told: Person, held:
         if not one.current:
             (folder / one.file).unlink(missing_ok=True)
             continue
+        assert one.row is not None, "a raw file that the ledger names has its row"
         row, kind = one.row, raw_kind(source, one.row, home.scratch(product.name))
         room = folder if isinstance(folder, Path) else home.scratch(product.name)
         file = local(store_path(folder, row["sha256"], row["path"]), room)
@@ -274,7 +279,7 @@ def _folder(home: Home, product: Product, name: str) -> Place:
 
 
 def _end(
-    product: Product, home: Home, ledger: Ledger, begun: Row, after: Mapping[str, Any], run_document: Mapping[str, Any], now: float
+    product: Product, home: Home, ledger: Ledger, begun: ErasureRow, after: Mapping[str, Any], run_document: RunDocument, now: float
 ) -> dict[str, Any]:
     """Write the proof, and say in the ledger that it is done where nothing is left."""
     from caudal.ledger.records import tombstones

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caudal.declarations.product import Product
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, landed, model_versions
+from caudal.ledger.rows import LandedRow
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -57,10 +58,10 @@ def _segments(told: Trace, table: str, number: int, into: dict[str, set[str]]) -
             _segments(told, name, int(version), into)
 
 
-def raw_files(told: Trace, source: str, names: Iterable[str]) -> list[dict[str, Any]]:
+def raw_files(told: Trace, source: str, names: Iterable[str]) -> list[dict[str, object]]:
     """Return landed files by the names that rows give them, and whether their bytes are still those that came."""
     rows = {row["sha256"][:16]: row for row in told.ledger.find(landed, product=told.product.name, source=source)}
-    found = []
+    found: list[dict[str, object]] = []
     for name in sorted(names):
         row = rows.get(name)
         if row is None:
@@ -74,7 +75,7 @@ def raw_files(told: Trace, source: str, names: Iterable[str]) -> list[dict[str, 
     return found
 
 
-def _state(file: Place, row: Row) -> str:
+def _state(file: Place, row: LandedRow) -> str:
     try:
         with file.open("rb") as raw:
             same = hashlib.file_digest(raw, "sha256").hexdigest() == row["sha256"]

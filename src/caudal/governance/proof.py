@@ -6,10 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 
-def write_proof(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+def write_proof(folder: Path, document: Mapping[str, object]) -> dict[str, object]:
     """Write the proof as JSON and as a page, and return it with its hash and where it lies.
 
     The hash is that of the document as JSON with sorted keys and without the hash itself: whoever has the file can compute it, and
@@ -25,7 +24,7 @@ def write_proof(folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     return {**whole, "json": str(folder / f"{document['erasure']}.json"), "page": str(folder / f"{document['erasure']}.html")}
 
 
-def digest(document: Mapping[str, Any]) -> str:
+def digest(document: Mapping[str, object]) -> str:
     """Return the hash of a proof.
 
     Examples

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from caudal.declarations.node import Source
 from caudal.governance import archives, workbooks
-from caudal.ledger.ledger import Row
+from caudal.ledger.rows import LandedRow
 from caudal.stages.ingest.formats.json_records import spans
 from caudal.stages.ingest.raw import format_of, packing_of, path_of
 from caudal.tables import erased
@@ -18,7 +17,7 @@ from caudal.tables.raw_records import Is, RawKind
 _UNPACKED_FIRST = ("parquet", "excel")  # what is searched in a plain file alone
 
 
-def raw_kind(source: Source, row: Row, room: Path) -> RawKind:
+def raw_kind(source: Source, row: LandedRow, room: Path) -> RawKind:
     """Return how a landed file of a source is read.
 
     Parameters
@@ -52,7 +51,7 @@ def without_subject(file: Path, draft: Path, kind: RawKind, columns: Sequence[tu
 
 
 def _kind(source: Source, name: str, room: Path, declared: str | None, depth: int = 1) -> RawKind:
-    options: dict[str, Any] = dict(getattr(source.connection, "options", {}))
+    options: dict[str, object] = dict(getattr(source.connection, "options", {}))
     packing, format = packing_of(name), format_of(name, declared)
     names = tuple(column.raw_name for column in source.schema or ())
     if packing == ".zip":
@@ -71,7 +70,7 @@ def _member(source: Source, room: Path, declared: str | None, name: str, depth: 
     return _kind(source, name, room, declared, depth)
 
 
-def _plain(format: str, options: Mapping[str, Any], name: str, names: tuple[str, ...]) -> RawKind:
+def _plain(format: str, options: Mapping[str, object], name: str, names: tuple[str, ...]) -> RawKind:
     if format == "excel":
         return RawKind(format, options, names, edit=partial(workbooks.edit, options=options, names=names))
     if format == "csv" and not options.get("separator") and ".tsv" in name.lower():

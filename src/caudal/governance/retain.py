@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from caudal.declarations.duration import text
@@ -25,6 +24,7 @@ from caudal.graph.load import load
 from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, deletions, model_versions, runs
+from caudal.report.documents import GoingDocument, ProtectedVersion, RetainDocument
 from caudal.runtime.lifecycle import new_run_id, who
 from caudal.runtime.opening import held, opened
 from caudal.storage import delta
@@ -49,13 +49,13 @@ class Going:
     files: list[lifespans.Lifespan] = field(default_factory=list)
     days: tuple[str, ...] = ()
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> GoingDocument:
         """Return it as a line of the plan."""
         size = sum(file.bytes for file in self.files)
         return {"kind": self.kind, "table": self.table, "name": self.name, "why": self.why, "files": len(self.files), "bytes": size}
 
 
-def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callable[[], float] = time.time) -> dict[str, Any]:
+def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callable[[], float] = time.time) -> RetainDocument:
     """Return what goes by the product's declared times and what stays although its time is over; with ``yes`` it is deleted.
 
     Raises
@@ -76,7 +76,9 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
         if yes:
             for one in plan:
                 _let_go(one, product, ledger, clock())
-    stays = [{"table": table, "version": number, "why": why} for (table, number), why in sorted(protected.items())]
+    stays: list[ProtectedVersion] = [
+        {"table": table, "version": number, "why": why} for (table, number), why in sorted(protected.items())
+    ]
     lines = [one.told() for one in plan]
     return {
         "product": product.name, "done": yes, "going": lines, "files": sum(line["files"] for line in lines), "bytes": sum(line["bytes"] for line in lines),

@@ -35,7 +35,7 @@ _PLAIN = re.compile(r"[\d\s:.,+\-TZeE]*|true|false")
 
 
 def edit(
-    file: Path, column: str, is_subject: Is, to: Path | None, *, options: Mapping[str, Any], names: Sequence[str]
+    file: Path, column: str, is_subject: Is, to: Path | None, *, options: Mapping[str, object], names: Sequence[str]
 ) -> tuple[int, int]:
     """Return how many rows of a workbook are the subject's and how many of those that are read are not; write it without them to ``to``.
 
@@ -62,7 +62,7 @@ def edit(
     return gone, kept
 
 
-def _sheets(file: Path, options: Mapping[str, Any], names: Sequence[str]) -> dict[str, SheetRows]:
+def _sheets(file: Path, options: Mapping[str, object], names: Sequence[str]) -> dict[str, SheetRows]:
     found = sheets(RawFile(file, "", file.name, "excel"), options)
     if options.get("header", True) is False and names:
         return {name: SheetRows(_named(sheet.names, names), sheet.guesses, sheet.rows, sheet.read) for name, sheet in found.items()}

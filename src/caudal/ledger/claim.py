@@ -22,8 +22,9 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from caudal.errors import LeaseHeld
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import claims
+from caudal.ledger.rows import ClaimRow
 
 TTL_S = 30.0
 BEAT_S = 5.0
@@ -75,7 +76,7 @@ class Watch:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, int, float]] = {}
 
-    def dead(self, row: Row) -> bool:
+    def dead(self, row: ClaimRow) -> bool:
         """Tell whether the holder of a claim has died."""
         if gone(row["holder"]):
             return True
@@ -86,7 +87,7 @@ class Watch:
         return time.monotonic() - seen[2] > TTL_S
 
 
-def suspect(row: Row) -> bool:
+def suspect(row: ClaimRow) -> bool:
     """Tell whether a holder may well be dead: its last beat lies far off, or its machine has been started anew since."""
     said = json.loads(row["holder"])
     rebooted = said["host"] == socket.gethostname() and said.get("boot") not in (None, _boot())
@@ -125,7 +126,7 @@ def held_by_another(ledger: Ledger, name: str, watch: Watch) -> bool:
     return bool(rows) and not watch.dead(rows[0])
 
 
-def forget(ledger: Ledger, row: Row) -> None:
+def forget(ledger: Ledger, row: ClaimRow) -> None:
     """Take away the claim of a holder that is dead."""
     with ledger.engine.begin() as connection:
         same = (claims.c.name == row["name"], claims.c.holder == row["holder"], claims.c.beat == row["beat"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from sqlalchemy import Select, Table, create_engine, event, insert, select, update
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -20,7 +21,11 @@ from caudal.ledger.records import counters, decisions, model_versions, runs, ste
 from caudal.secret import shown
 from caudal.storage.driver import driven
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from caudal.ledger.records import R, RowTable
+    from caudal.ledger.rows import ChampionRow, RunRow, StepRow
+
+Row = dict[str, Any]  # of a query that takes what it needs of one table or several
 BUSY_MS = 30_000  # for which a SQLite ledger that another process has locked is waited for
 
 
@@ -80,7 +85,7 @@ class Ledger:
         """Let go of the database."""
         self.engine.dispose()
 
-    def add(self, table: Table, *rows: Mapping[str, Any]) -> None:
+    def add(self, table: Table, *rows: Mapping[str, object]) -> None:
         """Append rows in one transaction; where the table orders its rows by ``seq``, each gets the next number."""
         if not rows:
             return
@@ -91,7 +96,7 @@ class Ledger:
                 entries = [{**entry, "seq": first + place} for place, entry in enumerate(entries)]
             connection.execute(insert(table), entries)
 
-    def renew(self, table: Table, where: Mapping[str, Any], **values: Any) -> None:
+    def renew(self, table: Table, where: Mapping[str, object], **values: object) -> None:
         """Set values on the rows that match, and put them behind all others in the order of ``seq``."""
         with self.engine.begin() as connection:
             statement = update(table).values(seq=next_number(connection, table), **values)
@@ -99,7 +104,7 @@ class Ledger:
                 statement = statement.where(table.c[name] == value)
             connection.execute(statement)
 
-    def change(self, table: Table, where: Mapping[str, Any], **values: Any) -> int:
+    def change(self, table: Table, where: Mapping[str, object], **values: object) -> int:
         """Set values on the rows that match and return how many did."""
         statement = update(table).values(**values)
         for name, value in where.items():
@@ -107,12 +112,17 @@ class Ledger:
         with self.engine.begin() as connection:
             return int(connection.execute(statement).rowcount)
 
-    def rows(self, query: Select[Any]) -> list[Row]:
-        """Return the rows of a query."""
+    @overload
+    def rows(self, query: Select[Any]) -> list[Row]: ...
+    @overload
+    def rows(self, query: Select[Any], of: RowTable[R]) -> list[R]: ...
+    def rows(self, query: Select[Any], of: RowTable[R] | None = None) -> list[Row] | list[R]:
+        """Return the rows of a query; ``of`` is the table that they are whole rows of."""
         with self.engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            rows = [dict(row._mapping) for row in connection.execute(query)]
+        return rows if of is None else cast("list[R]", rows)
 
-    def find(self, table: Table, /, *, newest: bool = False, limit: int | None = None, **equal: Any) -> list[Row]:
+    def find(self, table: RowTable[R], /, *, newest: bool = False, limit: int | None = None, **equal: object) -> list[R]:
         """Return the rows whose columns equal the given values, in order of entry (or newest first)."""
         query = select(table)
         for name, value in equal.items():
@@ -120,22 +130,22 @@ class Ledger:
         order = next((table.c[name] for name in ("seq", "id", "started_at", "version") if name in table.c), None)
         if order is not None:
             query = query.order_by(order.desc() if newest else order)
-        return self.rows(query.limit(limit) if limit else query)
+        return self.rows(query.limit(limit) if limit else query, table)
 
-    def last_success(self, product: str, step: str) -> Row | None:
+    def last_success(self, product: str, step: str) -> StepRow | None:
         """Return the newest row of a step that succeeded."""
         found = self.find(steps, product=product, step=step, state="succeeded", newest=True, limit=1)
         return found[0] if found else None
 
-    def champion(self, product: str, model: str) -> Row | None:
+    def champion(self, product: str, model: str) -> ChampionRow | None:
         """Return the model version in production, with its decision under ``decision``; None before any promotion."""
         decided = self.find(decisions, product=product, model=model, decision=["promoted", "rolled back"], newest=True, limit=1)
         if not decided:
             return None
         version = self.find(model_versions, product=product, model=model, version=decided[0]["version"])
-        return {**version[0], "decision": decided[0]} if version else None
+        return cast("ChampionRow", {**version[0], "decision": decided[0]}) if version else None
 
-    def last_run(self, product: str | None = None) -> Row | None:
+    def last_run(self, product: str | None = None) -> RunRow | None:
         """Return the newest run."""
         found = self.find(runs, newest=True, limit=1, **({"product": product} if product else {}))
         return found[0] if found else None
@@ -149,12 +159,7 @@ def next_number(connection: Connection, table: Table, count: int = 1) -> int:
     return int(connection.execute(select(counters.c.value).where(own)).scalar_one()) - count + 1
 
 
-def latest(rows: Sequence[Row]) -> Row | None:
-    """Return the last of some rows, or None."""
-    return rows[-1] if rows else None
-
-
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """Return JSON that every database takes: what is no finite number is null."""
     try:
         return json.dumps(value, allow_nan=False)
@@ -166,7 +171,7 @@ def _first_line(error: DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
 
 
-def _durable(connection: Any, _: Any) -> None:
+def _durable(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -177,7 +182,7 @@ def _follow_file(engine: Engine, path: Path) -> None:
     """Make an engine see that its file was removed, or replaced by another, such as a backup: a connection holds on to the file it has opened."""
     engine.dispose()  # connections made before know no file of theirs
 
-    def opening(*_: Any) -> None:
+    def opening(*_: object) -> None:
         if _identity(path) is None:  # SQLite would make an empty one
             raise LedgerGone(
                 f"The ledger {path} is gone.",
@@ -185,10 +190,10 @@ def _follow_file(engine: Engine, path: Path) -> None:
                 where=str(path),
             )
 
-    def opened(_connection: Any, record: ConnectionPoolEntry) -> None:
+    def opened(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         record.info["file"] = _identity(path)
 
-    def taken(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    def taken(_connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
         opening()
         if record.info.get("file") != _identity(path):
             raise InvalidatePoolError

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from sqlalchemy import (
     JSON,
@@ -20,10 +22,24 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
 
-from caudal.secret import redacted
+from caudal.json_value import JsonValue
+from caudal.ledger import rows
+from caudal.secret import redact, redacted
 
 metadata = MetaData()
+R = TypeVar("R", bound=Mapping[str, object])
+
+if TYPE_CHECKING:
+
+    class RowTable(Table, Generic[R]):
+        """A table whose rows come back as ``R``."""
+
+
+def _table(row: type[R], name: str, *parts: SchemaItem) -> RowTable[R]:
+    """Return a table of the ledger; ``row`` is the type that its rows have."""
+    return cast("RowTable[R]", Table(name, metadata, *parts))
 
 
 class Words(TypeDecorator[str]):
@@ -32,24 +48,39 @@ class Words(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Return what is written."""
-        return redacted(value)
+        return None if value is None else redact(value)
 
 
-class Document(TypeDecorator[Any]):
+class Document(TypeDecorator[JsonValue]):
     """A document for people, written without secrets."""
 
     impl = JSON
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+    def process_bind_param(self, value: JsonValue, dialect: Dialect) -> JsonValue:  # noqa: ARG002
         """Return what is written."""
         return redacted(value)
 
 
-runs = Table(
-    "runs", metadata,
+class Scalars(TypeDecorator[tuple[rows.Scalar, ...]]):
+    """A few plain values as one text, so that rows can be compared and found by them in every database; no value is null."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[rows.Scalar] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return what is written."""
+        return json.dumps(list(value), ensure_ascii=False, allow_nan=False) if value else None
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[rows.Scalar, ...]:  # noqa: ARG002
+        """Return what was written."""
+        return tuple(json.loads(value)) if value else ()
+
+
+runs = _table(
+    rows.RunRow, "runs",
     Column("run_id", String(40), primary_key=True),
     Column("product", String(100), nullable=False),
     Column("command", String(40), nullable=False),
@@ -67,8 +98,8 @@ runs = Table(
     Column("seq", BigInteger, nullable=False, server_default="0"),  # the order in which runs began, whatever the clock said
 )  # fmt: skip
 
-steps = Table(
-    "steps", metadata,
+steps = _table(
+    rows.StepRow, "steps",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", String(40), nullable=False),
     Column("product", String(100), nullable=False),
@@ -92,8 +123,8 @@ steps = Table(
     Index("steps_by_run", "run_id"),
 )  # fmt: skip
 
-landed = Table(
-    "landed", metadata,
+landed = _table(
+    rows.LandedRow, "landed",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("source", String(100), nullable=False),
@@ -110,14 +141,14 @@ landed = Table(
     UniqueConstraint("product", "source", "path", "sha256", name="landed_once"),
 )  # fmt: skip
 
-counters = Table(
-    "counters", metadata,
+counters = _table(
+    rows.CounterRow, "counters",
     Column("name", String(40), primary_key=True),  # a table whose rows are numbered
     Column("value", BigInteger, nullable=False),  # the last number that was given
 )  # fmt: skip
 
-checks = Table(
-    "checks", metadata,
+checks = _table(
+    rows.CheckRow, "checks",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", String(40), nullable=False),
     Column("product", String(100), nullable=False),
@@ -132,8 +163,8 @@ checks = Table(
     Index("checks_by_run", "run_id", "table"),
 )  # fmt: skip
 
-profiles = Table(
-    "profiles", metadata,
+profiles = _table(
+    rows.ProfileRow, "profiles",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", String(40), nullable=False),
     Column("product", String(100), nullable=False),
@@ -144,8 +175,8 @@ profiles = Table(
     Index("profiles_by_table", "product", "table", "id"),
 )  # fmt: skip
 
-lineages = Table(
-    "lineages", metadata,
+lineages = _table(
+    rows.LineageRow, "lineages",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", String(40), nullable=False),
     Column("product", String(100), nullable=False),
@@ -155,8 +186,8 @@ lineages = Table(
     Index("lineages_by_table", "product", "table", "id"),
 )  # fmt: skip
 
-candidates = Table(
-    "candidates", metadata,
+candidates = _table(
+    rows.CandidateRow, "candidates",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", String(40), nullable=False),
     Column("product", String(100), nullable=False),
@@ -173,8 +204,8 @@ candidates = Table(
     Column("parameters", JSON),
 )  # fmt: skip
 
-model_versions = Table(
-    "model_versions", metadata,
+model_versions = _table(
+    rows.ModelVersionRow, "model_versions",
     Column("product", String(100), primary_key=True),
     Column("model", String(100), primary_key=True),
     Column("version", Integer, primary_key=True),
@@ -201,8 +232,8 @@ model_versions = Table(
     Column("holdout", JSON),  # how it does on rows that were held out: {of, rows, left_out, metric, metrics}
 )  # fmt: skip
 
-decisions = Table(
-    "decisions", metadata,
+decisions = _table(
+    rows.DecisionRow, "decisions",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("model", String(100), nullable=False),
@@ -217,8 +248,8 @@ decisions = Table(
     Index("decisions_by_model", "product", "model", "id"),
 )  # fmt: skip
 
-tombstones = Table(
-    "tombstones", metadata,
+tombstones = _table(
+    rows.TombstoneRow, "tombstones",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("source", String(100), nullable=False),
@@ -230,8 +261,8 @@ tombstones = Table(
     Index("tombstones_by_hash", "product", "source", "old_sha256"),
 )  # fmt: skip
 
-erasures = Table(
-    "erasures", metadata,
+erasures = _table(
+    rows.ErasureRow, "erasures",
     Column("erasure", String(40), primary_key=True),
     Column("product", String(100), nullable=False),
     Column("column", String(100), nullable=False),
@@ -245,8 +276,8 @@ erasures = Table(
     Column("proof_sha256", String(64)),
 )  # fmt: skip
 
-deletions = Table(
-    "deletions", metadata,
+deletions = _table(
+    rows.DeletionRow, "deletions",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("table", String(100)),
@@ -260,8 +291,8 @@ deletions = Table(
     Index("deletions_by_table", "product", "table", "id"),
 )  # fmt: skip
 
-declarations = Table(
-    "declarations", metadata,
+declarations = _table(
+    rows.DeclarationRow, "declarations",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("run_id", String(40), nullable=False),
@@ -270,8 +301,8 @@ declarations = Table(
     Index("declarations_by_product", "product", "id"),
 )  # fmt: skip
 
-lineage_events = Table(
-    "lineage_events", metadata,
+lineage_events = _table(
+    rows.LineageEventRow, "lineage_events",
     Column("id", Integer, primary_key=True, autoincrement=True),  # the order in which they are sent
     Column("product", String(100), nullable=False),
     Column("run_id", String(40), nullable=False),
@@ -284,15 +315,15 @@ lineage_events = Table(
     Index("lineage_events_by_run", "run_id"),
 )  # fmt: skip
 
-manifests = Table(
-    "manifests", metadata,
+manifests = _table(
+    rows.ManifestRow, "manifests",
     Column("product", String(100), primary_key=True),
     Column("folder", Text, primary_key=True),
     Column("document", JSON, nullable=False),
 )  # fmt: skip
 
-events = Table(
-    "events", metadata,
+events = _table(
+    rows.EventRow, "events",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("trigger", String(200), nullable=False),  # source:trips_raw, schedule:cron '0 6 * * *', prediction:forecast …
@@ -312,24 +343,24 @@ events = Table(
     Index("events_by_state", "state", "product", "id"),
 )  # fmt: skip
 
-schedules = Table(
-    "schedules", metadata,
+schedules = _table(
+    rows.ScheduleRow, "schedules",
     Column("product", String(100), primary_key=True),
     Column("trigger", String(200), primary_key=True),
     Column("until", Float, nullable=False),  # what was due up to then is among the events
     Column("next_at", Float),
 )  # fmt: skip
 
-claims = Table(
-    "claims", metadata,
+claims = _table(
+    rows.ClaimRow, "claims",
     Column("name", String(200), primary_key=True),
     Column("holder", String(300), nullable=False),
     Column("beat", Integer, nullable=False),  # goes up while the holder lives
     Column("at", Float, nullable=False),  # by the holder's clock
 )  # fmt: skip
 
-alerts = Table(
-    "alerts", metadata,
+alerts = _table(
+    rows.AlertRow, "alerts",
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("happening", String(20), nullable=False),  # failure | recovery | quarantine | sla | slow | promoted | refused
@@ -349,4 +380,28 @@ alerts = Table(
     Column("error", Words),
     Index("alerts_by_subject", "product", "happening", "subject", "id"),
     Index("alerts_by_state", "state", "next_at"),
+)  # fmt: skip
+
+measurements = _table(
+    rows.MeasurementRow, "measurements",
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("product", String(100), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("at", Float, nullable=False),  # when it was measured, seconds since 1970, UTC
+    Column("subject_kind", String(20), nullable=False),  # table | prediction | model | step | stream | serving | platform …
+    Column("subject", String(200), nullable=False),  # its name
+    Column("metric", String(100), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("low", Float),  # the interval that the value lies in
+    Column("high", Float),
+    Column("count", BigInteger),  # the rows that it rests on
+    Column("window_start", Float),  # the stretch of event time that it is of, seconds since 1970, UTC
+    Column("window_end", Float),
+    Column("group_by", Scalars),  # names of what the rows were divided by: ["sex", "age"]
+    Column("group_value", Scalars),  # the value of each: ["f", "60+"]
+    Column("version", Integer),  # of the subject
+    Column("detail", Document),
+    Index("measurements_by_subject", "product", "subject", "metric", "id"),
+    Index("measurements_by_metric", "product", "metric", "id"),
+    Index("measurements_by_run", "run_id"),
 )  # fmt: skip

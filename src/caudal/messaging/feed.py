@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from caudal.errors import EnvironmentProblem
+from caudal.messaging.updates import Update
 from caudal.storage.lease import lease
 
 MOST_BYTES = 16 * 2**20
@@ -45,7 +46,7 @@ class Feed:
         self.folder, self._most_bytes, self._kept = folder, most_bytes, kept
         self._known: _Place | None = None  # the end of what was read last, so that following reads only what is new
 
-    def append(self, update: Mapping[str, Any]) -> int:
+    def append(self, update: Update) -> int:
         """Write an update and return its number: 1 is the first, and a restart goes on counting.
 
         NumPy arrays and scalars may be in it; NaN becomes ``null``.
@@ -67,7 +68,7 @@ class Feed:
                     old.unlink(missing_ok=True)
         return place.number + 1
 
-    def tail(self, after: int) -> list[tuple[int, dict[str, Any]]]:
+    def tail(self, after: int) -> list[tuple[int, Update]]:
         """Return the updates numbered above ``after`` that are still kept, each with its number."""
         return [(number, orjson.loads(line)) for number, line in self.lines(after)]
 

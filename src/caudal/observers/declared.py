@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from caudal.declarations.product import Product
@@ -10,6 +9,7 @@ from caudal.graph.build import build
 from caudal.graph.registered import kind_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import declarations
+from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import RunObserver
 from caudal.runtime.workspace import Workspace
 from caudal.secret import redacted
@@ -63,7 +63,7 @@ def _short(where: str | None) -> str | None:
 class KeptDeclaration(RunObserver):
     """Keeps the declaration of each run's product in the ledger."""
 
-    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Keep it where it has changed."""
         if document["run_id"] == ws.run_id:
             remember(ws.product, ws.ledger, ws.run_id, ws.clock())

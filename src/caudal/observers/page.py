@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from caudal.graph.build import build
+from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import RunObserver
 from caudal.runtime.workspace import Workspace
 
@@ -14,11 +13,12 @@ from caudal.runtime.workspace import Workspace
 class RunPage(RunObserver):
     """Writes the page where the run's document says that it lies; a run that died has none."""
 
-    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Write the page."""
         from caudal.report.page import write_run_page
 
         if document["run_id"] == ws.run_id:
+            assert document["page"] is not None, "a run that has ended has a page"
             page = Path(document["page"])
             page.parent.mkdir(parents=True, exist_ok=True)
             write_run_page(ws.ledger, ws.run_id, build(ws.product), page)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import pkgutil
-from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
 
 import caudal.observers
 from caudal.errors import CaudalError
+from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import RunObserver
 from caudal.runtime.workspace import Workspace
 
@@ -44,11 +43,11 @@ class Foreign(RunObserver):
         """Tell it of a slow step."""
         self._tell("step_slow", ws, step, expected_s, limit_s)
 
-    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Tell it how a run ended."""
         self._tell("run_ended", ws, document)
 
-    def _tell(self, method: str, ws: Workspace, *facts: Any) -> None:
+    def _tell(self, method: str, ws: Workspace, *facts: object) -> None:
         try:
             getattr(self._observer, method)(ws, *facts)
         except CaudalError as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs, steps
+from caudal.report.documents import ExecutionDocument
 
 REMEMBERED = 30  # executions that count
 ENOUGH = 5  # fewer say nothing of what is usual
@@ -55,13 +55,14 @@ def usual_of(seconds: Sequence[float]) -> Usual | None:
     return Usual(round(middle, 4), round(limit_s, 4), _trend(seconds, middle), len(seconds))
 
 
-def history(ledger: Ledger, product: str, step: str) -> list[dict[str, Any]]:
+def history(ledger: Ledger, product: str, step: str) -> list[ExecutionDocument]:
     """Return the last executions of a step that did something, oldest first: run, when, how long, how many rows."""
     if step == RUN:
-        rows = ledger.find(runs, product=product, state="succeeded", command="run", newest=True, limit=REMEMBERED)
+        done = ledger.find(runs, product=product, state="succeeded", command="run", newest=True, limit=REMEMBERED)
         return [
             {"run_id": row["run_id"], "at": row["started_at"], "seconds": round(row["finished_at"] - row["started_at"], 4), "rows": None}
-            for row in reversed(rows)
+            for row in reversed(done)
+            if row["finished_at"] is not None
         ]  # fmt: skip
     rows = ledger.find(steps, product=product, step=step, state="succeeded", newest=True, limit=REMEMBERED)
     return [

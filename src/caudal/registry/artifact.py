@@ -104,7 +104,7 @@ def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str
         ) from error
 
 
-def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], what: str) -> Any:
+def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], what: str) -> object:
     """Return the fitted Spark ML model of a folder; the session is started when the files have proved right."""
     files = _files(folder, what)
     _same(files, sha256, folder, what)
@@ -197,7 +197,7 @@ def _spark_classes(files: dict[str, bytes], folder: Path, what: str) -> Iterator
             raise _strange(names[0], folder, what) from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) < len(pairs):
         raise ValueError("a key stands twice")

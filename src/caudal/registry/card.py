@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
-from caudal.ledger.ledger import Ledger, Row
+from typing_extensions import TypedDict
+
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions
+from caudal.ledger.rows import CandidateRow, DecisionRow, ModelVersionRow
 from caudal.registry.load import version_row
 
+State = Literal["champion", "former champion", "refused", "undecided"]
 
-def listing(ledger: Ledger, product: str) -> list[dict[str, Any]]:
+
+class Listed(TypedDict):
+    """A version of a model, as the list of versions has it."""
+
+    product: str
+    model: str
+    version: int
+    candidate: str
+    state: State
+    metrics: dict[str, float | None]
+    created_at: float
+    training_rows: int
+    training_from: str | None
+    training_until: str | None
+    format: str
+    run_id: str
+
+
+class Card(ModelVersionRow):
+    """All that is known of a version; ``gates`` are those of the newest decision that had any."""
+
+    state: State
+    candidates: list[CandidateRow]
+    decisions: list[DecisionRow]
+
+
+def listing(ledger: Ledger, product: str) -> list[Listed]:
     """Return every version of every model of a product, by model and number.
 
     ``state`` is ``champion``, ``former champion``, ``refused`` or ``undecided``.
@@ -28,7 +58,7 @@ def listing(ledger: Ledger, product: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def card(ledger: Ledger, product: str, model: str, version: int | None = None) -> dict[str, Any]:
+def card(ledger: Ledger, product: str, model: str, version: int | None = None) -> Card:
     """Return all that is known of a version, the champion unless a number is given.
 
     The ``model_versions`` row, ``state``, the ``candidates`` of its training (best first is not implied: order of training), its
@@ -51,7 +81,7 @@ def card(ledger: Ledger, product: str, model: str, version: int | None = None) -
     }
 
 
-def _state(row: Row, champions: dict[str, int], decided: list[Row]) -> str:
+def _state(row: ModelVersionRow, champions: dict[str, int], decided: list[DecisionRow]) -> State:
     if champions.get(row["model"]) == row["version"]:
         return "champion"
     about = [one["decision"] for one in decided if one["model"] == row["model"] and one["version"] == row["version"]]

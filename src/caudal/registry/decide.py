@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from caudal.errors import NotThere
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions
+from caudal.ledger.rows import ChampionRow, DecisionRow, ModelVersionRow
 from caudal.registry.load import version_row
 
 Clock = Callable[[], float]
@@ -16,9 +17,9 @@ PROMOTED, REFUSED, ROLLED_BACK = "promoted", "refused", "rolled back"
 
 
 def promote(
-    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[Any] = (), who: str, reason: str | None = None,
+    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[object] = (), who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
-) -> Row:  # fmt: skip
+) -> DecisionRow:  # fmt: skip
     """Put a version into production and return the decision. A version that is there already needs no second decision.
 
     Parameters
@@ -32,14 +33,14 @@ def promote(
     version_row(ledger, product, model, version)
     champion = ledger.champion(product, model)
     if champion and champion["version"] == version:
-        return dict(champion["decision"])
+        return champion["decision"]
     return _append(ledger, product, model, version, PROMOTED, gates, who, reason, run_id, clock, champion)
 
 
 def refuse(
-    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[Any] = (), who: str, reason: str | None = None,
+    ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[object] = (), who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
-) -> Row:  # fmt: skip
+) -> DecisionRow:  # fmt: skip
     """Record that a version did not pass, and return the decision; said twice of a version in a row, it is recorded once."""
     version_row(ledger, product, model, version)
     before = ledger.find(decisions, product=product, model=model, version=version, newest=True, limit=1)
@@ -51,7 +52,7 @@ def refuse(
 def rollback(
     ledger: Ledger, product: str, model: str, version: int | None = None, *, who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
-) -> Row:  # fmt: skip
+) -> DecisionRow:  # fmt: skip
     """Put the champion before the present one back, or a given earlier champion, and return the decision.
 
     Raises
@@ -78,16 +79,16 @@ def rollback(
                 fix=f"To put it there: `caudal model promote {model} {version} --product {product}`.", model=model, version=version,
             )  # fmt: skip
     if target == champion["version"]:
-        return dict(champion["decision"])
+        return champion["decision"]
     return _append(ledger, product, model, target, ROLLED_BACK, (), who, reason, run_id, clock, champion)
 
 
-def champion(ledger: Ledger, product: str, model: str) -> Row | None:
+def champion(ledger: Ledger, product: str, model: str) -> ChampionRow | None:
     """Return the version in production with its ``decision``; None before any promotion."""
     return ledger.champion(product, model)
 
 
-def history(ledger: Ledger, product: str, model: str) -> list[Row]:
+def history(ledger: Ledger, product: str, model: str) -> list[DecisionRow]:
     """Return every decision about a model, oldest first: who, when, which gates with which figures, what it replaced."""
     return ledger.find(decisions, product=product, model=model)
 
@@ -112,8 +113,8 @@ def succession(ledger: Ledger, product: str, model: str) -> list[int]:
 
 def _append(
     ledger: Ledger, product: str, model: str, version: int, decision: str, gates: Iterable[Any], who: str, reason: str | None,
-    run_id: str | None, clock: Clock, replaced: Mapping[str, Any] | None,
-) -> Row:  # fmt: skip
+    run_id: str | None, clock: Clock, replaced: ModelVersionRow | None,
+) -> DecisionRow:  # fmt: skip
     told = [dict(gate) if isinstance(gate, Mapping) else gate.as_dict() for gate in gates]
     row = {
         "product": product, "model": model, "version": version, "decision": decision, "gates": told, "who": who, "at": clock(),

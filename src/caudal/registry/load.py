@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.signature import answer, coerced
 from caudal.errors import NotThere
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
+from caudal.ledger.rows import ModelVersionRow
 from caudal.registry import artifact
 from caudal.tables.home import Home
 
@@ -40,7 +41,7 @@ class LoadedModel:
     signature: dict[str, Any]
     estimator: Any
     trained_until: str | None
-    row: Row
+    row: ModelVersionRow
 
     format = "sklearn"
 
@@ -67,7 +68,7 @@ class LoadedSparkModel:
     candidate: str
     signature: dict[str, Any]
     trained_until: str | None
-    row: Row
+    row: ModelVersionRow
     folder: Path
     spark: Callable[[], SparkSession]
 
@@ -117,13 +118,13 @@ def load(
     folder = home.path / row["artifact"]
     if row["format"] == "spark":
         return LoadedSparkModel(
-            row["version"], row["candidate"], row["signature"], row["training_until"], row, folder, spark or _session
+            row["version"], row["candidate"], dict(row["signature"]), row["training_until"], row, folder, spark or _session
         )
     estimator = artifact.read(folder, row["format"], row["artifact_sha256"], trust, _what(row))
-    return LoadedModel(row["version"], row["candidate"], row["signature"], estimator, row["training_until"], row)
+    return LoadedModel(row["version"], row["candidate"], dict(row["signature"]), estimator, row["training_until"], row)
 
 
-def version_row(ledger: Ledger, product: str, model: str, version: int | None = None) -> Row:
+def version_row(ledger: Ledger, product: str, model: str, version: int | None = None) -> ModelVersionRow:
     """Return the ``model_versions`` row of a version, the champion's unless a number is given.
 
     Raises
@@ -133,7 +134,8 @@ def version_row(ledger: Ledger, product: str, model: str, version: int | None = 
     if version is None:
         champion = ledger.champion(product, model)
         if champion:
-            return {name: value for name, value in champion.items() if name != "decision"}
+            del champion["decision"]  # type: ignore[misc]  # of a copy: without it, it is the version's row
+            return champion
     else:
         found = ledger.find(model_versions, product=product, model=model, version=version)
         if found:
@@ -160,5 +162,5 @@ def _session() -> SparkSession:
     return session()
 
 
-def _what(row: Row) -> str:
+def _what(row: ModelVersionRow) -> str:
     return f"version {row['version']} of model '{row['model']}' of product '{row['product']}'"

@@ -16,11 +16,13 @@ from typing import Any, Protocol
 from sqlalchemy import delete, insert
 
 from caudal.errors import EnvironmentProblem
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, model_versions
+from caudal.ledger.rows import ModelVersionRow, Scalar
 from caudal.registry import artifact
 from caudal.registry.environment import environment, requirements
 from caudal.registry.fits import Fits, write_fits
+from caudal.registry.measured import write_scores
 from caudal.registry.track import Logged, track
 from caudal.tables.home import Home
 
@@ -32,7 +34,7 @@ class CandidateResult(Protocol):
     baseline: bool
     score: float | None
     spread: float | None
-    folds: Sequence[Mapping[str, Any]]
+    folds: Sequence[Mapping[str, Scalar]]
     seconds: float
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float | None]
@@ -82,7 +84,7 @@ class Trained(Protocol):
 class Registered:
     """A version in the registry: its ``model_versions`` row; ``new`` tells whether this call made it."""
 
-    row: Row
+    row: ModelVersionRow
     new: bool
     warning: str | None = None
 
@@ -92,7 +94,7 @@ class Registered:
         return int(self.row["version"])
 
 
-def find(home: Home, ledger: Ledger, product: str, model: str, fingerprint: str) -> Row | None:
+def find(home: Home, ledger: Ledger, product: str, model: str, fingerprint: str) -> ModelVersionRow | None:
     """Return the version that a training of this fingerprint gave, if its files are whole; asked before training again."""
     for row in reversed(ledger.find(model_versions, product=product, model=model, fingerprint=fingerprint)):
         try:
@@ -144,21 +146,21 @@ def register(
         around = environment(written.format, written.types)
         _describe(build_context, trained, written, around)
         write_fits(build_context, fits or {})
-    row: Row = {
+    row: ModelVersionRow = {
         "product": product, "model": model, "version": version, "candidate": trained.chosen, "created_at": clock(), "run_id": run_id,
         "fingerprint": fingerprint, "code": code, "training_table": training_table, "training_version": training_version,
         "training_rows": trained.rows, "training_from": trained.training_from, "training_until": trained.training_until,
         "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": around,
         "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.digest(folder), "format": written.format,
         "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
-        "holdout": trained.holdout,
+        "holdout": trained.holdout, "mlflow_run": None,
     }  # fmt: skip
     row["mlflow_run"], warning = _tracked(home.path, row, trained, folder)
     _enter(ledger, row, trained)
     return Registered(row, new=True, warning=warning)
 
 
-def _tracked(home: Path, row: Row, trained: Trained, folder: Path) -> tuple[str | None, str | None]:
+def _tracked(home: Path, row: ModelVersionRow, trained: Trained, folder: Path) -> tuple[str | None, str | None]:
     try:
         run = track(
             home, row["product"], row["model"], row["version"], row["fingerprint"],
@@ -178,7 +180,7 @@ def _tracked(home: Path, row: Row, trained: Trained, folder: Path) -> tuple[str 
     return run, None
 
 
-def _enter(ledger: Ledger, row: Row, trained: Trained) -> None:
+def _enter(ledger: Ledger, row: ModelVersionRow, trained: Trained) -> None:
     told = [
         {
             "run_id": row["run_id"], "product": row["product"], "model": row["model"], "candidate": result.name, "metric": trained.metric,
@@ -194,6 +196,7 @@ def _enter(ledger: Ledger, row: Row, trained: Trained) -> None:
         connection.execute(delete(candidates).where(same))
         connection.execute(insert(candidates), told)
         connection.execute(insert(model_versions), row)
+        write_scores(connection, row, trained)
 
 
 def _describe(folder: Path, trained: Trained, written: artifact.Written, around: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from caudal.report.catalog_view import Pages
 from caudal.report.finalize import without_secrets
@@ -25,7 +25,7 @@ def write_catalog(told: Mapping[str, Any], out: Path, made_at: float) -> list[st
 
     ``catalog.json`` beside them holds the same for programs.
     """
-    told = redacted(told)
+    told = cast("Mapping[str, Any]", redacted(told))
     pages = Pages(told, made_at)
     files = {name: _template().render(content) for name, content in pages.all()}
     files |= {

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 from xml.sax.saxutils import escape
 
 from markupsafe import Markup
 
-from caudal.ledger.ledger import Row
+from caudal.ledger.rows import ComponentsDocument, EmbeddingDocument, StepRow
 from caudal.report.charts import bar
 from caudal.report.document import detail_of
 from caudal.report.figures import count, duration
@@ -22,9 +21,9 @@ _WORDS = {
 }  # fmt: skip
 
 
-def sections(done: Sequence[Row]) -> list[dict[str, Any]]:
+def sections(done: Sequence[StepRow]) -> list[dict[str, object]]:
     """Return a section for each table of this run that was embedded or reduced."""
-    found = []
+    found: list[dict[str, object]] = []
     for row in done:
         said = detail_of(row)
         if row["state"] == "succeeded" and ("embedding" in said or "pca" in said):
@@ -41,7 +40,7 @@ def sections(done: Sequence[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def _embedding(said: dict[str, Any] | None) -> dict[str, Any]:
+def _embedding(said: EmbeddingDocument | None) -> dict[str, object]:
     if not said:
         return {}
     seconds = said.get("seconds", {})
@@ -59,7 +58,7 @@ def _embedding(said: dict[str, Any] | None) -> dict[str, Any]:
     return {"network": said.get("network"), "plan": said.get("plan", []), "critical": _critical(said), "parts": parts}
 
 
-def _critical(said: dict[str, Any]) -> str | None:
+def _critical(said: EmbeddingDocument) -> str | None:
     """Return what of a worker's time an image takes, and what takes most of it."""
     # A worker loads the network once, however many images there are.
     seconds, images = {part: took for part, took in said.get("seconds", {}).items() if part != "load"}, said.get("images", 0)
@@ -75,7 +74,7 @@ def _critical(said: dict[str, Any]) -> str | None:
     )
 
 
-def _components(said: dict[str, Any] | None) -> dict[str, Any]:
+def _components(said: ComponentsDocument | None) -> dict[str, object]:
     if not said:
         return {}
     points = said.get("points", [])
@@ -104,7 +103,7 @@ def explained(ratio: Sequence[float]) -> Markup:
     return _svg(HEIGHT // 2, "variance explained by component", inner)
 
 
-def scatter(points: Sequence[Sequence[Any]], ratio: Sequence[float] = ()) -> Markup:
+def scatter(points: Sequence[tuple[float, float, str]], ratio: Sequence[float] = ()) -> Markup:
     """Return rows in the plane of their first two components, a colour for each label; axes say how much of the variance each explains."""
     labels = sorted({str(point[2]) for point in points})
     across, up = ([float(point[i]) for point in points] for i in (0, 1))

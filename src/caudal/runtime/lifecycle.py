@@ -8,14 +8,15 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import caudal
 from caudal.errors import CaudalError, Stopped
 from caudal.graph.registered import is_streamed, tables_of
 from caudal.ledger.records import runs
+from caudal.ledger.rows import RunRow
+from caudal.report.run_document import RunDocument
 from caudal.runtime.manifest import folder_digest
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -41,7 +42,7 @@ def begin(ws: Workspace, command: str) -> None:
         observer.run_began(ws)
 
 
-def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
+def end(ws: Workspace, error: CaudalError | None) -> RunDocument:
     """Write to the ledger how the run ended, tell the observers, and return the run's document."""
     from caudal.report.document import run_document
 
@@ -52,7 +53,8 @@ def end(ws: Workspace, error: CaudalError | None) -> dict[str, Any]:
         finished_at=ws.clock(),
         error=error.as_dict() if error else None,
     )
-    document = {**run_document(ws.ledger, ws.run_id), "page": str(ws.home.page(ws.product.name, ws.run_id))}
+    document = run_document(ws.ledger, ws.run_id)
+    document["page"] = str(ws.home.page(ws.product.name, ws.run_id))
     ws.ledger.change(runs, {"run_id": ws.run_id}, summary=document)
     tell(ws, document)
     return document
@@ -78,7 +80,7 @@ def _ended_well(ws: Workspace) -> bool:
     return bool(last) and last[0]["state"] == "succeeded"
 
 
-def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
+def abandon(ws: Workspace, rows: Sequence[RunRow]) -> None:
     """Tell the ledger that those who wrote these rows are gone: we hold their lease."""
     from caudal.report.document import run_document
 
@@ -87,7 +89,7 @@ def abandon(ws: Workspace, rows: Sequence[Mapping[str, Any]]) -> None:
         tell(ws, run_document(ws.ledger, row["run_id"]))
 
 
-def tell(ws: Workspace, document: Mapping[str, Any]) -> None:
+def tell(ws: Workspace, document: RunDocument) -> None:
     """Tell every observer how a run ended."""
     for observer in ws.observers:
         observer.run_ended(ws, document)

@@ -12,9 +12,8 @@ import os
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import caudal
 from caudal.declarations.connection import Files
@@ -29,6 +28,8 @@ from caudal.graph.reads import Reads
 from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, landed, manifests
+from caudal.ledger.rows import CodeDocument, PatternDocument
+from caudal.report.run_document import RunDocument
 from caudal.runtime.storage import files_of_tables, missing_raw, still_there
 from caudal.secret import shown
 from caudal.storage import delta
@@ -46,7 +47,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def remember(
-    file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: Mapping[str, Any]
+    file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: RunDocument
 ) -> None:
     """Keep what a run of a product's file that succeeded was made of; products that must be asked over the network are not kept."""
     from sqlalchemy import delete, insert
@@ -89,7 +90,7 @@ def remember(
         connection.execute(insert(manifests).values(document=said, **key))
 
 
-def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipeline: str) -> dict[str, Any] | None:
+def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipeline: str) -> RunDocument | None:
     """Return the document of a run of a product's file that does nothing, when nothing has changed since the last one; else None."""
     began = time.perf_counter()
     found = ledger.find(manifests, folder=_key(file, pipeline))
@@ -114,16 +115,17 @@ def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipe
     from caudal.report.document import run_document
 
     last = run_document(ledger, said["run_id"])
-    steps = [{"step": step, "state": "skipped", "seconds": 0.0, "why": "nothing new"} for step in said["steps"]]
-    nothing = {"rows_read": 0, "rows_written": 0, "rows_quarantined": 0, "partitions_written": 0, "reasons": {}}
-    return {
-        **last,
-        "state": "up to date",
-        "seconds": round(time.perf_counter() - began, 4),
-        "landed": {name: {**one, "files": 0, "rows": 0, "bytes": 0} for name, one in last.get("landed", {}).items()},
-        "tables": {name: {**table, **nothing} for name, table in last.get("tables", {}).items()},
-        "steps": steps,
-    }
+    document = last.copy()
+    document["state"], document["seconds"] = "up to date", round(time.perf_counter() - began, 4)
+    document["landed"] = {name: {"files": 0, "rows": 0, "bytes": 0} for name in last["landed"]}
+    document["tables"] = {
+        name: {
+            "rows_read": 0, "rows_written": 0, "rows_quarantined": 0, "version": table["version"], "partitions_written": 0, "reasons": {},
+        }
+        for name, table in last["tables"].items()
+    }  # fmt: skip
+    document["steps"] = [{"step": step, "state": "skipped", "seconds": 0.0, "why": "nothing new"} for step in said["steps"]]
+    return document
 
 
 def reads_of(home: Home, product: str, table: str) -> Reads:
@@ -133,7 +135,7 @@ def reads_of(home: Home, product: str, table: str) -> Reads:
     return Reads.of(delta.identity(folder, number).get("reads") if number is not None else None)
 
 
-def code_document(product: Product, reads: Reads | None = None) -> dict[str, Any] | None:
+def code_document(product: Product, reads: Reads | None = None) -> CodeDocument | None:
     """Return what a product's code is made of beside the files of its folder; None where that cannot be told without loading it.
 
     Parameters
@@ -155,7 +157,7 @@ def code_document(product: Product, reads: Reads | None = None) -> dict[str, Any
     }  # fmt: skip
 
 
-def code_as_it_was(said: Mapping[str, Any], root: Path) -> bool:
+def code_as_it_was(said: CodeDocument, root: Path) -> bool:
     """Tell whether what `code_document` returned is still so: modules elsewhere, where imports lead, what was read, libraries."""
     enter(root)
     reads = Reads.of(said.get("reads"))
@@ -188,7 +190,7 @@ def _made_of(file: Path, settings: Settings) -> str:
     return digest(*told, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
 
 
-def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str, source: Mapping[str, Any]) -> bool:
+def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str, source: PatternDocument) -> bool:
     from caudal.stages.ingest import Seen, arrivals
 
     rows = ledger.find(landed, product=product, source=name)
@@ -220,7 +222,10 @@ def _version(home: Home, product: str, name: str) -> int | None:
 
 def _newest(ledger: Ledger, table: Table, product: str) -> int:
     """Return the number of a product's newest entry in one of the ledger's tables."""
-    newest = ledger.find(table, product=product, newest=True, limit=1)
+    from sqlalchemy import select
+
+    number = table.c.seq if "seq" in table.c else table.c.id
+    newest = ledger.rows(select(table).where(table.c.product == product).order_by(number.desc()).limit(1))
     return int(newest[0].get("seq") or newest[0]["id"]) if newest else 0
 
 

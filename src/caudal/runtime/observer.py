@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from caudal.report.run_document import RunDocument
     from caudal.runtime.workspace import Workspace
 
 
@@ -27,7 +27,7 @@ class RunObserver:
     def step_slow(self, ws: Workspace, step: str, expected_s: float, limit_s: float) -> None:
         """Hear that a step at work takes longer than ``limit_s``; ``expected_s`` is usual. Called in a thread of its own."""
 
-    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Hear how a run ended, by its document.
 
         Parameters

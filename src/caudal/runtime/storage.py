@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from caudal.graph.registered import is_streamed, tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
+from caudal.ledger.rows import LandedRow
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.damage import VERIFY, damaged
@@ -102,5 +103,5 @@ def checked_raw(ws: Workspace, source: str, files: Sequence[LandedFile]) -> None
         ws.verified.add(file.stored)
 
 
-def _stored(home: Home, row: dict[str, object]) -> Place:
-    return store_path(home.raw(str(row["product"]), str(row["source"])), str(row["sha256"]), str(row["path"]))
+def _stored(home: Home, row: LandedRow) -> Place:
+    return store_path(home.raw(row["product"], row["source"]), row["sha256"], row["path"])

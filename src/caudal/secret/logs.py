@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import Any
 
 from caudal.secret.value import redact
 
@@ -15,7 +14,7 @@ def redact_logs() -> None:
     if getattr(make, "redacts", False):
         return
 
-    def made(*given: Any, **more: Any) -> logging.LogRecord:
+    def made(*given: object, **more: object) -> logging.LogRecord:
         record = make(*given, **more)
         try:
             text = record.getMessage()

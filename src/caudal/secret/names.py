@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from caudal.secret.value import Secret
 
@@ -31,7 +30,7 @@ def is_secret_name(name: str) -> bool:
     return _NAMES.search(name) is not None and _NO_SECRET.search(name) is None
 
 
-def secrets_hidden(values: Mapping[str, Any]) -> dict[str, Any]:
+def secrets_hidden(values: Mapping[str, object]) -> dict[str, object]:
     """Return nested settings with every text under a secret's name made a `Secret`."""
     return {
         name: secrets_hidden(value)

@@ -8,8 +8,11 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import quote, quote_plus, unquote
+
+if TYPE_CHECKING:
+    from caudal.json_value import JsonValue
 
 STARS = "***"
 SHORTEST = 6  # a shorter value stands by chance in too many texts
@@ -56,10 +59,10 @@ class Secret:
     def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, _: Any) -> Self:
+    def __deepcopy__(self, _: object) -> Self:
         return self
 
-    def __reduce_ex__(self, _: Any) -> NoReturn:
+    def __reduce_ex__(self, _: object) -> NoReturn:
         raise TypeError("A secret is not stored: pickle would write its text.")
 
 
@@ -94,7 +97,7 @@ def redact(text: str) -> str:
     return text if _pattern is None else _pattern.sub(STARS, text)
 
 
-def redacted(value: Any) -> Any:
+def redacted(value: JsonValue) -> JsonValue:
     """Return a JSON-ready document with every text redacted; the keys are names and stay."""
     if _pattern is None:
         return value

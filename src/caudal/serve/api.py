@@ -28,7 +28,7 @@ class Counter:
     def __init__(self, app: OpenAPI, champions: ChampionCache, key: bool, featurizer_of: FeaturizerOf) -> None:
         self.app, self.champions, self.key, self.featurizer_of = app, champions, key, featurizer_of
         self._made: dict[Name, tuple[Served, Operations]] = {}
-        self._document: tuple[list[int], dict[str, Any]] | None = None
+        self._document: tuple[list[int], dict[str, object]] | None = None
         self._lock = threading.Lock()
 
     def of(self, served: Served) -> Operations:
@@ -41,7 +41,7 @@ class Counter:
             self._made[name] = made
         return made[1]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return the OpenAPI document of what is served now."""
         served = self.champions.all()
         shown = [one.decision["id"] for one in served]
@@ -130,7 +130,7 @@ def states_of(champions: ChampionCache) -> list[dict[str, Any]]:
     return states
 
 
-def unready(champions: ChampionCache, states: list[dict[str, Any]]) -> str | None:
+def unready(champions: ChampionCache, states: list[dict[str, object]]) -> str | None:
     """Return what a reader of the readiness should know; None when all is well."""
     if champions.ledger_fault:
         return champions.ledger_fault

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from caudal.ledger.json_ready import json_ready
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions
+from caudal.ledger.rows import CandidateRow, DecisionRow
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import Input
 
@@ -89,16 +90,16 @@ def utc(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _compared(rows: list[Row]) -> list[dict[str, Any]]:
+def _compared(rows: list[CandidateRow]) -> list[dict[str, Any]]:
     """Return the candidates of a training run, the chosen one first and the baseline last."""
     named = ("candidate", "metric", "score", "spread", "folds", "seconds", "chosen", "baseline", "error")
-    shown = [{name: row[name] for name in named} for row in rows]
+    shown = [{name: value for name, value in row.items() if name in named} for row in rows]
     return sorted(shown, key=lambda row: (not row["chosen"], row["baseline"], row["candidate"]))
 
 
-def _decision(row: Row) -> dict[str, Any]:
+def _decision(row: DecisionRow) -> dict[str, Any]:
     named = ("version", "decision", "who", "reason", "replaced", "gates", "run_id")
-    return {"at": utc(row["at"]), **{name: row[name] for name in named}}
+    return {"at": utc(row["at"]), **{name: value for name, value in row.items() if name in named}}
 
 
 def _input(one: Input) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import func, select
 
 from caudal.errors import CaudalError, NotThere, nearest
-from caudal.ledger.ledger import Ledger, LedgerGone, Row
+from caudal.ledger.ledger import Ledger, LedgerGone
 from caudal.ledger.records import decisions, model_versions
+from caudal.ledger.rows import DecisionRow
 from caudal.serve.predicting import try_out
 from caudal.serve.served import LoadedModel, NoChampion, Served
 
@@ -29,7 +30,7 @@ Load = Callable[[str, str, int], LoadedModel]
 class Fault:
     """A promoted version that could not be loaded."""
 
-    decision: Row
+    decision: DecisionRow
     reason: str
     at: float
 
@@ -152,21 +153,21 @@ class ChampionCache:
                 self.held = {**self.held, name: served}
                 self.faults = {other: fault for other, fault in self.faults.items() if other != name}
 
-    def _newest(self) -> dict[Name, Row]:
+    def _newest(self) -> dict[Name, DecisionRow]:
         """Return the decision in force on each model."""
         ids = select(func.max(decisions.c.id)).where(decisions.c.decision.in_(("promoted", "rolled back")))
         ids = self._narrowed(ids, decisions).group_by(decisions.c.product, decisions.c.model)
-        rows = self.ledger.rows(select(decisions).where(decisions.c.id.in_(ids)).order_by(decisions.c.id))
+        rows = self.ledger.rows(select(decisions).where(decisions.c.id.in_(ids)).order_by(decisions.c.id), decisions)
         return {(row["product"], row["model"]): row for row in rows}
 
-    def _changed(self, newest: Mapping[Name, Row]) -> list[Row]:
+    def _changed(self, newest: Mapping[Name, DecisionRow]) -> list[DecisionRow]:
         now = time.monotonic()
         # A ledger that was put back from a backup may give an old number to another decision.
         settled = {(served.decision["id"], served.decision["at"]) for served in self.held.values()}
         settled |= {(fault.decision["id"], fault.decision["at"]) for fault in self.faults.values() if now - fault.at < self.retry_s}
         return [decision for decision in newest.values() if (decision["id"], decision["at"]) not in settled]
 
-    def _forget_all_but(self, newest: Mapping[Name, Row]) -> None:
+    def _forget_all_but(self, newest: Mapping[Name, DecisionRow]) -> None:
         """Let go of models of which the ledger knows no decision: it was put back from a time before them."""
         self.held = {name: served for name, served in self.held.items() if name in newest}
         self.faults = {name: fault for name, fault in self.faults.items() if name in newest}

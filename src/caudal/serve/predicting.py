@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Answer = dict[str, Any]
+Answer = dict[str, object]
 
 
-def answers(served: Served, rows: Sequence[Mapping[str, Any]]) -> list[Answer | Problem]:
+def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer | Problem]:
     """Return one answer a row, or the problem of a row from which the model cannot predict.
 
     Raises
@@ -71,7 +71,7 @@ def _column(values: list[Any], one: Input) -> np.ndarray[Any, Any]:
     return column
 
 
-def _read(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> list[Answer | Problem]:
+def _read(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> list[Answer | Problem]:
     found = predicted["prediction"].tolist()
     if len(found) != len(rows):
         raise ValueError(f"{len(rows)} rows gave {len(found)} predictions")
@@ -115,7 +115,7 @@ def _healthy(served: Served) -> bool:
     return True
 
 
-def _example(served: Served) -> dict[str, Any] | None:
+def _example(served: Served) -> dict[str, object] | None:
     """Return a row that passes the gate; None when the signature has no whole example."""
     start = {name: value for name, value in served.signature.starting_values.items() if value is not None}
     row = checked(start, served.signature, served.inputs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel
 
 from caudal.errors import CaudalError
-from caudal.ledger.ledger import Row
+from caudal.ledger.rows import DecisionRow
 from caudal.serve.inputs import model_of
 from caudal.serve.signature import Signature, read_signature
 
@@ -48,7 +48,7 @@ class Served:
 
     product: str
     model: str
-    decision: Row
+    decision: DecisionRow
     loaded: LoadedModel
 
     @property

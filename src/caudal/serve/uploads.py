@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
 
 from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import BadRequest
@@ -62,7 +61,7 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
         return Response(small, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
-def _asked(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[str, Any] | Problem:
+def _asked(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[str, object] | Problem:
     """Return the model's answer for an image, with the nearest training images, or why there is none."""
     from caudal.stages.images.decode import Unfit
 

@@ -21,6 +21,7 @@ from caudal.declarations.product import Product
 from caudal.engine.marks import KNOWN
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_of
+from caudal.json_value import JsonObject
 from caudal.stages.join import alone, among, has_match, joined, micros, pairs
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -80,7 +81,7 @@ class Joining:
         while self._waiting_until(self._end_us):
             self._commit(self._without_match(self._end_us, []))
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return how it stands, JSON-ready."""
         return {**self.counts, "inputs": self.inputs, "held_bytes": self.left.held_bytes, "waits_for": self.waits_for}
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from caudal.graph.registered import of_kind
+from caudal.json_value import JsonObject
 from caudal.messaging.feed import Feed
+from caudal.messaging.updates import Update
 from caudal.runtime.workspace import Workspace
 from caudal.streaming.faults import translate_stream_error
 from caudal.streaming.join import Joining
@@ -47,7 +48,7 @@ class Joiner(threading.Thread):
             self._did(joining, joining.end)
         self._raise_what_broke()
 
-    def documents(self) -> dict[str, dict[str, Any]]:
+    def documents(self) -> dict[str, JsonObject]:
         """Return how each join stands, JSON-ready."""
         return {joining.declared.name: joining.document() for joining in self._joinings}
 
@@ -79,7 +80,7 @@ class FeedOfJoins(Feed):
         super().__init__(folder)
         self._joiner = joiner
 
-    def append(self, update: Mapping[str, Any]) -> int:
+    def append(self, update: Update) -> int:
         """Write an update and return its number."""
         joins = self._joiner.documents()
         return super().append({**update, "joins": joins} if joins else update)

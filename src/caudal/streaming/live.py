@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from caudal.declarations.statistics import Statistics
 from caudal.messaging.feed import Feed
+from caudal.messaging.updates import AnomalyUpdate, ClassUpdate, LatencyUpdate, StatisticsUpdate, Update
 from caudal.stages.statistics import quantile_name
 from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
@@ -23,7 +24,7 @@ _ROWS = 512  # of statistics in one update; more nobody can look at
 class Live:
     """Appends an update to the feed for each micro-batch of a source."""
 
-    def __init__(self, feed: Feed, engine: Engine, classes: Callable[[], list[dict[str, Any]]] = list) -> None:
+    def __init__(self, feed: Feed, engine: Engine, classes: Callable[[], list[ClassUpdate]] = list) -> None:
         self._feed, self._engine, self._classes = feed, engine, classes
         self._lately: deque[tuple[float, int]] = deque([(engine.clock(), 0)])
 
@@ -36,7 +37,7 @@ class Live:
         states = checkpoint.states.values()
         newest = max((state.newest_us for state in states), default=0)
         first: Statistics | None = next(iter(self._engine.tables.values()), None)
-        update: dict[str, Any] = {
+        update: Update = {
             "batch": step.batch, "at": step.done_at, "source": self._engine.source.name,
             "read": samples * len(channels), "rate": rate,
             "latency_s": latency_s(step.found, step.done_at), "watermark": newest / 1e6 if newest > 0 else None,
@@ -60,7 +61,7 @@ class Live:
         return sum(count for _, count in list(self._lately)[1:]) / since if since > 0 else 0.0
 
 
-def anomalies(step: Step) -> list[Mapping[str, Any]]:
+def anomalies(step: Step) -> list[AnomalyUpdate]:
     """Return what detectors have found, as the feed has it."""
     return [
         {"at": row["at"].timestamp(), "device": row["device"], "sensor": None, "score": row["score"], "detector": row["detector"]}
@@ -69,7 +70,7 @@ def anomalies(step: Step) -> list[Mapping[str, Any]]:
     ]
 
 
-def told(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:
+def told(rows: pa.Table, declared: Statistics) -> list[StatisticsUpdate]:
     """Return rows of statistics as the feed has them."""
     places = {name: place for place, name in enumerate(declared.channels)}
     quantiles = {str(q): quantile_name(q) for q in declared.quantiles}
@@ -84,7 +85,7 @@ def told(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:
     ]  # fmt: skip
 
 
-def latency_s(found: Sequence[Found], now: float) -> Mapping[str, float] | None:
+def latency_s(found: Sequence[Found], now: float) -> LatencyUpdate | None:
     """Return median and 95th percentile of the time from a reading to now, seconds; None where nothing came."""
     pairs = [pair for one in found for pair in one.at_us]
     if not pairs:

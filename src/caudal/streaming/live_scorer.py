@@ -20,7 +20,9 @@ import pyarrow.compute as pc
 from caudal.declarations.model import Prediction
 from caudal.engine.exact import in_any_magnitude
 from caudal.errors import NotThere
+from caudal.messaging.updates import ClassUpdate
 from caudal.registry import LoadedModel, LoadedSparkModel, champion, load
+from caudal.report.documents import FollowerDocument
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -59,7 +61,7 @@ class LiveScorer(threading.Thread):
         self._recent: dict[str, pa.Table] = {}
         self._said: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._pending: list[pa.Table] = []
-        self._to_tell: deque[dict[str, Any]] = deque(maxlen=1000)
+        self._to_tell: deque[ClassUpdate] = deque(maxlen=1000)
         self._champion: LoadedModel | LoadedSparkModel | None = None
         self._ending = threading.Event()
         self._published = 0.0
@@ -92,7 +94,7 @@ class LiveScorer(threading.Thread):
         self._ending.set()
         self.join()
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self) -> list[ClassUpdate]:
         """Return what the live feed has not been told yet."""
         return [self._to_tell.popleft() for _ in range(len(self._to_tell))]
 
@@ -101,7 +103,7 @@ class LiveScorer(threading.Thread):
         """The model that follows."""
         return self._model.name
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> FollowerDocument:
         """Return how it stands, JSON-ready."""
         compared, right = (
             sum(self.confusion.values()),
@@ -227,7 +229,7 @@ class LiveScorer(threading.Thread):
         told, moment = pd.Timestamp(until), pd.Timestamp(row[self._features.as_of])
         return bool(moment.tz_localize(None) <= told.tz_localize(None))
 
-    def _update(self, row: dict[str, Any], actual: str | None) -> dict[str, Any]:
+    def _update(self, row: dict[str, Any], actual: str | None) -> ClassUpdate:
         label = str(row["prediction"])
         return {
             "at": row[self._features.as_of].timestamp(), "device": row.get("device", 0), "label": label,

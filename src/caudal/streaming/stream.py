@@ -9,15 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from caudal.declarations.connection import Kafka
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.graph.load import load, product_file, with_data
+from caudal.json_value import JsonObject
 from caudal.ledger.records import runs, steps
 from caudal.messaging.feed import Feed
+from caudal.messaging.updates import ClassUpdate
 from caudal.observers.registered import registered
+from caudal.report.documents import StreamDocument, StreamedTable
 from caudal.runtime.lifecycle import abandon, begin, end as ended, new_run_id
 from caudal.runtime.opening import checked, opened
 from caudal.runtime.workspace import Workspace
@@ -47,7 +49,7 @@ def stream(
     every_s: float = 0.1,
     publish_s: float = 5.0,
     platform: Platform = "here",
-) -> dict[str, Any]:
+) -> StreamDocument:
     """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all that is there has been read.
 
     Parameters
@@ -210,7 +212,7 @@ class Thread(threading.Thread):
 def _look_on(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> None:
     """Let followers and the live feed see each micro-batch."""
 
-    def classes() -> list[dict[str, Any]]:
+    def classes() -> list[ClassUpdate]:
         return [one for follower in followers for one in follower.told()]
 
     for engine in engines:
@@ -219,10 +221,10 @@ def _look_on(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> 
 
 
 def document(
-    engines: list[Engine], followers: list[LiveScorer], seconds: float, joins: dict[str, dict[str, Any]] | None = None
-) -> dict[str, Any]:
+    engines: list[Engine], followers: list[LiveScorer], seconds: float, joins: dict[str, JsonObject] | None = None
+) -> StreamDocument:
     """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
-    said = {}
+    said: dict[str, dict[str, int | dict[str, StreamedTable]]] = {}
     for engine in engines:
         states = engine.checkpoint.states
         said[engine.source.name] = {

@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from caudal.declarations.statistics import Statistics
+from caudal.messaging.updates import SignalUpdate
 from caudal.messaging.wire import many
 from caudal.stages.statistics import NEVER, Bounds, Samples, Taken, merged, of_blocks, taken
 from caudal.stages.statistics.samples import joined
@@ -81,7 +82,7 @@ class Found:
     rows: list[pa.Table] = field(default_factory=list)
     files: list[Captured] = field(default_factory=list)
     at_us: list[tuple[Any, float]] = field(default_factory=list)
-    signal: dict[str, Any] | None = None
+    signal: SignalUpdate | None = None
     kept: list[Samples] = field(default_factory=list)
     newest: dict[int, int] = field(default_factory=dict)
 
@@ -141,7 +142,7 @@ def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[s
         bounds[name] = Bounds(bounds[name].seen.with_(one.seen), bounds[name].closed)
 
 
-def signal(samples: Samples) -> dict[str, Any]:
+def signal(samples: Samples) -> SignalUpdate:
     """Return what one device's last samples look like, at most 32 points: for the live view."""
     mine = samples.where(np.flatnonzero(samples.device == samples.device.min())[-_SHOWN:])
     order = np.argsort(mine.at_us, kind="stable")
@@ -150,7 +151,8 @@ def signal(samples: Samples) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):
         low, high = np.fmin.reduceat(values, starts, axis=0), np.fmax.reduceat(values, starts, axis=0)
         mean = np.add.reduceat(values.astype(np.float64), starts, axis=0) / np.diff(np.append(starts, len(at)))[:, None]
-    return {"device": int(mine.device[0]), "at": at[starts] / 1e6, "low": low, "high": high, "mean": mean}
+    points: dict[str, object] = {"at": at[starts] / 1e6, "low": low, "high": high, "mean": mean}
+    return cast("SignalUpdate", {"device": int(mine.device[0]), **points})  # arrays, which the feed writes as lists
 
 
 def _read(batch: pa.RecordBatch, todo: Work, found: Found) -> Samples:

@@ -15,8 +15,9 @@ from sqlalchemy import insert, update
 
 from caudal.errors import NotThere
 from caudal.extras import require
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed, tombstones
+from caudal.ledger.rows import LandedRow
 from caudal.storage.place import Place, put
 from caudal.tables.landing import store_path
 from caudal.tables.raw_records import Is, RawKind, bears, opened, records
@@ -97,7 +98,7 @@ def _nobody(values: Any) -> Any:
     return pa.array([False] * len(values), pa.bool_())
 
 
-def replace(folder: Place, ledger: Ledger, row: Row, new: Path, *, rows: int, empty: bool, erasure: str, at: float) -> str:
+def replace(folder: Place, ledger: Ledger, row: LandedRow, new: Path, *, rows: int, empty: bool, erasure: str, at: float) -> str:
     """Put new content in the place of a landed file's and delete the old bytes; return the new hash."""
     with new.open("rb") as raw:
         sha256 = hashlib.file_digest(raw, "sha256").hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed, tombstones
+from caudal.ledger.rows import LandedRow
 from caudal.storage.place import Place, put
 from caudal.tables.home import Home
 
@@ -114,7 +115,7 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
     With ``changed="append"`` older contents of a path stay as well; with ``"set"`` the files of the newest folder are the source. A file that could not be read counts while it lies where it
     came from: once it is taken away, its bytes are kept but not asked for again.
     """
-    rows: list[dict[str, Any]] = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "erased"]
+    rows = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "erased"]
     if changed == "set":
         # What a database gave is not to be had a second time, so a file that was refused goes on being asked for.
         data = [row for row in rows if row["kind"] != "correction"]
@@ -130,7 +131,7 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
     ]
 
 
-def origin_of(row: Mapping[str, Any]) -> Path:
+def origin_of(row: LandedRow) -> Path:
     """Return where a landed file of this machine came from."""
     return Path(row["base"] or "", row["path"])
 
@@ -151,11 +152,11 @@ def moved(ledger: Ledger, product: str, source: str, base: Path, named: Callable
             ledger.change(landed, {**about, "path": path}, path=name, base=str(base))
 
 
-def _unchanged(row: dict[str, Any], arrival: Arrival) -> bool:
+def _unchanged(row: LandedRow, arrival: Arrival) -> bool:
     return (row["bytes"], row["modified_ns"]) == (arrival.bytes, arrival.modified_ns)
 
 
-def _set(row: dict[str, Any]) -> str:
+def _set(row: LandedRow) -> str:
     return str(row["path"]).rpartition("/")[0]
 
 

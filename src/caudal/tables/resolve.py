@@ -53,16 +53,16 @@ def version_of_run(ledger: Ledger, product: str, table: str, run_id: str) -> int
     ------
     NotThere : there is no such run, or it did not know the table
     """
-    rows = [row for row in ledger.find(steps, product=product, name=table) if row["output_version"] is not None]
+    rows = [(row, made) for row in ledger.find(steps, product=product, name=table) if (made := row["output_version"]) is not None]
     order = {row["run_id"]: int(row["seq"]) for row in ledger.find(runs, product=product)}
     until = order.get(run_id, 0)
-    at = [row for row in rows if order.get(row["run_id"], until) <= until]
+    at = [made for row, made in rows if order.get(row["run_id"], until) <= until]
     if not at or not ledger.find(steps, product=product, run_id=run_id):
-        left = {row["run_id"] for row in rows}
+        left = {row["run_id"] for row, _ in rows}
         known = [name for name in order if name in left]
         raise NotThere(
             f"No run '{run_id}' has left a table '{table}'.",
             nearest=nearest(run_id, known),
             fix=f"Runs are: {', '.join(known[-5:])}.",
         )
-    return int(at[-1]["output_version"])
+    return at[-1]

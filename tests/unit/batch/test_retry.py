@@ -146,7 +146,7 @@ def test_who_lost_the_product_does_no_step(tmp_path):
 
 
 def test_attempts_are_in_the_ledger_and_on_the_page(tmp_path, monkeypatch):
-    from caudal.report.sections import step_line
+    from caudal.report.sections.steps import step_line
 
     monkeypatch.setattr(retry.time, "sleep", lambda _: None)
     monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.0)

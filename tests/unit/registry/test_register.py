@@ -23,6 +23,7 @@ from sklearn.preprocessing import FunctionTransformer
 import caudal
 from caudal import registry
 from caudal.errors import EnvironmentProblem
+from caudal.ledger.measurements import measurements
 from caudal.ledger.records import candidates, model_versions
 from caudal.registry.track import STORE
 from caudal.tables.home import Home
@@ -49,6 +50,31 @@ def test_a_version_holds_everything_that_is_known_of_it(home, ledger, registered
     ]
     assert len(told[1]["folds"]) == 2
     assert told[1]["spread"] is not None
+
+
+def test_scores_are_measurements_by_candidate_and_fold(ledger, registered):
+    made = registered()
+    means = measurements(ledger, product="taxi", subject="duration", metric="mae", group={"candidate": "chosen"})
+    told = next(row for row in ledger.find(candidates) if row["candidate"] == "chosen")
+    (mean,) = means
+    assert (mean.value, mean.run_id, mean.version, mean.subject_kind) == (told["score"], "run f1", made.version, "model")
+    assert (mean.low, mean.high) == (told["score"] - told["spread"], told["score"] + told["spread"])
+    folds = [measurements(ledger, product="taxi", metric="mae", group={"candidate": "chosen", "fold": n})[0] for n in (1, 2)]
+    assert [fold.value for fold in folds] == [fold["mae"] for fold in told["folds"]]
+    assert [fold.count for fold in folds] == [fold["test_rows"] for fold in told["folds"]]
+    assert folds[0].window_start < folds[0].window_end <= folds[1].window_end == mean.window_end
+    baseline = measurements(ledger, product="taxi", subject="duration", metric="rmse", group={"candidate": "baseline"})
+    assert [(figure.version, figure.detail) for figure in baseline] == [(None, {"chosen": False, "baseline": True})]
+
+
+def test_an_attempt_of_the_same_run_replaces_its_measurements(home, ledger, registered):
+    first = registered()
+    many = len(measurements(ledger, product="taxi"))
+    (home.path / first.row["artifact"] / "model.skops").unlink()
+    assert registered().version == 2
+    assert len(measurements(ledger, product="taxi")) == many
+    registered("f2")
+    assert len(measurements(ledger, product="taxi")) == 2 * many
 
 
 def test_the_same_training_is_registered_once(home, ledger, registered):

@@ -12,7 +12,7 @@ import pytest
 from caudal.graph.shape import Graph
 from caudal.ledger.ledger import Ledger
 from caudal.report.page import write_run_page
-from caudal.report.sections import days
+from caudal.report.step_words import days
 
 VOID = {"meta", "br", "link", "img", "hr", "input", "col"}
 SHAPES = {"rect", "path", "circle", "line"}

@@ -14,6 +14,7 @@ from caudal.declarations.images import Images
 from caudal.declarations.node import Source
 from caudal.graph.fingerprint import code_of
 from caudal.ledger.records import landed
+from caudal.ledger.rows import LandedRow
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.origin import base_of, former
@@ -98,7 +99,7 @@ def _same_bytes(ws: Workspace, source: Source, files: Sequence[LandedFile]) -> l
     return [*told, f"So it is with {len(same) - _TOLD} more contents of '{source.name}'."] if len(same) > _TOLD else told
 
 
-def _asked_again(row: dict[str, Any], changed: str) -> bool:
+def _asked_again(row: LandedRow, changed: str) -> bool:
     """Return whether a file that was refused is asked for again: it counts only while it is at its origin (`lake.landing.current`)."""
     return row["kind"] == "refused" and changed != "set" and not origin_of(row).exists()
 

@@ -24,7 +24,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
         return skipped(f"version {version} is decided on: {decided[-1]['decision']}", output_version=version)
     failed = [gate for gate in gates if not gate["passed"]]
     decide = refuse if failed else promote
-    reason = "; ".join(gate["message"] for gate in failed) if failed else "every gate passed"
+    reason = "; ".join(gate["message"] or gate["gate"] for gate in failed) if failed else "every gate passed"
     made = decide(
         ws.ledger,
         ws.product.name,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import manifests
+from caudal.report.documents import FaultDocument, FindingsDocument
 from caudal.tables.home import Home
 
 
@@ -31,6 +31,12 @@ class Fault:
     what: str
     mend: str
 
+    def document(self) -> FaultDocument:
+        """Return it JSON-ready."""
+        return {
+            "kind": self.kind, "product": self.product, "name": self.name, "path": self.path, "what": self.what, "mend": self.mend,
+        }  # fmt: skip
+
 
 @dataclass
 class Findings:
@@ -41,11 +47,11 @@ class Findings:
     checked: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> FindingsDocument:
         """Return it JSON-ready."""
         return {
             "ok": not self.faults,
-            "faults": [asdict(fault) for fault in self.faults],
+            "faults": [fault.document() for fault in self.faults],
             "notes": self.notes,
             "checked": dict(self.checked),
             "bytes": self.bytes,

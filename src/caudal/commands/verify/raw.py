@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from caudal.commands.verify.fault import Fault, Verified
-from caudal.ledger.ledger import Row
 from caudal.ledger.records import landed
+from caudal.ledger.rows import LandedRow
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.intact import sha256_of
@@ -50,7 +50,7 @@ def check_raw(told: Verified, product: str, folder: Place) -> None:
         )
 
 
-def _mend(told: Verified, product: str, source: str, row: Row | None, sha256: str, file: Place | None) -> str:
+def _mend(told: Verified, product: str, source: str, row: LandedRow | None, sha256: str, file: Place | None) -> str:
     """Return how raw bytes come back: from their origin, where it still holds them, else from a backup; and what is lost otherwise."""
     again = f"caudal run {told.folder(product)} {told.at_home()}"
     if file is not None:

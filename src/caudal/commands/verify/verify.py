@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any
 
 from caudal.commands.status import products
 from caudal.commands.verify.fault import Findings, Verified
@@ -15,11 +14,12 @@ from caudal.commands.verify.tables import check_table
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, NotThere
 from caudal.ledger.ledger import Ledger
+from caudal.report.documents import VerifyDocument
 from caudal.runtime.opening import opened
 from caudal.storage.place import Place
 
 
-def verify(settings: Settings, product: str | None = None, *, deep: bool = False) -> dict[str, Any]:
+def verify(settings: Settings, product: str | None = None, *, deep: bool = False) -> VerifyDocument:
     """Look at everything that a home and its lake hold, and return what is wrong and how it is mended; nothing is changed.
 
     Parameters

@@ -19,7 +19,7 @@ from caudal.messaging.wire.clock import numbers, start_and_step, times
 from caudal.messaging.wire.varint import long, longs, zigzag
 
 Bytes = bytes | memoryview
-SAMPLE: dict[str, Any] = {
+SAMPLE: dict[str, object] = {
     "type": "record",
     "name": "caudal.Sample",
     "fields": [
@@ -29,7 +29,7 @@ SAMPLE: dict[str, Any] = {
         {"name": "values", "type": {"type": "array", "items": "float"}},
     ],
 }
-BLOCK: dict[str, Any] = {
+BLOCK: dict[str, object] = {
     "type": "record",
     "name": "caudal.Block",
     "doc": "Where seq is empty the samples are numbered from seq0 on; where at_us is empty they come every step_ns from t0_ns on.",

@@ -48,7 +48,7 @@ def many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, str]]) ->
 
     Each message is read by itself, as `decode` does: what lies beside it changes nothing.
     """
-    groups: dict[tuple[int, int], tuple[list[int], list[int], list[Any]]] = {}
+    groups: dict[tuple[int, int], tuple[list[int], list[int], list[object]]] = {}
     for position, payload in enumerate(payloads):
         if payload is None:
             continue
@@ -85,7 +85,7 @@ def _sample(payload: Bytes) -> tuple[int, int, int, list[float | None]]:
     return device, seq, _at_us(said), values
 
 
-def _parsed(payload: Bytes) -> Any:
+def _parsed(payload: Bytes) -> object:
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as error:

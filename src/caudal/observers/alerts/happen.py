@@ -12,6 +12,7 @@ from caudal.declarations.product import Product
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, runs
 from caudal.report.figures import duration
+from caudal.report.run_document import RunDocument
 from caudal.storage import delta
 from caudal.tables.home import Home
 
@@ -33,7 +34,7 @@ class Happened:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def in_run(ledger: Ledger, document: Mapping[str, Any]) -> Iterator[Happened]:
+def in_run(ledger: Ledger, document: RunDocument) -> Iterator[Happened]:
     """Yield what has happened in a run, by its document."""
     error = document.get("error")
     failed = next((step["step"] for step in document["steps"] if step["state"] == "failed"), document["command"])
@@ -54,7 +55,7 @@ def in_run(ledger: Ledger, document: Mapping[str, Any]) -> Iterator[Happened]:
             )  # fmt: skip
     for row in ledger.find(decisions, run_id=document["run_id"]):
         if row["decision"] in ("promoted", "refused"):
-            why = row["reason"] or "; ".join(gate["message"] for gate in row["gates"] if gate.get("message"))
+            why = row["reason"] or "; ".join(message for gate in row["gates"] if (message := gate.get("message")))
             yield Happened(
                 row["decision"], row["model"], f"Version {row['version']} of model '{row['model']}' was {row['decision']}: {why}"
             )
@@ -83,7 +84,7 @@ def slow(step: str, expected_s: float, limit_s: float) -> Happened:
     return Happened("slow", step, what, "See how long it took before: caudal times --step " + step, facts)
 
 
-def _failed_before(ledger: Ledger, document: Mapping[str, Any]) -> bool:
+def _failed_before(ledger: Ledger, document: RunDocument) -> bool:
     before = ledger.find(runs, product=document["product"], command=document["command"], newest=True, limit=2)
     rest = [row for row in before if row["run_id"] != document["run_id"]]
     return bool(rest) and rest[0]["state"] in ("failed", "abandoned")

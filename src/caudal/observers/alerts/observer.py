@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.observers.alerts.happen import in_run, late, slow
 from caudal.observers.alerts.outbox import deliver, note
+from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import RunObserver
 from caudal.runtime.workspace import Workspace
 
@@ -23,7 +22,7 @@ class Alerts(RunObserver):
         with contextlib.suppress(SQLAlchemyError, OSError):  # the end of the run tries again, and says what is wrong
             deliver(ws.ledger, ws.settings, [ws.product], clock=ws.clock)
 
-    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Queue and send what happened in the run, and which tables are late."""
         if not ws.product.alerts:
             return

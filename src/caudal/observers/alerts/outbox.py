@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import or_, select, update
 
 from caudal.declarations.alert import Alert, Mail, Webhook
 from caudal.declarations.product import Product
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import alerts
+from caudal.ledger.rows import AlertRow
 from caudal.observers.alerts.happen import Happened
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def note(ledger: Ledger, product: Product, happened: Iterable[Happened], run_id:
 def deliver(
     ledger: Ledger, settings: Settings, products: Sequence[Product], *, clock: Callable[[], float],
     jitter: Callable[[], float] = random.random,
-) -> list[Row]:  # fmt: skip
+) -> list[AlertRow]:  # fmt: skip
     """Send what is due, and return those alerts as they stand now; one that fails is tried again later.
 
     A place that does not answer is waited for once, however many alerts there are for it. The address of a webhook is in no ledger: only
@@ -56,7 +57,7 @@ def deliver(
     """
     from caudal.observers.alerts.post import Undelivered, send
 
-    done: list[Row] = []
+    done: list[AlertRow] = []
     silent: set[str] = set()
     names = [product.name for product in products]
     for row in _due(ledger, clock(), names):
@@ -65,23 +66,23 @@ def deliver(
             continue
         try:
             send(row, settings, _declared(row, products))
-            said: dict[str, Any] = {"state": "sent", "sent_at": clock(), "error": None}
+            said: dict[str, object] = {"state": "sent", "sent_at": clock(), "error": None}
         except Undelivered as error:
             wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** row["attempts"]) * (0.5 + jitter() / 2)
             said = {"state": "failed", "error": str(error), "next_at": clock() + wait_s}
             silent.add(to)
         ledger.change(alerts, {"id": row["id"]}, attempts=row["attempts"] + 1, **said)
-        done.append({**row, "attempts": row["attempts"] + 1, **said})
+        done.append(cast("AlertRow", {**row, "attempts": row["attempts"] + 1, **said}))
     return done
 
 
-def undelivered(ledger: Ledger, product: str | None = None) -> list[Row]:
+def undelivered(ledger: Ledger, product: str | None = None) -> list[AlertRow]:
     """Return the alerts that could not be sent yet."""
     found = ledger.find(alerts, state="failed")
     return [row for row in found if product is None or row["product"] == product]
 
 
-def _told_lately(ledger: Ledger, product: str, one: Happened, declared: Alert, now: float) -> Row | None:
+def _told_lately(ledger: Ledger, product: str, one: Happened, declared: Alert, now: float) -> AlertRow | None:
     """Return the alert that told of this, unless that is long ago or the product has recovered since."""
     asked: dict[str, Any] = {
         "product": product,
@@ -98,14 +99,14 @@ def _told_lately(ledger: Ledger, product: str, one: Happened, declared: Alert, n
     return None if one.kind == "failure" and recovered and recovered[0]["id"] > found[0]["id"] else found[0]
 
 
-def _due(ledger: Ledger, now: float, products: Sequence[str]) -> list[Row]:
+def _due(ledger: Ledger, now: float, products: Sequence[str]) -> list[AlertRow]:
     ours = (alerts.c.kind == "mail") | alerts.c.product.in_(products)
     waiting = alerts.c.state.in_(("new", "failed")) & (alerts.c.next_at <= now) & (alerts.c.attempts < ATTEMPTS)
     died = (alerts.c.state == "sending") & (alerts.c.next_at <= now - _SENDING_S)
-    return ledger.rows(select(alerts).where(ours, or_(waiting, died)).order_by(alerts.c.id).limit(100))
+    return ledger.rows(select(alerts).where(ours, or_(waiting, died)).order_by(alerts.c.id).limit(100), alerts)
 
 
-def _claimed(ledger: Ledger, row: Row, now: float) -> bool:
+def _claimed(ledger: Ledger, row: AlertRow, now: float) -> bool:
     """Tell whether this one is ours to send: of two who try, one changes the row."""
     mine = update(alerts).where(alerts.c.id == row["id"], alerts.c.state == row["state"], alerts.c.next_at == row["next_at"])
     with ledger.engine.begin() as connection:
@@ -118,7 +119,7 @@ def _place(to: Mail | Webhook) -> Mapping[str, Any]:
     return {"webhook": to.digest, "secret": to.secret}
 
 
-def _declared(row: Row, products: Sequence[Product]) -> Webhook | None:
+def _declared(row: AlertRow, products: Sequence[Product]) -> Webhook | None:
     """Return the webhook that an alert is for; None where its product declares it no more, and of a mail."""
     declared = [alert.to for product in products if product.name == row["product"] for alert in product.alerts]
     return next((to for to in declared if isinstance(to, Webhook) and to.digest == row["place"].get("webhook")), None)

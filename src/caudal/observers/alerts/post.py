@@ -18,7 +18,7 @@ from requests.auth import AuthBase
 
 from caudal.declarations.address import address as checked_address
 from caudal.declarations.alert import Webhook
-from caudal.ledger.ledger import Row
+from caudal.ledger.rows import AlertRow
 from caudal.report.document import iso
 from caudal.secret import Address, Secret, redact
 
@@ -33,7 +33,7 @@ class Undelivered(Exception):
     """The other side did not take it."""
 
 
-def send(row: Row, settings: Settings, webhook: Webhook | None) -> None:
+def send(row: AlertRow, settings: Settings, webhook: Webhook | None) -> None:
     """Send an alert; ``webhook`` is the declared one that it is for.
 
     Raises
@@ -49,7 +49,7 @@ def send(row: Row, settings: Settings, webhook: Webhook | None) -> None:
         raise Undelivered(redact(_reason(error))) from None
 
 
-def subject(row: Row) -> str:
+def subject(row: AlertRow) -> str:
     """Return the headline."""
     words = {
         "failure": f"failed in {row['subject']}", "recovery": "runs again", "quarantine": f"rows of {row['subject']} set aside",
@@ -58,7 +58,7 @@ def subject(row: Row) -> str:
     return f"[caudal] {row['product']}: {words[row['happening']]}"
 
 
-def _mail(row: Row, server: str) -> None:
+def _mail(row: AlertRow, server: str) -> None:
     said, place = row["document"], row["place"]
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = subject(row), place["sender"], ", ".join(place["to"])
@@ -71,7 +71,7 @@ def _mail(row: Row, server: str) -> None:
         f"Run {row['run_id']}, {iso(row['at'])}." if row["run_id"] else f"{iso(row['at'])}.",
     ]
     message.set_content("\n\n".join(line for line in lines if line) + "\n")
-    page = Path(said["page"]) if said.get("page") else None
+    page = Path(where) if (where := said.get("page")) else None
     if page is not None and page.is_file() and page.stat().st_size <= _PAGE_BYTES:
         message.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
     with _server(server) as smtp:
@@ -97,12 +97,12 @@ def _server(address: str) -> smtplib.SMTP:
     return server
 
 
-def _name(row: Row) -> str:
+def _name(row: AlertRow) -> str:
     """Return what tells an alert from every other, of other homes too: numbers begin anew there, and a daemon's own alerts are of no run."""
     return f"{row['id']}-{row['run_id'] or int(row['at'] * 1e6)}"
 
 
-def _post(row: Row, webhook: Webhook | None) -> None:
+def _post(row: AlertRow, webhook: Webhook | None) -> None:
     if webhook is None:
         raise ValueError("the product does not declare this webhook any more")
     place, to = row["place"], Address(webhook.url.reveal())

@@ -24,8 +24,8 @@ from openlineage.client.facet_v2 import (
 from caudal.declarations.connection import Files
 from caudal.errors import NotThere
 from caudal.graph.registered import step_kind
-from caudal.ledger.ledger import Row
 from caudal.ledger.records import checks, profiles
+from caudal.ledger.rows import CheckRow, StepRow
 from caudal.runtime.column_lineage import lineage_of
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.origin import base_of
@@ -41,7 +41,7 @@ class Datasets:
     def __init__(self, ws: Workspace) -> None:
         self._ws = ws
 
-    def inputs(self, step: Row) -> list[InputDataset]:
+    def inputs(self, step: StepRow) -> list[InputDataset]:
         """Return what a step read."""
         kind, name = step_kind(step["kind"]), step["name"]
         if kind.reads == "origins":
@@ -58,7 +58,7 @@ class Datasets:
                 found.append(InputDataset(*self._table(one), facets=self._facets(one, version)))
         return found
 
-    def outputs(self, step: Row) -> list[OutputDataset]:
+    def outputs(self, step: StepRow) -> list[OutputDataset]:
         """Return what a step made."""
         writes, name, number = step_kind(step["kind"]).writes, step["name"], step["output_version"]
         if writes == "raw":
@@ -77,17 +77,18 @@ class Datasets:
         connection = self._ws.product.sources[source].connection
         return base_of(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
 
-    def judged(self, step: Row) -> InputDataset | None:
+    def judged(self, step: StepRow) -> InputDataset | None:
         """Return a table with what its expectations found in this run and how its columns look; None where nothing was judged."""
         name = step["name"]
-        about = {"product": self._ws.product.name, "run_id": step["run_id"], "table": name}
-        found = self._ws.ledger.find(checks, **about)
+        found = self._ws.ledger.find(checks, product=self._ws.product.name, run_id=step["run_id"], table=name)
         if not found or not step_kind(step["kind"]).judged:
             return None
         facets: dict[str, Any] = {
             "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(one) for one in found])
         }
-        profile = self._ws.ledger.find(profiles, newest=True, limit=1, **about)
+        profile = self._ws.ledger.find(
+            profiles, newest=True, limit=1, product=self._ws.product.name, run_id=step["run_id"], table=name
+        )
         if profile:
             facets["dataQualityMetrics"] = metrics.DataQualityMetricsInputDatasetFacet(
                 {column: _metrics(one) for column, one in profile[0]["columns"].items()}, rowCount=profile[0]["rows"]
@@ -199,7 +200,7 @@ def _about(field: Any) -> str | None:
     return " ".join(part for part in parts if part) or None
 
 
-def _assertion(row: Row) -> assertions.Assertion:
+def _assertion(row: CheckRow) -> assertions.Assertion:
     severity = "warn" if row["action"] == "warn" else "error"
     return assertions.Assertion(row["kind"], bool(row["passed"]) and not row["broken"], severity=severity, name=row["expectation"], description=row["message"] or None)  # fmt: skip
 

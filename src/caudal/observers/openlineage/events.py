@@ -20,8 +20,9 @@ from openlineage.client.facet_v2 import (
 
 import caudal
 from caudal.graph.registered import kind_of, step_kind
-from caudal.ledger.ledger import Ledger, Row
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs
+from caudal.ledger.rows import RunRow, StepRow
 from caudal.observers.openlineage.datasets import Datasets
 from caudal.report.document import iso, step_rows
 from caudal.runtime.workspace import Workspace
@@ -72,20 +73,21 @@ class _Events:
             job=self._job(self._ws.product.name, "RUN", self._ws.product.description),
         )
 
-    def _step(self, step: Row) -> Iterator[RunEvent]:
+    def _step(self, step: StepRow) -> Iterator[RunEvent]:
         kind, name = step["kind"], step["name"]
         job = self._job(f"{self._ws.product.name}.{kind}.{name}", str(_verb(step)), self._about(name), _sql(self._ws, name))
         inputs = self._datasets.inputs(step)
-        began = step["started_at"] or step["finished_at"]
+        ended = step["finished_at"] or self._ws.clock()
+        began = step["started_at"] or ended
         yield self._event(RunState.START, began, step["step"], job, inputs, [])
         outputs = self._datasets.outputs(step) if step["state"] == "succeeded" else []
-        yield self._event(_ENDS[step["state"]], step["finished_at"], step["step"], job, inputs, outputs, step["error"])
+        yield self._event(_ENDS[step["state"]], ended, step["step"], job, inputs, outputs, step["error"])
         judged = self._datasets.judged(step)
         if judged is not None:  # by OpenLineage's rules, whoever checks a table reads it
             checking = f"check:{name}"
             job = self._job(f"{self._ws.product.name}.check.{name}", "CHECK", f"The expectations of {name}.")
-            yield self._event(RunState.START, step["finished_at"], checking, job, [], [])
-            yield self._event(RunState.COMPLETE, step["finished_at"], checking, job, [judged], [])
+            yield self._event(RunState.START, ended, checking, job, [], [])
+            yield self._event(RunState.COMPLETE, ended, checking, job, [judged], [])
 
     def _event(
         self, state: RunState, at: float, step: str, job: Job, inputs: Sequence[InputDataset], outputs: Sequence[OutputDataset],
@@ -118,7 +120,7 @@ class _Events:
         return thing.description if thing else None
 
 
-def _row(ledger: Ledger, run_id: str) -> Row:
+def _row(ledger: Ledger, run_id: str) -> RunRow:
     return ledger.find(runs, run_id=run_id)[0]
 
 
@@ -127,7 +129,7 @@ def _sql(ws: Workspace, name: str) -> str | None:
     return None if node is None else kind_of(node).sql(node)
 
 
-def _verb(step: Row) -> str | None:
+def _verb(step: StepRow) -> str | None:
     """Return what is told that a step did; None of a step that is not told of, or of a kind that is gone."""
     return step_kind(step["kind"]).verb
 

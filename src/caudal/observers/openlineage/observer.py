@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from caudal.observers.openlineage.outbox import note, note_start
+from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import RunObserver
 from caudal.runtime.workspace import Workspace
 
@@ -17,7 +15,7 @@ class OpenLineage(RunObserver):
         """Queue and send the event of a run's start."""
         note_start(ws)
 
-    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Queue and send the events of a run that has ended."""
         note(ws, document["run_id"])
 

@@ -17,7 +17,7 @@ from caudal.report.terminal.console import console, grid, heading, inset, mark
 _WORDS = {"promoted": "green", "champion": "green", "refused": "yellow", "rolled back": "yellow"}
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], to: Console | None = None) -> None:
+def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], to: Console | None = None) -> None:
     """Print rows under their column names; numbers to the right, and long text folded."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from caudal.report.figures import count, duration, plural, size
-from caudal.report.sections import days as stretches
+from caudal.report.step_words import days as stretches
 from caudal.report.terminal.console import mark
 
 

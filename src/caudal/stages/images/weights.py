@@ -59,7 +59,7 @@ def _file() -> Path:
 class _Names(pickle.Unpickler):
     """Lets only an ordered dictionary and tensors by description out of a pickle."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         """Return what a name stands for, or refuse it."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
@@ -75,7 +75,7 @@ class _Names(pickle.Unpickler):
         return kind, key, size
 
 
-def _view(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> _View:
+def _view(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> _View:
     return storage, offset, shape, strides
 
 

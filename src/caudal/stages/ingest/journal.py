@@ -21,7 +21,7 @@ class Page:
     file: str
     sha256: str
     records: int
-    since: Any
+    since: object
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Journal:
     key: str
     began: float
     pages: list[Page] = field(default_factory=list)
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    request: dict[str, Any] | None = None
+    asked: list[dict[str, object]] = field(default_factory=list)
+    request: dict[str, object] | None = None
     done: bool = False
     continued: bool = False
 

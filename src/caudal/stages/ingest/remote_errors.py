@@ -67,7 +67,7 @@ def translate_file_system_error(error: BaseException, shown: str, user: str | No
     return SourceProblem(f"'{shown}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=shown)
 
 
-def nothing_there(fs: Any, pattern: str, shown: str) -> SourceProblem:
+def nothing_there(fs: object, pattern: str, shown: str) -> SourceProblem:
     """Return why nothing matches a pattern: no such bucket or folder, or none such in it."""
     parts = pattern.split("/")
     fixed = parts[: next((i for i, part in enumerate(parts[:-1]) if any(sign in part for sign in "*?[")), len(parts) - 1)]

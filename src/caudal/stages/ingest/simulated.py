@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from caudal.declarations.connection import Connection, Simulated
 from caudal.errors import CaudalError, SourceProblem
@@ -81,11 +80,11 @@ def _fingerprint(connection: Simulated) -> str:
     return hashlib.sha256(code + _name(connection.write).encode() + said.encode()).hexdigest()[:16]
 
 
-def _name(write: Callable[..., Any]) -> str:
+def _name(write: Callable[..., object]) -> str:
     return getattr(write, "__qualname__", repr(write))
 
 
-def _where(write: Callable[..., Any]) -> str | None:
+def _where(write: Callable[..., object]) -> str | None:
     try:
         return f"{inspect.getsourcefile(write)}:{inspect.getsourcelines(write)[1]}"
     except (OSError, TypeError):

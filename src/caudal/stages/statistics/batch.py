@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -51,10 +51,10 @@ def statistics(samples: DataFrame, declared: Statistics) -> DataFrame:
     return made
 
 
-def marks(declared: Statistics) -> dict[str, dict[str, Any]]:
+def marks(declared: Statistics) -> dict[str, dict[str, object]]:
     """Return what is said of columns: keys, the window's ends, and that all else is known when the window ends."""
-    told: dict[str, dict[str, Any]] = {column.name: {KNOWN: "window_end"} for column in schema(declared)}
-    width: dict[str, Any] = {STEP_S: int(declared.width_s) if declared.width_s.is_integer() else declared.width_s}
+    told: dict[str, dict[str, object]] = {column.name: {KNOWN: "window_end"} for column in schema(declared)}
+    width: dict[str, object] = {STEP_S: int(declared.width_s) if declared.width_s.is_integer() else declared.width_s}
     if declared.gap_us:
         width = {}  # each is as long as it is
     return told | {"device": {KEY: True}, "sensor": {KEY: True}, "window_start": {EVENT_TIME: True, **width}, "window_end": width}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -166,6 +165,6 @@ def _changed(open_: Partials, new: Partials, closed: int, declared: Statistics) 
     return whole.where((whole.pane > closed) & (whole.pane <= int(new.pane.max())))
 
 
-def as_dict(state: State) -> dict[str, Any]:
+def as_dict(state: State) -> dict[str, object]:
     """Return the counts that people look at."""
     return {"readings": state.readings, "samples": state.samples, "duplicates": state.duplicates, "late": state.late}

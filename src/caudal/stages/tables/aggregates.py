@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.engine.exact import Aggregate, exact_mean, exact_sum, sorted_std
 from caudal.engine.marks import need, quoted
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ADDITIVE = ("count", "sum")  # of no rows they are 0; a mean of no rows is nothing
 
 
-def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Aggregate:
+def aggregate(frame: DataFrame, name: str, said: object, asking: str) -> Aggregate:
     """Return the aggregate that a user named.
 
     Parameters
@@ -49,7 +49,7 @@ def aggregate(frame: DataFrame, name: str, said: Any, asking: str) -> Aggregate:
     return STATISTICS[statistic](quoted(column), kind)
 
 
-def parsed(name: str, said: Any, asking: str) -> tuple[str, str | None]:
+def parsed(name: str, said: object, asking: str) -> tuple[str, str | None]:
     """Return statistic and column of an aggregate by name; no column for a count of rows."""
     statistic, column = said if isinstance(said, tuple | list) and len(said) == 2 else (said, None)
     if not isinstance(statistic, str) or not isinstance(column, str | None) or statistic not in STATISTICS:

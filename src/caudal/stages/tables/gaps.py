@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.zone import DAY_S, zone
 from caudal.engine import marks
@@ -23,7 +23,7 @@ _EPOCH, _MICROSECOND = "timestamp_ntz'1970-01-01 00:00:00'", "interval '0.000001
 
 def fill_gaps(
     frame: DataFrame,
-    value: float | Mapping[str, Any] | None = None,
+    value: float | Mapping[str, object] | None = None,
     *,
     by: str | Sequence[str] | None = None,
     time: str | None = None,
@@ -206,7 +206,7 @@ def _of_keys(placed: DataFrame, keys: DataFrame, group: Sequence[str], last: int
     )  # fmt: skip
 
 
-def _values(frame: DataFrame, value: Any, not_these: Sequence[str]) -> Mapping[str, Any]:
+def _values(frame: DataFrame, value: object, not_these: Sequence[str]) -> Mapping[str, object]:
     from pyspark.sql.types import NumericType
 
     if value is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.zone import zone
@@ -34,7 +34,7 @@ class Windows:
     def agg(
         self,
         *,
-        fill: float | Mapping[str, Any] | None = None,
+        fill: float | Mapping[str, object] | None = None,
         keys: DataFrame | None = None,
         **aggregates: str | tuple[str, str] | Column,
     ) -> DataFrame:
@@ -87,7 +87,7 @@ class Windows:
         frame = windowed(self.frame.where(column.isNotNull()), micros(self.frame, self.time, asking), self.width_s, zone())
         return frame, F.struct(F.col(BEGINS).alias("start"), F.col("__end").alias("end")).alias("__window")
 
-    def _hold(self, aggregates: Mapping[str, Any], fill: Any, asking: str) -> None:
+    def _hold(self, aggregates: Mapping[str, object], fill: object, asking: str) -> None:
         if not aggregates:
             raise DeclarationProblem(f"{asking} is asked for nothing.", fix='Name an aggregate: .agg(rows="count").')
         taken = (*self.by, START, END)
@@ -104,7 +104,7 @@ class Windows:
                     fix=f"It makes {', '.join(aggregates)}.",
                 )
 
-    def _values(self, fill: Any, aggregates: Mapping[str, Any], asking: str) -> Mapping[str, Any]:
+    def _values(self, fill: object, aggregates: Mapping[str, object], asking: str) -> Mapping[str, object]:
         if fill is None or isinstance(fill, Mapping):
             return fill or {}
         named = {name: said for name, said in aggregates.items() if isinstance(said, str | tuple | list)}

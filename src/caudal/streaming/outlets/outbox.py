@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from caudal.declarations.outlet import Outlet, Topic
 from caudal.errors import EnvironmentProblem, StepFailed
+from caudal.report.documents import OutletDocument
 
 _TRY_AGAIN_S = 2.0
 MOST_BYTES = 64 << 20  # on their way; with more, the stream waits for the other side
@@ -143,7 +144,7 @@ class Outbox(threading.Thread):
         """Whether so much waits that the stream must, too."""
         return bool(sum(rows.nbytes for _, rows in self._waiting) > MOST_BYTES)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> OutletDocument:
         """Return how it stands, JSON-ready."""
         to = self.declared.to
         return {

@@ -43,7 +43,7 @@ def upgrade() -> None:
         _webhooks(connection, metadata.tables["alerts"])
 
 
-def _hidden(value: Any) -> Any:
+def _hidden(value: object) -> object:
     if isinstance(value, str):
         return hide_in_addresses(value) if "://" in value else value
     if isinstance(value, dict):

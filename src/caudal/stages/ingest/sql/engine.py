@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.database import Database
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
@@ -41,7 +41,7 @@ def opened(source: Database, data: Path | None) -> Engine:
                 f"There is no database '{place}'.", fix="Check the path after sqlite:///; it is looked up below --data."
             )
         url = url.set(database=str(place))
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     if url.get_backend_name() == "postgresql":
         options = {"connect_timeout": CONNECT_S, "application_name": "caudal"}
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from caudal.declarations.database import Database
 from caudal.stages.ingest.sql.columns import quoted, relation
@@ -11,7 +10,7 @@ from caudal.stages.ingest.sql.engine import opened, translate_sqlalchemy_error
 from caudal.stages.ingest.sql.known import since
 
 
-def state(source: Database, data: Path | None) -> tuple[Any, int] | None:
+def state(source: Database, data: Path | None) -> tuple[object, int] | None:
     """Return the greatest watermark and how many rows are from the overlap before it on; None while there is none.
 
     Raises

@@ -1,0 +1,124 @@
+"""Figures of anything that is measured: of tables, models, steps, streams, servings, platforms; one row each, newest first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+
+from sqlalchemy import insert, select
+from sqlalchemy.engine import Connection
+
+from caudal.json_value import JsonValue
+from caudal.ledger import records
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.rows import Scalar
+
+_COLUMNS = records.measurements.c
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure.
+
+    Parameters
+    ----------
+    at : seconds since 1970, UTC, when it was measured
+    subject_kind, subject : what was measured: ``table`` ``trips``, ``model`` ``forecast``, ``platform`` ``sail`` …
+    metric : ``mae``, ``rows_written``, ``p95_s`` …; a unit suffix where it has a unit
+    low, high : the interval that the value lies in; ``detail`` says which
+    count : rows that it rests on
+    window_start, window_end : the stretch of event time that it is of, seconds since 1970, UTC
+    group_by, group_value : what the rows were divided by and the value of each, as ``("sex", "age")`` and ``("f", "60+")``; never what names a person
+    version : of the subject
+
+    Raises
+    ------
+    ValueError : the value or an end of its interval is no finite number, or group and values differ in number
+
+    Examples
+    --------
+    >>> Measurement("taxi", "r1", 0.0, "table", "trips", "rows_written", 1200.0, group_by=("zone",), group_value=(7,)).group
+    {'zone': 7}
+    """
+
+    product: str
+    run_id: str
+    at: float
+    subject_kind: str
+    subject: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    count: int | None = None
+    window_start: float | None = None
+    window_end: float | None = None
+    group_by: tuple[str, ...] = ()
+    group_value: tuple[Scalar, ...] = ()
+    version: int | None = None
+    detail: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for end in (self.value, self.low, self.high):
+            if end is not None and not math.isfinite(end):
+                raise ValueError(f"{self.metric} of {self.subject} is {end}: only finite numbers are kept")
+        if len(self.group_by) != len(self.group_value):
+            raise ValueError(f"{self.metric} of {self.subject} is grouped by {self.group_by} with the values {self.group_value}")
+
+    @property
+    def group(self) -> dict[str, Scalar]:
+        """The group as a mapping; empty for a figure of all rows."""
+        return dict(zip(self.group_by, self.group_value, strict=True))
+
+
+def add_measurements(ledger: Ledger, *measured: Measurement) -> None:
+    """Append figures, all of them or none."""
+    with ledger.engine.begin() as connection:
+        write_measurements(connection, measured)
+
+
+def write_measurements(connection: Connection, measured: Sequence[Measurement]) -> None:
+    """Append figures in the transaction of what they are figures of."""
+    if measured:
+        connection.execute(insert(records.measurements), [asdict(measurement) for measurement in measured])
+
+
+def measurements(
+    ledger: Ledger,
+    *,
+    product: str,
+    subject: str | None = None,
+    subject_kind: str | None = None,
+    metric: str | Sequence[str] | None = None,
+    run_id: str | None = None,
+    version: int | None = None,
+    group: Mapping[str, Scalar] | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    limit: int | None = None,
+) -> list[Measurement]:
+    """Return the figures that fit, newest first.
+
+    Parameters
+    ----------
+    metric : one, or any of several
+    group : exactly this group, in this order; ``{}`` for figures of all rows; None for every group
+    since, until : seconds since 1970, UTC, when it was measured; ``until`` itself is left out
+    """
+    query = select(records.measurements).where(_COLUMNS.product == product).order_by(_COLUMNS.id.desc())
+    equal = {"subject": subject, "subject_kind": subject_kind, "run_id": run_id, "version": version}
+    for name, value in equal.items():
+        if value is not None:
+            query = query.where(_COLUMNS[name] == value)
+    if metric is not None:
+        query = query.where(_COLUMNS.metric.in_([metric] if isinstance(metric, str) else list(metric)))
+    if group is not None:
+        for column, values in ((_COLUMNS.group_by, tuple(group)), (_COLUMNS.group_value, tuple(group.values()))):
+            query = query.where(column == values if values else column.is_(None))
+    if since is not None:
+        query = query.where(_COLUMNS.at >= since)
+    if until is not None:
+        query = query.where(_COLUMNS.at < until)
+    names = [column.name for column in fields(Measurement)]
+    return [Measurement(**{name: row[name] for name in names}) for row in ledger.rows(query.limit(limit))]

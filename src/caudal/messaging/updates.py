@@ -1,0 +1,105 @@
+"""What a stream says of each micro-batch: the updates of the live feed, which console and status read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NotRequired
+
+from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
+
+from caudal.json_value import JsonObject
+
+Numbers = Sequence[float | None]  # NumPy's arrays are written as such
+
+
+class LatencyUpdate(TypedDict):
+    """Median and 95th percentile of the time from a reading to now, seconds."""
+
+    p50: float
+    p95: float
+
+
+class StateUpdate(TypedDict):
+    """What the stream holds in memory."""
+
+    windows: int
+    bytes: int
+
+
+class SignalUpdate(TypedDict):
+    """A device's readings, thinned out to be drawn: of each point in time a lowest, highest and mean value of each sensor."""
+
+    device: int | str
+    at: Sequence[float]
+    low: Sequence[Numbers]
+    high: Sequence[Numbers]
+    mean: Sequence[Numbers]
+
+
+class StatisticsUpdate(TypedDict):
+    """The statistics of a window of one sensor; ``sensor`` is its place among the update's ``sensors``, times are seconds since 1970."""
+
+    device: int | str
+    sensor: int
+    window_start: float
+    window_end: float
+    count: int
+    min: float | None
+    max: float | None
+    mean: float | None
+    std: float | None
+    quantiles: dict[str, float | None]
+    ranges: Numbers
+    bands: dict[str, float | None]
+
+
+class AnomalyUpdate(TypedDict):
+    """What a detector has found."""
+
+    at: float
+    device: int | str
+    sensor: int | None
+    score: float
+    detector: str
+
+
+class ClassUpdate(TypedDict):
+    """What a model says of a window, and what was true, where it is known by now; ``learned``: the model was trained on it."""
+
+    at: float
+    device: int | str
+    label: str | None
+    probability: float | None
+    model: str
+    version: int
+    actual: NotRequired[str | None]
+    learned: NotRequired[bool]
+
+
+class Update(TypedDict):
+    """One micro-batch; times are seconds since 1970, UTC.
+
+    ``read`` and ``total`` are readings (samples times channels), ``rate`` is readings a second over the last two, ``seconds`` says how long
+    each part of the work took. ``joins`` says how the product's joins stand.
+    """
+
+    batch: int
+    at: float
+    source: str
+    read: int
+    rate: float
+    latency_s: LatencyUpdate | None
+    watermark: float | None
+    state: StateUpdate
+    late: int
+    duplicates: int
+    unreadable: int
+    total: int
+    sensors: Sequence[str]
+    signal: SignalUpdate | None
+    statistics: Sequence[StatisticsUpdate]
+    edges: Sequence[float]
+    anomalies: Sequence[AnomalyUpdate]
+    classes: Sequence[ClassUpdate]
+    seconds: dict[str, float]
+    joins: NotRequired[dict[str, JsonObject]]

@@ -1,0 +1,72 @@
+"""A training's scores as measurements: each candidate's mean over the folds, and each fold's figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete
+from sqlalchemy.engine import Connection
+
+from caudal.ledger.measurements import Measurement, write_measurements
+from caudal.ledger.records import measurements
+from caudal.ledger.rows import ModelVersionRow, Scalar
+
+if TYPE_CHECKING:
+    from caudal.registry.register import CandidateResult, Trained
+
+Fold = Mapping[str, Scalar]
+INTERVAL = "mean ± standard deviation over the folds"
+
+
+def write_scores(connection: Connection, version: ModelVersionRow, trained: Trained) -> None:
+    """Write a training's scores in the transaction of its version; those of an earlier attempt in the same run are replaced."""
+    of = measurements.c
+    same = (of.run_id == version["run_id"]) & (of.product == version["product"]) & (of.subject == version["model"])
+    connection.execute(delete(measurements).where(same & (of.subject_kind == "model") & of.metric.in_(list(trained.metrics))))
+    write_measurements(connection, [figure for result in trained.results for figure in scores(version, trained, result)])
+
+
+def scores(version: ModelVersionRow, trained: Trained, result: CandidateResult) -> Iterator[Measurement]:
+    """Yield a candidate's figures: each metric's mean, by candidate, then each fold's, by candidate and fold (counted from 1)."""
+    for metric in result.metrics:
+        if (mean := _number(result.metrics, metric)) is not None:
+            spread = result.spread if metric == trained.metric else None
+            ends = (None, None) if spread is None else (mean - spread, mean + spread)
+            yield _figure(version, trained, result, metric, mean, result.folds, ends)
+    for number, fold in enumerate(result.folds, start=1):
+        for metric in trained.metrics:
+            if (value := _number(fold, metric)) is not None:
+                yield _figure(version, trained, result, metric, value, [fold], fold=number)
+
+
+def _figure(
+    version: ModelVersionRow, trained: Trained, result: CandidateResult, metric: str, value: float, folds: Sequence[Fold],
+    ends: tuple[float | None, float | None] = (None, None), fold: int | None = None,
+) -> Measurement:  # fmt: skip
+    rows = [count for fold in folds if (count := _number(fold, "test_rows")) is not None]
+    begins, untils = _times(folds, "from"), _times(folds, "until")
+    return Measurement(
+        version["product"], version["run_id"], version["created_at"], "model", version["model"], metric, value, *ends,
+        count=int(sum(rows)) if rows else None,
+        window_start=min(begins, default=None),
+        window_end=max(untils, default=None),
+        group_by=("candidate",) if fold is None else ("candidate", "fold"),
+        group_value=(result.name,) if fold is None else (result.name, fold),
+        version=version["version"] if result.name == trained.chosen else None,
+        detail={"chosen": result.name == trained.chosen, "baseline": result.baseline} | ({} if ends[0] is None else {"interval": INTERVAL}),
+    )  # fmt: skip
+
+
+def _number(figures: Fold, name: str) -> float | None:
+    """Return a finite figure; None for one that is missing or no number."""
+    value = figures.get(name)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
+
+
+def _times(folds: Sequence[Fold], name: str) -> list[float]:
+    """Return times in seconds since 1970; those without a zone are UTC, as training has them."""
+    found = [datetime.fromisoformat(text) for fold in folds if isinstance(text := fold.get(name), str)]
+    return [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in found]

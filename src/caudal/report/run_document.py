@@ -1,0 +1,117 @@
+"""The document of a run: what ``--json`` prints and what page, terminal, console and observers read."""
+
+from __future__ import annotations
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
+
+from caudal.ledger.rows import ErrorDocument, GateDocument, HoldoutDocument
+
+
+class LandedDocument(TypedDict):
+    """What a source has brought."""
+
+    files: int
+    rows: int
+    bytes: int
+
+
+class TableDocument(TypedDict):
+    """What a table took in, wrote and set aside; ``partitions_written`` is null where it has no days, or all were written."""
+
+    rows_read: int
+    rows_written: int
+    rows_quarantined: int
+    version: int | None
+    partitions_written: int | None
+    reasons: dict[str, int]
+
+
+class StepDocument(TypedDict):
+    """How a step ended."""
+
+    step: str
+    state: str
+    seconds: float
+    why: str | None
+    because: NotRequired[str]
+
+
+class CandidateDocument(TypedDict):
+    """How a candidate did: mean and standard deviation over the folds."""
+
+    candidate: str
+    score: float | None
+    spread: float | None
+    chosen: bool
+    baseline: bool
+    seconds: float | None
+    error: str | None
+
+
+class LearnedDocument(TypedDict):
+    """How many rows a model learned from; how many had no label, and how many were older than those that count."""
+
+    rows: int | None
+    unlabelled: int | None
+    older: int | None
+
+
+class ModelDocument(TypedDict):
+    """A model's candidates and what was decided."""
+
+    candidates: list[CandidateDocument]
+    metric: str | None
+    better: str | None
+    unit: str | None
+    rule: str | None
+    decision: str | None
+    version: int | None
+    replaced: int | None
+    in_production: int | None
+    gates: list[GateDocument]
+    trained_in: str | None
+    holdout: HoldoutDocument | None
+    rows: LearnedDocument | None
+
+
+class PredictionDocument(TypedDict):
+    """What was predicted, and by which version."""
+
+    rows: int
+    model_version: int | None
+    version: int | None
+
+
+class PublicationDocument(TypedDict):
+    """What was published to a warehouse; ``zeros`` counts the texts of each column that zero characters were taken out of."""
+
+    place: str | None
+    rows: int
+    version: int | None
+    days: int | None
+    note: str | None
+    zeros: dict[str, int]
+
+
+class RunDocument(TypedDict):
+    """What a run did. Sections of other packages add their parts under their names."""
+
+    run_id: str
+    product: str
+    command: str
+    state: str
+    outcome: str
+    started_at: str | None
+    seconds: float | None
+    who: str | None
+    landed: dict[str, LandedDocument]
+    tables: dict[str, TableDocument]
+    steps: list[StepDocument]
+    models: dict[str, ModelDocument]
+    predictions: dict[str, PredictionDocument]
+    warehouse: dict[str, PublicationDocument]
+    others: NotRequired[dict[str, dict[str, dict[str, object]]]]
+    page: str | None
+    error: ErrorDocument | None

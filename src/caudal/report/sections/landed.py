@@ -1,0 +1,96 @@
+"""The files that landed, and those that were left for the next run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from caudal.graph.registered import steps_where
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import landed
+from caudal.ledger.rows import StepRow
+from caudal.report.document import detail_of
+from caudal.report.figures import plural, size
+from caudal.report.run_document import LandedDocument, RunDocument
+from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
+
+FILES_SHOWN = 100
+_NOT_LANDED = {"waiting": "still being written", "link": "a link that is not followed"}
+
+
+class Landed(ReportSection):
+    """What the sources brought."""
+
+    name, order, terminal_order = "landed", 110, 10
+    template = """\
+<section id="files">
+<h2>Landed files</h2>
+<div class="scroll"><table>
+<thead><tr><th>Source</th><th>File</th><th class="n">Size</th><th>SHA-256</th><th>State</th></tr></thead>
+<tbody>{% for one in files %}<tr><td class="name mono" title="{{ one.source }}">{{ one.source }}</td><td class="mono long">{{ one.path }}</td><td class="n" data-label="Size">{{ one.bytes }}</td><td class="mono" data-label="SHA-256">{{ one.sha }}</td><td>{{ one.state }}</td></tr>{% endfor %}</tbody>
+</table></div>
+{% if more_files %}<p class="soft">and {{ more_files }} more.</p>{% endif %}
+</section>
+"""
+
+    def document(self, record: RunRecord) -> dict[str, LandedDocument]:
+        """Return files, rows and bytes of each source."""
+        return {row["name"]: _landed(record, row) for row in record.steps if row["kind"] in steps_where(section="landed")}
+
+    def content(self, run: ReportedRun) -> Mapping[str, object] | None:
+        """Return a line for each file."""
+        told = files(run.ledger, run.run["run_id"], run.steps)
+        return told if told["files"] else None
+
+    def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
+        """Return the link to the files."""
+        return [("files", "Files")]
+
+    def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
+        """Yield a line for each source that brought something."""
+        from caudal.report.terminal.console import grid, inset
+
+        rows = grid("left", "right", "right", "right")
+        for name, source in document["landed"].items():
+            if source["files"] or source["rows"]:
+                brought = (plural(source["files"], "file"), size(source["bytes"])) if source["files"] else ("stream", "")
+                rows.add_row(name, *brought, plural(source["rows"], "row"))
+        if rows.row_count:
+            yield TerminalPart("Landed", [inset(rows)])
+
+
+def _landed(record: RunRecord, row: StepRow) -> LandedDocument:
+    files = record.ledger.find(landed, run_id=row["run_id"], source=row["name"])
+    read = record.step("read", row["name"])
+    rows = row["rows_read"] or (read["rows_read"] if read else None) or 0  # what a stream has brought is counted when it lands
+    return {"files": len(files), "rows": rows, "bytes": sum(file["bytes"] for file in files)}
+
+
+def files(ledger: Ledger, run_id: str, done: Sequence[StepRow]) -> dict[str, object]:
+    """Return the files that this run landed, then those that it left for the next."""
+    files = [
+        {
+            "source": row["source"],
+            "path": row["path"],
+            "bytes": size(row["bytes"]),
+            "sha": row["sha256"][:12],
+            "state": "correction" if row["kind"] == "correction" else "landed",
+        }
+        for row in ledger.find(landed, run_id=run_id)
+    ]
+    files += [
+        {
+            "source": row["name"],
+            "path": file["path"],
+            "bytes": size(file.get("bytes")),
+            "sha": "",
+            "state": _NOT_LANDED[file["state"]],
+        }
+        for row in done
+        if row["kind"] in steps_where(section="landed")
+        for file in detail_of(row).get("files", ())
+        if file.get("state") in _NOT_LANDED
+    ]
+    return {"files": files[:FILES_SHOWN], "more_files": max(len(files) - FILES_SHOWN, 0)}
+
+
+SECTION = Landed()

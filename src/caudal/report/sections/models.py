@@ -1,0 +1,261 @@
+"""A model's candidates, its gates and its decision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from caudal.graph.registered import steps_where
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.records import candidates, decisions, model_versions, runs, steps
+from caudal.ledger.rows import CandidateRow, RunRow, StepDetail, StepRow
+from caudal.report import charts
+from caudal.report.document import detail_of, rows_learned
+from caudal.report.figures import duration, held_out_score, places_of, score, value
+from caudal.report.run_document import ModelDocument, RunDocument
+from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
+from caudal.report.step_words import why
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+BAR = 24
+# Metrics in the unit of what is predicted; all others are bare numbers.
+DISTANCES = ("mae", "rmse", "medae", "max_error")
+
+
+class Models(ReportSection):
+    """A section for each model that the run was about."""
+
+    name, order = "models", 80
+    template = """\
+{% for model in models %}
+<section id="model-{{ loop.index }}">
+<h2>Model {{ model.name }}</h2>
+{% if model.decision %}
+<p>{{ badge("failed" if model.decision == "refused" else "succeeded", model.decision) }} version {{ model.version }}{% if model.replaced is not none %}, instead of version {{ model.replaced }}{% endif %}{% if model.decision == "refused" and model.in_production is not none %}; version {{ model.in_production }} stays in production{% endif %}</p>
+{% elif model.in_production is not none %}
+<p>Version {{ model.in_production }} is in production; this run decided nothing.</p>
+{% elif model.why %}
+<p class="soft">Not trained: {{ model.why }}.</p>
+{% endif %}
+{% if model.candidates %}
+{% if not model.here and model.trained_in %}<p class="soft">Not trained in this run. The scores are of run <code>{{ model.trained_in }}</code>.</p>{% endif %}
+<div class="scroll"><table class="chart scores">
+<thead><tr><th>Candidate</th><th class="n">{{ model.metric }}{% if model.unit %}, {{ model.unit }}{% endif %}</th><th>Mean and spread over folds{% if model.better %}; {{ model.better }} is better{% endif %}</th><th class="n">Time</th><th></th></tr></thead>
+<tbody>
+{% for one in model.candidates %}
+<tr><td class="name mono" title="{{ one.candidate }}">{{ one.candidate }}</td><td class="n" data-label="{{ model.metric }}">{{ one.said }}</td><td class="draw">{% if one.error %}<span class="soft">Could not be fitted: {{ one.error }}</span>{% else %}{{ one.chart }}{% endif %}</td><td class="n soft" data-label="Time">{{ one.seconds }}</td><td>{% if one.chosen %}{{ badge("succeeded", "chosen") }}{% elif one.baseline %}{{ badge("skipped", "baseline") }}{% endif %}</td></tr>
+{% endfor %}
+{% if model.axis %}<tr><td></td><td></td><td class="draw">{{ model.axis }}</td><td></td><td></td></tr>{% endif %}
+</tbody></table></div>
+{% endif %}
+{% if model.holdout_score %}<p>Never trained on: <strong>{{ model.holdout_score }}</strong></p>{% endif %}
+{% if model.rule or model.learned %}
+<p class="soft">{% if model.rule %}Chosen by this rule: {{ model.rule.rstrip('.') }}.{% endif %}{% if model.learned %} Trained on {{ model.learned }}.{% endif %}</p>
+{% endif %}
+{% if model.gates %}
+<h3>Gates</h3>
+<ul class="gates">{% for gate in model.gates %}<li>{{ badge("succeeded" if gate.passed else "failed", "passed" if gate.passed else "not passed") }} <span><code>{{ gate.gate }}</code> {{ gate.said }}</span></li>{% endfor %}</ul>
+{% endif %}
+</section>
+{% endfor %}
+"""
+
+    def document(self, record: RunRecord) -> dict[str, ModelDocument]:
+        """Return each model's candidates and decision."""
+        return {name: _model(record, name) for name in _models(record.steps)}
+
+    def content(self, run: ReportedRun) -> Mapping[str, object] | None:
+        """Return each model with its charts."""
+        models = [model_section(name, model, run.steps) for name, model in run.document["models"].items()]
+        return {"models": models} if models else None
+
+    def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
+        """Return a link to each model."""
+        models = content["models"]
+        assert isinstance(models, list)
+        return [(f"model-{number}", f"Model {model['name']}") for number, model in enumerate(models, start=1)]
+
+    def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
+        """Yield each model that had something to do."""
+        for name, model in document["models"].items():
+            if _told(document, name):
+                yield _lines(name, model)
+
+
+def _models(done: Sequence[StepRow]) -> list[str]:
+    return list(dict.fromkeys(row["name"] for row in done if row["kind"] in steps_where(section="models")))
+
+
+def _model(record: RunRecord, name: str) -> ModelDocument:
+    """Return a model's candidates and decision; where nothing was trained, those of the training that still holds."""
+    ledger, run, product = record.ledger, record.run, record.run["product"]
+    train, promote = record.step("train", name), record.step("promote", name)
+    trained = train
+    if train is None or train["state"] != "succeeded":
+        before = ledger.find(steps, product=product, step=f"train:{name}", state="succeeded", newest=True)
+        trained = next((row for row in before if train is None or row["id"] < train["id"]), None)
+    rows = ledger.find(candidates, product=product, model=name, run_id=trained["run_id"]) if trained else []
+    version = (
+        next(iter(ledger.find(model_versions, product=product, model=name, run_id=trained["run_id"])), None) if trained else None
+    )
+    decision = next(iter(ledger.find(decisions, product=product, model=name, run_id=run["run_id"], newest=True)), None)
+    metric = rows[0]["metric"] if rows else None
+    unit = ((version["signature"].get("output") or {}).get("unit")) if version and metric in DISTANCES else None
+    said, detail = detail_of(promote), detail_of(trained)
+    return {
+        "candidates": [
+            {
+                "candidate": row["candidate"], "score": row["score"], "spread": row["spread"], "chosen": row["chosen"],
+                "baseline": row["baseline"], "seconds": row["seconds"], "error": row["error"],
+            }
+            for row in sorted(rows, key=lambda row: _rank(row, _better(metric)))
+        ],
+        "metric": metric,
+        "better": _better(metric),
+        "unit": unit,
+        "rule": detail.get("rule") or (version["rule"] if version else None),
+        "decision": decision["decision"] if decision else said.get("decision"),
+        "version": decision["version"] if decision else (version["version"] if version else None),
+        "replaced": decision["replaced"] if decision else None,
+        "in_production": _in_production(ledger, run, name),
+        "gates": list(decision["gates"] if decision else said.get("gates", ())),
+        "trained_in": trained["run_id"] if trained else None,
+        "holdout": version["holdout"] if version else None,
+        "rows": {"rows": detail.get("rows"), "unlabelled": detail.get("unlabelled"), "older": detail.get("older")} if trained else None,
+    }  # fmt: skip
+
+
+def _in_production(ledger: Ledger, run: RunRow, model: str) -> int | None:
+    """Return the champion as the run left it."""
+    until = math.inf if run["finished_at"] is None else run["finished_at"]
+    made = ledger.find(decisions, product=run["product"], model=model, decision=["promoted", "rolled back"], newest=True)
+    order = {row["run_id"]: row["seq"] for row in ledger.find(runs, product=run["product"])} if made else {}
+    for row in made:  # what a run decided has that run's place; a decision by hand has only its time
+        if order[row["run_id"]] <= run["seq"] if row["run_id"] in order else row["at"] <= until:
+            return int(row["version"])
+    return None
+
+
+def _better(metric: str | None) -> str | None:
+    """Return whether lower or higher values of a metric are better; None for one that is not known."""
+    from caudal.stages.train.metrics import METRICS
+
+    return next((known[metric] for known in METRICS.values() if metric in known), None) if metric else None
+
+
+def _rank(row: CandidateRow, better: str | None) -> float:
+    """Return what sorts the best candidate first and those without a score last."""
+    if row["score"] is None or not math.isfinite(row["score"]):
+        return math.inf
+    return -float(row["score"]) if better == "higher" else float(row["score"])
+
+
+def model_section(name: str, model: ModelDocument, done: Sequence[StepRow]) -> dict[str, object]:
+    """Return a model's candidates with their charts, its gates and its decision."""
+    scale = charts.Scale.of(model["candidates"])
+    baseline = next((candidate["score"] for candidate in model["candidates"] if candidate["baseline"]), None)
+    places = places_of(model["candidates"])
+    told = []
+    for candidate in model["candidates"]:
+        said = score(candidate["score"], candidate["spread"], places)
+        chart = charts.whisker(scale, candidate, baseline, f"{candidate['candidate']}: {said}") if scale else ""
+        told.append({**candidate, "said": said, "seconds": duration(candidate["seconds"]), "chart": chart})
+    train = next((row for row in done if row["step"] == f"train:{name}"), None)
+    learned = detail_of(train)
+    return {
+        **model,
+        "name": name,
+        "candidates": told,
+        "axis": charts.axis(scale) if scale else "",
+        "why": why(train) if train is not None and not told else None,
+        "here": train is not None and train["state"] == "succeeded",
+        "holdout_score": held_out_score(model.get("holdout")),
+        "learned": _learned(learned) if learned.get("rows") else None,
+        "gates": [{**gate, "said": gate.get("message") or value(gate.get("figures"))} for gate in model["gates"]],
+    }
+
+
+def _learned(detail: StepDetail) -> str:
+    rows, _, rest = rows_learned(detail).removeprefix("learned from ").partition("; ")
+    span = f", {detail['from']} to {detail['until']}" if detail.get("from") and detail.get("until") else ""
+    return f"{rows}{span}" + (f"; {rest}" if rest else "")
+
+
+def _lines(name: str, model: ModelDocument) -> TerminalPart:
+    from rich.text import Text
+
+    from caudal.report.terminal.console import inset, mark
+    from caudal.report.terminal.tables import gates
+
+    better = f", {model['better']} is better" if model.get("better") else ""
+    unit = f" in {model['unit']}" if model.get("unit") else ""
+    lines: list[RenderableType] = []
+    if model["candidates"]:
+        lines.append(inset(_candidates(model)))
+    if rule := model.get("rule"):
+        lines.append(inset(Text(rule, style="bright_black")))
+    if (learned := model.get("rows")) and learned["rows"]:
+        lines.append(inset(Text(_sentence(rows_learned(learned)), style="bright_black")))
+    if held_out := held_out_score(model.get("holdout")):
+        lines.append(inset(Text(f"Never trained on: {held_out}")))
+    if model.get("decision"):
+        promoted = model["decision"] != "refused"
+        instead = f", instead of version {model['replaced']}" if model.get("replaced") is not None else ""
+        if not promoted:
+            now = model.get("in_production")
+            instead = f"; version {now} stays in production" if now is not None else "; none is in production"
+        lines.append(
+            inset(
+                Text.assemble(
+                    mark("succeeded" if promoted else "refused"), f" version {model['version']} {model['decision']}{instead}"
+                )
+            )
+        )
+    if model.get("gates"):
+        lines.append(inset(gates(model["gates"]), 4))
+    return TerminalPart(
+        f"Model {name}", lines, f"{model['metric']}{unit}, mean ± spread over folds{better}" if model["metric"] else ""
+    )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _candidates(model: ModelDocument) -> Table:
+    from rich.text import Text
+
+    from caudal.report.terminal.console import grid
+
+    rows = grid("left", "left", "right", "left", "fill")
+    places = places_of(model["candidates"])
+    highest = max((candidate["score"] for candidate in model["candidates"] if candidate["score"] is not None), default=0) or 1
+    for candidate in model["candidates"]:
+        note = "chosen" if candidate["chosen"] else "baseline" if candidate["baseline"] else ""
+        style = "bold green" if candidate["chosen"] else "bright_black" if candidate["baseline"] else ""
+        bar = "" if candidate["score"] is None or highest <= 0 else "━" * max(round(BAR * max(candidate["score"], 0) / highest), 1)
+        told = (
+            Text(f"could not be fitted: {candidate['error']}", style="red") if candidate.get("error") else Text(note, style=style)
+        )
+        rows.add_row(
+            Text("●" if candidate["chosen"] else "○", style=style),
+            Text(candidate["candidate"], style=style),
+            Text(score(candidate["score"], candidate["spread"], places), style=style),
+            Text(bar, style="green" if candidate["chosen"] else "bright_black"),
+            told,
+        )
+    return rows
+
+
+def _told(document: RunDocument, model: str) -> bool:
+    """A model that had nothing to do is not told again."""
+    return any(
+        step["step"] in (f"train:{model}", f"promote:{model}") and step["state"] == "succeeded" for step in document["steps"]
+    )
+
+
+SECTION = Models()

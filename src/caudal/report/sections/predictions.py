@@ -1,0 +1,76 @@
+"""What was predicted, and by which version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from caudal.graph.registered import steps_where
+from caudal.ledger.rows import StepRow
+from caudal.report.document import detail_of
+from caudal.report.figures import count, plural, value
+from caudal.report.run_document import PredictionDocument, RunDocument
+from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
+from caudal.report.step_words import state_of_table
+
+
+class Predictions(ReportSection):
+    """The tables of predictions."""
+
+    name, order = "predictions", 90
+    template = """\
+<section id="predictions">
+<h2>Predictions</h2>
+<div class="scroll"><table>
+<thead><tr><th>Table</th><th class="n">Rows</th><th class="n">Model version</th><th class="n">Input version</th><th class="n">Output version</th></tr></thead>
+<tbody>{% for one in predictions %}<tr><td class="name mono" title="{{ one.name }}">{{ one.name }}</td><td class="n" data-label="Rows">{{ one.rows }}</td><td class="n" data-label="Model version">{{ one.model_version }}</td><td class="n" data-label="Input version">{{ one.input_version }}</td><td class="n" data-label="Output version">{{ one.version }}</td></tr>{% endfor %}</tbody>
+</table></div>
+</section>
+"""
+
+    def document(self, record: RunRecord) -> dict[str, PredictionDocument]:
+        """Return what each prediction wrote."""
+        return {row["name"]: _prediction(row) for row in record.steps if row["kind"] in steps_where(section="predictions")}
+
+    def content(self, run: ReportedRun) -> Mapping[str, object] | None:
+        """Return a line for each table that was written."""
+        lines = [
+            prediction_line(row)
+            for row in run.steps
+            if row["kind"] in steps_where(section="predictions") and row["state"] == "succeeded"
+        ]
+        return {"predictions": lines} if lines else None
+
+    def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
+        """Yield a line for each table that was written."""
+        from rich.text import Text
+
+        from caudal.report.terminal.console import grid, inset
+
+        rows = grid("left", "right", "left")
+        for name, prediction in document["predictions"].items():
+            if state_of_table(document, name) == "succeeded":
+                by = Text(f"by version {prediction['model_version']}", style="bright_black")
+                rows.add_row(name, plural(prediction["rows"], "row"), by)
+        if rows.row_count:
+            yield TerminalPart("Predictions", [inset(rows)])
+
+
+def _prediction(row: StepRow) -> PredictionDocument:
+    said = detail_of(row)
+    rows = row["rows_written"] if row["rows_written"] is not None else said.get("rows")
+    return {"rows": rows or 0, "model_version": said.get("model_version"), "version": row["output_version"]}
+
+
+def prediction_line(row: StepRow) -> dict[str, object]:
+    """Return a table of predictions with the versions that it comes from."""
+    said = detail_of(row)
+    return {
+        "name": row["name"],
+        "rows": count(row["rows_written"]),
+        "model_version": value(said.get("model_version")),
+        "input_version": value(said.get("input_version")),
+        "version": value(row["output_version"]),
+    }
+
+
+SECTION = Predictions()
