@@ -33,7 +33,7 @@ def run_document(ledger: Ledger, run_id: str) -> RunDocument:
         "who": run["who"], "page": (run["summary"] or {}).get("page"), "error": run["error"],
     }  # fmt: skip
     order = dict.fromkeys(RunDocument.__annotations__) | dict.fromkeys(whole)  # parts of other packages come last
-    return cast("RunDocument", json_ready({name: whole[name] for name in order}))
+    return cast("RunDocument", json_ready({name: whole[name] for name in order if name in whole}))
 
 
 def run_row(ledger: Ledger, run_id: str) -> RunRow:
