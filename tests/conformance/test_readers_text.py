@@ -143,7 +143,9 @@ def by_duckdb(path: Path, separator: str, width: int) -> list[Row] | None:
 def header_lines(text: str, separator: str, names: Sequence[str]) -> int:
     """Return how many lines a header is written in; line ends at the ends of a name are no part of the name, and an empty one is given a name."""
     header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
-    same = len(header) == len(names) and all(name.strip().startswith(field.strip()) for field, name in zip(header, names, strict=True))
+    same = len(header) == len(names) and all(
+        name.strip().startswith(field.strip()) for field, name in zip(header, names, strict=True)
+    )
     return 1 + sum(len(re.findall("\r\n|\n|\r", field)) for field in (header if same else names))
 
 
