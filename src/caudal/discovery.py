@@ -74,9 +74,10 @@ class Kinds(Mapping[str, K], Generic[K]):
     def added(self) -> Mapping[str, K]:
         """Return the kinds of other packages."""
         if self._added is None:
-            self._added = {}
+            added: dict[str, K] = {}
             for entry in sorted((entry for entry in _installed() if entry.group == self.group), key=lambda entry: entry.name):
-                self._added |= self._of_package(entry)
+                added |= self._of_package(entry)
+            self._added = added
         return self._added
 
     def module(self, name: str) -> ModuleType:

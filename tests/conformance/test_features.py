@@ -30,7 +30,7 @@ from caudal.stages.tables import tumble
 
 PAIR = ["pickup", "dropoff"]
 DAYS = "14 days"
-SIDE = 64  # of the images that are made here, so that none is made smaller
+SIDE, WHOLE = 224, 256  # pixels that the network is given, seven eighths of a picture's: none is made smaller
 # How far results may lie apart that are sums of floating-point numbers in another order.
 APART = {"embed": 1e-4, "pca": 1e-8}
 
@@ -150,7 +150,7 @@ def past_mean_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> t
 def picture(number: int) -> bytes:
     """Return a small picture, each number's another one."""
     image = pytest.importorskip("PIL.Image")
-    pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(SIDE // 8, 0).repeat(SIDE // 8, 1)
+    pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(WHOLE // 8, 0).repeat(WHOLE // 8, 1)
     image.fromarray(pixels).save(held := io.BytesIO(), "PNG")
     return held.getvalue()
 
@@ -168,7 +168,8 @@ def embed_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple
         made = embed(some.join(pictures, "kind"), network=network("efficientnet-lite0"), size=SIDE, floor=SIDE, batch=4)
     known = model(network("efficientnet-lite0"))
     run = onnxruntime.InferenceSession(known.content, providers=["CPUExecutionProvider"])
-    pixels = {kind: np.asarray(Image.open(io.BytesIO(picture(kind))).convert("RGB"))[None] for kind in range(3)}
+    middle = slice((WHOLE - SIDE) // 2, (WHOLE + SIDE) // 2)
+    pixels = {kind: np.asarray(Image.open(io.BytesIO(picture(kind))).convert("RGB"))[None, middle, middle] for kind in range(3)}
     vectors = {kind: run.run(None, {run.get_inputs()[0].name: known.prepared(image)})[0][0] for kind, image in pixels.items()}
     table = trips[trips["id"] < 20][["id"]].assign(kind=trips["pickup"] % 3)
     table["embedding"] = table["kind"].map(lambda kind: vectors[kind].tolist())

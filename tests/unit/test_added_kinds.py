@@ -132,6 +132,8 @@ def test_a_page_of_a_package_is_in_the_console(installed: object, tmp_path: Path
 def test_a_kind_that_cannot_be_used_is_named_in_one_sentence(odd: Any, module: str, why: str) -> None:
     with pytest.raises(EnvironmentProblem) as raised:
         odd(module)
+    with pytest.raises(EnvironmentProblem):  # not only the first time
+        list(METRICS)
     assert raised.value.what == f"The package 'odd-kinds' adds the metric 'one' (odd_kinds.one), which cannot be used: {why}."
     assert raised.value.fix == "Mend the package, or uninstall it: pip uninstall odd-kinds"
 
