@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+import caudal as cd
 from benchmarks.nab import left_out, references
 from benchmarks.nab.corpus import Stream, streams
 from benchmarks.nab.scoring import PROFILES, STANDARD, Outcome, at_threshold, halves, optimised
-from caudal.declarations import detector as declare
 from caudal.declarations.detector import Detector
 from caudal.stages.detect import operator
 from caudal.stages.detect.past import Past
 
-DECLARED = (declare.surprise(), declare.robust_z(), declare.half_space_trees(), declare.local_outlier(), declare.density())
+DECLARED = (cd.surprise(), cd.robust_z(), cd.half_space_trees(), cd.local_outlier(), cd.density())
 REFERENCES: dict[str, Callable[[Stream], np.ndarray]] = {
     "null": references.null,
     "random (seed 0)": lambda stream: references.chance(stream, 0),
@@ -32,7 +32,7 @@ REFERENCES: dict[str, Callable[[Stream], np.ndarray]] = {
 }
 # What the split check chooses among: everything near the default, one or two parameters moved.
 NEARBY = tuple(
-    declare.surprise(shape=shape, neighbours=neighbours, excess=excess)
+    cd.surprise(shape=shape, neighbours=neighbours, excess=excess)
     for shape in (10, 14, 19)
     for neighbours in (3, 10)
     for excess in (0.0, 0.06)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import caudal as cd
 from benchmarks.nab.corpus import Stream
 from benchmarks.nab.scoring import STANDARD, at_threshold, optimised
-from caudal.declarations import detector as declare
 from caudal.declarations.detector import Detector
 from caudal.stages.detect.past import Past
 from caudal.stages.detect.peaks import Peaks
@@ -70,7 +70,7 @@ def bare(corpus: Sequence[Stream]) -> dict[str, Scores]:
 
 
 def _plain(shape: int, daily: float) -> Detector:
-    return declare.surprise(shape=shape, daily=daily, quiet=0, habit=0.0)
+    return cd.surprise(shape=shape, daily=daily, quiet=0, habit=0.0)
 
 
 def once(scores: np.ndarray, quiet: int) -> np.ndarray:

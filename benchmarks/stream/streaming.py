@@ -26,8 +26,10 @@ TABLES = {"samples": ["device", "seq", "at"], "seconds": ["device", "window_star
 # A micro-batch that takes only so many bytes: a small backlog is then many of them.
 _SMALL = """
 import sys
-from caudal.streaming import engine
-engine.MOST_BYTES = dict.fromkeys(engine.MOST_BYTES, int(sys.argv.pop(1)))
+from caudal.kinds import EXECUTORS
+most_bytes = int(sys.argv.pop(1))
+for executor in EXECUTORS.values():
+    executor.MOST_BYTES = most_bytes
 from caudal.cli import main
 main()
 """

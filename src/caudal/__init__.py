@@ -1,19 +1,15 @@
 """caudal: a data product declared once, in Python, from raw data to a served model."""
 
-from __future__ import annotations
-
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
 
 from caudal.declarations.alert import mail, webhook
 from caudal.declarations.connection import files, folder, http, kafka, simulated, socket, stream
 from caudal.declarations.database import database
-from caudal.declarations.detector import density, half_space_trees, local_outlier, robust_z, surprise
 from caudal.declarations.format import fixed_width
 from caudal.declarations.holdout import holdout
 from caudal.declarations.images import images, network
-from caudal.declarations.model import beats, beats_baseline, beats_champion, hashed, limit, parity, temporal
+from caudal.declarations.model import hashed, temporal
 from caudal.declarations.outlet import drop, topic
 from caudal.declarations.product import Product
 from caudal.declarations.schema import column, schema
@@ -24,13 +20,7 @@ from caudal.declarations.warehouse import warehouse
 from caudal.declarations.web import env, pages, since
 from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError
-
-if TYPE_CHECKING:
-    from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
-    from caudal.stages.features.embed import embed
-    from caudal.stages.features.fitted import fitted
-    from caudal.stages.features.pca import pca
-    from caudal.stages.tables import fill_gaps, tumble
+from caudal.words import word as _word, words as _words
 
 # OpenMP threads that wait by spinning make gradient boosting ten times slower beside Spark or any other work on the same cores.
 # It is read once, when scikit-learn is loaded, so it is said here.
@@ -38,80 +28,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 
-# What works on Spark frames is imported when it is first used: declaring a product starts no engine.
-_LATER = {
-    "tumble": "caudal.stages.tables",
-    "fill_gaps": "caudal.stages.tables",
-    "lag": "caudal.stages.features",
-    "rolling": "caudal.stages.features",
-    "calendar": "caudal.stages.features",
-    "as_of_join": "caudal.stages.features",
-    "past_mean": "caudal.stages.features",
-    "embed": "caudal.stages.features.embed",
-    "fitted": "caudal.stages.features.fitted",
-    "pca": "caudal.stages.features.pca",
-}
-
-__all__ = [
-    "EEG_BANDS",
-    "CaudalError",
-    "Product",
-    "as_of_join",
-    "beats",
-    "beats_baseline",
-    "beats_champion",
-    "calendar",
-    "column",
-    "cron",
-    "database",
-    "date_dimension",
-    "density",
-    "dimension",
-    "drop",
-    "embed",
-    "env",
-    "every",
-    "fact",
-    "files",
-    "fill_gaps",
-    "fitted",
-    "fixed_width",
-    "folder",
-    "half_space_trees",
-    "hashed",
-    "holdout",
-    "http",
-    "images",
-    "in_zone",
-    "kafka",
-    "lag",
-    "limit",
-    "local_outlier",
-    "mail",
-    "network",
-    "on_arrival",
-    "on_publish",
-    "pages",
-    "parity",
-    "past_mean",
-    "pca",
-    "robust_z",
-    "rolling",
-    "schema",
-    "simulated",
-    "since",
-    "socket",
-    "stream",
-    "surprise",
-    "temporal",
-    "topic",
-    "tumble",
-    "warehouse",
-    "webhook",
+# All that is imported above is for products; features, gates and the like are found in their folders (``words.py``). What editors and
+# type checkers see of both is written by ``tools/stubs.py`` into ``__init__.pyi``.
+_DECLARED = [
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, ModuleType) or value is ModuleType)
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
-    raise AttributeError(f"module 'caudal' has no attribute '{name}'")
+def __getattr__(name: str) -> object:
+    if name == "__all__":
+        return __dir__()
+    return globals().setdefault(name, _word(name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*_DECLARED, *_words()})

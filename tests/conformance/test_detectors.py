@@ -7,17 +7,17 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from caudal.declarations import detector as declare
+import caudal as cd
 from caudal.declarations.detector import Detector
 from caudal.stages.detect import Operator, detectors, operator, restored
 
 # Small windows, so that they are full, and turn over, within the tests.
 DECLARED: dict[str, Detector] = {
-    "density": declare.density(),
-    "half_space_trees": declare.half_space_trees(window=200),
-    "local_outlier": declare.local_outlier(window=128),
-    "robust_z": declare.robust_z(window=128),
-    "surprise": declare.surprise(memory=256, quiet=0),
+    "density": cd.density(),
+    "half_space_trees": cd.half_space_trees(window=200),
+    "local_outlier": cd.local_outlier(window=128),
+    "robust_z": cd.robust_z(window=128),
+    "surprise": cd.surprise(memory=256, quiet=0),
 }
 QUARTER_HOUR_US = 900_000_000
 SPIKES = (700, 850, 999, 1240)

@@ -1,11 +1,13 @@
 """Every feature that is registered, against pandas on real taxi trips, and against a future that comes out differently.
 
 A new feature needs a case in ``CASES`` (the call, and the same in pandas) and one in ``WORLDS``; without them a test fails by its name.
+Those of long sums say in ``APART`` how far they may differ; what is fitted is held to what a version has kept.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import io
 import math
 import os
 from collections.abc import Callable
@@ -18,11 +20,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from pyspark.sql import DataFrame, Window, functions as F
 
-from caudal.stages.features import FEATURES, as_of_join, calendar, lag, past_mean, rolling
+from caudal.declarations.build_context import build_context
+from caudal.declarations.images import network
+from caudal.kinds import FEATURES
+from caudal.stages.features import as_of_join, calendar, lag, past_mean, rolling
+from caudal.stages.features.embed import embed
+from caudal.stages.features.pca import pca
 from caudal.stages.tables import tumble
 
 PAIR = ["pickup", "dropoff"]
 DAYS = "14 days"
+SIDE, WHOLE = 224, 256  # pixels that the network is given, seven eighths of a picture's: none is made smaller
+# How far results may lie apart that are sums of floating-point numbers in another order.
+APART = {"embed": 1e-4, "pca": 1e-8}
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +147,50 @@ def past_mean_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> t
     return made, table, ["id"]
 
 
+def picture(number: int) -> bytes:
+    """Return a small picture, each number's another one."""
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(WHOLE // 8, 0).repeat(WHOLE // 8, 1)
+    image.fromarray(pixels).save(held := io.BytesIO(), "PNG")
+    return held.getvalue()
+
+
+def embed_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[DataFrame, pd.DataFrame, list[str]]:
+    """Hold the features against the network run by itself on the pixels."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from PIL import Image
+
+    from caudal.stages.images.network import model
+
+    some = frame.where("id < 20").select("id", (F.col("pickup") % 3).alias("kind"))
+    pictures = frame.sparkSession.createDataFrame([(kind, picture(kind)) for kind in range(3)], "kind long, content binary")
+    with build_context():
+        made = embed(some.join(pictures, "kind"), network=network("efficientnet-lite0"), size=SIDE, floor=SIDE, batch=4)
+    known = model(network("efficientnet-lite0"))
+    run = onnxruntime.InferenceSession(known.content, providers=["CPUExecutionProvider"])
+    middle = slice((WHOLE - SIDE) // 2, (WHOLE + SIDE) // 2)
+    pixels = {kind: np.asarray(Image.open(io.BytesIO(picture(kind))).convert("RGB"))[None, middle, middle] for kind in range(3)}
+    vectors = {kind: run.run(None, {run.get_inputs()[0].name: known.prepared(image)})[0][0] for kind, image in pixels.items()}
+    table = trips[trips["id"] < 20][["id"]].assign(kind=trips["pickup"] % 3)
+    table["embedding"] = table["kind"].map(lambda kind: vectors[kind].tolist())
+    table["network"] = f"efficientnet-lite0@{known.sha256[:12]}/{SIDE}"
+    return made.drop("_format_errors", "_raw"), table, ["id"]
+
+
+def pca_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple[DataFrame, pd.DataFrame, list[str]]:
+    from sklearn.decomposition import PCA
+
+    numbers = ["pickup", "dropoff", "usd"]
+    rows = frame.select("id", F.array(*(F.col(name).cast("double") for name in numbers)).alias("numbers"))
+    with build_context():
+        made = pca(rows, "numbers", components=2)
+    scores = PCA(2, svd_solver="full").fit_transform(trips[numbers].to_numpy("float64"))
+    return made, trips[["id"]].assign(pc_1=scores[:, 0], pc_2=scores[:, 1]), ["id"]
+
+
 CASES: dict[str, Callable[..., tuple[DataFrame, pd.DataFrame, list[str]]]] = {
     "lag": lag_case, "rolling": rolling_case, "calendar": calendar_case, "as_of_join": as_of_join_case, "past_mean": past_mean_case,
+    "embed": embed_case, "pca": pca_case,
 }  # fmt: skip
 
 
@@ -150,10 +202,21 @@ def test_a_feature_gives_what_pandas_gives(name: str, frame: DataFrame, hours: D
     assert sorted(found.columns) == sorted(expected.columns)
     added = [column for column in found.columns if column not in frame.columns]
     assert found[added].notna().any().all(), "a column without a value tells nothing"
-    pd.testing.assert_frame_equal(found, expected[list(found.columns)], check_dtype=False, rtol=1e-12, atol=1e-12)
+    apart = APART.get(name, 1e-12)
+    pd.testing.assert_frame_equal(found, expected[list(found.columns)], check_dtype=False, rtol=apart, atol=apart)
 
 
-@pytest.mark.parametrize("name", sorted(FEATURES))
+@pytest.mark.parametrize("name", sorted(APART))
+def test_a_feature_of_long_sums_is_the_same_however_rows_lie(
+    name: str, frame: DataFrame, hours: DataFrame, trips: pd.DataFrame
+) -> None:
+    one, _, key = CASES[name](frame, hours, trips)
+    two, _, _ = CASES[name](frame.repartition(5, "usd"), hours, trips)
+    first, second = (made.toPandas().sort_values(key).reset_index(drop=True) for made in (one, two))
+    pd.testing.assert_frame_equal(first, second[list(first.columns)], rtol=APART[name], atol=APART[name])
+
+
+@pytest.mark.parametrize("name", sorted(set(FEATURES) - set(APART)))
 def test_a_feature_is_the_same_to_the_bit_however_rows_lie(
     name: str, frame: DataFrame, hours: DataFrame, trips: pd.DataFrame
 ) -> None:
@@ -234,10 +297,29 @@ def past_mean_world(frame: DataFrame) -> DataFrame:
     return past_mean(frame, "value", by=["world", "zone"], known="known", window="5 hours")
 
 
+def embed_world(frame: DataFrame) -> DataFrame:
+    seen = frame.withColumn("content", F.when(F.col("value") > 0, F.lit(picture(0))).otherwise(F.lit(picture(1))))
+    with build_context():
+        return embed(seen, network=network("efficientnet-lite0"), size=SIDE, floor=SIDE, batch=4)
+
+
+def pca_world(frame: DataFrame) -> DataFrame:
+    """Return what a model's version is given: components that were fitted when it was trained."""
+    numbers = frame.withColumn(
+        "numbers", F.array(F.coalesce(F.nanvl("value", F.lit(0.0)), F.lit(0.0)), F.col("zone").cast("double"))
+    )
+    trained = frame.sparkSession.createDataFrame([([1.0, 2.0],), ([2.0, 1.0],), ([4.0, 0.0],)], "numbers array<double>")
+    with build_context() as training:
+        pca(trained, "numbers", components=1)
+    with build_context(before=training.kept, fits="only"):
+        return pca(numbers, "numbers", components=1)
+
+
 # name: the feature, and whether its rows lie on a grid with values known at their own time
 WORLDS: dict[str, tuple[Callable[[DataFrame], DataFrame], bool]] = {
     "lag": (lag_world, True), "rolling": (rolling_world, True), "calendar": (calendar_world, False),
     "as_of_join": (as_of_join_world, False), "past_mean": (past_mean_world, False),
+    "embed": (embed_world, True), "pca": (pca_world, True),
 }  # fmt: skip
 
 

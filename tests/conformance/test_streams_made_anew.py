@@ -16,7 +16,7 @@ from caudal.errors import EnvironmentProblem
 from caudal.messaging.broker import Broker
 from caudal.messaging.log import Writer
 from caudal.messaging.wire import Block, codec
-from caudal.stages.ingest.streams.tap import tap
+from caudal.stages.ingest.streams import open_tap
 from caudal.streaming.engine import Engine
 from caudal.tables.home import Home
 
@@ -88,7 +88,7 @@ def test_a_source_that_was_made_anew_is_told(tmp_path: Path, kind: Callable[...,
         product.source("samples", connection)
 
         def engine() -> Engine:
-            return Engine(product, product.sources["samples"], Home(tmp_path), tap(connection, place), "run", publish_s=0.0)
+            return Engine(product, product.sources["samples"], Home(tmp_path), open_tap(connection, place), "run", publish_s=0.0)
 
         send(messages(0, 20))
         at_work = engine()

@@ -29,7 +29,7 @@ PLACES = (
     ("caudal.batch.batch", "end"),
     ("caudal.batch.batch", "recover"),
     ("caudal.batch.batch", "remember"),
-    ("caudal.streaming.engine", "found_in"),
+    ("caudal.streaming.executors.here", "found_in"),
     ("caudal.streaming.engine", "save"),
     ("caudal.streaming.publish", "append"),
     ("caudal.streaming.publish", "compact"),
@@ -68,8 +68,8 @@ def main() -> None:
         loaded = importlib.import_module(module)
         setattr(loaded, name, armed(getattr(loaded, name), name))
     if bytes_of_a_batch := os.environ.get("KILLED_BATCH_BYTES"):
-        engine = importlib.import_module("caudal.streaming.engine")
-        engine.MOST_BYTES = dict.fromkeys(engine.MOST_BYTES, int(bytes_of_a_batch))
+        for executor in importlib.import_module("caudal.kinds").EXECUTORS.values():
+            executor.MOST_BYTES = int(bytes_of_a_batch)
     if bytes_of_a_commit := os.environ.get("KILLED_JOIN_BYTES"):
         importlib.import_module("caudal.streaming.join")._BYTES = int(bytes_of_a_commit)
     if when.startswith("after:"):

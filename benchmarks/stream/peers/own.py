@@ -16,14 +16,13 @@ from caudal.batch.batch import train
 from caudal.declarations.settings import Settings
 from caudal.engine.session import session, stop
 from caudal.messaging.feed import Feed
-from caudal.streaming.engine import Platform
 from caudal.streaming.stream import stream
 from caudal.tables.home import Home
 
 _PRODUCT = Path(__file__).parent.parent
 
 
-def backlog(task: Task, settings: Settings, platform: Platform) -> None:
+def backlog(task: Task, settings: Settings, platform: str) -> None:
     """Read all that is there and answer with the published windows."""
     home = Home(settings.home)
     stream(_PRODUCT, settings, train=train, once=True, end=True, platform=platform)
@@ -46,7 +45,7 @@ def backlog(task: Task, settings: Settings, platform: Platform) -> None:
     )  # fmt: skip
 
 
-def follow(task: Task, settings: Settings, platform: Platform) -> None:
+def follow(task: Task, settings: Settings, platform: str) -> None:
     """Tell counts as they change until the time is up."""
     assert task.until is not None
     stream(_PRODUCT, settings, train=train, seconds=task.until - time.time(), every_s=0, platform=platform)

@@ -10,14 +10,13 @@ from dash.development.base_component import Component
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
-from caudal.console import live, platforms, runs, streams
 from caudal.console.events import VIEWERS, offer_events
 from caudal.console.parts import notice
+from caudal.console.site import Ledgers, Site
+from caudal.kinds import PAGES
 from caudal.web.access import POLICY, guard
 from caudal.web.look import STATIC, share_templates
 from caudal.web.refusals import HINTS, refuse
-
-PAGES = (streams, live)
 
 
 class _Console(Dash):
@@ -40,7 +39,9 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
     app = Flask("caudal.console", static_folder=STATIC)
     share_templates(app)
     server: Any = app  # Dash's types know of no server that is given
-    app.jinja_env.globals.update(has_key=key is not None, pages=(("/", "Streams"), (runs.PATH, "Runs")), below=())
+    app.jinja_env.globals.update(
+        has_key=key is not None, pages=[(page.path, page.title) for page in PAGES.values() if page.title], below=()
+    )
     guard(app, key)
     refuse(app, {**HINTS, 404: "See the list of streams at /."}, callers_fault)
     offer_events(app, home, viewers)
@@ -53,15 +54,14 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
         suppress_callback_exceptions=True,  # a page's controls are there only while it is shown
     )
     dash.layout = html.Div([dcc.Location(id="address"), html.Div(id="page")])
-    for part in (*PAGES, platforms):
-        part.offer(dash, home)
-    ledgers = runs.Ledgers(home, ledger)
-    runs.offer(dash, app, ledgers)
+    site = Site(home, Ledgers(home, ledger), app)
+    for page in PAGES.values():
+        page.offer(dash, site)
 
     @dash.callback(Output("page", "children"), Input("address", "pathname"))
     def shown(path: str) -> Component:
-        found: list[Component | None] = [*(page.layout(home, path) for page in PAGES), runs.layout(ledgers, path)]
-        return next((one for one in found if one is not None), None) or notice("Nothing here", f"There is no page {path}.")
+        contents = (content for page in PAGES.values() if (content := page.layout(site, path)) is not None)
+        return next(contents, None) or notice("Nothing here", f"There is no page {path}.")
 
     _bind(app, dash)
     return app

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from caudal.batch.batch import run
 from caudal.daemon.events import note
-from caudal.daemon.watch_files import arrived
+from caudal.daemon.watchers.files import arrived
 from caudal.declarations.connection import Files
 from caudal.declarations.node import Source
 from caudal.declarations.settings import settings

@@ -13,23 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from caudal.daemon.messenger import Messenger
 from caudal.daemon.rounds import TICK_S, Pace, Rounds, Say
 from caudal.daemon.wake_signal import WakeSignal
-from caudal.daemon.watch import Watcher
-from caudal.daemon.watch_clock import ClockWatcher
-from caudal.daemon.watch_files import FileWatcher, Waker
-from caudal.daemon.watch_images import ImageWatcher
-from caudal.daemon.watch_objects import ObjectWatcher
-from caudal.daemon.watch_rows import RowWatcher
-from caudal.daemon.watch_tables import TableWatcher
+from caudal.daemon.watch import Watched, Watcher
+from caudal.daemon.watchers.files import Waker
 from caudal.daemon.worker import Worker
-from caudal.declarations.connection import Files
-from caudal.declarations.database import Database
-from caudal.declarations.images import Images
-from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
-from caudal.declarations.trigger import OnArrival, OnPublish, Timed
 from caudal.errors import CaudalError, DeclarationProblem
 from caudal.graph.load import load, product_file
+from caudal.kinds import WATCHERS
 from caudal.ledger.claim import claim
 from caudal.runtime.opening import checked, opened
 from caudal.tables.home import Home
@@ -126,33 +117,15 @@ def triggered(folder: Path) -> Product:
 
 
 def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> list[Watcher]:
-    """Return what looks out for a product's triggers: one watcher each."""
-    found: list[Watcher] = []
+    """Return what looks out for a product's triggers: one watcher each, of the first kind that looks out for such a trigger."""
     declared = [
         *(("schedule", schedule, None) for schedule in product.schedules),
         *((f"source:{name}", source.trigger, source) for name, source in product.sources.items()),
         *((f"prediction:{name}", prediction.trigger, None) for name, prediction in product.predictions.items()),
     ]
-    for of, trigger, source in declared:
-        if isinstance(trigger, OnArrival) and source is not None:
-            found.append(_arrivals(product, source, home, data, settle_s))
-        elif isinstance(trigger, OnPublish):
-            found.append(TableWatcher(product.name, trigger, home, of))
-        elif isinstance(trigger, Timed):
-            found.append(ClockWatcher(product.name, trigger, product.tz, of, "predict" if of.startswith("prediction:") else "all"))
-    return found
-
-
-def _arrivals(product: Product, source: Source, home: Home, data: Path, settle_s: float) -> Watcher:
-    """Return what looks out for what arrives at a source."""
-    if isinstance(source.connection, Database):
-        return RowWatcher(product.name, source, data)
-    if isinstance(source.connection, Images):
-        return ImageWatcher(product.name, source, home, data, 0.0 if source.connection.remote else settle_s)
-    assert isinstance(source.connection, Files)
-    if source.connection.remote:  # an object is whole when it is listed
-        return ObjectWatcher(product.name, source, data, 0.0)
-    return FileWatcher(product.name, source, data, settle_s)
+    triggers = [Watched(product, of, trigger, source, home, data, settle_s) for of, trigger, source in declared]
+    looked = (next((watcher for make in WATCHERS.values() if (watcher := make(watched)) is not None), None) for watched in triggers)
+    return [watcher for watcher in looked if watcher is not None]
 
 
 def _data(folder: Path, settings: Settings) -> Path:

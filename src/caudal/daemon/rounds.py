@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.daemon.events import note, orphans, take_up, try_failed_again
 from caudal.daemon.watch import Watcher
-from caudal.daemon.watch_files import Waker
+from caudal.daemon.watchers.files import Waker
 from caudal.daemon.worker import Worker
 from caudal.graph.load import product_file
 from caudal.ledger.claim import Watch, forget

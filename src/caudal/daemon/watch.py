@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from caudal.daemon.events import Event
+from caudal.declarations.node import Source
+from caudal.declarations.product import Product
+from caudal.discovery import marked
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.rows import ScheduleRow
+from caudal.tables.home import Home
 
 
 @dataclass(frozen=True)
@@ -47,3 +52,34 @@ class Watcher(Protocol):
 
     def told(self, happened: list[Event]) -> None:
         """Hear that these are in the ledger."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A trigger that a product declares.
+
+    Parameters
+    ----------
+    of : str, what it triggers: ``schedule``, ``source:<name>`` or ``prediction:<name>``
+    trigger : what was declared, such as `caudal.on_arrival`
+    source : the source that it belongs to, where it does
+    data : Path, the folder that relative patterns are meant in
+    settle_s : float, a file younger than this waits
+    """
+
+    product: Product
+    of: str
+    trigger: Any
+    source: Source | None
+    home: Home
+    data: Path
+    settle_s: float
+
+
+Make = Callable[[Watched], Watcher | None]
+_M = TypeVar("_M", bound=Make)
+
+
+def watches(name: str) -> Callable[[_M], _M]:
+    """Return a decorator by which a function says that it makes watchers: it gives one for the triggers that it looks out for, else None."""
+    return marked("watchers", name)

@@ -134,8 +134,24 @@ class Simulated(Connection):
     kind: ClassVar[str] = "simulated"
 
 
+class Channelled(Connection):
+    """A stream of messages that hold samples of declared channels.
+
+    Attributes
+    ----------
+    channels : names of a sample's values, in their order
+    wire : str, how a message is written
+    """
+
+    channels: tuple[str, ...]
+    wire: str
+
+
+CHANNELLED = Channelled
+
+
 @dataclass(frozen=True)
-class Stream(Connection):
+class Stream(Channelled):
     """Blocks of samples in the embedded log: a stream with no server, replayable by offset.
 
     Parameters
@@ -152,7 +168,7 @@ class Stream(Connection):
 
 
 @dataclass(frozen=True)
-class Kafka(Connection):
+class Kafka(Channelled):
     """Messages of a Kafka topic.
 
     Parameters
@@ -175,7 +191,7 @@ class Kafka(Connection):
 
 
 @dataclass(frozen=True)
-class Folder(Connection):
+class Folder(Channelled):
     """Files dropped in a folder, each a message, each taken once; write a file elsewhere and move it in."""
 
     pattern: str
@@ -185,7 +201,7 @@ class Folder(Connection):
 
 
 @dataclass(frozen=True)
-class Socket(Connection):
+class Socket(Channelled):
     """Messages that a TCP server sends: a u32 little-endian length before each, or one a line for JSON.
 
     Parameters
@@ -252,10 +268,6 @@ def _format(said: str | Format | None) -> tuple[str | None, Mapping[str, Any]]:
 def simulated(write: Callable[..., Any], *, seed: int = 0, format: str | None = None, **parameters: Any) -> Simulated:
     """Return a source whose raw files ``write`` makes."""
     return Simulated(write, seed, parameters, format)
-
-
-CHANNELLED = (Stream, Kafka, Folder, Socket)
-"""Kinds whose messages hold samples of declared channels."""
 
 
 def stream(*, channels: Sequence[str], wire: str = "packed", partitions: int = 2) -> Stream:

@@ -13,9 +13,9 @@ from caudal.declarations.connection import UNDESCRIBED, Connection
 from caudal.declarations.location import outside
 from caudal.declarations.schema import Field, Schema
 from caudal.errors import DeclarationProblem, nearest
+from caudal.kinds import NETWORKS
 from caudal.secret import Address, secrets_hidden
 
-NETWORKS = ("efficientnet-lite0",)
 Gone = Literal["keep", "quarantine"]
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 64 * 2**20
@@ -102,7 +102,7 @@ class Network:
 
     Parameters
     ----------
-    name : one of `NETWORKS`, or the path of an ONNX model
+    name : of a network of caudal's own, or the path of an ONNX model
     sha256 : of the model's file; None for a network of caudal's own, whose weights are pinned in its code
     mean, std : what is taken off a colour value (0 to 255), and what it is divided by, for a model that takes numbers
     last_layer : True keeps a classifier's last layer; without it the features that it classifies by are given

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Literal, get_args
 
 from caudal.declarations.model import Task
+from caudal.kinds import METRICS as FILES
 
 Better = Literal["lower", "higher"]
 
-METRICS: dict[Task, dict[str, Better]] = {
-    "regression": {"mae": "lower", "rmse": "lower", "mape": "lower", "r2": "higher"},
-    "classification": {"log_loss": "lower", "accuracy": "higher", "error_rate": "lower", "roc_auc": "higher", "f1": "higher"},
-}
-OF_PROBABILITIES = frozenset({"log_loss", "roc_auc"})
-"""Metrics that need the probability of each class, and so a candidate with ``predict_proba``."""
+
+class _OfTask(Mapping[str, Better]):
+    """The metrics of a task, each with the direction that is better; looked for when they are asked for."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __getitem__(self, name: str) -> Better:
+        metric = FILES[name]
+        if metric.task != self._task:
+            raise KeyError(name)
+        better: Better = metric.better
+        return better
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, metric in FILES.items() if metric.task == self._task)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+METRICS: Mapping[Task, Mapping[str, Better]] = {task: _OfTask(task) for task in get_args(Task)}
+
+
+def needs_probabilities(metric: str) -> bool:
+    """Return whether a metric needs the probability of each class, and so a candidate with ``predict_proba``.
+
+    Examples
+    --------
+    >>> needs_probabilities("log_loss"), needs_probabilities("accuracy")
+    (True, False)
+    """
+    return metric in FILES and bool(FILES[metric].of_probabilities)

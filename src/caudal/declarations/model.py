@@ -12,6 +12,8 @@ from caudal.declarations.location import Location, outside
 from caudal.errors import DeclarationProblem
 
 Task = Literal["regression", "classification"]
+BASELINE = "baseline"
+"""The name of the candidate that every model has: the naive one."""
 
 
 @dataclass(frozen=True)
@@ -128,53 +130,34 @@ def hashed(test: float = 0.25, *, folds: int = 3, by: str | None = None) -> Hash
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition for promotion; its evaluation is in ``stages/train/gates.py`` under the same kind."""
+    """A condition for promotion. Each is a file of ``stages/gates``, which judges by it; here is what it may ask for."""
 
     kind: ClassVar[str]
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics that it judges by, beside the model's own."""
+        return ()
 
-@dataclass(frozen=True)
-class BeatsBaseline(Gate):
-    """The chosen candidate's mean score is better than the naive baseline's by at least ``margin`` (a share)."""
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Candidates that it compares with."""
+        return ()
 
-    margin: float = 0.0
-    kind: ClassVar[str] = "beats_baseline"
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the features that it groups rows by."""
+        return ()
 
+    @property
+    def asks_champion(self) -> bool:
+        """Whether it compares with the version in production, which is loaded then."""
+        return False
 
-@dataclass(frozen=True)
-class BeatsChampion(Gate):
-    """On the newest test stretch the new version is not worse than the champion by more than ``tolerance`` (a share)."""
-
-    tolerance: float = 0.0
-    kind: ClassVar[str] = "beats_champion"
-
-
-@dataclass(frozen=True)
-class Beats(Gate):
-    """The chosen candidate beats a named candidate by at least ``margin`` (a share)."""
-
-    candidate: str
-    margin: float = 0.0
-    kind: ClassVar[str] = "beats"
-
-
-@dataclass(frozen=True)
-class Limit(Gate):
-    """A metric of the chosen candidate is at most (``limit``); for scores where more is better, at least."""
-
-    metric: str
-    limit: float
-    kind: ClassVar[str] = "limit"
-
-
-@dataclass(frozen=True)
-class Parity(Gate):
-    """The error of the worst group is at most ``max_ratio`` times that of the best; groups under ``min_rows`` are left out."""
-
-    column: str
-    max_ratio: float = 1.25
-    min_rows: int = 100
-    kind: ClassVar[str] = "parity"
+    @property
+    def aim(self) -> str:
+        """What the model is to do, as a sentence about it goes on."""
+        return f"has the gate {self.kind}, and that asks for {', '.join([*self.candidates, *self.columns])}"
 
 
 @dataclass(frozen=True)
@@ -237,28 +220,3 @@ class Serving:
     model: str
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     where: Location | None = field(default=None, compare=False)
-
-
-def beats_baseline(margin: float = 0.0) -> BeatsBaseline:
-    """Return the gate: better than the naive baseline."""
-    return BeatsBaseline(margin)
-
-
-def beats_champion(tolerance: float = 0.0) -> BeatsChampion:
-    """Return the gate: not worse than what is in production."""
-    return BeatsChampion(tolerance)
-
-
-def beats(candidate: str, margin: float = 0.0) -> Beats:
-    """Return the gate: better than a named candidate."""
-    return Beats(candidate, margin)
-
-
-def limit(metric: str, limit: float) -> Limit:
-    """Return the gate: a metric keeps a limit."""
-    return Limit(metric, limit)
-
-
-def parity(column: str, max_ratio: float = 1.25, min_rows: int = 100) -> Parity:
-    """Return the gate: no group's error is more than ``max_ratio`` times another's."""
-    return Parity(column, max_ratio, min_rows)

@@ -16,7 +16,19 @@ Delivery = Literal["exactly once", "at least once", "at most once"]
 
 
 @dataclass(frozen=True)
-class Topic:
+class Destination:
+    """A place that rows go to. Each kind is a file of ``streaming/outlets`` of its name, which sends them."""
+
+    kind: ClassVar[str]
+
+    @property
+    def shown(self) -> str:
+        """What the place is called."""
+        return self.kind
+
+
+@dataclass(frozen=True)
+class Topic(Destination):
     """A Kafka topic: one message a row, a JSON object, with the device as its key.
 
     Parameters
@@ -34,13 +46,23 @@ class Topic:
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", secrets_hidden(self.options))
 
+    @property
+    def shown(self) -> str:
+        """The topic's name."""
+        return self.topic
+
 
 @dataclass(frozen=True)
-class Drop:
+class Drop(Destination):
     """A folder: one file of JSON lines a micro-batch that has rows, moved in when it is whole."""
 
     folder: str
     kind: ClassVar[str] = "drop"
+
+    @property
+    def shown(self) -> str:
+        """The folder."""
+        return self.folder
 
 
 @dataclass(frozen=True)
@@ -55,7 +77,7 @@ class Outlet:
 
     name: str
     of: str
-    to: Topic | Drop
+    to: Destination
     delivery: Delivery
     where: Location
 
@@ -81,7 +103,7 @@ def drop(folder: str) -> Drop:
     return Drop(str(folder))
 
 
-def outlet_of(name: str, of: Statistics | Detection, to: Topic | Drop, delivery: Delivery, where: Location) -> Outlet:
+def outlet_of(name: str, of: Statistics | Detection, to: Destination, delivery: Delivery, where: Location) -> Outlet:
     """Return the declaration, checked.
 
     Raises
@@ -94,7 +116,7 @@ def outlet_of(name: str, of: Statistics | Detection, to: Topic | Drop, delivery:
             fix="Name what product.statistics(...) or product.detect(...) gave; other tables are exported (caudal export).",
             where=str(where),
         )
-    if not isinstance(to, Topic | Drop):
+    if not isinstance(to, Destination):
         raise DeclarationProblem(
             f"'{name}' has no place to send to.", fix="Write cd.topic('name') or cd.drop('folder').", where=str(where)
         )

@@ -12,7 +12,7 @@ from caudal.declarations.duration import seconds
 from caudal.declarations.join import How, Join, known_of
 from caudal.declarations.location import caller
 from caudal.declarations.node import Node, Partition, Source
-from caudal.declarations.outlet import Delivery, Drop, Outlet, Topic, outlet_of
+from caudal.declarations.outlet import Delivery, Destination, Outlet, outlet_of
 from caudal.declarations.statistics import Statistics, statistics_of
 from caudal.errors import DeclarationProblem, nearest
 
@@ -73,7 +73,7 @@ class Streams(Declared):
         self.detections[name] = declared
         return declared
 
-    def send(self, name: str, of: Statistics | Detection, to: Topic | Drop, *, delivery: Delivery = "at least once") -> Outlet:
+    def send(self, name: str, of: Statistics | Detection, to: Destination, *, delivery: Delivery = "at least once") -> Outlet:
         """Declare that rows of a stream go out as soon as they are there, and what is promised of each of them."""
         where = caller()
         declared = outlet_of(name, of, to, delivery, where)

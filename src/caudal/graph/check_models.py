@@ -6,14 +6,12 @@ import inspect
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from caudal.declarations.metrics import METRICS, OF_PROBABILITIES
-from caudal.declarations.model import Beats, Hashed, Limit, Model, Parity, Temporal, TemporalRows
+from caudal.declarations.metrics import METRICS, needs_probabilities
+from caudal.declarations.model import BASELINE, Hashed, Model, Temporal, TemporalRows
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.check_holdouts import flag_there, holdouts_declared
-
-BASELINE = "baseline"
 
 
 def problems_of_model(product: Product, model: Model) -> Iterator[DeclarationProblem]:
@@ -64,9 +62,9 @@ def columns_of_models(product: Product, features: Features, names: Collection[st
         if isinstance(model.split, Hashed) and model.split.by:
             asked.append((model.split.by, "in its split, cd.hashed(by=)", names, "Give it in the features' keep=[…]. "))
         asked += [
-            (gate.column, "in gate parity", names, "Give it in the features' keep=[…]. ")
+            (column, f"in gate {gate.kind}", names, "Give it in the features' keep=[…]. ")
             for gate in model.gates
-            if isinstance(gate, Parity)
+            for column in gate.columns
         ]
         serving = product.servings.get(model.name)
         asked += [(name, "in the fields= of product.serve", inputs, "") for name in (serving.fields if serving else ())]
@@ -100,7 +98,7 @@ def _metrics(model: Model) -> Iterator[DeclarationProblem]:
         )
         return
     among = METRICS[model.task]
-    asked = [(model.metric, "metric="), *((gate.metric, "gate limit") for gate in model.gates if isinstance(gate, Limit))]
+    asked = [(model.metric, "metric="), *((metric, f"gate {gate.kind}") for gate in model.gates for metric in gate.metrics)]
     for metric, place in asked:
         if metric in among:
             continue
@@ -115,12 +113,13 @@ def _metrics(model: Model) -> Iterator[DeclarationProblem]:
             metric=metric,
         )
     for gate in model.gates:
-        if isinstance(gate, Beats) and gate.candidate not in (*model.candidates, BASELINE):
-            yield DeclarationProblem(
-                f"Gate {gate.kind} of model '{model.name}' binds to nothing: there is no candidate '{gate.candidate}'.",
-                nearest=nearest(gate.candidate, model.candidates),
-                where=str(model.where),
-            )
+        for candidate in gate.candidates:
+            if candidate not in (*model.candidates, BASELINE):
+                yield DeclarationProblem(
+                    f"Gate {gate.kind} of model '{model.name}' binds to nothing: there is no candidate '{candidate}'.",
+                    nearest=nearest(candidate, model.candidates),
+                    where=str(model.where),
+                )
 
 
 def _candidates(model: Model) -> Iterator[DeclarationProblem]:
@@ -136,7 +135,11 @@ def _candidates(model: Model) -> Iterator[DeclarationProblem]:
             fix="The naive baseline is always there under that name.",
             where=str(model.where),
         )
-    asked = {model.metric, *(gate.metric for gate in model.gates if isinstance(gate, Limit))} & OF_PROBABILITIES
+    asked = {
+        metric
+        for metric in (model.metric, *(metric for gate in model.gates for metric in gate.metrics))
+        if needs_probabilities(metric)
+    }
     for name, candidate in model.candidates.items():
         if inspect.isfunction(candidate) or hasattr(candidate, "extractParamMap"):  # made when it is trained; Spark ML
             continue

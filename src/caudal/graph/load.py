@@ -135,8 +135,7 @@ def _callables() -> dict[str, Any]:
     """Return what a product calls of caudal's, by qualified name."""
     public = vars(sys.modules["caudal"])
     methods = {f"{of.__name__}.{name}": var for of in Product.__mro__ for name, var in vars(of).items() if isfunction(var)}
-    # What works on frames is left alone: it is called later, and would bring Spark along.
-    functions = {name: one for name, one in public.items() if name in public["__all__"] and isfunction(one)}
+    functions = {name: value for name, value in public.items() if isfunction(value) and not name.startswith("_")}
     return {**methods, **functions}
 
 

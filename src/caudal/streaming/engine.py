@@ -8,14 +8,12 @@ newest commit whether it has got them.
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -25,29 +23,28 @@ from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.errors import EnvironmentProblem
 from caudal.graph.registered import of_kind
+from caudal.kinds import EXECUTORS
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
-from caudal.stages.statistics import NEVER, advanced, begin, ended, rows, told_twice
+from caudal.stages.statistics import NEVER, advanced, begin, ended, rows
 from caudal.stages.statistics.partial import empty
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.streaming.checkpoint import Checkpoint, newest, save
+from caudal.streaming.micro_batch import MicroBatch
 from caudal.streaming.outlets import Outbox, Sender
 from caudal.streaming.publish import SET_ASIDE, hold, publish, unreadable
-from caudal.streaming.task import SCHEMA, Found, Work, found_in, work
+from caudal.streaming.task import Found, Work
 from caudal.streaming.watch import Watch, of_samples, of_windows
 from caudal.tables.home import Home
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Platform = Literal["here", "spark"]
 PARTS = ("read", "partials", "merge", "commit")
 """The parts of a micro-batch whose seconds are told."""
 PENDING_BYTES = 64 << 20
 SETTLE_S = 30.0
 """Seconds for which partitions are waited for after their source was away."""
-MOST_BYTES: Mapping[Platform, int] = {"here": 8 << 20, "spark": 128 << 20}
-"""Bytes of messages of a micro-batch: a backlog is read bit by bit, and memory stays bounded."""
 
 
 @dataclass
@@ -70,8 +67,8 @@ class Engine:
 
     Parameters
     ----------
-    platform : ``here``: in this process, where small micro-batches are done soonest; ``spark``: by Spark's tasks
-    frame : gives messages between two offsets as Spark's frame, where Spark is the platform
+    platform : the name of an executor (``executors/``)
+    frame : gives messages between two offsets as Spark's frame, for executors that ask for it
     publish_s : float, seconds between two versions of the tables; 0: each micro-batch is one
     way_out : opens the way to an outlet; without it nothing goes out
     onlookers : are told of each micro-batch when it has been done; what they do is not undone by a restart
@@ -83,7 +80,7 @@ class Engine:
     tap: Tap
     run_id: str
     publish_s: float = 5.0
-    platform: Platform = "here"
+    platform: str = "here"
     frame: Callable[[Offsets, Offsets], DataFrame] | None = None
     clock: Callable[[], float] = time.time
     way_out: Callable[[Outlet], Sender] | None = None
@@ -150,7 +147,7 @@ class Engine:
         """
         self.tap.away = None
         try:
-            start, end, _ = self.tap.ends(self.checkpoint.offsets, MOST_BYTES[self.platform])
+            start, end, _ = self.tap.ends(self.checkpoint.offsets, EXECUTORS[self.platform].MOST_BYTES)
             if start != end:
                 self._hold_identity(self.tap.identity())
             self._check_outboxes()
@@ -221,26 +218,10 @@ class Engine:
         )  # fmt: skip
 
     def _taken(self, start: Offsets, end: Offsets) -> list[Found]:
-        """Return what the tasks have found; if two have taken the same sample, one takes all."""
-        todo = self._work()
-        if self.platform == "here" or self.frame is None:
-            return [found_in(self.tap.read(start, end), todo)]
-        try:
-            return self._by_spark(self.frame(start, end), todo)
-        except Exception:
-            self.tap.ends(start, 1)
-            if self.tap.away is not None:  # it was the source that failed, not Spark
-                raise self.tap.away from None
-            raise
-
-    def _by_spark(self, frame: DataFrame, todo: Work) -> list[Found]:
-        found = _collected(frame.mapInArrow(partial(work, todo=todo), SCHEMA))
-        for name in self.tables:
-            if told_twice([one.taken[name] for one in found if name in one.taken]):
-                for file in (file for one in found for file in one.files):
-                    (self._stage / file.name).unlink(missing_ok=True)
-                return _collected(frame.coalesce(1).mapInArrow(partial(work, todo=todo), SCHEMA))
-        return found
+        """Return what the executor has found."""
+        batch = MicroBatch(self.tap, start, end, self._work(), self.frame, tuple(self.tables), self._stage)
+        taken: list[Found] = EXECUTORS[self.platform].take(batch)
+        return taken
 
     def _work(self) -> Work:
         connection: Any = self.source.connection
@@ -352,8 +333,3 @@ class Engine:
     @property
     def _stage(self) -> Place:
         return self._folder(self.source.name) / f"part-{self.run_id}-captured"
-
-
-def _collected(frame: DataFrame) -> list[Found]:
-    """Return what tasks have sent: pickles of our own tasks, over Spark's own channel."""
-    return [pickle.loads(value) for value in frame.toArrow().column("found").to_pylist()]  # noqa: S301

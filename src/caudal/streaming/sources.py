@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from types import ModuleType
 
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
-from caudal.errors import DeclarationProblem
+from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.registered import of_kind
+from caudal.kinds import EXECUTORS
 from caudal.runtime.workspace import Workspace
-from caudal.streaming.engine import Engine, Platform
+from caudal.streaming.engine import Engine
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
@@ -32,21 +34,35 @@ def stream_lease(home: Home, product: Product) -> Path:
     return home.lease(f"{product.name}.stream")
 
 
+def executor_of(name: str) -> ModuleType:
+    """Return the executor of a name.
+
+    Raises
+    ------
+    DeclarationProblem : there is none
+    """
+    if name not in EXECUTORS:
+        raise DeclarationProblem(
+            f"There is no stream executor '{name}'.", nearest=nearest(name, EXECUTORS), fix=f"Known: {', '.join(EXECUTORS)}."
+        )
+    executor: ModuleType = EXECUTORS[name]
+    return executor
+
+
 def engine_of(
     ws: Workspace,
     source: Source,
     open_: contextlib.ExitStack,
     publish_s: float = 5.0,
-    platform: Platform = "here",
+    platform: str = "here",
 ) -> Engine:
     """Return a source's engine, with its tap open until the streams end."""
-    from caudal.stages.ingest.streams import batch
-    from caudal.stages.ingest.streams.tap import tap
+    from caudal.stages.ingest.streams import batch, open_tap
 
     place = ws.home.stream(ws.product.name, source.name)
-    opened_tap = tap(source.connection, place, ws.settings.data)
+    tap = open_tap(source.connection, place, ws.settings.data)
     engine = Engine(
-        ws.product, source, ws.home, opened_tap, ws.run_id, publish_s, platform=platform,
+        ws.product, source, ws.home, tap, ws.run_id, publish_s, platform=platform,
         frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
         way_out=lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()),
     )  # fmt: skip

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from caudal.declarations.connection import Kafka
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.graph.load import load, product_file, with_data
@@ -24,12 +23,12 @@ from caudal.runtime.lifecycle import abandon, begin, end as ended, new_run_id
 from caudal.runtime.opening import checked, opened
 from caudal.runtime.workspace import Workspace
 from caudal.storage.lease import lease
-from caudal.streaming.engine import Engine, Platform
+from caudal.streaming.engine import Engine
 from caudal.streaming.faults import told, translate_stream_error
 from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
 from caudal.streaming.live_scorer import LiveScorer, followed
-from caudal.streaming.sources import engine_of, stream_lease, streamed
+from caudal.streaming.sources import engine_of, executor_of, stream_lease, streamed
 
 log = logging.getLogger(__name__)
 _AWAY_S = 0.5  # until a source that does not answer is asked again
@@ -48,7 +47,7 @@ def stream(
     end: bool = False,
     every_s: float = 0.1,
     publish_s: float = 5.0,
-    platform: Platform = "here",
+    platform: str = "here",
 ) -> StreamDocument:
     """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all that is there has been read.
 
@@ -59,10 +58,11 @@ def stream(
     end : bool, True closes the windows that are open then: nothing more will come
     every_s : float, seconds between the beginnings of two micro-batches
     publish_s : float, seconds between two versions of a table
+    platform : str, the name of an executor
 
     Raises
     ------
-    DeclarationProblem : the product has no stream
+    DeclarationProblem : the product has no stream, or there is no such executor
     LeaseHeld : another process runs the product's streams
     StepFailed : a stream broke; what it had done is kept, and the same command goes on from there
     """
@@ -74,10 +74,16 @@ def stream(
         product = checked(load(file))
         sources = streamed(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
-            connectors = frozenset(
-                {"kafka"} if platform == "spark" and any(isinstance(source.connection, Kafka) for source in sources) else ()
+            executor = executor_of(platform)
+            ws = Workspace(
+                product,
+                home,
+                ledger,
+                settings,
+                run_id=new_run_id(),
+                connectors=executor.connectors(sources),
+                observers=registered(),
             )
-            ws = Workspace(product, home, ledger, settings, run_id=new_run_id(), connectors=connectors, observers=registered())
             with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
                 engines = []
                 for source in sources:

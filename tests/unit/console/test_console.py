@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from caudal.console import console, create_console, platforms, streams
+from caudal.console import console, create_console, platforms
 from caudal.console.feeds import feed_of, last_of, products
+from caudal.console.pages import streams
 from caudal.errors import DeclarationProblem
 from caudal.ledger.records import alerts, runs
 from caudal.messaging.feed import Feed

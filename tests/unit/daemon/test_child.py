@@ -12,7 +12,7 @@ import caudal as cd
 from caudal.batch.batch import run
 from caudal.daemon import child
 from caudal.daemon.events import note, orphans, settle, take, take_up
-from caudal.daemon.watch_files import FileWatcher
+from caudal.daemon.watchers.files import FileWatcher
 from caudal.declarations.settings import Settings
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, landed

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 import caudal as cd
 from caudal.daemon.events import note
-from caudal.daemon.watch_clock import MOST, ClockWatcher, due, times
+from caudal.daemon.watchers.clock import MOST, ClockWatcher, due, times
 from caudal.declarations.crontab import parsed
 from caudal.declarations.trigger import Cron, Every
 from caudal.ledger.ledger import open_ledger

@@ -11,7 +11,7 @@ import pytest
 
 import caudal as cd
 from caudal.daemon.events import note, settle, take
-from caudal.daemon.watch_files import FileWatcher, Waker
+from caudal.daemon.watchers.files import FileWatcher, Waker
 from caudal.stages.ingest import Arrival
 from caudal.tables.home import Home
 from caudal.tables.landing import land

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import caudal as cd
-from caudal.daemon import watch_images
 from caudal.daemon.daemon import watchers_of
 from caudal.daemon.events import note, settle, take
-from caudal.daemon.watch_images import ImageWatcher
+from caudal.daemon.watchers import images as watch_images
+from caudal.daemon.watchers.images import ImageWatcher
 from caudal.graph.check import check
 from caudal.ledger.records import events
 from caudal.stages.ingest import Seen, arrivals

@@ -7,7 +7,7 @@ import pytest
 import caudal as cd
 from caudal.daemon.daemon import watchers_of
 from caudal.daemon.events import note
-from caudal.daemon.watch_objects import ObjectWatcher
+from caudal.daemon.watchers.objects import ObjectWatcher
 from caudal.tables.home import Home
 
 pytest.importorskip("s3fs")

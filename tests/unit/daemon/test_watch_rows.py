@@ -8,7 +8,7 @@ import pytest
 import caudal as cd
 from caudal.daemon.daemon import watchers_of
 from caudal.daemon.events import note
-from caudal.daemon.watch_rows import RowWatcher
+from caudal.daemon.watchers.rows import RowWatcher
 from caudal.errors import DeclarationProblem
 from caudal.graph.check import check
 from caudal.tables.home import Home

@@ -11,7 +11,7 @@ from caudal.declarations.node import Source
 from caudal.messaging.feed import Feed
 from caudal.messaging.log import Writer
 from caudal.messaging.wire import Block, codec
-from caudal.stages.ingest.streams.tap import tap
+from caudal.stages.ingest.streams import open_tap
 from caudal.storage import delta
 from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
@@ -44,7 +44,7 @@ def test_the_last_window_is_told_and_watched(tmp_path: Path) -> None:
         assert checkpoint.batch == step.batch
         told.append(step)
 
-    engine = Engine(made, source, home, tap(source.connection, home.stream("shown", "samples"), None), "run", publish_s=0.0)
+    engine = Engine(made, source, home, open_tap(source.connection, home.stream("shown", "samples"), None), "run", publish_s=0.0)
     engine.onlookers = (look, Live(Feed(home.live("shown")), engine))
     while engine.step():
         pass

@@ -8,7 +8,7 @@ from dataclasses import replace
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
 from caudal.declarations.build_context import called
-from caudal.declarations.model import BeatsChampion, Model
+from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.errors import CaudalError, NotThere
 from caudal.graph.check_holdouts import fits_apart
@@ -77,7 +77,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
 
 def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByOwnFit | None:
     """Return the version in production, where a gate asks for it."""
-    if not any(isinstance(gate, BeatsChampion) for gate in model.gates):
+    if not any(gate.asks_champion for gate in model.gates):
         return None
     try:
         champion = load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark, trust=ws.settings.trust)

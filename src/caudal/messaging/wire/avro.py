@@ -18,6 +18,8 @@ from caudal.messaging.wire.block import Array, Block
 from caudal.messaging.wire.clock import numbers, start_and_step, times
 from caudal.messaging.wire.varint import long, longs, zigzag
 
+WIRE, ORDER = "avro", 12
+GATHERED = True  # messages of one sample are joined into blocks
 Bytes = bytes | memoryview
 SAMPLE: dict[str, object] = {
     "type": "record",
@@ -113,9 +115,10 @@ def decode(payload: Bytes) -> list[Block]:
     return [Block(_device(device), np.array([seq], np.int64), np.array([at_us], np.int64), values.reshape(1, -1))]
 
 
-def many(payloads: Sequence[Bytes]) -> list[Block] | None:
+def decode_many(messages: Sequence[Bytes | None], unreadable: list[tuple[int, str]]) -> list[Block] | None:
     """Return the samples of many messages of one sample, one block for each device, or None when they are not all plain and sound."""
-    if not payloads or bytes(payloads[0][:_HEAD]) != SAMPLE_HEAD:
+    payloads = [payload for payload in messages if payload is not None]
+    if len(payloads) < 2 or bytes(payloads[0][:_HEAD]) != SAMPLE_HEAD:
         return None
     lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
     data = np.frombuffer(b"".join(payloads) + bytes(10), np.uint8)

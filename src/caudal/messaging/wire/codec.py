@@ -1,18 +1,16 @@
-"""The wires by name."""
+"""The wires by name: each is a file of this folder with its ``WIRE``."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Protocol, cast
 
 from caudal.errors import DeclarationProblem, nearest
+from caudal.kinds import WIRES
 from caudal.messaging.wire.block import Block
-
-WIRES = ("packed", "json", "avro")
 
 
 class Codec(Protocol):
-    """What each wire's module does."""
+    """What each wire's module does; some have ``decode_many`` too, which does for many messages what `many` does, but faster."""
 
     def encode(self, block: Block) -> list[bytes]:
         """Return a block as messages."""
@@ -35,4 +33,4 @@ def codec(name: str) -> Codec:
     """
     if name not in WIRES:
         raise DeclarationProblem(f"There is no wire '{name}'.", nearest=nearest(name, WIRES), fix=f"Known: {', '.join(WIRES)}.")
-    return cast(Codec, import_module(f"caudal.messaging.wire.{name}"))
+    return cast(Codec, WIRES[name])

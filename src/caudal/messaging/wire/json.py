@@ -17,6 +17,7 @@ import orjson
 
 from caudal.messaging.wire.block import Array, Block
 
+WIRE, ORDER = "json", 11
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = {int, float, type(None)}
 Bytes = bytes | memoryview
@@ -43,7 +44,7 @@ def decode(payload: Bytes) -> list[Block]:
     return [Block(device, np.array([seq], np.int64), np.array([at_us], np.int64), _narrow(np.array([values], np.float64)))]
 
 
-def many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, str]]) -> list[Block]:
+def decode_many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, str]]) -> list[Block]:
     """Return the samples of many messages, one block for each device and number of channels; those without one are noted.
 
     Each message is read by itself, as `decode` does: what lies beside it changes nothing.

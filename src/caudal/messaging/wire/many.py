@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from caudal.messaging.wire import avro, json
 from caudal.messaging.wire.block import Block, joined
 from caudal.messaging.wire.codec import codec
 
@@ -26,23 +25,20 @@ def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], 
     Parameters
     ----------
     payloads : binary array of Arrow, or a sequence of bytes
-    wire : str, ``packed``, ``json`` or ``avro``
+    wire : str, the name of a wire, such as ``packed``
     """
     views = list(_views(payloads))
     unreadable = [(position, DAMAGED) for position, view in enumerate(views) if view is None]
-    if wire == "json":
-        return json.many(views, unreadable), sorted(unreadable)
-    whole = [view for view in views if view is not None]
-    if wire == "avro" and len(whole) > 1 and (blocks := avro.many(whole)) is not None:
-        return blocks, unreadable
-    decode = codec(wire).decode
+    decoder: Any = codec(wire)
+    if hasattr(decoder, "decode_many") and (blocks := decoder.decode_many(views, unreadable)) is not None:
+        return blocks, sorted(unreadable)
     found: list[Block] = []
     for position, view in enumerate(views):
         try:
-            found += decode(view) if view is not None else ()
+            found += decoder.decode(view) if view is not None else ()
         except ValueError as error:
             unreadable.append((position, str(error)))
-    return (_gathered(found) if wire == "avro" else found), sorted(unreadable)
+    return (_gathered(found) if getattr(decoder, "GATHERED", False) else found), sorted(unreadable)
 
 
 def _gathered(blocks: list[Block]) -> list[Block]:

@@ -30,6 +30,7 @@ import numpy as np
 from caudal.messaging.wire.block import Array, Block
 from caudal.messaging.wire.clock import numbers, start_and_step, times
 
+WIRE, ORDER = "packed", 10
 MAGIC, VERSION = b"CB", 1
 EXPLICIT_SEQ, EXPLICIT_TIME = 1, 2
 HEADER = struct.Struct("<2sBBIHHIqqqI")

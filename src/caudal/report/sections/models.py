@@ -142,7 +142,7 @@ def _in_production(ledger: Ledger, run: RunRow, model: str) -> int | None:
 
 def _better(metric: str | None) -> str | None:
     """Return whether lower or higher values of a metric are better; None for one that is not known."""
-    from caudal.stages.train.metrics import METRICS
+    from caudal.declarations.metrics import METRICS
 
     return next((known[metric] for known in METRICS.values() if metric in known), None) if metric else None
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from caudal.declarations.detector import Detector
+from caudal.declarations.detector import Detector, bounded
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.points import Points
 
@@ -25,6 +25,18 @@ _DENSE, _MOST, _LIMIT = (
     512,
     3.0,
 )  # beta × mu of the paper; clusters kept; distance at which the score is one half, in deviations
+
+
+def density(radius: float = 0.5, fade: float = 0.05, lags: int = 1) -> Detector:
+    """Return a detector of readings far from every dense cluster of earlier ones; clusters that are not visited fade.
+
+    Parameters
+    ----------
+    radius : float, the largest radius of a small cluster, in standard deviations
+    fade : float, how fast old readings lose weight: half in ``100 / fade`` readings
+    lags : int, consecutive readings that make one point
+    """
+    return bounded("density", {"radius": (radius, 1e-3, 100.0), "fade": (fade, 1e-4, 1.0), "lags": (lags, 1, 256)})
 
 
 class Density(Operator):

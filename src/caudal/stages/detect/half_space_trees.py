@@ -14,13 +14,35 @@ from typing import Any
 
 import numpy as np
 
-from caudal.declarations.detector import Detector
+from caudal.declarations.detector import Detector, bounded
 from caudal.extras import require
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.points import Points
 from caudal.stages.detect.state import StateProblem
 
 _EDGE = 3.0
+
+
+def half_space_trees(trees: int = 25, height: int = 8, window: int = 250, lags: int = 1, seed: int = 0) -> Detector:
+    """Return a detector of readings that fall where few have fallen, by random halvings of the space of all channels.
+
+    Parameters
+    ----------
+    trees, height : int, number of trees and of halvings in each
+    window : int, readings after which the counts are renewed
+    lags : int, consecutive readings that make one point
+    seed : int, of the halvings
+    """
+    return bounded(
+        "half_space_trees",
+        {
+            "trees": (trees, 1, 1000),
+            "height": (height, 1, 14),
+            "window": (window, 16, 65_536),
+            "lags": (lags, 1, 256),
+            "seed": (seed, 0, 2**31),
+        },
+    )
 
 
 class HalfSpaceTrees(Operator):
@@ -30,7 +52,7 @@ class HalfSpaceTrees(Operator):
 
     def __init__(self, declared: Detector, channels: int) -> None:
         require("river", extra="stream", for_="The detector half_space_trees")
-        from river.anomaly import HalfSpaceTrees as Forest
+        from river.anomaly import HalfSpaceTrees as Forest  # a second, which declaring a detector need not take
 
         super().__init__(declared, channels)
         self._points = Points(channels, declared["lags"])

@@ -13,12 +13,31 @@ from typing import Any
 
 import numpy as np
 
-from caudal.declarations.detector import Detector
+from caudal.declarations.detector import Detector, bounded
+from caudal.errors import DeclarationProblem
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.points import Points
 from caudal.stages.detect.ring import Ring
 
 _SMALL = 1e-9
+
+
+def local_outlier(neighbours: int = 10, window: int = 256, lags: int = 1) -> Detector:
+    """Return a detector of readings that lie less densely than their nearest neighbours do.
+
+    Parameters
+    ----------
+    neighbours : int, nearest earlier readings that density is taken of
+    window : int, readings that are remembered
+    lags : int, consecutive readings that make one point
+    """
+    made = bounded("local_outlier", {"neighbours": (neighbours, 1, 512), "window": (window, 8, 4096), "lags": (lags, 1, 256)})
+    if 2 * neighbours >= window:
+        raise DeclarationProblem(
+            f"{made.name}: a window of {window} readings is too small for {neighbours} neighbours.",
+            fix=f"Take window={4 * neighbours} or more.",
+        )
+    return made
 
 
 class LocalOutlier(Operator):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from caudal.declarations.detector import Detector
 from caudal.errors import DeclarationProblem, nearest
+from caudal.kinds import DETECTORS
 from caudal.stages.detect.state import packed, unpacked
 
 
@@ -83,8 +81,7 @@ class Operator(ABC):
         return made
 
 
-@cache
-def detectors() -> dict[str, type[Operator]]:
+def detectors() -> Mapping[str, type[Operator]]:
     """Return every kind of detector, by name.
 
     Examples
@@ -92,14 +89,7 @@ def detectors() -> dict[str, type[Operator]]:
     >>> sorted(detectors())
     ['density', 'half_space_trees', 'local_outlier', 'robust_z', 'surprise']
     """
-    package = __name__.rpartition(".")[0]
-    found: dict[str, type[Operator]] = {}
-    for module in iter_modules(import_module(package).__path__):
-        loaded = import_module(f"{package}.{module.name}")
-        for var in vars(loaded).values():
-            if isinstance(var, type) and issubclass(var, Operator) and var.__module__ == loaded.__name__ and "kind" in vars(var):
-                found[var.kind] = var
-    return dict(sorted(found.items()))
+    return DETECTORS
 
 
 def operator(declared: Detector, channels: int) -> Operator:

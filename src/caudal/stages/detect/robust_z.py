@@ -11,10 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from caudal.declarations.detector import Detector
+from caudal.declarations.detector import Detector, bounded
 from caudal.stages.detect.operator import Operator
 
 _NORMAL, _LIMIT, _FEWEST = 0.6745, 3.5, 8
+
+
+def robust_z(window: int = 256) -> Detector:
+    """Return a detector of values far from the recent median, in units of the median absolute deviation; each channel by itself.
+
+    Parameters
+    ----------
+    window : int, readings that median and deviation are taken of
+
+    Examples
+    --------
+    >>> robust_z(window=100).name
+    'robust_z(window=100)'
+    """
+    return bounded("robust_z", {"window": (window, 8, 65_536)})
 
 
 class RobustZ(Operator):

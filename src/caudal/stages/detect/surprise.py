@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from caudal.declarations.detector import Detector
+from caudal.declarations.detector import Detector, bounded
 from caudal.stages.detect.operator import Operator
 from caudal.stages.detect.past import Past
 from caudal.stages.detect.peaks import Peaks
@@ -83,6 +83,42 @@ class Channel:
         self.count, self.range.ring.seen, self.shape.values.seen, self.shape.seen, ranked = fields["counts"].tolist()
         for past, rows in zip(self.pasts, fields["pasts"], strict=True):
             past.restore(rows, ranked)
+
+
+def surprise(
+    shape: int = 14,
+    neighbours: int = 3,
+    memory: int = 4096,
+    excess: float = 0.06,
+    daily: float = 1.0,
+    quiet: int = 120,
+    habit: float = 0.3,
+) -> Detector:
+    """Return a detector for telemetry with a daily rhythm: range, time of day and shape judged together, each against its own past.
+
+    Parameters
+    ----------
+    shape : int, readings that make a shape
+    neighbours : int, most similar earlier shapes that a shape is compared with
+    memory : int, readings that are remembered
+    excess : float, weight of how far a record passes the last one
+    daily : float, weight of the daily rhythm; the two other views weigh 1 each; 0 for data without a calendar
+    quiet : int, readings after a score during which only a higher one is reported: one anomaly, one report
+    habit : float, how much a score loses for each earlier anomaly of the stream that was as high: it is divided by ``(1 + earlier) ** habit``;
+        0 leaves it as it is; without ``quiet`` it has no effect
+    """
+    return bounded(
+        "surprise",
+        {
+            "shape": (shape, 2, 256),
+            "neighbours": (neighbours, 1, 256),
+            "memory": (memory, 64, 65_536),
+            "excess": (excess, 0.0, 10.0),
+            "daily": (daily, 0.0, 10.0),
+            "quiet": (quiet, 0, 65_536),
+            "habit": (habit, 0.0, 1.0),
+        },
+    )
 
 
 class Surprise(Operator):

@@ -1,18 +1,15 @@
-"""The kinds of expectations: each module of this package that defines a class with a ``kind`` and a function of that name."""
+"""The kinds of expectations: each file of this package has a class with a ``kind`` and the function of that name which products call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from caudal.declarations.expectation import Expectation
+from caudal.kinds import EXPECTATIONS
 
 
-@cache
-def kinds() -> dict[str, type[Expectation]]:
+def kinds() -> Mapping[str, type[Expectation]]:
     """Return the class of every kind, by the kind's name.
 
     Examples
@@ -20,19 +17,10 @@ def kinds() -> dict[str, type[Expectation]]:
     >>> sorted(kinds())[:3]
     ['between', 'distribution', 'freshness']
     """
-    package = __name__.rpartition(".")[0]
-    found: dict[str, type[Expectation]] = {}
-    for module in iter_modules(import_module(package).__path__):
-        if module.ispkg:
-            continue
-        loaded = import_module(f"{package}.{module.name}")
-        for var in vars(loaded).values():
-            if isinstance(var, type) and issubclass(var, Expectation) and var.__module__ == loaded.__name__ and "kind" in vars(var):
-                found[var.kind] = var
-    return dict(sorted(found.items()))
+    return EXPECTATIONS
 
 
 def constructor(kind: str) -> Callable[..., Any]:
     """Return the function that users call: it stands beside the class, under the kind's name."""
-    made: Callable[..., Any] = getattr(import_module(kinds()[kind].__module__), kind)
-    return made
+    function: Callable[..., Any] = getattr(EXPECTATIONS.module(kind), kind)
+    return function

@@ -13,6 +13,7 @@ from caudal.declarations.build_context import current_build_context
 from caudal.declarations.images import MAX_PIXELS, Network
 from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
+from caudal.stages.features.registered import feature
 from caudal.stages.images import decode, memory
 from caudal.stages.images.network import Model, model as model_of, session
 
@@ -27,6 +28,7 @@ KEPT = "embed"  # how what is kept with the table is named, before the column
 PARTS = ("load", "read", "decode", "resize", "infer", "write")
 
 
+@feature
 def embed(
     images: DataFrame,
     *,

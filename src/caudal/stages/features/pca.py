@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.build_context import current_build_context
 from caudal.errors import DeclarationProblem, StepFailed
+from caudal.stages.features.registered import feature
 from caudal.storage.place import Place, arrow_paths
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Fitted:
             )
 
 
+@feature
 def pca(
     frame: DataFrame,
     column: str,

@@ -1,16 +1,15 @@
-"""Features by name: what a new feature's file says to be found by the conformance tests."""
+"""What a new feature's file says to be found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from caudal.discovery import marked
 
-FEATURES: dict[str, Callable[..., Any]] = {}
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def feature(function: Function) -> Function:
-    """Register a function of frames that adds features; it is returned as it is."""
-    FEATURES[function.__name__] = function
-    return function
+    """Say that a function of frames adds features, and that products call it by its name; it is returned as it is."""
+    return marked("features", function.__name__)(function)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from caudal.stages.images import weights as pinned
+from caudal.stages.images.own import OwnNetwork
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -91,3 +94,6 @@ def _folded(weights: dict[str, np.ndarray[Any, Any]], name: str, norm: str) -> t
     )
     factor = gamma / np.sqrt(variance + _EPSILON)
     return weights[f"{name}.weight"] * factor[:, None, None, None], beta - mean * factor
+
+
+NETWORK = OwnNetwork("efficientnet-lite0", pinned.SHA256, lambda: graph(pinned.weights()))

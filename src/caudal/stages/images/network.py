@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.images import Network
 from caudal.errors import DeclarationProblem
 from caudal.extras import require
+from caudal.kinds import NETWORKS
+from caudal.stages.images.own import OwnNetwork
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,11 +108,11 @@ def without_last(content: bytes, name: str) -> bytes:
 def _own(name: str) -> bytes:
     """Return a network of caudal's own, built once and kept in the user's cache."""
     from caudal.engine.cache import cache_dir, put_file
-    from caudal.stages.images import efficientnet, weights
 
-    kept = cache_dir("networks") / f"{name}-{weights.SHA256[:12]}-{FORMAT}.onnx"
+    own: OwnNetwork = NETWORKS[name]
+    kept = cache_dir("networks") / f"{name}-{own.sha256[:12]}-{FORMAT}.onnx"
     if not kept.exists():
-        put_file(kept, efficientnet.graph(weights.weights()))
+        put_file(kept, own.build())
     return kept.read_bytes()
 
 

@@ -1,17 +1,17 @@
-"""What has arrived at a connection. Each kind of connection is one file, found by the kind's name."""
+"""What has arrived at a connection. Each kind of connection is one file, named after it; a product may bring one of its own too."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from caudal.declarations.connection import Connection
+from caudal.discovery import marked
 from caudal.errors import DeclarationProblem, nearest
+from caudal.kinds import SOURCES
 from caudal.storage.place import Place
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def fetches(kind: str, *, engine: bool = False) -> Callable[[_F], _F]:
     def register(function: _F) -> _F:
         _FETCH[kind] = function
         (_WITH_ENGINE.add if engine else _WITH_ENGINE.discard)(kind)
-        return function
+        return marked("sources", kind)(function)
 
     return register
 
@@ -120,19 +120,12 @@ def arrivals(
 
 def kinds() -> tuple[str, ...]:
     """Return the kinds of connection that can be fetched."""
-    for kind in _declared(Connection):
-        if find_spec(f"{__package__}.{kind}") is not None:
-            _fetch(kind)
-    return tuple(sorted(_FETCH))
+    return tuple(sorted({*SOURCES, *_FETCH}))
 
 
 def _fetch(kind: str) -> Fetch:
-    if kind not in _FETCH:
-        # Imported when first asked for: a product without HTTP sources does not pay for the client.
-        name = f"{__package__}.{kind}"
-        if find_spec(name) is not None:
-            import_module(name)
-    if kind not in _FETCH:
+    # Its file is imported when it is first asked for: a product without HTTP sources does not pay for the client.
+    if kind not in _FETCH and kind not in SOURCES:
         raise DeclarationProblem(
             f"Nothing fetches connections of the kind '{kind}'.",
             nearest=nearest(kind, kinds()),
@@ -140,10 +133,3 @@ def _fetch(kind: str) -> Fetch:
             kind=kind,
         )
     return _FETCH[kind]
-
-
-def _declared(of: type[Connection]) -> list[str]:
-    found = [of.kind] if "kind" in vars(of) else []
-    for below in of.__subclasses__():
-        found += _declared(below)
-    return found

@@ -6,10 +6,8 @@ from collections.abc import Iterable
 
 from caudal.declarations.connection import Connection, Files, Http, Simulated
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.raw import ARCHIVE, FORMATS, format_of
-
-# Connectors that Spark has not itself, by the format that it needs them for.
-_CONNECTORS = {"avro": "avro"}
+from caudal.kinds import FORMATS
+from caudal.stages.ingest.raw import ARCHIVE, format_of
 
 
 def connectors(connections: Iterable[Connection]) -> frozenset[str]:
@@ -22,7 +20,9 @@ def connectors(connections: Iterable[Connection]) -> frozenset[str]:
     [[], ['avro'], ['avro'], ['avro']]
     """
     met = frozenset[str]().union(*(formats(connection) for connection in connections))
-    return frozenset(_CONNECTORS[format] for format in met & _CONNECTORS.keys())
+    # Connectors that Spark has not itself.
+    needed = (getattr(FORMATS[format], "CONNECTOR", None) for format in met if format in FORMATS)
+    return frozenset(connector for connector in needed if connector is not None)
 
 
 def formats(connection: Connection) -> frozenset[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
 import fnmatch
-import gzip
 import lzma
 import os
 import re
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from caudal.errors import EnvironmentProblem, SourceProblem, nearest
+from caudal.kinds import FORMATS, PACKINGS
 from caudal.stages.ingest.limits import Expansion, bound
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.raw import ARCHIVE, RawFile, check_whole, format_of, packing_of, path_of
@@ -24,8 +23,6 @@ from caudal.storage.place import Place
 
 ARCHIVE_OPTIONS = ("members", "password")
 _BLOCK = 1 << 20
-_SPARKS_OWN = (".gz", ".bz2")  # of text; read by Spark, whose workers unpack them in the stream
-_TEXT = ("csv", "json", "fixed_width")
 
 
 def needs_unpacking(file: RawFile, options: Options) -> bool:
@@ -33,7 +30,9 @@ def needs_unpacking(file: RawFile, options: Options) -> bool:
     packing = packing_of(file.name)
     if packing is None:
         return False
-    return not (packing in _SPARKS_OWN and format_of(file.name, file.format) in _TEXT and "records" not in options)
+    format = FORMATS.get(format_of(file.name, file.format))
+    by_spark = getattr(PACKINGS[packing], "UNPACKED_BY_SPARK", False) and getattr(format, "IS_TEXT", False)
+    return not (by_spark and "records" not in options)
 
 
 def unpacked(file: RawFile, options: Options, folder: Path, within: Expansion | None = None, depth: int = 1) -> list[RawFile]:
@@ -57,7 +56,7 @@ def unpacked(file: RawFile, options: Options, folder: Path, within: Expansion | 
     check_whole(file.path, format_of(file.name, file.format), file.name)
     folder.mkdir(parents=True, exist_ok=True)
     packing = packing_of(file.name)
-    if packing == ".zip":
+    if packing is not None and getattr(PACKINGS[packing], "HOLDS_MEMBERS", False):
         return _members(file, options, folder, within, depth)
     target = folder / f"{stem(file)}-0{Path(file.path.name.removesuffix(packing or '')).suffix}"
     with _told(file, (packing or "")[1:]), _stream(file.path, packing) as stream:
@@ -67,15 +66,9 @@ def unpacked(file: RawFile, options: Options, folder: Path, within: Expansion | 
 
 def _stream(path: Place, packing: str | None) -> IO[bytes]:
     assert isinstance(path, Path)  # a copy, where the lake is far away
-    if packing == ".gz":
-        return gzip.open(path)  # type: ignore[return-value]
-    if packing == ".bz2":
-        return bz2.open(path)
-    if packing == ".xz":
-        return lzma.open(path)
-    import pyarrow as pa
-
-    return pa.input_stream(str(path), compression="zstd")  # type: ignore[no-any-return]
+    assert packing is not None
+    content: IO[bytes] = PACKINGS[packing].opened(path)
+    return content
 
 
 def _members(file: RawFile, options: Options, folder: Path, within: Expansion, depth: int) -> list[RawFile]:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from zipfile import is_zipfile
 
 from caudal.errors import SourceProblem, nearest
+from caudal.kinds import FORMATS, PACKINGS
 from caudal.storage.place import Place
 
-FORMATS = ("parquet", "csv", "json", "avro", "excel", "fixed_width")
 ARCHIVE = "archive"  # a zip file whose name does not tell what is in it
-_ENDINGS = {
-    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json",
-    ".ndjson": "json", ".avro": "avro", ".xlsx": "excel", ".xlsm": "excel", ".xlsb": "excel", ".xls": "excel", ".ods": "excel",
-    ".fwf": "fixed_width",
-}  # fmt: skip
-PACKINGS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".zst": b"\x28\xb5\x2f\xfd", ".xz": b"\xfd7zXZ\x00", ".zip": b"PK"}
+Fault = Callable[[Place], str | None]
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
-WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
-_ZIPPED = (".xlsx", ".xlsm", ".xlsb", ".ods")
-_MAGIC = {"parquet": b"PAR1", "avro": b"Obj\x01"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,7 @@ class RawFile:
     path : Path, where it lies; its name begins with its hash and keeps the endings of ``name``
     sha256 : str, hexadecimal
     name : str, what the user calls it; errors name it so
-    format : str, optional, one of ``FORMATS``; told by the ending of ``name`` when left out
+    format : str, optional, the name of a format; told by the ending of ``name`` when left out
     """
 
     path: Place
@@ -58,7 +52,7 @@ def format_of(name: str, declared: str | None = None) -> str:
         return declared
     plain = path_of(name).lower()
     packing = packing_of(name)
-    found = _ENDINGS.get(Path(plain.removesuffix(packing or "")).suffix)
+    found = _endings().get(Path(plain.removesuffix(packing or "")).suffix)
     if found is None and packing == ".zip":
         return ARCHIVE
     if found is None:
@@ -98,39 +92,36 @@ def fault(path: Place, format: str) -> str | None:
     if size == 0:
         return "is empty (0 bytes)"
     if packing := packing_of(path.name):
-        return _packing_fault(path, packing)
-    if format == "excel" and path.suffix.lower() in _ZIPPED and _begins(path, b"PK") and not _is_zip(path):
-        return "is truncated: it has no zip directory at its end"
-    magic = _MAGIC.get(format)
-    if magic is None:
-        return None
-    with path.open("rb") as file:
-        if file.read(len(magic)) != magic:
-            return f"is no {format.capitalize()} file: it does not begin with {magic.decode('ascii', 'replace')!r}"
-        if format != "parquet":
-            return None  # an Avro file is cut at any block; its reader tells
-        if size < 12:
-            return "is truncated: it has no Parquet footer"
-        file.seek(-4, 2)
-        return None if file.read(4) == magic else "is truncated: it has no Parquet footer at its end"
+        return _fault_of_packing(path, packing)
+    # Of a format without a mark at its beginning or end a reader tells.
+    of_format: Fault | None = getattr(FORMATS[format], "fault", None) if format in FORMATS else None
+    return of_format(path) if of_format else None
 
 
-def _packing_fault(path: Place, packing: str) -> str | None:
-    magic = PACKINGS[packing]
-    if not _begins(path, magic):
-        return f"is no {packing[1:]} file: it does not begin with {magic!r}"
-    # A zip's directory is at its end.
-    return "is truncated: it has no zip directory at its end" if packing == ".zip" and not _is_zip(path) else None
+def _fault_of_packing(path: Place, packing: str) -> str | None:
+    module = PACKINGS[packing]
+    if not begins(path, module.MAGIC):
+        return f"is no {packing[1:]} file: it does not begin with {module.MAGIC!r}"
+    of_packing: Fault | None = getattr(module, "fault", None)
+    return of_packing(path) if of_packing else None
 
 
-def _is_zip(path: Place) -> bool:
+def is_zip(path: Place) -> bool:
+    """Return whether a file has the directory at its end that zip files have."""
     with path.open("rb") as file:
         return is_zipfile(file)
 
 
-def _begins(path: Place, magic: bytes) -> bool:
+def begins(path: Place, magic: bytes) -> bool:
+    """Return whether a file begins with some bytes."""
     with path.open("rb") as file:
         return file.read(len(magic)) == magic
+
+
+@cache
+def _endings() -> dict[str, str]:
+    """Return the format of each ending."""
+    return {ending: name for name, format in FORMATS.items() for ending in format.ENDINGS}
 
 
 def check_whole(path: Place, format: str, name: str) -> None:

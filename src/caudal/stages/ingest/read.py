@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,13 @@ from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema
 from caudal.engine.settings import WIDE_COLUMNS
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
+from caudal.kinds import FORMATS
 from caudal.stages.ingest.contract import base_of, bind, check_present, let_in_of, matches, settle, unknown_columns
 from caudal.stages.ingest.forms import Seen, Texts
 from caudal.stages.ingest.let_in import LetIn, Outgrown, renamed, retyped
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpacked
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
-from caudal.stages.ingest.raw import FORMATS, WORKBOOKS, RawFile, format_of
+from caudal.stages.ingest.raw import RawFile, format_of
 from caudal.storage.place import local
 from caudal.storage.storage_errors import translate_storage_errors
 
@@ -133,7 +133,7 @@ def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> 
         if not file.path.name.startswith(file.sha256[:16]):
             raise ValueError(f"{file.path} is not named by its hash {file.sha256[:16]}…; rows could not name their file")
         plain = [file]
-        if needs_unpacking(file, options) or file.path.suffix in WORKBOOKS or "records" in options:
+        if needs_unpacking(file, options) or _read_from_disk(file) or "records" in options:
             plain = [replace(file, path=local(file.path, folder))]
         if needs_unpacking(file, options):
             plain = unpacked(plain[0], options, folder)
@@ -258,7 +258,12 @@ def _groups(inspected: list[Inspected]) -> list[list[Inspected]]:
 
 
 def _format(format: str) -> Any:
-    return import_module(f"caudal.stages.ingest.formats.{format}")
+    return FORMATS[format]
+
+
+def _read_from_disk(file: RawFile) -> bool:
+    """Return whether a file's library reads files of this machine alone."""
+    return any(file.path.suffix in format.ENDINGS for format in FORMATS.values() if getattr(format, "READ_FROM_DISK", False))
 
 
 def _typed(raw: DataFrame, takes: Any, names: list[str], options: Options, tz: str, texts: Texts) -> DataFrame:

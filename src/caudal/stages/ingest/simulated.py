@@ -11,8 +11,9 @@ from pathlib import Path
 
 from caudal.declarations.connection import Connection, Simulated
 from caudal.errors import CaudalError, SourceProblem
+from caudal.kinds import FORMATS
 from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
-from caudal.stages.ingest.raw import FORMATS, format_of
+from caudal.stages.ingest.raw import format_of
 
 
 @fetches("simulated")

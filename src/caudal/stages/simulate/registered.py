@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any, TypeVar
 
+from caudal.discovery import marked
 from caudal.errors import NotThere, nearest
+from caudal.kinds import SIMULATORS
 from caudal.stages.simulate.played import Played
 
-_CLASSES: dict[str, type[Played]] = {}
 _C = TypeVar("_C", bound=type[Played])
 
 
 def simulates(name: str) -> Callable[[_C], _C]:
-    """Return a decorator that registers a class under ``name``."""
-
-    def register(one: _C) -> _C:
-        _CLASSES[name] = one
-        return one
-
-    return register
+    """Return a decorator by which a class says that it is the simulator ``name``."""
+    return marked("simulators", name)
 
 
 def simulators() -> Mapping[str, type[Played]]:
@@ -32,10 +26,7 @@ def simulators() -> Mapping[str, type[Played]]:
     >>> sorted(simulators())
     ['eeg', 'recording', 'robot', 'stocks', 'traffic', 'weather']
     """
-    package = __name__.rpartition(".")[0]
-    for module in iter_modules(import_module(package).__path__):
-        import_module(f"{package}.{module.name}")
-    return _CLASSES
+    return SIMULATORS
 
 
 def simulator(name: str, **parameters: Any) -> Played:
@@ -45,6 +36,7 @@ def simulator(name: str, **parameters: Any) -> Played:
     ------
     NotThere : there is none of that name
     """
-    if name not in (known := simulators()):
+    known = simulators()
+    if name not in known:
         raise NotThere(f"There is no simulator '{name}'.", nearest=nearest(name, known), fix=f"Known: {', '.join(sorted(known))}.")
     return known[name](**parameters)

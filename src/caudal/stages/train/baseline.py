@@ -11,8 +11,6 @@ from caudal.declarations.signature import answer
 if TYPE_CHECKING:
     import pandas as pd
 
-NAME = "baseline"
-
 
 @dataclass(frozen=True)
 class Baseline:

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from caudal.declarations.model import Model
+from caudal.declarations.model import BASELINE, Model
 from caudal.errors import DeclarationProblem
-from caudal.stages.train.baseline import NAME, Baseline
+from caudal.stages.train.baseline import Baseline
 from caudal.stages.train.rows import Rows
 from caudal.stages.train.scikit import ScikitCandidate
 from caudal.stages.train.spark_ml import LABEL, SparkCandidate, is_spark_ml
@@ -53,16 +53,16 @@ def candidates(model: Model, rows: Rows, spark: Callable[[], SparkSession] | Non
     ------
     DeclarationProblem : a candidate is no estimator, or is named like the baseline
     """
-    if NAME in model.candidates:
+    if BASELINE in model.candidates:
         raise DeclarationProblem(
-            f"Model '{model.name}' declares a candidate '{NAME}'; the naive baseline of that name is always there.",
-            fix="Give the candidate another name.", where=str(model.where or ""), candidate=NAME,
+            f"Model '{model.name}' declares a candidate '{BASELINE}'; the naive baseline of that name is always there.",
+            fix="Give the candidate another name.", where=str(model.where or ""), candidate=BASELINE,
         )  # fmt: skip
     if not model.candidates:
         raise DeclarationProblem(
             f"Model '{model.name}' has no candidates.", fix="Declare at least one.", where=str(model.where or "")
         )
-    found: dict[str, Candidate] = {NAME: Baseline(model.metric, rows.classes, model.group_by)}
+    found: dict[str, Candidate] = {BASELINE: Baseline(model.metric, rows.classes, model.group_by)}
     for name, declared in model.candidates.items():
         found[name] = _candidate(model, name, _made(model, name, declared, spark), rows, spark)
     return found

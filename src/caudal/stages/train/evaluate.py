@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.model import Model
-from caudal.stages.train.baseline import NAME
+from caudal.declarations.model import BASELINE, Model
+from caudal.stages.metrics.scores import METRICS, scores
 from caudal.stages.train.candidates import Candidate
-from caudal.stages.train.metrics import METRICS, scores
 from caudal.stages.train.rows import Rows
 from caudal.stages.train.split import Fold, iso
 
@@ -90,7 +89,7 @@ def _evaluated(model: Model, rows: Rows, stretches: Sequence[Fold], name: str, c
     spread = statistics.stdev([one[model.metric] for one in told]) if not error and len(told) > 1 else (None if error else 0.0)
     result = Result(
         name,
-        name == NAME,
+        name == BASELINE,
         means.get(model.metric),
         spread,
         tuple(told),

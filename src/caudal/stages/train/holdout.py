@@ -9,8 +9,8 @@ from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.signature import class_names
 from caudal.errors import DeclarationProblem, StepFailed, nearest
+from caudal.stages.metrics.scores import scores
 from caudal.stages.train.candidates import Fitted
-from caudal.stages.train.metrics import scores
 from caudal.stages.train.rows import Rows
 
 if TYPE_CHECKING:

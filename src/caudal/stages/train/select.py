@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from caudal.declarations.model import Model
 from caudal.errors import StepFailed
+from caudal.stages.metrics.scores import better
 from caudal.stages.train.evaluate import Evaluation, Result
-from caudal.stages.train.metrics import better
 
 
 def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[Result, str]:

@@ -11,11 +11,12 @@ from caudal.declarations.model import Hashed, Model, TemporalRows
 from caudal.declarations.node import Features
 from caudal.declarations.schema import Field
 from caudal.errors import StepFailed
+from caudal.stages.gates.evidence import Champion, Evidence, GateResult
+from caudal.stages.metrics.scores import known_metric
 from caudal.stages.train.candidates import Candidate, Fitted, candidates
 from caudal.stages.train.evaluate import Result, evaluate
-from caudal.stages.train.gates import Champion, Evidence, GateResult, check_gates, judge
+from caudal.stages.train.gates import check_gates, judge
 from caudal.stages.train.holdout import apart, score_held_out
-from caudal.stages.train.metrics import known_metric
 from caudal.stages.train.rows import Rows, labelled
 from caudal.stages.train.select import select
 from caudal.stages.train.signature import signature

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from caudal.declarations.outlet import Drop, Outlet
 from caudal.errors import EnvironmentProblem
 from caudal.streaming.outlets.outbox import as_json
+
+OUTLET = "drop"
+
+
+def sender(declared: Outlet, product: str, data: Path) -> DropSender:
+    """Return what writes an outlet's rows into its folder."""
+    assert isinstance(declared.to, Drop)
+    return DropSender(data / declared.to.folder)
 
 
 class DropSender:

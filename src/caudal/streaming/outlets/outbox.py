@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import orjson
 import pyarrow as pa
 
-from caudal.declarations.outlet import Outlet, Topic
+from caudal.declarations.outlet import Outlet
 from caudal.errors import EnvironmentProblem, StepFailed
 from caudal.report.documents import OutletDocument
 
@@ -146,9 +146,8 @@ class Outbox(threading.Thread):
 
     def document(self) -> OutletDocument:
         """Return how it stands, JSON-ready."""
-        to = self.declared.to
         return {
-            "of": self.declared.of, "to": to.topic if isinstance(to, Topic) else to.folder, "delivery": self.declared.delivery, "sent": self.sent,
+            "of": self.declared.of, "to": self.declared.to.shown, "delivery": self.declared.delivery, "sent": self.sent,
             "waiting": sum(len(rows) for _, rows in self._waiting), "lost": self.lost, "trouble": self.trouble or None,
         }  # fmt: skip
 

@@ -1,13 +1,13 @@
-"""Which sender an outlet's rows take, by what its place is."""
+"""Which sender an outlet's rows take: its place's kind is a file of this folder, with its ``OUTLET`` and ``sender``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from caudal.declarations.outlet import Drop, Outlet
-from caudal.streaming.outlets.drop import DropSender
+from caudal.declarations.outlet import Outlet
+from caudal.errors import DeclarationProblem, nearest
+from caudal.kinds import OUTLETS
 from caudal.streaming.outlets.outbox import Sender
-from caudal.streaming.outlets.topic import TopicSender
 
 
 def sender_of(declared: Outlet, product: str, data: Path) -> Sender:
@@ -16,7 +16,17 @@ def sender_of(declared: Outlet, product: str, data: Path) -> Sender:
     Parameters
     ----------
     data : the folder in which a declared folder lies
+
+    Raises
+    ------
+    DeclarationProblem : nothing sends to such a place
     """
-    if isinstance(declared.to, Drop):
-        return DropSender(data / declared.to.folder)
-    return TopicSender(declared, f"caudal-{product}-{declared.name}")
+    if declared.to.kind not in OUTLETS:
+        raise DeclarationProblem(
+            f"Nothing sends the rows of '{declared.name}' to a place of the kind '{declared.to.kind}'.",
+            nearest=nearest(declared.to.kind, OUTLETS),
+            fix=f"Places are: {', '.join(OUTLETS)}.",
+            where=str(declared.where),
+        )
+    sender: Sender = OUTLETS[declared.to.kind].sender(declared, product, data)
+    return sender

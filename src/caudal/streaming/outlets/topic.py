@@ -6,6 +6,7 @@ ask for ``isolation.level=read_committed``: librdkafka does so by itself, Kafka'
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,13 @@ from caudal.extras import require
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
 from caudal.streaming.outlets.outbox import as_json
 
+OUTLET = "topic"
 _WAIT_S = 10.0
+
+
+def sender(declared: Outlet, product: str, data: Path) -> TopicSender:
+    """Return what writes an outlet's rows to its topic."""
+    return TopicSender(declared, f"caudal-{product}-{declared.name}")
 
 
 class TopicSender:

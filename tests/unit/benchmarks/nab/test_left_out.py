@@ -8,7 +8,7 @@ from benchmarks.nab.corpus import Stream
 from benchmarks.nab.left_out import TAILS, bare, by_habit, leave_out, once
 from tests.unit.benchmarks.nab.test_scoring import alarms, stream
 
-from caudal.declarations import detector as declare
+import caudal as cd
 from caudal.stages.detect import operator
 
 
@@ -44,7 +44,7 @@ def test_the_threshold_comes_from_the_others_too():
 @pytest.mark.parametrize(("quiet", "habit"), [(20, 0.0), (20, 0.3), (120, 0.5)])
 def test_a_calibration_by_habit_is_what_the_detector_does(quiet: int, habit: float):
     rows = np.random.default_rng(1).standard_t(2, size=(900, 1)).astype(np.float32)
-    plain, whole = (operator(declare.surprise(quiet=length, habit=habit), 1) for length in (0, quiet))
+    plain, whole = (operator(cd.surprise(quiet=length, habit=habit), 1) for length in (0, quiet))
     scores = np.array([plain.score(i * 300_000_000, row) for i, row in enumerate(rows)])
     expected = [whole.score(i * 300_000_000, row) for i, row in enumerate(rows)]
     assert by_habit(scores, quiet, habit) == pytest.approx(expected, rel=1e-12)

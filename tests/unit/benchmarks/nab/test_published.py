@@ -15,7 +15,7 @@ from benchmarks.nab.__main__ import scored
 from benchmarks.nab.corpus import Stream, streams
 from benchmarks.nab.scoring import PROFILES, STANDARD, at_threshold, optimised
 
-from caudal.declarations import detector as declare
+import caudal as cd
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +111,7 @@ def test_the_windowed_gaussian_is_near_the_published_score(corpus: list[Stream])
 
 
 def test_surprise_stays_above_knn_cad_in_every_profile(corpus: list[Stream], knn_cad: list[np.ndarray]):
-    scores, _ = scored(declare.surprise(), corpus)
+    scores, _ = scored(cd.surprise(), corpus)
     for profile in PROFILES:
         assert optimised(corpus, scores, profile).score > optimised(corpus, knn_cad, profile).score + 10
     # 77.81 when this was written; another BLAS may round a few distances otherwise.

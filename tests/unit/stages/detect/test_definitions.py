@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 from sklearn.neighbors import LocalOutlierFactor
 
-from caudal.declarations import detector as declare
+import caudal as cd
 from caudal.stages.detect import operator, restored
 from caudal.stages.detect.density import Density
 from caudal.stages.detect.half_space_trees import HalfSpaceTrees
@@ -25,7 +25,7 @@ HOUR_US = 3_600_000_000
 
 
 def test_robust_z_by_hand():
-    one = operator(declare.robust_z(window=9), 1)
+    one = operator(cd.robust_z(window=9), 1)
     for value in (1, 2, 3, 4, 5, 6, 7, 8, 9):
         one.score(0, np.array([value], dtype=np.float32))
     # Median 5, absolute deviations 0 1 1 2 2 3 3 4 4, their median 2: z of 11 is 0.6745 × 6 / 2.
@@ -34,7 +34,7 @@ def test_robust_z_by_hand():
 
 
 def test_robust_z_forgets_what_left_the_window():
-    one = operator(declare.robust_z(window=8), 1)
+    one = operator(cd.robust_z(window=8), 1)
     for value in [0, 1] * 20 + [100, 101] * 8:
         last = one.score(0, np.array([value], dtype=np.float32))
     assert last < 0.5
@@ -42,7 +42,7 @@ def test_robust_z_forgets_what_left_the_window():
 
 def test_the_local_outlier_factor_is_scikit_learns():
     rng = np.random.default_rng(0)
-    one = LocalOutlier(declare.local_outlier(neighbours=5, window=40), 2)
+    one = LocalOutlier(cd.local_outlier(neighbours=5, window=40), 2)
     compared = 0
     for i in range(160):
         row = rng.normal(size=2) * (1 if i % 3 else 4)
@@ -61,7 +61,7 @@ def test_the_local_outlier_factor_is_scikit_learns():
 
 
 def test_half_space_trees_hold_a_whole_window_and_judge_by_the_last_one():
-    one = HalfSpaceTrees(declare.half_space_trees(trees=5, height=4, window=64), 2)
+    one = HalfSpaceTrees(cd.half_space_trees(trees=5, height=4, window=64), 2)
     rng = np.random.default_rng(0)
     given = [one.judge(0, rng.normal(size=2)) for _ in range(64)]
     assert given == [0.0] * 64
@@ -72,14 +72,14 @@ def test_half_space_trees_hold_a_whole_window_and_judge_by_the_last_one():
 
 
 def test_half_space_trees_of_another_river_are_not_taken_up():
-    declared = declare.half_space_trees(trees=2, height=2, window=16)
+    declared = cd.half_space_trees(trees=2, height=2, window=16)
     fields = unpacked(declared, operator(declared, 1).state())
     with pytest.raises(StateProblem, match=r"River 0\.1"):
         restored(declared, packed(declared, {**fields, "river": "0.1"}))
 
 
 def test_density_gives_the_distance_to_the_nearest_dense_cluster():
-    one = Density(declare.density(radius=1.0), 1)
+    one = Density(cd.density(radius=1.0), 1)
     for i in range(400):
         one.judge(0, np.array([-10.0 if i % 2 else 10.0]))
     # Standardised, the two clusters lie at -1 and 1: the middle is one deviation from both.
@@ -88,7 +88,7 @@ def test_density_gives_the_distance_to_the_nearest_dense_cluster():
 
 
 def test_a_cluster_that_is_not_visited_fades():
-    one = Density(declare.density(radius=0.3, fade=1.0), 1)
+    one = Density(cd.density(radius=0.3, fade=1.0), 1)
     rng = np.random.default_rng(0)
 
     def visit(level: float, n: int) -> None:
@@ -177,7 +177,7 @@ def test_a_shape_seen_before_is_near_and_a_new_one_is_far():
 
 def test_one_anomaly_is_reported_once():
     rng = np.random.default_rng(0)
-    loud, once = operator(declare.surprise(quiet=0), 1), operator(declare.surprise(quiet=100), 1)
+    loud, once = operator(cd.surprise(quiet=0), 1), operator(cd.surprise(quiet=100), 1)
     rows = (0.1 * rng.normal(size=700)).astype(np.float32)
     rows[600:650] = 5.0 + 0.1 * rng.normal(size=50).astype(np.float32)
     given_ = [(loud.score(i * HOUR_US // 4, rows[i : i + 1]), once.score(i * HOUR_US // 4, rows[i : i + 1])) for i in range(700)]
@@ -199,7 +199,7 @@ def test_what_a_stream_has_often_shown_is_less_of_an_anomaly():
     rows = spiky()
     plain, used = (
         np.array([one.score(i * HOUR_US // 4, row) for i, row in enumerate(rows)])
-        for one in (operator(declare.surprise(quiet=50, habit=habit), 1) for habit in (0.0, 0.5))
+        for one in (operator(cd.surprise(quiet=50, habit=habit), 1) for habit in (0.0, 0.5))
     )
     spikes = np.arange(300, 1500, 60)
     assert (used <= plain).all()
@@ -223,7 +223,7 @@ def test_peaks_are_counted_once_an_anomaly_and_go_on_after_a_restart():
 
 @pytest.mark.parametrize("stopped_after", [5, 310, 700])
 def test_surprise_that_reports_once_goes_on_bit_for_bit(stopped_after: int):
-    rows, declared = spiky(900), declare.surprise(memory=256, quiet=50)
+    rows, declared = spiky(900), cd.surprise(memory=256, quiet=50)
     whole, first = operator(declared, 1), operator(declared, 1)
     expected = [whole.score(i * HOUR_US // 4, row) for i, row in enumerate(rows)]
     got = [first.score(i * HOUR_US // 4, row) for i, row in enumerate(rows[:stopped_after])]

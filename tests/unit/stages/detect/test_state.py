@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from caudal.declarations.detector import Detector, half_space_trees, local_outlier, robust_z, surprise
+from caudal import half_space_trees, local_outlier, robust_z, surprise
+from caudal.declarations.detector import Detector
 from caudal.errors import DeclarationProblem
 from caudal.stages.detect import operator, restored
 from caudal.stages.detect.state import StateProblem, packed, unpacked

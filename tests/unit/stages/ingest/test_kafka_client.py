@@ -18,8 +18,8 @@ from caudal.engine.loopback import free_port
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.messaging import broker as brokers
 from caudal.messaging.broker import Broker
+from caudal.stages.ingest.streams import open_tap
 from caudal.stages.ingest.streams.kafka_client import client_options, properties
-from caudal.stages.ingest.streams.tap import tap
 from caudal.streaming.outlets.topic import TopicSender
 
 _MODULES = "org.apache.kafka.common.security"
@@ -56,7 +56,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> object:
 
 def read(address: str, topic: str = "guarded", **declared: object) -> list[bytes]:
     source = cd.kafka(topic, channels=["x"], servers=address, **declared)
-    connected = tap(source, Path("unused"))
+    connected = open_tap(source, Path("unused"))
     try:
         start, end, _ = connected.ends(None, 1 << 20)
         assert all(connected.identity())  # the other client that asks logs in, too
@@ -74,7 +74,7 @@ def test_a_topic_behind_a_password_is_read(guarded: str, monkeypatch: pytest.Mon
     login = LOGIN
     monkeypatch.setenv("JAAS", PLAIN.format("hush;1"))
     assert read(guarded, **login, **{"kafka.sasl.jaas.config": cd.env("JAAS")}) == [b"one"]
-    monkeypatch.setattr("caudal.stages.ingest.streams.tap.KafkaTap._WAIT_S", 3.0)
+    monkeypatch.setattr("caudal.stages.ingest.streams.kafka.KafkaTap._WAIT_S", 3.0)
     with pytest.raises(EnvironmentProblem, match=r"does not answer: .*Authentication failed"):
         read(guarded, **login, **{"kafka.sasl.jaas.config": PLAIN.format("wrong")})
 

@@ -12,8 +12,8 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
+from caudal import beats, beats_baseline, beats_champion, limit, parity
 from caudal.batch.steps.own_fit import ByOwnFit
-from caudal.declarations.model import beats, beats_baseline, beats_champion, limit, parity
 from caudal.errors import DeclarationProblem
 from caudal.stages.train import train
 

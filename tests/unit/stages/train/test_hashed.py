@@ -8,7 +8,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import caudal as cd
-from caudal.declarations.model import Model, beats_baseline, beats_champion, hashed
+from caudal import beats_baseline, beats_champion
+from caudal.declarations.model import Model, hashed
 from caudal.declarations.node import Features
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.stages.train import train

@@ -10,8 +10,9 @@ import pytest
 from sklearn.metrics import mean_absolute_error
 from sklearn.neighbors import KNeighborsRegressor
 
+from caudal import limit
 from caudal.declarations.holdout import holdout, holdout_of
-from caudal.declarations.model import limit, temporal
+from caudal.declarations.model import temporal
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.stages.train import train
 from caudal.stages.train.holdout import apart

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as reference
 
 from caudal.errors import DeclarationProblem
-from caudal.stages.train.metrics import METRICS, better, error_metric, gain, known_metric, scores
+from caudal.stages.metrics.scores import METRICS, better, error_metric, gain, known_metric, scores
 
 
 def test_regression_agrees_with_scikit_learn():

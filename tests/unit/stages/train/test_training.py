@@ -11,7 +11,8 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from caudal.declarations.model import Model, beats, beats_baseline, parity, temporal
+from caudal import beats, beats_baseline, parity
+from caudal.declarations.model import Model, temporal
 from caudal.declarations.node import Features
 from caudal.declarations.schema import column, schema
 from caudal.errors import DeclarationProblem, StepFailed

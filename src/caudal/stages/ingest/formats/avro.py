@@ -8,15 +8,23 @@ from typing import IO, TYPE_CHECKING, Any
 
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
-from caudal.stages.ingest.raw import RawFile, check_whole
-from caudal.storage.place import reader, spark_path
+from caudal.stages.ingest.raw import RawFile, begins, check_whole
+from caudal.storage.place import Place, reader, spark_path
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+FORMAT, ORDER, ENDINGS = "avro", 13, (".avro",)
+CONNECTOR = "avro"
+_MAGIC = b"Obj\x01"
 OPTIONS: tuple[str, ...] = ()
 DEEPEST = 100  # types within one another, as many as Arrow takes of a Parquet file
 _MARKER = 16  # bytes of the sync marker: Avro 1.12 specification, "Object Container Files"
+
+
+def fault(path: Place) -> str | None:
+    """Return why a file cannot be one by its first bytes, or None; one that is cut is told of by its reader."""
+    return None if begins(path, _MAGIC) else f"is no Avro file: it does not begin with {_MAGIC.decode('ascii', 'replace')!r}"
 
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import IO
 
 from caudal.errors import SourceProblem
+from caudal.kinds import PACKINGS
 from caudal.stages.ingest.formats.lines import Lines
 from caudal.stages.ingest.limits import Expansion
-from caudal.stages.ingest.raw import PACKINGS, RawFile
+from caudal.stages.ingest.raw import RawFile
 from caudal.storage.place import Place, source
 
 _BLOCK = 1 << 21
@@ -47,9 +48,9 @@ def opened(path: Place) -> IO[bytes]:
     """Return a file opened for its plain bytes, unpacked when it is compressed."""
     with path.open("rb") as file:
         begins = file.read(4)
-    if begins.startswith(PACKINGS[".gz"]):
+    if begins.startswith(PACKINGS[".gz"].MAGIC):
         return gzip.open(source(path))  # type: ignore[return-value]
-    if begins.startswith(PACKINGS[".bz2"]) and path.name.endswith(".bz2"):  # three letters, which text may begin with
+    if begins.startswith(PACKINGS[".bz2"].MAGIC) and path.name.endswith(".bz2"):  # three letters, which text may begin with
         return bz2.open(source(path))
     return path.open("rb")
 

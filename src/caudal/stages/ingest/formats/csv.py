@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
+FORMAT, ORDER, ENDINGS = "csv", 11, (".csv", ".tsv", ".txt")
+IS_TEXT = True
 OPTIONS = (
     "separator",
     "encoding",

@@ -16,13 +16,16 @@ from caudal.extras import require
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle, check_size
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
-from caudal.stages.ingest.raw import RawFile, check_whole
-from caudal.storage.place import reader, spark_path
+from caudal.stages.ingest.raw import RawFile, begins, check_whole, is_zip
+from caudal.storage.place import Place, reader, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
+FORMAT, ORDER, ENDINGS = "excel", 14, (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+READ_FROM_DISK = True
+_ZIPPED = (".xlsx", ".xlsm", ".xlsb", ".ods")
 OPTIONS = ("sheet", "header", "null", "decimal", "timestamp_format", "date_format")
 _BATCH = 20_000
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2: what old workbooks are kept in, and encrypted new ones
@@ -55,6 +58,13 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
             file=file.name,
         )
     return found
+
+
+def fault(path: Place) -> str | None:
+    """Return why a file cannot be whole by its last bytes, or None."""
+    if path.suffix.lower() in _ZIPPED and begins(path, b"PK") and not is_zip(path):
+        return "is truncated: it has no zip directory at its end"
+    return None
 
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:

@@ -24,6 +24,8 @@ from caudal.storage.place import reader, spark_path
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+FORMAT, ORDER, ENDINGS = "fixed_width", 15, (".fwf",)
+IS_TEXT = True
 OPTIONS = (
     "columns",
     "length",

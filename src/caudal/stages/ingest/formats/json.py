@@ -23,6 +23,8 @@ from caudal.storage.place import reader, spark_path
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+FORMAT, ORDER, ENDINGS = "json", 12, (".json", ".jsonl", ".ndjson")
+IS_TEXT = True
 OPTIONS = ("encoding", "null", "timestamp_format", "date_format", "records")
 MOST_KEYS = 10_000
 _HERE_BYTES = 8 << 20  # of a file whose keys are looked up in this process; Spark's workers look up those of larger ones

@@ -7,15 +7,28 @@ from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
-from caudal.stages.ingest.raw import RawFile, check_whole
-from caudal.storage.place import reader, source, spark_path
+from caudal.stages.ingest.raw import RawFile, begins, check_whole
+from caudal.storage.place import Place, reader, source, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
+FORMAT, ORDER, ENDINGS = "parquet", 10, (".parquet", ".pq")
+_MAGIC = b"PAR1"
 OPTIONS: tuple[str, ...] = ()
+
+
+def fault(path: Place) -> str | None:
+    """Return why a file cannot be whole by its first and last bytes, or None."""
+    if not begins(path, _MAGIC):
+        return f"is no Parquet file: it does not begin with {_MAGIC.decode()!r}"
+    if path.stat().st_size < 12:
+        return "is truncated: it has no Parquet footer"
+    with path.open("rb") as file:
+        file.seek(-4, 2)
+        return None if file.read(4) == _MAGIC else "is truncated: it has no Parquet footer at its end"
 
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:

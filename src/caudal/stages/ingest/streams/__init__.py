@@ -1,5 +1,5 @@
 """Streams in: every kind of stream source as frames of ``_partition, _offset, payload, arrived``, replayable by offset."""
 
-from caudal.stages.ingest.streams.frames import batch, frame, kinds
+from caudal.stages.ingest.streams.frames import batch, frame, kinds, open_tap
 
-__all__ = ["batch", "frame", "kinds"]
+__all__ = ["batch", "frame", "kinds", "open_tap"]

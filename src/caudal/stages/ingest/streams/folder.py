@@ -18,6 +18,7 @@ from caudal.errors import LeaseHeld
 from caudal.messaging.log import Reader, Writer
 from caudal.stages.ingest.streams import log
 from caudal.stages.ingest.streams.log import LogSource, LogStream, Offsets
+from caudal.stages.ingest.streams.tap import LogTap
 
 KIND = "folder"
 # What one look takes, so that a trigger is not held up by a folder that is full.
@@ -32,6 +33,12 @@ def frame(
     assert isinstance(connection, Folder)
     pattern = str((data or Path.cwd()).absolute() / connection.pattern)
     return log.stream(spark, FolderSource, place, max_blocks=max_blocks, pattern=pattern)
+
+
+def tap(connection: Connection, place: Path, data: Path | None = None) -> FolderTap:
+    """Return the tap of a folder."""
+    assert isinstance(connection, Folder)
+    return FolderTap(place, str((data or Path.cwd()).absolute() / connection.pattern))
 
 
 class FolderSource(LogSource):
@@ -142,3 +149,17 @@ def taken(place: Path) -> Sequence[str]:
     names = Reader(place / "names")
     ends = names.end()
     return [_name(value) for value in names.read(0, 0, ends[0])["payload"].to_pylist()] if ends else []
+
+
+class FolderTap(LogTap):
+    """A folder, whose new files are taken into a log first."""
+
+    def __init__(self, place: Path, pattern: str) -> None:
+        super().__init__(place)
+        self._taking = Taking(place, pattern)
+
+    def ends(self, start: tuple[int, ...] | None, most_bytes: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+        """Take new files, then return the log's end."""
+        with contextlib.suppress(LeaseHeld):
+            self._taking.take()
+        return super().ends(start, most_bytes)

@@ -1,19 +1,19 @@
-"""A stream source as a frame; each kind is a module of this package that names its ``KIND``."""
+"""A stream source as a frame; each kind is a module of this package with its ``KIND``, ``frame``, ``batch`` and ``tap``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.connection import Connection
 from caudal.errors import DeclarationProblem, nearest
+from caudal.kinds import STREAM_SOURCES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from caudal.stages.ingest.streams.tap import Tap
 
 
 def frame(
@@ -40,7 +40,12 @@ def batch(spark: SparkSession, connection: Connection, place: Path, start: Seque
     return found
 
 
-@cache
+def open_tap(connection: Connection, place: Path, data: Path | None = None) -> Tap:
+    """Return what reads a stream by offset in this process; ``place`` and ``data`` as for `frame`."""
+    opened: Tap = _module(connection).tap(connection, place, data)
+    return opened
+
+
 def kinds() -> Mapping[str, Any]:
     """Return the module of every kind of stream source.
 
@@ -49,9 +54,7 @@ def kinds() -> Mapping[str, Any]:
     >>> sorted(kinds())
     ['folder', 'kafka', 'socket', 'stream']
     """
-    package = __name__.rpartition(".")[0]
-    modules = [import_module(f"{package}.{module.name}") for module in iter_modules(import_module(package).__path__)]
-    return {module.KIND: module for module in modules if hasattr(module, "KIND")}
+    return STREAM_SOURCES
 
 
 def _module(connection: Connection) -> Any:

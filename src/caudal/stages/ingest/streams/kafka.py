@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from caudal.declarations.connection import Connection, Kafka
 from caudal.declarations.settings import settings
+from caudal.errors import EnvironmentProblem
+from caudal.extras import require
 from caudal.stages.ingest.secret import looked_up
+from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
+from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,6 +48,12 @@ def batch(spark: SparkSession, connection: Connection, place: Path, start: Seque
     return _columns(spark.read.format("kafka").options(**chosen | looked_up(connection.options)).load())
 
 
+def tap(connection: Connection, place: Path, data: Path | None = None) -> KafkaTap:
+    """Return the tap of a topic."""
+    assert isinstance(connection, Kafka)
+    return KafkaTap(connection)
+
+
 def servers(connection: Kafka) -> str:
     """Return the brokers' addresses: those declared, else those set."""
     return connection.servers or settings().kafka
@@ -61,3 +74,173 @@ def _said(topic: str, offsets: Sequence[int]) -> str:
 
 def _columns(read: DataFrame) -> DataFrame:
     return read.selectExpr("partition AS _partition", "offset AS _offset", "value AS payload", "timestamp AS arrived")
+
+
+class KafkaTap(Tap):
+    """A Kafka topic, by librdkafka; offsets are the topic's own, and no group is joined."""
+
+    _WAIT_S = 10.0
+
+    def __init__(self, connection: Kafka) -> None:
+        require("confluent_kafka", extra="kafka", for_=f"Reading topic '{connection.topic}'")
+        from confluent_kafka import Consumer
+        from confluent_kafka.admin import AdminClient
+
+        self._connection = connection
+        self._servers = servers(connection)
+        self._refusal = LoginRefusal()
+        broker: dict[str, Any] = {
+            "bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000, **client_options(connection),
+        }  # fmt: skip
+        told = {
+            **broker, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error", "enable.partition.eof": True,
+            "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20,
+        }  # fmt: skip
+        self._consumer = Consumer({**told, "error_cb": self._refusal})
+        self._admin = AdminClient(broker)
+        self._partitions = self._known()
+        self._at: dict[int, int] = {}  # where the consumer goes on, for each partition that it is assigned
+        self._ahead: dict[int, list[Any]] = {}  # what it has read beyond the last micro-batch
+        self._bytes_a_message = 65536.0  # until it is known: a first micro-batch of large messages is to be no larger than the next
+
+    def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
+        """Return the topic's high watermarks, drawn in where there are too many messages before them."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        try:
+            bounds = [
+                self._consumer.get_watermark_offsets(TopicPartition(self._connection.topic, number), timeout=self._WAIT_S)
+                for number in range(self._partitions)
+            ]
+        except KafkaException as error:
+            self.away = self._away(error.args[0].str())
+            if start is None:
+                raise self.away from None
+            return start, start, 0
+        self.away = None
+        if start is None:
+            start = tuple(low if self._connection.starting == "earliest" else high for low, high in bounds)
+        self._hold(start, bounds)
+        start = (*start, *(low for low, _ in bounds[len(start) :]))
+        most = max(1, int(most_bytes / self._bytes_a_message / max(1, self._partitions)))
+        end = tuple(min(high, low + most) for low, (_, high) in zip(start, bounds, strict=True))
+        messages = sum(high - low for low, high in zip(start, end, strict=True))
+        return start, end, int(messages * self._bytes_a_message)
+
+    def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
+        """Yield the messages; what the broker has counted but no reader sees (markers of transactions) is passed over."""
+        from confluent_kafka import KafkaError
+
+        wanted = {one: span for one, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
+        self._go_to(start)
+        held = {number: self._ahead.get(number, []) for number in range(len(start))}
+        idle, waited = 0, 0.05
+        while any(self._at[one] < high for one, (_, high) in wanted.items()):
+            messages = self._consumer.consume(10_000, timeout=waited)
+            idle = 0 if messages else idle + 1
+            for message in messages:
+                partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+                if (error := message.error()) is not None and error.code() == KafkaError._PARTITION_EOF:
+                    self._at[partition] = max(self._at[partition], offset)  # behind the last message there may be markers
+                    continue
+                if error is not None:
+                    self._lose()
+                    raise self._away(error.str())
+                held[partition].append(message)
+                self._at[partition] = offset + 1
+            if idle > self._WAIT_S / waited:
+                self._lose()
+                raise self._away(f"it gave no message for {self._WAIT_S:.0f} seconds")
+        for one, messages in held.items():
+            high = end[one]
+            cut = bisect_left(messages, high, key=lambda message: message.offset() or 0)
+            self._ahead[one] = messages[cut:]
+            if cut:
+                yield _messages(one, messages[:cut])
+
+    def identity(self) -> tuple[str | None, ...]:
+        """Return the topic's id (KIP-516), which no other topic gets, of the same name or not."""
+        from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+        name = self._connection.topic
+        try:
+            asked = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._WAIT_S)
+            id = asked[name].result(timeout=self._WAIT_S + 1).topic_id
+        except KafkaException as error:
+            # Brokers before 2.8 have no ids; others may keep them from this user.
+            untold = (
+                KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.UNSUPPORTED_VERSION,
+                KafkaError._UNSUPPORTED_FEATURE,
+            )  # fmt: skip
+            if error.args[0].code() in untold:
+                return (None,)
+            raise self._away(error.args[0].str()) from None
+        except TimeoutError:
+            raise self._away(f"it does not describe '{name}' within {self._WAIT_S:.0f} seconds") from None
+        return (str(id) if id.get_most_significant_bits() or id.get_least_significant_bits() else None,)
+
+    def learn(self, messages: int, size: int) -> None:
+        """Take note of how large messages are: the topic tells only how many there are."""
+        if messages:
+            self._bytes_a_message = max(16.0, size / messages)
+
+    def _go_to(self, start: Offsets) -> None:
+        """Have the consumer go on where the micro-batch begins; mostly it is there."""
+        from confluent_kafka import TopicPartition
+
+        here = all(
+            self._ahead[one][0].offset() == low if self._ahead.get(one) else self._at.get(one) == low
+            for one, low in enumerate(start)
+        )
+        if not here:
+            self._consumer.assign([TopicPartition(self._connection.topic, one, low) for one, low in enumerate(start)])
+            self._at, self._ahead = dict(enumerate(start)), {}
+
+    def _lose(self) -> None:
+        self._at, self._ahead = {}, {}
+
+    def _away(self, why: str) -> Away:
+        fix = "Start it (caudal broker), or name its servers in CAUDAL_KAFKA."
+        return Away(f"Kafka at {self._servers} cannot be read: {why}.", fix=fix, topic=self._connection.topic)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def _known(self) -> int:
+        from confluent_kafka import KafkaException
+
+        topic = self._connection.topic
+        try:
+            found = self._consumer.list_topics(topic, timeout=self._WAIT_S).topics.get(topic)
+        except KafkaException as error:
+            self._consumer.poll(0)  # has the refusal of a login told
+            raise EnvironmentProblem(
+                f"Kafka at {self._servers} does not answer: {self._refusal.text or error.args[0].str()}.",
+                fix=LOGIN_FIX if self._refusal.text else "Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
+            ) from None
+        if found is None or found.error is not None or not found.partitions:
+            raise EnvironmentProblem(
+                f"Kafka at {self._servers} has no topic '{topic}'.", fix="Create it, or begin to send to it.", topic=topic
+            )
+        return len(found.partitions)
+
+    def _hold(self, start: Offsets, bounds: Sequence[tuple[int, int]]) -> None:
+        for one, (at, (low, high)) in enumerate(zip(start, bounds, strict=False)):
+            if not low <= at <= high:
+                raise EnvironmentProblem(
+                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {one}; the stream has come to {at}.",
+                    fix="Messages were deleted before they were read, or the topic was made anew: keep them longer, or begin the stream anew.",
+                    topic=self._connection.topic,
+                )  # fmt: skip
+
+
+def _messages(partition: int, messages: Sequence[Any]) -> pa.RecordBatch:
+    moments = pa.array([max(0, message.timestamp()[1]) * 1000 for message in messages], pa.int64())
+    return pa.record_messages(
+        [
+            pa.array([partition] * len(messages), pa.int32()), pa.array([message.offset() for message in messages], pa.int64()),
+            pa.array([message.value() for message in messages], pa.binary()), moments.cast(pa.timestamp("us", "UTC")),
+        ],
+        names=["_partition", "_offset", "payload", "arrived"],
+    )  # fmt: skip

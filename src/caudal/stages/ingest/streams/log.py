@@ -15,7 +15,6 @@ from pyspark.sql.types import StructType
 from caudal.declarations.connection import Connection
 from caudal.messaging.log import Reader
 
-KIND = "stream"
 SCHEMA = "_partition INT NOT NULL, _offset BIGINT NOT NULL, payload BINARY, arrived TIMESTAMP NOT NULL"
 # Below this a task costs more than it saves.
 _TASK_BYTES = 256 << 10

@@ -14,6 +14,7 @@ from caudal.declarations.connection import Connection, Socket
 from caudal.errors import CaudalError, LeaseHeld
 from caudal.messaging.log import Writer
 from caudal.stages.ingest.streams import log
+from caudal.stages.ingest.streams.tap import LogTap
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -33,6 +34,12 @@ def frame(
     """Return the stream of what has been received; `receive` is started."""
     receive(connection, place)
     return log.frame(spark, connection, place, max_blocks=max_blocks)
+
+
+def tap(connection: Connection, place: Path, data: Path | None = None) -> SocketTap:
+    """Return the tap of a socket."""
+    assert isinstance(connection, Socket)
+    return SocketTap(place, connection)
 
 
 def receive(connection: Connection, place: Path) -> Receiver:
@@ -147,3 +154,15 @@ def _stop_all() -> None:
     while _receivers:
         with contextlib.suppress(RuntimeError):
             _receivers.popitem()[1].stop()
+
+
+class SocketTap(LogTap):
+    """A socket, whose messages a thread writes into a log first."""
+
+    def __init__(self, place: Path, connection: Socket) -> None:
+        super().__init__(place)
+        self._receiver = receive(connection, place)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._receiver.stop()

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from caudal.daemon.watch_files import FileWatcher
+from caudal.daemon.watch import Watched, watches
+from caudal.daemon.watchers.files import FileWatcher
+from caudal.declarations.connection import Files
+from caudal.declarations.trigger import OnArrival
 from caudal.ledger.ledger import Ledger
 from caudal.stages.ingest import Arrival, Seen
 from caudal.stages.ingest.remote import look_remote
+
+
+@watches("objects")
+def object_watcher(watched: Watched) -> ObjectWatcher | None:
+    """Return what looks out for files at an address."""
+    source = watched.source
+    if source is None or not isinstance(watched.trigger, OnArrival):
+        return None
+    if not isinstance(source.connection, Files) or not source.connection.remote:
+        return None
+    return ObjectWatcher(watched.product.name, source, watched.data, 0.0)  # an object is whole when it is listed
 
 
 class ObjectWatcher(FileWatcher):

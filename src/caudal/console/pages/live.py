@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 from caudal.console import platforms
 from caudal.console.feeds import feed_of, last_of, products
 from caudal.console.parts import aria, notice
+from caudal.console.site import Page, Site
 from caudal.errors import NotThere
 
 PATH = "/live/"
@@ -29,11 +30,11 @@ TILES = (
 )
 
 
-def layout(home: Path, path: str) -> Component | None:
+def layout(site: Site, path: str) -> Component | None:
     """Return the live view of the product that a path names; None where the path is another page's."""
     if not path.startswith(PATH):
         return None
-    product = path.removeprefix(PATH).strip("/")
+    home, product = site.home, path.removeprefix(PATH).strip("/")
     try:
         last = last_of(feed_of(home, product))
     except NotThere as error:
@@ -52,8 +53,9 @@ def layout(home: Path, path: str) -> Component | None:
     )
 
 
-def offer(app: Dash, home: Path) -> None:
+def offer(app: Dash, site: Site) -> None:
     """Give the page its callbacks; those that follow the stream run in the browser."""
+    platforms.offer(app, site.home)
     for name, inputs in (
         ("follow", [Input("followed", "data")]),
         ("choose", [Input("span", "value"), Input("sensors", "value")]),
@@ -246,3 +248,7 @@ def _batch() -> Component:
         ],
         className="card",
     )
+
+
+ORDER = 20
+PAGE = Page("live", PATH, layout, offer)

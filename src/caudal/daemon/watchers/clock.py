@@ -13,7 +13,7 @@ from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look
+from caudal.daemon.watch import Look, Watched, watches
 from caudal.declarations.crontab import DAYS, parsed
 from caudal.declarations.trigger import Cron, Every, Timed
 from caudal.ledger.ledger import Ledger
@@ -22,6 +22,15 @@ from caudal.ledger.rows import ScheduleRow
 
 ON_TIME_S = 60.0  # what came so recently was not missed
 MOST = 1000  # runs that are made up for; of more, the newest
+
+
+@watches("clock")
+def clock_watcher(watched: Watched) -> ClockWatcher | None:
+    """Return what looks out for times."""
+    if not isinstance(watched.trigger, Timed):
+        return None
+    pipeline: Literal["all", "predict"] = "predict" if watched.of.startswith("prediction:") else "all"
+    return ClockWatcher(watched.product.name, watched.trigger, watched.product.tz, watched.of, pipeline)
 
 
 class ClockWatcher:

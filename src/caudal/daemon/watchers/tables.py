@@ -7,11 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look
+from caudal.daemon.watch import Look, Watched, watches
 from caudal.declarations.trigger import OnPublish
 from caudal.ledger.ledger import Ledger
 from caudal.storage import delta
 from caudal.tables.home import Home
+
+
+@watches("tables")
+def table_watcher(watched: Watched) -> TableWatcher | None:
+    """Return what looks out for versions of a table of another product."""
+    if not isinstance(watched.trigger, OnPublish):
+        return None
+    return TableWatcher(watched.product.name, watched.trigger, watched.home, watched.of)
 
 
 class TableWatcher:

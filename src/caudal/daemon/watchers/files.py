@@ -17,9 +17,10 @@ from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look
+from caudal.daemon.watch import Look, Watched, watches
 from caudal.declarations.connection import Files
 from caudal.declarations.node import Source
+from caudal.declarations.trigger import OnArrival
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, landed
@@ -47,6 +48,20 @@ def arrived(product: str, source: Source, file: Arrival, at: float, after: int =
         product, trigger_of(source), "file", file.path, f"{content}\0{after}" if after else content, at,
         detail={"bytes": file.bytes, **({"fault": file.fault} if file.fault else {})},
     )  # fmt: skip
+
+
+@watches("files")
+def file_watcher(watched: Watched) -> FileWatcher | None:
+    """Return what looks out for files in a folder."""
+    source = watched.source
+    if (
+        source is None
+        or not isinstance(watched.trigger, OnArrival)
+        or not isinstance(source.connection, Files)
+        or source.connection.remote
+    ):
+        return None
+    return FileWatcher(watched.product.name, source, watched.data, watched.settle_s)
 
 
 class FileWatcher:

@@ -10,25 +10,28 @@ from dash.development.base_component import Component
 
 from caudal.console.feeds import STOPPED_AFTER_S, age_s, feed_of, last_of, products
 from caudal.console.parts import aria
+from caudal.console.site import Page, Site
 from caudal.messaging.updates import Update
 
 PATH = "/"
 EVERY_MS = 2000
 
 
-def layout(home: Path, path: str) -> Component | None:
+def layout(site: Site, path: str) -> Component | None:
     """Return the list of streams; None where the path is another page's."""
     if path != PATH:
         return None
-    return html.Div([html.H1("Streams"), html.Div(_cards(home), id="streams"), dcc.Interval(id="streams-clock", interval=EVERY_MS)])
+    return html.Div(
+        [html.H1("Streams"), html.Div(_cards(site.home), id="streams"), dcc.Interval(id="streams-clock", interval=EVERY_MS)]
+    )
 
 
-def offer(app: Dash, home: Path) -> None:
+def offer(app: Dash, site: Site) -> None:
     """Give the page its callback: the list is looked at again every two seconds."""
 
     @app.callback(Output("streams", "children"), Input("streams-clock", "n_intervals"), prevent_initial_call=True)
     def looked(_times: int) -> list[Component]:
-        return _cards(home)
+        return _cards(site.home)
 
 
 def _cards(home: Path) -> list[Component]:
@@ -71,3 +74,7 @@ def _none() -> Component:
         ],
         className="card",
     )
+
+
+ORDER = 10
+PAGE = Page("streams", PATH, layout, offer, "Streams")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
-from flask import Flask, Response, send_file
+from flask import Response, send_file
 from sqlalchemy import func, select
 
 from caudal.console.parts import aria
+from caudal.console.site import Ledgers, Page, Site
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import alerts, events, runs, schedules
@@ -27,37 +27,23 @@ _STATES = {"succeeded": "good", "failed": "bad", "abandoned": "bad"}
 _WORDS = {"new": "waiting", "taken": "at work", "failed": "failed"}
 
 
-class Ledgers:
-    """A home's ledger, opened when there is one."""
-
-    def __init__(self, home: Path, url: str | None) -> None:
-        self.home = Home(home.absolute(), url)
-        self._url = url
-        self._opened: Ledger | None = None
-
-    def get(self) -> Ledger | None:
-        """Return it; None while nothing has run: looking makes no ledger."""
-        if self._opened is None and (self._url or (self.home.path / "ledger.db").is_file()):
-            self._opened = self.home.ledger()
-        return self._opened
-
-
-def layout(ledgers: Ledgers, path: str) -> Component | None:
+def layout(site: Site, path: str) -> Component | None:
     """Return the page; None where the path is another's."""
     if path != PATH:
         return None
     clock = dcc.Interval(id="runs-clock", interval=EVERY_MS)
-    return html.Div([html.H1("Runs"), html.Div(_products(ledgers), id="runs", className="runs"), clock])
+    return html.Div([html.H1("Runs"), html.Div(_products(site.ledgers), id="runs", className="runs"), clock])
 
 
-def offer(app: Dash, server: Flask, ledgers: Ledgers) -> None:
+def offer(app: Dash, site: Site) -> None:
     """Give the page its callback, and runs their pages."""
+    ledgers = site.ledgers
 
     @app.callback(Output("runs", "children"), Input("runs-clock", "n_intervals"), prevent_initial_call=True)
     def looked(_times: int) -> list[Component]:
         return _products(ledgers)
 
-    @server.route("/runs/<product>/<run_id>", methods=["GET"])
+    @site.server.route("/runs/<product>/<run_id>", methods=["GET"])
     def page(product: str, run_id: str) -> Response:
         ledger = ledgers.get()
         found = ledger.find(runs, product=product, run_id=run_id) if ledger else []
@@ -143,3 +129,7 @@ def _untold(ledger: Ledger, product: str, now: float) -> list[Component]:
         )
         for row in found
     ]
+
+
+ORDER = 30
+PAGE = Page("runs", PATH, layout, offer, "Runs")

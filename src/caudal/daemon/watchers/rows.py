@@ -7,12 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look
+from caudal.daemon.watch import Look, Watched, watches
 from caudal.declarations.database import Database
 from caudal.declarations.node import Source
+from caudal.declarations.trigger import OnArrival
 from caudal.errors import CaudalError
 from caudal.ledger.ledger import Ledger
 from caudal.stages.ingest.sql.state import state
+
+
+@watches("rows")
+def row_watcher(watched: Watched) -> RowWatcher | None:
+    """Return what looks out for rows of a database."""
+    source = watched.source
+    if source is None or not isinstance(watched.trigger, OnArrival) or not isinstance(source.connection, Database):
+        return None
+    return RowWatcher(watched.product.name, source, watched.data)
 
 
 class RowWatcher:

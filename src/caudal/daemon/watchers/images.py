@@ -14,10 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look
+from caudal.daemon.watch import Look, Watched, watches
 from caudal.declarations.connection import Files
 from caudal.declarations.images import Images
 from caudal.declarations.node import Source
+from caudal.declarations.trigger import OnArrival
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, landed
@@ -30,6 +31,16 @@ from caudal.tables.landing import store_path
 
 GATHER_S = 10.0
 _REST = 4  # times as long as a look has taken: writers of many files wake whoever looks with each of them
+
+
+@watches("images")
+def image_watcher(watched: Watched) -> ImageWatcher | None:
+    """Return what looks out for images."""
+    source = watched.source
+    if source is None or not isinstance(watched.trigger, OnArrival) or not isinstance(source.connection, Images):
+        return None
+    settle_s = 0.0 if source.connection.remote else watched.settle_s
+    return ImageWatcher(watched.product.name, source, watched.home, watched.data, settle_s)
 
 
 class ImageWatcher:

@@ -1,0 +1,121 @@
+# Written by tools/stubs.py.
+# ruff: noqa
+# fmt: off
+
+"""caudal: a data product declared once, in Python, from raw data to a served model."""
+
+from caudal.declarations.alert import mail as mail  # Return mail to some addresses.
+from caudal.declarations.alert import webhook as webhook  # Return a webhook.
+from caudal.declarations.connection import files as files  # Return a source of files that match ``pattern``.
+from caudal.declarations.connection import folder as folder  # Return a source of samples from files dropped in a folder.
+from caudal.declarations.connection import http as http  # Return a source of files, or of answers in pages, behind ``urls``.
+from caudal.declarations.connection import kafka as kafka  # Return a source of samples from a Kafka topic.
+from caudal.declarations.connection import simulated as simulated  # Return a source whose raw files ``write`` makes.
+from caudal.declarations.connection import socket as socket  # Return a source of samples from a TCP server.
+from caudal.declarations.connection import stream as stream  # Return a source of samples from the embedded log.
+from caudal.declarations.database import database as database  # Return a source of a database's rows; give its ``url``, or the variable that holds it (``env``), and a table …
+from caudal.declarations.format import fixed_width as fixed_width  # Return the format of lines whose columns stand at fixed places.
+from caudal.declarations.holdout import holdout as holdout  # Return which rows are held out: never trained on, and used once, to score a version that is promoted.
+from caudal.declarations.images import images as images  # Return a source of images, one row each: ``path, label, sha256, bytes, width, height, format, modified_at, co…
+from caudal.declarations.images import network as network  # Return a network by its name, or an ONNX model by its path, relative to the file that declares it.
+from caudal.declarations.model import hashed as hashed  # Return folds by hash, each with another share ``test`` of the keys to test on.
+from caudal.declarations.model import temporal as temporal  # Return folds over time, each length a duration, or over rows in order of time, each length a number of rows.
+from caudal.declarations.outlet import drop as drop  # Return a folder as a place that rows go to; relative to the data folder (``--data``).
+from caudal.declarations.outlet import topic as topic  # Return a Kafka topic as a place that rows go to.
+from caudal.declarations.product import Product as Product  # A data product: sources, tables, features, models, predictions, each declared by one call.
+from caudal.declarations.schema import column as column  # Return a column for ``schema(name=column(...))``.
+from caudal.declarations.schema import schema as schema  # Return a schema from names and types.
+from caudal.declarations.star import date_dimension as date_dimension  # Return the calendar as a dimension of stars; its rows are made.
+from caudal.declarations.star import dimension as dimension  # Return a table as a dimension of stars; see `caudal.declarations.star.Dimension`.
+from caudal.declarations.star import fact as fact  # Return a table as facts of a star; see `caudal.declarations.star.Fact`.
+from caudal.declarations.statistics import EEG_BANDS as EEG_BANDS
+from caudal.declarations.trigger import cron as cron  # Return a trigger by the clock: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday).
+from caudal.declarations.trigger import every as every  # Return a trigger by the clock: ``"midnight"``, ``"noon"``, ``"hour"``, ``"minute"``, or a duration such as ``…
+from caudal.declarations.trigger import on_arrival as on_arrival  # Return a trigger by the arrival of files, or of rows in a database whose source has a watermark.
+from caudal.declarations.trigger import on_publish as on_publish  # Return a trigger by what another product of the same home publishes.
+from caudal.declarations.warehouse import warehouse as warehouse  # Return a PostgreSQL database to publish to: its ``url``, the variable that holds it (``env``), or the setting…
+from caudal.declarations.web import env as env  # Return the value of an environment variable, to be looked up when it is needed.
+from caudal.declarations.web import pages as pages  # Return how the next page is found: exactly one of four ways.
+from caudal.declarations.web import since as since  # Return the parameter that asks for what is new, and the field of a record that tells how new it is (the same …
+from caudal.declarations.zone import in_zone as in_zone  # Let windows, fills, lags and calendars mean a zone's clocks while the block runs: a product's function in a t…
+from caudal.errors import CaudalError as CaudalError  # What went wrong, said so that the reader can act on it.
+from caudal.stages.detect.density import density as density  # Return a detector of readings far from every dense cluster of earlier ones; clusters that are not visited fad…
+from caudal.stages.detect.half_space_trees import half_space_trees as half_space_trees  # Return a detector of readings that fall where few have fallen, by random halvings of the space of all channel…
+from caudal.stages.detect.local_outlier import local_outlier as local_outlier  # Return a detector of readings that lie less densely than their nearest neighbours do.
+from caudal.stages.detect.robust_z import robust_z as robust_z  # Return a detector of values far from the recent median, in units of the median absolute deviation; each chann…
+from caudal.stages.detect.surprise import surprise as surprise  # Return a detector for telemetry with a daily rhythm: range, time of day and shape judged together, each again…
+from caudal.stages.features.as_of_join import as_of_join as as_of_join  # Return each left row with the columns of the newest right row of the same key known at or before its time.
+from caudal.stages.features.calendar import calendar as calendar  # Return the frame with parts of a time as numbers: ``pickup_at_hour``, ``pickup_at_weekday``.
+from caudal.stages.features.embed import embed as embed  # Return the images without their bytes, with their features: ``embedding`` (array of float) and ``network``.
+from caudal.stages.features.fitted import fitted as fitted  # Return what ``fit`` gives: fitted anew by each training pipeline that makes the table, and as it was fitted o…
+from caudal.stages.features.lag import lag as lag  # Return the frame with the values of earlier rows: ``pickups_lag_1``, ``pickups_lag_4``, ``pickups_lag_1_day``.
+from caudal.stages.features.past_mean import past_mean as past_mean  # Return the frame with the mean of ``column`` over rows of the same ``by`` that happened within ``window`` bef…
+from caudal.stages.features.pca import pca as pca  # Return the frame with ``pc_1``, ``pc_2`` … (double) instead of a column of arrays.
+from caudal.stages.features.rolling import rolling as rolling  # Return the frame with a statistic over the rows of the same key in the time before each row: ``pickups_mean_2…
+from caudal.stages.gates.beats import beats as beats  # Return the gate: better than a named candidate.
+from caudal.stages.gates.beats_baseline import beats_baseline as beats_baseline  # Return the gate: better than the naive baseline.
+from caudal.stages.gates.beats_champion import beats_champion as beats_champion  # Return the gate: not worse than what is in production.
+from caudal.stages.gates.limit import limit as limit  # Return the gate: a metric keeps a limit.
+from caudal.stages.gates.parity import parity as parity  # Return the gate: no group's error is more than ``max_ratio`` times another's.
+from caudal.stages.tables.gaps import fill_gaps as fill_gaps  # Return the frame with a row for every window of a day: of each key seen on that day, or of all ``keys``.
+from caudal.stages.tables.windows import tumble as tumble  # Put the rows of a frame into windows that follow one another without overlap, and never cross midnight.
+
+__all__ = [
+    "CaudalError",
+    "EEG_BANDS",
+    "Product",
+    "as_of_join",
+    "beats",
+    "beats_baseline",
+    "beats_champion",
+    "calendar",
+    "column",
+    "cron",
+    "database",
+    "date_dimension",
+    "density",
+    "dimension",
+    "drop",
+    "embed",
+    "env",
+    "every",
+    "fact",
+    "files",
+    "fill_gaps",
+    "fitted",
+    "fixed_width",
+    "folder",
+    "half_space_trees",
+    "hashed",
+    "holdout",
+    "http",
+    "images",
+    "in_zone",
+    "kafka",
+    "lag",
+    "limit",
+    "local_outlier",
+    "mail",
+    "network",
+    "on_arrival",
+    "on_publish",
+    "pages",
+    "parity",
+    "past_mean",
+    "pca",
+    "robust_z",
+    "rolling",
+    "schema",
+    "simulated",
+    "since",
+    "socket",
+    "stream",
+    "surprise",
+    "temporal",
+    "topic",
+    "tumble",
+    "warehouse",
+    "webhook",
+]
+
+__version__: str

@@ -1,0 +1,1 @@
+"""Pages of the console: one a file, with its ``PAGE``."""

@@ -1,0 +1,1 @@
+"""What looks out for happenings: one kind a file, marked with ``@watches``."""

@@ -1,0 +1,32 @@
+"""All that a product can be made of and that is found by its folder: one line a folder. ``docs/kinds.md`` says what a file of each holds.
+
+Other packages add kinds by entry points of the group ``caudal.<first name>``: each names a module of the same shape.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caudal.discovery import Kinds, by_class, by_constant, by_mark
+
+Found = Kinds[Any]
+
+EXPECTATIONS: Found = Kinds("expectation", "expectations", "caudal.stages.enforce", by_class)
+FEATURES: Found = Kinds("feature", "features", "caudal.stages.features", by_mark("features"))
+METRICS: Found = Kinds("metric", "metrics", "caudal.stages.metrics", by_constant("METRIC", "name"))
+GATES: Found = Kinds("gate", "gates", "caudal.stages.gates", by_class)
+DETECTORS: Found = Kinds("detector", "detectors", "caudal.stages.detect", by_class)
+SIMULATORS: Found = Kinds("simulator", "simulators", "caudal.stages.simulate", by_mark("simulators"))
+NETWORKS: Found = Kinds("network", "networks", "caudal.stages.images", by_constant("NETWORK", "name"))
+SOURCES: Found = Kinds("source", "sources", "caudal.stages.ingest", by_mark("sources"))
+FORMATS: Found = Kinds("format", "formats", "caudal.stages.ingest.formats", by_constant("FORMAT"))
+PACKINGS: Found = Kinds("packing", "packings", "caudal.stages.ingest.packings", by_constant("PACKING"))
+STREAM_SOURCES: Found = Kinds("stream source", "stream_sources", "caudal.stages.ingest.streams", by_constant("KIND"))
+WIRES: Found = Kinds("wire", "wires", "caudal.messaging.wire", by_constant("WIRE"))
+OUTLETS: Found = Kinds("outlet", "outlets", "caudal.streaming.outlets", by_constant("OUTLET"))
+EXECUTORS: Found = Kinds("stream executor", "stream_executors", "caudal.streaming.executors", by_constant("EXECUTOR"))
+WATCHERS: Found = Kinds("watcher", "watchers", "caudal.daemon.watchers", by_mark("watchers"))
+PAGES: Found = Kinds("console page", "console_pages", "caudal.console.pages", by_constant("PAGE", "name"))
+
+WORDS: tuple[Found, ...] = (FEATURES, GATES, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
+"""Kinds that a product writes as ``cd.<name>``: the function of that name beside the kind."""

@@ -1,0 +1,44 @@
+"""The gate: a metric keeps a limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
+from caudal.stages.metrics.scores import better
+
+
+@dataclass(frozen=True)
+class Limit(JudgingGate):
+    """A metric of the chosen candidate is at most (``limit``); for scores where more is better, at least."""
+
+    metric: str
+    limit: float
+    kind: ClassVar[str] = "limit"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metric that is limited."""
+        return (self.metric,)
+
+    def judge(self, evidence: Evidence) -> GateResult:
+        """Return whether the mean over the folds keeps the limit."""
+        value = evidence.chosen.metrics.get(self.metric)
+        lower = better(self.metric) == "lower"
+        said = f"limit({self.metric})"
+        figures = {"metric": self.metric, "score": value, "limit": self.limit}
+        if value is None:
+            return GateResult(said, False, figures, f"{evidence.chosen.name} has no {self.metric} on these folds.")
+        passed = value <= self.limit if lower else value >= self.limit
+        return GateResult(
+            said,
+            passed,
+            figures,
+            f"{evidence.chosen.name} has {self.metric} {value:.4g}; {'at most' if lower else 'at least'} {self.limit:g} asked.",
+        )
+
+
+def limit(metric: str, limit: float) -> Limit:
+    """Return the gate: a metric keeps a limit."""
+    return Limit(metric, limit)

@@ -1,0 +1,73 @@
+"""The gate: no group fares much worse than another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
+from caudal.stages.metrics.scores import error_metric, scores
+
+
+@dataclass(frozen=True)
+class Parity(JudgingGate):
+    """The error of the worst group is at most ``max_ratio`` times that of the best; groups under ``min_rows`` are left out."""
+
+    column: str
+    max_ratio: float = 1.25
+    min_rows: int = 100
+    kind: ClassVar[str] = "parity"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column that tells the groups."""
+        return (self.column,)
+
+    @property
+    def aim(self) -> str:
+        """What the model is to do."""
+        return f"is to treat the groups of '{self.column}' alike"
+
+    def judge(self, evidence: Evidence) -> GateResult:
+        """Return whether the errors of all groups, over the rows that were tested on, are alike."""
+        import numpy as np
+        import pandas as pd
+
+        model, rows = evidence.model, evidence.rows
+        metric = error_metric(model.metric, model.task)
+        said = f"parity({self.column})"
+        tested = np.concatenate([fold.test for fold in evidence.stretches])
+        predicted = pd.concat(evidence.evaluated[evidence.chosen.name].said, ignore_index=True)
+        actual = rows.y.iloc[tested].reset_index(drop=True)
+        groups = rows.frame[self.column].iloc[tested].reset_index(drop=True)
+        errors: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        small = 0
+        for group, places in actual.groupby(groups, dropna=False, observed=True).groups.items():
+            if len(places) < self.min_rows:
+                small += 1
+                continue
+            found = scores(model.task, actual.loc[places], predicted.loc[places], rows.classes)[metric]
+            if found is not None:
+                errors[str(group)], counts[str(group)] = found, len(places)
+        figures: dict[str, Any] = {
+            "metric": metric, "groups": errors, "rows": counts, "max_ratio": self.max_ratio, "min_rows": self.min_rows, "groups_left_out": small,
+        }  # fmt: skip
+        if len(errors) < 2:
+            return GateResult(
+                said, False, figures,
+                f"{len(errors)} group{'' if len(errors) == 1 else 's'} of '{self.column}' with at least {self.min_rows} test rows: nothing to compare.",
+            )  # fmt: skip
+        worst, best = max(errors, key=lambda one: errors[one]), min(errors, key=lambda one: errors[one])
+        ratio = errors[worst] / errors[best] if errors[best] else (1.0 if errors[worst] == 0 else None)
+        shown = "no finite ratio" if ratio is None else f"ratio {ratio:.2f}"
+        return GateResult(
+            said, ratio is not None and ratio <= self.max_ratio, {**figures, "worst": worst, "best": best, "ratio": ratio},
+            f"{metric} {errors[worst]:.4g} for {worst}, {errors[best]:.4g} for {best}: {shown}, at most {self.max_ratio:g} asked"
+            + (f"; {small} groups under {self.min_rows} rows left out." if small else "."),
+        )  # fmt: skip
+
+
+def parity(column: str, max_ratio: float = 1.25, min_rows: int = 100) -> Parity:
+    """Return the gate: no group's error is more than ``max_ratio`` times another's."""
+    return Parity(column, max_ratio, min_rows)

@@ -1,0 +1,36 @@
+"""The embedded log: by Spark, or in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.declarations.connection import Connection
+from caudal.stages.ingest.streams.tap import LogTap
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+KIND = "stream"
+
+
+def frame(
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+) -> DataFrame:
+    """Return the stream of a log's records."""
+    from caudal.stages.ingest.streams import log
+
+    return log.frame(spark, connection, place, max_blocks=max_blocks)
+
+
+def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
+    """Return the records from ``start`` to before ``end``, one offset for each partition."""
+    from caudal.stages.ingest.streams import log
+
+    return log.batch(spark, connection, place, start, end)
+
+
+def tap(connection: Connection, place: Path, data: Path | None = None) -> LogTap:
+    """Return the tap of a log, which needs no Spark."""
+    return LogTap(place)

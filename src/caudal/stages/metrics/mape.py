@@ -1,0 +1,18 @@
+"""Mean absolute error as a share of the label."""
+
+from __future__ import annotations
+
+from caudal.stages.metrics.judged import Judged, Metric
+
+ORDER = 12
+
+
+def score(judged: Judged) -> float | None:
+    """Return the mean share of the label that predictions are off; None where every label is 0."""
+    import numpy as np
+
+    nonzero = judged.values != 0  # a share of nothing has no value: such rows are left out
+    return float((judged.off[nonzero] / np.abs(judged.values[nonzero])).mean()) if nonzero.any() else None
+
+
+METRIC = Metric("mape", "regression", "lower", score)

@@ -1,0 +1,17 @@
+"""Root mean squared error."""
+
+from __future__ import annotations
+
+from caudal.stages.metrics.judged import Judged, Metric
+
+ORDER = 11
+
+
+def score(judged: Judged) -> float:
+    """Return the root of the mean squared distance of predictions from labels, in the label's unit."""
+    import numpy as np
+
+    return float(np.sqrt(np.square(judged.off).mean()))
+
+
+METRIC = Metric("rmse", "regression", "lower", score)

@@ -1,0 +1,55 @@
+"""Spark's tasks, for backlogs and for more messages than one process takes."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from caudal.declarations.connection import Kafka
+from caudal.declarations.node import Source
+from caudal.stages.statistics import told_twice
+from caudal.streaming.executors import here
+from caudal.streaming.micro_batch import MicroBatch
+from caudal.streaming.task import SCHEMA, Found, work
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+EXECUTOR = "spark"
+MOST_BYTES = 128 << 20
+"""Bytes of messages of a micro-batch."""
+
+
+def connectors(sources: Sequence[Source]) -> frozenset[str]:
+    """Return the connectors that Spark needs to read the sources."""
+    return frozenset({"kafka"} if any(isinstance(source.connection, Kafka) for source in sources) else ())
+
+
+def take(batch: MicroBatch) -> list[Found]:
+    """Return what the tasks have found; if two have taken the same sample, one takes all."""
+    if batch.frame is None:
+        return here.take(batch)
+    try:
+        return _by_spark(batch, batch.frame(batch.start, batch.end))
+    except Exception:
+        batch.tap.ends(batch.start, 1)
+        if batch.tap.away is not None:  # it was the source that failed, not Spark
+            raise batch.tap.away from None
+        raise
+
+
+def _by_spark(batch: MicroBatch, frame: DataFrame) -> list[Found]:
+    found = _collected(frame.mapInArrow(partial(work, todo=batch.work), SCHEMA))
+    for name in batch.tables:
+        if told_twice([each.taken[name] for each in found if name in each.taken]):
+            for file in (file for each in found for file in each.files):
+                (batch.stage / file.name).unlink(missing_ok=True)
+            return _collected(frame.coalesce(1).mapInArrow(partial(work, todo=batch.work), SCHEMA))
+    return found
+
+
+def _collected(frame: DataFrame) -> list[Found]:
+    """Return what tasks have sent: pickles of our own tasks, over Spark's own channel."""
+    return [pickle.loads(value) for value in frame.toArrow().column("found").to_pylist()]  # noqa: S301

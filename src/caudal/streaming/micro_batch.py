@@ -1,0 +1,34 @@
+"""What an executor is given of a micro-batch: the messages between two offsets, and what is to be found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caudal.stages.ingest.streams.tap import Offsets, Tap
+from caudal.storage.place import Place
+from caudal.streaming.task import Work
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """The messages from ``start`` to before ``end``.
+
+    Parameters
+    ----------
+    frame : gives messages between two offsets as Spark's frame; None where there is no Spark
+    tables : names of the tables of statistics that are computed
+    stage : where tasks write files of rows
+    """
+
+    tap: Tap
+    start: Offsets
+    end: Offsets
+    work: Work
+    frame: Callable[[Offsets, Offsets], DataFrame] | None
+    tables: Collection[str]
+    stage: Place

@@ -1,0 +1,256 @@
+"""Each folder of kinds, listed: a kind without an example fails here by its name.
+
+Examples of kinds that have a conformance suite of their own are that suite's; the others are tried here.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib.util
+import lzma
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import caudal as cd
+from caudal.cli import streams as commands
+from caudal.console import create_console
+from caudal.daemon.daemon import watchers_of
+from caudal.declarations.outlet import Drop, Outlet, Topic
+from caudal.declarations.product import Product
+from caudal.discovery import Kinds
+from caudal.kinds import EXECUTORS, FORMATS, GATES, METRICS, NETWORKS, OUTLETS, PACKINGS, PAGES, SIMULATORS, WATCHERS, WIRES, WORDS
+from caudal.messaging.wire import Block, codec
+from caudal.stages.ingest.packings import zip as zip_packing
+from caudal.stages.ingest.raw import RawFile, fault, format_of, packing_of
+from caudal.stages.metrics.judged import Judged
+from caudal.streaming.outlets import sender_of
+from caudal.tables.home import Home
+
+HERE = Path(__file__).parent
+NUMBERS = Judged(pd.Series([1.0, 2.0, 4.0]), pd.DataFrame({"prediction": [1.0, 3.0, 3.0]}))
+CLASSES = Judged(
+    pd.Series(["no", "yes", "yes", "no"], dtype=object),
+    pd.DataFrame(
+        {
+            "prediction": pd.Series(["no", "yes", "no", "no"], dtype=object),
+            "probability_no": [0.5, 0.5, 0.75, 0.75],
+            "probability_yes": [0.5, 0.5, 0.25, 0.25],
+        }
+    ),
+    ("no", "yes"),
+)
+FIGURES = {
+    "mae": 2 / 3, "rmse": (2 / 3) ** 0.5, "mape": 0.25, "r2": 1 - 2 / (14 / 3), "accuracy": 0.75, "error_rate": 0.25, "f1": 2 / 3,
+    "log_loss": -np.log([0.5, 0.5, 0.25, 0.75]).mean(), "roc_auc": 0.5,
+}  # fmt: skip
+DECLARED_GATES = {
+    "beats_baseline": (cd.beats_baseline(0.1), ()), "beats": (cd.beats("ridge"), ("ridge",)), "beats_champion": (cd.beats_champion(), ()),
+    "limit": (cd.limit("mae", 3), ("mae",)), "parity": (cd.parity("borough"), ("borough",)),
+}  # fmt: skip
+ENDINGS = {"parquet": ".pq", "csv": ".tsv", "json": ".ndjson", "avro": ".avro", "excel": ".ods", "fixed_width": ".fwf"}
+CONTENT = b"a,b\n1,2\n" * 50
+
+
+def zipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(held := BytesIO(), "w") as archive:
+        archive.writestr("rows.csv", content)
+    return held.getvalue()
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zip": zipped,
+    ".zst": lambda content: bytes(pa.compress(content, codec="zstd", asbytes=True)),
+}  # fmt: skip
+ON_ARRIVAL: dict[str, Callable[[Product], object]] = {
+    "files": lambda product: product.source("s", cd.files("*.csv"), trigger=cd.on_arrival()),
+    "objects": lambda product: product.source("s", cd.files("s3://bucket/*.csv"), trigger=cd.on_arrival()),
+    "images": lambda product: product.source("s", cd.images("*.jpg"), trigger=cd.on_arrival()),
+    "rows": lambda product: product.source("s", cd.database("sqlite:///a.db", table="t", watermark="at"), trigger=cd.on_arrival()),
+    "tables": lambda product: product.schedule(cd.on_publish("other", "rows")),
+    "clock": lambda product: product.schedule(cd.every("hour")),
+}
+PATHS = {"streams": "/", "live": "/live/eeg", "runs": "/runs"}
+PLACES = {"drop": Drop("out"), "topic": Topic("rows")}
+MOST_BYTES = {"here": 8 << 20, "spark": 128 << 20}
+
+
+def suite(name: str) -> ModuleType:
+    """Return a test module of this folder."""
+    spec = importlib.util.spec_from_file_location(f"examples_of_{name}", HERE / f"test_{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
+    "expectations": lambda: suite("expectations").EXAMPLES,
+    "features": lambda: suite("features").CASES.keys() & suite("features").WORLDS.keys(),
+    "detectors": lambda: suite("detectors").DECLARED,
+    "sources": lambda: suite("sources").EXAMPLES,
+    "stream_sources": lambda: suite("streams").SENDERS,
+    "metrics": lambda: FIGURES,
+    "gates": lambda: DECLARED_GATES,
+    "simulators": lambda: ["eeg", "recording", "robot", "stocks", "traffic", "weather"],
+    "networks": lambda: ["efficientnet-lite0"],
+    "formats": lambda: ENDINGS,
+    "packings": lambda: PACK,
+    "wires": lambda: ["packed", "json", "avro"],
+    "outlets": lambda: PLACES,
+    "stream_executors": lambda: MOST_BYTES,
+    "watchers": lambda: ON_ARRIVAL,
+    "console_pages": lambda: PATHS,
+}
+
+
+def test_every_folder_of_kinds_is_listed() -> None:
+    assert set(Kinds.every) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("group", EXAMPLES)
+def test_every_kind_has_an_example(group: str) -> None:
+    kinds, examples = set(Kinds.every[group].own()), set(EXAMPLES[group]())
+    assert kinds, f"nothing is found in {Kinds.every[group].folder}"
+    assert kinds - examples == set(), f"kinds of {Kinds.every[group].folder} without an example"
+    assert examples - kinds == set(), "examples of kinds that there are not"
+
+
+@pytest.mark.parametrize("kinds", WORDS, ids=lambda kinds: kinds.group)
+def test_what_products_call_is_named_as_its_file(kinds: Kinds[Any]) -> None:
+    assert [name for name in kinds.own() if not kinds.has_file(name)] == []
+    assert all(callable(getattr(cd, name)) for name in kinds.own())
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_gives_what_is_computed_by_hand(name: str) -> None:
+    metric = METRICS[name]
+    judged = NUMBERS if metric.task == "regression" else CLASSES
+    assert metric.score(judged) == pytest.approx(FIGURES[name])
+    assert metric.better in ("lower", "higher")
+
+
+@pytest.mark.parametrize("kind", GATES)
+def test_a_gate_says_what_it_asks_for(kind: str) -> None:
+    gate, asked = DECLARED_GATES[kind]
+    assert isinstance(gate, GATES[kind])
+    assert (*gate.metrics, *gate.candidates, *gate.columns) == asked
+    assert gate.asks_champion == (kind == "beats_champion")
+    assert "Return the gate" in (getattr(cd, kind).__doc__ or "")
+
+
+@pytest.mark.parametrize("name", [name for name in SIMULATORS if name != "recording"])  # a recording needs its file
+def test_a_simulator_plays(name: str) -> None:
+    played = SIMULATORS[name](seed=1)
+    assert len(next(iter(played.blocks(0, 64)))) > 0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_known_by_its_name(name: str) -> None:
+    assert cd.network(name).sha256 is None
+    assert len(NETWORKS[name].sha256) == 64
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_is_told_by_its_ending(name: str) -> None:
+    format = FORMATS[name]
+    assert ENDINGS[name] in format.ENDINGS
+    assert format_of(f"rows{ENDINGS[name].upper()}") == name
+    assert all(hasattr(format, attribute) for attribute in ("inspect", "frame", "OPTIONS"))
+
+
+@pytest.mark.parametrize("ending", PACKINGS)
+def test_a_packing_is_seen_and_taken_off(ending: str, tmp_path: Path) -> None:
+    (file := tmp_path / f"rows.csv{ending}").write_bytes(packed := PACK[ending](CONTENT))
+    assert packing_of(file.name) == ending
+    assert fault(file, "csv") is None
+    module = PACKINGS[ending]
+    if module is not zip_packing:
+        with module.opened(file) as stream:
+            assert stream.read() == CONTENT
+    (broken := tmp_path / f"broken.csv{ending}").write_bytes(b"no" + packed)
+    assert "does not begin with" in (fault(broken, "csv") or "")
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_wire_gives_back_what_it_took(wire: str) -> None:
+    block = Block(3, np.array([7], np.int64), np.array([1_000_000], np.int64), np.array([[1.5, -2.0]], np.float32))
+    (message,) = codec(wire).encode(block)
+    (again,) = codec(wire).decode(message)
+    assert again.same(block)
+
+
+@pytest.mark.parametrize("kind", OUTLETS)
+def test_an_outlet_has_a_sender(kind: str, tmp_path: Path) -> None:
+    place = PLACES[kind]
+    assert place.kind == kind
+    sender = sender_of(Outlet("o", "rows", place, "at least once", Product("p").where), "p", tmp_path)
+    if kind == "drop":
+        sender.send(0, pa.table({"a": [1]}))
+        assert [file.read_text() for file in (tmp_path / "out").iterdir()] == ['{"a":1}\n']
+        assert sender.upto() == 0
+    sender.close()
+
+
+def test_executors_keep_their_memory() -> None:
+    assert {name: executor.MOST_BYTES for name, executor in EXECUTORS.items()} == MOST_BYTES
+
+
+@pytest.mark.parametrize("name", WATCHERS)
+def test_a_watcher_looks_out_for_its_trigger_alone(name: str, tmp_path: Path) -> None:
+    ON_ARRIVAL[name](product := Product("p"))
+    (watcher,) = watchers_of(product, Home(tmp_path, None), tmp_path, 0.0)
+    assert type(watcher).__module__ == f"caudal.daemon.watchers.{name}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_shown_at_its_path(name: str, tmp_path: Path) -> None:
+    client = create_console(tmp_path).test_client()
+    asked = {"output": "page.children", "outputs": {"id": "page", "property": "children"}, "inputs": [{"id": "address", "property": "pathname", "value": PATHS[name]}], "changedPropIds": ["address.pathname"]}  # fmt: skip
+    shown = client.post("/_dash-update-component", json=asked)
+    assert shown.status_code == 200
+    assert "There is no page" not in shown.text
+    page = PAGES[name]
+    assert page.title is None or f">{page.title}</a>" in client.get("/").text
+
+
+@pytest.mark.parametrize(("option", "kinds"), [("wire", WIRES), ("platform", EXECUTORS)])
+def test_commands_offer_all_kinds(option: str, kinds: Kinds[Any]) -> None:
+    hints = get_type_hints(commands.replay if option == "wire" else commands.stream)
+    offered = {value for part in (hints[option], *get_args(hints[option])) for value in get_args(part) if isinstance(value, str)}
+    assert offered == set(kinds.own())
+
+
+def test_a_new_file_in_a_folder_is_found_without_another_line(tmp_path: Path) -> None:
+    """Lay a file into a copy of caudal, and ask for it there."""
+    import shutil
+
+    source = Path(cd.__file__).parent
+    shutil.copytree(source, tmp_path / "caudal", ignore=shutil.ignore_patterns("__pycache__", "assets", "templates"))
+    (tmp_path / "caudal" / "stages" / "metrics" / "worst.py").write_text(
+        "from caudal.stages.metrics.judged import Judged, Metric\n\n\n"
+        'METRIC = Metric("worst", "regression", "lower", lambda judged: float(judged.off.max()))\n'
+    )
+    asked = "import caudal; from caudal.declarations.metrics import METRICS; print(caudal.__file__, METRICS['regression']['worst'])"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [str(tmp_path / "caudal" / "__init__.py"), "lower"], done.stderr
+
+
+def test_a_file_that_is_no_raw_file_is_told(tmp_path: Path) -> None:
+    (file := tmp_path / "0123456789abcdef.parquet").write_bytes(b"PAR1")
+    assert fault(RawFile(file, "0" * 64, "a.parquet").path, "parquet") == "is truncated: it has no Parquet footer"
