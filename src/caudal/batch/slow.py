@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.batch.step import Step
+from caudal.errors import CaudalError
 from caudal.ledger.records import runs
 from caudal.observers.usual_times import Usual, usual
 from caudal.runtime.workspace import Workspace
@@ -79,5 +80,5 @@ def _tell(ws: Workspace, step: str, found: Usual) -> None:
     try:
         for observer in ws.observers:
             observer.step_slow(ws, step, found.expected_s, found.limit_s)
-    except (SQLAlchemyError, OSError) as error:
+    except (CaudalError, SQLAlchemyError, OSError) as error:  # the end of the run tries again, and says what is wrong
         _LOG.debug("telling that '%s' is slow: %s", step, error)

@@ -29,7 +29,7 @@ ATTEMPTS = 5  # of runs that fail by what may pass
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 600.0
 _BUSY_S = 1.0  # until a product is looked at again that somebody else runs
-_PASSING = ("EnvironmentProblem", "LeaseHeld", "killed")
+_TRANSIENT = ("EnvironmentProblem", "LeaseHeld", "killed")
 _STOPPED = 75
 _LEFT_S = 86400.0
 
@@ -153,7 +153,7 @@ class Worker:
         kind = "killed" if code < 0 else str(error.get("error", ""))
         why = str(error.get("what") or f"its process ended with {code}" + (" (killed)" if code < 0 else ""))
         attempts = 1 + min((row["attempts"] for row in job.events), default=0)
-        again = bool(error.get("passing", kind in _PASSING))
+        again = bool(error.get("transient", error.get("passing", kind in _TRANSIENT)))
         if kind == "TimeLimitPassed" and error.get("hung"):  # its process had to be ended, so its step could not be tried again
             again = attempts <= int(error.get("retry", 0))
         if again and attempts < ATTEMPTS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import pickle
 from dataclasses import dataclass, field
@@ -24,6 +25,11 @@ from caudal.streaming.task import Captured
 
 _KEPT = 3
 _MAGIC = b"caudal stream memory 2\n"
+# What classes in checkpoints of earlier versions are called now, by module and name; whoever moves or renames one adds a line.
+MOVED = {
+    ("caudal.run.stream.memory", "Memory"): ("caudal.streaming.checkpoint", "Checkpoint"),
+    ("caudal.run.stream.task", "Captured"): ("caudal.streaming.task", "Captured"),
+}
 
 
 @dataclass
@@ -94,10 +100,18 @@ def newest(folder: Path) -> Checkpoint:
         read = file.read_bytes()
         digest, body = read[len(_MAGIC) : len(_MAGIC) + 32], read[len(_MAGIC) + 32 :]
         if read.startswith(_MAGIC) and hashlib.sha256(body).digest() == digest:
-            checkpoint: Any = pickle.loads(body)  # noqa: S301 (see the module's first lines)
+            checkpoint: Any = _Unpickler(io.BytesIO(body)).load()
             assert isinstance(checkpoint, Checkpoint)
             return checkpoint
     return Checkpoint()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds classes under the names that they had when a checkpoint was written."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a class by the module and name of now."""
+        return super().find_class(*MOVED.get((module, name), (module, name)))
 
 
 def _files(folder: Path) -> list[Path]:
