@@ -115,7 +115,8 @@ def webhook(url: str, *, secret: str | None = None) -> Webhook:
     parts = urlsplit(address(url).bare)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DeclarationProblem("What cd.webhook is given is no web address.", fix="Begin it with https:// or http://.")
-    for part in (url.partition(parts.netloc)[2].lstrip("/"), *parts.path.split("/")):
+    values = [option.partition("=")[2] for option in parts.query.split("&")]
+    for part in (url.partition(parts.netloc)[2].lstrip("/"), *parts.path.split("/"), *values):
         if len(part) >= _TOKEN_LENGTH:  # shorter ones ("services", "hook") are words
             register(part)
     return Webhook(hidden, secret)

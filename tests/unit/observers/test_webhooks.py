@@ -25,6 +25,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import alerts
 from caudal.observers.alerts import deliver, note, undelivered
 from caudal.observers.alerts.happen import Happened
+from caudal.secret import redact
 from caudal.tables.home import Home
 
 FAILED = [Happened("failure", "run", "The run failed.")]
@@ -209,3 +210,12 @@ def own_certificate(folder: Path) -> Path:
     plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / "own.pem").write_bytes(plain + signed.public_bytes(serialization.Encoding.PEM))
     return folder / "own.pem"
+
+
+def test_a_message_that_names_the_path_of_a_webhook_is_shown_without_it() -> None:
+    """What a server or a library says of an address may repeat its path, percent-encoded or not; words of it are no secrets."""
+    cd.webhook("https://hooks.example.org/services/T0/QUIETQUIETQUIET/b0?sign=STILLSTILL")
+    said = redact("no answer from /services/T0/QUIETQUIETQUIET/b0 (services of hooks.example.org)")
+    assert "QUIET" not in said
+    assert "services of hooks.example.org" in said
+    assert "STILL" not in redact("refused: sign=STILLSTILL")

@@ -229,6 +229,7 @@ def test_raw_is_compared_with_its_hash_once_a_run(tmp_path):
 def test_errors_of_the_machine_are_told_with_and_without_a_step():
     for error, words in (
         (OSError(28, "No space left on device"), "The disk is full"),
+        (OSError(122, "Quota"), "The disk is full"),
         (OSError(24, "Too many open files"), "Too many files are open"),
         (OSError(30, "Read-only file system", "/home/x"), "read-only"),
         (PermissionError(13, "Permission denied", "/home/x"), "may not write or read"),
