@@ -14,7 +14,16 @@ from caudal.report.documents import DOCUMENTS
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Others may have more keys: facts of an error, parts of a run's document by sections of other packages, inputs and folds of a model.
-OPEN = {"ErrorDocument", "RunDocument", "DemoDocument", "GateDocument", "SignatureDocument", "InputDocument", "OutputDocument", "HoldoutDocument"}
+OPEN = {
+    "ErrorDocument",
+    "RunDocument",
+    "DemoDocument",
+    "GateDocument",
+    "SignatureDocument",
+    "InputDocument",
+    "OutputDocument",
+    "HoldoutDocument",
+}
 
 
 def schemas() -> dict[str, str]:

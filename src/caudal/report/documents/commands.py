@@ -1,0 +1,55 @@
+"""What each command prints with ``--json``."""
+
+from __future__ import annotations
+
+from caudal.ledger.rows import DecisionRow
+from caudal.registry.card import Card
+from caudal.report.documents.governance import (
+    CatalogDocument,
+    ErasurePlan,
+    ErasureProof,
+    FoundDocument,
+    RetainDocument,
+    TraceDocument,
+    VerifyDocument,
+)
+from caudal.report.documents.models import HistoryLine, VersionDocument
+from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
+from caudal.report.documents.status import StatusDocument, WhyDocument
+from caudal.report.documents.streams import BrokerDocument, ParityDocument, ReplayDocument, StreamDocument
+from caudal.report.documents.tables import ExportDocument, QuarantineCount, QuarantinedRow
+from caudal.report.documents.up import UpLine
+from caudal.report.run_document import RunDocument
+
+# Of each command, in the order of `caudal --help`, what it prints. `up` prints one document a line.
+DOCUMENTS: dict[str, object] = {
+    "demo": DemoDocument,
+    "new": NewDocument,
+    "check": CheckDocument,
+    "graph": GraphDocument,
+    "run": RunDocument,
+    "predict": RunDocument,
+    "times": TimesDocument,
+    "status": StatusDocument | WhyDocument,
+    "up": UpLine,
+    "backfill": RunDocument | BackfillPlan,
+    "stream": StreamDocument,
+    "parity": ParityDocument,
+    "broker": BrokerDocument,
+    "replay": ReplayDocument,
+    "export": ExportDocument,
+    "trace": TraceDocument,
+    "search": list[FoundDocument],
+    "verify": VerifyDocument,
+    "retain": RetainDocument,
+    "erase": ErasurePlan | ErasureProof,
+    "quarantine list": list[QuarantineCount],
+    "quarantine show": list[QuarantinedRow],
+    "quarantine replay": RunDocument,
+    "model list": list[VersionDocument],
+    "model show": Card,
+    "model promote": DecisionRow,
+    "model rollback": DecisionRow,
+    "model history": list[HistoryLine],
+    "catalog build": CatalogDocument,
+}

@@ -1,0 +1,173 @@
+"""Documents of lineage, catalog, checks of a home, retention and erasure."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
+
+from caudal.json_value import JsonObject
+
+
+class TraceDocument(TypedDict):
+    """``caudal trace``."""
+
+    product: str
+    table: str
+    where: str | None
+    hops: list[JsonObject]
+    models: list[JsonObject]
+    files: list[JsonObject]
+
+
+class CatalogDocument(TypedDict):
+    """``caudal catalog build``."""
+
+    out: str
+    pages: list[str]
+
+
+class FoundDocument(TypedDict):
+    """A line of ``caudal search``."""
+
+    kind: str
+    where: str
+    name: str
+    about: str
+
+
+class FaultDocument(TypedDict):
+    """Something that is not as it was put there (``Fault``)."""
+
+    kind: str
+    product: str | None
+    name: str
+    path: str
+    what: str
+    mend: str
+
+
+class FindingsDocument(TypedDict):
+    """What was looked at and what was found."""
+
+    ok: bool
+    faults: list[FaultDocument]
+    notes: list[str]
+    checked: dict[str, int]
+    bytes: int
+
+
+class VerifyDocument(FindingsDocument):
+    """``caudal verify``."""
+
+    home: str
+    lake: str
+    deep: bool
+    seconds: float
+
+
+class GoingDocument(TypedDict):
+    """Something that may go by the declared times."""
+
+    kind: str
+    table: str | None
+    name: str
+    why: str
+    files: int
+    bytes: int
+
+
+class ProtectedVersion(TypedDict):
+    """A version that stays though its time is over."""
+
+    table: str
+    version: int
+    why: str
+
+
+class RetainDocument(TypedDict):
+    """``caudal retain``."""
+
+    product: str
+    done: bool
+    going: list[GoingDocument]
+    files: int
+    bytes: int
+    protected: list[ProtectedVersion]
+
+
+class PlaceDocument(TypedDict):
+    """A file that holds rows of the subject."""
+
+    kind: str
+    name: str
+    file: str
+    rows: int
+    current: bool
+
+
+class LearnedFrom(TypedDict):
+    """A version of a model that learned from rows of the subject."""
+
+    model: str
+    version: int
+    training_table: str
+    training_version: int
+
+
+class SubjectDocument(TypedDict):
+    """Where rows of a subject lie."""
+
+    product: str
+    column: str
+    places: list[PlaceDocument]
+    searched: dict[str, int]
+    not_searched: list[str]
+    stays: list[str]
+    columns: dict[str, list[str]]
+    rows: dict[str, int]
+    models: list[LearnedFrom]
+    origins: list[str]
+
+
+class ErasurePlan(SubjectDocument):
+    """``caudal erase`` without ``--yes``, or where nothing is left to erase."""
+
+    done: bool
+    earlier: list[JsonObject]
+
+
+class RewrittenFile(TypedDict):
+    """A raw content and what has come in its place."""
+
+    source: str
+    old_sha256: str
+    new_sha256: str
+    rows: int
+
+
+class ErasureRun(TypedDict):
+    """The run that made tables anew without the subject."""
+
+    run_id: str
+    state: str
+
+
+class ErasureProof(TypedDict):
+    """``caudal erase --yes``: the proof, its own hash, and where it lies."""
+
+    erasure: str
+    product: str
+    owner: str | None
+    column: str
+    subject_sha256: str
+    salt: str
+    who: str
+    started_at: float
+    finished_at: float
+    done: bool
+    before: SubjectDocument
+    after: SubjectDocument
+    raw_files: list[RewrittenFile]
+    run: ErasureRun
+    sha256: str
+    json: str
+    page: str

@@ -1,0 +1,133 @@
+"""Documents of commands that run a product, or show what would be run."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
+
+from caudal.json_value import JsonObject, JsonValue
+from caudal.ledger.rows import ErrorDocument
+from caudal.report.run_document import RunDocument
+
+
+class AnswerDocument(TypedDict):
+    """A prediction that the web app was asked for."""
+
+    model: str
+    url: str
+    asked: JsonObject
+    answer: JsonValue
+
+
+class DemoFacts(TypedDict):
+    """What the demo was given, and where it serves."""
+
+    input: str
+    data: str
+    url: str
+    predictions: list[AnswerDocument]
+
+
+class DemoDocument(RunDocument):
+    """``caudal demo``: the run, and what was asked of the web app."""
+
+    demo: DemoFacts
+
+
+class NewDocument(TypedDict):
+    """``caudal new``."""
+
+    product: str
+    folder: str
+
+
+class CheckDocument(TypedDict):
+    """``caudal check``."""
+
+    ok: bool
+    problems: list[ErrorDocument]
+    notes: list[str]
+
+
+class NodeDocument(TypedDict):
+    """A node of the graph."""
+
+    name: str
+    kind: str
+    inputs: list[str]
+    description: str | None
+
+
+class GraphDocument(TypedDict):
+    """``caudal graph``."""
+
+    nodes: list[NodeDocument]
+    svg: str | None
+
+
+class UsualDocument(TypedDict):
+    """What is usual of a step (``Usual``)."""
+
+    expected_s: float
+    limit_s: float
+    trend: float
+    executions: int
+
+
+class ExecutionDocument(TypedDict):
+    """An execution of a step."""
+
+    run_id: str
+    at: float | None
+    seconds: float
+    rows: int | None
+
+
+class StepTimes(TypedDict):
+    """How long a step took, oldest first."""
+
+    step: str
+    last_s: float
+    usual: UsualDocument | None
+    history: list[ExecutionDocument]
+
+
+class TimesDocument(TypedDict):
+    """``caudal times``."""
+
+    product: str
+    steps: list[StepTimes]
+
+
+class PlannedFile(TypedDict):
+    """A raw file that would be read again."""
+
+    path: str
+    bytes: int
+
+
+class PlannedTable(TypedDict):
+    """A table of which days, or all (null), would be made again."""
+
+    table: str
+    days: list[str] | None
+    rows: int
+
+
+class PlannedSource(PlannedTable):
+    """A source of which days would be read again, and from which files."""
+
+    files: list[PlannedFile]
+
+
+class _Plan(TypedDict):
+    product: str
+    to: str
+    sources: list[PlannedSource]
+    tables: list[PlannedTable]
+
+
+_First = TypedDict("_First", {"from": str})  # "from" cannot be a field of a class
+
+
+class BackfillPlan(_Plan, _First):
+    """``caudal backfill`` without ``--yes``."""
