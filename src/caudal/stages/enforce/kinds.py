@@ -21,18 +21,23 @@ def kinds() -> dict[str, type[Expectation]]:
     ['between', 'distribution', 'freshness']
     """
     package = __name__.rpartition(".")[0]
-    found: dict[str, type[Expectation]] = {}
+    classes: dict[str, type[Expectation]] = {}
     for module in iter_modules(import_module(package).__path__):
         if module.ispkg:
             continue
-        loaded = import_module(f"{package}.{module.name}")
-        for var in vars(loaded).values():
-            if isinstance(var, type) and issubclass(var, Expectation) and var.__module__ == loaded.__name__ and "kind" in vars(var):
-                found[var.kind] = var
-    return dict(sorted(found.items()))
+        imported = import_module(f"{package}.{module.name}")
+        for var in vars(imported).values():
+            if (
+                isinstance(var, type)
+                and issubclass(var, Expectation)
+                and var.__module__ == imported.__name__
+                and "kind" in vars(var)
+            ):
+                classes[var.kind] = var
+    return dict(sorted(classes.items()))
 
 
 def constructor(kind: str) -> Callable[..., Any]:
-    """Return the function that users call: it stands beside the class, under the kind's name."""
-    made: Callable[..., Any] = getattr(import_module(kinds()[kind].__module__), kind)
-    return made
+    """Return the function that users call to declare a kind; it has the kind's name and lives in the class's module."""
+    function: Callable[..., Any] = getattr(import_module(kinds()[kind].__module__), kind)
+    return function
