@@ -25,7 +25,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.errors import EnvironmentProblem
 from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
-from caudal.stages.statistics import NEVER, advanced, begin, ended, rows, told_twice
+from caudal.stages.statistics import NEVER, advance, begin, end_stream, have_common_samples, rows
 from caudal.stages.statistics.partial import empty
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -198,7 +198,7 @@ class Engine:
         after = self._next(self.checkpoint.offsets)
         closed = {}
         for name, declared in self.tables.items():
-            after.states[name], last = ended(after.states[name], declared)
+            after.states[name], last = end_stream(after.states[name], declared)
             closed[name] = rows(last, declared)
             if len(last):
                 after.pending.setdefault(name, []).append(closed[name])
@@ -235,7 +235,7 @@ class Engine:
     def _by_spark(self, frame: DataFrame, todo: Work) -> list[Found]:
         found = _collected(frame.mapInArrow(partial(work, todo=todo), SCHEMA))
         for name in self.tables:
-            if told_twice([one.taken[name] for one in found if name in one.taken]):
+            if have_common_samples([one.taken[name] for one in found if name in one.taken]):
                 for file in (file for one in found for file in one.files):
                     (self._stage / file.name).unlink(missing_ok=True)
                 return _collected(frame.coalesce(1).mapInArrow(partial(work, todo=todo), SCHEMA))
@@ -254,7 +254,7 @@ class Engine:
         for name, declared in self.tables.items():
             taken = [one.taken[name] for one in found if name in one.taken]
             taken = [replace(one, newest_us=min(one.newest_us, reached)) for one in taken]
-            state, done, changed = advanced(after.states[name], taken, declared)
+            state, done, changed = advance(after.states[name], taken, declared)
             after.states[name] = state
             closed[name], open_[name] = rows(done, declared), rows(changed, declared)
             if len(done):

@@ -1,4 +1,4 @@
-"""Features: columns made of what was known at a row's time. One a file; importing the folder registers them all."""
+"""Features: columns computed from what was known at a row's time. One kind a file; importing the folder registers them all."""
 
 from caudal.stages.features.as_of import as_of_join
 from caudal.stages.features.calendar import calendar

@@ -1,4 +1,4 @@
-"""Features by name: what a new feature's file says to be found by the conformance tests."""
+"""Features by name: the decorator with which a new feature's file registers it, so that the conformance tests find it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ FEATURES: dict[str, Callable[..., Any]] = {}
 
 
 def feature(function: Function) -> Function:
-    """Register a function of frames that adds features; it is returned as it is."""
+    """Register a function of frames that adds features; return it unchanged."""
     FEATURES[function.__name__] = function
     return function

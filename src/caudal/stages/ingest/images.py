@@ -240,7 +240,7 @@ def _row(one: Found, read: Callable[[str], bytes], max_bytes: int) -> dict[str, 
     row |= {"content": content, "sha256": hashlib.sha256(content).hexdigest()}
     try:
         said = decode.header(content)
-    except decode.Unfit as error:
+    except decode.UnreadableImage as error:
         return {**row, "fault": str(error)}
     return {**row, "width": said.width, "height": said.height, "format": said.format}
 

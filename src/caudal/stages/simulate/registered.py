@@ -1,4 +1,4 @@
-"""Simulators by name: each is a file of this package with one class that is marked with ``@simulates``."""
+"""Simulators by name: each is a file of this package with one class decorated with ``@simulates``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _C = TypeVar("_C", bound=type[Played])
 def simulates(name: str) -> Callable[[_C], _C]:
     """Return a decorator that registers a class under ``name``."""
 
-    def register(one: _C) -> _C:
-        _CLASSES[name] = one
-        return one
+    def register(class_: _C) -> _C:
+        _CLASSES[name] = class_
+        return class_
 
     return register
 
@@ -43,7 +43,7 @@ def simulator(name: str, **parameters: Any) -> Played:
 
     Raises
     ------
-    NotThere : there is none of that name
+    NotThere : there is no simulator of that name
     """
     if name not in (known := simulators()):
         raise NotThere(f"There is no simulator '{name}'.", nearest=nearest(name, known), fix=f"Known: {', '.join(sorted(known))}.")

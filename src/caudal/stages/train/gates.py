@@ -1,4 +1,4 @@
-"""What a version must pass to be promoted: one function a kind of gate, each with its figures and a sentence."""
+"""The gates that a version must pass to be promoted: one function a kind of gate, each returns figures and a sentence."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Champion(Protocol):
 
     @property
     def candidate(self) -> str:
-        """Name of the candidate it is."""
+        """Name of its candidate."""
 
     @property
     def signature(self) -> dict[str, Any]:
-        """What it takes and gives."""
+        """Its inputs and its output."""
 
     @property
     def estimator(self) -> Any:
@@ -52,7 +52,7 @@ class Champion(Protocol):
 
 @dataclass(frozen=True)
 class GateResult:
-    """What a gate found."""
+    """The result of a gate."""
 
     gate: str
     passed: bool
@@ -60,13 +60,13 @@ class GateResult:
     message: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as the ledger keeps it."""
+        """Return the result as the ledger stores it."""
         return {"gate": self.gate, "passed": self.passed, "figures": dict(self.figures), "message": self.message}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What gates judge by: the evaluations of one training, and what is in production."""
+    """What gates judge by: the evaluations of one training, and the version in production."""
 
     model: Model
     rows: Rows
@@ -77,7 +77,7 @@ class Evidence:
 
 
 def check_gates(model: Model, columns: Sequence[str]) -> None:
-    """Raise when a gate binds to nothing: a candidate, metric or column that is not there. Costs nothing, so it comes first."""
+    """Raise where a gate names a candidate, metric or column that does not exist. This costs nothing, so it comes first."""
     for gate in model.gates:
         if isinstance(gate, Beats) and gate.candidate not in (*model.candidates, NAME):
             raise DeclarationProblem(
@@ -111,30 +111,30 @@ def _beats(gate: Beats, evidence: Evidence) -> GateResult:
     return _against(f"beats({gate.candidate})", gate.candidate, gate.margin, evidence)
 
 
-def _against(said: str, other: str, margin: float, evidence: Evidence) -> GateResult:
-    metric, mine, theirs = evidence.model.metric, evidence.chosen, evidence.evaluated[other].result
-    if theirs.score is None or mine.score is None:
-        return GateResult(said, False, {"metric": metric}, f"{other} gave no score to compare with: {theirs.error}.")
-    gained = gain(metric, mine.score, theirs.score)
+def _against(gate: str, other: str, margin: float, evidence: Evidence) -> GateResult:
+    metric, chosen, reference = evidence.model.metric, evidence.chosen, evidence.evaluated[other].result
+    if reference.score is None or chosen.score is None:
+        return GateResult(gate, False, {"metric": metric}, f"{other} gave no score to compare with: {reference.error}.")
+    gained = gain(metric, chosen.score, reference.score)
     passed = gained > 0 if margin == 0 else gained >= margin
-    figures = {"metric": metric, "score": mine.score, "reference": theirs.score, "gain": gained, "margin": margin}
-    asked = f", {margin:.1%} asked" if margin else ""
+    figures = {"metric": metric, "score": chosen.score, "reference": reference.score, "gain": gained, "margin": margin}
+    margin_text = f", {margin:.1%} asked" if margin else ""
     return GateResult(
-        said, passed, figures,
-        f"{mine.name} {mine.score:.4g} against {other} {theirs.score:.4g} {metric}: {_share(gained)}{asked}.",
+        gate, passed, figures,
+        f"{chosen.name} {chosen.score:.4g} against {other} {reference.score:.4g} {metric}: {_share(gained)}{margin_text}.",
     )  # fmt: skip
 
 
 def _limit(gate: Limit, evidence: Evidence) -> GateResult:
     value = evidence.chosen.metrics.get(gate.metric)
     lower = better(gate.metric) == "lower"
-    said = f"limit({gate.metric})"
+    name = f"limit({gate.metric})"
     figures = {"metric": gate.metric, "score": value, "limit": gate.limit}
     if value is None:
-        return GateResult(said, False, figures, f"{evidence.chosen.name} has no {gate.metric} on these folds.")
+        return GateResult(name, False, figures, f"{evidence.chosen.name} has no {gate.metric} on these folds.")
     passed = value <= gate.limit if lower else value >= gate.limit
     return GateResult(
-        said,
+        name,
         passed,
         figures,
         f"{evidence.chosen.name} has {gate.metric} {value:.4g}; {'at most' if lower else 'at least'} {gate.limit:g} asked.",
@@ -142,10 +142,10 @@ def _limit(gate: Limit, evidence: Evidence) -> GateResult:
 
 
 def _beats_champion(gate: BeatsChampion, evidence: Evidence) -> GateResult:
-    """Compare on the newest test stretch, which the challenger was fitted without.
+    """Compare with the champion on the newest test stretch, which the challenger was fitted without.
 
-    A champion that was trained on rows of that stretch would win by memory: then its recipe is fitted anew to the rows that the
-    challenger had, and the two recipes are compared.
+    A champion that was trained on rows of that stretch would win by memory: in that case its recipe is fitted anew to the challenger's
+    training rows, and the two recipes are compared.
     """
     champion, model, rows = evidence.champion, evidence.model, evidence.rows
     if champion is None:
@@ -159,8 +159,8 @@ def _beats_champion(gate: BeatsChampion, evidence: Evidence) -> GateResult:
     fold = evidence.stretches[-1]
     test, actual = rows.frame.iloc[fold.test], rows.y.iloc[fold.test]
     try:
-        said, how = _champion_says(champion, evidence, fold, test)
-    # The champion may be of any make; a fault of it is for a person to judge.
+        prediction, how = _predict_champion(champion, evidence, fold, test)
+    # The champion may be any kind of model; a person has to judge its fault.
     except Exception as raised:  # noqa: BLE001
         return GateResult(
             gate.kind,
@@ -168,39 +168,39 @@ def _beats_champion(gate: BeatsChampion, evidence: Evidence) -> GateResult:
             {"champion": champion.version},
             f"Version {champion.version} could not be compared: {type(raised).__name__}: {raised}",
         )
-    theirs = scores(model.task, actual, said, rows.classes)[model.metric]
-    mine = evidence.chosen.folds[-1][model.metric]
+    champion_score = scores(model.task, actual, prediction, rows.classes)[model.metric]
+    chosen_score = evidence.chosen.folds[-1][model.metric]
     figures = {
         "metric": model.metric,
         "champion": champion.version,
         "rows": len(test),
-        "score": mine,
-        "reference": theirs,
+        "score": chosen_score,
+        "reference": champion_score,
         "how": how,
     }
-    if theirs is None:
+    if champion_score is None:
         return GateResult(gate.kind, True, figures, f"Version {champion.version} has no {model.metric} on the newest test stretch.")
-    gained = gain(model.metric, mine, theirs)
+    gained = gain(model.metric, chosen_score, champion_score)
     return GateResult(
         gate.kind, gained >= -gate.tolerance, {**figures, "gain": gained, "tolerance": gate.tolerance},
-        f"{evidence.chosen.name} {mine:.4g} against version {champion.version} ({champion.candidate}) {theirs:.4g} {model.metric} on the newest "
+        f"{evidence.chosen.name} {chosen_score:.4g} against version {champion.version} ({champion.candidate}) {champion_score:.4g} {model.metric} on the newest "
         f"{len(test):,} rows, {how}: {_share(gained)}" + (f", {gate.tolerance:.1%} worse allowed." if gate.tolerance else "."),
     )  # fmt: skip
 
 
-def _champion_says(champion: Champion, evidence: Evidence, fold: Fold, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    answers = getattr(champion, "answers", True)  # one whose features are fitted otherwise now may not
-    if answers and champion.trained_until is not None and not _after(champion.trained_until, fold.cut):
+def _predict_champion(champion: Champion, evidence: Evidence, fold: Fold, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    answers = getattr(champion, "answers", True)  # False for one whose features are fitted differently now
+    if answers and champion.trained_until is not None and not _may_have_seen(champion.trained_until, fold.cut):
         return champion.predict(test), "unseen by both"
     train = evidence.rows.frame.iloc[fold.train], evidence.rows.y.iloc[fold.train]
     if champion.format == "sklearn":
-        # Its stored pipeline prepares the inputs itself, so it is fitted as it is.
+        # Its stored pipeline prepares the inputs itself, so it is fitted without further steps.
         recipe = ScikitCandidate(champion.estimator, champion.signature["inputs"], evidence.rows.classes, evidence.model.seed)
         why = "for it has seen these rows" if answers else "for its features are made otherwise now"
         return recipe.fit(*train).predict(test), f"its recipe fitted anew, {why}"
-    same = evidence.evaluated.get(champion.candidate)
-    if same is not None and same.said:
-        return same.said[-1], "the candidate of its name fitted anew, for it has seen these rows"
+    evaluation = evidence.evaluated.get(champion.candidate)
+    if evaluation is not None and evaluation.predictions:
+        return evaluation.predictions[-1], "the candidate of its name fitted anew, for it has seen these rows"
     return champion.predict(test), "though it has seen these rows in training"
 
 
@@ -210,9 +210,9 @@ def _parity(gate: Parity, evidence: Evidence) -> GateResult:
 
     model, rows = evidence.model, evidence.rows
     metric = error_metric(model.metric, model.task)
-    said = f"parity({gate.column})"
+    name = f"parity({gate.column})"
     tested = np.concatenate([fold.test for fold in evidence.stretches])
-    predicted = pd.concat(evidence.evaluated[evidence.chosen.name].said, ignore_index=True)
+    predicted = pd.concat(evidence.evaluated[evidence.chosen.name].predictions, ignore_index=True)
     actual = rows.y.iloc[tested].reset_index(drop=True)
     groups = rows.frame[gate.column].iloc[tested].reset_index(drop=True)
     errors: dict[str, float] = {}
@@ -222,36 +222,36 @@ def _parity(gate: Parity, evidence: Evidence) -> GateResult:
         if len(places) < gate.min_rows:
             small += 1
             continue
-        found = scores(model.task, actual.loc[places], predicted.loc[places], rows.classes)[metric]
-        if found is not None:
-            errors[str(group)], counts[str(group)] = found, len(places)
+        error = scores(model.task, actual.loc[places], predicted.loc[places], rows.classes)[metric]
+        if error is not None:
+            errors[str(group)], counts[str(group)] = error, len(places)
     figures: dict[str, Any] = {
         "metric": metric, "groups": errors, "rows": counts, "max_ratio": gate.max_ratio, "min_rows": gate.min_rows, "groups_left_out": small,
     }  # fmt: skip
     if len(errors) < 2:
         return GateResult(
-            said, False, figures,
+            name, False, figures,
             f"{len(errors)} group{'' if len(errors) == 1 else 's'} of '{gate.column}' with at least {gate.min_rows} test rows: nothing to compare.",
         )  # fmt: skip
-    worst, best = max(errors, key=lambda one: errors[one]), min(errors, key=lambda one: errors[one])
+    worst, best = max(errors, key=lambda group_: errors[group_]), min(errors, key=lambda group_: errors[group_])
     ratio = errors[worst] / errors[best] if errors[best] else (1.0 if errors[worst] == 0 else None)
     shown = "no finite ratio" if ratio is None else f"ratio {ratio:.2f}"
     return GateResult(
-        said, ratio is not None and ratio <= gate.max_ratio, {**figures, "worst": worst, "best": best, "ratio": ratio},
+        name, ratio is not None and ratio <= gate.max_ratio, {**figures, "worst": worst, "best": best, "ratio": ratio},
         f"{metric} {errors[worst]:.4g} for {worst}, {errors[best]:.4g} for {best}: {shown}, at most {gate.max_ratio:g} asked"
         + (f"; {small} groups under {gate.min_rows} rows left out." if small else "."),
     )  # fmt: skip
 
 
-def _after(trained_until: str, cut: pd.Timestamp) -> bool:
+def _may_have_seen(trained_until: str, cut: pd.Timestamp) -> bool:
     import pandas as pd
 
-    seen = pd.Timestamp(trained_until)
-    if pd.isna(cut):  # rows without a time: whatever was trained before may have seen them
+    newest_row = pd.Timestamp(trained_until)
+    if pd.isna(cut):  # rows without a time: any version trained before may have seen them
         return True
-    if (seen.tz is None) != (cut.tz is None):  # the features changed their kind of time: taken as seen
+    if (newest_row.tz is None) != (cut.tz is None):  # the features changed their kind of time: assume that it has seen them
         return True
-    return bool(seen > cut)
+    return bool(newest_row > cut)
 
 
 def _share(gained: float) -> str:

@@ -1,4 +1,4 @@
-"""How good predictions are, and which direction is better."""
+"""Metrics of predictions, and which direction of each is better."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def better(metric: str) -> Better:
 
 
 def gain(metric: str, score: float, reference: float) -> float:
-    """Return by which share of the reference a score is better than it; negative where it is worse.
+    """Return how much better a score is than a reference, as a share of the reference; negative where it is worse.
 
     Examples
     --------
@@ -48,27 +48,27 @@ def gain(metric: str, score: float, reference: float) -> float:
 
 
 def error_metric(metric: str, task: Task) -> str:
-    """Return the metric itself where it is an error, else the error that goes with the task: ratios of errors mean something."""
+    """Return the metric itself where it is an error, else the task's error metric, because only ratios of errors are meaningful."""
     return metric if better(metric) == "lower" else ("mae" if task == "regression" else "error_rate")
 
 
 def known_metric(model: Model, metric: str) -> str:
-    """Return the metric, once it is sure that it goes with the model's task.
+    """Return the metric after checking that the model's task has it.
 
     Raises
     ------
     DeclarationProblem : there is no such metric for the task
     """
-    among = METRICS[model.task]
-    if metric not in among:
+    metrics = METRICS[model.task]
+    if metric not in metrics:
         raise DeclarationProblem(
             f"Model '{model.name}' asks for the metric '{metric}', which {model.task} does not have.",
-            nearest=nearest(metric, among), fix=f"Use one of {', '.join(among)}.", where=str(model.where or ""), metric=metric,
+            nearest=nearest(metric, metrics), fix=f"Use one of {', '.join(metrics)}.", where=str(model.where or ""), metric=metric,
         )  # fmt: skip
     return metric
 
 
-def scores(task: Task, actual: pd.Series, said: pd.DataFrame, classes: Sequence[str] | None) -> Scores:
+def scores(task: Task, actual: pd.Series, predicted: pd.DataFrame, classes: Sequence[str] | None) -> Scores:
     """Return every metric of the task; None where it has no value, such as the area under a curve of one class.
 
     Parameters
@@ -78,49 +78,49 @@ def scores(task: Task, actual: pd.Series, said: pd.DataFrame, classes: Sequence[
     """
     import numpy as np
 
-    found = _classification(actual, said, classes or ()) if task == "classification" else _regression(
-        actual.to_numpy("float64"), np.asarray(said[PREDICTION], "float64")
+    figures = _classification(actual, predicted, classes or ()) if task == "classification" else _regression(
+        actual.to_numpy("float64"), np.asarray(predicted[PREDICTION], "float64")
     )  # fmt: skip
-    return {name: float(value) if value is not None and math.isfinite(value) else None for name, value in found.items()}
+    return {name: float(value) if value is not None and math.isfinite(value) else None for name, value in figures.items()}
 
 
-def _regression(actual: np.ndarray[Any, Any], said: np.ndarray[Any, Any]) -> Scores:
+def _regression(actual: np.ndarray[Any, Any], predicted: np.ndarray[Any, Any]) -> Scores:
     import numpy as np
 
-    off = np.abs(said - actual)
-    nonzero = actual != 0  # a share of nothing has no value: such rows are left out
+    error = np.abs(predicted - actual)
+    nonzero = actual != 0  # the share of zero has no value: such rows are left out
     scatter = float(np.square(actual - actual.mean()).sum())
     return {
-        "mae": float(off.mean()),
-        "rmse": float(np.sqrt(np.square(off).mean())),
-        "mape": float((off[nonzero] / np.abs(actual[nonzero])).mean()) if nonzero.any() else None,
-        "r2": 1 - float(np.square(off).sum()) / scatter if scatter else None,
+        "mae": float(error.mean()),
+        "rmse": float(np.sqrt(np.square(error).mean())),
+        "mape": float((error[nonzero] / np.abs(actual[nonzero])).mean()) if nonzero.any() else None,
+        "r2": 1 - float(np.square(error).sum()) / scatter if scatter else None,
     }
 
 
-def _classification(actual: pd.Series, said: pd.DataFrame, classes: Sequence[str]) -> Scores:
+def _classification(actual: pd.Series, predicted: pd.DataFrame, classes: Sequence[str]) -> Scores:
     import numpy as np
     from sklearn.metrics import f1_score, roc_auc_score
 
-    truth, guess = actual.to_numpy(object), said[PREDICTION].to_numpy(object)
+    truth, guess = actual.to_numpy(object), predicted[PREDICTION].to_numpy(object)
     hit = float((truth == guess).mean())
     binary = len(classes) == 2
     # The class that sorts last counts as the positive one: 1 after 0, true after false, yes after no.
     f1 = f1_score(truth == classes[-1], guess == classes[-1], zero_division=0) if binary else f1_score(
         truth, guess, average="macro", zero_division=0
     )  # fmt: skip
-    found: Scores = {"accuracy": hit, "error_rate": 1 - hit, "f1": float(f1), "log_loss": None, "roc_auc": None}
+    figures: Scores = {"accuracy": hit, "error_rate": 1 - hit, "f1": float(f1), "log_loss": None, "roc_auc": None}
     columns = [f"probability_{name}" for name in classes]
-    if any(name in said for name in columns):
-        # A class that a fold's training rows did not hold has no column: its probability was nil.
-        share = np.clip(said.reindex(columns=columns, fill_value=0.0).to_numpy("float64"), MIN_PROBABILITY, 1.0)
+    if any(name in predicted for name in columns):
+        # A class that a fold's training rows did not contain has no column: its probability was zero.
+        share = np.clip(predicted.reindex(columns=columns, fill_value=0.0).to_numpy("float64"), MIN_PROBABILITY, 1.0)
         share /= share.sum(axis=1, keepdims=True)
         places = np.searchsorted(np.asarray(classes, object), truth)
-        found["log_loss"] = float(-np.log(share[np.arange(len(truth)), places]).mean())
+        figures["log_loss"] = float(-np.log(share[np.arange(len(truth)), places]).mean())
         if len(set(truth)) == len(classes):
-            found["roc_auc"] = float(
+            figures["roc_auc"] = float(
                 roc_auc_score(truth == classes[-1], share[:, -1])
                 if binary
                 else roc_auc_score(truth, share, multi_class="ovr", labels=list(classes))
             )
-    return found
+    return figures

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import ExpectationStopped
 from caudal.stages.enforce.declared import Declared, Figures, TableExpectation
-from caudal.stages.enforce.judging import profile as written_files
+from caudal.stages.enforce.judging import profile
 from caudal.storage.place import Place, source
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def outcome(
     tz: str,
 ) -> Outcome:
     """Return the outcome of the frame written to a folder; ``warned`` returns how many rows break each rule that only warns."""
-    good_files, bad_files = written_files.parquet(written / GOOD), written_files.parquet(written / QUARANTINED)
-    good = written_files.rows(good_files)
+    good_files, bad_files = profile.parquet(written / GOOD), profile.parquet(written / QUARANTINED)
+    good = profile.rows(good_files)
     reasons, quarantined, unreadable = _reasons(bad_files, {expectation.name for expectation in expectations})
-    figures = Figures(good, written_files.profile(good_files), history, now, tz)
+    figures = Figures(good, profile.profile(good_files), history, now, tz)
     judged = good + quarantined - unreadable
     warnings = warned() if good + quarantined else {}
     checks, stopping = [], []
