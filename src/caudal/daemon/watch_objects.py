@@ -7,7 +7,7 @@ from pathlib import Path
 
 from caudal.daemon.watch_files import FileWatcher
 from caudal.ledger.ledger import Ledger
-from caudal.stages.ingest import Arrival, Seen
+from caudal.stages.ingest import Arrival, KnownFile
 from caudal.stages.ingest.remote import look_remote
 
 
@@ -18,7 +18,7 @@ class ObjectWatcher(FileWatcher):
         """Return no folder: nothing wakes whoever looks far away."""
         return []
 
-    def _found(self, seen: Mapping[str, Seen]) -> list[Arrival]:
+    def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
         return look_remote(self._connection, seen=seen, clock=self._clock)
 
     def _mended(self, ledger: Ledger) -> bool:

@@ -24,7 +24,7 @@ from caudal.declarations.outlet import Outlet
 from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.errors import EnvironmentProblem
-from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
+from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 from caudal.stages.statistics import NEVER, advance, begin, end_stream, have_common_samples, rows
 from caudal.stages.statistics.partial import empty
 from caudal.storage import delta
@@ -158,7 +158,7 @@ class Engine:
                 save(self._memories, self.checkpoint)
             moments.append(time.perf_counter())
             found = self._taken(start, end) if start != end else []
-        except Away as away:  # nothing has been done yet
+        except SourceUnavailable as away:  # nothing has been done yet
             self.tap.away, start, end = away, (), ()
         if self.tap.away is not None:
             self._away_at = self.clock()
@@ -301,7 +301,7 @@ class Engine:
         for box in self.outboxes:
             box.check()
             if box.full:
-                raise Away(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
+                raise SourceUnavailable(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
 
     def _put_out(self, after: Checkpoint, come: Mapping[str, pa.Table]) -> None:
         """Put rows on their way out; they are in the memory before they are sent."""

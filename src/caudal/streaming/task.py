@@ -71,7 +71,7 @@ class Found:
     newest : partition → greatest event time of its samples, microseconds
     """
 
-    take_samples: dict[str, TakenSamples] = field(default_factory=dict)
+    taken: dict[str, TakenSamples] = field(default_factory=dict)
     messages: int = 0
     message_bytes: int = 0
     samples: int = 0

@@ -1,4 +1,4 @@
-"""What reading a product's sources can need of Spark: told by the formats that their files can have."""
+"""Find the Spark connectors that reading a product's sources may need, by the formats that their files can have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from caudal.declarations.connection import Connection, Files, Http, Simulated
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.raw import ARCHIVE, FORMATS, format_of
 
-# Connectors that Spark has not itself, by the format that it needs them for.
+# Connectors that Spark does not include, by the format that needs them.
 _CONNECTORS = {"avro": "avro"}
 
 
@@ -21,12 +21,12 @@ def connectors(connections: Iterable[Connection]) -> frozenset[str]:
     >>> [sorted(connectors([files(pattern)])) for pattern in ("a.csv.gz", "a.avro", "a.zip", "a/*")]
     [[], ['avro'], ['avro'], ['avro']]
     """
-    met = frozenset[str]().union(*(formats(connection) for connection in connections))
-    return frozenset(_CONNECTORS[format] for format in met & _CONNECTORS.keys())
+    possible_formats = frozenset[str]().union(*(formats(connection) for connection in connections))
+    return frozenset(_CONNECTORS[format] for format in possible_formats & _CONNECTORS.keys())
 
 
 def formats(connection: Connection) -> frozenset[str]:
-    """Return the formats that files of a connection can have; where names do not tell it, any of them."""
+    """Return the formats that files of a connection can have; all formats where names do not show it."""
     if not isinstance(connection, Files | Http | Simulated):
         return frozenset()
     if connection.format is not None:

@@ -22,7 +22,7 @@ import caudal as cd
 from caudal.declarations.database import Database
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
 from caudal.secret import shown
-from caudal.stages.ingest import Arrival, Seen, arrivals, database as fetching
+from caudal.stages.ingest import Arrival, KnownFile, arrivals, database as fetching
 from caudal.stages.ingest.sql import copy as copying, extract as extracting
 
 NOW = 1_700_000_000.0
@@ -32,7 +32,7 @@ class Lake:
     """What landing does with arrivals, and no more: bytes kept, and what was noted of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.seen, self.at = folder, dict[str, Seen](), NOW
+        self.folder, self.seen, self.at = folder, dict[str, KnownFile](), NOW
 
     def look(self, source: Database) -> list[Arrival]:
         scratch = self.folder / "scratch"
@@ -46,7 +46,7 @@ class Lake:
             content = one.local.read_bytes()
             stored = self.folder / f"{hashlib.sha256(content).hexdigest()}.parquet"
             stored.write_bytes(content)
-            self.seen[one.path] = Seen(one.etag, one.modified_ns, one.bytes, stored.stem, stored)
+            self.seen[one.path] = KnownFile(one.etag, one.modified_ns, one.bytes, stored.stem, stored)
             tables.append(pq.read_table(stored))
         return tables
 

@@ -17,7 +17,7 @@ import caudal as cd
 import caudal.stages.ingest.remote as remote
 from caudal.declarations.connection import Files
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import Arrival, Seen, arrivals
+from caudal.stages.ingest import Arrival, KnownFile, arrivals
 
 pytest.importorskip("s3fs")
 pytest.importorskip("sshfs")
@@ -31,13 +31,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "LOOK_AGAIN_S", 0.3)
 
 
-def fetched(connection: Files, scratch: Path, seen: dict[str, Seen] | None = None) -> list[Arrival]:
+def fetched(connection: Files, scratch: Path, seen: dict[str, KnownFile] | None = None) -> list[Arrival]:
     return arrivals(connection, data=None, scratch=scratch, seen=seen or {})
 
 
-def remembered(*arrived: Arrival) -> dict[str, Seen]:
+def remembered(*arrived: Arrival) -> dict[str, KnownFile]:
     return {
-        one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest()) for one in arrived
+        one.path: KnownFile(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest())
+        for one in arrived
     }
 
 

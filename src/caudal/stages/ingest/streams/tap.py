@@ -1,7 +1,7 @@
-"""A stream source read by offset in this process: what lies between where a stream has come to and now.
+"""Read a stream source by offset in this process: the messages from the stream's position up to now.
 
-A Spark job costs some tenths of a second however little there is to do, which is more than a second of readings takes to compute. So
-a micro-batch that is small enough is read here; a larger one by Spark (`frames.batch`), from the same offsets, with the same rows.
+A Spark job costs some tenths of a second however little there is to do, which is more than computing a second of readings takes. So
+small micro-batches are read here, and larger ones by Spark (`frames.batch`), from the same offsets, with the same rows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from caudal.messaging.log import Reader
 Offsets = tuple[int, ...]
 
 
-class Away(EnvironmentProblem):
-    """The source does not answer just now; what was being read is read again when it does."""
+class SourceUnavailable(EnvironmentProblem):
+    """The source does not answer at present; the same messages are read again when it does."""
 
 
 class Tap(ABC):
@@ -31,32 +31,32 @@ class Tap(ABC):
 
     Attributes
     ----------
-    away : Away, why nothing can be read just now; None while the source answers
+    away : SourceUnavailable, why nothing can be read at present; None while the source answers
     """
 
-    away: Away | None = None
+    away: SourceUnavailable | None = None
 
     @abstractmethod
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
-        """Return where to read from, where to, and about how many bytes that is: what is there beyond ``start``, bounded."""
+        """Return the offsets to read from and to, and about how many bytes these are: the messages beyond ``start``, limited."""
 
     @abstractmethod
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages: ``_partition, _offset, payload, arrived``."""
 
     def identity(self) -> tuple[str | None, ...]:
-        """Return what tells the source from one of the same name that took its place; None where nothing does.
+        """Return an identity that distinguishes the source from another one of the same name; None where there is none.
 
-        What is asked after `ends` and is as before says that those ends are of the same source.
+        If it is unchanged after `ends`, those ends are of the same source.
         """
         return ()
 
     def learn(self, messages: int, size: int) -> None:  # noqa: B027 (few need it)
-        """Take note of how many bytes the messages of a micro-batch had."""
+        """Remember how many bytes the messages of a micro-batch had."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release all resources."""
 
 
 class LogTap(Tap):
@@ -66,13 +66,13 @@ class LogTap(Tap):
         self._reader = Reader(place)
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
-        """Return the end of each partition, drawn in where there are too many bytes before it."""
+        """Return the end of each partition, limited where there are too many bytes before it."""
         ends = tuple(self._reader.end())
         start = (*(start or ()), *(0,) * (len(ends) - len(start or ())))
         sizes = [self._reader.size(partition, *span) for partition, span in enumerate(zip(start, ends, strict=True))]
         total = sum(sizes)
         if total > most_bytes:
-            # Each partition gives the same share of what it has, so that none runs ahead in time.
+            # Each partition contributes the same share of its bytes, so that none runs ahead in time.
             ends = tuple(
                 low + max(1, (high - low) * most_bytes // total) if high > low else high
                 for low, high in zip(start, ends, strict=True)
@@ -91,11 +91,11 @@ class LogTap(Tap):
         return tuple(self._reader.first(partition) for partition in range(self._reader.partitions))
 
     def close(self) -> None:
-        """Nothing is held between two looks."""
+        """Do nothing: no resource is held between two reads."""
 
 
 class FolderTap(LogTap):
-    """A folder, whose new files are taken into a log first."""
+    """A folder whose new files are copied into a log first."""
 
     def __init__(self, place: Path, pattern: str) -> None:
         from caudal.stages.ingest.streams.folder import Taking
@@ -111,7 +111,7 @@ class FolderTap(LogTap):
 
 
 class SocketTap(LogTap):
-    """A socket, whose messages a thread writes into a log first."""
+    """A socket whose messages a thread writes into a log first."""
 
     def __init__(self, place: Path, connection: Socket) -> None:
         from caudal.stages.ingest.streams.socket import receive
@@ -142,19 +142,19 @@ class KafkaTap(Tap):
         broker: dict[str, Any] = {
             "bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000, **client_options(connection),
         }  # fmt: skip
-        told = {
+        consumer_options = {
             **broker, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error", "enable.partition.eof": True,
             "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20,
         }  # fmt: skip
-        self._consumer = Consumer({**told, "error_cb": self._refusal})
+        self._consumer = Consumer({**consumer_options, "error_cb": self._refusal})
         self._admin = AdminClient(broker)
         self._partitions = self._known()
-        self._at: dict[int, int] = {}  # where the consumer goes on, for each partition that it is assigned
-        self._ahead: dict[int, list[Any]] = {}  # what it has read beyond the last micro-batch
-        self._bytes_a_message = 65536.0  # until it is known: a first micro-batch of large messages is to be no larger than the next
+        self._at: dict[int, int] = {}  # the consumer's position, for each assigned partition
+        self._ahead: dict[int, list[Any]] = {}  # messages read beyond the last micro-batch
+        self._bytes_a_message = 65536.0  # a first guess, so that a first micro-batch of large messages is not larger than the next
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
-        """Return the topic's high watermarks, drawn in where there are too many messages before them."""
+        """Return the topic's high watermarks, limited where there are too many messages before them."""
         from confluent_kafka import KafkaException, TopicPartition
 
         try:
@@ -178,51 +178,51 @@ class KafkaTap(Tap):
         return start, end, int(messages * self._bytes_a_message)
 
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
-        """Yield the messages; what the broker has counted but no reader sees (markers of transactions) is passed over."""
+        """Yield the messages; offsets that no reader sees (markers of transactions) are skipped."""
         from confluent_kafka import KafkaError
 
-        wanted = {one: span for one, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
+        spans = {number: span for number, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
         self._go_to(start)
-        held = {number: self._ahead.get(number, []) for number in range(len(start))}
+        messages_by_partition = {number: self._ahead.get(number, []) for number in range(len(start))}
         idle, waited = 0, 0.05
-        while any(self._at[one] < high for one, (_, high) in wanted.items()):
+        while any(self._at[number] < high for number, (_, high) in spans.items()):
             messages = self._consumer.consume(10_000, timeout=waited)
             idle = 0 if messages else idle + 1
             for message in messages:
                 partition, offset = int(message.partition() or 0), int(message.offset() or 0)
                 if (error := message.error()) is not None and error.code() == KafkaError._PARTITION_EOF:
-                    self._at[partition] = max(self._at[partition], offset)  # behind the last message there may be markers
+                    self._at[partition] = max(self._at[partition], offset)  # markers may follow the last message
                     continue
                 if error is not None:
                     self._lose()
                     raise self._away(error.str())
-                held[partition].append(message)
+                messages_by_partition[partition].append(message)
                 self._at[partition] = offset + 1
             if idle > self._WAIT_S / waited:
                 self._lose()
                 raise self._away(f"it gave no message for {self._WAIT_S:.0f} seconds")
-        for one, messages in held.items():
-            high = end[one]
+        for number, messages in messages_by_partition.items():
+            high = end[number]
             cut = bisect_left(messages, high, key=lambda message: message.offset() or 0)
-            self._ahead[one] = messages[cut:]
+            self._ahead[number] = messages[cut:]
             if cut:
-                yield _batch(one, messages[:cut])
+                yield _batch(number, messages[:cut])
 
     def identity(self) -> tuple[str | None, ...]:
-        """Return the topic's id (KIP-516), which no other topic gets, of the same name or not."""
+        """Return the topic's id (KIP-516), which is unique even among topics of the same name."""
         from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
         name = self._connection.topic
         try:
-            asked = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._WAIT_S)
-            id = asked[name].result(timeout=self._WAIT_S + 1).topic_id
+            descriptions = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._WAIT_S)
+            id = descriptions[name].result(timeout=self._WAIT_S + 1).topic_id
         except KafkaException as error:
-            # Brokers before 2.8 have no ids; others may keep them from this user.
-            untold = (
+            # Brokers before 2.8 have no ids; others may hide them from this user.
+            unavailable = (
                 KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.UNSUPPORTED_VERSION,
                 KafkaError._UNSUPPORTED_FEATURE,
             )  # fmt: skip
-            if error.args[0].code() in untold:
+            if error.args[0].code() in unavailable:
                 return (None,)
             raise self._away(error.args[0].str()) from None
         except TimeoutError:
@@ -230,28 +230,28 @@ class KafkaTap(Tap):
         return (str(id) if id.get_most_significant_bits() or id.get_least_significant_bits() else None,)
 
     def learn(self, messages: int, size: int) -> None:
-        """Take note of how large messages are: the topic tells only how many there are."""
+        """Remember how large messages are: the topic only shows how many there are."""
         if messages:
             self._bytes_a_message = max(16.0, size / messages)
 
     def _go_to(self, start: Offsets) -> None:
-        """Have the consumer go on where the micro-batch begins; mostly it is there."""
+        """Move the consumer to the beginning of the micro-batch; mostly it is there already."""
         from confluent_kafka import TopicPartition
 
-        here = all(
-            self._ahead[one][0].offset() == low if self._ahead.get(one) else self._at.get(one) == low
-            for one, low in enumerate(start)
+        is_there = all(
+            self._ahead[number][0].offset() == low if self._ahead.get(number) else self._at.get(number) == low
+            for number, low in enumerate(start)
         )
-        if not here:
-            self._consumer.assign([TopicPartition(self._connection.topic, one, low) for one, low in enumerate(start)])
+        if not is_there:
+            self._consumer.assign([TopicPartition(self._connection.topic, number, low) for number, low in enumerate(start)])
             self._at, self._ahead = dict(enumerate(start)), {}
 
     def _lose(self) -> None:
         self._at, self._ahead = {}, {}
 
-    def _away(self, why: str) -> Away:
+    def _away(self, why: str) -> SourceUnavailable:
         fix = "Start it (caudal broker), or name its servers in CAUDAL_KAFKA."
-        return Away(f"Kafka at {self._servers} cannot be read: {why}.", fix=fix, topic=self._connection.topic)
+        return SourceUnavailable(f"Kafka at {self._servers} cannot be read: {why}.", fix=fix, topic=self._connection.topic)
 
     def close(self) -> None:
         """Leave the broker."""
@@ -264,24 +264,24 @@ class KafkaTap(Tap):
 
         topic = self._connection.topic
         try:
-            found = self._consumer.list_topics(topic, timeout=self._WAIT_S).topics.get(topic)
+            metadata = self._consumer.list_topics(topic, timeout=self._WAIT_S).topics.get(topic)
         except KafkaException as error:
-            self._consumer.poll(0)  # has the refusal of a login told
+            self._consumer.poll(0)  # delivers the refusal of a login
             raise EnvironmentProblem(
                 f"Kafka at {self._servers} does not answer: {self._refusal.text or error.args[0].str()}.",
                 fix=LOGIN_FIX if self._refusal.text else "Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
             ) from None
-        if found is None or found.error is not None or not found.partitions:
+        if metadata is None or metadata.error is not None or not metadata.partitions:
             raise EnvironmentProblem(
                 f"Kafka at {self._servers} has no topic '{topic}'.", fix="Create it, or begin to send to it.", topic=topic
             )
-        return len(found.partitions)
+        return len(metadata.partitions)
 
     def _hold(self, start: Offsets, bounds: Sequence[tuple[int, int]]) -> None:
-        for one, (at, (low, high)) in enumerate(zip(start, bounds, strict=False)):
-            if not low <= at <= high:
+        for number, (offset, (low, high)) in enumerate(zip(start, bounds, strict=False)):
+            if not low <= offset <= high:
                 raise EnvironmentProblem(
-                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {one}; the stream has come to {at}.",
+                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {number}; the stream has come to {offset}.",
                     fix="Messages were deleted before they were read, or the topic was made anew: keep them longer, or begin the stream anew.",
                     topic=self._connection.topic,
                 )  # fmt: skip
