@@ -114,7 +114,7 @@ def the_first_file_names_columns(patch: Patch) -> None:
                 used.add(columns[-1].name.casefold())
         return columns
 
-    patch.setattr(contract, "named", named)
+    patch.setattr(contract, "name_columns", named)
 
 
 def looks_further_than_its_farthest(history: History) -> bool:

@@ -268,9 +268,9 @@ def test_a_product_follows_its_database_whatever_stops(shop, spark, tmp_path, mo
             shop["server"].stop()
         return usual(*said)
 
-    monkeypatch.setattr(extracting, "_brought", stopped)
+    monkeypatch.setattr(extracting, "_write_rows", stopped)
     broken = run(folder, settings)
-    monkeypatch.setattr(extracting, "_brought", usual)
+    monkeypatch.setattr(extracting, "_write_rows", usual)
     shop["server"].start()
     assert isinstance(broken.error, EnvironmentProblem)
     assert "env:SHOP_DB does not answer" in str(broken.error)

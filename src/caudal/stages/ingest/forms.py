@@ -127,13 +127,13 @@ def can_survey(spark: SparkSession, options: Options) -> bool:
 def of_frame(frame: DataFrame, names: Sequence[str], options: Options) -> dict[str, ColumnForms]:
     """Return the forms of each text column ``_r0``, ``_r1`` … by its name, surveyed by Spark's workers."""
     columns = frame.columns
-    work = partial(
+    survey = partial(
         _survey,
         places=[columns.index(f"_r{i}") for i in range(len(names))],
         line=columns.index("_line") if "_line" in columns else None,
         nulls=null_words(options),
     )
-    by_task = frame.mapInArrow(work, "rows array<int>, every array<int>").collect()
+    by_task = frame.mapInArrow(survey, "rows array<int>, every array<int>").collect()
     rows, every = (_union_of_forms([row[key] for row in by_task], len(names)) for key in ("rows", "every"))
     return {name: ColumnForms(*forms) for name, *forms in zip(names, rows, every, strict=True)}
 
@@ -187,14 +187,14 @@ def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], opti
     replaced = set() if keep else {text for text, _ in columns.values()}
     kept_fields = [field for field in schema_before.fields if field.name not in replaced]
     schema = StructType([*(StructField(name, _spark_type(type)) for name, (_, type) in columns.items()), *kept_fields])
-    work = partial(
+    read_columns = partial(
         _read,
         columns=[*columns.values()],
         kept_places=[schema_before.names.index(field.name) for field in kept_fields],
         places={text: schema_before.names.index(text) for text, _ in columns.values()},
         nulls=null_words(options),
     )
-    return frame.mapInArrow(work, schema)
+    return frame.mapInArrow(read_columns, schema)
 
 
 def _spark_type(type: str) -> Any:

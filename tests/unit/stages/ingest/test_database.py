@@ -139,7 +139,7 @@ def test_texts_and_numbers_are_the_same_by_copy_and_by_cursor(
 ) -> None:
     taken: list[bool] = []
     able = extracting.copyable
-    monkeypatch.setattr(extracting, "copyable", lambda *said: taken.append(able(*said)) or (by_copy and taken[-1]))
+    monkeypatch.setattr(extracting, "can_copy", lambda *said: taken.append(able(*said)) or (by_copy and taken[-1]))
     texts = [
         "",
         None,
@@ -458,11 +458,11 @@ def test_a_connection_that_breaks_in_the_middle_is_taken_up_with_nothing_doubled
 
         return batches
 
-    for name in ("copied", "_fetched"):
+    for name in ("copy_batches", "_fetch"):
         monkeypatch.setattr(extracting, name, cutting(getattr(extracting, name)))
     monkeypatch.setattr(extracting, "ROWS", 1000)
     monkeypatch.setattr(copying, "BLOCK", 50_000)
-    monkeypatch.setattr(extracting, "copyable", lambda *_: by_copy)
+    monkeypatch.setattr(extracting, "can_copy", lambda *_: by_copy)
     monkeypatch.setattr(fetching, "BACKOFF_S", 0.01)
     tables = lake.land(cd.database(shop[0], table="sale", key="id", parallel=2))
     assert cut == [True]

@@ -85,8 +85,8 @@ def test_wide_files_are_read_as_narrow_ones(spark: Any, land: Any, source: Any, 
         quick = read(spark, [file], declared, tz="America/New_York")
         there = quick.frame.collect()
         with monkeypatch.context() as patched:
-            patched.setattr(forms, "applies", lambda *_: False)
-            patched.setattr(cast, "_fits", lambda *_: False)
+            patched.setattr(forms, "can_survey", lambda *_: False)
+            patched.setattr(cast, "_is_surely_valid", lambda *_: False)
             slow = read(spark, [file], declared, tz="America/New_York")
             assert slow.schema == quick.schema
             assert slow.let_in == quick.let_in

@@ -162,7 +162,7 @@ def test_a_server_that_asks_for_a_long_rest_gets_it(api: Api, tmp_path: Path) ->
     api.plan, api.retry_after = ["", "429"], "3600"
     with pytest.raises(SourceProblem, match="asks to be left alone for 3600 s") as raised:
         fetched(source(api, "link"), tmp_path)
-    assert raised.value.facts["passing"]
+    assert raised.value.facts["transient"]
     assert len(api.asked) == 2
 
 

@@ -99,7 +99,7 @@ def test_nobody_there_is_told_after_some_attempts(s3: Any, tmp_path: Path, monke
         SourceProblem, match="could not be read in 2 attempts; the last one ended with: EndpointConnectionError"
     ) as raised:
         fetched(cd.files("s3://bucket/*.csv"), tmp_path)
-    assert raised.value.facts["passing"]
+    assert raised.value.facts["transient"]
 
 
 def test_a_fetch_whose_server_stops_in_the_middle_finishes_once_it_is_there_again(
@@ -311,7 +311,7 @@ def test_a_fetch_whose_hdfs_is_killed_in_the_middle_finishes_once_it_is_there_ag
     finally:
         monkeypatch.setattr(remote, "_append", usual)
         hdfs.start()
-    assert raised.value.facts["passing"]
+    assert raised.value.facts["transient"]
     assert time.monotonic() - began < 120
     offsets = _offsets(monkeypatch)
     arrived = fetched(source, tmp_path)

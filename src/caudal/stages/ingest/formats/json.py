@@ -68,9 +68,9 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_fault`` where a line is not a JSON object."""
     dialect = dict(physical.dialect)
-    work = partial(read, names=[column.name for column in used], encoding=dialect["encoding"], whole=dialect["whole"] == "true")
+    read_rows = partial(read, names=[column.name for column in used], encoding=dialect["encoding"], whole=dialect["whole"] == "true")
     columns = [*(f"_r{i}" for i in range(len(used))), "_line", "_fault", "_file"]
-    return _texts(spark, files, dialect).mapInArrow(work, ", ".join(f"{name} string" for name in columns))
+    return _texts(spark, files, dialect).mapInArrow(read_rows, ", ".join(f"{name} string" for name in columns))
 
 
 def _texts(spark: SparkSession, files: list[RawFile], dialect: dict[str, str]) -> DataFrame:
@@ -125,8 +125,8 @@ def _keys(spark: SparkSession, file: RawFile, dialect: dict[str, str]) -> Keys:
     encoding, whole = dialect["encoding"], dialect["whole"] == "true"
     found_keys = Keys()
     if not whole and file.path.stat().st_size > _HERE_BYTES:
-        work = partial(keys, encoding=encoding)
-        for row in _texts(spark, [file], dialect).mapInArrow(work, "keys string").collect():
+        collect_keys = partial(keys, encoding=encoding)
+        for row in _texts(spark, [file], dialect).mapInArrow(collect_keys, "keys string").collect():
             names, twice = json.loads(row["keys"])
             found_keys.names.update(dict.fromkeys(names))
             found_keys.twice = found_keys.twice or (tuple(twice) if twice else None)
