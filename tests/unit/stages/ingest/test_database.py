@@ -138,7 +138,7 @@ def test_texts_and_numbers_are_the_same_by_copy_and_by_cursor(
     postgres_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch, by_copy: bool
 ) -> None:
     taken: list[bool] = []
-    able = extracting.copyable
+    able = extracting.can_copy
     monkeypatch.setattr(extracting, "can_copy", lambda *said: taken.append(able(*said)) or (by_copy and taken[-1]))
     texts = [
         "",
