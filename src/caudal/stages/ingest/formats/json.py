@@ -68,7 +68,9 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_fault`` where a line is not a JSON object."""
     dialect = dict(physical.dialect)
-    read_rows = partial(read, names=[column.name for column in used], encoding=dialect["encoding"], whole=dialect["whole"] == "true")
+    read_rows = partial(
+        read, names=[column.name for column in used], encoding=dialect["encoding"], whole=dialect["whole"] == "true"
+    )
     columns = [*(f"_r{i}" for i in range(len(used))), "_line", "_fault", "_file"]
     return _texts(spark, files, dialect).mapInArrow(read_rows, ", ".join(f"{name} string" for name in columns))
 
