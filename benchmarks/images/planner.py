@@ -105,13 +105,19 @@ def one(name: str, folder: Path) -> dict[str, Any]:
     from caudal.declarations.build_context import build_context
     from caudal.engine.session import session
     from caudal.stages.images import memory
-    from caudal.stages.images.network import model
+    from caudal.stages.images.network import load_model
 
     make, told = CASES[name]
     largest = make(folder)
     network, side = cd.network("efficientnet-lite0"), told.get("size", 224)
     plan = memory.plan(
-        memory=ROOM, workers=1, model=len(model(network).content), side=side, floor=side, batch=told.get("batch"), largest=largest
+        memory=ROOM,
+        workers=1,
+        model=len(load_model(network).content),
+        side=side,
+        floor=side,
+        batch=told.get("batch"),
+        largest=largest,
     )
     spark = session(cores=1, memory="2g", conf={"spark.driver.maxResultSize": "1g"})
     images = spark.read.parquet(str(folder / "images.parquet"))

@@ -47,7 +47,7 @@ from caudal.stages.detect.surprise import surprise as surprise  # Return a detec
 from caudal.stages.features.as_of_join import as_of_join as as_of_join  # Return each left row with the columns of the newest right row of the same key known at or before its time.
 from caudal.stages.features.calendar import calendar as calendar  # Return the frame with parts of a time as numbers: ``pickup_at_hour``, ``pickup_at_weekday``.
 from caudal.stages.features.embed import embed as embed  # Return the images without their bytes, with their features: ``embedding`` (array of float) and ``network``.
-from caudal.stages.features.fitted import fitted as fitted  # Return what ``fit`` gives: fitted anew by each training pipeline that makes the table, and as it was fitted o…
+from caudal.stages.features.fitted import fitted as fitted  # Return the result of ``fit``: computed anew by each training pipeline that makes the table, otherwise the sto…
 from caudal.stages.features.lag import lag as lag  # Return the frame with the values of earlier rows: ``pickups_lag_1``, ``pickups_lag_4``, ``pickups_lag_1_day``.
 from caudal.stages.features.past_mean import past_mean as past_mean  # Return the frame with the mean of ``column`` over rows of the same ``by`` that happened within ``window`` bef…
 from caudal.stages.features.pca import pca as pca  # Return the frame with ``pc_1``, ``pc_2`` … (double) instead of a column of arrays.
@@ -57,7 +57,7 @@ from caudal.stages.gates.beats_baseline import beats_baseline as beats_baseline 
 from caudal.stages.gates.beats_champion import beats_champion as beats_champion  # Return the gate: not worse than what is in production.
 from caudal.stages.gates.limit import limit as limit  # Return the gate: a metric keeps a limit.
 from caudal.stages.gates.parity import parity as parity  # Return the gate: no group's error is more than ``max_ratio`` times another's.
-from caudal.stages.tables.gaps import fill_gaps as fill_gaps  # Return the frame with a row for every window of a day: of each key seen on that day, or of all ``keys``.
+from caudal.stages.tables.gaps import fill_gaps as fill_gaps  # Return the frame with a row for every window of a day, for each key seen on that day or for all ``keys``.
 from caudal.stages.tables.windows import tumble as tumble  # Put the rows of a frame into windows that follow one another without overlap, and never cross midnight.
 
 __all__ = [

@@ -9,7 +9,7 @@ import pytest
 
 import caudal as cd
 from caudal.declarations.detector import Detector
-from caudal.stages.detect import Operator, detectors, operator, restored
+from caudal.stages.detect import Operator, detectors, operator, restore_operator
 
 # Small windows, so that they are full, and turn over, within the tests.
 DECLARED: dict[str, Detector] = {
@@ -51,7 +51,7 @@ def test_a_restart_goes_on_bit_for_bit(declared: Detector, stopped_after: int):
     whole = scores(operator(declared, 3), rows)
     first = operator(declared, 3)
     before = scores(first, rows[:stopped_after])
-    after = scores(restored(declared, first.state()), rows[stopped_after:], stopped_after)
+    after = scores(restore_operator(declared, first.state()), rows[stopped_after:], stopped_after)
     assert before + after == whole
     assert len(set(whole)) > 20
 
@@ -71,7 +71,7 @@ def test_the_restored_one_does_not_share_memory_with_the_bytes_of_the_first(decl
     first = operator(declared, 3)
     scores(first, rows[:300])
     stored = first.state()
-    second = restored(declared, stored)
+    second = restore_operator(declared, stored)
     scores(first, rows[300:], 300)
     assert second.state() == stored
 

@@ -7,7 +7,7 @@ import pytest
 from tests.conformance.test_detectors import DECLARED, QUARTER_HOUR_US, readings, scores
 
 from caudal.declarations.detector import Detector
-from caudal.stages.detect import operator, restored
+from caudal.stages.detect import operator, restore_operator
 
 EACH_CHANNEL = ("robust_z", "surprise")  # these look at each channel by itself
 
@@ -75,7 +75,7 @@ def test_a_channel_that_was_missing_goes_on_bit_for_bit_after_a_restart(declared
     whole = scores(operator(declared, 3), rows)
     first = operator(declared, 3)
     before = scores(first, rows[:150])
-    assert before + scores(restored(declared, first.state()), rows[150:], 150) == whole
+    assert before + scores(restore_operator(declared, first.state()), rows[150:], 150) == whole
 
 
 def test_a_gap_in_time_and_a_step_back_do_no_harm(declared: Detector):

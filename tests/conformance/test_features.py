@@ -160,13 +160,13 @@ def embed_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple
     onnxruntime = pytest.importorskip("onnxruntime")
     from PIL import Image
 
-    from caudal.stages.images.network import model
+    from caudal.stages.images.network import load_model
 
     some = frame.where("id < 20").select("id", (F.col("pickup") % 3).alias("kind"))
     pictures = frame.sparkSession.createDataFrame([(kind, picture(kind)) for kind in range(3)], "kind long, content binary")
     with build_context():
         made = embed(some.join(pictures, "kind"), network=network("efficientnet-lite0"), size=SIDE, floor=SIDE, batch=4)
-    known = model(network("efficientnet-lite0"))
+    known = load_model(network("efficientnet-lite0"))
     run = onnxruntime.InferenceSession(known.content, providers=["CPUExecutionProvider"])
     middle = slice((WHOLE - SIDE) // 2, (WHOLE + SIDE) // 2)
     pixels = {kind: np.asarray(Image.open(io.BytesIO(picture(kind))).convert("RGB"))[None, middle, middle] for kind in range(3)}

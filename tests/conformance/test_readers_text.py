@@ -30,7 +30,7 @@ from caudal.errors import SourceProblem
 from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.formats import csv as csv_format, excel, fixed_width as fixed_format
 from caudal.stages.ingest.infer import narrowest, possible_types
-from caudal.stages.ingest.let_in import named
+from caudal.stages.ingest.let_in import name_columns
 
 BATCHES = int(os.environ.get("CAUDAL_EXAMPLES", "2"))
 SEED = int(os.environ.get("CAUDAL_SEED", "13"))
@@ -347,9 +347,9 @@ def test_names_do_not_depend_on_the_order_of_files(seed: int) -> None:
     for _ in range(300):
         files = [chance.sample(pool, chance.randrange(1, 5)) for _ in range(chance.randrange(1, 5))]
         files = [[name for i, name in enumerate(names) if name.casefold() not in map(str.casefold, names[:i])] for names in files]
-        fresh = {(column.name, column.raw) for column in named(files, [], ("declared",))}
+        fresh = {(column.name, column.raw) for column in name_columns(files, [], ("declared",))}
         assert len({name.casefold() for name, _ in fresh}) == len(fresh), files
         chance.shuffle(files)
-        assert {(column.name, column.raw) for column in named(files, [], ("declared",))} == fresh, files
-        known = named(files[:1], [], ("declared",))
-        assert {(column.name, column.raw) for column in named(files[1:], known, ("declared",))} == fresh, files
+        assert {(column.name, column.raw) for column in name_columns(files, [], ("declared",))} == fresh, files
+        known = name_columns(files[:1], [], ("declared",))
+        assert {(column.name, column.raw) for column in name_columns(files[1:], known, ("declared",))} == fresh, files

@@ -19,7 +19,7 @@ from caudal.declarations.connection import Connection, files, http, simulated
 from caudal.declarations.database import database
 from caudal.declarations.images import images
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import Arrival, Seen, arrivals, kinds
+from caudal.stages.ingest import Arrival, KnownFile, arrivals, kinds
 
 ROWS = "a,b\n" + "".join(f"{i},{i * i}\n" for i in range(1000))
 
@@ -112,7 +112,7 @@ def connected(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
         yield there, nowhere, data
 
 
-def look(connection: Connection, data: Path, seen: dict[str, Seen] | None = None) -> list[Arrival]:
+def look(connection: Connection, data: Path, seen: dict[str, KnownFile] | None = None) -> list[Arrival]:
     scratch = data.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     return arrivals(connection, data=data, scratch=scratch, seen=seen or {})
@@ -132,7 +132,9 @@ def test_an_arrival_can_be_read_and_says_what_it_is(connected: tuple[Connection,
 def test_what_was_landed_is_not_brought_again(connected: tuple[Connection, Connection, Path]) -> None:
     there, _, data = connected
     (one,) = look(there, data)
-    seen = {one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest(), one.local)}
+    seen = {
+        one.path: KnownFile(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest(), one.local)
+    }
     assert look(there, data, seen) == []
 
 

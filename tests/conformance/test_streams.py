@@ -231,7 +231,7 @@ def test_a_sender_that_frames_nothing_is_told(tmp_path: Path) -> None:
 
 def test_files_are_taken_once_even_when_the_taker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from caudal.messaging.log import Reader
-    from caudal.stages.ingest.streams.folder import Taking, taken
+    from caudal.stages.ingest.streams.folder import Taking, taken_files
 
     (drop := tmp_path / "drop").mkdir()
     for number in range(4):
@@ -255,4 +255,4 @@ def test_files_are_taken_once_even_when_the_taker_is_killed(tmp_path: Path, monk
     assert Taking(place, str(drop / "*.bin")).take() == 1
     assert taking.take() == 0
     assert Reader(place).read(0, 0, 5)["payload"].to_pylist() == [b"0", b"1", b"2", b"3", b"4"]
-    assert [Path(name).name for name in taken(place)] == [f"{number}.bin" for number in range(5)]
+    assert [Path(name).name for name in taken_files(place)] == [f"{number}.bin" for number in range(5)]

@@ -104,17 +104,17 @@ def the_clock_tells_what_is_newest(patch: Patch) -> None:
 
 def the_first_file_names_columns(patch: Patch) -> None:
     from caudal.stages.ingest import contract
-    from caudal.stages.ingest.let_in import LetIn, clean
+    from caudal.stages.ingest.let_in import LetIn, clean_name
 
     def named(files: Any, known: Sequence[LetIn], taken: Any) -> list[LetIn]:
         columns, used = list(known), {name.casefold() for name in (*taken, *(column.name for column in known))}
         for name in dict.fromkeys(name for names in files for name in names):
             if not any(name in column.raw for column in columns):
-                columns.append(LetIn(clean(name, used), frozenset([name])))
+                columns.append(LetIn(clean_name(name, used), frozenset([name])))
                 used.add(columns[-1].name.casefold())
         return columns
 
-    patch.setattr(contract, "named", named)
+    patch.setattr(contract, "name_columns", named)
 
 
 def looks_further_than_its_farthest(history: History) -> bool:

@@ -98,8 +98,8 @@ def _killed(s3: Any, product: Path, home: Path, environment: dict[str, str]) -> 
 def _same_as_the_network_gives(rows: Any, files: dict[str, Path]) -> None:
     import numpy as np
 
-    from caudal.stages.features.embed import embedded
+    from caudal.stages.features.embed import embed_image
 
     network = cd.network("efficientnet-lite0")
     for address, file in files.items():
-        assert np.allclose(rows.loc[address, "embedding"], embedded(file.read_bytes(), network, 224), atol=1e-5), address
+        assert np.allclose(rows.loc[address, "embedding"], embed_image(file.read_bytes(), network, 224), atol=1e-5), address

@@ -26,7 +26,7 @@ from caudal.commands.check.check import check
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
 from caudal.ledger.records import landed
-from caudal.stages.ingest import Engine, Seen, arrivals
+from caudal.stages.ingest import Engine, KnownFile, arrivals
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -140,7 +140,7 @@ def test_only_what_changed_is_asked_for_whatever_the_watermark_is(shop, spark, t
         ids = []
         for one in arrivals(source, data=None, scratch=tmp_path, seen=seen[name], clock=lambda: at, engine=engine):
             stored = one.local.rename(tmp_path / f"{name} {at} {one.name}")
-            seen[name][one.path] = Seen(one.etag, one.modified_ns, one.bytes, stored.name, stored)
+            seen[name][one.path] = KnownFile(one.etag, one.modified_ns, one.bytes, stored.name, stored)
             ids += pq.read_table(stored)["id"].to_pylist()
         return ids
 
@@ -261,16 +261,16 @@ def test_a_product_follows_its_database_whatever_stops(shop, spark, tmp_path, mo
 
     # The server is stopped when it has been asked what there is and not yet for the rows, and stays away: nothing is landed.
     before = _landed(settings)
-    usual = extracting._brought
+    usual = extracting._write_rows
 
     def stopped(*said):
         if shop["server"].running:
             shop["server"].stop()
         return usual(*said)
 
-    monkeypatch.setattr(extracting, "_brought", stopped)
+    monkeypatch.setattr(extracting, "_write_rows", stopped)
     broken = run(folder, settings)
-    monkeypatch.setattr(extracting, "_brought", usual)
+    monkeypatch.setattr(extracting, "_write_rows", usual)
     shop["server"].start()
     assert isinstance(broken.error, EnvironmentProblem)
     assert "env:SHOP_DB does not answer" in str(broken.error)

@@ -98,8 +98,8 @@ def test_networks(tmp_path, library):
 from tests.without import block
 block(["{library}"])
 from caudal.declarations.images import network
-from caudal.stages.images.network import model
-model(network("efficientnet-lite0"))
+from caudal.stages.images.network import load_model
+load_model(network("efficientnet-lite0"))
 """
     own = {**os.environ, "CAUDAL_CACHE": str(tmp_path)}  # no network that was made before
     answer = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, cwd=ROOT, env=own, check=False)

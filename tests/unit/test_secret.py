@@ -206,10 +206,10 @@ def test_log_records_of_any_library_are_cleared(capsys: pytest.CaptureFixture[st
 
 
 def test_options_reach_the_library_with_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    from caudal.stages.ingest.secret import looked_up
+    from caudal.stages.ingest.secret import reveal_settings
 
     monkeypatch.setenv("JAAS", "from-the-variable")
     options = {"kafka.sasl.jaas.config": cd.env("JAAS"), "kafka.ssl.key.password": HUSH, "failOnDataLoss": "false", "maxOffsets": 3}
     declared = cd.kafka("t", channels=["x"], **options).options
-    assert looked_up(declared) == {**options, "kafka.sasl.jaas.config": "from-the-variable"}
+    assert reveal_settings(declared) == {**options, "kafka.sasl.jaas.config": "from-the-variable"}
     assert "from-the-variable" not in redact("login with from-the-variable")

@@ -25,7 +25,7 @@ from benchmarks.images.data import repeated
 from benchmarks.images.peers.task import Task
 from caudal.errors import CaudalError
 from caudal.stages.images import decode
-from caudal.stages.images.network import model
+from caudal.stages.images.network import load_model
 
 HERE = Path(__file__).parent
 WARM = 64
@@ -56,7 +56,7 @@ ENGINES = (
 def compared(place: Path, images: int, rounds: int, cores: int) -> list[dict[str, Any]]:
     """Return a row for each engine: images a second, and their share of the limit in the same round, or what went wrong."""
     place.mkdir(parents=True)
-    (place / "model.onnx").write_bytes(model(cd.network("efficientnet-lite0")).content)
+    (place / "model.onnx").write_bytes(load_model(cd.network("efficientnet-lite0")).content)
     repeated(place / "warm", WARM, start=10**6)
     for file in repeated(place / "images", images):
         file.read_bytes()  # all engines find the files in memory

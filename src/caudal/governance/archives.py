@@ -17,7 +17,7 @@ from caudal.stages.ingest.limits import Expansion, bound
 from caudal.stages.ingest.packed import wanted_members, write_plain
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.raw import RawFile
-from caudal.stages.ingest.secret import revealed
+from caudal.stages.ingest.secret import reveal
 from caudal.tables import erased
 from caudal.tables.raw_records import Is, RawKind, opened
 
@@ -47,7 +47,7 @@ def edit(
     room.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=room) as held, zipfile.ZipFile(file) as archive:
         if options.get("password"):
-            archive.setpassword(revealed(options["password"]).encode())
+            archive.setpassword(reveal(options["password"]).encode())
         raw = RawFile(file, "", file.name, format)
         within = Expansion(raw, file.stat().st_size)
         members = [member for member in archive.infolist() if not member.is_dir() and not _is_finders(member.filename)]

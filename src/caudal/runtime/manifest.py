@@ -191,10 +191,10 @@ def _made_of(file: Path, settings: Settings) -> str:
 
 
 def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str, source: PatternDocument) -> bool:
-    from caudal.stages.ingest import Seen, arrivals
+    from caudal.stages.ingest import KnownFile, arrivals
 
     rows = ledger.find(landed, product=product, source=name)
-    seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
+    seen = {row["path"]: KnownFile(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
     newest = {row["path"]: (row["bytes"], row["modified_ns"]) for row in rows}
     connection = Files(source["pattern"], source["format"], {}, source["settle_s"], source["required"])
     try:

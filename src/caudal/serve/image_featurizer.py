@@ -69,11 +69,11 @@ class ImageFeaturizer:
 
         Raises
         ------
-        Unfit : it is no image, or none that can be decoded
+        UnreadableImage : it is no image, or none that can be decoded
         """
-        from caudal.stages.features.embed import embedded
+        from caudal.stages.features.embed import embed_image
 
-        values = self.fitted.transform(embedded(content, self.network, self.side, MOST_PIXELS)[None].astype("float64"))[0]
+        values = self.fitted.transform(embed_image(content, self.network, self.side, MOST_PIXELS)[None].astype("float64"))[0]
         return dict(zip(self.inputs, map(float, values), strict=True))
 
     def nearest(self, row: dict[str, float], count: int = NEAREST) -> list[Near]:

@@ -63,11 +63,11 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
 
 def _asked(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[str, object] | Problem:
     """Return the model's answer for an image, with the nearest training images, or why there is none."""
-    from caudal.stages.images.decode import Unfit
+    from caudal.stages.images.decode import UnreadableImage
 
     try:
         row = featurizer.row(content)
-    except Unfit as error:
+    except UnreadableImage as error:
         return problem("image", f"The image {error}.", f"{len(content):,} bytes", "a JPEG, PNG, WebP, GIF, BMP or TIFF")
     answer = answers(served, [row])[0]
     if is_problem(answer):

@@ -24,8 +24,8 @@ from caudal.declarations.statistics import Statistics
 from caudal.errors import EnvironmentProblem
 from caudal.graph.registered import of_kind
 from caudal.kinds import EXECUTORS
-from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
-from caudal.stages.statistics import NEVER, advanced, begin, ended, rows
+from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
+from caudal.stages.statistics import NEVER, advance, begin, end_stream, rows
 from caudal.stages.statistics.partial import empty
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -156,7 +156,7 @@ class Engine:
                 save(self._memories, self.checkpoint)
             moments.append(time.perf_counter())
             found = self._taken(start, end) if start != end else []
-        except Away as away:  # nothing has been done yet
+        except SourceUnavailable as away:  # nothing has been done yet
             self.tap.away, start, end = away, (), ()
         if self.tap.away is not None:
             self._away_at = self.clock()
@@ -196,7 +196,7 @@ class Engine:
         after = self._next(self.checkpoint.offsets)
         closed = {}
         for name, declared in self.tables.items():
-            after.states[name], last = ended(after.states[name], declared)
+            after.states[name], last = end_stream(after.states[name], declared)
             closed[name] = rows(last, declared)
             if len(last):
                 after.pending.setdefault(name, []).append(closed[name])
@@ -236,7 +236,7 @@ class Engine:
         for name, declared in self.tables.items():
             taken = [one.taken[name] for one in found if name in one.taken]
             taken = [replace(one, newest_us=min(one.newest_us, reached)) for one in taken]
-            state, done, changed = advanced(after.states[name], taken, declared)
+            state, done, changed = advance(after.states[name], taken, declared)
             after.states[name] = state
             closed[name], open_[name] = rows(done, declared), rows(changed, declared)
             if len(done):
@@ -283,7 +283,7 @@ class Engine:
         for box in self.outboxes:
             box.check()
             if box.full:
-                raise Away(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
+                raise SourceUnavailable(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
 
     def _put_out(self, after: Checkpoint, come: Mapping[str, pa.Table]) -> None:
         """Put rows on their way out; they are in the memory before they are sent."""

@@ -22,7 +22,7 @@ from caudal.engine.marks import KNOWN
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_of
 from caudal.json_value import JsonObject
-from caudal.stages.join import alone, among, has_match, joined, micros, pairs
+from caudal.stages.join import has_match, is_known, join_pairs, micros, pairs, unmatched
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.streaming.append import append, compact
@@ -93,7 +93,7 @@ class Joining:
             room -= max(rows.nbytes, 1)
             if side is self.left:
                 others = right.near(micros(rows, shape.left_at), _within(shape))
-                found.append(joined(rows, others, shape, *pairs(rows, others, shape)))
+                found.append(join_pairs(rows, others, shape, *pairs(rows, others, shape)))
                 overtaken.append(rows.filter(pa.array(micros(rows, shape.left_at) < self._given_us)))
             else:
                 found.append(self._found_by(rows, shape))
@@ -111,7 +111,7 @@ class Joining:
         while room > 0 and self.left.news:
             rows = self.left.take()
             room -= max(rows.nbytes, 1)
-            found.append(joined(rows, right.rows, shape, *pairs(rows, right.rows, shape)))
+            found.append(join_pairs(rows, right.rows, shape, *pairs(rows, right.rows, shape)))
             if shape.how == "left":
                 found.append(self._alone(rows, right.rows, shape))
         return found
@@ -124,12 +124,12 @@ class Joining:
         if shape.how == "left" and np.any(at < self._given_us):
             old = np.unique(mine[at < self._given_us])
             late = np.zeros(len(left), bool)
-            late[old] = among(
+            late[old] = is_known(
                 left.take(pa.array(old)), self._given_alone(np.unique(at[at < self._given_us]), shape), shape.left_keys
             )
             self.counts["late"] += int(late[mine].sum())
             mine, theirs = mine[~late[mine]], theirs[~late[mine]]
-        return joined(left, rows, shape, mine, theirs)
+        return join_pairs(left, rows, shape, mine, theirs)
 
     def _given_alone(self, at: Any, shape: Shape) -> pa.Table:
         """Return the keys of left rows of some times that were given without a match."""
@@ -157,7 +157,7 @@ class Joining:
     def _alone(self, rows: pa.Table, others: pa.Table, shape: Shape) -> pa.Table:
         lone = rows.filter(pa.array(~has_match(rows, others, shape)))
         self.counts["unmatched"] += len(lone)
-        return alone(lone, others.schema, shape)
+        return unmatched(lone, others.schema, shape)
 
     def _waiting_until(self, until_us: int) -> bool:
         return self.declared.how == "left" and isinstance(self.right, Side) and self._given_us < until_us

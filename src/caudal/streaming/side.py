@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from caudal.declarations.join import keys_of
 from caudal.declarations.node import Node, Source
 from caudal.declarations.statistics import Statistics
-from caudal.stages.join import first, fresh, micros
+from caudal.stages.join import first_of_keys, micros, new_rows
 from caudal.stages.statistics import schema as schema_of_statistics
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -48,7 +48,7 @@ class Side:
         self.newest_us = self.newest_at(version)
         if self.newest_us is not None:
             self._floor_us = max(self.newest_us - reach_us, 0)
-            self._rows = first(self._lookup.near(version, np.array([self._floor_us]), np.array([_LAST])), self._keys)
+            self._rows = first_of_keys(self._lookup.near(version, np.array([self._floor_us]), np.array([_LAST])), self._keys)
 
     def newest_at(self, version: int) -> int | None:
         """Return the greatest event time in a version, microseconds."""
@@ -63,7 +63,7 @@ class Side:
         """Return the rows that the next version adds."""
         came = self._lookup.rows([str(file) for file in added(self.folder, self.version + 1)])
         at = micros(came, self._at)
-        rows = fresh(came, self.near(at, 0), self._keys) if len(came) else came
+        rows = new_rows(came, self.near(at, 0), self._keys) if len(came) else came
         self.version += 1
         if len(rows):
             self.newest_us = max(int(at.max()), self.newest_us or 0)
@@ -102,7 +102,7 @@ class Side:
         if self.version < 0 or not old.any():
             return self._rows
         older = self._lookup.near(self.version, low[old], np.minimum(high[old], self._floor_us - 1))
-        return pa.concat_tables([first(older, self._keys), self._rows])
+        return pa.concat_tables([first_of_keys(older, self._keys), self._rows])
 
 
 class Fixed:

@@ -15,8 +15,8 @@ import pyarrow as pa
 from caudal.declarations.statistics import Statistics
 from caudal.messaging.updates import SignalUpdate
 from caudal.messaging.wire import many
-from caudal.stages.statistics import NEVER, Bounds, Samples, Taken, merged, of_blocks, taken
-from caudal.stages.statistics.samples import joined
+from caudal.stages.statistics import NEVER, Bounds, Samples, TakenSamples, merge_partials, of_blocks, take_samples
+from caudal.stages.statistics.samples import join_samples
 from caudal.stages.statistics.seen import Seen
 from caudal.storage.place import place
 from caudal.tables.rows import by_day, write
@@ -72,7 +72,7 @@ class Found:
     newest : partition → greatest event time of its samples, microseconds
     """
 
-    taken: dict[str, Taken] = field(default_factory=dict)
+    taken: dict[str, TakenSamples] = field(default_factory=dict)
     messages: int = 0
     message_bytes: int = 0
     samples: int = 0
@@ -96,7 +96,7 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
     """Return what messages hold."""
     found = Found()
     bounds = {name: given for name, (_, given) in todo.tables.items()}
-    parts: dict[str, list[Taken]] = {name: [] for name in todo.tables}
+    parts: dict[str, list[TakenSamples]] = {name: [] for name in todo.tables}
     few: list[Samples] = []
     with ThreadPoolExecutor(1, "capture") as beside:  # files are written while the next samples are added up
         written: list[Future[list[Captured]]] = []
@@ -111,7 +111,7 @@ def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
                 few.append(samples)
             _take(samples, todo, bounds, parts, found)
         if few and sum(one.values.nbytes for one in few) > _INLINE_BYTES:
-            written.append(beside.submit(_written, joined(few), todo))
+            written.append(beside.submit(_written, join_samples(few), todo))
             few = []
         found.files = [one for future in written for one in future.result()]
     found.rows = [one.table(todo.channels) for one in few]
@@ -129,7 +129,7 @@ def _by_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.R
             yield value, batch if len(each) == 1 else batch.filter(pa.array(partition == value))
 
 
-def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[str, list[Taken]], found: Found) -> None:
+def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[str, list[TakenSamples]], found: Found) -> None:
     """Add samples to what has been found; those of later messages must know of them."""
     found.samples += len(samples)
     found.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
@@ -137,7 +137,7 @@ def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[s
     if todo.keep:
         found.kept.append(samples)
     for name, (declared, _) in todo.tables.items():
-        one = taken(samples, declared, bounds[name])
+        one = take_samples(samples, declared, bounds[name])
         parts[name].append(one)
         bounds[name] = Bounds(bounds[name].seen.with_(one.seen), bounds[name].closed)
 
@@ -181,12 +181,12 @@ def _read(batch: pa.RecordBatch, todo: Work, found: Found) -> Samples:
     return samples.where(good)
 
 
-def _one(parts: list[Taken], gap_us: int) -> Taken:
+def _one(parts: list[TakenSamples], gap_us: int) -> TakenSamples:
     seen = Seen()
     for part in parts:
         seen = seen.with_(part.seen)
-    return Taken(
-        merged([part.parts for part in parts], gap_us), seen, sum(part.samples for part in parts), sum(part.duplicates for part in parts),
+    return TakenSamples(
+        merge_partials([part.parts for part in parts], gap_us), seen, sum(part.samples for part in parts), sum(part.duplicates for part in parts),
         sum(part.late for part in parts), max(part.newest_us for part in parts),
     )  # fmt: skip
 

@@ -36,14 +36,14 @@ class Watch:
 
     def restore(self, states: Mapping[str, bytes]) -> None:
         """Take up what was remembered; a detector that was declared otherwise, or by another caudal, starts anew and says so."""
-        from caudal.stages.detect import restored
+        from caudal.stages.detect import restore_operator
         from caudal.stages.detect.state import StateProblem
 
         for name, state in states.items():
             detection, _, device = name.rpartition("/")
             if detection == self.declared.name:
                 try:
-                    self._operators[int(device)] = restored(self.declared.detector, state)
+                    self._operators[int(device)] = restore_operator(self.declared.detector, state)
                 except StateProblem as problem:
                     log.warning("The detector of '%s' starts anew for device %s. %s", detection, device, problem)
 

@@ -16,7 +16,7 @@ from caudal.daemon.watchers import images as watch_images
 from caudal.daemon.watchers.images import ImageWatcher
 from caudal.graph.check import check
 from caudal.ledger.records import events
-from caudal.stages.ingest import Seen, arrivals
+from caudal.stages.ingest import KnownFile, arrivals
 from caudal.tables.home import Home
 from caudal.tables.landing import land
 
@@ -58,7 +58,7 @@ class World:
         rows = self.ledger.find(watch_images.landed, product="p", source="s")
         raw = self.home.raw("p", "s")
         seen = {
-            row["path"]: Seen(None, row["modified_ns"], row["bytes"], row["sha256"], watch_images.store_path(raw, row["sha256"], row["path"]))
+            row["path"]: KnownFile(None, row["modified_ns"], row["bytes"], row["sha256"], watch_images.store_path(raw, row["sha256"], row["path"]))
             for row in rows
         }  # fmt: skip
         scratch = self.folder / "scratch" / str(self.runs)

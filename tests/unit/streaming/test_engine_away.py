@@ -17,7 +17,7 @@ import caudal as cd
 from caudal.errors import EnvironmentProblem, StepFailed
 from caudal.messaging.log import SCHEMA
 from caudal.messaging.wire import Block, codec
-from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
+from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 from caudal.streaming import faults
 from caudal.streaming.checkpoint import Checkpoint, newest, save
 from caudal.streaming.engine import SETTLE_S, Engine
@@ -37,7 +37,7 @@ class Partitions(Tap):
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
         if self.gone:
-            raise Away("It is away.")
+            raise SourceUnavailable("It is away.")
         end = tuple(len(some) for some in self.messages)
         return start or self.first, end, 1
 
@@ -174,7 +174,7 @@ def test_a_source_that_stays_away_ends_the_stream(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("caudal.streaming.stream._PATIENCE_S", 0.0)
     thread = Thread(engine(tmp_path, Partitions(gone=True)), threading.Event(), 0.0, None, once=False)
     thread.run()
-    with pytest.raises(Away, match="It is away"):
+    with pytest.raises(SourceUnavailable, match="It is away"):
         thread.raise_what_broke()
 
 

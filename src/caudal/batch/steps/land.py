@@ -17,7 +17,7 @@ from caudal.ledger.records import landed
 from caudal.ledger.rows import LandedRow
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
-from caudal.stages.ingest.origin import base_of, former
+from caudal.stages.ingest.origin import base_of, former_name
 from caudal.tables.landing import LandedFile, land, moved, origin_of, store_path
 
 _TOLD = 3  # files that hold the same bytes as another
@@ -26,16 +26,18 @@ SHOWN_LINKS = 5
 
 def work(ws: Workspace, source: Source) -> StepResult:
     """Land every arrival that is whole; one that is still being written waits for the next run."""
-    from caudal.stages.ingest import Engine, Seen, arrivals
+    from caudal.stages.ingest import Engine, KnownFile, arrivals
 
     base = None
     if isinstance(source.connection, Files) and (base := base_of(source.connection.pattern, ws.settings.data)) is not None:
-        moved(ws.ledger, ws.product.name, source.name, base, former(source.connection.pattern, base))
+        moved(ws.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))
     rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
     raw = ws.home.raw(ws.product.name, source.name)
     seen = {
-        row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"]))
+        row["path"]: KnownFile(
+            row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"])
+        )
         for row in rows
         if row["kind"] != "correction" and not _asked_again(row, changed)
     }

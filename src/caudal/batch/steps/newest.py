@@ -11,7 +11,7 @@ from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema
 from caudal.runtime.storage import checked_raw
 from caudal.runtime.workspace import Workspace
-from caudal.stages.ingest.origin import base_of, former
+from caudal.stages.ingest.origin import base_of, former_name
 from caudal.tables.corrections import key, replaced
 from caudal.tables.landing import LandedFile, current
 from caudal.tables.versions import in_order, superseded, touched
@@ -57,7 +57,7 @@ def _named(ws: Workspace, source: Source) -> Callable[[str], str]:
     """Return what gives the path of an image as it is told now."""
     assert isinstance(source.connection, Images)
     pattern = source.connection.pattern
-    return former(pattern, base_of(pattern, ws.settings.data))
+    return former_name(pattern, base_of(pattern, ws.settings.data))
 
 
 def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> DataFrame:

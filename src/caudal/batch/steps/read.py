@@ -26,7 +26,7 @@ from caudal.tables.corrections import replaced
 from caudal.tables.landing import LandedFile
 
 if TYPE_CHECKING:
-    from caudal.stages.ingest.read import Read
+    from caudal.stages.ingest.read import ReadResult
     from caudal.storage.place import Place
 
 SHOWN_NOTES = 8
@@ -167,7 +167,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
     return replace(done, rows_read=rows)
 
 
-def _of_clocks(ws: Workspace, result: Read, stage: Place) -> dict[str, Any]:
+def _of_clocks(ws: Workspace, result: ReadResult, stage: Place) -> dict[str, Any]:
     """Say which wall times the clocks showed twice or never, on the terminal and among the step's notes."""
     columns = [column.name for column in result.schema if column.type == "timestamp"]
     sentences = odd_wall_times(stage, columns, ws.product.tz)

@@ -47,13 +47,13 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
 
 def _files(product: Product, settings: Settings) -> dict[str, object]:
     """Return, by source whose columns are read from files, what those are now."""
-    from caudal.stages.ingest.files import found_in
+    from caudal.stages.ingest.files import matching_files
 
     found: dict[str, object] = {}
     for name, source in product.sources.items():
         if isinstance(source.connection, Files) and not source.connection.remote and not is_declared(source):
             with contextlib.suppress(CaudalError):
                 found[name] = [
-                    (str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found_in(source.connection, settings.data)
+                    (str(path), stat.st_size, stat.st_mtime_ns) for path, stat in matching_files(source.connection, settings.data)
                 ]
     return found

@@ -31,12 +31,12 @@ def is_declared(source: Source) -> bool:
 
 def files_are_here(source: Source, data: Path | None) -> bool:
     """Tell whether files of a source lie in a folder, so that its columns may be read from one of them."""
-    from caudal.stages.ingest.files import found_in
+    from caudal.stages.ingest.files import matching_files
 
     if not isinstance(source.connection, Files) or source.connection.remote:
         return False
     try:
-        return bool(found_in(source.connection, data))
+        return bool(matching_files(source.connection, data))
     except CaudalError:  # told by the run
         return False
 
@@ -50,10 +50,10 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
     if not isinstance(connection, Files) or connection.remote:
         return None
     from caudal.stages.ingest import RawFile, read
-    from caudal.stages.ingest.files import found_in
+    from caudal.stages.ingest.files import matching_files
 
     try:
-        files = found_in(connection, data)
+        files = matching_files(connection, data)
         if not files:
             return None
         path = max(files, key=lambda file: (file[1].st_mtime_ns, file[0]))[0]

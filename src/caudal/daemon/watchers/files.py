@@ -24,8 +24,8 @@ from caudal.declarations.trigger import OnArrival
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, landed
-from caudal.stages.ingest import Arrival, Seen
-from caudal.stages.ingest.files import look, place, present
+from caudal.stages.ingest import Arrival, KnownFile
+from caudal.stages.ingest.files import look, present, split_pattern
 
 CHANGES = ("created", "modified", "moved", "closed", "deleted")  # not "opened": looking opens files
 
@@ -82,13 +82,13 @@ class FileWatcher:
 
     def places(self) -> list[tuple[Path, bool]]:
         """Return the folders to be woken by, each with whether those below it count too."""
-        base, parts = place(self._connection, self.data)
+        base, parts = split_pattern(self._connection, self.data)
         return [(base, len(parts) > 1)]
 
     def look(self, ledger: Ledger) -> Look:
         """Return the files that are new or have changed, and when to look again for those that are being written."""
         rows = ledger.find(landed, product=self.product, source=self.source.name)
-        seen = {row["path"]: Seen(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
+        seen = {row["path"]: KnownFile(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
         landed_last = {row["path"]: row["seq"] for row in rows}
         try:
             found = self._found(seen)
@@ -113,7 +113,7 @@ class FileWatcher:
         """Remember what the ledger knows now."""
         self._noted |= {happening.key for happening in happened}
 
-    def _found(self, seen: Mapping[str, Seen]) -> list[Arrival]:
+    def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
         return look(self._connection, data=self.data, seen=seen, clock=self._clock)
 
     def _mended(self, ledger: Ledger) -> bool:

@@ -22,9 +22,9 @@ from caudal.declarations.trigger import OnArrival
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, landed
-from caudal.stages.ingest.files import place
-from caudal.stages.ingest.images import Found, Mark, look, marks
-from caudal.stages.ingest.origin import base_of, former
+from caudal.stages.ingest.files import split_pattern
+from caudal.stages.ingest.images import ListedImage, Mark, look, read_marks
+from caudal.stages.ingest.origin import base_of, former_name
 from caudal.storage.place import Place
 from caudal.tables.home import Home
 from caudal.tables.landing import store_path
@@ -55,8 +55,8 @@ class ImageWatcher:
         self._raw = home.raw(product, source.name)
         self._packs: dict[str, Place] = {}
         self._known: dict[str, Mark] = {}
-        self._noted: set[Found] = set()
-        self._now: set[Found] = set()  # what the last look would tell of
+        self._noted: set[ListedImage] = set()
+        self._now: set[ListedImage] = set()  # what the last look would tell of
         self._since: float | None = None  # when something was first seen that has not been told
         self._rests_until = 0.0
 
@@ -69,7 +69,7 @@ class ImageWatcher:
         """Return the folder to be woken by; none where the images are far away."""
         if self._connection.remote:
             return []
-        base, parts = place(Files(self._connection.pattern), self.data)
+        base, parts = split_pattern(Files(self._connection.pattern), self.data)
         return [(base, len(parts) > 1)]
 
     def look(self, ledger: Ledger) -> Look:
@@ -106,7 +106,7 @@ class ImageWatcher:
         self._noted |= self._now
         self._now, self._since = set(), None
 
-    def _event(self, new: Sequence[Found]) -> Event:
+    def _event(self, new: Sequence[ListedImage]) -> Event:
         # The newest pack is part of it: an image that comes back after another of its name is another arrival.
         digest = hashlib.sha256(max(map(_name, self._packs), default="").encode())
         for one in new:
@@ -125,10 +125,10 @@ class ImageWatcher:
         new = {path: stored for path, stored in packs.items() if path not in self._packs}
         if new and min(map(_name, new)) < max(map(_name, self._packs), default=""):  # of an image the newest pack counts
             new, self._known = packs, {}
-        self._known |= marks(new.items(), former(self._connection.pattern, base_of(self._connection.pattern, self.data)))
+        self._known |= read_marks(new.items(), former_name(self._connection.pattern, base_of(self._connection.pattern, self.data)))
         self._packs = packs
 
-    def _again_s(self, growing: Sequence[Found]) -> float | None:
+    def _again_s(self, growing: Sequence[ListedImage]) -> float | None:
         if not growing:
             return None
         waiting = [self._connection.settle_s - (self._clock() - one.modified_ns / 1e9) for one in growing]

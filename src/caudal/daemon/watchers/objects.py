@@ -10,7 +10,7 @@ from caudal.daemon.watchers.files import FileWatcher
 from caudal.declarations.connection import Files
 from caudal.declarations.trigger import OnArrival
 from caudal.ledger.ledger import Ledger
-from caudal.stages.ingest import Arrival, Seen
+from caudal.stages.ingest import Arrival, KnownFile
 from caudal.stages.ingest.remote import look_remote
 
 
@@ -32,7 +32,7 @@ class ObjectWatcher(FileWatcher):
         """Return no folder: nothing wakes whoever looks far away."""
         return []
 
-    def _found(self, seen: Mapping[str, Seen]) -> list[Arrival]:
+    def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
         return look_remote(self._connection, seen=seen, clock=self._clock)
 
     def _mended(self, ledger: Ledger) -> bool:

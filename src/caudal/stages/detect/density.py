@@ -1,12 +1,12 @@
-"""Readings far from every dense cluster of earlier ones.
+"""Score readings by their distance from every dense cluster of earlier ones.
 
 DenStream: Cao, Ester, Qian & Zhou, "Density-Based Clustering over an Evolving Data Stream with Noise", SDM 2006. Small clusters with
-fading weight (definition 3.3 and property 3.1) are potential from a weight of ``_DENSE`` on, outliers below; a reading joins the nearest
-that stays within the radius, else it begins one (algorithm 1); what has faded is removed (algorithm 2, equation 4.1 and 4.2).
+fading weight (definition 3.3 and property 3.1) are potential clusters from a weight of ``_DENSE`` on, outliers below it. A reading joins the nearest
+cluster that stays within the radius, or begins a new one (algorithm 1); faded clusters are removed (algorithm 2, equations 4.1 and 4.2).
 
-Written here and not taken from River 0.26, whose cluster radius is ``|CF2|/N - |CF1|²/N²`` with norms of vectors, negative (then taken as 0)
-wherever a mean is large in several dimensions, so that a reading joins however far it lies; and whose new clusters overwrite old ones
-once some were removed, since their number is their key.
+This is not River 0.26's DenStream, for two reasons. Its cluster radius is ``|CF2|/N - |CF1|²/N²`` with norms of vectors, which is negative (then
+taken as 0) wherever a mean is large in several dimensions, so that a reading joins at any distance. And its new clusters overwrite old ones
+once some were removed, because their key is their number.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ class Density(Operator):
         n = self._count
         weights = self._weights[:n] * np.exp2(-self._fade * (self._seen - self._edited[:n]))
         dense = weights >= _DENSE
-        away = np.sqrt(np.square(self._sums[:n] / self._weights[:n, None] - point).mean(axis=1))
+        distance = np.sqrt(np.square(self._sums[:n] / self._weights[:n, None] - point).mean(axis=1))
         score = 0.0
         if dense.any():
-            nearest = float(away[dense].min())
+            nearest = float(distance[dense].min())
             score = nearest / (nearest + _LIMIT)
-        self._learn(point, away, dense)
+        self._learn(point, distance, dense)
         return score
 
-    def _learn(self, point: np.ndarray, away: np.ndarray, dense: np.ndarray) -> None:
+    def _learn(self, point: np.ndarray, distance: np.ndarray, dense: np.ndarray) -> None:
         for kind in (dense, ~dense):
             if kind.any():
-                nearest = int(np.flatnonzero(kind)[away[kind].argmin()])
+                nearest = int(np.flatnonzero(kind)[distance[kind].argmin()])
                 if self._joined(nearest, point):
                     break
         else:
@@ -82,7 +82,7 @@ class Density(Operator):
             self._prune()
 
     def _joined(self, i: int, point: np.ndarray) -> bool:
-        """Let a reading into a cluster if its radius stays within bounds."""
+        """Add a reading to a cluster if the radius stays within bounds; return whether it was added."""
         faded = 2.0 ** (-self._fade * (self._seen - self._edited[i]))
         weight = self._weights[i] * faded + 1.0
         total = self._sums[i] * faded + point
@@ -96,7 +96,7 @@ class Density(Operator):
     def _begin(self, point: np.ndarray) -> None:
         if self._count == _MOST:
             self._prune()
-        if self._count == _MOST:  # Still full: the lightest goes, so that memory is bounded whatever comes.
+        if self._count == _MOST:  # Still full: remove the lightest, so that memory stays bounded.
             self._keep(np.arange(_MOST) != int(self._weights.argmin()))
         i = self._count
         self._sums[i], self._squares[i], self._weights[i] = point, float(point @ point), 1.0
@@ -104,21 +104,21 @@ class Density(Operator):
         self._count += 1
 
     def _prune(self) -> None:
-        """Remove clusters that have faded below what one of their age would weigh if it were still visited."""
+        """Remove clusters that weigh less than one of their age would if it still got readings."""
         n = self._count
         weights = self._weights[:n] * np.exp2(-self._fade * (self._seen - self._edited[:n]))
         age = self._seen - self._begun[:n] + self._period
-        grown = (np.exp2(-self._fade * age) - 1.0) / (2.0 ** (-self._fade * self._period) - 1.0)  # equation 4.2
-        self._keep(weights >= np.minimum(grown, _DENSE))
+        expected = (np.exp2(-self._fade * age) - 1.0) / (2.0 ** (-self._fade * self._period) - 1.0)  # equation 4.2
+        self._keep(weights >= np.minimum(expected, _DENSE))
 
     def _keep(self, kept: np.ndarray) -> None:
-        which = np.flatnonzero(kept)
+        places = np.flatnonzero(kept)
         for array in (self._sums, self._squares, self._weights, self._edited, self._begun):
-            array[: len(which)] = array[which]
-        self._count = len(which)
+            array[: len(places)] = array[places]
+        self._count = len(places)
 
     def fields(self) -> dict[str, Any]:
-        """Return the clusters and what standardises readings."""
+        """Return the clusters and the state that standardises readings."""
         n = self._count
         return {
             "sums": self._sums[:n],
@@ -131,7 +131,7 @@ class Density(Operator):
         }
 
     def restore(self, fields: Mapping[str, Any]) -> None:
-        """Take up the clusters and what standardises readings."""
+        """Restore the clusters and the state that standardises readings."""
         self._count, self._seen = len(fields["weights"]), int(fields["seen"])
         for name in ("sums", "squares", "weights", "edited", "begun"):
             getattr(self, f"_{name}")[: self._count] = fields[name]

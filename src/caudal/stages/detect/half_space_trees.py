@@ -1,8 +1,9 @@
-"""Readings that fall where few have fallen: counts in random halvings of space.
+"""Score readings by how few earlier ones fell near them: counts in random halvings of space.
 
 Tan, Ting & Liu, "Fast Anomaly Detection for Streaming Data", IJCAI 2011, by River (``river.anomaly.HalfSpaceTrees``): the masses of the last
-full window judge, those of the running one are counted and take over when it is full; a reading's mass is the sum of ``mass × 2^depth`` along its
-path, down to the first node with less than a tenth of the window (their section 3.3). Here the score is that mass on a logarithmic scale.
+full window score readings; those of the running window are counted and replace them when it is full. A reading's mass is the sum of
+``mass × 2^depth`` along its path, down to the first node with less than a tenth of the window (their section 3.3). Here the score is that
+mass on a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class HalfSpaceTrees(Operator):
 
     def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
         """Return 1 - log(1 + mass) / log(1 + greatest possible mass); 0 until the first window is full."""
-        # The trees part 0 to 1: three deviations out lie at three quarters, so that a quarter on each side is left for what is further.
+        # The trees divide 0 to 1: three deviations lie at three quarters, which leaves a quarter on each side for values further out.
         standard = self._points.point(row)
         point = dict(enumerate((0.5 + 0.5 * standard / (np.abs(standard) + _EDGE)).tolist()))
         linear = float(self._forest.score_one(point))
@@ -71,7 +72,7 @@ class HalfSpaceTrees(Operator):
         return 1.0 - math.log1p((1.0 - linear) * self._most) / math.log1p(self._most) if linear > 0.0 else 0.0
 
     def fields(self) -> dict[str, Any]:
-        """Return the masses, depth first, and what standardises readings."""
+        """Return the masses, depth first, and the state that standardises readings."""
         masses = [(node.l_mass, node.r_mass) for tree in self._forest.trees for node in tree.iter_dfs()]
         return {
             "masses": np.array(masses, dtype=np.int64).reshape(-1, 2),
@@ -82,7 +83,7 @@ class HalfSpaceTrees(Operator):
         }
 
     def restore(self, fields: Mapping[str, Any]) -> None:
-        """Take up the masses and what standardises readings."""
+        """Restore the masses and the state that standardises readings."""
         if fields["river"] != version("river"):
             raise StateProblem(
                 f"The state of 'half_space_trees' is of River {fields['river']}, here is {version('river')}: its trees may be others.",

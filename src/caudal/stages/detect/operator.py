@@ -1,4 +1,4 @@
-"""What every detector is, and how one is made from its declaration or from its stored state."""
+"""The base class of detectors, and functions that create one from its declaration or its stored state."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from caudal.declarations.detector import Detector
 from caudal.errors import DeclarationProblem, nearest
 from caudal.kinds import DETECTORS
-from caudal.stages.detect.state import packed, unpacked
+from caudal.stages.detect.state import pack, unpack
 
 
 class Operator(ABC):
-    """A detector at work on one device.
+    """A detector of one device.
 
-    Each kind says its name in ``kind``, scores in ``judge``, and lists in ``fields`` and ``restore`` all that it remembers, as plain
-    numbers and arrays: what is stored needs no pickle, and a restart goes on bit for bit.
+    Each kind has its name in ``kind``, scores in ``judge``, and stores and restores its whole memory with ``fields`` and ``restore`` as
+    plain numbers and arrays: the stored state needs no pickle, and a restarted stream goes on bit for bit.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ class Operator(ABC):
         self.declared, self.channels = declared, channels
 
     def score(self, at_us: int, values: np.ndarray) -> float:
-        """Return how anomalous a reading is, judged by the readings before it; afterwards it is learned.
+        """Return how anomalous a reading is compared with the readings before it, then learn it.
 
         Parameters
         ----------
         at_us : int, event time, microseconds since 1970, UTC
-        values : float32 [channels], NaN is missing; a reading of which all is missing scores 0 and is not learned
+        values : float32 [channels], NaN is missing; a reading without any value scores 0 and is not learned
 
         Returns
         -------
@@ -57,28 +57,28 @@ class Operator(ABC):
 
     @abstractmethod
     def fields(self) -> dict[str, Any]:
-        """Return all that is remembered: numbers and arrays by name."""
+        """Return the whole memory: numbers and arrays by name."""
 
     @abstractmethod
     def restore(self, fields: Mapping[str, Any]) -> None:
-        """Take up what ``fields`` gave."""
+        """Restore the memory from the result of ``fields``."""
 
     def state(self) -> bytes:
-        """Return all that is remembered; bounded, however long the stream."""
-        return packed(self.declared, {"channels": self.channels, **self.fields()})
+        """Return the whole memory as bytes; bounded, however long the stream."""
+        return pack(self.declared, {"channels": self.channels, **self.fields()})
 
     @classmethod
     def restored(cls, declared: Detector, stored: bytes) -> Self:
-        """Return the detector as it was when ``state`` was taken: it gives the same scores, bit for bit.
+        """Return the detector as it was at ``state``: it gives the same scores, bit for bit.
 
         Raises
         ------
         StateProblem : the bytes are damaged, of another version, or of another declaration
         """
-        fields = unpacked(declared, stored)
-        made = cls(declared, int(fields["channels"]))
-        made.restore(fields)
-        return made
+        fields = unpack(declared, stored)
+        detector = cls(declared, int(fields["channels"]))
+        detector.restore(fields)
+        return detector
 
 
 def detectors() -> Mapping[str, type[Operator]]:
@@ -93,12 +93,12 @@ def detectors() -> Mapping[str, type[Operator]]:
 
 
 def operator(declared: Detector, channels: int) -> Operator:
-    """Return a detector that has seen nothing yet."""
+    """Return a detector without any memory yet."""
     return _kind(declared)(declared, channels)
 
 
-def restored(declared: Detector, stored: bytes) -> Operator:
-    """Return a detector as it was when its state was taken."""
+def restore_operator(declared: Detector, stored: bytes) -> Operator:
+    """Return the detector of a stored state."""
     return _kind(declared).restored(declared, stored)
 
 

@@ -1,4 +1,4 @@
-"""How extraordinary a figure is among all that came before it."""
+"""Rank a figure among all earlier ones."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ class Past:
     def strength(self, figure: float, excess: float) -> float:
         """Return ``log p / log(1 / n)``: 0 for the smallest figure, about 1 for a record, and more by ``excess`` × log(figure / last record).
 
-        The figure is learned. At most ``1 + 3 × excess``.
+        The result is at most ``1 + 3 × excess``. The figure is learned.
         """
-        among, record = self._sorted, self._sorted[-1] if self._sorted else math.inf
+        figures, record = self._sorted, self._sorted[-1] if self._sorted else math.inf
         if self.ring.seen >= len(self.ring.rows):
-            del among[bisect_left(among, float(self.ring.rows[self.ring.place]))]
-        insort(among, figure)
+            del figures[bisect_left(figures, float(self.ring.rows[self.ring.place]))]
+        insort(figures, figure)
         self.ring.add(figure)
-        n = len(among)
+        n = len(figures)
         if n < _FEWEST:
             return 0.0
-        as_large = n - bisect_left(among, figure)
+        as_large = n - bisect_left(figures, figure)
         beyond = math.log((figure + _TINY) / (record + _TINY)) if figure > record else 0.0
         return math.log(n / as_large) / math.log(n + _FEWEST) + excess * min(beyond, _FAR)
 
     def fields(self) -> tuple[np.ndarray, int]:
-        """Return the figures and how many were seen."""
+        """Return the kept figures and how many were seen in all."""
         return self.ring.rows, self.ring.seen
 
     def restore(self, rows: np.ndarray, seen: int) -> None:
-        """Take up what ``fields`` gave."""
+        """Restore the memory from the result of ``fields``."""
         self.ring.rows, self.ring.seen = rows, seen
         self._sorted = sorted(self.ring.held.tolist())

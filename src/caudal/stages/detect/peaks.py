@@ -1,4 +1,4 @@
-"""How often a stream has already shown what it shows now: the peaks of its scores, each anomaly once."""
+"""Count how often a stream has already had scores as high as now: the peaks of its scores, each anomaly once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MEMORY = 4096  # peaks, each at least ``apart`` readings from the next
 class Peaks:
     """The highest score of each anomaly so far, sorted.
 
-    Scores that follow one another within ``apart`` readings are of one anomaly: the declustering of extremes by runs (Coles, "An Introduction to
-    Statistical Modeling of Extreme Values", 2001, section 5.3.2). Counted by peaks, a spiky stream and a calm one can be held to one
-    threshold: the n-th spike of a size is no news, whatever share of the readings are spikes.
+    Scores that follow one another within ``apart`` readings belong to one anomaly: the declustering of extremes by runs (Coles, "An Introduction to
+    Statistical Modeling of Extreme Values", 2001, section 5.3.2). With peaks, one threshold serves a spiky stream and a calm
+    one: the n-th spike of a size is not news, whatever share of the readings are spikes.
 
     Parameters
     ----------
-    apart : int, readings after which a score is another anomaly's
+    apart : int, readings after which a score belongs to another anomaly
     """
 
     def __init__(self, apart: int) -> None:
@@ -32,7 +32,7 @@ class Peaks:
         self.open, self.since = 0.0, 0  # the peak of the anomaly that may go on, and readings since its last score
 
     def earlier(self, score: float) -> int:
-        """Return how many earlier peaks were as high; a score above 0 is learned."""
+        """Return how many earlier peaks were at least as high; a score above 0 is learned."""
         self.since += 1
         if score <= 0.0:
             return 0
@@ -49,11 +49,11 @@ class Peaks:
         self.open = 0.0
 
     def fields(self) -> dict[str, Any]:
-        """Return all that is remembered."""
+        """Return the whole memory."""
         return {"peaks": self.ring.rows, "peaks_seen": self.ring.seen, "peak": self.open, "peak_since": self.since}
 
     def restore(self, fields: Mapping[str, Any]) -> None:
-        """Take up what ``fields`` gave."""
+        """Restore the memory from the result of ``fields``."""
         rows: np.ndarray = fields["peaks"]
         self.ring.rows, self.ring.seen = rows, int(fields["peaks_seen"])
         self.open, self.since = float(fields["peak"]), int(fields["peak_since"])

@@ -1,4 +1,4 @@
-"""Readings as points in a space where distances mean something: every channel standardised by its own past, some readings together."""
+"""Turn readings into points with meaningful distances: every channel standardised by its own past, several readings joined."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-_MEMORY, _FAR = 2000, 6.0  # readings that mean and deviation remember; how far a reading may pull them, in deviations
+_MEMORY, _FAR = 2000, 6.0  # readings in the memory of mean and deviation; the farthest that a reading pulls them, in deviations
 
 
 class Points:
     """Standardises readings and joins the last ``lags`` of them.
 
     Mean and variance are exponentially weighted (West 1979, updating formulae) with weight 1/n until ``_MEMORY`` readings are seen; a
-    reading further than six deviations pulls as one at six, so that one spike does not hide the next.
+    reading further than six deviations counts as one at six, so that one spike does not hide the next.
 
     Parameters
     ----------
@@ -27,28 +27,28 @@ class Points:
         self.recent = np.zeros((lags, channels))
 
     def point(self, row: np.ndarray) -> np.ndarray:
-        """Return float64 [lags × channels] in deviations, newest last; the reading is learned after.
+        """Return float64 [lags × channels] in deviations, newest last; the reading is learned afterwards.
 
-        A missing value stands where its channel last stood: in the middle it would be odd wherever a channel has two levels.
+        A missing value takes the last value of its channel: the mean would be odd for a channel with two levels.
         """
         known = ~np.isnan(row)
         first = known & (self.seen == 0)
         self.mean[first] = row[first]
-        away = np.where(known, row - self.mean, 0.0)
-        # A constant channel has no deviation: the smallest step that float32 shows at this level stands for it.
+        difference = np.where(known, row - self.mean, 0.0)
+        # A constant channel has no deviation: the smallest step of float32 at this level replaces it.
         deviation = np.sqrt(self.variance) + 1e-6 * np.abs(self.mean) + 1e-12
-        standard = np.where(known, np.clip(away / deviation, -1e6, 1e6), self.recent[-1])
+        standard = np.where(known, np.clip(difference / deviation, -1e6, 1e6), self.recent[-1])
         self.recent[:-1] = self.recent[1:]
         self.recent[-1] = standard
         self.seen += known
         weight = np.where(known, 1.0 / np.clip(self.seen, 1, _MEMORY), 0.0)
-        pulled = np.where(self.seen > 30, np.clip(away, -_FAR * deviation, _FAR * deviation), away)
-        self.mean = self.mean + weight * pulled
-        self.variance = (1.0 - weight) * (self.variance + weight * pulled * pulled)
+        limited = np.where(self.seen > 30, np.clip(difference, -_FAR * deviation, _FAR * deviation), difference)
+        self.mean = self.mean + weight * limited
+        self.variance = (1.0 - weight) * (self.variance + weight * limited * limited)
         return self.recent.ravel().copy()
 
     def fields(self) -> dict[str, Any]:
-        """Return all that is remembered."""
+        """Return the whole memory."""
         return {
             "points_mean": self.mean,
             "points_variance": self.variance,
@@ -57,6 +57,6 @@ class Points:
         }
 
     def restore(self, fields: Mapping[str, Any]) -> None:
-        """Take up what ``fields`` gave."""
+        """Restore the memory from the result of ``fields``."""
         self.mean, self.variance = fields["points_mean"], fields["points_variance"]
         self.seen, self.recent = fields["points_seen"], fields["points_recent"]

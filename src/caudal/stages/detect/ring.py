@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Ring:
-    """The last ``size`` rows; in no order, because no detector needs one but for ``last``.
+    """The last ``size`` rows, unordered; `ordered` returns them in order.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Ring:
         return self.seen % len(self.rows)
 
     def add(self, row: np.ndarray | float) -> None:
-        """Take a row in; the oldest goes when all are filled."""
+        """Add a row; it replaces the oldest when all are filled."""
         self.rows[self.place] = row
         self.seen += 1
 

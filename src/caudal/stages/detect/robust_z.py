@@ -1,4 +1,4 @@
-"""Values far from the recent median, in robust deviations.
+"""Score values by their distance from the recent median, in robust deviations.
 
 The modified z-score of Iglewicz & Hoaglin, "How to Detect and Handle Outliers", 1993, section 3: ``0.6745 (x - median) / MAD``, over
 the last readings of each channel. They advise 3.5 as the limit; the score here is ``z / (z + 3.5)``, one half at that limit.
@@ -43,14 +43,14 @@ class RobustZ(Operator):
         self._seen = np.zeros(channels, dtype=np.int64)
 
     def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
-        """Return z / (z + 3.5) of the channel that is furthest out."""
+        """Return z / (z + 3.5) of the channel with the largest z."""
         known = np.flatnonzero(~np.isnan(row))
         counts = np.minimum(self._seen[known], len(self._rows))
         worst = 0.0
-        # Each channel has a window of its own last readings: one where much was missing holds fewer, or older ones.
+        # Each channel has a window of its own last readings: with many missing values it holds fewer, or older ones.
         for count in np.unique(counts[counts >= _FEWEST]).tolist():
-            alike = known[counts == count]
-            worst = max(worst, _worst(self._rows[:count, alike], row[alike]))
+            channels = known[counts == count]
+            worst = max(worst, _worst(self._rows[:count, channels], row[channels]))
         self._rows[self._seen[known] % len(self._rows), known] = row[known]
         self._seen[known] += 1
         return worst / (worst + _LIMIT)
@@ -60,23 +60,23 @@ class RobustZ(Operator):
         return {"rows": self._rows, "seen": self._seen}
 
     def restore(self, fields: Mapping[str, Any]) -> None:
-        """Take up the window."""
+        """Restore the window."""
         self._rows = fields["rows"]
-        self._seen = np.full(self.channels, fields["seen"], dtype=np.int64)  # one number for all in states of before
+        self._seen = np.full(self.channels, fields["seen"], dtype=np.int64)  # older states hold one number for all channels
 
 
-def _worst(held: np.ndarray, row: np.ndarray) -> float:
+def _worst(window: np.ndarray, row: np.ndarray) -> float:
     """Return the largest modified z-score of a reading's channels among their windows: float64 [count, channels]."""
-    median = _median(held)
-    spread = _median(np.abs(held - median))
-    # A channel that is constant for half of the window has no MAD: the mean deviation stands in (their section 3.3), or the
-    # smallest step that float32 shows at this level.
+    median = _median(window)
+    spread = _median(np.abs(window - median))
+    # A channel that is constant for half of the window has no MAD: the mean deviation replaces it (their section 3.3), or the
+    # smallest step of float32 at this level.
     flat = spread <= 0
     if flat.any():
-        spread = np.where(flat, 0.6745 / 0.7979 * np.mean(np.abs(held - median), axis=0), spread)
+        spread = np.where(flat, 0.6745 / 0.7979 * np.mean(np.abs(window - median), axis=0), spread)
     return float((_NORMAL * np.abs(row - median) / (spread + 1e-6 * np.abs(median) + 1e-12)).max())
 
 
 def _median(rows: np.ndarray) -> np.ndarray:
-    """Return the upper median of each column: a partition, half the price of ``np.median``."""
+    """Return the upper median of each column by a partition, at half the cost of ``np.median``."""
     return np.asarray(np.partition(rows, len(rows) // 2, axis=0)[len(rows) // 2])

@@ -18,10 +18,10 @@ _HEAD = len(MAGIC) + 1
 
 
 class StateProblem(CaudalError):
-    """A detector's stored state cannot be taken up."""
+    """A detector's stored state cannot be restored."""
 
 
-def packed(declared: Detector, fields: Mapping[str, Any]) -> bytes:
+def pack(declared: Detector, fields: Mapping[str, Any]) -> bytes:
     """Return numbers and arrays as bytes: magic, version, SHA-256 of the rest, length and text of the head, the arrays."""
     body = io.BytesIO()
     arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
@@ -34,12 +34,12 @@ def packed(declared: Detector, fields: Mapping[str, Any]) -> bytes:
     return MAGIC + bytes([VERSION]) + hashlib.sha256(rest).digest() + rest
 
 
-def unpacked(declared: Detector, stored: bytes) -> dict[str, Any]:
-    """Return what ``packed`` was given.
+def unpack(declared: Detector, stored: bytes) -> dict[str, Any]:
+    """Return the fields that ``pack`` stored.
 
     Raises
     ------
-    StateProblem : not a state, of another version, damaged, or of a detector that was declared otherwise
+    StateProblem : not a state, of another version, damaged, or of a detector with another declaration
     """
     if stored[: len(MAGIC)] != MAGIC:
         raise StateProblem(f"These {len(stored)} bytes are no detector's state.", fix="Start the stream with a new state.")

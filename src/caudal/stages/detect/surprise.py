@@ -1,10 +1,11 @@
-"""Telemetry with a daily rhythm: is it out of range, odd for the time of day, of a shape not seen before, and all that together?
+"""Score telemetry with a daily rhythm: out of range, odd for the time of day, of a new shape, and all three combined.
 
 Three views of each channel (``views``) give figures of different kinds. Each figure is ranked among its own past (``past``), so that 1 means a
 record whatever the channel's units and distribution are, and the ranks are averaged: Fisher's combination of p-values ("Statistical
-Methods for Research Workers", 1932, section 21.1), on the scale of what the memory can show. A score is reported where it is the highest
-of the last readings, once for one anomaly, as Burnaev & Ishimtsev (arXiv 1608.04585, section 5) fall silent after an alarm. What is reported is then held
-against the stream's own anomalies so far (``peaks``): each that was as high lowers it, so that one threshold serves calm and spiky, short and long streams.
+Methods for Research Workers", 1932, section 21.1), on the scale that the memory allows. A score is reported only where it is the highest
+of the last readings, once per anomaly, as in Burnaev & Ishimtsev (arXiv 1608.04585, section 5), who stay silent after an alarm. A reported score
+is compared with the stream's earlier anomalies (``peaks``): each one at least as high lowers it, so that one threshold serves calm and spiky,
+short and long streams.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from caudal.stages.detect.peaks import Peaks
 from caudal.stages.detect.ring import Ring
 from caudal.stages.detect.views import Daily, Range, Shape
 
-_HOUR_S, _HALF = 3600, 0.25  # the half hours refine the hours, with a quarter of their weight
+_HOUR_S, _HALF = 3600, 0.25  # half hours refine the hours, with a quarter of their weight
 
 
 class Channel:
-    """One channel's three views, and what they gave so far."""
+    """One channel's three views, and their figures so far."""
 
     def __init__(self, declared: Detector) -> None:
         memory, daily = declared["memory"], declared["daily"]
@@ -56,13 +57,13 @@ class Channel:
             self.shape.figure(value),
         )
         self.count += 1
-        away = value - self.mean
-        self.mean += away / self.count
-        self.squares += away * (value - self.mean)
+        difference = value - self.mean
+        self.mean += difference / self.count
+        self.squares += difference * (value - self.mean)
         return tuple(past.strength(figure, self.excess) for past, figure in zip(self.pasts, figures, strict=True))
 
     def fields(self) -> dict[str, Any]:
-        """Return all that is remembered."""
+        """Return the whole memory."""
         return {
             "hour": self.hour.slots,
             "half": self.half.slots,
@@ -76,7 +77,7 @@ class Channel:
         }
 
     def restore(self, fields: Mapping[str, Any]) -> None:
-        """Take up what ``fields`` gave."""
+        """Restore the memory from the result of ``fields``."""
         self.hour.slots, self.half.slots, self.range.ring.rows = fields["hour"], fields["half"], fields["range"]
         self.shape.values.rows, self.shape.shapes, self.shape.metric = fields["values"], fields["shapes"], fields["metric"]
         self.mean, self.squares = fields["moments"].tolist()
@@ -133,8 +134,8 @@ class Surprise(Operator):
         self._peaks = Peaks(declared["quiet"])
 
     def judge(self, at_us: int, row: np.ndarray) -> float:
-        """Return the score, less where others were as high before, or 0 while one as high was reported."""
-        scores = [one.score(at_us, value) for one, value in zip(self._each, row.tolist(), strict=True) if value == value]
+        """Return the score, lowered by earlier peaks as high, or 0 while a score as high was reported recently."""
+        scores = [channel.score(at_us, value) for channel, value in zip(self._each, row.tolist(), strict=True) if value == value]
         score = max(scores)
         if not self.declared["quiet"]:
             return score
@@ -145,14 +146,14 @@ class Surprise(Operator):
         return float(reported * (1.0 + earlier) ** -self.declared["habit"])
 
     def fields(self) -> dict[str, Any]:
-        """Return all channels' memory."""
-        each = {f"{i}_{name}": value for i, one in enumerate(self._each) for name, value in one.fields().items()}
-        return {"recent": self._recent.rows, "recent_seen": self._recent.seen, **self._peaks.fields(), **each}
+        """Return the memory of all channels."""
+        of_channels = {f"{i}_{name}": value for i, channel in enumerate(self._each) for name, value in channel.fields().items()}
+        return {"recent": self._recent.rows, "recent_seen": self._recent.seen, **self._peaks.fields(), **of_channels}
 
     def restore(self, fields: Mapping[str, Any]) -> None:
-        """Take up all channels' memory."""
+        """Restore the memory of all channels."""
         self._recent.rows, self._recent.seen = fields["recent"], int(fields["recent_seen"])
         self._peaks.restore(fields)
-        for i, one in enumerate(self._each):
+        for i, channel in enumerate(self._each):
             prefix = f"{i}_"
-            one.restore({name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)})
+            channel.restore({name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)})

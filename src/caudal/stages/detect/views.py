@@ -1,4 +1,4 @@
-"""Three ways to look at one channel: its daily rhythm, its range, its shape. Each gives a figure that is large where a reading is odd."""
+"""Three views of one channel: its daily rhythm, its range, its shape. Each gives a figure that is large where a reading is odd."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Daily:
 
     Parameters
     ----------
-    slot_s : int, seconds that share one mean; UTC, because only what repeats matters
+    slot_s : int, seconds that share one mean; in UTC, because only the repetition matters
     """
 
     _READINGS, _FEWEST, _MIXED = 50, 3, 0.1
@@ -29,18 +29,18 @@ class Daily:
         self.slots = np.zeros((_DAY_S // slot_s, 3))  # mean, variance, readings
 
     def figure(self, at_us: int, value: float, deviation: float) -> float:
-        """Return the distance; ``deviation`` is the whole channel's, a tenth of which steadies slots that hardly vary."""
+        """Return the distance; a tenth of ``deviation``, the whole channel's, stabilises slots that hardly vary."""
         slot = self.slots[(at_us // 1_000_000) % _DAY_S // self.slot_s]
         mean, variance, seen = slot.tolist()
-        away = value - mean
-        figure = abs(away) / (variance**0.5 + self._MIXED * deviation + _TINY) if seen >= self._FEWEST else 0.0
+        difference = value - mean
+        figure = abs(difference) / (variance**0.5 + self._MIXED * deviation + _TINY) if seen >= self._FEWEST else 0.0
         weight = max(1.0 / (seen + 1.0), 1.0 / self._READINGS)
-        slot[:] = mean + weight * away, (1.0 - weight) * (variance + weight * away * away), seen + 1.0
+        slot[:] = mean + weight * difference, (1.0 - weight) * (variance + weight * difference * difference), seen + 1.0
         return figure
 
 
 class Range:
-    """How far a reading lies outside everything remembered, as a share of the range seen."""
+    """How far a reading lies outside the remembered range, as a share of that range."""
 
     _FEWEST = 5
 
@@ -51,15 +51,15 @@ class Range:
         """Return the share; 0 inside the range."""
         figure = 0.0
         if self.ring.seen >= self._FEWEST:
-            held = self.ring.held
-            low, high = float(held.min()), float(held.max())
+            values = self.ring.held
+            low, high = float(values.min()), float(values.max())
             figure = max(value - high, low - value, 0.0) / (high - low + _TINY)
         self.ring.add(value)
         return figure
 
 
 class Shape:
-    """The mean squared distance of the last readings, taken as one point, to the most similar earlier ones.
+    """The mean squared distance from the last readings, as one point, to the most similar earlier ones.
 
     Burnaev & Ishimtsev, "Conformalized density- and distance-based anomaly detection in time-series data", arXiv 1608.04585, section 4:
     nearest neighbours of delay vectors under the Mahalanobis metric, which is learned anew every ``_RENEWED`` readings.
@@ -89,30 +89,30 @@ class Shape:
             self._renew()
         latest = self.values.rows[(self.values.seen - self.length + np.arange(self.length)) % len(self.values.rows)]
         shape = self._seen_by_metric(latest)
-        held, memory = min(self.seen, len(self.shapes)), len(self.shapes)
+        count, memory = min(self.seen, len(self.shapes)), len(self.shapes)
         figure = 0.0
         if self.seen >= self._FIRST:
-            apart = self.shapes[:held] - shape
-            squared = np.einsum("ij,ij->i", apart, apart)
-            # Shapes that share half of their readings with this one are no neighbours.
-            squared[(self.seen - 1 - np.arange(min(self.length // 2, held))) % memory] = np.inf
+            difference = self.shapes[:count] - shape
+            squared = np.einsum("ij,ij->i", difference, difference)
+            # Shapes that share half of their readings with this one do not count as neighbours.
+            squared[(self.seen - 1 - np.arange(min(self.length // 2, count))) % memory] = np.inf
             figure = float(np.partition(squared, self.neighbours - 1)[: self.neighbours].mean(dtype=np.float64))
         self.shapes[self.seen % memory] = shape
         self.seen += 1
         return figure if np.isfinite(figure) else 0.0
 
     def _seen_by_metric(self, shapes: np.ndarray) -> np.ndarray:
-        """Return shapes in the space where Euclidean distance is Mahalanobis distance, float32; so far out only that float32 can square them."""
+        """Return shapes in the space where Euclidean distance is Mahalanobis distance, float32, clipped so that float32 can square them."""
         return np.clip(shapes @ self.metric, -1e15, 1e15).astype(np.float32)
 
     def _renew(self) -> None:
-        """Learn the metric from the shapes remembered, and bring them into it."""
-        held = min(self.seen, len(self.shapes))
-        # The newest reading belongs to the shape that is being judged.
-        known = np.lib.stride_tricks.sliding_window_view(self.values.ordered()[:-1], self.length)[-held:]
-        size, axes = np.linalg.eigh(known.T @ known / held)
+        """Learn the metric from the remembered shapes, and transform them by it."""
+        count = min(self.seen, len(self.shapes))
+        # The newest reading belongs to the shape that is being scored.
+        known = np.lib.stride_tricks.sliding_window_view(self.values.ordered()[:-1], self.length)[-count:]
+        size, axes = np.linalg.eigh(known.T @ known / count)
         self.metric = axes / np.sqrt(np.maximum(size, size[-1] * 1e-9 + 1e-12))
-        self.shapes[(self.seen - held + np.arange(held)) % len(self.shapes)] = self._seen_by_metric(known)
+        self.shapes[(self.seen - count + np.arange(count)) % len(self.shapes)] = self._seen_by_metric(known)
 
     def fields(self) -> dict[str, Any]:
         """Return the readings, the shapes and their metric."""

@@ -1,4 +1,4 @@
-"""What must hold for a table: one kind a file, and ``audit``, which judges a frame's rows while they are written."""
+"""What must hold for a table: one kind a file, and ``judging``, which judges a frame's rows while they are written."""
 
 from caudal.stages.enforce.kinds import constructor, kinds
 

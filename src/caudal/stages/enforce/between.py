@@ -18,7 +18,7 @@ Bound = int | float | Decimal | str | dt.date | dt.datetime
 
 @dataclass(frozen=True)
 class Between(RowExpectation):
-    """Every value lies between two bounds, bounds included. Null keeps it; NaN breaks it.
+    """Every value lies between two bounds, bounds included. A null passes; NaN breaks it.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Between(RowExpectation):
         return f"{self.kind}({self.column}, {', '.join(shown)})"
 
     def fits(self, schema: StructType) -> None:
-        """Hold that the bounds are of the column's kind."""
+        """Raise DeclarationProblem where a bound is not of the column's kind."""
         kind = schema[self.column].dataType
         for bound in (self.low, self.high):
             if bound is None:

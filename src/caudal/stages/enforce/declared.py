@@ -1,7 +1,7 @@
-"""What every kind of expectation is: a judgement of rows one by one, of rows among others, or of a table as a whole.
+"""The base classes of all expectations: they judge each row by itself, rows by comparison with others, or a table as a whole.
 
-A null breaks ``not_null`` and nothing else, as in SQL's CHECK: a missing value is no wrong value. NaN is a value that breaks
-whatever compares it.
+A null breaks ``not_null`` and nothing else, as in SQL's CHECK: a missing value is not a wrong value. NaN is a value that breaks
+every expectation that compares it.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _MOST_DIGITS = 38  # of a decimal
 
 @dataclass(frozen=True, kw_only=True)
 class Declared(Expectation):
-    """An expectation that says itself in words and gives its parameters as plain values."""
+    """An expectation that has a readable name and gives its parameters as plain values."""
 
     @property
     def name(self) -> str:
-        """The expectation as one would write it; options that are left at their default are not said."""
-        said = []
+        """The expectation as one would write it, without the options that have their default."""
+        parts = []
         for attribute in fields(self):
             value = getattr(self, attribute.name)
             if attribute.name in _SHARED or (attribute.default is not MISSING and value == attribute.default):
                 continue
             shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            said.append(shown if attribute.default is MISSING else f"{attribute.name}={shown}")
-        return f"{self.kind}({', '.join(said)})"
+            parts.append(shown if attribute.default is MISSING else f"{attribute.name}={shown}")
+        return f"{self.kind}({', '.join(parts)})"
 
     def parameters(self) -> dict[str, Any]:
         """Return every declared value, JSON-ready."""
         return {name: _plain(value) for name, value in super().parameters().items()}
 
     def refuse(self, what: str, fix: str | None = None, nearest: str | None = None, **facts: Any) -> NoReturn:
-        """Raise that this declaration cannot work."""
+        """Raise DeclarationProblem: this declaration cannot work."""
         place = str(self.where) if self.where else None
         raise DeclarationProblem(what, fix=fix, nearest=nearest, where=place, expectation=self.name, **facts)
 
@@ -53,27 +53,27 @@ class Declared(Expectation):
         """Raise DeclarationProblem where the type of a column makes the expectation meaningless."""
 
     def fits_others(self, schema: StructType, others: Mapping[str, StructType]) -> None:
-        """Raise DeclarationProblem where the columns of the other tables that it reads do not serve it."""
+        """Raise DeclarationProblem where the other tables lack the columns that it reads, or have them with the wrong type."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowExpectation(Declared):
-    """Holds or does not hold for each row by itself."""
+    """An expectation that each row keeps or breaks by itself."""
 
     def broken(self, schema: StructType) -> Column:
-        """Return a condition that is true for rows that break it (null counts as kept)."""
+        """Return a condition that is true for rows that break the expectation (null counts as kept)."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Among:
-    """What a row is judged among.
+    """The other rows and tables that a row is compared with.
 
     Parameters
     ----------
     table : str, the table's name
     others : the tables that expectations refer to
-    within : columns that part the table; rows of different parts are never compared, because an incremental run sees only some
+    within : columns that divide the table; rows of different parts are never compared, because an incremental run sees only some parts
     """
 
     table: str = "table"
@@ -83,18 +83,18 @@ class Among:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedExpectation(Declared):
-    """Holds or does not hold for each row by comparison with other rows, of this table or of another."""
+    """An expectation that each row keeps or breaks by comparison with other rows, of this table or of another."""
 
-    shuffles: ClassVar[bool] = False  # True where the whole frame is put in another order for it
+    shuffles: ClassVar[bool] = False  # True where judging it shuffles the whole frame
 
     def marked(self, frame: DataFrame, flag: str, among: Among) -> DataFrame:
-        """Return the frame with a boolean column ``flag``, true for rows that break it; no row more, none less."""
+        """Return the frame with a boolean column ``flag``, true for rows that break it; rows are neither added nor removed."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a table as a whole is judged by: the rows this run publishes, their profile, and the profiles of earlier versions.
+    """The figures that a table as a whole is judged by: the rows this run publishes, their profile, and the profiles of earlier versions.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class TableExpectation(Declared):
-    """Holds or does not hold for the table as a whole; there are no rows to set aside, so it warns or stops."""
+    """An expectation that the table as a whole keeps or breaks; there are no rows to set aside, so it warns or stops."""
 
     per_row: ClassVar[bool] = False
 
@@ -130,39 +130,39 @@ class TableExpectation(Declared):
 def literal(value: Any, kind: DataType) -> Column:
     """Return a declared value as a constant of a column's type, where text stands for a date or time.
 
-    A float column is compared with floats: its 0.1 is not the double 0.1, but the float that 0.1 is written for. A whole column is compared with
-    whole numbers and a decimal one with decimals, for as doubles large values that differ are equal.
+    A float column is compared with floats: its 0.1 is the float nearest to 0.1, not the double 0.1. An integer column is compared with
+    integers and a decimal one with decimals, because large values that differ can be equal as doubles.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import DateType, DecimalType, DoubleType, FloatType, TimestampNTZType, TimestampType
 
     if isinstance(kind, DateType | TimestampNTZType | TimestampType) and isinstance(value, str | dt.date):
         # A bound with a time of day compared with a date column must not be cut to its day.
-        wanted = "timestamp_ntz" if isinstance(kind, DateType) and len(str(value)) > 10 else kind.simpleString()
-        return F.lit(str(value)).cast(wanted)
+        type_name = "timestamp_ntz" if isinstance(kind, DateType) and len(str(value)) > 10 else kind.simpleString()
+        return F.lit(str(value)).cast(type_name)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return F.lit(value)
     if isinstance(kind, FloatType):
         return F.lit(float(value)).cast("float")
     exact = None if isinstance(kind, DoubleType) or value != value or abs(value) == math.inf else Decimal(str(value))
     if exact is not None and isinstance(kind, DecimalType):
-        behind = max(0, -int(exact.as_tuple().exponent))
-        before = max(1, exact.adjusted() + 1)
-        if max(before, kind.precision - kind.scale) + max(behind, kind.scale) <= _MOST_DIGITS:
-            return F.lit(f"{exact:f}").cast(DecimalType(before + behind, behind))
+        fraction_digits = max(0, -int(exact.as_tuple().exponent))
+        integer_digits = max(1, exact.adjusted() + 1)
+        if max(integer_digits, kind.precision - kind.scale) + max(fraction_digits, kind.scale) <= _MOST_DIGITS:
+            return F.lit(f"{exact:f}").cast(DecimalType(integer_digits + fraction_digits, fraction_digits))
     elif exact is not None and exact == exact.to_integral_value() and abs(exact) < 1 << 63:
         return F.lit(int(exact))
     return F.lit(float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value)
 
 
-def is_time(kind: DataType) -> bool:
-    """Tell whether a column holds dates or times."""
-    return kind.typeName() in ("date", "timestamp", "timestamp_ntz")
+def is_time(type_: DataType) -> bool:
+    """Return whether a type is of dates or times."""
+    return type_.typeName() in ("date", "timestamp", "timestamp_ntz")
 
 
-def is_number(kind: DataType) -> bool:
-    """Tell whether a column holds numbers."""
-    return kind.typeName() in ("byte", "short", "integer", "long", "float", "double", "decimal")
+def is_number(type_: DataType) -> bool:
+    """Return whether a type is of numbers."""
+    return type_.typeName() in ("byte", "short", "integer", "long", "float", "double", "decimal")
 
 
 def nan(column: str, schema: StructType) -> Column:
@@ -177,7 +177,7 @@ def nan(column: str, schema: StructType) -> Column:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     return str(value) if isinstance(value, Decimal) else value

@@ -1,4 +1,4 @@
-"""``distribution``: a figure stays near what it was in earlier versions."""
+"""``distribution``: a figure of a column stays near its value in earlier versions."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Distribution(TableExpectation):
     ----------
     column : str, numbers (for ``null_share`` any)
     figure : ``mean | stddev | min | max | null_share``
-    within : float, the greatest difference: as a share of that mean, for ``null_share`` in itself (0.05: five points of a hundred)
-    z : float, in place of ``within``: the greatest difference in standard deviations of the earlier versions' figures; passes
+    within : float, the greatest difference: as a share of that mean; for ``null_share`` an absolute one (0.05: five percentage points)
+    z : float, in place of ``within``: the greatest difference in standard deviations of the earlier versions' figures; every version passes
         until there are three of them
     last : int, how many earlier versions count
     """
@@ -56,43 +56,43 @@ class Distribution(TableExpectation):
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
-        """Hold that the column has the figure."""
+        """Raise DeclarationProblem where the column has no such figure."""
         kind = schema[self.column].dataType
         if self.figure != "null_share" and not is_number(kind):
             self.refuse(f"{self.name}: '{self.column}' is a {kind.simpleString()}, no number.", 'Use figure="null_share".')
 
     def fault(self, figures: Figures) -> str | None:
-        """Return how far the figure is off, or None."""
-        now = self._figure(figures.rows, figures.profile)
-        earlier = [self._figure(one["rows"], one["columns"]) for one in figures.history[-self.last :]]
-        known = [one for one in earlier if one is not None]
-        if now is None or not known:
+        """Return a sentence that says how far the figure is off, or None."""
+        current = self._figure(figures.rows, figures.profile)
+        earlier = [self._figure(version["rows"], version["columns"]) for version in figures.history[-self.last :]]
+        known = [figure for figure in earlier if figure is not None]
+        if current is None or not known:
             return None
-        middle = statistics.fmean(known)
+        mean = statistics.fmean(known)
         if self.z is not None:
             if len(known) < _FEWEST_FOR_Z:
                 return None
             allowed = self.z * statistics.stdev(known)
         else:
             assert self.within is not None
-            allowed = self.within * (1.0 if self.figure == "null_share" else abs(middle))
+            allowed = self.within * (1.0 if self.figure == "null_share" else abs(mean))
         # Sums taken in another order differ in the last digits.
-        if abs(now - middle) <= allowed + 1e-9 * max(abs(middle), abs(now)):
+        if abs(current - mean) <= allowed + 1e-9 * max(abs(mean), abs(current)):
             return None
-        return f"{self.figure} is {now:.6g}; {middle:.6g} ± {allowed:.6g} expected after {len(known)} earlier version{'s' * (len(known) > 1)}"
+        return f"{self.figure} is {current:.6g}; {mean:.6g} ± {allowed:.6g} expected after {len(known)} earlier version{'s' * (len(known) > 1)}"
 
     def _figure(self, rows: int, profile: Mapping[str, Mapping[str, Any]]) -> float | None:
-        told = profile.get(self.column)
-        if not told or not rows:
+        column_profile = profile.get(self.column)
+        if not column_profile or not rows:
             return None
-        value = told.get("nulls", 0) / rows if self.figure == "null_share" else told.get(self.figure)
+        value = column_profile.get("nulls", 0) / rows if self.figure == "null_share" else column_profile.get(self.figure)
         return None if value is None else float(value)
 
 
 def distribution(
     column: str, *, figure: str = "mean", within: float | None = None, z: float | None = None, last: int = 7
 ) -> Distribution:
-    """Return the expectation that a figure stays near that of the last versions (within 20 % unless told).
+    """Return the expectation that a figure stays near that of the last versions (within 20 % unless declared otherwise).
 
     Examples
     --------

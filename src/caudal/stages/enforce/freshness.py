@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Freshness(TableExpectation):
-    """The newest time in the column is at most ``within`` ago. Without any time the table is not fresh.
+    """The newest time in the column is at most ``within`` ago. A table without any time is not fresh.
 
-    Local wall time is taken in the product's time zone; a date counts until its end.
+    Local wall times are read in the product's time zone; a date counts until the end of its day.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ class Freshness(TableExpectation):
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
-        """Hold that the column holds times."""
+        """Raise DeclarationProblem where the column holds no times."""
         kind = schema[self.column].dataType
         if not is_time(kind):
             self.refuse(f"{self.name}: '{self.column}' is a {kind.simpleString()}, no time.", "Name a column of times or dates.")
 
     def fault(self, figures: Figures) -> str | None:
-        """Return how old the newest row is where that is too old, or None."""
+        """Return a sentence that says how old the newest row is where it is too old, or None."""
         newest = figures.profile.get(self.column, {}).get("max")
         if newest is None:
             return f"no row has a time in '{self.column}'"

@@ -21,6 +21,6 @@ def kinds() -> Mapping[str, type[Expectation]]:
 
 
 def constructor(kind: str) -> Callable[..., Any]:
-    """Return the function that users call: it stands beside the class, under the kind's name."""
+    """Return the function that users call to declare a kind; it has the kind's name and lives in the class's module."""
     function: Callable[..., Any] = getattr(EXPECTATIONS.module(kind), kind)
     return function

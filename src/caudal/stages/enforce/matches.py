@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
     from pyspark.sql.types import StructType
 
-# What Java's regular expressions have and Python's lack; put in other words, the rest can be checked without a JVM.
+# Syntax that Java's regular expressions have and Python's lack. With it replaced, a pattern can be checked without a JVM.
 _JAVA_ONLY = (
     (r"\\[pP](\{\^?\w+(=\w+)?\}|\w)", r"\\w"),
     (r"\\[hvRXzZG]", r"\\s"),
@@ -24,7 +24,7 @@ _JAVA_ONLY = (
 
 @dataclass(frozen=True)
 class Matches(RowExpectation):
-    """Every text matches a regular expression from its first character to its last. Null keeps it.
+    """Every text matches a regular expression from its first character to its last. A null passes.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ class Matches(RowExpectation):
     def __post_init__(self) -> None:
         if "(?P" in self.pattern:
             self.refuse(f"{self.name}: Spark does not know (?P…).", "Write a named group as (?<name>…).")
-        spoken = self.pattern
+        pattern = self.pattern
         for java, python in _JAVA_ONLY:
-            spoken = re.sub(java, python, spoken)
+            pattern = re.sub(java, python, pattern)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # [a&&b] is an intersection in Java
-                re.compile(spoken)
+                re.compile(pattern)
         except re.error as error:
             self.refuse(
                 f"{self.name}: the pattern is no regular expression: {error}.",
@@ -58,7 +58,7 @@ class Matches(RowExpectation):
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
-        """Hold that the column holds texts."""
+        """Raise DeclarationProblem where the column holds no texts."""
         kind = schema[self.column].dataType
         if kind.typeName() not in ("string", "varchar", "char"):
             self.refuse(

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Monotone(ComparedExpectation):
-    """Along ``over``, values never fall below the highest one before them; so the rows that keep it are monotone without the others.
+    """Along ``over``, no value falls below the highest one before it; the rows that keep it are monotone once the others are removed.
 
-    Rows of one series with the same ``over`` may have any order among themselves. A row whose value or ``over`` is null keeps it;
-    NaN breaks it. Series do not reach across the partitions of a table (days; files of a source).
+    Rows of one series with the same ``over`` may have any order among themselves. A row whose value or ``over`` is null passes;
+    NaN breaks it. A series does not continue across the partitions of a table (days; files of a source).
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ class Monotone(ComparedExpectation):
         from caudal.stages.enforce.judging.content import content
 
         value, over = F.col(quoted(self.column)), F.col(quoted(self.over))
-        counted = F.when(over.isNotNull() & ~nan(self.column, frame.schema), value)
+        comparable = F.when(over.isNotNull() & ~nan(self.column, frame.schema), value)
         series = [F.col(quoted(name)) for name in (*among.within, *self.by)] or [F.lit(0)]
-        # Within one moment the lower value goes first, so that it can only be the rows of earlier moments that are above it.
-        line = Window.partitionBy(*series).orderBy(over, value, *content(frame)).rowsBetween(Window.unboundedPreceding, -1)
-        highest = F.max(counted).over(line)
-        below = (counted <= highest) if self.strict else (counted < highest)
+        # Within one moment the lower value goes first, so that only rows of earlier moments can be above it.
+        earlier_rows = Window.partitionBy(*series).orderBy(over, value, *content(frame)).rowsBetween(Window.unboundedPreceding, -1)
+        highest = F.max(comparable).over(earlier_rows)
+        below = (comparable <= highest) if self.strict else (comparable < highest)
         return frame.withColumn(flag, F.coalesce(below, F.lit(False)) | F.coalesce(nan(self.column, frame.schema), F.lit(False)))
 
 

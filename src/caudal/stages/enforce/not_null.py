@@ -1,4 +1,4 @@
-"""``not_null``: a value is there."""
+"""``not_null``: every row has a value."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OneOf(RowExpectation):
-    """Every value is one of those listed. Null keeps it.
+    """Every value is one of those listed. A null passes.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class OneOf(RowExpectation):
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
-        """Hold that the values are of the column's kind."""
+        """Raise DeclarationProblem where a value is not of the column's kind."""
         kind = schema[self.column].dataType
         for value in self.values:
             number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -65,7 +65,7 @@ class OneOf(RowExpectation):
 
 
 def one_of(column: str, *values: Any) -> OneOf:
-    """Return the expectation that a column holds none but the listed values.
+    """Return the expectation that a column holds only the listed values.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``positive``: numbers are above nought."""
+"""``positive``: numbers are above zero."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Positive(RowExpectation):
-    """Every number is above nought, or at least nought. Null keeps it; NaN breaks it.
+    """Every number is above zero (with ``or_zero``: at least zero). A null passes; NaN breaks it.
 
     Parameters
     ----------
     column : str, a column of numbers
-    or_zero : bool, True lets nought through
+    or_zero : bool, True lets zero through
     """
 
     kind: ClassVar[str] = "positive"
@@ -32,7 +32,7 @@ class Positive(RowExpectation):
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
-        """Hold that the column holds numbers."""
+        """Raise DeclarationProblem where the column holds no numbers."""
         kind = schema[self.column].dataType
         if not is_number(kind):
             self.refuse(f"{self.name}: '{self.column}' is a {kind.simpleString()}, no number.", "Name a column of numbers.")
@@ -48,7 +48,7 @@ class Positive(RowExpectation):
 
 
 def positive(column: str, *, or_zero: bool = False) -> Positive:
-    """Return the expectation that a column's numbers are above nought.
+    """Return the expectation that a column's numbers are above zero.
 
     Examples
     --------

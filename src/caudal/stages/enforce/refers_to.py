@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RefersTo(ComparedExpectation):
-    """Every value exists in a column of another table. Null keeps it (no reference), as with SQL's FOREIGN KEY.
+    """Every value exists in a column of another table. A null passes (no reference), as with SQL's FOREIGN KEY.
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ class RefersTo(ComparedExpectation):
                 f"{self.name} binds to nothing: '{self.table}' has no column '{self.key}'.", f"It has {', '.join(other.names)}.",
                 nearest(self.key, other.names), column=self.key,
             )  # fmt: skip
-        have, want = schema[self.column].dataType, other[self.key].dataType
-        if have != want and not (is_number(have) and is_number(want)):
+        type_, key_type = schema[self.column].dataType, other[self.key].dataType
+        if type_ != key_type and not (is_number(type_) and is_number(key_type)):
             self.refuse(
-                f"{self.name}: '{self.column}' is a {have.simpleString()}, '{self.key}' of '{self.table}' a {want.simpleString()}.",
+                f"{self.name}: '{self.column}' is a {type_.simpleString()}, '{self.key}' of '{self.table}' a {key_type.simpleString()}.",
                 "Give both the same type.",
             )  # fmt: skip
 
@@ -63,14 +63,17 @@ class RefersTo(ComparedExpectation):
 
         other = among.others[self.table]
         self.fits_others(frame.schema, {self.table: other.schema})
-        key, found = f"{flag}_key", f"{flag}_found"
+        key, exists = f"{flag}_key", f"{flag}_found"
         # Each key once: the join must not double a row.
         keys = (
-            other.select(F.col(quoted(self.key)).alias(key)).where(F.col(key).isNotNull()).distinct().withColumn(found, F.lit(True))
+            other.select(F.col(quoted(self.key)).alias(key))
+            .where(F.col(key).isNotNull())
+            .distinct()
+            .withColumn(exists, F.lit(True))
         )
         value = F.col(quoted(self.column))
         joined = frame.join(keys, value == F.col(key), "left")
-        return joined.withColumn(flag, value.isNotNull() & F.col(found).isNull()).drop(key, found)
+        return joined.withColumn(flag, value.isNotNull() & F.col(exists).isNull()).drop(key, exists)
 
 
 def refers_to(column: str, table: str, key: str) -> RefersTo:

@@ -1,4 +1,4 @@
-"""``row_count``: as many rows as there should be."""
+"""``row_count``: the number of published rows lies between bounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caudal.stages.enforce.declared import Figures, TableExpectation
 
 @dataclass(frozen=True)
 class RowCount(TableExpectation):
-    """The run publishes between ``low`` and ``high`` rows, quarantined ones left out. An incremental run counts what it writes.
+    """The run publishes between ``low`` and ``high`` rows, not counting quarantined ones. An incremental run counts the rows that it writes.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class RowCount(TableExpectation):
         return f"{self.kind}({', '.join('…' if bound is None else str(bound) for bound in (self.low, self.high))})"
 
     def fault(self, figures: Figures) -> str | None:
-        """Return what is wrong with the number of rows, or None."""
+        """Return a sentence that says what is wrong with the number of rows, or None."""
         if self.low is not None and figures.rows < self.low:
             return f"{figures.rows} rows, at least {self.low} expected"
         if self.high is not None and figures.rows > self.high:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sql(RowExpectation):
-    """A Spark SQL condition holds for every row; a row for which it is null (unknown) keeps it, as in SQL's CHECK.
+    """A Spark SQL condition holds for every row; a row for which it is null (unknown) passes, as in SQL's CHECK.
 
     Parameters
     ----------
-    condition : str, of one row's columns; no aggregate, window or subquery. Spark raises an error where it divides by nought:
+    condition : str, of one row's columns; no aggregate, window or subquery. Spark raises an error where it divides by zero:
         write ``try_divide(a, b)``
-    title : str, optional, what to call it
+    title : str, optional, the name of the expectation
     """
 
     kind: ClassVar[str] = "sql"
@@ -36,10 +36,10 @@ class Sql(RowExpectation):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the condition names, in order of appearance."""
-        found, fault = _read(self.condition)
+        columns, fault = _read(self.condition)
         if fault is not None:
             self.refuse(f"{self.name}: {fault}", "Write a condition of one row, such as fare_usd >= 0 OR payment_type = 3.")
-        return found
+        return columns
 
     def broken(self, schema: StructType) -> Column:  # noqa: ARG002
         """Return where the condition is false."""
@@ -61,7 +61,7 @@ def sql(condition: str, *, name: str | None = None) -> Sql:
 
 @cache
 def _read(condition: str) -> tuple[tuple[str, ...], str | None]:
-    """Return the columns of a condition, and what is wrong with it."""
+    """Return the columns that a condition names, and the fault in it or None."""
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError

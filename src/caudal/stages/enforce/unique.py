@@ -18,13 +18,13 @@ NULLS = ("distinct", "equal")
 
 @dataclass(frozen=True)
 class Unique(Declared):
-    """No two rows have the same key. Of rows with one key the first keeps it and the others break it, so no key is lost whole.
+    """No two rows have the same key. Of rows with the same key the first passes and the others break it, so no key is lost.
 
-    The first is one that breaks nothing else, then the lowest ``first_by``, the highest ``last_by``, then the lowest values of its
-    columns from left to right: the same one in every run, whatever the order of files and tasks.
+    The first row is one that breaks no other rule, then the one with the lowest ``first_by``, the highest ``last_by``, the lowest values of its
+    columns from left to right: the same row in every run, whatever the order of files and tasks.
 
-    As in SQL's UNIQUE, a null is unlike every other null, so a row with a null in its key keeps it; ``nulls="equal"`` takes nulls for one value
-    (SQL's NULLS NOT DISTINCT, and what GROUP BY does), so that of rows with the same key, null or not, only the first keeps it.
+    As in SQL's UNIQUE, a null differs from every other null, so a row with a null in its key passes; ``nulls="equal"`` treats nulls as one value
+    (SQL's NULLS NOT DISTINCT, and what GROUP BY does), so that of rows with the same key, null or not, only the first passes.
 
     Keys are compared within a partition: in a table partitioned by day within the day, in a source within the file too, because an
     incremental run sees no others. Where a key can come again on another day, leave the table unpartitioned.
@@ -51,11 +51,11 @@ class Unique(Declared):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Key, and what decides which row stays."""
+        """The key, and the columns that decide which row stays."""
         return (*self.keys, *self.first_by, *self.last_by)
 
     def fits(self, schema: StructType) -> None:
-        """Hold that the key's columns can be compared."""
+        """Raise DeclarationProblem where a column of the key cannot be compared."""
         for name in self.keys:
             if schema[name].dataType.typeName() in ("map", "variant"):
                 self.refuse(
@@ -64,7 +64,7 @@ class Unique(Declared):
                 )
 
     def order(self) -> list[Column]:
-        """Return the order that the user gave."""
+        """Return the order of rows that the user declared."""
         from pyspark.sql import functions as F
 
         from caudal.engine.marks import quoted
@@ -89,5 +89,5 @@ def unique(
     return Unique(columns, _names(first_by), _names(last_by), nulls)
 
 
-def _names(said: str | Sequence[str]) -> tuple[str, ...]:
-    return (said,) if isinstance(said, str) else tuple(said)
+def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else tuple(columns)

@@ -31,59 +31,59 @@ def as_of_join(
 ) -> DataFrame:
     """Return each left row with the columns of the newest right row of the same key known at or before its time.
 
-    Both are put in one order of time and the last right row is carried forward: one sort, where a join by range would compare
-    every left row with every earlier right row. Of right rows of the same key and time, the one whose other columns are greatest,
-    read from left to right, is taken: the same one in every run.
+    Rows of both frames are sorted by time together and the last right row is carried forward: one sort, where a join by range would
+    compare every left row with every earlier right row. Of right rows with the same key and time, the one whose other columns are
+    greatest, compared from left to right, is taken: the same one in every run.
 
     Parameters
     ----------
     left, right : DataFrame
-    by : key columns, in both; a null key finds nothing
-    left_time, right_time : str, optional, time columns; left out, the marked event time of each. ``right_time`` must tell when
+    by : key columns, in both; a null key matches no row
+    left_time, right_time : str, optional, time columns; by default the marked event time of each. ``right_time`` must hold when
         the row is *known*: for windows of ``tumble`` that is ``window_end``
-    tolerance : optional, the longest that a right row stays valid. Without it an incremental run cannot know how many earlier
-        days to read, and a day-partitioned table is made whole
+    tolerance : optional, the longest time that a right row stays valid. Without it an incremental run cannot know how many earlier
+        days to read, so a day-partitioned table is recomputed as a whole
 
     Returns
     -------
-    DataFrame, the rows and columns of ``left``, then those of ``right`` but its keys, null where no row is found; the right time
-    is left out where the left has a column of its name
+    DataFrame, the rows and columns of ``left``, then the columns of ``right`` without its keys, null where no row matches; the right
+    time is left out where the left frame has a column of that name
 
     Raises
     ------
-    DeclarationProblem : unknown columns, columns in both, times of two types, a right time before the values are known
+    DeclarationProblem : unknown columns, columns in both frames, times of two types, a right time before the values are known
     """
     from pyspark.sql import Window, functions as F
 
-    asking = "as_of_join"
+    caller = "as_of_join"
     group = marks.names(by)
-    marks.need(left, group, asking)
-    marks.need(right, group, asking)
-    mine = marks.event_time(left, left_time, asking, "left_time")
-    theirs = marks.event_time(right, right_time, asking, "right_time")
-    added = _added(left, right, group, mine, theirs)
-    at = looks_back(math.inf if tolerance is None else seconds(tolerance))
+    marks.need(left, group, caller)
+    marks.need(right, group, caller)
+    left_column = marks.event_time(left, left_time, caller, "left_time")
+    right_column = marks.event_time(right, right_time, caller, "right_time")
+    added = _right_columns(left, right, group, left_column, right_column)
+    time = looks_back(math.inf if tolerance is None else seconds(tolerance))
     keys = [F.col(quoted(name)) for name in group]
-    carried = F.struct(*(F.col(quoted(name)) for name in added), F.col(at).alias("__known_at"))
-    own = F.struct(*(F.col(quoted(name)) for name in left.columns))
-    asks = left.withColumn(at, micros(left, mine, asking))
-    tells = right.withColumn(at, micros(right, theirs, asking)).where(F.col(at).isNotNull())
+    right_values = F.struct(*(F.col(quoted(name)) for name in added), F.col(time).alias("__known_at"))
+    left_values = F.struct(*(F.col(quoted(name)) for name in left.columns))
+    left_rows = left.withColumn(time, micros(left, left_column, caller))
+    right_rows = right.withColumn(time, micros(right, right_column, caller)).where(F.col(time).isNotNull())
     for key in keys:
-        tells = tells.where(key.isNotNull())
-    tells = tells.select(
-        *(key.alias(f"__by_{place}") for place, key in enumerate(keys)), at, F.lit(0).alias("__asks"), carried.alias("__right"),
-        _breaks_ties(right, added).alias("__tie"), F.lit(None).alias("__left"),
+        right_rows = right_rows.where(key.isNotNull())
+    right_rows = right_rows.select(
+        *(key.alias(f"__by_{place}") for place, key in enumerate(keys)), time, F.lit(0).alias("__asks"), right_values.alias("__right"),
+        _tie_order(right, added).alias("__tie"), F.lit(None).alias("__left"),
     )  # fmt: skip
-    asks = asks.select(
-        *(key.alias(f"__by_{place}") for place, key in enumerate(keys)), at, F.lit(1).alias("__asks"), F.lit(None).alias("__right"),
-        F.lit(None).alias("__tie"), own.alias("__left"),
+    left_rows = left_rows.select(
+        *(key.alias(f"__by_{place}") for place, key in enumerate(keys)), time, F.lit(1).alias("__asks"), F.lit(None).alias("__right"),
+        F.lit(None).alias("__tie"), left_values.alias("__left"),
     )  # fmt: skip
-    ordered = Window.partitionBy(*(f"__by_{place}" for place in range(len(keys)))).orderBy(at, "__asks", "__tie")
-    so_far = ordered.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    found = F.last("__right", ignorenulls=True).over(so_far)
-    joined = tells.unionByName(asks).withColumn("__found", found)
+    by_time = Window.partitionBy(*(f"__by_{place}" for place in range(len(keys)))).orderBy(time, "__asks", "__tie")
+    so_far = by_time.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    newest = F.last("__right", ignorenulls=True).over(so_far)
+    joined = right_rows.unionByName(left_rows).withColumn("__found", newest)
     if tolerance is not None:
-        recent = F.col(at) - F.col("__found.__known_at") <= of(seconds(tolerance))
+        recent = F.col(time) - F.col("__found.__known_at") <= of(seconds(tolerance))
         joined = joined.withColumn("__found", F.when(recent, F.col("__found")))
     columns = [
         F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in left.schema.fields
@@ -92,23 +92,23 @@ def as_of_join(
     return joined.where(F.col("__asks") == 1).select(*columns)
 
 
-def _added(left: DataFrame, right: DataFrame, group: Sequence[str], mine: str, theirs: str) -> list[str]:
-    """Return the right's columns that the left gets; hold that names and times fit."""
-    there, here = right.schema[theirs].dataType, left.schema[mine].dataType
-    if there != here:
+def _right_columns(left: DataFrame, right: DataFrame, group: Sequence[str], left_column: str, right_column: str) -> list[str]:
+    """Return the columns of the right frame that the result gets, after checking that names and times fit."""
+    right_type, left_type = right.schema[right_column].dataType, left.schema[left_column].dataType
+    if right_type != left_type:
         raise DeclarationProblem(
-            f"as_of_join compares '{mine}' of type {here.simpleString()} with '{theirs}' of type {there.simpleString()}.",
+            f"as_of_join compares '{left_column}' of type {left_type.simpleString()} with '{right_column}' of type {right_type.simpleString()}.",
             fix="Make both local wall time (timestamp_ntz) or both instants (timestamp): a cast is not a conversion between time zones.",
         )
     for field in right.schema.fields:
         known = (field.metadata or {}).get(KNOWN)
-        if known in right.columns and known != theirs and field.name not in (*group, theirs):
+        if known in right.columns and known != right_column and field.name not in (*group, right_column):
             raise DeclarationProblem(
-                f"as_of_join would show '{field.name}' from '{theirs}' on, but it is known at '{known}' only.",
+                f"as_of_join would show '{field.name}' from '{right_column}' on, but it is known at '{known}' only.",
                 fix=f'Say right_time="{known}".',
                 column=field.name,
             )
-    added = [name for name in right.columns if name not in group and not (name == theirs and name in left.columns)]
+    added = [name for name in right.columns if name not in group and not (name == right_column and name in left.columns)]
     for name in added:
         if name in left.columns:
             raise DeclarationProblem(
@@ -119,15 +119,15 @@ def _added(left: DataFrame, right: DataFrame, group: Sequence[str], mine: str, t
     return added
 
 
-def _breaks_ties(right: DataFrame, added: Sequence[str]) -> Column:
-    """Return what orders right rows of the same key and time; maps have no order and stay out."""
+def _tie_order(right: DataFrame, added: Sequence[str]) -> Column:
+    """Return the order of right rows with the same key and time; maps cannot be ordered and are left out."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import MapType, VariantType
 
-    fit = [name for name in added if not isinstance(right.schema[name].dataType, MapType | VariantType)]
-    return F.struct(*(F.col(quoted(name)) for name in fit)) if fit else F.lit(0)
+    orderable = [name for name in added if not isinstance(right.schema[name].dataType, MapType | VariantType)]
+    return F.struct(*(F.col(quoted(name)) for name in orderable)) if orderable else F.lit(0)
 
 
 def _without_marks(field: StructField) -> dict[str, Any]:
-    """Return a right column's metadata without caudal's marks: keys and times of the right are none of the joined rows."""
-    return {key: one for key, one in (field.metadata or {}).items() if not key.startswith("caudal.")}
+    """Return a right column's metadata without caudal's marks: keys and times of the right rows are not those of the joined rows."""
+    return {key: value for key, value in (field.metadata or {}).items() if not key.startswith("caudal.")}

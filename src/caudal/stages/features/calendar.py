@@ -1,4 +1,4 @@
-"""What the calendar says of a time."""
+"""Parts of a time by the calendar: hour, weekday, month and others."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def calendar(
     Parameters
     ----------
     frame : DataFrame
-    time : str, optional, a timestamp or date column; left out, the marked event time
+    time : str, optional, a timestamp or date column; by default the marked event time
     parts : hour (0–23), quarter_hour (0–95, of the day), weekday (0 Monday – 6 Sunday), day_of_month, day_of_year, month (1–12),
         is_weekend (boolean; Saturday and Sunday), and hour_sin, hour_cos (of the time of day, to the microsecond), weekday_sin,
-        weekday_cos (of the day), year_sin, year_cos (of the day of the year): places on a circle, where 23:59 is next to 0:00
-    tz : str, optional, for instants (TIMESTAMP): the time zone whose clock is meant, e.g. ``America/New_York``; left out, that of
-        the product (UTC outside of one; ``cd.in_zone`` says another)
+        weekday_cos (of the day), year_sin, year_cos (of the day of the year): points on a circle, where 23:59 is next to 0:00
+    tz : str, optional, for instants (TIMESTAMP): the time zone whose clock is meant, e.g. ``America/New_York``; by default that of
+        the product (UTC outside of one; ``cd.in_zone`` sets another)
 
     Raises
     ------
-    DeclarationProblem : an unknown part, a column that is no time, a tz for local wall time
+    DeclarationProblem : an unknown part, a column that is not a time, a tz for local wall time
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import TimestampType
 
-    asking = "calendar"
-    column = marks.event_time(frame, time, asking, "time")
-    micros(frame, column, asking)  # says clearly when it is no time
+    caller = "calendar"
+    column = marks.event_time(frame, time, caller, "time")
+    micros(frame, column, caller)  # raises a clear error where it is not a time
     moment = F.col(quoted(column))
     instant = isinstance(frame.schema[column].dataType, TimestampType)
     if tz is None and instant:

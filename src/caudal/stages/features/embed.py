@@ -1,4 +1,4 @@
-"""Images → features by a CNN, in Spark's Python workers; the network is sent once to an executor and loaded once by a worker."""
+"""Compute features of images by a CNN in Spark's Python workers; each executor gets the network once, each worker loads it once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.stages.features.registered import feature
 from caudal.stages.images import decode, memory
-from caudal.stages.images.network import Model, model as model_of, session
+from caudal.stages.images.network import Model, load_model, session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CONTENT = "content"
-KEPT = "embed"  # how what is kept with the table is named, before the column
-# Reading and handing over are Spark's part; what lies between is the worker's.
+KEPT = "embed"  # the name under which the network is kept with the table, before the column
+# Spark reads the images and takes the features; the parts between are the worker's.
 PARTS = ("load", "read", "decode", "resize", "infer", "write")
 
 
@@ -42,21 +42,21 @@ def embed(
 ) -> DataFrame:
     """Return the images without their bytes, with their features: ``embedding`` (array of float) and ``network``.
 
-    An image that cannot be decoded goes to the table's quarantine with its reason.
+    Images that cannot be decoded go to the table's quarantine with the reason.
 
     Parameters
     ----------
     images : DataFrame, one row per image, its bytes in ``content``
-    network : what `caudal.network` gives
+    network : the result of `caudal.network`
     size : int, pixels of a side, a multiple of 32
-    floor : int, the smallest size that may be chosen where memory is short
+    floor : int, the smallest size that is chosen where memory is short
     batch : int, images that go through the network together; lowered where memory is short
-    max_pixels : int, of an image that is decoded; less where memory is short
+    max_pixels : int, the most pixels of an image that is decoded; lowered where memory is short
 
     Raises
     ------
-    DeclarationProblem : there is no such column, or the size is none that networks take
-    EnvironmentProblem : the memory does not do for one image, or the libraries of ``caudal[images]`` are missing
+    DeclarationProblem : there is no such column, or networks do not take images of this size
+    EnvironmentProblem : the memory does not suffice for one image, or the libraries of ``caudal[images]`` are missing
     """
     from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
 
@@ -69,15 +69,15 @@ def embed(
             f"embed is asked for {size} px, and for no less than {floor}.",
             fix=f"Both are multiples of {memory.STEP}, and the floor is not the larger.",
         )
-    chosen, spark = model_of(network), images.sparkSession
-    workers, room = _room(spark)
+    chosen, spark = load_model(network), images.sparkSession
+    workers, room = _worker_memory(spark)
     plan = memory.plan(
         memory=room, workers=workers, model=len(chosen.content), side=size, floor=floor,
         batch=None if batch == "auto" else batch, largest=max_pixels,
-        beside=memory.WRITER if is_local(str(spark.sparkContext.master)) else 0,
+        reserved=memory.WRITER if is_local(str(spark.sparkContext.master)) else 0,
     )  # fmt: skip
-    made = current_build_context()
-    made.settings.update(
+    context = current_build_context()
+    context.settings.update(
         {
             # Many tasks, so that no core waits for the last one; small pieces, so that memory stays flat.
             "spark.sql.files.maxPartitionBytes": "16m",
@@ -87,9 +87,9 @@ def embed(
             "spark.sql.execution.arrow.maxRecordsPerBatch": "512",
         }
     )
-    spent = _Spent(spark)
-    made.kept[f"{KEPT}:{into}"] = json.dumps({**asdict(network), "side": plan.side, "model": chosen.sha256}).encode()
-    made.told.append(lambda _: {"embedding": {**spent.shares(), "plan": list(plan.said), "network": _key(chosen, plan)}})
+    times = _WorkerTimes(spark)
+    context.kept[f"{KEPT}:{into}"] = json.dumps({**asdict(network), "side": plan.side, "model": chosen.sha256}).encode()
+    context.told.append(lambda _: {"embedding": {**times.shares(), "plan": list(plan.notes), "network": _key(chosen, plan)}})
     carried = [name for name in images.columns if name not in (content, "_format_errors", "_raw")]
     schema = StructType(
         [
@@ -100,32 +100,32 @@ def embed(
             StructField("_raw", StringType()),
         ]
     )
-    work = _worker(spark.sparkContext.broadcast(chosen), plan, carried, content, into, spent.accumulator)
-    return images.select(*_quoted([*carried, content])).mapInArrow(work, schema)
+    embed_pieces = _worker(spark.sparkContext.broadcast(chosen), plan, carried, content, into, times.accumulator)
+    return images.select(*_quoted([*carried, content])).mapInArrow(embed_pieces, schema)
 
 
-def embedded(content: bytes, network: Network, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray[Any, Any]:
-    """Return the features of one image, float32 [d], prepared and computed as those of a table are.
-
-    Raises
-    ------
-    Unfit : it is no image, or none that can be decoded
-    """
-    return _session(model_of(network))(decode.pixels(content, side, max_pixels)[None])[0]  # type: ignore[no-any-return]
-
-
-def network_of(said: bytes) -> tuple[Network, int]:
-    """Return the network and the size that a table was made with, from what was kept with it.
+def embed_image(content: bytes, network: Network, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray[Any, Any]:
+    """Return the features of one image, float32 [d], prepared and computed like those of a table.
 
     Raises
     ------
-    EnvironmentProblem : the network has been changed since, or is not there
+    UnreadableImage : it is not an image, or one that cannot be decoded
     """
-    told: dict[str, Any] = json.loads(said)
-    side, model = told.pop("side"), told.pop("model")
-    told |= {name: tuple(told[name]) for name in ("mean", "std")}
-    network = Network(**told)
-    if (network.sha256 is not None and not Path(network.name).is_file()) or model_of(network).sha256 != model:
+    return _session(load_model(network))(decode.pixels(content, side, max_pixels)[None])[0]  # type: ignore[no-any-return]
+
+
+def network_of(stored: bytes) -> tuple[Network, int]:
+    """Return the network and the size that a table was made with, read from what is stored with the table.
+
+    Raises
+    ------
+    EnvironmentProblem : the network has changed since, or does not exist
+    """
+    fields: dict[str, Any] = json.loads(stored)
+    side, model = fields.pop("side"), fields.pop("model")
+    fields |= {name: tuple(fields[name]) for name in ("mean", "std")}
+    network = Network(**fields)
+    if (network.sha256 is not None and not Path(network.name).is_file()) or load_model(network).sha256 != model:
         raise EnvironmentProblem(
             f"The network '{network.name}' is not the one that the features were made with.", fix="Run the product again."
         )
@@ -137,80 +137,80 @@ def _key(model: Model, plan: memory.Plan) -> str:
 
 
 def _worker(
-    shared: Any, plan: memory.Plan, carried: list[str], content: str, into: str, spent: Any
+    shared: Any, plan: memory.Plan, carried: list[str], content: str, into: str, times: Any
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """Return what a Python worker does with the pieces that it is given."""
+    """Return the function that a Python worker applies to its pieces of the frame."""
 
-    def work(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def embed_pieces(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        took, began = dict.fromkeys(PARTS, 0.0), time.perf_counter()
+        spent_s, start = dict.fromkeys(PARTS, 0.0), time.perf_counter()
         model: Model = shared.value
         run, key = _session(model), _key(model, plan)
-        took["load"] = time.perf_counter() - began
-        images, before = 0, time.perf_counter()
+        spent_s["load"] = time.perf_counter() - start
+        images, since = 0, time.perf_counter()
         for piece in pieces:
-            took["read"] += time.perf_counter() - before
-            vectors, faults = _embedded(piece.column(content), run, plan, took)
+            spent_s["read"] += time.perf_counter() - since
+            vectors, faults = _embed_column(piece.column(content), run, plan, spent_s)
             images += len(faults)
             raw = [None if fault is None else _raw(piece, row, content) for row, fault in enumerate(faults)]
             errors = pa.array([None if fault is None else [f"image {fault}"] for fault in faults], pa.list_(pa.string()))
             columns = [piece.column(name) for name in carried]
             columns += [pa.array([key] * len(faults)), vectors, errors, pa.array(raw, pa.string())]
-            before = time.perf_counter()
+            since = time.perf_counter()
             yield pa.RecordBatch.from_arrays(columns, [*carried, "network", into, "_format_errors", "_raw"])
-            took["write"] += time.perf_counter() - before
-            before = time.perf_counter()
-        spent.add({**took, "images": images, "tasks": 1})
+            spent_s["write"] += time.perf_counter() - since
+            since = time.perf_counter()
+        times.add({**spent_s, "images": images, "tasks": 1})
 
-    return work
+    return embed_pieces
 
 
-def _embedded(column: pa.Array, run: Any, plan: memory.Plan, took: dict[str, float]) -> tuple[pa.Array, list[str | None]]:
-    """Return the features of a piece's images, null where there are none, and why not."""
+def _embed_column(column: pa.Array, run: Any, plan: memory.Plan, spent_s: dict[str, float]) -> tuple[pa.Array, list[str | None]]:
+    """Return the features of a piece's images, null where an image has none, and the fault of each such image."""
     import numpy as np
     import pyarrow as pa
 
     faults: list[str | None] = []
-    held: list[Any] = []
-    found: list[Any] = []
+    waiting: list[Any] = []
+    vectors: list[Any] = []
 
-    def through() -> None:
-        if held:
-            began = time.perf_counter()
-            found.append(run(np.stack(held)))
-            took["infer"] += time.perf_counter() - began
-            held.clear()
+    def infer_waiting() -> None:
+        if waiting:
+            start = time.perf_counter()
+            vectors.append(run(np.stack(waiting)))
+            spent_s["infer"] += time.perf_counter() - start
+            waiting.clear()
 
     for value in column:
         try:
             octets = value.as_buffer() if value.is_valid else b""
-            held.append(decode.pixels(octets, plan.side, plan.max_pixels, took, plan.room))
+            waiting.append(decode.pixels(octets, plan.side, plan.max_pixels, spent_s, plan.room))
             faults.append(None)
-        except decode.Unfit as error:
+        except decode.UnreadableImage as error:
             faults.append(str(error))
-        if len(held) == plan.batch:
-            through()
-    through()
-    flat = np.concatenate(found).astype(np.float32, copy=False) if found else np.zeros((0, 0), np.float32)
+        if len(waiting) == plan.batch:
+            infer_waiting()
+    infer_waiting()
+    flat = np.concatenate(vectors).astype(np.float32, copy=False) if vectors else np.zeros((0, 0), np.float32)
     lengths = np.array([0, *(0 if fault else flat.shape[1] for fault in faults)])
     offsets = pa.array(np.cumsum(lengths).astype(np.int32))
-    good = pa.array([fault is not None for fault in faults])
-    return pa.ListArray.from_arrays(offsets, pa.array(flat.reshape(-1)), mask=good), faults
+    is_fault = pa.array([fault is not None for fault in faults])
+    return pa.ListArray.from_arrays(offsets, pa.array(flat.reshape(-1)), mask=is_fault), faults
 
 
 _SESSIONS: dict[str, Any] = {}
 
 
 def _session(model: Model) -> Any:
-    """Return the function that embeds, of this process; a worker that is used again finds it there."""
+    """Return this process's function that embeds; a worker that Spark reuses finds it in the cache."""
     if model.sha256 not in _SESSIONS:
-        opened = session(model.content)
-        name = opened.get_inputs()[0].name
+        inference = session(model.content)
+        name = inference.get_inputs()[0].name
 
         def run(pixels: Any) -> Any:
-            found = opened.run(None, {name: model.prepared(pixels)})[0]
-            return found.reshape(len(found), -1)
+            vectors = inference.run(None, {name: model.prepared(pixels)})[0]
+            return vectors.reshape(len(vectors), -1)
 
         _SESSIONS[model.sha256] = run
     return _SESSIONS[model.sha256]
@@ -220,23 +220,23 @@ def _raw(piece: pa.RecordBatch, row: int, content: str) -> str:
     return json.dumps({name: piece.column(name)[row].as_py() for name in piece.schema.names if name != content}, default=str)
 
 
-def _room(spark: SparkSession) -> tuple[int, int]:
-    """Return how many workers an executor has at once, and the bytes of memory that they share."""
+def _worker_memory(spark: SparkSession) -> tuple[int, int]:
+    """Return how many workers an executor runs at once, and the bytes of memory that they share."""
     conf = spark.sparkContext.getConf()
     local = is_local(str(spark.sparkContext.master))
     workers = spark.sparkContext.defaultParallelism if local else int(conf.get("spark.executor.cores", "1"))
-    said = conf.get("spark.executor.pyspark.memory", "")
-    if said:
-        return workers, memory.octets(said)
-    heap = memory.octets(conf.get("spark.driver.memory" if local else "spark.executor.memory", "1g"))
+    limit = conf.get("spark.executor.pyspark.memory", "")
+    if limit:
+        return workers, memory.parse_bytes(limit)
+    heap = memory.parse_bytes(conf.get("spark.driver.memory" if local else "spark.executor.memory", "1g"))
     if local:
         return workers, max(usable_memory() - heap - heap // 4, memory.MIB)
     overhead = conf.get("spark.executor.memoryOverhead", "")
-    return workers, memory.octets(overhead) if overhead else max(384 * memory.MIB, heap // 10)
+    return workers, memory.parse_bytes(overhead) if overhead else max(384 * memory.MIB, heap // 10)
 
 
-class _Spent:
-    """Seconds that the workers spent on each part, added up over all of them."""
+class _WorkerTimes:
+    """The seconds that all workers together spent on each part."""
 
     def __init__(self, spark: SparkSession) -> None:
         from pyspark.accumulators import AccumulatorParam
@@ -245,13 +245,13 @@ class _Spent:
             def zero(self, value: dict[str, float]) -> dict[str, float]:
                 return dict.fromkeys(value, 0.0)
 
-            def addInPlace(self, one: dict[str, float], other: dict[str, float]) -> dict[str, float]:  # noqa: N802 (Spark's)
-                return {name: one.get(name, 0.0) + other.get(name, 0.0) for name in {*one, *other}}
+            def addInPlace(self, left: dict[str, float], right: dict[str, float]) -> dict[str, float]:  # noqa: N802 (Spark's)
+                return {name: left.get(name, 0.0) + right.get(name, 0.0) for name in {*left, *right}}
 
         self.accumulator = spark.sparkContext.accumulator(dict.fromkeys((*PARTS, "images", "tasks"), 0.0), Sums())
 
     def shares(self) -> dict[str, Any]:
-        """Return the seconds by part, of how many images."""
+        """Return the number of images and of tasks, and the seconds by part."""
         value = self.accumulator.value
         seconds = {part: round(value[part], 3) for part in PARTS}
         return {"images": int(value["images"]), "tasks": int(value["tasks"]), "seconds": seconds}

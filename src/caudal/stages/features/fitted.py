@@ -1,4 +1,4 @@
-"""What a function of a table fits to its rows, such as means or an encoder: fitted when training runs, kept with the model's version."""
+"""Values that a table's function fits to its rows, such as means or an encoder: fitted when training runs, kept with the model's version."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from caudal.errors import DeclarationProblem
 
 
 def fitted(name: str, fit: Callable[[], Any]) -> Any:
-    """Return what ``fit`` gives: fitted anew by each training pipeline that makes the table, and as it was fitted otherwise.
+    """Return the result of ``fit``: computed anew by each training pipeline that makes the table, otherwise the stored one.
 
-    Prediction transforms new rows by what the champion's own training fitted. In a run that trains, the table is made as a whole, so that no two fits meet in
-    one table; a fresh home therefore gives the same fit as one that has grown.
+    Prediction transforms new rows by the values that the champion's own training fitted. A run that trains computes the table as a
+    whole, so that one table never mixes two fits; a fresh home therefore gives the same fit as one that has grown.
 
     Parameters
     ----------
-    name : str, tells it from others of the same table
-    fit : function without arguments that computes on Spark or pandas what is to be kept, as JSON can hold it: numbers, text, lists,
-        mappings with text as keys. ``caudal check`` calls it on frames without rows
+    name : str, distinguishes it from other fitted values of the same table
+    fit : function without arguments that computes the value with Spark or pandas; the value must fit into JSON: numbers, text, lists,
+        mappings with text as keys. ``caudal check`` calls the function on frames without rows
 
     Raises
     ------
-    DeclarationProblem : JSON cannot hold what ``fit`` gives
+    DeclarationProblem : JSON cannot hold the result of ``fit``
     """
-    made, key = current_build_context(), f"fit:{name}"
-    made.asked.add(key)
-    known = made.before.get(key)
-    if known is None or made.fits == "anew":
-        made.require(known, name)
-        known = _held(name, fit())
-    elif made.fits == "keep":
-        made.put_off()
-    made.kept[key] = known
-    return json.loads(known)
+    context, key = current_build_context(), f"fit:{name}"
+    context.asked.add(key)
+    stored = context.before.get(key)
+    if stored is None or context.fits == "anew":
+        context.require(stored, name)
+        stored = _as_json(name, fit())
+    elif context.fits == "keep":
+        context.put_off()
+    context.kept[key] = stored
+    return json.loads(stored)
 
 
-def _held(name: str, value: Any) -> bytes:
-    """Return a value as JSON; NumPy's numbers and arrays are taken as Python's."""
+def _as_json(name: str, value: Any) -> bytes:
+    """Return a value as JSON; NumPy's numbers and arrays become Python's."""
     import numpy as np
 
-    def plain(other: Any) -> Any:
-        if isinstance(other, np.generic | np.ndarray):
-            return other.tolist()
+    def plain(item: Any) -> Any:
+        if isinstance(item, np.generic | np.ndarray):
+            return item.tolist()
         raise TypeError
 
     try:

@@ -1,8 +1,8 @@
-"""Made-up rows for a schema, and the same rows as they would be had everything after a moment come out differently.
+"""Made-up rows for a schema, and the same rows with everything changed that becomes known after a moment.
 
-Where the rows lie is said in `caudal.stages.features.moments_tried`. Values come from few, the same in every table, so that joins
-find partners and groups have rows. What is known late is known just after the dividing moment, however long ago its row happened,
-unless the declaration bounds the delay: then it is known as late as it may be.
+`caudal.stages.features.moments_tried` chooses the times of the rows. Values come from a small set, the same in every table, so that
+joins find partners and groups have rows. A value that is known late is known just after the dividing moment, however long ago its row
+happened, unless the declaration bounds the delay: then it is known as late as the bound allows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.known import Known, known_of
 from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
 from caudal.engine.moments import DAY_S
-from caudal.stages.features.moments_tried import Tried, moments
+from caudal.stages.features.moments_tried import RowTime, row_times
 from caudal.stages.features.reaches import Reaches
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 MOMENT = dt.datetime(2024, 3, 6, 12)  # a Wednesday noon: on every grid that divides half a day, in the middle of a month
 MIDNIGHT = MOMENT.replace(hour=0)
-THINGS = 3  # different values of a key
+KEY_VALUES = 3  # number of different values of a key
 
 
 @dataclass(frozen=True)
 class InputShape:
-    """What is known of an input without reading it.
+    """What is known about an input without reading it.
 
     Parameters
     ----------
-    schema : StructType; marks in its metadata (``caudal.known``, ``caudal.key``, ``caudal.step_s``) are heeded
+    schema : StructType; marks in its metadata (``caudal.known``, ``caudal.key``, ``caudal.step_s``) are used
     event_time : str, optional, when a row happened; None for a table whose rows are known at all times, such as zones
-    known : mapping of column to what is declared of it (`caudal.declarations.known`): a column, a column and a bound, or a delay; the
-        others are known at ``event_time``
+    known : mapping of column to when it is known, as declared (`caudal.declarations.known`): a column, a column and a bound, or a delay;
+        the others are known at ``event_time``
     keys : columns of which no two rows have the same values, such as ``trip_id``
     """
 
@@ -63,12 +63,14 @@ class InputShape:
         """When a column is known, for those not known at the event time."""
         marks = {field.name: field.metadata[KNOWN] for field in self.schema.fields if (field.metadata or {}).get(KNOWN)}
         return {
-            name: known_of(told, self.schema.names) for name, told in {**marks, **self.known}.items() if name in self.schema.names
+            name: known_of(declared, self.schema.names)
+            for name, declared in {**marks, **self.known}.items()
+            if name in self.schema.names
         }
 
     @cached_property
     def bounds_s(self) -> dict[str, float | None]:
-        """For each column that tells when others are known: the longest that its time lies after the event; None for no bound."""
+        """For each column that holds when others are known: the greatest delay of its time after the event; None for no bound."""
         bounds: dict[str, float | None] = {}
         for known in self.known_at.values():
             if known.column is not None:
@@ -81,80 +83,80 @@ Row = dict[str, Any]
 
 
 def moment(shape: Sequence[InputShape]) -> dt.datetime:
-    """Return the moment that divides past from future: on the grid of every input."""
-    steps = [one.step_s for one in shape if one.step_s]
+    """Return the moment that divides past from future; it lies on the grid of every input."""
+    steps = [input_.step_s for input_ in shape if input_.step_s]
     return MOMENT if all(DAY_S / 2 % step == 0 for step in steps) else MIDNIGHT
 
 
-def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, asked: Reaches | None = None) -> list[Row]:
-    """Return made-up rows, in order of time: at the moments that features of these reaches compare."""
+def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, reach: Reaches | None = None) -> list[Row]:
+    """Return made-up rows in order of time, at the moments that features with these reaches compare."""
     draw = random.Random(seed)
     if shape.event_time is None:
-        return [_plain(shape, thing) for thing in range(10)]
+        return [_undated_row(shape, thing) for thing in range(10)]
     keyed = [name for name in shape.schema.names if name in entity or (shape.schema[name].metadata or {}).get(KEY)]
     delays = [known.within_s for known in shape.known_at.values() if known.within_s]
-    invented: list[Row] = []
-    for number, tried in enumerate(moments(at, shape.step_s, asked or Reaches(), delays, draw)):
-        # On a grid every key has a row at every time; its key columns change together, so that entity and time name one row.
-        for thing in _things(shape, tried, number, bool(keyed), draw):
+    made_up: list[Row] = []
+    for number, row_time in enumerate(row_times(at, shape.step_s, reach or Reaches(), delays, draw)):
+        # On a grid every key has a row at every time; the key columns change together, so that entity and time identify one row.
+        for thing in _key_numbers(shape, row_time, number, bool(keyed), draw):
             row = {
-                field.name: _value(field.dataType, draw, wide=field.name in shape.known_at, thing=thing if tried.exact else None)
+                field.name: _value(field.dataType, draw, wide=field.name in shape.known_at, thing=thing if row_time.exact else None)
                 for field in shape.schema.fields
             }
-            row |= {name: _domain(shape.schema[name].dataType, thing) for name in keyed}
-            invented.append(_timed(shape, row, tried, at, draw))
-    return _unique(shape, invented)
+            row |= {name: _nth_value(shape.schema[name].dataType, thing) for name in keyed}
+            made_up.append(_set_times(shape, row, row_time, at, draw))
+    return _number_keys(shape, made_up)
 
 
-def _things(shape: InputShape, tried: Tried, number: int, keyed: bool, draw: random.Random) -> Sequence[int]:
-    if tried.whole and (shape.step_s or keyed):
-        return range(THINGS)
-    return (number % THINGS if tried.exact and keyed else 0 if tried.exact else draw.randrange(THINGS),)
+def _key_numbers(shape: InputShape, row_time: RowTime, number: int, keyed: bool, draw: random.Random) -> Sequence[int]:
+    if row_time.whole and (shape.step_s or keyed):
+        return range(KEY_VALUES)
+    return (number % KEY_VALUES if row_time.exact and keyed else 0 if row_time.exact else draw.randrange(KEY_VALUES),)
 
 
-def later_otherwise(
-    shape: InputShape, made: Sequence[Row], entity: Sequence[str], at: dt.datetime, seed: int, *, gone: bool
+def change_later(
+    shape: InputShape, made_up: Sequence[Row], entity: Sequence[str], at: dt.datetime, seed: int, *, gone: bool
 ) -> list[Row]:
-    """Return the rows as they would be, had what becomes known after ``at`` come out differently.
+    """Return the rows with everything changed that becomes known after ``at``.
 
-    With ``gone``, later rows are not there and values known later are null (where they may be); otherwise they are others, some
-    rows are missing and some are new.
+    With ``gone``, later rows are missing and values known later are null (where the column allows null); otherwise those values are
+    different ones, some later rows are missing and some are new.
     """
     if shape.event_time is None:
-        return list(made)
+        return list(made_up)
     draw = random.Random(seed + 1)
     event_time = shape.event_time
     keyed = {
         name for name in shape.schema.names if name in entity or (shape.schema[name].metadata or {}).get(KEY) or name in shape.keys
     }
     changed: list[Row] = []
-    for number, row in enumerate(made):
-        happened = _as_time(row[event_time])
-        if happened > at and (gone or number % 4 == 0):
+    for number, row in enumerate(made_up):
+        event = _as_time(row[event_time])
+        if event > at and (gone or number % 4 == 0):
             continue
         new = dict(row)
         for column in shape.schema.fields:
-            if column.name == event_time or column.name in keyed or known_when(shape, row, column.name, happened) <= at:
+            if column.name == event_time or column.name in keyed or time_known(shape, row, column.name, event) <= at:
                 continue
-            new[column.name] = None if gone and column.nullable else _other(shape, column.name, row, draw)
+            new[column.name] = None if gone and column.nullable else _changed_value(shape, column.name, row, draw)
         changed.append(new)
     if not gone:
-        changed += _new(shape, made, entity, at, draw)
+        changed += _new_rows(shape, made_up, entity, at, draw)
     return sorted(changed, key=lambda row: _as_time(row[event_time]))
 
 
-def known_when(shape: InputShape, row: Row, of: str, happened: dt.datetime) -> dt.datetime:
-    """Return when a value of a row is known; where the column that tells it is empty, a step after the event."""
-    known = shape.known_at.get(of)
+def time_known(shape: InputShape, row: Row, column: str, event: dt.datetime) -> dt.datetime:
+    """Return when a value of a row is known; where the column that holds this is empty, a step after the event."""
+    known = shape.known_at.get(column)
     if known is None:
-        return happened
+        return event
     if known.column is None:
-        return happened + dt.timedelta(seconds=known.within_s or 0)
-    told = row.get(known.column)
-    return _as_time(told) if isinstance(told, dt.date) else happened + dt.timedelta(seconds=shape.step_s or 0)
+        return event + dt.timedelta(seconds=known.within_s or 0)
+    known_time = row.get(known.column)
+    return _as_time(known_time) if isinstance(known_time, dt.date) else event + dt.timedelta(seconds=shape.step_s or 0)
 
 
-def frame(spark: SparkSession, shape: InputShape, made: Sequence[Row]) -> DataFrame:
+def frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> DataFrame:
     """Return rows as a Spark frame of one partition, in their order, with the event time marked."""
     from pyspark.sql.types import StructField, StructType
 
@@ -163,62 +165,64 @@ def frame(spark: SparkSession, shape: InputShape, made: Sequence[Row]) -> DataFr
         metadata = dict(column.metadata or {}) | ({EVENT_TIME: True} if column.name == shape.event_time else {})
         fields.append(StructField(column.name, column.dataType, True, metadata))
     schema = StructType(fields)
-    return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in made], schema, verifySchema=False).coalesce(
-        1
-    )
+    return spark.createDataFrame(
+        [tuple(row[name] for name in schema.names) for row in made_up], schema, verifySchema=False
+    ).coalesce(1)
 
 
-def _timed(shape: InputShape, row: Row, tried: Tried, at: dt.datetime, draw: random.Random) -> Row:
-    """Set the event time, and the columns that tell when others are known."""
+def _set_times(shape: InputShape, row: Row, row_time: RowTime, at: dt.datetime, draw: random.Random) -> Row:
+    """Set the event time, and the columns that hold when others are known."""
     from pyspark.sql.types import TimestampType
 
     event_time = str(shape.event_time)
     for column, within_s in shape.bounds_s.items():
         if column in row and column != event_time:
             grid = shape.step_s and (shape.schema[column].metadata or {}).get(STEP_S)
-            told = tried.time + dt.timedelta(seconds=shape.step_s or 0) if grid else _told(tried, at, within_s, draw)
-            if shape.schema[column].dataType.typeName() == "date" and tried.late:
-                told += dt.timedelta(days=1)  # a date is its midnight
-            row[column] = _at(shape.schema[column].dataType, told)
+            known_time = (
+                row_time.time + dt.timedelta(seconds=shape.step_s or 0) if grid else _draw_known_time(row_time, at, within_s, draw)
+            )
+            if shape.schema[column].dataType.typeName() == "date" and row_time.late:
+                known_time += dt.timedelta(days=1)  # a date is its midnight
+            row[column] = _at(shape.schema[column].dataType, known_time)
     for typed in shape.schema.fields:
         if isinstance(typed.dataType, TimestampType) and row[typed.name] is not None:
             row[typed.name] = _at(typed.dataType, _as_time(row[typed.name]))
-    row[event_time] = _at(shape.schema[event_time].dataType, tried.time)
+    row[event_time] = _at(shape.schema[event_time].dataType, row_time.time)
     return row
 
 
-def _told(tried: Tried, at: dt.datetime, within_s: float | None, draw: random.Random) -> dt.datetime:
-    """Return when a value of a row is known: just after the dividing moment for a late one, so far as the bound allows."""
+def _draw_known_time(row_time: RowTime, at: dt.datetime, within_s: float | None, draw: random.Random) -> dt.datetime:
+    """Return when a value of a row is known: for a late one just after the dividing moment, as far as the bound allows."""
     delay_s = float(draw.randrange(60, 14_400))
-    if tried.time <= at:
-        since_s = (at - tried.time).total_seconds()
-        delay_s = since_s + draw.randrange(1, 3600) if tried.late else min(delay_s, since_s)
-    return tried.time + dt.timedelta(seconds=delay_s if within_s is None else min(delay_s, within_s))
+    if row_time.time <= at:
+        since_s = (at - row_time.time).total_seconds()
+        delay_s = since_s + draw.randrange(1, 3600) if row_time.late else min(delay_s, since_s)
+    return row_time.time + dt.timedelta(seconds=delay_s if within_s is None else min(delay_s, within_s))
 
 
-def _new(shape: InputShape, made: Sequence[Row], entity: Sequence[str], at: dt.datetime, draw: random.Random) -> list[Row]:
-    """Return further later rows, at times where there was none."""
+def _new_rows(shape: InputShape, made_up: Sequence[Row], entity: Sequence[str], at: dt.datetime, draw: random.Random) -> list[Row]:
+    """Return more later rows, at times that had no row."""
     event_time = str(shape.event_time)
-    taken = {_as_time(row[event_time]) for row in made}
-    later = [row for row in made if _as_time(row[event_time]) > at]
+    times = {_as_time(row[event_time]) for row in made_up}
+    later = [row for row in made_up if _as_time(row[event_time]) > at]
     added = []
     for number, row in enumerate(later[::3][:100]):
         new = dict(row)
         shift = dt.timedelta(seconds=shape.step_s * (number + 1)) if shape.step_s else dt.timedelta(seconds=draw.randrange(1, 3600))
         time = _as_time(row[event_time]) + shift
-        if time in taken:
+        if time in times:
             continue
-        taken.add(time)
+        times.add(time)
         for name in dict.fromkeys((event_time, *shape.bounds_s)):
             if name in new and isinstance(new[name], dt.date):
                 new[name] = new[name] + shift
         for name in shape.keys:
-            new[name] = _domain(shape.schema[name].dataType, 1_000_000 + number)
+            new[name] = _nth_value(shape.schema[name].dataType, 1_000_000 + number)
         added.append(new)
     return added
 
 
-def _other(shape: InputShape, name: str, row: Row, draw: random.Random) -> Any:
+def _changed_value(shape: InputShape, name: str, row: Row, draw: random.Random) -> Any:
     kind, old = shape.schema[name].dataType, row[name]
     if isinstance(old, dt.date):  # a time known later stays later
         return (
@@ -234,7 +238,7 @@ def _other(shape: InputShape, name: str, row: Row, draw: random.Random) -> Any:
 
 
 def _extreme(kind: DataType, draw: random.Random) -> Any:
-    """Return a value beyond all that made-up rows have: a maximum or minimum over the future shows by it; None where there is none."""
+    """Return a value beyond all values of made-up rows, which reveals a maximum or minimum over the future; None where the type has none."""
     from pyspark.sql import types as T
 
     low = draw.random() < 0.5
@@ -247,22 +251,22 @@ def _extreme(kind: DataType, draw: random.Random) -> Any:
     return None
 
 
-def _unique(shape: InputShape, made: list[Row]) -> list[Row]:
-    for number, row in enumerate(made):
+def _number_keys(shape: InputShape, made_up: list[Row]) -> list[Row]:
+    for number, row in enumerate(made_up):
         for name in shape.keys:
             if name != shape.event_time and len(shape.keys) == 1:
-                row[name] = _domain(shape.schema[name].dataType, 1000 + number)
-    return made
+                row[name] = _nth_value(shape.schema[name].dataType, 1000 + number)
+    return made_up
 
 
-def _plain(shape: InputShape, thing: int) -> Row:
-    return {field.name: _domain(field.dataType, thing) for field in shape.schema.fields}
+def _undated_row(shape: InputShape, thing: int) -> Row:
+    return {field.name: _nth_value(field.dataType, thing) for field in shape.schema.fields}
 
 
 def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None = None) -> Any:
-    """Return a value: numbers with a point from many, whole numbers and strings from few (they may be keys) unless ``wide``.
+    """Return a value: fractional numbers from many, integers and strings from few (they may be keys) unless ``wide``.
 
-    Those from few are all the ``thing``-th where it is given, so that rows of one thing agree in whatever they are grouped by.
+    Where ``thing`` is given, values from few are the ``thing``-th one, so that rows of the same thing agree in whatever groups them.
     """
     from pyspark.sql import types as T
 
@@ -272,10 +276,10 @@ def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None
         return decimal.Decimal(draw.randrange(1, min(10**kind.precision, 10**6))).scaleb(-kind.scale)
     if isinstance(kind, T.IntegralType) and wide:
         return draw.randrange(1, 100)
-    return _domain(kind, draw.randrange(THINGS) if thing is None or wide else thing)
+    return _nth_value(kind, draw.randrange(KEY_VALUES) if thing is None or wide else thing)
 
 
-def _domain(kind: DataType, thing: int) -> Any:
+def _nth_value(kind: DataType, thing: int) -> Any:
     """Return the ``thing``-th value of a type, the same in every table; strings are digits, so that they can be cast."""
     from pyspark.sql import types as T
 
@@ -296,11 +300,11 @@ def _domain(kind: DataType, thing: int) -> Any:
     if isinstance(kind, T.BinaryType):
         return str(thing).encode()
     if isinstance(kind, T.ArrayType):
-        return [_domain(kind.elementType, thing)]
+        return [_nth_value(kind.elementType, thing)]
     if isinstance(kind, T.MapType):
-        return {_domain(kind.keyType, thing): _domain(kind.valueType, thing)}
+        return {_nth_value(kind.keyType, thing): _nth_value(kind.valueType, thing)}
     if isinstance(kind, T.StructType):
-        return tuple(_domain(field.dataType, thing) for field in kind.fields)
+        return tuple(_nth_value(field.dataType, thing) for field in kind.fields)
     return None
 
 

@@ -1,10 +1,10 @@
-"""At which times made-up rows lie: so that two rows are apart by whatever length a feature may look back or ahead.
+"""Choose the times of made-up rows, so that some two rows are apart by any length that a feature may look back or ahead.
 
-Close to the dividing moment the rows lie on consecutive steps; further out, on both sides, each as many steps apart as there are
-consecutive ones. A close row and a far one are then apart by every number of steps up to 400 days (baby steps and giant steps; of
-steps under five minutes, up to 60,000 steps), so that a lead or a join at exactly that distance has its row. Lengths that the
-features name are tried themselves, a step nearer and a step further; without a grid, further rows lie at odd seconds; and some lie
-years out.
+Close to the dividing moment the rows lie on consecutive steps; further out, on both sides, the distance between them is the number of
+the consecutive steps. A close row and a far one are then apart by every number of steps up to 400 days (baby steps and giant steps;
+with steps under five minutes, up to 60,000 steps), so that a lead or a join at exactly that distance finds its row. Lengths that the
+features name are tried exactly, a step nearer and a step further; without a grid, more rows lie at odd seconds; and some rows lie
+years away.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ DAY_S = 86400
 FAR_S = 400 * DAY_S
 BEYOND_S = tuple(DAY_S * 1.5**power for power in range(1, 21))  # two days to nine years
 MOST_CLOSE, MOST_FAR = 200, 300
-ODD_STEP_S = 1800.0  # what stands for a step where there is no grid
+ODD_STEP_S = 1800.0  # used as the step where there is no grid
 NEAR_S = (1, 2, 10, 60, 300, 600)
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A time at which rows are made up.
+class RowTime:
+    """A time that made-up rows have.
 
     Parameters
     ----------
-    whole : whether every key has a row then
-    exact : whether it is there to be apart from another by an exact length, so that the rows agree in what they are grouped by
-    late : whether what is known late is known only after the dividing moment, so far as its bound allows
+    whole : whether every key has a row at this time
+    exact : whether it is an exact length apart from another time, so that the rows must agree in whatever groups them
+    late : whether values known late are known only after the dividing moment, as far as their bound allows
     """
 
     time: dt.datetime
@@ -42,9 +42,9 @@ class Tried:
     late: bool
 
 
-def moments(
-    at: dt.datetime, step_s: float | None, asked: Reaches, delays_s: Sequence[float], draw: random.Random
-) -> Iterator[Tried]:
+def row_times(
+    at: dt.datetime, step_s: float | None, reach: Reaches, delays_s: Sequence[float], draw: random.Random
+) -> Iterator[RowTime]:
     """Return the times of an input's rows, in order.
 
     Parameters
@@ -56,31 +56,33 @@ def moments(
     """
     step = step_s or ODD_STEP_S
     close = min(max(math.ceil(math.sqrt(FAR_S / step)), 24), MOST_CLOSE)
-    giants = min(math.ceil(FAR_S / close / step), MOST_FAR)
-    ahead = max(close, asked.rows + 8)
-    whole = {number * step for number in range(-close, ahead + 1)}
-    far = {side * number * close * step for side in (-1, 1) for number in range(1, giants + 1)}
+    giant_steps = min(math.ceil(FAR_S / close / step), MOST_FAR)
+    ahead = max(close, reach.rows + 8)
+    whole_offsets = {number * step for number in range(-close, ahead + 1)}
+    far = {side * number * close * step for side in (-1, 1) for number in range(1, giant_steps + 1)}
     far |= {side * math.ceil(length / step) * step for side in (-1, 1) for length in BEYOND_S}
     named = set()
-    for length in _lengths(at, asked, delays_s):
-        least = step if step_s else 1.0
+    for length in _lengths(at, reach, delays_s):
+        smallest_step = step if step_s else 1.0
         on_grid = {math.floor(length / step) * step, math.ceil(length / step) * step} if step_s else {length}
-        named |= {side * (base + near) for side in (-1, 1) for base in on_grid for near in (-least, 0, least)}
+        named |= {side * (base + near) for side in (-1, 1) for base in on_grid for near in (-smallest_step, 0, smallest_step)}
     odd: set[float] = set()
     if not step_s:
-        whole |= {0.0}
+        whole_offsets |= {0.0}
         far |= {float(side * near) for side in (-1, 1) for near in NEAR_S}
         for day in (-28, -14, -8, -7, -2, -1, 0, 1, 2, 7, 14):
             odd |= {float(day * DAY_S + draw.randrange(-10_800, 10_800)) for _ in range(8)}
-    for offset in sorted(whole | far | named | odd):
-        exact = offset in whole or offset in far or offset in named
+    for offset in sorted(whole_offsets | far | named | odd):
+        exact = offset in whole_offsets or offset in far or offset in named
         late = offset in named or draw.random() < 0.6
-        yield Tried(at + dt.timedelta(seconds=offset), offset in whole, exact and (bool(step_s) or draw.random() < 0.8), late)
+        yield RowTime(
+            at + dt.timedelta(seconds=offset), offset in whole_offsets, exact and (bool(step_s) or draw.random() < 0.8), late
+        )
 
 
-def _lengths(at: dt.datetime, asked: Reaches, delays_s: Sequence[float]) -> list[float]:
-    lengths = dict.fromkeys((*asked.lengths_s, *delays_s))
-    for months in asked.months:
+def _lengths(at: dt.datetime, reach: Reaches, delays_s: Sequence[float]) -> list[float]:
+    lengths = dict.fromkeys((*reach.lengths_s, *delays_s))
+    for months in reach.months:
         for side in (-1, 1):
             year, month = divmod(at.year * 12 + at.month - 1 + side * months, 12)
             lengths[abs((at.replace(year=year, month=month + 1) - at).total_seconds())] = None

@@ -1,4 +1,4 @@
-"""The mean, over rows of the same kind, of what was known before a row's time (a target statistic without foresight)."""
+"""``past_mean``: the mean over rows of the same kind whose value was known before a row's time (a target statistic without foresight)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
 from caudal.engine.clock import axis
-from caudal.engine.exact import addends, finite, mean as mean_of
+from caudal.engine.exact import addends, finite, mean
 from caudal.engine.marks import quoted
 from caudal.engine.moments import of
 from caudal.engine.reach import looks_back
@@ -33,77 +33,79 @@ def past_mean(
     """Return the frame with the mean of ``column`` over rows of the same ``by`` that happened within ``window`` before a row and
     whose value was known before it: the mean duration of the trips between two zones that had *ended* when this one began.
 
-    A row at time t sees the rows r with ``t − window ≤ r.order`` and ``r.known < t``; neither itself nor another of the same
-    moment. Each row becomes three entries on one line of time (it asks at ``order``, adds its value at ``known``, takes it away
-    at ``order + window``); running sums over whole numbers then give every answer in one sort, exactly, without a join.
+    A row at time t sees the rows r with ``t − window ≤ r.order`` and ``r.known < t``; neither itself nor another row of the same
+    moment. Each row becomes three entries on a timeline (it asks at ``order``, adds its value at ``known`` and subtracts it
+    at ``order + window``); running sums over integers then give every answer in one sort, exactly, without a join.
 
     Parameters
     ----------
     frame : DataFrame, one row per event
     column : column or columns of numbers; null, NaN and infinity are left out
-    by : columns that make a kind; ``[]`` takes all rows as one
-    window : how long before a row is looked at, by the time of the event; of instants as `rolling` counts it
-    order : str, optional, when a row happened and asks; left out, the marked event time
-    known : str, optional, when its value is known (``dropoff_at``), at the earliest when the row happened; left out, ``order``. A
+    by : columns that define a kind; ``[]`` makes all rows one kind
+    window : how far a row looks back, by the time of the event; for instants counted as in `rolling`
+    order : str, optional, when a row happened and asks; by default the marked event time
+    known : str, optional, when its value is known (``dropoff_at``), at the earliest when the row happened; by default ``order``. A
         row whose ``known`` is null is never seen
-    name : optional, name of the new column (one for each column); left out, ``duration_min_past_mean_7_days``
+    name : optional, name of the new column (one for each column); by default such as ``duration_min_past_mean_7_days``
 
     Raises
     ------
-    DeclarationProblem : unknown columns, one that is no number, a window of no length, times of two types
+    DeclarationProblem : unknown columns, a column that is not of numbers, a window of no length, times of two types
     """
     from pyspark.sql import Window, functions as F
     from pyspark.sql.types import BooleanType, NumericType
 
-    asking = "past_mean"
-    taken, group = marks.names(column), marks.names(by)
-    time = marks.event_time(frame, order, asking, "order")
-    told = known or time
-    marks.need(frame, [*taken, *group, told], asking)
+    caller = "past_mean"
+    columns, group = marks.names(column), marks.names(by)
+    time = marks.event_time(frame, order, caller, "order")
+    known_column = known or time
+    marks.need(frame, [*columns, *group, known_column], caller)
     length = of(seconds(window))
     if length <= 0:
         raise DeclarationProblem(
             f"past_mean is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing."
         )
-    if frame.schema[time].dataType != frame.schema[told].dataType:
+    if frame.schema[time].dataType != frame.schema[known_column].dataType:
         raise DeclarationProblem(
-            f"past_mean: '{time}' and '{told}' are times of two types.", fix="Make both local wall time or both instants."
+            f"past_mean: '{time}' and '{known_column}' are times of two types.", fix="Make both local wall time or both instants."
         )
-    names = _names(taken, name, window)
+    names = _names(columns, name, window)
     at = looks_back(seconds(window))
-    for one in taken:
-        if not isinstance(kind := frame.schema[one].dataType, NumericType | BooleanType):
+    for value_column in columns:
+        if not isinstance(kind := frame.schema[value_column].dataType, NumericType | BooleanType):
             raise DeclarationProblem(
-                f"past_mean of '{one}', which is of type {kind.simpleString()}.", fix="Take a column of numbers.", column=one
+                f"past_mean of '{value_column}', which is of type {kind.simpleString()}.",
+                fix="Take a column of numbers.",
+                column=value_column,
             )
 
-    asks, known_at = axis(frame, [time, told], asking)
-    tells = F.greatest(asks, known_at)
-    # What is known only after its window has passed is never seen; left in, it would be taken away before it is added.
-    seen = tells.isNotNull() & asks.isNotNull() & known_at.isNotNull() & (tells - asks <= length)
-    entry = [F.struct(asks.alias("at"), F.lit(0).alias("sign"))]
+    row_time, known_at = axis(frame, [time, known_column], caller)
+    added_at = F.greatest(row_time, known_at)
+    # A value known only after its window has passed is never seen; if kept, it would be subtracted before it is added.
+    seen = added_at.isNotNull() & row_time.isNotNull() & known_at.isNotNull() & (added_at - row_time <= length)
+    question = [F.struct(row_time.alias("at"), F.lit(0).alias("sign"))]
     entries = [
-        *entry,
-        F.struct(tells.alias("at"), F.lit(1).alias("sign")),
-        F.struct((asks + length).alias("at"), F.lit(-1).alias("sign")),
+        *question,
+        F.struct(added_at.alias("at"), F.lit(1).alias("sign")),
+        F.struct((row_time + length).alias("at"), F.lit(-1).alias("sign")),
     ]
-    spread = frame.withColumn("__entry", F.explode(F.when(seen, F.array(*entries)).otherwise(F.array(*entry))))
+    exploded = frame.withColumn("__entry", F.explode(F.when(seen, F.array(*entries)).otherwise(F.array(*question))))
     sign = F.col("__entry.sign")
     entries_of = {}  # what each row adds to the sums
     rests = {}
-    for place, one in enumerate(taken):
-        value, kind = quoted(one), frame.schema[one].dataType
+    for place, value_column in enumerate(columns):
+        value, kind = quoted(value_column), frame.schema[value_column].dataType
         parts = addends(value, kind)
         entries_of[f"__{place}_0"] = F.when(sign != 0, F.when(F.expr(finite(value, kind)).isNotNull(), sign))
         for number, digit in enumerate(parts.digits):
             entries_of[f"__{place}_{number + 1}"] = F.when(sign != 0, F.expr(digit) * sign)
         if parts.rest is not None:
             rests[f"__{place}_rest"] = F.when(sign != 0, F.expr(parts.rest) * sign)
-    own = F.struct(*(F.col(quoted(column)) for column in frame.columns))
-    narrow = spread.select(
-        *(F.col(quoted(one)).alias(f"__by_{place}") for place, one in enumerate(group)), F.col("__entry.at").alias(at),
-        (sign == 0).alias("__asks"), F.when(sign == 0, own).alias("__row"),
-        *(entry.alias(key) for key, entry in (entries_of | rests).items()),
+    row_values = F.struct(*(F.col(quoted(column)) for column in frame.columns))
+    narrow = exploded.select(
+        *(F.col(quoted(value_column)).alias(f"__by_{place}") for place, value_column in enumerate(group)), F.col("__entry.at").alias(at),
+        (sign == 0).alias("__asks"), F.when(sign == 0, row_values).alias("__row"),
+        *(question.alias(key) for key, question in (entries_of | rests).items()),
     )  # fmt: skip
     ordered = Window.partitionBy(*(f"__by_{place}" for place in range(len(group)))).orderBy(at)
     before = ordered.rangeBetween(Window.unboundedPreceding, -1)
@@ -111,11 +113,11 @@ def past_mean(
     lists = {f"{key}_sum": F.collect_list(key).over(before) for key in rests}
     answered = narrow.withColumns(sums | lists).where("__asks")
     means = []
-    for place, one in enumerate(taken):
+    for place, value_column in enumerate(columns):
         count, *digits = (key for key in sums if key.startswith(f"__{place}_"))
         rest = f"__{place}_rest_sum" if f"__{place}_rest" in rests else None
-        mean = F.when(F.col(count) > 0, F.expr(mean_of(digits, rest, frame.schema[one].dataType, count)))
-        means.append(F.when(F.col(at).isNotNull(), mean).alias(names[place]))
+        mean_column = F.when(F.col(count) > 0, F.expr(mean(digits, rest, frame.schema[value_column].dataType, count)))
+        means.append(F.when(F.col(at).isNotNull(), mean_column).alias(names[place]))
     return answered.select(
         *(F.col(f"__row.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in frame.schema.fields),
         *means,
@@ -124,10 +126,10 @@ def past_mean(
 
 def _names(taken: Sequence[str], name: str | Sequence[str] | None, window: str | float) -> list[str]:
     if name is None:
-        return [f"{one}_past_mean_{marks.worded(window)}" for one in taken]
-    said = marks.names(name)
-    if len(said) != len(taken):
+        return [f"{column}_past_mean_{marks.worded(window)}" for column in taken]
+    names = marks.names(name)
+    if len(names) != len(taken):
         raise DeclarationProblem(
-            f"past_mean makes {len(taken)} columns and is given {len(said)} names.", fix="Give a name for each column."
+            f"past_mean makes {len(taken)} columns and is given {len(names)} names.", fix="Give a name for each column."
         )
-    return said
+    return names

@@ -1,8 +1,8 @@
-"""Principal components, exact and in one pass: means and covariances of parts are merged, then one decomposition at the driver.
+"""Principal components, exact and in one pass: means and covariances of parts are merged, then decomposed once at the driver.
 
-The merging is that of Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample Variance", equation 2.1, for matrices. It is
-fitted to rows that were published, so a task that runs twice counts once. Each component's largest loading is positive, as
-scikit-learn has it, so reruns agree.
+The merging is that of Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample Variance", equation 2.1, for matrices. The
+components are fitted to published rows, so a task that runs twice counts once. Each component's largest loading is positive, as in
+scikit-learn, so reruns agree.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-_ROWS = 2048  # multiplied at once
-_FAN = 16  # parts that one merges
-_SHOWN = 400  # points of the scatter
+_ROWS = 2048  # rows multiplied at once
+_MERGED_AT_ONCE = 16  # parts that one task merges
+_SHOWN = 400  # points shown in the scatter plot
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Fitted:
     variance : float64 [k], that each component explains
     total : float, the variance of all d
     rows : int, n
-    network : str, which network the rows come from, where they say
+    network : str, the network that the rows come from; empty where they have no such column
     """
 
     mean: np.ndarray[Any, Any]
@@ -57,27 +57,32 @@ class Fitted:
     @property
     def ratio(self) -> list[float]:
         """The share of the variance that each component explains."""
-        return [float(one / self.total) if self.total else 0.0 for one in self.variance]
+        return [float(variance / self.total) if self.total else 0.0 for variance in self.variance]
 
     def dump(self) -> bytes:
         """Return the bytes of a NumPy archive."""
         import numpy as np
 
-        held = io.BytesIO()
+        archive = io.BytesIO()
         np.savez(
-            held, mean=self.mean, components=self.components, variance=self.variance, total=self.total, rows=self.rows,
+            archive, mean=self.mean, components=self.components, variance=self.variance, total=self.total, rows=self.rows,
             network=np.array(self.network),
         )  # fmt: skip
-        return held.getvalue()
+        return archive.getvalue()
 
     @classmethod
     def load(cls, content: bytes) -> Fitted:
-        """Return what was dumped."""
+        """Return the components from the bytes of `dump`."""
         import numpy as np
 
-        with np.load(io.BytesIO(content), allow_pickle=False) as held:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return cls(
-                held["mean"], held["components"], held["variance"], float(held["total"]), int(held["rows"]), str(held["network"])
+                archive["mean"],
+                archive["components"],
+                archive["variance"],
+                float(archive["total"]),
+                int(archive["rows"]),
+                str(archive["network"]),
             )
 
 
@@ -95,14 +100,14 @@ def pca(
 
     Parameters
     ----------
-    frame : DataFrame, one array of numbers a row, all of one length
-    components : int, optional, how many; or else ``variance``, the share of the variance that they explain at least
-    refit : ``always``, ``never``, or ``when 10% new``: when the number of rows has changed by so much since they were fitted;
-        in any case only by a pipeline that trains
+    frame : DataFrame, one array of numbers a row, all of the same length
+    components : int, optional, how many; instead of it ``variance``, the least share of the variance that they explain
+    refit : ``always``, ``never``, or ``when 10% new``: when the number of rows has changed by so much since the last fit;
+        in any case only a pipeline that trains fits again
 
     Raises
     ------
-    DeclarationProblem : no such column, or no rule for how many
+    DeclarationProblem : no such column, or not exactly one rule for how many components
     StepFailed : too few rows, or rows of different networks
     """
     if column not in frame.columns:
@@ -117,34 +122,36 @@ def pca(
         raise DeclarationProblem(
             "pca is to know how many components to give.", fix="Write components=64, or variance=0.95, one of them."
         )
-    limit = _limit(refit)
-    made, key = current_build_context(), f"pca:{column}"
-    made.asked.add(key)
-    known = Fitted.load(made.before[key]) if key in made.before else None
+    limit = _refit_share(refit)
+    context, key = current_build_context(), f"pca:{column}"
+    context.asked.add(key)
+    earlier = Fitted.load(context.before[key]) if key in context.before else None
     count = frame.count()
     if count == 0:
-        if known is not None:
-            made.kept[key] = known.dump()
-        return _named(frame, column, components or (len(known.components) if known is not None else 1), prefix)
+        if earlier is not None:
+            context.kept[key] = earlier.dump()
+        return _without_rows(frame, column, components or (len(earlier.components) if earlier is not None else 1), prefix)
     network = _network(frame)
-    valid = known is not None and known.network == network and len(known.components) == (components or len(known.components))
-    due = known is not None and abs(count - known.rows) > limit * known.rows
-    again = not valid or known is None or (due and made.fits == "anew")
-    if again:
-        made.require(known, key)
-    elif due and made.fits == "keep":
-        made.put_off()
-    fitted = fit(frame, column, components=components, variance=variance, network=network) if again or known is None else known
-    made.kept[key] = fitted.dump()
+    valid = (
+        earlier is not None and earlier.network == network and len(earlier.components) == (components or len(earlier.components))
+    )
+    due = earlier is not None and abs(count - earlier.rows) > limit * earlier.rows
+    refits = not valid or earlier is None or (due and context.fits == "anew")
+    if refits:
+        context.require(earlier, key)
+    elif due and context.fits == "keep":
+        context.put_off()
+    fitted = fit(frame, column, components=components, variance=variance, network=network) if refits or earlier is None else earlier
+    context.kept[key] = fitted.dump()
     names = [f"{prefix}_{i + 1}" for i in range(len(fitted.components))]
-    made.told.append(lambda written: {"pca": {**_told(fitted, again), "points": _points(written, names, frame.columns)}})
+    context.told.append(lambda written: {"pca": {**_summary(fitted, refits), "points": _points(written, names, frame.columns)}})
     return _transformed(frame, column, fitted, names)
 
 
 def fit(
     frame: DataFrame, column: str, *, components: int | None = None, variance: float | None = None, network: str = ""
 ) -> Fitted:
-    """Return the principal components of a column of arrays, all that it has unless told."""
+    """Return the principal components of a column of arrays; by default all of them."""
     import numpy as np
 
     from caudal.engine.marks import quoted
@@ -152,13 +159,15 @@ def fit(
     spark = frame.sparkSession
     cores = spark.sparkContext.defaultParallelism
     schema = "part int, rows long, mean binary, scatter binary"
-    parts = frame.select(quoted(column)).coalesce(max(1, 2 * cores)).mapInArrow(_moments, schema)
-    if 2 * cores > _FAN:  # a tree of two levels: the driver merges the square root of what there is
-        parts = parts.groupBy(f"part % {math.isqrt(2 * cores)} AS part").applyInArrow(_merged, schema)
-    found = [(row["part"], (row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"]))) for row in parts.collect()]
-    if not found:
+    parts = frame.select(quoted(column)).coalesce(max(1, 2 * cores)).mapInArrow(_moments_of_partition, schema)
+    if 2 * cores > _MERGED_AT_ONCE:  # a tree of two levels: the driver merges only the square root of the number of parts
+        parts = parts.groupBy(f"part % {math.isqrt(2 * cores)} AS part").applyInArrow(_merge_tables, schema)
+    moments_by_part = [
+        (row["part"], (row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"]))) for row in parts.collect()
+    ]
+    if not moments_by_part:
         raise StepFailed("pca has no rows to be fitted to.", fix="See what is in the features' quarantine.")
-    rows, mean, scatter = _joined([moments for _, moments in sorted(found, key=lambda one: one[0])])
+    rows, mean, scatter = _merge_moments([moments for _, moments in sorted(moments_by_part, key=lambda part: part[0])])
     if rows < 2 or (components or 1) > min(rows, len(mean)):
         raise StepFailed(
             f"pca is asked for {components or 'any number of'} components of {rows:,} rows with {len(mean):,} numbers.",
@@ -179,41 +188,41 @@ def fit(
 Moments = tuple[int, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]  # rows, mean [d], scatter [d·d]
 
 
-def _moments(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Give count, mean and scatter of one partition's rows."""
+def _moments_of_partition(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield count, mean and scatter of one partition's rows."""
     from pyspark import TaskContext
 
-    whole: Moments | None = None
+    total: Moments | None = None
     for piece in pieces:
         values = _matrix(piece.column(0))
         for start in range(0, len(values), _ROWS):
-            some = values[start : start + _ROWS]
-            mean = some.mean(axis=0)
-            off = some - mean
-            one = (len(some), mean, (off.T @ off).reshape(-1))
-            whole = one if whole is None else _joined([whole, one])
-    if whole is not None:
+            chunk = values[start : start + _ROWS]
+            mean = chunk.mean(axis=0)
+            centred = chunk - mean
+            moments = (len(chunk), mean, (centred.T @ centred).reshape(-1))
+            total = moments if total is None else _merge_moments([total, moments])
+    if total is not None:
         context = TaskContext.get()
-        yield _as_batch(context.partitionId() if context else 0, whole)
+        yield _as_batch(context.partitionId() if context else 0, total)
 
 
-def _merged(table: pa.Table) -> pa.Table:
+def _merge_tables(table: pa.Table) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
     rows = sorted(table.to_pylist(), key=lambda row: row["part"])
-    whole = _joined([(row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"])) for row in rows])
-    return pa.Table.from_batches([_as_batch(rows[0]["part"], whole)])
+    total = _merge_moments([(row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"])) for row in rows])
+    return pa.Table.from_batches([_as_batch(rows[0]["part"], total)])
 
 
-def _joined(parts: list[Moments]) -> Moments:
+def _merge_moments(parts: list[Moments]) -> Moments:
     import numpy as np
 
     rows, mean, scatter = parts[0]
-    for more, other, spread in parts[1:]:
-        both, off = rows + more, other - mean
-        scatter = scatter + spread + (np.outer(off, off) * (rows * more / both)).reshape(-1)
-        rows, mean = both, mean + off * (more / both)
+    for other_rows, other_mean, other_scatter in parts[1:]:
+        total, shift = rows + other_rows, other_mean - mean
+        scatter = scatter + other_scatter + (np.outer(shift, shift) * (rows * other_rows / total)).reshape(-1)
+        rows, mean = total, mean + shift * (other_rows / total)
     return rows, mean, scatter
 
 
@@ -242,22 +251,22 @@ def _transformed(frame: DataFrame, column: str, fitted: Fitted, names: list[str]
     carried = [name for name in frame.columns if name != column]
     shared = frame.sparkSession.sparkContext.broadcast(fitted)
 
-    def work(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def transform_pieces(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import numpy as np
         import pyarrow as pa
 
         for piece in pieces:
             reduced = np.ascontiguousarray(shared.value.transform(_matrix(piece.column(column))).T)
-            columns = [*(piece.column(name) for name in carried), *(pa.array(one) for one in reduced)]
+            columns = [*(piece.column(name) for name in carried), *(pa.array(component) for component in reduced)]
             yield pa.RecordBatch.from_arrays(columns, [*carried, *names])
 
     rows = frame.where(f"{quoted(column)} IS NOT NULL").select(*(quoted(name) for name in [*carried, column]))
     added = [StructField(name, DoubleType()) for name in names]
-    return rows.mapInArrow(work, StructType([*frame.select(*(quoted(name) for name in carried)).schema.fields, *added]))
+    return rows.mapInArrow(transform_pieces, StructType([*frame.select(*(quoted(name) for name in carried)).schema.fields, *added]))
 
 
-def _named(frame: DataFrame, column: str, components: int, prefix: str) -> DataFrame:
-    """Return a frame without rows with the columns that it would have."""
+def _without_rows(frame: DataFrame, column: str, components: int, prefix: str) -> DataFrame:
+    """Return a frame without rows that has the columns of the result."""
     from pyspark.sql import functions as F
 
     nothing = F.lit(None).cast("double")
@@ -267,30 +276,35 @@ def _named(frame: DataFrame, column: str, components: int, prefix: str) -> DataF
 def _network(frame: DataFrame) -> str:
     if "network" not in frame.columns:
         return ""
-    found = [row["network"] for row in frame.select("network").distinct().collect()]
-    if len(found) > 1:
+    networks = [row["network"] for row in frame.select("network").distinct().collect()]
+    if len(networks) > 1:
         raise StepFailed(
-            f"The features come from {len(found)} networks or sizes: {', '.join(sorted(map(str, found)))}.",
+            f"The features come from {len(networks)} networks or sizes: {', '.join(sorted(map(str, networks)))}.",
             fix="Make all of them anew: raise the memory, or declare the smaller size.",
         )
-    return str(found[0])
+    return str(networks[0])
 
 
-def _limit(refit: str) -> float:
-    """Return the share of new rows from which on components are fitted again."""
+def _refit_share(refit: str) -> float:
+    """Return the share of new rows above which components are fitted again."""
     if refit in ("always", "never"):
         return -1.0 if refit == "always" else math.inf
-    found = re.fullmatch(r"when (\d+(?:\.\d+)?)% new", refit)
-    if found is None:
+    match = re.fullmatch(r"when (\d+(?:\.\d+)?)% new", refit)
+    if match is None:
         raise DeclarationProblem(f"pca is to be fitted again '{refit}'.", fix="Write always, never, or when 10% new.")
-    return float(found.group(1)) / 100
+    return float(match.group(1)) / 100
 
 
-def _told(fitted: Fitted, again: bool) -> Mapping[str, Any]:
+def _summary(fitted: Fitted, again: bool) -> Mapping[str, Any]:
     explained = sum(fitted.ratio)
-    said = f"{len(fitted.components)} of {len(fitted.mean):,} components explain {explained:.1%} of the variance"
-    how = f"fitted to {fitted.rows:,} rows" if again else f"as fitted to {fitted.rows:,} rows before"
-    return {"ratio": [round(one, 6) for one in fitted.ratio], "said": f"{said}; {how}.", "rows": fitted.rows, "fitted": again}
+    explanation = f"{len(fitted.components)} of {len(fitted.mean):,} components explain {explained:.1%} of the variance"
+    fit_text = f"fitted to {fitted.rows:,} rows" if again else f"as fitted to {fitted.rows:,} rows before"
+    return {
+        "ratio": [round(share, 6) for share in fitted.ratio],
+        "said": f"{explanation}; {fit_text}.",
+        "rows": fitted.rows,
+        "fitted": again,
+    }
 
 
 def _points(written: Place, names: list[str], columns: list[str]) -> list[list[Any]]:

@@ -1,8 +1,8 @@
-"""How far features may reach, read off what they are made of: every length of time and count of rows that their plan or code names.
+"""How far features may look, read from their plan and code: every length of time and count of rows that these name.
 
-A lag of 47 hours, a frame of 30 rows, ``interval 400 days``: whatever the function, the number that says how far it looks stands as
-a literal in Spark's analysed plan, or, where Spark does not see into a Python function, among the constants of its code. A bare
-number may mean any unit, so it is taken in each; a reach too many costs a few made-up rows.
+A lag of 47 hours, a frame of 30 rows, ``interval 400 days``: whatever the function, the number that says how far it looks is
+a literal in Spark's analysed plan or, where Spark does not see into a Python function, among the constants of its code. A bare
+number may be of any unit, so each unit is tried; a reach too many costs only a few made-up rows.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 SHORTEST_S, LONGEST_S = 1.0, 10 * 366 * 86400.0
-MOST = 160  # lengths that are tried; those that are surely times come first
+MOST = 160  # lengths that are tried; those that certainly are times come first
 MOST_ROWS = 500
 MOST_TEXT = 60  # longer texts are sentences
 
-_UNITS_S = (1e-6, 1.0, 60.0, 3600.0, 86400.0, 0.001)  # first microseconds, which lags and frames over time are given in
+_UNITS_S = (1e-6, 1.0, 60.0, 3600.0, 86400.0, 0.001)  # microseconds first, the unit of lags and frames over time in plans
 _WORDS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "mon": 30 * 86400.0, "y": 365 * 86400.0}
 _LITERAL = re.compile(
     r'"class":"org\.apache\.spark\.sql\.catalyst\.expressions\.Literal","num-children":0,"value":"(-?[0-9.E]+)","dataType":"([a-z ]+)'
@@ -42,15 +42,15 @@ class Reaches:
 
 
 def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
-    """Return the reaches that a function's plan names, and those that its code does.
+    """Return the reaches that a function's plan and code name.
 
     Parameters
     ----------
-    result : DataFrame, optional, what the function gives for frames of no rows; None where it cannot be called on them
+    result : DataFrame, optional, the function's result for frames without rows; None where it cannot be called on them
     """
     plan = "" if result is None else str(result._jdf.queryExecution().analyzed().toJSON())
-    sure: dict[float, None] = {}
-    bare: dict[float, None] = {}
+    times: dict[float, None] = {}
+    numbers: dict[float, None] = {}
     months: set[int] = set()
     counts: set[int] = set()
     for value, kind in dict.fromkeys(_LITERAL.findall(plan)):
@@ -59,9 +59,9 @@ def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
             if kind.split()[1] in ("month", "year"):
                 months.add(int(number))
             else:
-                sure[number / 1e6] = None
+                times[number / 1e6] = None
         elif kind in ("integer", "long", "short", "byte", "double", "float", "decimal"):
-            bare[number] = None
+            numbers[number] = None
             if kind == "integer":
                 counts.add(int(number))
     for number, word in _constants(function):
@@ -69,38 +69,38 @@ def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
         if word.lower().startswith("mon"):
             months.add(int(number))
         elif unit is not None:
-            sure[number * unit] = None
-        bare[number] = None
+            times[number * unit] = None
+        numbers[number] = None
         counts.add(int(number))
     for unit in _UNITS_S:
-        sure |= {number * unit: None for number in bare}
-    lengths = [length for length in sure if SHORTEST_S <= length <= LONGEST_S]
+        times |= {number * unit: None for number in numbers}
+    lengths = [length for length in times if SHORTEST_S <= length <= LONGEST_S]
     by_rows = result is None or any(name in plan for name in _BY_ROWS)
     rows = max((count for count in counts if count <= MOST_ROWS), default=0) if by_rows else 0
     return Reaches(tuple(lengths[:MOST]), tuple(sorted(month for month in months if 0 < month <= 120))[:12], rows)
 
 
 def _constants(function: Callable[..., Any]) -> list[tuple[float, str]]:
-    """Return the numbers in a function's code and all that it reaches in its module, alone or in a text such as ``"47 hours"``, with the word after."""
+    """Return the numbers in the code of a function and of all that it uses in its module, alone or in a text such as ``"47 hours"``, each with the word after it."""
     constants: dict[tuple[float, str], None] = {}
-    waiting: list[Any] = [function]
+    queue: list[Any] = [function]
     seen: set[int] = set()
-    while waiting:
-        constant = waiting.pop(0)
+    while queue:
+        constant = queue.pop(0)
         if id(constant) in seen:
             continue
         seen.add(id(constant))
         if isinstance(constant, FunctionType):
             cells = [cell.cell_contents for cell in constant.__closure__ or () if cell != _EMPTY]
-            waiting += [constant.__code__, *(constant.__defaults__ or ()), *cells]
-            named = [constant.__globals__.get(name) for name in constant.__code__.co_names]
-            waiting += [one for one in named if not isinstance(one, FunctionType) or one.__module__ == constant.__module__]
+            queue += [constant.__code__, *(constant.__defaults__ or ()), *cells]
+            globals_ = [constant.__globals__.get(name) for name in constant.__code__.co_names]
+            queue += [value for value in globals_ if not isinstance(value, FunctionType) or value.__module__ == constant.__module__]
         elif isinstance(constant, CodeType):
-            waiting += constant.co_consts
+            queue += constant.co_consts
         elif isinstance(constant, tuple | list | set | frozenset):
-            waiting += constant
+            queue += constant
         elif isinstance(constant, dict):
-            waiting += constant.values()
+            queue += constant.values()
         elif isinstance(constant, str) and len(constant) <= MOST_TEXT:
             constants |= {(float(number), word): None for number, word in _WORDED.findall(constant)}
         elif isinstance(constant, dt.timedelta):

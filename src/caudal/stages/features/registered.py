@@ -1,4 +1,4 @@
-"""What a new feature's file says to be found."""
+"""The decorator with which a new feature's file marks its function, so that products and the conformance tests find it."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def feature(function: Function) -> Function:
-    """Say that a function of frames adds features, and that products call it by its name; it is returned as it is."""
+    """Mark a function of frames that adds features and that products call by its name; return it unchanged."""
     return marked("features", function.__name__)(function)

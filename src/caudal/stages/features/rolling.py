@@ -1,4 +1,4 @@
-"""A statistic of the last hours or days before a row."""
+"""``rolling``: a statistic of the last hours or days before a row."""
 
 from __future__ import annotations
 
@@ -37,33 +37,33 @@ def rolling(
 ) -> DataFrame:
     """Return the frame with a statistic over the rows of the same key in the time before each row: ``pickups_mean_2_hours``.
 
-    Null, NaN and infinity are left out; of no value, count is 0 and everything else null. Mean, sum and count are differences of
-    exact running sums, one pass whatever the window's length, and the same to the bit in every order; min, max and std look at
-    each window's rows.
+    Null, NaN and infinity are left out; without any value, count is 0 and every other statistic null. Mean, sum and count are
+    differences of exact running sums: one pass whatever the window's length, and the same to the bit in every order; min, max and std
+    scan each window's rows.
 
     Parameters
     ----------
     frame : DataFrame, one row per key and time, or several
     column : column or columns of numbers or booleans (``count``: of any type)
-    window : length of time that is looked back; of instants elapsed time, a day being 24 hours, but of windows that are longer than any
-        change of the zone's clocks as many windows: "7 days" of windows of a day are seven (docs/adr/0017)
+    window : how far each row looks back. For instants this is elapsed time, with days of 24 hours; but for rows that are windows longer
+        than any change of the zone's clocks it counts windows: "7 days" of daily windows are seven (docs/adr/0017)
     stat : mean, sum, min, max, std (sample) or count (of values)
-    by : key columns; left out, those that ``tumble`` grouped by
-    order : str, optional, the time column; left out, the marked event time
+    by : key columns; by default those that ``tumble`` grouped by
+    order : str, optional, the time column; by default the marked event time
     closed : ``"left"`` takes the times [t − window, t): neither the row itself nor one of the same time. ``"right"`` takes
         (t − window, t]: only where the row's own value is known at its time
     name : str, optional, name of the new column; only for one column
 
     Raises
     ------
-    DeclarationProblem : unknown column or statistic, a column that is no number, a window of no length
+    DeclarationProblem : unknown column or statistic, a column that is not of numbers, a window of no length
     """
     from pyspark.sql import Window, functions as F
     from pyspark.sql.types import BooleanType, NumericType
 
-    asking = "rolling"
-    taken = marks.names(column)
-    marks.need(frame, taken, asking)
+    caller = "rolling"
+    columns = marks.names(column)
+    marks.need(frame, columns, caller)
     if stat not in STATISTICS:
         raise DeclarationProblem(
             f"rolling has no statistic '{stat}'.", nearest=nearest(stat, STATISTICS), fix=f"There are {', '.join(STATISTICS)}."
@@ -72,43 +72,50 @@ def rolling(
         raise DeclarationProblem(
             f'rolling has no closed="{closed}".', fix='Use "left" (without the row itself) or "right" (with it).'
         )
-    if name is not None and len(taken) > 1:
+    if name is not None and len(columns) > 1:
         raise DeclarationProblem(
-            f"rolling is to give {len(taken)} columns the one name '{name}'.", fix="Call it for each column, or leave name out."
+            f"rolling is to give {len(columns)} columns the one name '{name}'.", fix="Call it for each column, or leave name out."
         )
     length = of(seconds(window))
     if length <= 0:
         raise DeclarationProblem(
             f"rolling is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing."
         )
-    time = marks.event_time(frame, order, asking, "order")
-    group = marks.keys(frame, by, asking)
+    time = marks.event_time(frame, order, caller, "order")
+    key_columns = marks.keys(frame, by, caller)
     at = looks_back(seconds(window))
     first, last = (-length, -1) if closed == "left" else (1 - length, 0)
-    ordered = Window.partitionBy(*(F.col(quoted(one)) for one in group)).orderBy(at)
+    ordered = Window.partitionBy(*(F.col(quoted(key)) for key in key_columns)).orderBy(at)
     added: dict[str, Column] = {}
     running: dict[str, Column] = {}
-    for one in taken:
-        kind = frame.schema[one].dataType
+    for value_column in columns:
+        kind = frame.schema[value_column].dataType
         if stat != "count" and not isinstance(kind, NumericType | BooleanType):
             raise DeclarationProblem(
-                f"rolling asks for the {stat} of '{one}', which is of type {kind.simpleString()}.",
+                f"rolling asks for the {stat} of '{value_column}', which is of type {kind.simpleString()}.",
                 fix="Take a column of numbers.",
-                column=one,
+                column=value_column,
             )
-        value, window_rows = quoted(one), ordered.rangeBetween(first, last)
+        value, window_rows = quoted(value_column), ordered.rangeBetween(first, last)
         if stat in ("min", "max", "std"):
             result = _scan(F.expr(finite(value, kind)), stat, window_rows)
         elif stat == "count":
             result = _difference(F.count(F.expr(finite(value, kind))), ordered, first, last)
         else:
             sums, result = _sums(
-                value, kind, stat, ordered, first, last, f"__{len(running)}_", f"sum of '{one}' over {marks.worded(window)}"
+                value,
+                kind,
+                stat,
+                ordered,
+                first,
+                last,
+                f"__{len(running)}_",
+                f"sum of '{value_column}' over {marks.worded(window)}",
             )
             running |= sums
-        added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), result)
-    placed = frame.withColumn(at, axis(frame, [time], asking)[0])
-    return placed.withColumns(running).withColumns(added).drop(at, *running)
+        added[name or f"{value_column}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), result)
+    with_time = frame.withColumn(at, axis(frame, [time], caller)[0])
+    return with_time.withColumns(running).withColumns(added).drop(at, *running)
 
 
 def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
@@ -120,19 +127,19 @@ def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
 
 
 def _difference(aggregated: Column, ordered: WindowSpec, first: int, last: int) -> Column:
-    """Return a count or sum over a window: that of everything up to its end less that of everything before its start."""
+    """Return a count or sum over a window: that of all rows up to its end minus that of all rows before its start."""
     from pyspark.sql import Window, functions as F
 
     end = ordered.rangeBetween(Window.unboundedPreceding, last)
     before = ordered.rangeBetween(Window.unboundedPreceding, first - 1)
-    nothing = F.lit(0)
-    return F.coalesce(aggregated.over(end), nothing) - F.coalesce(aggregated.over(before), nothing)
+    zero = F.lit(0)
+    return F.coalesce(aggregated.over(end), zero) - F.coalesce(aggregated.over(before), zero)
 
 
 def _sums(
-    value: str, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int, prefix: str, asking: str
+    value: str, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int, prefix: str, caller: str
 ) -> tuple[dict[str, Column], Column]:
-    """Return columns of sums over the window, by names that begin with ``prefix``, and the statistic that is made of them."""
+    """Return columns of sums over the window, by names that begin with ``prefix``, and the statistic computed from them."""
     from pyspark.sql import functions as F
 
     count, rest = f"{prefix}count", None
@@ -143,5 +150,5 @@ def _sums(
     if parts.rest is not None:
         rest = f"{prefix}rest"
         sums[rest] = F.collect_list(F.expr(parts.rest)).over(ordered.rangeBetween(first, last))
-    result = total(digits, rest, kind, asking) if stat == "sum" else mean(digits, rest, kind, count)
+    result = total(digits, rest, kind, caller) if stat == "sum" else mean(digits, rest, kind, count)
     return sums, F.when(F.col(count) > 0, F.expr(result))

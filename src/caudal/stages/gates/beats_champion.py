@@ -27,10 +27,10 @@ class BeatsChampion(JudgingGate):
         return True
 
     def judge(self, evidence: Evidence) -> GateResult:
-        """Compare on the newest test stretch, which the challenger was fitted without.
+        """Compare with the champion on the newest test stretch, which the challenger was fitted without.
 
-        A champion that was trained on rows of that stretch would win by memory: then its recipe is fitted anew to the rows that the
-        challenger had, and the two recipes are compared.
+        A champion that was trained on rows of that stretch would win by memory: in that case its recipe is fitted anew to the
+        challenger's training rows, and the two recipes are compared.
         """
         champion, model, rows = evidence.champion, evidence.model, evidence.rows
         if champion is None:
@@ -44,8 +44,8 @@ class BeatsChampion(JudgingGate):
         fold = evidence.stretches[-1]
         test, actual = rows.frame.iloc[fold.test], rows.y.iloc[fold.test]
         try:
-            said, how = _champion_says(champion, evidence, fold, test)
-        # The champion may be of any make; a fault of it is for a person to judge.
+            prediction, how = _predict_champion(champion, evidence, fold, test)
+        # The champion may be any kind of model; a person has to judge its fault.
         except Exception as raised:  # noqa: BLE001
             return GateResult(
                 self.kind,
@@ -53,24 +53,24 @@ class BeatsChampion(JudgingGate):
                 {"champion": champion.version},
                 f"Version {champion.version} could not be compared: {type(raised).__name__}: {raised}",
             )
-        theirs = scores(model.task, actual, said, rows.classes)[model.metric]
-        mine = evidence.chosen.folds[-1][model.metric]
+        champion_score = scores(model.task, actual, prediction, rows.classes)[model.metric]
+        chosen_score = evidence.chosen.folds[-1][model.metric]
         figures = {
             "metric": model.metric,
             "champion": champion.version,
             "rows": len(test),
-            "score": mine,
-            "reference": theirs,
+            "score": chosen_score,
+            "reference": champion_score,
             "how": how,
         }
-        if theirs is None:
+        if champion_score is None:
             return GateResult(
                 self.kind, True, figures, f"Version {champion.version} has no {model.metric} on the newest test stretch."
             )
-        gained = gain(model.metric, mine, theirs)
+        gained = gain(model.metric, chosen_score, champion_score)
         return GateResult(
             self.kind, gained >= -self.tolerance, {**figures, "gain": gained, "tolerance": self.tolerance},
-            f"{evidence.chosen.name} {mine:.4g} against version {champion.version} ({champion.candidate}) {theirs:.4g} {model.metric} on the newest "
+            f"{evidence.chosen.name} {chosen_score:.4g} against version {champion.version} ({champion.candidate}) {champion_score:.4g} {model.metric} on the newest "
             f"{len(test):,} rows, {how}: {share(gained)}" + (f", {self.tolerance:.1%} worse allowed." if self.tolerance else "."),
         )  # fmt: skip
 
@@ -80,30 +80,30 @@ def beats_champion(tolerance: float = 0.0) -> BeatsChampion:
     return BeatsChampion(tolerance)
 
 
-def _champion_says(champion: Champion, evidence: Evidence, fold: Fold, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    answers = getattr(champion, "answers", True)  # one whose features are fitted otherwise now may not
-    if answers and champion.trained_until is not None and not _after(champion.trained_until, fold.cut):
+def _predict_champion(champion: Champion, evidence: Evidence, fold: Fold, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    answers = getattr(champion, "answers", True)  # False for one whose features are fitted differently now
+    if answers and champion.trained_until is not None and not _may_have_seen(champion.trained_until, fold.cut):
         return champion.predict(test), "unseen by both"
     train = evidence.rows.frame.iloc[fold.train], evidence.rows.y.iloc[fold.train]
     if champion.format == "sklearn":
         from caudal.stages.train.scikit import ScikitCandidate
 
-        # Its stored pipeline prepares the inputs itself, so it is fitted as it is.
+        # Its stored pipeline prepares the inputs itself, so it is fitted without further steps.
         recipe = ScikitCandidate(champion.estimator, champion.signature["inputs"], evidence.rows.classes, evidence.model.seed)
         why = "for it has seen these rows" if answers else "for its features are made otherwise now"
         return recipe.fit(*train).predict(test), f"its recipe fitted anew, {why}"
-    same = evidence.evaluated.get(champion.candidate)
-    if same is not None and same.said:
-        return same.said[-1], "the candidate of its name fitted anew, for it has seen these rows"
+    evaluation = evidence.evaluated.get(champion.candidate)
+    if evaluation is not None and evaluation.predictions:
+        return evaluation.predictions[-1], "the candidate of its name fitted anew, for it has seen these rows"
     return champion.predict(test), "though it has seen these rows in training"
 
 
-def _after(trained_until: str, cut: pd.Timestamp) -> bool:
+def _may_have_seen(trained_until: str, cut: pd.Timestamp) -> bool:
     import pandas as pd
 
-    seen = pd.Timestamp(trained_until)
-    if pd.isna(cut):  # rows without a time: whatever was trained before may have seen them
+    newest_row = pd.Timestamp(trained_until)
+    if pd.isna(cut):  # rows without a time: any version trained before may have seen them
         return True
-    if (seen.tz is None) != (cut.tz is None):  # the features changed their kind of time: taken as seen
+    if (newest_row.tz is None) != (cut.tz is None):  # the features changed their kind of time: assume that it has seen them
         return True
-    return bool(seen > cut)
+    return bool(newest_row > cut)

@@ -26,11 +26,11 @@ class Champion(Protocol):
 
     @property
     def candidate(self) -> str:
-        """Name of the candidate it is."""
+        """Name of its candidate."""
 
     @property
     def signature(self) -> dict[str, Any]:
-        """What it takes and gives."""
+        """Its inputs and its output."""
 
     @property
     def estimator(self) -> Any:
@@ -50,7 +50,7 @@ class Champion(Protocol):
 
 @dataclass(frozen=True)
 class GateResult:
-    """What a gate found."""
+    """The result of a gate."""
 
     gate: str
     passed: bool
@@ -58,13 +58,13 @@ class GateResult:
     message: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as the ledger keeps it."""
+        """Return the result as the ledger stores it."""
         return {"gate": self.gate, "passed": self.passed, "figures": dict(self.figures), "message": self.message}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What gates judge by: the evaluations of one training, and what is in production."""
+    """What gates judge by: the evaluations of one training, and the version in production."""
 
     model: Model
     rows: Rows

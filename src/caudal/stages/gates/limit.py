@@ -26,13 +26,13 @@ class Limit(JudgingGate):
         """Return whether the mean over the folds keeps the limit."""
         value = evidence.chosen.metrics.get(self.metric)
         lower = better(self.metric) == "lower"
-        said = f"limit({self.metric})"
+        name = f"limit({self.metric})"
         figures = {"metric": self.metric, "score": value, "limit": self.limit}
         if value is None:
-            return GateResult(said, False, figures, f"{evidence.chosen.name} has no {self.metric} on these folds.")
+            return GateResult(name, False, figures, f"{evidence.chosen.name} has no {self.metric} on these folds.")
         passed = value <= self.limit if lower else value >= self.limit
         return GateResult(
-            said,
+            name,
             passed,
             figures,
             f"{evidence.chosen.name} has {self.metric} {value:.4g}; {'at most' if lower else 'at least'} {self.limit:g} asked.",

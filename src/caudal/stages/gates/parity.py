@@ -35,9 +35,9 @@ class Parity(JudgingGate):
 
         model, rows = evidence.model, evidence.rows
         metric = error_metric(model.metric, model.task)
-        said = f"parity({self.column})"
+        name = f"parity({self.column})"
         tested = np.concatenate([fold.test for fold in evidence.stretches])
-        predicted = pd.concat(evidence.evaluated[evidence.chosen.name].said, ignore_index=True)
+        predicted = pd.concat(evidence.evaluated[evidence.chosen.name].predictions, ignore_index=True)
         actual = rows.y.iloc[tested].reset_index(drop=True)
         groups = rows.frame[self.column].iloc[tested].reset_index(drop=True)
         errors: dict[str, float] = {}
@@ -47,22 +47,22 @@ class Parity(JudgingGate):
             if len(places) < self.min_rows:
                 small += 1
                 continue
-            found = scores(model.task, actual.loc[places], predicted.loc[places], rows.classes)[metric]
-            if found is not None:
-                errors[str(group)], counts[str(group)] = found, len(places)
+            error = scores(model.task, actual.loc[places], predicted.loc[places], rows.classes)[metric]
+            if error is not None:
+                errors[str(group)], counts[str(group)] = error, len(places)
         figures: dict[str, Any] = {
             "metric": metric, "groups": errors, "rows": counts, "max_ratio": self.max_ratio, "min_rows": self.min_rows, "groups_left_out": small,
         }  # fmt: skip
         if len(errors) < 2:
             return GateResult(
-                said, False, figures,
+                name, False, figures,
                 f"{len(errors)} group{'' if len(errors) == 1 else 's'} of '{self.column}' with at least {self.min_rows} test rows: nothing to compare.",
             )  # fmt: skip
-        worst, best = max(errors, key=lambda one: errors[one]), min(errors, key=lambda one: errors[one])
+        worst, best = max(errors, key=lambda group_: errors[group_]), min(errors, key=lambda group_: errors[group_])
         ratio = errors[worst] / errors[best] if errors[best] else (1.0 if errors[worst] == 0 else None)
         shown = "no finite ratio" if ratio is None else f"ratio {ratio:.2f}"
         return GateResult(
-            said, ratio is not None and ratio <= self.max_ratio, {**figures, "worst": worst, "best": best, "ratio": ratio},
+            name, ratio is not None and ratio <= self.max_ratio, {**figures, "worst": worst, "best": best, "ratio": ratio},
             f"{metric} {errors[worst]:.4g} for {worst}, {errors[best]:.4g} for {best}: {shown}, at most {self.max_ratio:g} asked"
             + (f"; {small} groups under {self.min_rows} rows left out." if small else "."),
         )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Images: their headers, their pixels, the networks that embed them, and the memory that this takes."""
+"""Images: their headers, their pixels, the networks that embed them, and the memory that embedding takes."""

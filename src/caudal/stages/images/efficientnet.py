@@ -35,10 +35,10 @@ def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
     from onnx import TensorProto, helper, numpy_helper
 
     nodes: list[Any] = []
-    held: list[Any] = []
+    constants: list[Any] = []
 
     def constant(name: str, value: Any) -> str:
-        held.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=np.float32), name))
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=np.float32), name))
         return name
 
     def add(kind: str, inputs: list[str], output: str, **more: Any) -> str:
@@ -74,14 +74,14 @@ def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
             number, width = number + 1, out
     x = convolved(x, "_conv_head", "_bn1")
     add("Flatten", [add("GlobalAveragePool", [x], "pooled")], "features", axis=1)
-    made = helper.make_graph(
+    graph_ = helper.make_graph(
         nodes,
         "efficientnet-lite0",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", "side", "side", 3])],
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", FEATURES])],
-        held,
+        constants,
     )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    model = helper.make_model(graph_, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     return bytes(model.SerializeToString())
 
 

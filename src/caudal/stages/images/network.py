@@ -1,4 +1,4 @@
-"""A declared network → model bytes, how they want their images, and the hash that says which network it was."""
+"""Turn a declared network into the bytes of its model, the layout of its input, and a hash that identifies it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LAST = ("Softmax", "LogSoftmax", "Identity", "Add", "Gemm", "MatMul")
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to be run.
+    """A network ready to run.
 
     Parameters
     ----------
-    content : bytes, the ONNX model, without its last layer unless that was asked for
-    sha256 : of ``content`` and of how images are prepared for it
+    content : bytes, the ONNX model, without its last layer unless declared otherwise
+    sha256 : of ``content`` and of the preparation of images
     first : bool, whether colours come before rows and columns (NCHW)
     raw : bool, whether the model takes the colour values themselves (uint8)
     """
@@ -42,7 +42,7 @@ class Model:
     std: tuple[float, ...]
 
     def prepared(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Return uint8 [n, side, side, 3] as the model wants it."""
+        """Return uint8 [n, side, side, 3] in the layout and scale that the model takes."""
         import numpy as np
 
         if not self.raw:
@@ -51,29 +51,29 @@ class Model:
 
 
 @cache
-def model(network: Network) -> Model:
+def load_model(network: Network) -> Model:
     """Return the model of a declared network.
 
     Raises
     ------
     EnvironmentProblem : a library of ``caudal[images]`` is missing
-    DeclarationProblem : the file is no ONNX model of images
+    DeclarationProblem : the file is not an ONNX model of images
     """
     for library in ("onnx", "onnxruntime", "PIL"):
         require(library, extra="images", for_="Embedding images")
     if network.sha256 is None:
-        content = _own(network.name)
+        content = _own_network(network.name)
     else:
         content = Path(network.name).read_bytes()
         if not network.last_layer:
-            content = without_last(content, network.name)
-    first, raw = _input(content, network.name)
-    said = hashlib.sha256(content + repr((FORMAT, first, raw, network.mean, network.std)).encode()).hexdigest()
-    return Model(Path(network.name).name, content, said, first, raw, network.mean, network.std)
+            content = without_last_layer(content, network.name)
+    first, raw = _input_layout(content, network.name)
+    digest = hashlib.sha256(content + repr((FORMAT, first, raw, network.mean, network.std)).encode()).hexdigest()
+    return Model(Path(network.name).name, content, digest, first, raw, network.mean, network.std)
 
 
 def session(content: bytes) -> Any:
-    """Return a session of one thread: workers are as many as cores."""
+    """Return a session of one thread, since there are as many workers as cores."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -82,22 +82,22 @@ def session(content: bytes) -> Any:
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def without_last(content: bytes, name: str) -> bytes:
-    """Return a classifier without its last layer: what its last product of matrices took is what it gives."""
+def without_last_layer(content: bytes, name: str) -> bytes:
+    """Return a classifier without its last layer: its output is the input of its last matrix product."""
     import onnx
 
     try:
-        read = onnx.load_from_string(content)
+        model = onnx.load_from_string(content)
     except Exception as error:
         raise DeclarationProblem(f"'{name}' is no ONNX model: {type(error).__name__}.", file=name) from None
-    made_by = {output: node for node in read.graph.node for output in node.output}
-    output = read.graph.output[0].name
-    while (node := made_by.get(output)) is not None and node.op_type in _LAST:
+    producer = {output: node for node in model.graph.node for output in node.output}
+    output = model.graph.output[0].name
+    while (node := producer.get(output)) is not None and node.op_type in _LAST:
         output = node.input[0]
         if node.op_type in ("Gemm", "MatMul"):
-            del read.graph.output[:]
-            read.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None))
-            return bytes(read.SerializeToString())
+            del model.graph.output[:]
+            model.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None))
+            return bytes(model.SerializeToString())
     raise DeclarationProblem(
         f"'{name}' does not end in a layer that classifies.",
         fix="If it gives features already, declare cd.network(…, last_layer=True).",
@@ -105,19 +105,19 @@ def without_last(content: bytes, name: str) -> bytes:
     )
 
 
-def _own(name: str) -> bytes:
+def _own_network(name: str) -> bytes:
     """Return a network of caudal's own, built once and kept in the user's cache."""
     from caudal.engine.cache import cache_dir, put_file
 
     own: OwnNetwork = NETWORKS[name]
-    kept = cache_dir("networks") / f"{name}-{own.sha256[:12]}-{FORMAT}.onnx"
-    if not kept.exists():
-        put_file(kept, own.build())
-    return kept.read_bytes()
+    cached = cache_dir("networks") / f"{name}-{own.sha256[:12]}-{FORMAT}.onnx"
+    if not cached.exists():
+        put_file(cached, own.build())
+    return cached.read_bytes()
 
 
-def _input(content: bytes, name: str) -> tuple[bool, bool]:
-    """Return whether colours come first, and whether values are taken as they are."""
+def _input_layout(content: bytes, name: str) -> tuple[bool, bool]:
+    """Return whether colours come first, and whether the model takes the raw values."""
     inputs = session(content).get_inputs()
     shape = list(inputs[0].shape)
     if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or inputs[0].type not in _KINDS:

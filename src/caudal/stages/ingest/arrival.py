@@ -1,4 +1,4 @@
-"""What has arrived at a connection. Each kind of connection is one file, named after it; a product may bring one of its own too."""
+"""Find the files that have arrived at a connection. Each kind of connection is one module, named after it; a product may add its own."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Arrival:
 
     Parameters
     ----------
-    path : str, where it came from: a path below the data folder, an absolute path, a URL, or ``simulated:function/name``
+    path : str, its origin: a path below the data folder, an absolute path, a URL, or ``simulated:function/name``
     local : Path, where its bytes can be read now
-    modified_ns : int, when its origin says it changed, nanoseconds since 1970, UTC
-    etag : str, optional, what its origin calls this content
-    settled : bool, False while it is still being written; it is then left alone and looked at again next time
-    fault : str, optional, what is wrong with a file that nobody writes any more
-    link : str, optional, where a link leads that is not followed; there is nothing to land then
+    modified_ns : int, when it changed according to its origin, nanoseconds since 1970, UTC
+    etag : str, optional, its origin's identifier of this content
+    settled : bool, False while it is still being written; it is then skipped until the next look
+    fault : str, optional, what is wrong with a file that is no longer being written
+    link : str, optional, the target of a link that is not followed; there is nothing to land then
     """
 
     path: str
@@ -51,8 +51,8 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is remembered of a file that was landed before, and where its bytes are kept."""
+class KnownFile:
+    """A file that was landed before: what is remembered of it, and where its bytes are stored."""
 
     etag: str | None
     modified_ns: int
@@ -63,11 +63,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Engine:
-    """The Spark of a run, for origins that are asked through it.
+    """The Spark of a run, for origins that are read by Spark.
 
     Parameters
     ----------
-    session : gives the session, started when there is none yet
+    session : returns the session, and starts it if there is none yet
     room : Place, a folder of this source alone that every executor can write to
     """
 
@@ -76,7 +76,7 @@ class Engine:
 
 
 Fetch = Callable[..., list[Arrival]]
-"""How one kind of connection is asked for what has arrived: called as `arrivals` is, and with an ``engine`` where it asked for one."""
+"""A function that fetches one kind of connection: called like `arrivals`, with an ``engine`` where it registered for one."""
 _FETCH: dict[str, Fetch] = {}
 _WITH_ENGINE: set[str] = set()
 _F = TypeVar("_F", bound=Fetch)
@@ -85,7 +85,7 @@ _F = TypeVar("_F", bound=Fetch)
 def fetches(kind: str, *, engine: bool = False) -> Callable[[_F], _F]:
     """Return a decorator that registers a function as the way to fetch connections of ``kind``.
 
-    With ``engine`` the function is given the run's `Engine`, or None where there is no run; the others land without Spark.
+    With ``engine`` the function gets the run's `Engine`, or None outside of a run; other kinds land without Spark.
     """
 
     def register(function: _F) -> _F:
@@ -97,25 +97,27 @@ def fetches(kind: str, *, engine: bool = False) -> Callable[[_F], _F]:
 
 
 def arrivals(
-    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock = time.time,
+    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock = time.time,
     engine: Engine | None = None,
 ) -> list[Arrival]:  # fmt: skip
     """Return the files that are new or have changed, and those that are still being written, sorted by origin.
 
     Parameters
     ----------
-    data : Path, optional, the folder that relative patterns are meant in
-    scratch : Path, a folder of this source alone; what is fetched is put there, and an interrupted download is taken up from there
-    seen : mapping of origin to what was landed from it before; what has not changed since is left out
-    engine : the run's Spark, for what is asked through it
+    data : Path, optional, the folder that relative patterns refer to
+    scratch : Path, a folder of this source alone, for downloads; an interrupted download continues from there
+    seen : mapping of origin to the file that was landed from it; unchanged files are left out
+    engine : the run's Spark, for origins that are read by Spark
 
     Raises
     ------
     SourceProblem : the origin is missing, unreadable, or holds a broken file
     """
     fetch = _fetch(connection.kind)
-    more = {"engine": engine} if connection.kind in _WITH_ENGINE else {}
-    return sorted(fetch(connection, data=data, scratch=scratch, seen=seen, clock=clock, **more), key=lambda arrival: arrival.path)
+    engine_argument = {"engine": engine} if connection.kind in _WITH_ENGINE else {}
+    return sorted(
+        fetch(connection, data=data, scratch=scratch, seen=seen, clock=clock, **engine_argument), key=lambda arrival: arrival.path
+    )
 
 
 def kinds() -> tuple[str, ...]:
@@ -124,7 +126,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def _fetch(kind: str) -> Fetch:
-    # Its file is imported when it is first asked for: a product without HTTP sources does not pay for the client.
+    # Its module is imported on first use: a product without HTTP sources does not pay for the client.
     if kind not in _FETCH and kind not in SOURCES:
         raise DeclarationProblem(
             f"Nothing fetches connections of the kind '{kind}'.",

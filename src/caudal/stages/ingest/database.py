@@ -1,4 +1,4 @@
-"""Rows of a database: whole, or those that changed since the last extraction."""
+"""Extract rows of a database: all of them, or those that changed since the last extraction."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from caudal.declarations.connection import Connection
 from caudal.declarations.database import Database
 from caudal.errors import CaudalError, EnvironmentProblem
-from caudal.stages.ingest.arrival import Arrival, Clock, Engine, Seen, fetches
+from caudal.stages.ingest.arrival import Arrival, Clock, Engine, KnownFile, fetches
 
 if TYPE_CHECKING:
     from caudal.stages.ingest.sql.extract import Range
-    from caudal.stages.ingest.sql.known import Before
+    from caudal.stages.ingest.sql.known import EarlierExtractions
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5  # before the second attempt; doubled before each one after it
@@ -29,77 +29,85 @@ def fetch(
     *,
     data: Path | None,
     scratch: Path,
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, KnownFile],
     clock: Clock,
     engine: Engine | None = None,
 ) -> list[Arrival]:
-    """Return the files of one extraction, none when it brought nothing new; without JDBC all are of the same state of the database."""
+    """Return the files of one extraction, none if it found nothing new; without JDBC all are of the same state of the database."""
     assert isinstance(connection, Database)
-    from caudal.stages.ingest.sql.known import before, declared, stamp
+    from caudal.stages.ingest.sql.known import declaration_key, earlier_extractions, stamp
 
-    earlier = before(connection, seen)
-    at = max(int(clock() * 1e6), earlier.newest + 1 if earlier is not None else 0)
-    goes_on = earlier is not None and bool(earlier.files) and connection.watermark is not None
-    from_then, mark = (earlier, stamp(at)) if goes_on else (None, "")
+    earlier = earlier_extractions(connection, seen)
+    at_us = max(int(clock() * 1e6), earlier.newest + 1 if earlier is not None else 0)
+    continues = earlier is not None and bool(earlier.files) and connection.watermark is not None
+    continued, file_mark = (earlier, stamp(at_us)) if continues else (None, "")
     folder = scratch / "extraction"
     if connection.by_jdbc:
-        ranges = _by_jdbc(connection, from_then, engine, folder, mark)
+        ranges = _by_jdbc(connection, continued, engine, folder, file_mark)
     else:
-        ranges = _by_sqlalchemy(connection, from_then, data, folder, mark)
-    kept = [range_ for range_ in ranges if range_.rows] or ([] if goes_on else ranges[:1])
-    if not goes_on and earlier is not None and connection.watermark is None and _same(kept, earlier):
+        ranges = _by_sqlalchemy(connection, continued, data, folder, file_mark)
+    ranges_kept = [range_ for range_ in ranges if range_.rows] or ([] if continues else ranges[:1])
+    if not continues and earlier is not None and connection.watermark is None and _is_unchanged(ranges_kept, earlier):
         return []
-    set_of = earlier.set if goes_on and earlier is not None else f"{connection.address!r}/{connection.what}/{stamp(at)}"
-    from caudal.stages.ingest.sql.known import written
+    set_name = earlier.set if continues and earlier is not None else f"{connection.address!r}/{connection.what}/{stamp(at_us)}"
+    from caudal.stages.ingest.sql.known import watermark_as_json
 
-    tops = [range_.last for range_ in ranges if range_.last is not None]
-    noted = {
-        "at": at,
-        "declared": declared(connection),
-        "watermark": written(max(tops)) if tops else None,
+    watermarks = [range_.last for range_ in ranges if range_.last is not None]
+    notes = {
+        "at": at_us,
+        "declared": declaration_key(connection),
+        "watermark": watermark_as_json(max(watermarks)) if watermarks else None,
         "without": any(range_.without for range_ in ranges),
     }
     return [
         Arrival(
-            f"{set_of}/{stamp(at)}-{one.file.name}", one.file, one.file.stat().st_size, at * 1000, json.dumps(noted, sort_keys=True)
+            f"{set_name}/{stamp(at_us)}-{range_.file.name}",
+            range_.file,
+            range_.file.stat().st_size,
+            at_us * 1000,
+            json.dumps(notes, sort_keys=True),
         )
-        for one in kept
+        for range_ in ranges_kept
     ]
 
 
-def _by_sqlalchemy(source: Database, earlier: Before | None, data: Path | None, folder: Path, mark: str) -> list[Range]:
+def _by_sqlalchemy(source: Database, earlier: EarlierExtractions | None, data: Path | None, folder: Path, mark: str) -> list[Range]:
     """Return the files of an extraction by SQLAlchemy's driver."""
-    from caudal.stages.ingest.sql.engine import opened, translate_sqlalchemy_error
+    from caudal.stages.ingest.sql.engine import open_engine, translate_sqlalchemy_error
     from caudal.stages.ingest.sql.extract import extract
 
-    def take() -> list[Range]:
-        engine = opened(source, data)
+    def extract_once() -> list[Range]:
+        engine = open_engine(source, data)
         try:
             return extract(engine, source, earlier, folder, mark)
         finally:
             engine.dispose()
 
-    return _tried(take, lambda error: translate_sqlalchemy_error(error, source), folder)
+    return _with_retries(extract_once, lambda error: translate_sqlalchemy_error(error, source), folder)
 
 
-def _by_jdbc(source: Database, earlier: Before | None, engine: Engine | None, folder: Path, mark: str) -> list[Range]:
+def _by_jdbc(source: Database, earlier: EarlierExtractions | None, engine: Engine | None, folder: Path, mark: str) -> list[Range]:
     """Return the files of an extraction by the run's Spark."""
     from caudal.stages.ingest.sql.jdbc.errors import translate_jdbc_error
     from caudal.stages.ingest.sql.jdbc.extract import extract
 
     if engine is None:
         raise EnvironmentProblem(f"{source.address!r} is asked by Spark, and there is none here.", fix="Ask for it in a run.")
-    return _tried(lambda: extract(engine, source, earlier, folder, mark), lambda error: translate_jdbc_error(error, source), folder)
+    return _with_retries(
+        lambda: extract(engine, source, earlier, folder, mark), lambda error: translate_jdbc_error(error, source), folder
+    )
 
 
-def _tried(take: Callable[[], list[Range]], explain: Callable[[Exception], CaudalError | None], folder: Path) -> list[Range]:
-    """Return the files of an extraction; a database that does not answer is asked again."""
+def _with_retries(
+    extract_once: Callable[[], list[Range]], explain: Callable[[Exception], CaudalError | None], folder: Path
+) -> list[Range]:
+    """Return the files of an extraction; retry while the database does not answer."""
     wait_s = BACKOFF_S
     for attempt in range(1, ATTEMPTS + 1):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            return take()
+            return extract_once()
         except CaudalError:
             raise
         except Exception as error:
@@ -113,8 +121,8 @@ def _tried(take: Callable[[], list[Range]], explain: Callable[[Exception], Cauda
     raise AssertionError("unreachable")
 
 
-def _same(ranges: list[Range], earlier: Before) -> bool:
-    """Tell whether a whole extraction brought what the one before it did."""
+def _is_unchanged(ranges: list[Range], earlier: EarlierExtractions) -> bool:
+    """Return whether a complete extraction has the same contents as the one before it."""
     return sorted(hashlib.sha256(range_.file.read_bytes()).hexdigest() for range_ in ranges) == sorted(
-        one.sha256 for one, _ in earlier.files
+        landed_file.sha256 for landed_file, _ in earlier.files
     )

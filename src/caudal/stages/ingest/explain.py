@@ -1,4 +1,4 @@
-"""Spark's errors while reading → one sentence that names the user's file."""
+"""Translate Spark's errors while reading into one sentence that names the user's file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from caudal.stages.ingest.raw import RawFile
 
 
 def explain(error: BaseException, files: Sequence[RawFile]) -> SourceProblem | None:
-    """Return what a Spark error says about one of the raw files, or None when it is about something else.
+    """Return the problem of a raw file that a Spark error is about, or None when it is about something else.
 
-    The footer of a Parquet file can be whole while a block of values is damaged; that shows only when Spark reads the block.
+    The footer of a Parquet file can be intact while a block of values is damaged; only reading the block reveals that.
     """
-    said = _said(error)
+    message = _messages(error)
     for file in files:
-        if file.sha256 in said or file.path.name in said:
-            reason = _reason(said, file)
+        if file.sha256 in message or file.path.name in message:
+            reason = _reason(message, file)
             return SourceProblem(
                 f"'{file.name}' is damaged inside: {reason}",
                 fix="Deliver the file again; nothing of it was published.",
@@ -27,23 +27,23 @@ def explain(error: BaseException, files: Sequence[RawFile]) -> SourceProblem | N
     return None
 
 
-def _said(error: BaseException) -> str:
-    parts, seen = [], set()
-    at: BaseException | None = error
-    while at is not None and id(at) not in seen:
-        seen.add(id(at))
-        parts.append(str(at))
-        at = at.__cause__ or at.__context__
-    return "\n".join(parts)
+def _messages(error: BaseException) -> str:
+    messages, seen = [], set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        messages.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    return "\n".join(messages)
 
 
-def _reason(said: str, file: RawFile) -> str:
+def _reason(error_text: str, file: RawFile) -> str:
     """Return the innermost cause that Spark names, without its class path and without our name for the file."""
-    causes = re.findall(r"^Caused by: ([\w.$]+): (.+)$", said, flags=re.MULTILINE)
+    causes = re.findall(r"^Caused by: ([\w.$]+): (.+)$", error_text, flags=re.MULTILINE)
     if causes:
         kind, message = causes[-1]
         text = f"{kind.rsplit('.', 1)[-1]}: {message}"
     else:
-        text = next((line for line in said.splitlines() if file.sha256 in line), said.splitlines()[0])
+        text = next((line for line in error_text.splitlines() if file.sha256 in line), error_text.splitlines()[0])
     text = re.sub(rf"(file:/*)?\S*{file.sha256}\S*", f"'{file.name}'", text)
     return text.rstrip(". ")[:300] + "."

@@ -1,4 +1,4 @@
-"""Files in a folder: found by a glob, and left alone while somebody still writes them."""
+"""Find files in a folder by a pattern, and skip those that are still being written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caudal.declarations.connection import Connection, Files
 from caudal.errors import SourceProblem, nearest
-from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
+from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.origin import base_of, origin
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
 
@@ -19,52 +19,54 @@ LOOK_AGAIN_S = 0.05
 
 
 @fetches("files")
-def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+def fetch(
+    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock
+) -> list[Arrival]:
     """Return the files that match the pattern and are new, have changed, or are still being written."""
     assert isinstance(connection, Files)
     if connection.remote:
         from caudal.stages.ingest.remote import fetch_remote
 
         return fetch_remote(connection, scratch=scratch, seen=seen, clock=clock)
-    arrived = look(connection, data=data, seen=seen, clock=clock)
-    for arrival in arrived:
+    arrivals = look(connection, data=data, seen=seen, clock=clock)
+    for arrival in arrivals:
         if arrival.fault is not None and arrival.link is None:
             raise SourceProblem(
                 f"'{arrival.local}' {arrival.fault}, and has not grown for {clock() - arrival.modified_ns / 1e9:.0f} s.",
                 fix="Deliver the file again, or move it away; nothing of it was taken.",
                 file=str(arrival.local),
             )
-    return arrived
+    return arrivals
 
 
-def look(connection: Files, *, data: Path | None, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+def look(connection: Files, *, data: Path | None, seen: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
     """Return the files that match the pattern and are new, have changed, are still being written, or are broken."""
-    new, links = [], list[Path]()
+    changed, links = [], list[Path]()
     base = base_of(connection.pattern, data)
-    for path, stat in found_in(connection, data, links):
+    for path, stat in matching_files(connection, data, links):
         known = seen.get(origin(path, base)) or seen.get(str(path))  # older homes keep whole paths
         if known is None or (known.bytes, known.modified_ns) != (stat.st_size, stat.st_mtime_ns):
-            new.append((path, stat))
-    growing = moving(new, clock)
-    arrived = []
-    for path, stat in new:
+            changed.append((path, stat))
+    growing = growing_files(changed, clock)
+    arrivals = []
+    for path, stat in changed:
         age_s = clock() - stat.st_mtime
         settled = path not in growing and not abs(age_s) < connection.settle_s
         reason = _fault(path, format_of(path.name, connection.format)) if settled else None
         if reason is not None and abs(age_s) < FRESH_S:
-            settled, reason = False, None  # writers that put the footer last, or have only just opened the file
-        arrived.append(Arrival(origin(path, base), path, stat.st_size, stat.st_mtime_ns, None, settled, reason))
-    return [*arrived, *(Arrival(origin(path, base), path, 0, 0, settled=False, link=_target(path)) for path in links)]
+            settled, reason = False, None  # the writer may add the footer last, or has only just opened the file
+        arrivals.append(Arrival(origin(path, base), path, stat.st_size, stat.st_mtime_ns, None, settled, reason))
+    return [*arrivals, *(Arrival(origin(path, base), path, 0, 0, settled=False, link=_target(path)) for path in links)]
 
 
 def present(connection: Files, data: Path | None) -> frozenset[str]:
-    """Return the files that match the pattern, landed before or not."""
+    """Return all files that match the pattern, landed before or not."""
     base = base_of(connection.pattern, data)
-    return frozenset(origin(path, base) for path, _ in found_in(connection, data))
+    return frozenset(origin(path, base) for path, _ in matching_files(connection, data))
 
 
-def place(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder that a pattern is looked up in, and the rest of the pattern.
+def split_pattern(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder that a pattern is searched in, and the rest of the pattern.
 
     Raises
     ------
@@ -87,15 +89,15 @@ def place(connection: Files, data: Path | None) -> tuple[Path, tuple[str, ...]]:
     return base, parts
 
 
-def found_in(connection: Files, data: Path | None, links: list[Path] | None = None) -> list[tuple[Path, os.stat_result]]:
+def matching_files(connection: Files, data: Path | None, links: list[Path] | None = None) -> list[tuple[Path, os.stat_result]]:
     """Return the files that match the pattern, with their sizes and times, sorted.
 
     Parameters
     ----------
-    links : list, optional, told the links that match and are not followed, because they lead out of the folder or nowhere
+    links : list, optional, gets the matching links that are not followed because they lead out of the folder or nowhere
     """
     links = [] if links is None else links
-    base, parts = place(connection, data)
+    base, parts = split_pattern(connection, data)
     if not base.is_dir():
         if not connection.required:
             return []
@@ -129,8 +131,8 @@ def found_in(connection: Files, data: Path | None, links: list[Path] | None = No
 def _match(folder: Path, parts: tuple[str, ...], within: Path | None, links: list[Path]) -> Iterator[Path]:
     """Yield the files below a folder that match the parts of a pattern; a folder that cannot be read is an error, not an empty one.
 
-    Links that lead out of ``within`` are not followed, but put into ``links``: who may write into a landing folder need not be one who may
-    read all that this process can.
+    Links that lead out of ``within`` are not followed, but added to ``links``: a user who may write into a landing folder need not be allowed
+    to read everything that this process can.
     """
     head, rest = parts[0], parts[1:]
     if head == "**" and not rest:
@@ -140,7 +142,7 @@ def _match(folder: Path, parts: tuple[str, ...], within: Path | None, links: lis
             if entry.is_dir(follow_symlinks=False):
                 yield from _match(Path(entry.path), parts, within, links)
         elif fnmatch.fnmatchcase(entry.name, head):
-            if entry.is_symlink() and not _followed(Path(entry.path), within):
+            if entry.is_symlink() and not _is_followed(Path(entry.path), within):
                 if not is_temporary(entry.name) and (not rest or _is_folder(entry)):
                     links.append(Path(entry.path))
             elif rest and entry.is_dir():
@@ -151,8 +153,8 @@ def _match(folder: Path, parts: tuple[str, ...], within: Path | None, links: lis
         yield from _match(folder, rest, within, links)
 
 
-def _followed(link: Path, within: Path | None) -> bool:
-    """Return whether a link is followed: one in a circle never is, one that leads nowhere is no file anyway."""
+def _is_followed(link: Path, within: Path | None) -> bool:
+    """Return whether a link is followed: never in a circle of links; one that leads nowhere is not a file anyway."""
     try:
         target = link.resolve(strict=True)
     except FileNotFoundError:
@@ -185,9 +187,9 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    """Return a file's size and times, or None when it was taken away since it was found."""
+    """Return a file's size and times, or None when it was removed after it was found."""
     try:
-        with path.open("rb"):  # says now, with the file's name, what the copying would say later
+        with path.open("rb"):  # fails now, with the file's name, where copying would fail later
             return path.stat()
     except FileNotFoundError:
         return None
@@ -202,14 +204,14 @@ def _fault(path: Path, format: str) -> str | None:
         raise _unreadable(path, "file", error) from None
 
 
-def moving(found: list[tuple[Path, os.stat_result]], clock: Clock) -> set[Path]:
-    """Return the files that changed between two looks; only those that changed lately are looked at twice."""
-    fresh = [(path, stat) for path, stat in found if abs(clock() - stat.st_mtime) < FRESH_S]
-    if not fresh:
+def growing_files(files: list[tuple[Path, os.stat_result]], clock: Clock) -> set[Path]:
+    """Return the files that changed between two looks; only recently changed files are looked at twice."""
+    recent = [(path, stat) for path, stat in files if abs(clock() - stat.st_mtime) < FRESH_S]
+    if not recent:
         return set()
     time.sleep(LOOK_AGAIN_S)
     changed = set()
-    for path, before in fresh:
+    for path, before in recent:
         after = _stat(path)
         if after is None or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             changed.add(path)

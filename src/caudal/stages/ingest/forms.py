@@ -1,8 +1,8 @@
-"""Text columns of wide frames, told apart and typed by Arrow in Spark's Python workers.
+"""Survey and convert text columns of wide frames by Arrow in Spark's Python workers.
 
-An expression a column costs Spark some 60 ms of planning and compiling, whatever the number of rows: two minutes for 2,000 columns. Here
+One expression per column costs Spark some 60 ms of planning and compiling, whatever the number of rows: two minutes for 2,000 columns. Here
 all columns are one step of the plan. Texts of the usual forms (``17``, ``-0.5``, ``2024-02-29``) are known to mean the same to Arrow and
-to `text.parsed`; a column that holds any other form is left to Spark's expressions, so that both ways give the same tables.
+to `text.parse_text`; a column that holds any other form is left to Spark's expressions, so that both ways give the same tables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Form(IntFlag):
-    """How a text is written; of a column, the forms that its texts have. Blank texts and null words have none."""
+    """How a text is written; for a column, all forms of its texts. Blank texts and null words have none."""
 
     SMALL_INTEGER = 1  # up to nine digits, no leading zero
     INTEGER = 2  # 10 to 15 digits
@@ -45,13 +45,13 @@ _NO_FORM = Form(0)
 
 
 @dataclass(frozen=True)
-class Seen:
+class ColumnForms:
     """The forms of a column's texts.
 
     Parameters
     ----------
-    rows : Form, of rows that are of the file's width
-    every : Form, of these and of what is left of other rows, which go to quarantine
+    rows : Form, of rows with the file's width
+    every : Form, of these and of the cells of other rows, which go to quarantine
     """
 
     rows: Form
@@ -60,19 +60,19 @@ class Seen:
 
 @dataclass(frozen=True)
 class Texts:
-    """What is known of the values of some files' text columns, by the files' names of them.
+    """What is known of the values of some files' text columns, by the names in the files.
 
     Parameters
     ----------
-    possible : of columns that nobody declared, the types that all values are of in rows of the file's width
-    seen : the columns' forms, where they were looked at
+    possible : for undeclared columns, the types that all values have in rows of the file's width
+    seen : the columns' forms, where they were surveyed
     """
 
     possible: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    seen: Mapping[str, Seen] = field(default_factory=dict)
+    seen: Mapping[str, ColumnForms] = field(default_factory=dict)
 
 
-# The types (`infer.CANDIDATES`) that a text of a form is of without loss; it is of no other.
+# The only types (`infer.CANDIDATES`) that a text of a form can be converted to without loss.
 _TYPES = {
     Form.SMALL_INTEGER: {"long", "double"},
     Form.INTEGER: {"long", "double"},
@@ -89,7 +89,7 @@ _TYPES = {
 }
 _WHOLE = Form.SMALL_INTEGER | Form.INTEGER | Form.LONG_INTEGER
 _TIMES = Form.DATE | Form.MIDNIGHT | Form.TIME
-# The forms that Arrow reads as a type to the same value as `text.parsed`.
+# The forms that Arrow reads as a type with the same value as `text.parse_text`.
 _READ_BY_ARROW = {
     "int": Form.SMALL_INTEGER,
     "long": _WHOLE,
@@ -118,38 +118,38 @@ _MIDNIGHT = r"[ T]00:00:00(?:\.0+)?$"
 _FEW_CHARACTERS, _MOST_CHARACTERS = 15, 40
 
 
-def applies(spark: SparkSession, options: Options) -> bool:
-    """Whether forms can be told: numbers and dates are written as usual, and the workers are on this machine, which has caudal."""
+def can_survey(spark: SparkSession, options: Options) -> bool:
+    """Return whether forms can be surveyed: numbers and dates are written as usual, and the workers are on this machine, which has caudal."""
     unusual = options.get("decimal", ".") != "." or options.get("date_format") or options.get("timestamp_format")
     return not unusual and is_local(str(spark.sparkContext.master))
 
 
-def of_frame(frame: DataFrame, names: Sequence[str], options: Options) -> dict[str, Seen]:
-    """Return the forms of each text column ``_r0``, ``_r1`` … by its name; Spark's workers look at them."""
-    have = frame.columns
-    work = partial(
-        _seen,
-        at=[have.index(f"_r{i}") for i in range(len(names))],
-        line=have.index("_line") if "_line" in have else None,
+def of_frame(frame: DataFrame, names: Sequence[str], options: Options) -> dict[str, ColumnForms]:
+    """Return the forms of each text column ``_r0``, ``_r1`` … by its name, surveyed by Spark's workers."""
+    columns = frame.columns
+    survey = partial(
+        _survey,
+        places=[columns.index(f"_r{i}") for i in range(len(names))],
+        line=columns.index("_line") if "_line" in columns else None,
         nulls=null_words(options),
     )
-    by_task = frame.mapInArrow(work, "rows array<int>, every array<int>").collect()
-    rows, every = (_united([row[which] for row in by_task], len(names)) for which in ("rows", "every"))
-    return {name: Seen(*forms) for name, *forms in zip(names, rows, every, strict=True)}
+    by_task = frame.mapInArrow(survey, "rows array<int>, every array<int>").collect()
+    rows, every = (_union_of_forms([row[key] for row in by_task], len(names)) for key in ("rows", "every"))
+    return {name: ColumnForms(*forms) for name, *forms in zip(names, rows, every, strict=True)}
 
 
-def of_batches(batches: Iterable[pa.RecordBatch], names: Sequence[str], options: Options) -> dict[str, Seen]:
-    """Return the forms of each text column, all of whose rows are of the file's width, by its name."""
-    (seen,) = _seen(batches, range(len(names)), None, null_words(options))
-    return {name: Seen(Form(form), Form(form)) for name, form in zip(names, seen["rows"][0].as_py(), strict=True)}
+def of_batches(batches: Iterable[pa.RecordBatch], names: Sequence[str], options: Options) -> dict[str, ColumnForms]:
+    """Return the forms of each text column by its name; all rows have the file's width."""
+    (row,) = _survey(batches, range(len(names)), None, null_words(options))
+    return {name: ColumnForms(Form(form), Form(form)) for name, form in zip(names, row["rows"][0].as_py(), strict=True)}
 
 
-def _united(parts: Sequence[Sequence[int]], columns: int) -> list[Form]:
+def _union_of_forms(parts: Sequence[Sequence[int]], columns: int) -> list[Form]:
     return [Form(reduce(or_, (part[i] for part in parts), 0)) for i in range(columns)]
 
 
 def types(form: Form, among: frozenset[str]) -> tuple[frozenset[str], bool]:
-    """Return the types that a column may have by its forms, and whether that is all there is to know.
+    """Return the types that a column may have by its forms, and whether the forms alone decide them.
 
     Examples
     --------
@@ -162,39 +162,39 @@ def types(form: Form, among: frozenset[str]) -> tuple[frozenset[str], bool]:
     return possible, not possible or Form.OTHER not in form
 
 
-def reads(form: Form, type: str) -> bool:
-    """Whether Arrow reads all texts of a column as values of a type, and as the same that `text.parsed` makes of them.
+def arrow_reads(form: Form, type: str) -> bool:
+    """Return whether Arrow reads all texts of a column as the same values of a type as `text.parse_text`.
 
     Examples
     --------
-    >>> reads(Form.INTEGER, "long"), reads(Form.ZERO_FRACTION, "long"), reads(Form.OTHER, "string")
+    >>> arrow_reads(Form.INTEGER, "long"), arrow_reads(Form.ZERO_FRACTION, "long"), arrow_reads(Form.OTHER, "string")
     (True, False, True)
     """
     return type == "string" or (type in _READ_BY_ARROW and not form & ~_READ_BY_ARROW[type])
 
 
-def typed(frame: DataFrame, columns: Mapping[str, tuple[str, str]], options: Options, *, keep: bool) -> DataFrame:
-    """Return the frame with typed columns in front.
+def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], options: Options, *, keep: bool) -> DataFrame:
+    """Return the frame with the typed columns first.
 
     Parameters
     ----------
     columns : mapping of a new column's name to the text column (``_r0`` …) and the type that it is read as
-    keep : bool, whether the texts that are read are kept, too
+    keep : bool, whether the source texts are kept, too
     """
     from pyspark.sql.types import StructField, StructType
 
-    have = frame.schema
-    gone = set() if keep else {text for text, _ in columns.values()}
-    rest = [field for field in have.fields if field.name not in gone]
-    schema = StructType([*(StructField(name, _spark_type(type)) for name, (_, type) in columns.items()), *rest])
-    work = partial(
+    schema_before = frame.schema
+    replaced = set() if keep else {text for text, _ in columns.values()}
+    kept_fields = [field for field in schema_before.fields if field.name not in replaced]
+    schema = StructType([*(StructField(name, _spark_type(type)) for name, (_, type) in columns.items()), *kept_fields])
+    read_columns = partial(
         _read,
         columns=[*columns.values()],
-        rest=[have.names.index(field.name) for field in rest],
-        at={text: have.names.index(text) for text, _ in columns.values()},
+        kept_places=[schema_before.names.index(field.name) for field in kept_fields],
+        places={text: schema_before.names.index(text) for text, _ in columns.values()},
         nulls=null_words(options),
     )
-    return frame.mapInArrow(work, schema)
+    return frame.mapInArrow(read_columns, schema)
 
 
 def _spark_type(type: str) -> Any:
@@ -206,19 +206,21 @@ def _spark_type(type: str) -> Any:
     }[type]()  # fmt: skip
 
 
-def _seen(batches: Iterable[pa.RecordBatch], at: Sequence[int], line: int | None, nulls: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _survey(
+    batches: Iterable[pa.RecordBatch], places: Sequence[int], line: int | None, nulls: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
     """Yield one row: for each column the forms of the texts in rows, and in all."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows, others = [_NO_FORM] * len(at), [_NO_FORM] * len(at)
+    rows, others = [_NO_FORM] * len(places), [_NO_FORM] * len(places)
     for batch in batches:
-        columns = [_cleaned(batch.column(place), nulls) for place in at]
-        sound = None if line is None or batch.column(line).null_count == len(batch) else pc.is_null(batch.column(line))
+        columns = [_without_nulls(batch.column(place), nulls) for place in places]
+        is_row = None if line is None or batch.column(line).null_count == len(batch) else pc.is_null(batch.column(line))
         for i, column in enumerate(columns):
-            rows[i] |= forms_of(column if sound is None else column.filter(sound), rows[i])
-            if sound is not None:
-                others[i] |= forms_of(column.filter(pc.invert(sound)), rows[i])
+            rows[i] |= forms_of(column if is_row is None else column.filter(is_row), rows[i])
+            if is_row is not None:
+                others[i] |= forms_of(column.filter(pc.invert(is_row)), rows[i])
     every = [int(form | other) for form, other in zip(rows, others, strict=True)]
     yield pa.RecordBatch.from_arrays(
         [pa.array([values], pa.list_(pa.int32())) for values in ([int(form) for form in rows], every)], names=["rows", "every"]
@@ -234,35 +236,35 @@ def forms_of(texts: pa.Array, first: Form = _NO_FORM) -> Form:
     """
     import pyarrow.compute as pc
 
-    seen = _NO_FORM
-    left = texts.drop_null()
-    left = left.filter(pc.not_equal(pc.utf8_trim(left, " "), ""))
-    for form, pattern in sorted(_PATTERNS.items(), key=lambda entry: not entry[0] & _kin(first)):
-        if not len(left):
-            return seen
-        matches = pc.match_substring_regex(left, pattern)
+    forms = _NO_FORM
+    remaining = texts.drop_null()
+    remaining = remaining.filter(pc.not_equal(pc.utf8_trim(remaining, " "), ""))
+    for form, pattern in sorted(_PATTERNS.items(), key=lambda entry: not entry[0] & _related(first)):
+        if not len(remaining):
+            return forms
+        matches = pc.match_substring_regex(remaining, pattern)
         if pc.any(matches).as_py():
-            seen |= _told_apart(left.filter(matches), form)
-            left = left.filter(pc.invert(matches))
-    return seen | (Form.OTHER if len(left) else _NO_FORM)
+            forms |= _forms_of_matches(remaining.filter(matches), form)
+            remaining = remaining.filter(pc.invert(matches))
+    return forms | (Form.OTHER if len(remaining) else _NO_FORM)
 
 
-def _kin(form: Form) -> Form:
-    """Return the forms whose patterns find those of a column."""
+def _related(form: Form) -> Form:
+    """Return the forms whose patterns match the forms of a column."""
     if form & Form.EXACT_FRACTION:
         form |= Form.FRACTION | Form.SCIENTIFIC
     return form | (Form.TIME if form & Form.MIDNIGHT else _NO_FORM) | (Form.WORD if form & Form.BOOLEAN else _NO_FORM)
 
 
-def _told_apart(texts: pa.Array, form: Form) -> Form:
-    """Return the forms of texts that a pattern has found."""
+def _forms_of_matches(texts: pa.Array, form: Form) -> Form:
+    """Return the forms of texts that match a form's pattern."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if form is Form.WORD:
         booleans = pc.match_substring_regex(texts, _BOOLEAN)
-        with_blanks = pc.match_substring_regex(texts, _BOOLEAN_AND_BLANKS)
-        masks = {Form.BOOLEAN: booleans, Form.OTHER: with_blanks, Form.WORD: pc.invert(pc.or_(booleans, with_blanks))}
+        padded = pc.match_substring_regex(texts, _BOOLEAN_AND_BLANKS)
+        masks = {Form.BOOLEAN: booleans, Form.OTHER: padded, Form.WORD: pc.invert(pc.or_(booleans, padded))}
         return reduce(or_, (form for form, mask in masks.items() if pc.any(mask).as_py()))
     if form in (Form.DATE, Form.TIME):
         try:
@@ -279,15 +281,15 @@ def _told_apart(texts: pa.Array, form: Form) -> Form:
         lengths = pc.utf8_length(pc.utf8_ltrim(texts, "-"))
         if pc.max(lengths).as_py() <= _FEW_CHARACTERS:
             return form
-        many = texts.filter(pc.greater(lengths, _FEW_CHARACTERS))
-        few = form if len(many) < len(texts) else _NO_FORM
-        exact = form is not Form.ZERO_FRACTION and all(map(_is_exact, many.to_pylist()))
-        return few | (Form.EXACT_FRACTION if exact else Form.OTHER)
+        long_texts = texts.filter(pc.greater(lengths, _FEW_CHARACTERS))
+        short_form = form if len(long_texts) < len(texts) else _NO_FORM
+        exact = form is not Form.ZERO_FRACTION and all(map(_is_exact, long_texts.to_pylist()))
+        return short_form | (Form.EXACT_FRACTION if exact else Form.OTHER)
     return form
 
 
 def _is_exact(text: str) -> bool:
-    """Whether the shortest text of the double has the digits that were written."""
+    """Return whether the shortest text of the double has the same digits as the text."""
     return "." in text and len(text) <= _MOST_CHARACTERS and _digits(repr(float(text))) == _digits(text)
 
 
@@ -295,7 +297,7 @@ def _digits(number: str) -> str:
     return number.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")
 
 
-def _cleaned(texts: pa.Array, nulls: Sequence[str]) -> pa.Array:
+def _without_nulls(texts: pa.Array, nulls: Sequence[str]) -> pa.Array:
     """Return the texts with null in place of null words."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -306,20 +308,20 @@ def _cleaned(texts: pa.Array, nulls: Sequence[str]) -> pa.Array:
 
 
 def _read(
-    batches: Iterable[pa.RecordBatch], columns: Sequence[tuple[str, str]], rest: Sequence[int], at: Mapping[str, int], nulls: Sequence[str]
+    batches: Iterable[pa.RecordBatch], columns: Sequence[tuple[str, str]], kept_places: Sequence[int], places: Mapping[str, int], nulls: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
-    """Yield the typed columns, and the others as they are."""
+    """Yield the typed columns, and the others unchanged."""
     import pyarrow as pa
 
     for batch in batches:
-        values = [as_type(_cleaned(batch.column(at[text]), nulls), type) for text, type in columns]
-        arrays = [*values, *(batch.column(place) for place in rest)]
+        values = [as_type(_without_nulls(batch.column(places[text]), nulls), type) for text, type in columns]
+        arrays = [*values, *(batch.column(place) for place in kept_places)]
         # Java takes columns by their order.
         yield pa.RecordBatch.from_arrays(arrays, names=[f"c{place}" for place in range(len(arrays))])
 
 
 def as_type(texts: pa.Array, type: str) -> pa.Array:
-    """Return texts as values of a type that reads them (`reads`); blank ones are null."""
+    """Return texts as values of a type that reads them (`arrow_reads`); blank ones are null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Files behind URLs: asked for only when they have changed, retried, and taken up where a download broke off."""
+"""Fetch files behind URLs: only those that have changed, with retries, continuing interrupted downloads."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from urllib3.exceptions import HTTPError
 
 from caudal.declarations.connection import Connection, Http
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
+from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.secret import without_user
-from caudal.stages.ingest.web import AT_ONCE, Again, Client, cause
+from caudal.stages.ingest.web import AT_ONCE, Client, TryAgain, cause
 
 _BLOCK = 1 << 18
 
 
 @fetches("http")
-def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+def fetch(
+    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock
+) -> list[Arrival]:
     """Return the files that have changed at their servers since they were landed, downloaded into ``scratch``."""
     assert isinstance(connection, Http)
     for url in connection.urls:
@@ -40,79 +42,81 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
 
             return fetch_pages(connection, client, scratch=scratch, seen=seen, clock=clock)
         with ThreadPoolExecutor(max_workers=min(AT_ONCE, max(1, len(connection.urls)))) as threads:
-            found = threads.map(lambda url: _fetched(client, url, scratch, seen.get(without_user(url)), clock), connection.urls)
-            return [arrival for arrival in found if arrival is not None]
+            arrivals = threads.map(
+                lambda url: _fetch_url(client, url, scratch, seen.get(without_user(url)), clock), connection.urls
+            )
+            return [arrival for arrival in arrivals if arrival is not None]
 
 
-def _fetched(client: Client, url: str, scratch: Path, seen: Seen | None, clock: Clock) -> Arrival | None:
+def _fetch_url(client: Client, url: str, scratch: Path, seen: KnownFile | None, clock: Clock) -> Arrival | None:
     """Return one downloaded file, or None when the server says that it has not changed."""
     shown = without_user(url)
     folder = scratch / hashlib.sha256(shown.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    return client.tried(url, lambda: _asked(client, url, folder, seen, clock))
+    return client.tried(url, lambda: _download(client, url, folder, seen, clock))
 
 
-def _asked(client: Client, url: str, folder: Path, seen: Seen | None, clock: Clock) -> Arrival | None:
+def _download(client: Client, url: str, folder: Path, seen: KnownFile | None, clock: Clock) -> Arrival | None:
     shown = without_user(url)
-    part, tag = folder / "download.part", folder / "download.tag"  # the tag says which content the part belongs to
-    # A URL without a last segment has to be called something.
+    part_file, tag_file = folder / "download.part", folder / "download.tag"  # the tag says which content the part belongs to
+    # A URL without a last segment needs a name.
     local = folder / (Path(unquote(urlsplit(shown).path)).name or "download")
-    asked: dict[str, str] = {}
-    done = folder / "download.done"  # what a whole file is, that no run has landed yet
-    kept = json.loads(done.read_text()) if done.exists() and local.exists() else {}
-    if kept.get("etag") or kept.get("changed"):
-        asked |= {"If-None-Match": kept["etag"]} if kept["etag"] else {"If-Modified-Since": kept["changed"]}
+    headers: dict[str, str] = {}
+    done_file = folder / "download.done"  # describes a complete file that no run has landed yet
+    downloaded = json.loads(done_file.read_text()) if done_file.exists() and local.exists() else {}
+    if downloaded.get("etag") or downloaded.get("changed"):
+        headers |= {"If-None-Match": downloaded["etag"]} if downloaded["etag"] else {"If-Modified-Since": downloaded["changed"]}
     elif seen is not None and seen.etag:
-        asked["If-None-Match"] = seen.etag
+        headers["If-None-Match"] = seen.etag
     elif seen is not None and seen.modified_ns:
-        asked["If-Modified-Since"] = formatdate(seen.modified_ns // 1_000_000_000, usegmt=True)
-    have = part.stat().st_size if part.exists() and tag.exists() else 0
-    if have:
-        asked |= {"Range": f"bytes={have}-", "If-Range": tag.read_text()}
-    with client.ask(url, asked) as answer:
+        headers["If-Modified-Since"] = formatdate(seen.modified_ns // 1_000_000_000, usegmt=True)
+    have_bytes = part_file.stat().st_size if part_file.exists() and tag_file.exists() else 0
+    if have_bytes:
+        headers |= {"Range": f"bytes={have_bytes}-", "If-Range": tag_file.read_text()}
+    with client.ask(url, headers) as answer:
         if answer.status_code == 304:
-            if not kept or (seen and (seen.modified_ns, seen.etag) == (kept["modified_ns"], kept["etag"])):
+            if not downloaded or (seen and (seen.modified_ns, seen.etag) == (downloaded["modified_ns"], downloaded["etag"])):
                 return None
-            return Arrival(shown, local, local.stat().st_size, kept["modified_ns"], kept["etag"])
-        if answer.status_code == 416:  # what was kept of an earlier download does not fit any more
-            part.unlink(missing_ok=True)
-            raise Again("416 the part does not fit any more")
+            return Arrival(shown, local, local.stat().st_size, downloaded["modified_ns"], downloaded["etag"])
+        if answer.status_code == 416:  # the part of an earlier download does not fit any more
+            part_file.unlink(missing_ok=True)
+            raise TryAgain("416 the part does not fit any more")
         etag, changed = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
-        goes_on = answer.status_code == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
-        if answer.status_code == 206 and not goes_on:
-            part.unlink(missing_ok=True)
-            raise Again("the server sent another part than the one asked for")
-        strong = etag if etag and not etag.startswith("W/") else changed
-        if not goes_on:
-            part.unlink(missing_ok=True)
-            tag.unlink(missing_ok=True)
-            if strong:
-                tag.write_text(strong)
-        _append(answer, part, "ab" if goes_on else "wb")
-    done.unlink(missing_ok=True)
-    part.replace(local)
-    tag.unlink(missing_ok=True)
+        continues = answer.status_code == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {have_bytes}-")
+        if answer.status_code == 206 and not continues:
+            part_file.unlink(missing_ok=True)
+            raise TryAgain("the server sent another part than the one asked for")
+        validator = etag if etag and not etag.startswith("W/") else changed
+        if not continues:
+            part_file.unlink(missing_ok=True)
+            tag_file.unlink(missing_ok=True)
+            if validator:
+                tag_file.write_text(validator)
+        _append(answer, part_file, "ab" if continues else "wb")
+    done_file.unlink(missing_ok=True)
+    part_file.replace(local)
+    tag_file.unlink(missing_ok=True)
     modified_ns = _modified_ns(changed, etag, clock)
-    done.write_text(json.dumps({"etag": etag, "changed": changed, "modified_ns": modified_ns}))
+    done_file.write_text(json.dumps({"etag": etag, "changed": changed, "modified_ns": modified_ns}))
     return Arrival(shown, local, local.stat().st_size, modified_ns, etag)
 
 
 def _append(answer: requests.Response, part: Path, mode: str) -> None:
     expected = answer.headers.get("Content-Length")
-    got = 0
+    got_bytes = 0
     with part.open(mode) as file:
         try:
-            while block := answer.raw.read1(_BLOCK):  # as it came, not decompressed; of what is cut short as much as came
+            while block := answer.raw.read1(_BLOCK):  # the raw bytes, not decompressed; of a cut-off answer as much as arrived
                 file.write(block)
-                got += len(block)
+                got_bytes += len(block)
         except HTTPError as error:
-            raise Again(cause(error)) from None
-    if expected is not None and got != int(expected):
-        raise Again(f"{got} of {int(expected)} bytes came")
+            raise TryAgain(cause(error)) from None
+    if expected is not None and got_bytes != int(expected):
+        raise TryAgain(f"{got_bytes} of {int(expected)} bytes came")
 
 
 def _modified_ns(changed: str | None, etag: str | None, clock: Clock) -> int:
-    """Return when the content changed. The digits below a second hold the ETag: HTTP's dates are too coarse to tell two contents apart."""
+    """Return when the content changed. The digits below a second hold the ETag: HTTP's dates are too coarse to distinguish two contents."""
     try:
         at_s = int(parsedate_to_datetime(changed).timestamp()) if changed else None
     except ValueError:

@@ -1,7 +1,7 @@
-"""Images: many small files, landed in packs of Parquet, so that a hundred thousand of them are a few dozen files.
+"""Land images, which are many small files, in packs of Parquet, so that a hundred thousand of them become a few dozen files.
 
-A pack holds the images' bytes as they came, with path, time and hash, and what their headers say. What cannot be an image has its
-reason beside it and goes to quarantine when the pack is read.
+A pack holds the images' original bytes, with path, time, hash and header. A file that cannot be an image has its
+reason in the pack and goes to quarantine when the pack is read.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.connection import Connection, Files
 from caudal.declarations.images import COLUMNS, Images
 from caudal.extras import require
-from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
-from caudal.stages.ingest.files import found_in, moving
-from caudal.stages.ingest.origin import base_of, former, former_pattern, origin
+from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
+from caudal.stages.ingest.files import growing_files, matching_files
+from caudal.stages.ingest.origin import base_of, former_name, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import without_user
 from caudal.storage.parquet import WRITTEN, opened
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PACK_BYTES = 64 * 2**20
 PACK_IMAGES = 2000
-ROW_GROUP_BYTES = 2 * 2**20  # what Spark can split a pack at
+ROW_GROUP_BYTES = 2 * 2**20  # the unit by which Spark can split a pack
 _AT_ONCE = 8
 _WINDOW_BYTES = 16 * 2**20
 
@@ -42,18 +42,18 @@ GONE: Mark = (0, 0, None, False)
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedImage:
     """An image as it is listed."""
 
     path: str
     bytes: int
     modified_ns: int
     etag: str | None = None
-    gone: bool = False  # it was landed, and is not listed any more
-    above: str = ""  # the data folder's own name, which is the label of an image that lies in it itself
+    gone: bool = False  # it was landed, and does not exist any more
+    above: str = ""  # the data folder's own name: the label of an image that lies directly in it
 
     def known_as(self, max_bytes: int) -> Mark:
-        """Return the mark that a pack has of it when nothing is to be done."""
+        """Return the mark that a pack has of it when it is unchanged."""
         return (self.bytes, self.modified_ns if self.etag is None else 0, self.etag, self.bytes <= max_bytes)
 
     @property
@@ -63,125 +63,132 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Arrived:
-    """What a look has found: the images that are new, have changed or are gone, those of them that are still being written, and what reads one."""
+class ImageArrivals:
+    """The result of a look: the images that are new, have changed or are gone, those still being written, and the function that reads one."""
 
-    whole: list[Found]
-    growing: list[Found]
+    whole: list[ListedImage]
+    growing: list[ListedImage]
     read: Callable[[str], bytes]
 
 
 @fetches("images")
-def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
-    """Return the packs of the images that are new or have changed; whole ones that a broken run left are taken up."""
+def fetch(
+    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock
+) -> list[Arrival]:
+    """Return the packs of the images that are new or have changed, including complete packs that a broken run left."""
     assert isinstance(connection, Images)
     require("PIL", extra="images", for_="Reading images")
     shown = without_user(connection.pattern)
-    left = sorted(path for path in scratch.glob("*.parquet") if f"images:{shown}/{path.name}" not in seen)
-    known = marks(
-        [(origin, one.stored) for origin, one in seen.items() if one.stored is not None] + [(one.name, one) for one in left],
-        former(connection.pattern, base_of(connection.pattern, data)),
+    left_over = sorted(path for path in scratch.glob("*.parquet") if f"images:{shown}/{path.name}" not in seen)
+    known = read_marks(
+        [(origin, landed.stored) for origin, landed in seen.items() if landed.stored is not None]
+        + [(landed.name, landed) for landed in left_over],
+        former_name(connection.pattern, base_of(connection.pattern, data)),
     )
-    found = look(connection, data=data, known=known, clock=clock)
+    images = look(connection, data=data, known=known, clock=clock)
     # A pack's name says which is newer, whatever the machine's clock does.
-    stamp = max([int(clock() * 1e6), *(int(Path(one).stem.partition("-")[0]) + 1 for one in (*seen, *map(str, left)))])
-    made = packs(found.whole, found.read, connection, scratch, stamp)
-    at = clock()
-    return [Arrival(f"images:{shown}/{path.name}", path, path.stat().st_size, int(at * 1e9)) for path in [*left, *made]]
+    stamp = max([int(clock() * 1e6), *(int(Path(name).stem.partition("-")[0]) + 1 for name in (*seen, *map(str, left_over)))])
+    new_packs = write_packs(images.whole, images.read, connection, scratch, stamp)
+    now = clock()
+    return [Arrival(f"images:{shown}/{path.name}", path, path.stat().st_size, int(now * 1e9)) for path in [*left_over, *new_packs]]
 
 
-def look(connection: Images, *, data: Path | None, known: Mapping[str, Mark], clock: Clock, attempts: int | None = None) -> Arrived:
-    """Return the images that are new or have changed; ``known`` is what packs hold. ``attempts`` at an address that does not answer."""
+def look(
+    connection: Images, *, data: Path | None, known: Mapping[str, Mark], clock: Clock, attempts: int | None = None
+) -> ImageArrivals:
+    """Return the images that are new or have changed compared with ``known``, the marks in packs; ``attempts`` limits tries at an address."""
 
-    def unknown(found: Iterable[Found]) -> list[Found]:
-        return [one for one in found if known.get(_printable(one.path)) != one.known_as(connection.max_bytes)]
+    def unknown(matched: Iterable[ListedImage]) -> list[ListedImage]:
+        return [image for image in matched if known.get(_printable(image.path)) != image.known_as(connection.max_bytes)]
 
     above = ""
     if connection.remote:
         from caudal.stages.ingest.remote import listing
 
-        listed = listing(
+        remote_listing = listing(
             Files(connection.pattern, storage=connection.storage, required=connection.required, address=connection.address),
             attempts,
         )
-        there = [Found(file.path, file.bytes, file.modified_ns, file.etag) for file in listed.files]
-        new = unknown(there)
-        young = listed.moving({one.path for one in new}, connection.settle_s, clock)
-        read = listed.read
+        listed_images = [ListedImage(file.path, file.bytes, file.modified_ns, file.etag) for file in remote_listing.files]
+        changed = unknown(listed_images)
+        growing = remote_listing.moving({image.path for image in changed}, connection.settle_s, clock)
+        read = remote_listing.read
     else:
-        found = found_in(Files(connection.pattern, required=connection.required, follow_links=True), data)
+        matched = matching_files(Files(connection.pattern, required=connection.required, follow_links=True), data)
         base = base_of(connection.pattern, data)
         above = base.name if base is not None else ""
-        there = [Found(origin(path, base), stat.st_size, stat.st_mtime_ns, above=above) for path, stat in found]
-        new = unknown(there)
-        names = {one.path for one in new}
-        fresh = [(path, stat) for path, stat in found if origin(path, base) in names]
-        young = {origin(path, base) for path in moving(fresh, clock)}
-        young |= {origin(path, base) for path, stat in fresh if abs(clock() - stat.st_mtime) < connection.settle_s}
+        listed_images = [ListedImage(origin(path, base), stat.st_size, stat.st_mtime_ns, above=above) for path, stat in matched]
+        changed = unknown(listed_images)
+        names = {image.path for image in changed}
+        changed_files = [(path, stat) for path, stat in matched if origin(path, base) in names]
+        growing = {origin(path, base) for path in growing_files(changed_files, clock)}
+        growing |= {origin(path, base) for path, stat in changed_files if abs(clock() - stat.st_mtime) < connection.settle_s}
         read = partial(_bytes, base or Path())
-    whole = [one for one in new if one.path not in young]
+    whole = [image for image in changed if image.path not in growing]
     if connection.gone == "quarantine":
-        names_now = {_printable(one.path) for one in there}
+        current_names = {_printable(image.path) for image in listed_images}
         whole += [
-            Found(path, 0, 0, gone=True, above=above) for path, mark in known.items() if mark != GONE and path not in names_now
+            ListedImage(path, 0, 0, gone=True, above=above)
+            for path, mark in known.items()
+            if mark != GONE and path not in current_names
         ]
-    return Arrived(whole, [one for one in new if one.path in young], read)
+    return ImageArrivals(whole, [image for image in changed if image.path in growing], read)
 
 
-def marks(files: Iterable[tuple[str, Place]], named: Callable[[str], str] = str) -> dict[str, Mark]:
-    """Return what packs hold: path to mark, of a path the newest; packs come with their names, which begin with their time.
+def read_marks(files: Iterable[tuple[str, Place]], name_of: Callable[[str], str] = str) -> dict[str, Mark]:
+    """Return the marks in packs by path, the newest for each path; packs are given with their names, which begin with their time.
 
-    ``named`` gives the path of an image as it is told now (`origin.former`).
+    ``name_of`` returns the current path of an image (`origin.former_name`).
     """
     known: dict[str, Mark] = {}
     names = ("path", "bytes", "modified_ns", "etag", "sha256")
-    for _, file in sorted(files, key=lambda one: one[0].rpartition("/")[2]):
+    for _, file in sorted(files, key=lambda entry: entry[0].rpartition("/")[2]):
         with translate_storage_errors(file), opened(file) as pack:
             for batch in pack.iter_batches(1 << 16, columns=list(names)):
                 for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
-                    known[named(path)] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
+                    known[name_of(path)] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
     return known
 
 
-def packs(new: Sequence[Found], read: Callable[[str], bytes], limits: Images, folder: Path, stamp: int) -> list[Path]:
-    """Write images into packs and return those; each is whole when it has its name."""
+def write_packs(new: Sequence[ListedImage], read: Callable[[str], bytes], limits: Images, folder: Path, stamp: int) -> list[Path]:
+    """Write images into packs and return these; a pack gets its name only when it is complete."""
     import pyarrow.parquet as pq
 
-    made: list[Path] = []
+    packs_: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
     for part in folder.glob("*.part"):
         part.unlink()
     writer: pq.ParquetWriter | None = None
-    held = images = 0
+    held_bytes = image_count = 0
     part = folder / "pack.part"
 
-    def end() -> None:
-        nonlocal writer, held, images
+    def end_pack() -> None:
+        nonlocal writer, held_bytes, image_count
         if writer is not None:
             writer.close()
-            made.append(part.rename(folder / f"{stamp:020d}-{len(made):06d}.parquet"))
-        writer, held, images = None, 0, 0
+            packs_.append(part.rename(folder / f"{stamp:020d}-{len(packs_):06d}.parquet"))
+        writer, held_bytes, image_count = None, 0, 0
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         for window in _windows(new, limits.max_bytes):
-            rows = [row for row in threads.map(lambda one: _row(one, read, limits.max_bytes), window) if row is not None]
+            rows = [row for row in threads.map(lambda image: _row(image, read, limits.max_bytes), window) if row is not None]
             if writer is None:
-                # Images are packed already; to try it again costs time and gains nothing.
+                # Images are compressed already; compressing them again costs time and gains nothing.
                 writer = pq.ParquetWriter(
                     part, _schema(), compression={"content": "none"} | _ZSTD, write_statistics=False, **WRITTEN
                 )
             for group in _groups(rows):
                 writer.write_batch(_batch(group))
-            held += sum(len(row["content"] or b"") for row in rows)
-            images += len(rows)
-            if held >= PACK_BYTES or images >= PACK_IMAGES:
-                end()
-    end()
-    return made
+            held_bytes += sum(len(row["content"] or b"") for row in rows)
+            image_count += len(rows)
+            if held_bytes >= PACK_BYTES or image_count >= PACK_IMAGES:
+                end_pack()
+    end_pack()
+    return packs_
 
 
 def frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: Path | None = None) -> DataFrame:
-    """Return the images of packs, one row each, those that are none with their reason."""
+    """Return the images of packs, one row each; files that are not images have their reason."""
     from pyspark.sql import functions as F
 
     from caudal.stages.ingest.cast import spark_type
@@ -198,12 +205,12 @@ def frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: P
     large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the {limits.max_pixels:,} that are let in"))
     fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > limits.max_pixels, large))
     broken = fault.isNotNull()
-    said = F.struct("path", "label", "sha256", "bytes", "modified_at")
+    shown = F.struct("path", "label", "sha256", "bytes", "modified_at")
     return rows.select(
         *COLUMNS.names,
         F.substring("_pack", 1, 16).alias("_file"),
         F.when(broken, F.array(F.concat(F.lit("image "), fault))).alias("_format_errors"),
-        F.when(broken, F.to_json(said)).alias("_raw"),
+        F.when(broken, F.to_json(shown)).alias("_raw"),
     )
 
 
@@ -221,28 +228,28 @@ def _schema() -> pa.Schema:
     return pa.schema(kinds.items())
 
 
-def _row(one: Found, read: Callable[[str], bytes], max_bytes: int) -> dict[str, Any] | None:
-    """Return an image as a row, with what is wrong with it; None when it was taken away meanwhile."""
+def _row(image: ListedImage, read: Callable[[str], bytes], max_bytes: int) -> dict[str, Any] | None:
+    """Return an image as a row, with its fault; None when it was removed meanwhile."""
     from caudal.stages.images import decode
 
     row: dict[str, Any] = {
-        "path": _printable(one.path), "label": _printable(one.label), "sha256": None, "bytes": one.bytes, "width": None, "height": None,
-        "format": None, "modified_at": one.modified_ns // 1000, "content": None, "modified_ns": one.modified_ns, "etag": one.etag, "fault": None,
+        "path": _printable(image.path), "label": _printable(image.label), "sha256": None, "bytes": image.bytes, "width": None, "height": None,
+        "format": None, "modified_at": image.modified_ns // 1000, "content": None, "modified_ns": image.modified_ns, "etag": image.etag, "fault": None,
     }  # fmt: skip
-    if one.gone:
+    if image.gone:
         return {**row, "modified_at": None, "fault": "is not at its place any more"}
-    if one.bytes > max_bytes:
-        return {**row, "fault": f"is {one.bytes:,} bytes large, more than the {max_bytes:,} that are let in; it was not copied"}
+    if image.bytes > max_bytes:
+        return {**row, "fault": f"is {image.bytes:,} bytes large, more than the {max_bytes:,} that are let in; it was not copied"}
     try:
-        content = read(one.path)
+        content = read(image.path)
     except FileNotFoundError:
         return None
     row |= {"content": content, "sha256": hashlib.sha256(content).hexdigest()}
     try:
-        said = decode.header(content)
-    except decode.Unfit as error:
+        header = decode.header(content)
+    except decode.UnreadableImage as error:
         return {**row, "fault": str(error)}
-    return {**row, "width": said.width, "height": said.height, "format": said.format}
+    return {**row, "width": header.width, "height": header.height, "format": header.format}
 
 
 def _batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
@@ -254,29 +261,29 @@ def _batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     )
 
 
-def _windows(new: Sequence[Found], max_bytes: int) -> Iterator[list[Found]]:
+def _windows(new: Sequence[ListedImage], max_bytes: int) -> Iterator[list[ListedImage]]:
     """Yield images in pieces that fit into memory."""
-    held, size = list[Found](), 0
-    for one in new:
-        held.append(one)
-        size += min(one.bytes, max_bytes)
+    window, size = list[ListedImage](), 0
+    for image in new:
+        window.append(image)
+        size += min(image.bytes, max_bytes)
         if size >= _WINDOW_BYTES:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
+            yield window
+            window, size = [], 0
+    if window:
+        yield window
 
 
 def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    held, size = list[Mapping[str, Any]](), 0
+    group, size = list[Mapping[str, Any]](), 0
     for row in rows:
-        held.append(row)
+        group.append(row)
         size += len(row["content"] or b"")
         if size >= ROW_GROUP_BYTES:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _bytes(base: Path, name: str) -> bytes:

@@ -1,21 +1,21 @@
-"""The types of columns that are text and that nobody declared: the narrowest one that every value has, as it was written."""
+"""Infer the types of undeclared text columns: the narrowest type that every value has, as it was written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from caudal.stages.ingest.forms import Seen, types
+from caudal.stages.ingest.forms import ColumnForms, types
 from caudal.stages.ingest.physical import Options
-from caudal.stages.ingest.text import cleaned, without_loss, written
+from caudal.stages.ingest.text import has_value, without_loss, without_null_words
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# In this order: a whole number is also a number, a date is also a time.
+# In this order: an integer is also a number, a date is also a time.
 CANDIDATES = ("long", "double", "boolean", "date", "timestamp")
-ANY = frozenset(CANDIDATES)  # what a column without a value may still be
-# What a column whose cells have a type of their own may be.
+ANY = frozenset(CANDIDATES)  # the possible types of a column without a value
+# The possible types of a column whose cells have a type of their own.
 _OF_CELLS = {"long": frozenset({"long", "double"}), "date": frozenset({"date", "timestamp"})}
 _SAMPLED_ROWS, _SAMPLED_VALUES = 1000, 200_000
 
@@ -27,31 +27,34 @@ def possible_types(
     tz: str,
     *,
     small: bool = False,
-    seen: Mapping[str, Seen] | None = None,
+    seen: Mapping[str, ColumnForms] | None = None,
 ) -> dict[str, frozenset[str]]:
-    """Return for each text column (``_r0``, ``_r1`` … named by ``names``) the types that all its values are of.
+    """Return for each text column (``_r0``, ``_r1`` … named by ``names``) the types that all its values have.
 
-    A row of the wrong width, which goes to quarantine, has no say. The first rows tell which types are possible; only those are held
-    against all rows; of a ``small`` frame all rows are held against all types at once. Where the forms of the columns' texts were
-    ``seen``, only columns that these do not settle are looked at. Columns are looked at as rows of (column, value), so that Spark plans one expression, however many there are.
+    Rows of the wrong width, which go to quarantine, do not count. The first rows show which types are possible; only those are tried
+    on all rows. For a ``small`` frame all types are tried on all rows at once. Where the forms of the columns' texts were ``seen``, only
+    columns that these do not decide are read. Columns are turned into rows of (column, value), so that Spark plans one expression,
+    however many columns there are.
     """
     if "_line" in frame.columns:
         frame = frame.where("_line is null")
-    every = dict.fromkeys(range(len(names)), ANY)
+    all_types = dict.fromkeys(range(len(names)), ANY)
     if seen is not None:
         by_column = {i: types(seen[name].rows, ANY) for i, name in enumerate(names)}
         unsettled = {i: possible for i, (possible, settled) in by_column.items() if not settled}
         by_forms = {i: possible for i, (possible, _) in by_column.items()}
-        return {names[i]: types for i, types in (by_forms | _surviving(frame, unsettled, options, tz)).items()}
+        return {names[i]: types for i, types in (by_forms | _not_contradicted(frame, unsettled, options, tz)).items()}
     if small:
-        return {names[i]: types for i, types in (every | _surviving(frame, every, options, tz)).items()}
+        return {names[i]: types for i, types in (all_types | _not_contradicted(frame, all_types, options, tz)).items()}
     rows = min(_SAMPLED_ROWS, max(20, _SAMPLED_VALUES // max(1, len(names))))
-    possible = every | _surviving(frame.limit(rows), every, options, tz)
-    return {names[i]: types for i, types in (possible | _surviving(frame, possible, options, tz)).items()}
+    possible = all_types | _not_contradicted(frame.limit(rows), all_types, options, tz)
+    return {names[i]: types for i, types in (possible | _not_contradicted(frame, possible, options, tz)).items()}
 
 
-def _surviving(frame: DataFrame, possible: dict[int, frozenset[str]], options: Options, tz: str) -> dict[int, frozenset[str]]:
-    """Return the possible types that no value contradicts, of the columns that have a possible type and a value."""
+def _not_contradicted(
+    frame: DataFrame, possible: dict[int, frozenset[str]], options: Options, tz: str
+) -> dict[int, frozenset[str]]:
+    """Return the possible types that no value contradicts, for the columns that have a possible type and a value."""
     from pyspark.sql import functions as F
 
     columns = [i for i, types in possible.items() if types]
@@ -60,18 +63,18 @@ def _surviving(frame: DataFrame, possible: dict[int, frozenset[str]], options: O
     bits = {type: 1 << place for place, type in enumerate(CANDIDATES)}
     masks = F.lit([sum(bits[type] for type in possible[i]) for i in columns])
     values = frame.select(F.posexplode(F.array(*(F.col(f"_r{i}") for i in columns))).alias("place", "raw"))
-    values = values.where(written(F.col("raw"), "long", options)).withColumn("mask", F.element_at(masks, F.col("place") + 1))
-    text = cleaned(F.col("raw"), options)
+    values = values.where(has_value(F.col("raw"), "long", options)).withColumn("mask", F.element_at(masks, F.col("place") + 1))
+    text = without_null_words(F.col("raw"), options)
     misfits = [
         F.count_if(F.when(F.col("mask").bitwiseAND(bit) != 0, without_loss(text, type, options, tz).isNull())).alias(type)
         for type, bit in bits.items()
     ]
-    counted = values.groupBy("place").agg(*misfits).collect()
-    return {i: frozenset(type for type in possible[i] if row[type] == 0) for row in counted for i in [columns[row["place"]]]}
+    misfit_rows = values.groupBy("place").agg(*misfits).collect()
+    return {i: frozenset(type for type in possible[i] if row[type] == 0) for row in misfit_rows for i in [columns[row["place"]]]}
 
 
 def narrowest(possible: frozenset[str]) -> str:
-    """Return the type of a column from the types that all its values are of.
+    """Return the type of a column from the types that all its values have.
 
     Examples
     --------
@@ -82,7 +85,7 @@ def narrowest(possible: frozenset[str]) -> str:
 
 
 def of_cells(type: str) -> frozenset[str]:
-    """Return the types that a column may have whose cells are of a type of their own, as those of a workbook are.
+    """Return the types that a column may have whose cells have a type of their own, like those of a workbook.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a fetch in pages has got so far, so that another run goes on at the page it had reached."""
+"""The pages that a fetch has got so far, so that the next run continues at the page it had reached."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-LASTS_S = 3600.0  # pages older than this are asked for again: what they follow from may have changed
+LASTS_S = 3600.0  # older pages are fetched again: the pages before them may have changed
 _FILE = "journal.json"
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page that was kept: its file, its hash, how many records it has, and the newest of them."""
+    """A stored page: its file, its hash, its number of records, and the newest of them."""
 
     file: str
     sha256: str
@@ -39,13 +39,13 @@ class Journal:
 
     @classmethod
     def opened(cls, folder: Path, key: str, now: float) -> Journal:
-        """Return the journal of a fetch that was broken off lately and is asked for as it was then, else a new one."""
+        """Return the journal of a recent interrupted fetch with the same request, else a new one."""
         file = folder / _FILE
         if file.exists():
-            said = json.loads(file.read_text())
-            if said["key"] == key and abs(now - said["began"]) < LASTS_S:
-                pages = [Page(**page) for page in said["pages"]]
-                return cls(folder, key, said["began"], pages, said["asked"], said["request"], said["done"], bool(pages))
+            stored = json.loads(file.read_text())
+            if stored["key"] == key and abs(now - stored["began"]) < LASTS_S:
+                pages = [Page(**page) for page in stored["pages"]]
+                return cls(folder, key, stored["began"], pages, stored["asked"], stored["request"], stored["done"], bool(pages))
         return cls(folder, key, now).anew()
 
     def anew(self) -> Journal:
@@ -56,7 +56,7 @@ class Journal:
         return self
 
     def add(self, content: bytes, records: int, since: Any, request: dict[str, Any], following: dict[str, Any] | None) -> None:
-        """Keep a page, and what comes next, in one step."""
+        """Store a page and the next request in one step."""
         name = f"{len(self.pages) + 1:06}"
         (self.folder / name).write_bytes(content)
         self.pages.append(Page(name, hashlib.sha256(content).hexdigest(), records, since))
@@ -65,16 +65,16 @@ class Journal:
         self._write()
 
     def finish(self) -> None:
-        """Say that no page comes after these."""
+        """Record that no page follows."""
         self.request, self.done = None, True
         if self.pages:
             self._write()
 
     def _write(self) -> None:
-        said = {
+        document = {
             "key": self.key, "began": self.began, "pages": [asdict(page) for page in self.pages], "asked": self.asked, "request": self.request,
             "done": self.done,
         }  # fmt: skip
         temporary = self.folder / f".{_FILE}-{os.getpid()}"
-        temporary.write_text(json.dumps(said))
+        temporary.write_text(json.dumps(document))
         temporary.replace(self.folder / _FILE)

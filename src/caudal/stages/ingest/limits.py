@@ -1,4 +1,4 @@
-"""How much a file may ask of the machine: bounds that no honest file reaches, held before Spark sees it."""
+"""Bounds on the resources that a file may take, which no honest file reaches; checked before Spark reads it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from caudal.stages.ingest.raw import RawFile
 
 MB = 1 << 20
 DEFAULTS = {"CAUDAL_MAX_LINE_MB": 64, "CAUDAL_MAX_EXPANSION": 200, "CAUDAL_MAX_CELLS": 50_000_000, "CAUDAL_MAX_NESTING": 3}
-FREE_BYTES = 256 * MB  # what a packed file may always unpack to
+FREE_BYTES = 256 * MB  # a packed file may always unpack to this size
 
 
 def bound(name: str) -> int:
-    """Return the bound of this name: the environment's, else the default."""
+    """Return the bound of this name from the environment, else the default."""
     text = os.environ.get(name)
     if not text:
         return DEFAULTS[name]
@@ -29,7 +29,7 @@ def bound(name: str) -> int:
 
 @dataclass
 class Expansion:
-    """What a packed file has unpacked to so far."""
+    """The bytes that a packed file has unpacked to so far."""
 
     file: RawFile
     packed_bytes: int
@@ -40,7 +40,7 @@ class Expansion:
 
         Raises
         ------
-        SourceProblem : the file unpacks to more than an honest one does
+        SourceProblem : the file unpacks to more than an honest one would
         """
         self.bytes += more
         most = bound("CAUDAL_MAX_EXPANSION")
@@ -53,7 +53,7 @@ class Expansion:
 
 
 def line_too_long(file: RawFile, line: int) -> SourceProblem:
-    """Return the refusal of a file with a line that no reader should hold in memory."""
+    """Return the problem of a file with a line too long to hold in memory."""
     most = bound("CAUDAL_MAX_LINE_MB")
     return SourceProblem(
         f"'{file.name}': line {line} is longer than {most} MB.",

@@ -1,4 +1,4 @@
-"""What reading a product's sources can need of Spark: told by the formats that their files can have."""
+"""Find the Spark connectors that reading a product's sources may need, by the formats that their files can have."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def connectors(connections: Iterable[Connection]) -> frozenset[str]:
     >>> [sorted(connectors([files(pattern)])) for pattern in ("a.csv.gz", "a.avro", "a.zip", "a/*")]
     [[], ['avro'], ['avro'], ['avro']]
     """
-    met = frozenset[str]().union(*(formats(connection) for connection in connections))
-    # Connectors that Spark has not itself.
-    needed = (getattr(FORMATS[format], "CONNECTOR", None) for format in met if format in FORMATS)
+    possible_formats = frozenset[str]().union(*(formats(connection) for connection in connections))
+    # Connectors that Spark does not include.
+    needed = (getattr(FORMATS[format], "CONNECTOR", None) for format in possible_formats if format in FORMATS)
     return frozenset(connector for connector in needed if connector is not None)
 
 
 def formats(connection: Connection) -> frozenset[str]:
-    """Return the formats that files of a connection can have; where names do not tell it, any of them."""
+    """Return the formats that files of a connection can have; all formats where names do not show it."""
     if not isinstance(connection, Files | Http | Simulated):
         return frozenset()
     if connection.format is not None:

@@ -1,7 +1,7 @@
-"""The name of a file that was found by a pattern: its path below the data folder, so that the folder may move, be mounted elsewhere or be linked.
+"""The name of a file found by a pattern: its path below the data folder, so that the folder may be moved, mounted elsewhere or linked.
 
-A pattern that is absolute, or an address, names its files by where they are. Homes that were made before hold absolute paths of files
-found by a relative pattern; `former` gives the names that these have now.
+With an absolute pattern or an address, files are named by their full path. Homes of earlier versions hold absolute paths of files
+found by a relative pattern; `former_name` returns the current names of these.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def is_relative(pattern: str) -> bool:
 
 
 def base_of(pattern: str, data: Path | None) -> Path | None:
-    """Return the folder that names of files are meant below; None where they are whole paths or addresses."""
+    """Return the folder that names of files are relative to; None where they are full paths or addresses."""
     return data.absolute() if data is not None and is_relative(pattern) else None
 
 
 def origin(path: Path, base: Path | None) -> str:
-    """Return the name of a file that was found.
+    """Return the name of a found file.
 
     Examples
     --------
@@ -41,32 +41,32 @@ def origin(path: Path, base: Path | None) -> str:
 
 
 def former_pattern(pattern: str, base: Path | None) -> str | None:
-    """Return a regular expression, of Python's and Java's kind, that finds the name of a file (group 1) in the whole path that older homes
-    keep; None where names are whole paths.
+    """Return a regular expression, valid in Python and Java, that finds the name of a file (group 1) in the full path that older homes
+    store; None where names are full paths.
 
-    The data folder of then is not known, but how many folders deep the pattern goes. One that begins with ``**`` says nothing of that:
-    its files are told by the data folder of now.
+    The former data folder is not known, but the depth of the pattern is. A pattern that begins with ``**`` has no fixed depth:
+    its files are recognised by the current data folder.
     """
     if base is None:
         return None
     parts = Path(pattern).parts
     if "**" not in parts:
         return "^/(?:.*/)?({})$".format("/".join("[^/]+" if _magic(part) else re.escape(part) for part in parts))
-    head = ""
+    prefix = ""
     for part in parts:
         if _magic(part):
             break
-        head += re.escape(part) + "/"
-    below = f"{re.escape(base.as_posix().rstrip('/'))}/"
-    return f"^(?:{below}|/(?:.*?/)?)({head}.+)$" if head else f"^{below}(.+)$"
+        prefix += re.escape(part) + "/"
+    base_expression = f"{re.escape(base.as_posix().rstrip('/'))}/"
+    return f"^(?:{base_expression}|/(?:.*?/)?)({prefix}.+)$" if prefix else f"^{base_expression}(.+)$"
 
 
-def former(pattern: str, base: Path | None) -> Callable[[str], str]:
-    """Return what gives a file's name now, whether it is kept by that or by the whole path of older homes.
+def former_name(pattern: str, base: Path | None) -> Callable[[str], str]:
+    """Return a function from a stored name, which may be the full path of an older home, to the current name.
 
     Examples
     --------
-    >>> name = former("orders/*.csv", Path("/new"))
+    >>> name = former_name("orders/*.csv", Path("/new"))
     >>> name("/old/data/orders/may.csv"), name("orders/may.csv"), name("/old/data/bills/may.csv")
     ('orders/may.csv', 'orders/may.csv', '/old/data/bills/may.csv')
     """

@@ -1,4 +1,4 @@
-"""Files that Spark cannot read as they are packed: unpacked beside the raw bytes, which stay as they came."""
+"""Unpack files that Spark cannot read in their packing; the raw bytes stay unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from caudal.kinds import FORMATS, PACKINGS
 from caudal.stages.ingest.limits import Expansion, bound
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.raw import ARCHIVE, RawFile, check_whole, format_of, packing_of, path_of
-from caudal.stages.ingest.secret import revealed
+from caudal.stages.ingest.secret import reveal
 from caudal.storage.place import Place
 
 ARCHIVE_OPTIONS = ("members", "password")
@@ -35,17 +35,17 @@ def needs_unpacking(file: RawFile, options: Options) -> bool:
     return not (by_spark and "records" not in options)
 
 
-def unpacked(file: RawFile, options: Options, folder: Path, within: Expansion | None = None, depth: int = 1) -> list[RawFile]:
-    """Return a packed file's content as plain files in ``folder``; of a zip file each member that is wanted.
+def unpack(file: RawFile, options: Options, folder: Path, within: Expansion | None = None, depth: int = 1) -> list[RawFile]:
+    """Return a packed file's content as plain files in ``folder``; for a zip file each chosen member.
 
     Parameters
     ----------
-    within : the file that this one lies in, with what that has unpacked to so far
-    depth : int, how many packings there are around the content, this one with them
+    within : the enclosing file, with the bytes that it has unpacked to so far
+    depth : int, how many packings enclose the content, including this one
 
     Raises
     ------
-    SourceProblem : the file is broken, holds no such member, wants another password, or unpacks to far more than it is
+    SourceProblem : the file is broken, has no such member, needs another password, or unpacks to far more than its size
     EnvironmentProblem : the disk is full
     """
     if depth > bound("CAUDAL_MAX_NESTING"):
@@ -57,75 +57,75 @@ def unpacked(file: RawFile, options: Options, folder: Path, within: Expansion | 
     folder.mkdir(parents=True, exist_ok=True)
     packing = packing_of(file.name)
     if packing is not None and getattr(PACKINGS[packing], "HOLDS_MEMBERS", False):
-        return _members(file, options, folder, within, depth)
+        return _unpack_members(file, options, folder, within, depth)
     target = folder / f"{stem(file)}-0{Path(file.path.name.removesuffix(packing or '')).suffix}"
-    with _told(file, (packing or "")[1:]), _stream(file.path, packing) as stream:
+    with _translate_unpack_errors(file, (packing or "")[1:]), _stream(file.path, packing) as stream:
         write_plain(stream, target, within)
     return [RawFile(target, file.sha256, file.name, format_of(file.name, file.format))]
 
 
 def _stream(path: Place, packing: str | None) -> IO[bytes]:
-    assert isinstance(path, Path)  # a copy, where the lake is far away
+    assert isinstance(path, Path)  # a local copy where the lake is remote
     assert packing is not None
     content: IO[bytes] = PACKINGS[packing].opened(path)
     return content
 
 
-def _members(file: RawFile, options: Options, folder: Path, within: Expansion, depth: int) -> list[RawFile]:
+def _unpack_members(file: RawFile, options: Options, folder: Path, within: Expansion, depth: int) -> list[RawFile]:
     password = options.get("password")
     assert isinstance(file.path, Path)
-    with _told(file, "zip"), zipfile.ZipFile(file.path) as archive:
+    with _translate_unpack_errors(file, "zip"), zipfile.ZipFile(file.path) as archive:
         wanted = wanted_members(file, [member for member in archive.infolist() if not member.is_dir()], options)
-        if any(one.flag_bits & 1 for one in wanted) and not password:
+        if any(member.flag_bits & 1 for member in wanted) and not password:
             raise SourceProblem(
                 f"'{file.name}' is encrypted.", fix='Pass password=cd.env("NAME"), the variable that holds it.', file=file.name
             )
-        if any(one.compress_type == 99 for one in wanted):  # APPNOTE 6.3.10, 4.4.5: WinZip AES
+        if any(member.compress_type == 99 for member in wanted):  # APPNOTE 6.3.10, 4.4.5: WinZip AES
             raise SourceProblem(
                 f"'{file.name}' is encrypted by AES, which is not read.",
                 fix="Have it unpacked before it is delivered.",
                 file=file.name,
             )
         if password:
-            archive.setpassword(revealed(password).encode())
-        found = []
-        for number, one in enumerate(wanted):
-            target = folder / f"{stem(file)}-{number}{_endings(one.filename)}"
-            with archive.open(one) as stream:
+            archive.setpassword(reveal(password).encode())
+        files = []
+        for number, info in enumerate(wanted):
+            target = folder / f"{stem(file)}-{number}{_endings(info.filename)}"
+            with archive.open(info) as stream:
                 write_plain(stream, target, within)
-            member = RawFile(target, file.sha256, f"{path_of(file.name)}/{one.filename}", file.format)
-            found += unpacked(member, options, folder, within, depth + 1) if needs_unpacking(member, options) else [member]
-        return found
+            member = RawFile(target, file.sha256, f"{path_of(file.name)}/{info.filename}", file.format)
+            files += unpack(member, options, folder, within, depth + 1) if needs_unpacking(member, options) else [member]
+        return files
 
 
 def stem(file: RawFile) -> str:
-    """Return what the names of a file's parts begin with; a member of an archive has parts of its own."""
+    """Return the beginning of the names of a file's parts; a member of an archive has parts of its own."""
     return file.path.name.partition(".")[0]
 
 
 def _endings(name: str) -> str:
-    """Return a member's last endings, without what Spark takes for a pattern."""
+    """Return a member's last endings, without characters that Spark takes for a pattern."""
     return re.sub(r"[^.\w]", "_", "".join(Path(name).suffixes[-2:] if packing_of(name) else [Path(name).suffix])).lower()
 
 
 def wanted_members(file: RawFile, members: list[zipfile.ZipInfo], options: Options) -> list[zipfile.ZipInfo]:
-    """Return the members that match ``members=``, else those whose format is known; hidden ones are none."""
+    """Return the members that match ``members=``, else those of a known format; hidden ones never count."""
     pattern = options.get("members")
     names = [member.filename for member in members]
     shown = [member for member in members if not any(part.startswith((".", "__MACOSX")) for part in Path(member.filename).parts)]
     if pattern:
-        found = [one for one in shown if fnmatch.fnmatchcase(one.filename, str(pattern))]
+        chosen = [member for member in shown if fnmatch.fnmatchcase(member.filename, str(pattern))]
     else:
-        found = [one for one in shown if file.format or _readable(one.filename)]
-    if not found:
-        asked = f"no member that matches '{pattern}'" if pattern else "no member of a format that is read"
+        chosen = [member for member in shown if file.format or _readable(member.filename)]
+    if not chosen:
+        missing = f"no member that matches '{pattern}'" if pattern else "no member of a format that is read"
         raise SourceProblem(
-            f"'{file.name}' has {asked}; it holds {', '.join(repr(name) for name in names[:5]) or 'nothing'}.",
+            f"'{file.name}' has {missing}; it holds {', '.join(repr(name) for name in names[:5]) or 'nothing'}.",
             nearest=nearest(str(pattern), names) if pattern else None,
             fix="Pass members='*.csv', or format= where the endings do not tell it.",
             file=file.name,
         )
-    return found
+    return chosen
 
 
 def _readable(name: str) -> bool:
@@ -136,8 +136,8 @@ def _readable(name: str) -> bool:
 
 
 @contextmanager
-def _told(file: RawFile, packing: str) -> Iterator[None]:
-    """Turn what a broken file makes the unpackers say into one sentence."""
+def _translate_unpack_errors(file: RawFile, packing: str) -> Iterator[None]:
+    """Translate the errors of unpacking a broken file into one sentence."""
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
@@ -149,7 +149,7 @@ def _told(file: RawFile, packing: str) -> Iterator[None]:
             ) from None
         if "password" in str(error).lower():
             raise SourceProblem(f"The password of '{file.name}' is another one.", file=file.name) from None
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the content
+        if isinstance(error, OSError) and error.errno is not None:  # a fault of the disk, not of the content
             raise
         reason = str(error).splitlines()[0].rstrip(". ") if str(error) else "it ends too early"
         raise SourceProblem(
@@ -158,7 +158,7 @@ def _told(file: RawFile, packing: str) -> Iterator[None]:
 
 
 def write_plain(stream: IO[bytes], target: Path, within: Expansion) -> None:
-    """Write a stream to a file that is there only when it is whole."""
+    """Write a stream to a file that appears only when it is complete."""
     temporary = target.with_name(f".{target.name}-{os.getpid()}.part")
     try:
         with temporary.open("wb") as plain:

@@ -1,4 +1,4 @@
-"""What a file says of itself: its columns and their types, in one vocabulary for all formats."""
+"""The physical columns of a file and their types, in one vocabulary for all formats."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PhysicalColumn:
     name : str, as the file writes it
     type : str, one of the schema's types, or ``null`` (nothing in it), ``text`` (any type, written as text),
         ``nested`` (lists, structures, maps), ``unsupported``
-    shown : str, the file's own word for the type, for messages
+    shown : str, the file's own name of the type, for messages
     ddl : str, the type that Spark reads it as
-    unit : str, optional, ``s | ms | ns``, of what is stored as a count of them and is microseconds in a table
+    unit : str, optional, ``s | ms | ns``, of values stored as counts, which become microseconds in a table
     guess : str, optional, for ``text``: the type that the file's own cells have
     """
 
@@ -36,7 +36,7 @@ class PhysicalColumn:
 
 @dataclass(frozen=True)
 class Physical:
-    """The columns of a file and how it is to be read. Files with equal ones are read together."""
+    """The columns of a file and its reader options. Files with equal ones are read together."""
 
     format: str
     columns: tuple[PhysicalColumn, ...]
@@ -50,7 +50,7 @@ class Physical:
 
 @dataclass(frozen=True)
 class Inspected:
-    """A file, what it says of itself, and what a reader of the run should know about it."""
+    """A file, its physical columns, and notes for the reader of the run."""
 
     file: RawFile
     physical: Physical
@@ -61,7 +61,7 @@ Options = Mapping[str, object]
 
 
 def check_names(file: RawFile, names: tuple[str, ...]) -> None:
-    """Raise SourceProblem when two columns have the same name, or names that differ in case only."""
+    """Raise SourceProblem where two columns have the same name, or names that differ only in case."""
     first: dict[str, str] = {}
     for name in names:
         other = first.get(name.casefold())

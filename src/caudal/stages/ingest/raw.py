@@ -1,4 +1,4 @@
-"""A raw file that lies in the lake: its format, and whether it is whole."""
+"""A raw file in the lake: its format, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from caudal.errors import SourceProblem, nearest
 from caudal.kinds import FORMATS, PACKINGS
 from caudal.storage.place import Place
 
-ARCHIVE = "archive"  # a zip file whose name does not tell what is in it
+ARCHIVE = "archive"  # a zip file whose name does not show its content
 Fault = Callable[[Place], str | None]
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 
@@ -25,8 +25,8 @@ class RawFile:
     ----------
     path : Path, where it lies; its name begins with its hash and keeps the endings of ``name``
     sha256 : str, hexadecimal
-    name : str, what the user calls it; errors name it so
-    format : str, optional, the name of a format; told by the ending of ``name`` when left out
+    name : str, the user's name of the file, used in errors
+    format : str, optional, the name of a format; by default that of the ending of ``name``
     """
 
     path: Place
@@ -52,20 +52,20 @@ def format_of(name: str, declared: str | None = None) -> str:
         return declared
     plain = path_of(name).lower()
     packing = packing_of(name)
-    found = _endings().get(Path(plain.removesuffix(packing or "")).suffix)
-    if found is None and packing == ".zip":
+    format_ = _endings().get(Path(plain.removesuffix(packing or "")).suffix)
+    if format_ is None and packing == ".zip":
         return ARCHIVE
-    if found is None:
+    if format_ is None:
         raise SourceProblem(
             f"The format of '{name}' cannot be told by its ending.",
             fix=f"Pass format= to the connection: {', '.join(FORMATS)}.",
             file=name,
         )
-    return found
+    return format_
 
 
 def packing_of(name: str) -> str | None:
-    """Return the ending that says how a file is packed, or None.
+    """Return the ending that shows how a file is packed, or None.
 
     Examples
     --------
@@ -77,23 +77,23 @@ def packing_of(name: str) -> str | None:
 
 
 def path_of(name: str) -> str:
-    """Return a file's name without what follows it in an address of the web."""
+    """Return a file's name without the query and fragment of a web address."""
     return name.partition("#")[0].partition("?")[0] if name.startswith(("http://", "https://")) else name
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether a file's name says that it is not finished."""
+    """Return whether a file's name shows that it is not finished."""
     return name.lower().endswith(TEMPORARY)
 
 
 def fault(path: Place, format: str) -> str | None:
-    """Return why a file cannot be whole, or None. Looks at its size and its first and last bytes only."""
+    """Return why a file cannot be complete, or None. This checks only its size and its first and last bytes."""
     size = path.stat().st_size
     if size == 0:
         return "is empty (0 bytes)"
     if packing := packing_of(path.name):
         return _fault_of_packing(path, packing)
-    # Of a format without a mark at its beginning or end a reader tells.
+    # Where a format has no mark at its beginning or end, its reader checks the file.
     of_format: Fault | None = getattr(FORMATS[format], "fault", None) if format in FORMATS else None
     return of_format(path) if of_format else None
 
@@ -125,7 +125,7 @@ def _endings() -> dict[str, str]:
 
 
 def check_whole(path: Place, format: str, name: str) -> None:
-    """Raise SourceProblem when a file is empty, truncated, or not of its format."""
+    """Raise SourceProblem where a file is empty, truncated, or not of its format."""
     reason = fault(path, format)
     if reason is not None:
         raise SourceProblem(

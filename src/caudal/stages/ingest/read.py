@@ -1,4 +1,4 @@
-"""Landed files → one typed frame that keeps the source's schema."""
+"""Read landed files into one typed frame that keeps the source's schema."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from caudal.engine.settings import WIDE_COLUMNS
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.kinds import FORMATS
 from caudal.stages.ingest.contract import base_of, bind, check_present, let_in_of, matches, settle, unknown_columns
-from caudal.stages.ingest.forms import Seen, Texts
-from caudal.stages.ingest.let_in import LetIn, Outgrown, renamed, retyped
-from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpacked
+from caudal.stages.ingest.forms import ColumnForms, Texts
+from caudal.stages.ingest.let_in import LetIn, Outgrown, rename_notes, retype_notes
+from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpack
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
 from caudal.stages.ingest.raw import RawFile, format_of
 from caudal.storage.place import local
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 _SMALL_BYTES = 4 << 20
-_SURVEYED_BYTES = 64 << 20  # of files that are read twice to be planned in one step
+_SURVEYED_BYTES = 64 << 20  # of files that are surveyed first, so that all columns are one step of the plan
 
 
 @dataclass(frozen=True)
-class Read:
-    """What was read.
+class ReadResult:
+    """The result of reading.
 
     Parameters
     ----------
     frame : DataFrame, the schema's columns, ``_file`` (first 16 hex digits of the file's SHA-256), ``_format_errors`` (array of
-        reasons, null for a row that keeps its format) and ``_raw`` (JSON of the row as it came, null for such a row)
-    schema : Schema, what was asked for, with the new columns that an open schema let in
-    notes : what a reader of the run should know: new columns, names matched loosely, columns left out
-    let_in : the columns that nobody declared, with all that their names and types were told from; to be given to the next reading
+        reasons, null for a row that keeps its format) and ``_raw`` (JSON of the original row, null for such a row)
+    schema : Schema, the wanted one, with the new columns that an open schema accepts
+    notes : for the reader of the run: new columns, names matched loosely, columns left out
+    let_in : the undeclared columns, with what their names and types follow from; pass them to the next reading
     """
 
     frame: DataFrame
@@ -64,32 +64,32 @@ def read(
     tz: str = "UTC",
     scratch: Path | None = None,
     data: Path | None = None,
-) -> Read:
+) -> ReadResult:
     """Return the rows of landed files in the source's schema.
 
     Parameters
     ----------
-    known : Schema, optional, of the table that was published from earlier files
-    let_in : optional, what the reading of those files has told of the columns that nobody declared; without it, names and types of
-        ``known`` are held to
+    known : Schema, optional, of the table published from earlier files
+    let_in : optional, the undeclared columns from reading those files; without it, names and types of
+        ``known`` are kept
     tz : str, the product's time zone: instants become its wall time where wall time is declared
-    data : Path, optional, the folder that relative patterns are meant in
-    scratch : Path, optional, a folder for what has to be unpacked first; it must stay until the frame's rows are written
+    data : Path, optional, the folder that relative patterns refer to
+    scratch : Path, optional, a folder for unpacked files; it must exist until the frame's rows are written
 
     Raises
     ------
-    SourceProblem : a file is broken, lacks a required column, or changes a type so that values could be lost; the file is named
-    Outgrown : names or types in ``let_in`` do not hold with these files: those before are to be read again, with these and without ``known``
+    SourceProblem : a file is broken, lacks a required column, or changes a type so that values could be lost; the error names the file
+    Outgrown : these files contradict names or types in ``let_in``: read the earlier files again, with these and without ``known``
     """
     if isinstance(source.connection, Images):
         from caudal.stages.ingest.images import frame
 
-        return Read(frame(spark, files, source.connection, data), COLUMNS)
+        return ReadResult(frame(spark, files, source.connection, data), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
-        return _read(spark, [part for part, _ in parts], source, known, let_in, tz, scratch or _lasting())
+        return _read(spark, [part for part, _ in parts], source, known, let_in, tz, scratch or _process_folder())
     except SourceProblem as error:
-        # A sheet or a member is named in the sentence; what was landed, and is refused, is the whole file.
+        # The sentence names a sheet or a member, but the whole landed file is refused.
         error.facts["file"] = {part.name: whole.name for part, whole in parts}.get(
             error.facts.get("file", ""), error.facts.get("file")
         )
@@ -99,35 +99,35 @@ def read(
 
 
 def _read(
-    spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, before: Sequence[LetIn] | None, tz: str, scratch: Path
-) -> Read:  # fmt: skip
+    spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, known_columns: Sequence[LetIn] | None, tz: str, scratch: Path
+) -> ReadResult:  # fmt: skip
     options = _options(source, files)
     inspected = _inspect(spark, files, source, known, options, scratch)
-    base = source.schema if before is not None else base_of(source, known)
+    base = source.schema if known_columns is not None else base_of(source, known)
     if base is not None:
         for group in _groups(inspected):
             check_present(source, base, group[0])
-    let_in = let_in_of(base, inspected, before or ())
-    if notes := renamed(before or (), let_in):
+    let_in = let_in_of(base, inspected, known_columns or ())
+    if notes := rename_notes(known_columns or (), let_in):
         raise Outgrown(notes)
-    texts = {group[0].physical: _texts(spark, group, base, options, tz) for group in _groups(inspected)}
-    let_in = _typed_by_values(inspected, texts, let_in, before or ())
-    schema, notes = settle(source, base, inspected, let_in, known if before is not None else None)
+    texts = {group[0].physical: _survey_texts(spark, group, base, options, tz) for group in _groups(inspected)}
+    let_in = _typed_by_values(inspected, texts, let_in, known_columns or ())
+    schema, notes = settle(source, base, inspected, let_in, known if known_columns is not None else None)
     frames = []
     for group in _groups(inspected):
-        takes, loose = bind(source, schema, group[0], let_in, base)
+        takes, bind_notes = bind(source, schema, group[0], let_in, base)
         used = [take.column for take in takes if take.column is not None and take.rule != "null"]
-        raw = _format(group[0].physical.format).frame(spark, [one.file for one in group], group[0].physical, used)
-        frames.append(_typed(raw, takes, [column.name for column in used], options, tz, texts[group[0].physical]))
-        notes += loose
+        raw = _format(group[0].physical.format).frame(spark, [file.file for file in group], group[0].physical, used)
+        frames.append(_cast(raw, takes, [column.name for column in used], options, tz, texts[group[0].physical]))
+        notes += bind_notes
     if not frames:
-        frames.append(_none(spark, source, schema))
+        frames.append(_empty_frame(spark, source, schema))
     notes = [*(note for file in inspected for note in file.notes), *notes]
-    return Read(reduce(lambda above, below: above.union(below), frames), schema, list(dict.fromkeys(notes)), tuple(let_in))
+    return ReadResult(reduce(lambda upper, lower: upper.union(lower), frames), schema, list(dict.fromkeys(notes)), tuple(let_in))
 
 
 def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> list[tuple[RawFile, RawFile]]:
-    """Return what the files are made of, each part with its file: members of archives, sheets of workbooks, else the file itself."""
+    """Return the parts of the files, each with its file: members of archives, sheets of workbooks, else the file itself."""
 
     def parts(file: RawFile) -> list[tuple[RawFile, RawFile]]:
         if not file.path.name.startswith(file.sha256[:16]):
@@ -136,21 +136,21 @@ def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> 
         if needs_unpacking(file, options) or _read_from_disk(file) or "records" in options:
             plain = [replace(file, path=local(file.path, folder))]
         if needs_unpacking(file, options):
-            plain = unpacked(plain[0], options, folder)
-        found: list[RawFile] = []
-        for one in plain:
-            format = _format(format_of(one.name, one.format))
-            found += format.parts(one, options, folder) if hasattr(format, "parts") else [one]
-        return [(one, file) for one in found]
+            plain = unpack(plain[0], options, folder)
+        parts_: list[RawFile] = []
+        for part in plain:
+            format = _format(format_of(part.name, part.format))
+            parts_ += format.parts(part, options, folder) if hasattr(format, "parts") else [part]
+        return [(part, file) for part in parts_]
 
-    folder = scratch or _lasting()
+    folder = scratch or _process_folder()
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as threads:
-        return [pair for some in threads.map(parts, files) for pair in some]
+        return [pair for pairs in threads.map(parts, files) for pair in pairs]
 
 
 @cache
-def _lasting() -> Path:
-    """Return a folder that lasts as long as this process: frames are read later than they are made."""
+def _process_folder() -> Path:
+    """Return a folder that lasts as long as this process, because Spark reads frames after they are created."""
     folder = tempfile.TemporaryDirectory(prefix="caudal-unpacked-", ignore_cleanup_errors=True)
     atexit.register(folder.cleanup)
     return Path(folder.name)
@@ -160,14 +160,14 @@ def _inspect(
     spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, options: Options, scratch: Path
 ) -> list[Inspected]:
     declared = source.schema or known
-    expected = tuple(one.raw_name for one in declared) if declared else ()
+    expected = tuple(field.raw_name for field in declared) if declared else ()
 
     def inspect(file: RawFile) -> Inspected:
         format = _format(format_of(file.name, file.format))
-        more = {"scratch": scratch} if getattr(format, "NEEDS_SCRATCH", False) else {}
+        scratch_argument = {"scratch": scratch} if getattr(format, "NEEDS_SCRATCH", False) else {}
         try:
             with translate_storage_errors(file.path):
-                inspected: Inspected = format.inspect(spark, file, options, expected, **more)
+                inspected: Inspected = format.inspect(spark, file, options, expected, **scratch_argument)
         except OSError as error:
             raise SourceProblem(f"'{file.name}' cannot be read: {error.strerror or error}.", file=file.name) from None
         return inspected
@@ -176,50 +176,52 @@ def _inspect(
         return list(threads.map(inspect, files))
 
 
-def _texts(spark: SparkSession, group: list[Inspected], base: Schema | None, options: Options, tz: str) -> Texts:
-    """Return what is known of the values of text columns; where all columns are declared and few, no data is touched."""
+def _survey_texts(spark: SparkSession, group: list[Inspected], base: Schema | None, options: Options, tz: str) -> Texts:
+    """Return what is known of the values of text columns; where all columns are declared and few, no data is read."""
     from caudal.stages.ingest import forms
     from caudal.stages.ingest.infer import of_cells, possible_types
 
-    one = group[0]
-    let_in = [column for column in unknown_columns(base, one) if column.type == "text"] if base is None or base.open else []
-    agreed = [column for column in (matches(base, one).values() if base else ()) if column.type == "text"]
+    file = group[0]
+    let_in = [column for column in unknown_columns(base, file) if column.type == "text"] if base is None or base.open else []
+    agreed = [column for column in (matches(base, file).values() if base else ()) if column.type == "text"]
     by_values = [column for column in let_in if not column.guess]
-    seen: dict[str, Seen] = {}
+    seen: dict[str, ColumnForms] = {}
     wide = len(let_in) + len(agreed) > WIDE_COLUMNS
-    if forms.applies(spark, options) and (by_values or (wide and _bytes(group) < _SURVEYED_BYTES)):
-        seen = _seen(spark, group, [*let_in, *agreed] if wide else by_values, options)
+    if forms.can_survey(spark, options) and (by_values or (wide and _bytes(group) < _SURVEYED_BYTES)):
+        seen = _column_forms(spark, group, [*let_in, *agreed] if wide else by_values, options)
     possible = {column.name: of_cells(column.guess) for column in let_in if column.guess}
     if by_values:
-        frame = _format(one.physical.format).frame(spark, [part.file for part in group], one.physical, by_values)
+        frame = _format(file.physical.format).frame(spark, [part.file for part in group], file.physical, by_values)
         names = [column.name for column in by_values]
         possible |= possible_types(frame, names, options, tz, small=_is_small(group), seen=seen or None)
     return Texts(possible, seen)
 
 
-def _seen(spark: SparkSession, group: list[Inspected], columns: list[PhysicalColumn], options: Options) -> dict[str, Seen]:
-    """Return the forms of text columns: of small files that Arrow reads as Spark does without Spark, which needs seconds to plan that."""
+def _column_forms(
+    spark: SparkSession, group: list[Inspected], columns: list[PhysicalColumn], options: Options
+) -> dict[str, ColumnForms]:
+    """Return the forms of text columns; small files that Arrow reads like Spark are surveyed without Spark, which needs seconds to plan."""
     from caudal.stages.ingest import forms
     from caudal.stages.ingest.formats import csv
 
-    format, files, physical = _format(group[0].physical.format), [one.file for one in group], group[0].physical
+    format, files, physical = _format(group[0].physical.format), [file.file for file in group], group[0].physical
     names = [column.name for column in columns]
     if format is csv and _bytes(group) < _SURVEYED_BYTES:
         try:
             return forms.of_batches(csv.batches(files, physical, columns), names, options)
-        except csv.Unlike:
+        except csv.UnlikeSpark:
             pass
     return forms.of_frame(format.frame(spark, files, physical, columns), names, options)
 
 
 def _typed_by_values(
-    inspected: list[Inspected], texts: Mapping[Physical, Texts], let_in: Sequence[LetIn], before: Sequence[LetIn]
+    inspected: list[Inspected], texts: Mapping[Physical, Texts], let_in: Sequence[LetIn], known_columns: Sequence[LetIn]
 ) -> list[LetIn]:
-    """Return the columns that nobody declared with the types that their texts are of.
+    """Return the undeclared columns with the types that their texts have.
 
     Raises
     ------
-    Outgrown : columns of files before have another type now
+    Outgrown : columns of earlier files have another type now
     """
     by_raw = {raw: column.name for column in let_in for raw in column.raw}
     possible: dict[str, frozenset[str]] = {}
@@ -229,28 +231,28 @@ def _typed_by_values(
             name = by_raw[raw]
             possible[name] = possible.get(name, types) & types
             where.setdefault(name, group[0].file.name)
-    if notes := retyped(before, possible, where):
+    if notes := retype_notes(known_columns, possible, where):
         raise Outgrown(notes)
-    known = {column.name: column.possible for column in before}
-    return [replace(column, possible=_both(known.get(column.name), possible.get(column.name))) for column in let_in]
+    known = {column.name: column.possible for column in known_columns}
+    return [replace(column, possible=_intersection(known.get(column.name), possible.get(column.name))) for column in let_in]
 
 
 def _is_small(group: list[Inspected]) -> bool:
-    """Return whether reading files twice costs more than holding all their values against all types."""
+    """Return whether reading files twice costs more than trying all types on all their values."""
     return len(group) < 10 and _bytes(group) < _SMALL_BYTES
 
 
 def _bytes(group: list[Inspected]) -> float:
-    """Return how large files are together; infinite where they are far away."""
-    return sum(one.file.path.stat().st_size if isinstance(one.file.path, Path) else math.inf for one in group)
+    """Return the total size of files; infinite where they are remote."""
+    return sum(file.file.path.stat().st_size if isinstance(file.file.path, Path) else math.inf for file in group)
 
 
-def _both(before: frozenset[str] | None, now: frozenset[str] | None) -> frozenset[str] | None:
+def _intersection(before: frozenset[str] | None, now: frozenset[str] | None) -> frozenset[str] | None:
     return now if before is None else before if now is None else before & now
 
 
 def _groups(inspected: list[Inspected]) -> list[list[Inspected]]:
-    """Return the files by what they say of themselves, so that a thousand equal ones are one scan."""
+    """Return the files grouped by their physical columns, so that a thousand equal ones are one scan."""
     groups: dict[Physical, list[Inspected]] = {}
     for file in inspected:
         groups.setdefault(file.physical, []).append(file)
@@ -266,13 +268,13 @@ def _read_from_disk(file: RawFile) -> bool:
     return any(file.path.suffix in format.ENDINGS for format in FORMATS.values() if getattr(format, "READ_FROM_DISK", False))
 
 
-def _typed(raw: DataFrame, takes: Any, names: list[str], options: Options, tz: str, texts: Texts) -> DataFrame:
-    from caudal.stages.ingest.cast import typed
+def _cast(raw: DataFrame, takes: Any, names: list[str], options: Options, tz: str, texts: Texts) -> DataFrame:
+    from caudal.stages.ingest.cast import cast_columns
 
-    return typed(raw, takes, names, options, tz, texts)
+    return cast_columns(raw, takes, names, options, tz, texts)
 
 
-def _none(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:
+def _empty_frame(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:
     from caudal.stages.ingest.cast import spark_type
 
     if not schema.fields:
@@ -284,7 +286,7 @@ def _none(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:
 
 
 def _options(source: Source, files: Sequence[RawFile]) -> Options:
-    """Return the connection's reader options, each known to a format that its files have."""
+    """Return the connection's reader options after checking that a format of its files knows each of them."""
     options: Options = getattr(source.connection, "options", {})
     if options.get("decimal", ".") not in (".", ","):
         raise DeclarationProblem(

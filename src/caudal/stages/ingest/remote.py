@@ -1,4 +1,4 @@
-"""Files at an address (``s3://``, ``sftp://``, ``webhdfs://`` …, by fsspec): what is new or has changed is fetched, and taken up where it broke off."""
+"""Fetch new and changed files from an address (``s3://``, ``sftp://``, ``webhdfs://`` …, by fsspec), continuing interrupted downloads."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from urllib.parse import unquote
 from caudal.declarations.connection import Files
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.extras import require
-from caudal.stages.ingest.arrival import Arrival, Clock, Seen
+from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
-from caudal.stages.ingest.remote_errors import is_final, nothing_there, summary, translate_file_system_error
-from caudal.stages.ingest.secret import looked_up, without_user
+from caudal.stages.ingest.remote_errors import is_final, no_match_problem, summary, translate_file_system_error
+from caudal.stages.ingest.secret import reveal_settings, without_user
 
 ATTEMPTS = 5
 BACKOFF_S = 0.5  # before the second attempt; doubled before each one after it
 AT_ONCE = 4
-FRESH_S = 10.0  # a file without a checksum that changed this recently may still be growing; remote clocks are not ours
+FRESH_S = 10.0  # a file without a checksum that changed this recently may still be growing; remote clocks differ from ours
 LOOK_AGAIN_S = 1.0
 _BLOCK = 1 << 20
 # What an address's protocol needs beyond fsspec: the library, and the extra that brings it.
@@ -37,13 +37,13 @@ _READ_AHEAD = 8 << 20
 _T = TypeVar("_T")
 
 
-class Place:
-    """A remote file system and the pattern that is looked for on it.
+class RemotePattern:
+    """A remote file system and the pattern that is searched on it.
 
     Parameters
     ----------
     shown : str, the pattern's address, without user and password
-    connect : returns the file system, connected anew, and the pattern as it names it
+    connect : returns the file system, newly connected, and the pattern in its notation
     """
 
     def __init__(self, shown: str, connect: Callable[[], tuple[Any, str]]) -> None:
@@ -51,7 +51,7 @@ class Place:
         self.fs, self.pattern = connect()
 
     def renew(self, broken: Any) -> None:
-        """Connect anew, once for all threads that found the connection broken."""
+        """Reconnect, once for all threads that found the connection broken."""
         with self._lock:
             if self.fs is broken:
                 self.fs, self.pattern = self._connect()
@@ -66,7 +66,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file as its file system lists it."""
 
     path: str
@@ -76,80 +76,82 @@ class Remote:
 
     @property
     def mark(self) -> str:
-        """What tells one content from another."""
+        """The identity of the file's content."""
         return f"{self.bytes} {self.etag or self.modified_ns}"
 
 
-def fetch_remote(connection: Files, *, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+def fetch_remote(connection: Files, *, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
     """Return the files that are new or have changed, downloaded into ``scratch``, and those that are still being written."""
-    place = _place(connection)
-    listed = _tried(place.shown, lambda: _listed(place), place=place)
-    if not listed and connection.required:
-        raise _tried(place.shown, lambda: nothing_there(place.fs, place.pattern, place.shown))
-    new = [one for one in listed if not _known(one, seen.get(place.origin(one.path)))]
-    moving = _moving(place, new, connection.settle_s, clock)
+    place = _remote_pattern(connection)
+    files = _with_retries(place.shown, lambda: _list_files(place), place=place)
+    if not files and connection.required:
+        raise _with_retries(place.shown, lambda: no_match_problem(place.fs, place.pattern, place.shown))
+    new = [file for file in files if not _is_landed(file, seen.get(place.origin(file.path)))]
+    moving = _growing(place, new, connection.settle_s, clock)
 
-    def fetched(one: Remote) -> Arrival:
-        origin = place.origin(one.path)
+    def fetched(file: RemoteFile) -> Arrival:
+        origin = place.origin(file.path)
         folder = scratch / hashlib.sha256(origin.encode()).hexdigest()[:16]
         local = folder / origin.rpartition("/")[2]
-        if one.path in moving:
-            return Arrival(origin, local, one.bytes, one.modified_ns, one.etag, False)
-        return _downloaded(place, one, origin, local, connection, clock)
+        if file.path in moving:
+            return Arrival(origin, local, file.bytes, file.modified_ns, file.etag, False)
+        return _download(place, file, origin, local, connection, clock)
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as threads:
         return list(threads.map(fetched, new))
 
 
-def look_remote(connection: Files, *, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
-    """Return the files that are new or have changed, as they are listed; nothing is fetched, and who does not answer is not asked twice."""
-    place = _place(connection, attempts=1)
-    listed = _tried(place.shown, lambda: _listed(place), place=place, attempts=1)
-    new = [one for one in listed if not _known(one, seen.get(place.origin(one.path)))]
-    moving = _moving(place, new, connection.settle_s, clock)
-    return [Arrival(place.origin(one.path), Path(), one.bytes, one.modified_ns, one.etag, one.path not in moving) for one in new]
+def look_remote(connection: Files, *, seen: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
+    """Return the files that are new or have changed, as listed; nothing is fetched, and a server that does not answer is not asked again."""
+    place = _remote_pattern(connection, attempts=1)
+    files = _with_retries(place.shown, lambda: _list_files(place), place=place, attempts=1)
+    new = [file for file in files if not _is_landed(file, seen.get(place.origin(file.path)))]
+    moving = _growing(place, new, connection.settle_s, clock)
+    return [
+        Arrival(place.origin(file.path), Path(), file.bytes, file.modified_ns, file.etag, file.path not in moving) for file in new
+    ]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What an address lists.
+    """The files that an address lists.
 
     Parameters
     ----------
     files : by address
-    read : gives the bytes of a file by its address
-    moving : gives those of some addresses that are still being written, or younger than so many seconds
+    read : returns the bytes of a file by its address
+    moving : returns those of some addresses that are still being written, or younger than so many seconds
     """
 
-    files: list[Remote]
+    files: list[RemoteFile]
     read: Callable[[str], bytes]
     moving: Callable[[set[str], float, Clock], set[str]]
 
 
 def listing(connection: Files, attempts: int | None = None) -> Listing:
-    """Return what an address lists; nothing is fetched."""
-    place = _place(connection, attempts)
-    listed = _tried(place.shown, lambda: _listed(place), place=place, attempts=attempts)
-    if not listed and connection.required:
-        raise _tried(place.shown, lambda: nothing_there(place.fs, place.pattern, place.shown), attempts=attempts)
-    inside = {place.origin(one.path): one.path for one in listed}
+    """Return the files that an address lists; nothing is fetched."""
+    place = _remote_pattern(connection, attempts)
+    files = _with_retries(place.shown, lambda: _list_files(place), place=place, attempts=attempts)
+    if not files and connection.required:
+        raise _with_retries(place.shown, lambda: no_match_problem(place.fs, place.pattern, place.shown), attempts=attempts)
+    paths = {place.origin(file.path): file.path for file in files}
 
     def read(origin: str) -> bytes:
-        return bytes(_tried(origin, lambda: place.fs.cat_file(inside[origin]), place=place))
+        return bytes(_with_retries(origin, lambda: place.fs.cat_file(paths[origin]), place=place))
 
     def moving(origins: set[str], settle_s: float, clock: Clock) -> set[str]:
-        young = _moving(place, [one for one in listed if place.origin(one.path) in origins], settle_s, clock)
-        return {place.origin(path) for path in young}
+        growing = _growing(place, [file for file in files if place.origin(file.path) in origins], settle_s, clock)
+        return {place.origin(path) for path in growing}
 
-    return Listing([replace(one, path=place.origin(one.path)) for one in listed], read, moving)
+    return Listing([replace(file, path=place.origin(file.path)) for file in files], read, moving)
 
 
-def _place(connection: Files, attempts: int | None = None) -> Place:
+def _remote_pattern(connection: Files, attempts: int | None = None) -> RemotePattern:
     import fsspec
 
     shown, user = without_user(connection.pattern), connection.address.user if connection.address else None
     protocol = shown.partition("://")[0]
-    options = _defaults(protocol) | looked_up(connection.storage)
+    options = _defaults(protocol) | reveal_settings(connection.storage)
     if protocol in ("http", "https"):
         raise SourceProblem(f"'{shown}' is an address of the web.", fix="Declare it with cd.http(…).", pattern=shown)
 
@@ -171,24 +173,24 @@ def _place(connection: Files, attempts: int | None = None) -> Place:
                 f"'{shown}' needs a library that is not installed: {error}.", fix="Install what fsspec needs for it."
             ) from None
         if protocol in ("s3", "s3a"):
-            fs.retries = 1  # waiting and trying again is done here, for every file system alike
+            fs.retries = 1  # retries are done here, for every file system alike
         return fs, path
 
-    return _tried(shown, lambda: Place(shown, connect), user=user, attempts=attempts)
+    return _with_retries(shown, lambda: RemotePattern(shown, connect), user=user, attempts=attempts)
 
 
 def _login(protocol: str, connection: Files) -> dict[str, Any]:
-    """Return user and password of the address under the names that its file system gives them; fsspec does not decode ``%2F``."""
+    """Return user and password of the address under the argument names of its file system; fsspec does not decode ``%2F``."""
     import fsspec
 
     if connection.address is None or connection.address.user is None:
         return {}
-    named = fsspec.get_filesystem_class(protocol)._get_kwargs_from_urls(connection.address.escaped)
-    return {name: unquote(str(named[name])) for name in ("user", "username", "password") if named.get(name)}
+    arguments = fsspec.get_filesystem_class(protocol)._get_kwargs_from_urls(connection.address.escaped)
+    return {name: unquote(str(arguments[name])) for name in ("user", "username", "password") if arguments.get(name)}
 
 
 def _hdfs(shown: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    """Return HDFS by the client that the lake has; fsspec's own needs a Hadoop installation."""
+    """Return HDFS by the lake's client; fsspec's own needs a Hadoop installation."""
     from caudal.storage.hdfs import Hdfs
     from caudal.storage.remote import storage
 
@@ -206,22 +208,22 @@ def _defaults(protocol: str) -> dict[str, Any]:
     return {}
 
 
-def _listed(place: Place) -> list[Remote]:
+def _list_files(place: RemotePattern) -> list[RemoteFile]:
     place.fs.invalidate_cache()
     try:
-        found = place.fs.glob(place.pattern, detail=True)
+        entries = place.fs.glob(place.pattern, detail=True)
     except FileNotFoundError:
         return []
-    files = [_remote(path, info) for path, info in found.items() if info.get("type") == "file"]
-    return sorted((file for file in files if not _left_out(file.path)), key=lambda one: one.path)
+    files = [_remote(path, info) for path, info in entries.items() if info.get("type") == "file"]
+    return sorted((file for file in files if not _is_ignored(file.path)), key=lambda file: file.path)
 
 
-def _left_out(path: str) -> bool:
+def _is_ignored(path: str) -> bool:
     name = path.rpartition("/")[2]
     return not name or name.startswith((".", "_SUCCESS")) or is_temporary(name)
 
 
-def _remote(path: str, info: Mapping[str, Any]) -> Remote:
+def _remote(path: str, info: Mapping[str, Any]) -> RemoteFile:
     etag = next((str(info[key]) for key in ("ETag", "etag", "e_tag", "md5Hash", "content_md5") if info.get(key)), None)
     changed = next(
         (
@@ -232,115 +234,121 @@ def _remote(path: str, info: Mapping[str, Any]) -> Remote:
         0,
     )
     at_ns = _nanoseconds(changed)
-    if etag is not None:  # dates are too coarse to tell two contents apart: the digits below a second hold the checksum
+    if etag is not None:  # dates are too coarse to distinguish two contents: the digits below a second hold the checksum
         at_ns = at_ns // 1_000_000_000 * 1_000_000_000 + zlib.crc32(etag.encode()) % 1_000_000_000
-    return Remote(path, int(info.get("size") or 0), at_ns, etag)
+    return RemoteFile(path, int(info.get("size") or 0), at_ns, etag)
 
 
-def _nanoseconds(said: Any) -> int:
+def _nanoseconds(time_: Any) -> int:
     """Return a time as nanoseconds since 1970; file systems give dates, seconds and (WebHDFS) milliseconds."""
-    if isinstance(said, str):
-        said = datetime.fromisoformat(re.sub(r"Z$", "+00:00", said))
-    if isinstance(said, datetime):
-        said = (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
-    if isinstance(said, int) and said > 10**11:
-        return said * 1_000_000
-    return int(float(said) * 1e9)
+    if isinstance(time_, str):
+        time_ = datetime.fromisoformat(re.sub(r"Z$", "+00:00", time_))
+    if isinstance(time_, datetime):
+        time_ = (time_ if time_.tzinfo else time_.replace(tzinfo=UTC)).timestamp()
+    if isinstance(time_, int) and time_ > 10**11:
+        return time_ * 1_000_000
+    return int(float(time_) * 1e9)
 
 
-def _known(one: Remote, seen: Seen | None) -> bool:
+def _is_landed(file: RemoteFile, seen: KnownFile | None) -> bool:
     if seen is None:
         return False
-    if one.etag and seen.etag:
-        return one.etag == seen.etag
-    return (one.bytes, one.modified_ns) == (seen.bytes, seen.modified_ns)
+    if file.etag and seen.etag:
+        return file.etag == seen.etag
+    return (file.bytes, file.modified_ns) == (seen.bytes, seen.modified_ns)
 
 
-def _moving(place: Place, new: list[Remote], settle_s: float, clock: Clock) -> set[str]:
+def _growing(place: RemotePattern, files: list[RemoteFile], settle_s: float, clock: Clock) -> set[str]:
     """Return the files that are still being written. An object with a checksum is whole once it is listed."""
-    young = {one.path for one in new if abs(clock() - one.modified_ns / 1e9) < settle_s}
-    fresh = [one for one in new if one.etag is None and one.path not in young and abs(clock() - one.modified_ns / 1e9) < FRESH_S]
-    if fresh:
+    growing = {file.path for file in files if abs(clock() - file.modified_ns / 1e9) < settle_s}
+    recent = [
+        file for file in files if file.etag is None and file.path not in growing and abs(clock() - file.modified_ns / 1e9) < FRESH_S
+    ]
+    if recent:
         time.sleep(LOOK_AGAIN_S)
-        again = {one.path: one.mark for one in _tried(place.shown, lambda: _listed(place), place=place)}
-        young |= {one.path for one in fresh if again.get(one.path) != one.mark}
-    return young
+        marks_again = {file.path: file.mark for file in _with_retries(place.shown, lambda: _list_files(place), place=place)}
+        growing |= {file.path for file in recent if marks_again.get(file.path) != file.mark}
+    return growing
 
 
-def _downloaded(place: Place, one: Remote, origin: str, local: Path, connection: Files, clock: Clock) -> Arrival:
+def _download(place: RemotePattern, file: RemoteFile, origin: str, local: Path, connection: Files, clock: Clock) -> Arrival:
     local.parent.mkdir(parents=True, exist_ok=True)
-    part, tag = local.with_name("download.part"), local.with_name("download.tag")
-    if not tag.exists() or tag.read_text() != one.mark:  # what is kept is of another content
-        part.unlink(missing_ok=True)
+    part_file, tag_file = local.with_name("download.part"), local.with_name("download.tag")
+    if not tag_file.exists() or tag_file.read_text() != file.mark:  # the part is of another content
+        part_file.unlink(missing_ok=True)
         local.unlink(missing_ok=True)
-        tag.write_text(one.mark)
-    waiting = Arrival(origin, local, one.bytes, one.modified_ns, one.etag, False)
+        tag_file.write_text(file.mark)
+    unfinished = Arrival(origin, local, file.bytes, file.modified_ns, file.etag, False)
     if not local.exists():
-        _tried(origin, lambda: _append(place, one, part), lambda: part.stat().st_size if part.exists() else 0, place)
-        after = _tried(origin, lambda: _info(place, one.path), place=place)
-        if after.mark != one.mark:
-            part.unlink(missing_ok=True)
-            return waiting
-        part.replace(local)
+        _with_retries(
+            origin, lambda: _append(place, file, part_file), lambda: part_file.stat().st_size if part_file.exists() else 0, place
+        )
+        after = _with_retries(origin, lambda: _info(place, file.path), place=place)
+        if after.mark != file.mark:
+            part_file.unlink(missing_ok=True)
+            return unfinished
+        part_file.replace(local)
     reason = fault(local, format_of(local.name, connection.format))
     if reason is not None:
-        if one.etag is None and abs(clock() - one.modified_ns / 1e9) < FRESH_S:
+        if file.etag is None and abs(clock() - file.modified_ns / 1e9) < FRESH_S:
             local.unlink()
-            return waiting
+            return unfinished
         raise SourceProblem(
             f"'{origin}' {reason}.", fix="Deliver the file again, or move it away; nothing of it was taken.", file=origin
         )
-    return Arrival(origin, local, one.bytes, one.modified_ns, one.etag)
+    return Arrival(origin, local, file.bytes, file.modified_ns, file.etag)
 
 
-def _info(place: Place, path: str) -> Remote:
+def _info(place: RemotePattern, path: str) -> RemoteFile:
     place.fs.invalidate_cache()
     return _remote(path, place.fs.info(path))
 
 
-def _append(place: Place, one: Remote, part: Path) -> None:
-    """Fetch what the part lacks."""
-    have = part.stat().st_size if part.exists() else 0
-    if have > one.bytes:
-        part.unlink()
-        have = 0
-    with place.fs.open(one.path, "rb", **_buffered(place.fs)) as remote, part.open("ab") as file:
-        if have:
-            remote.seek(have)
-        while have < one.bytes and (block := remote.read(min(_BLOCK, one.bytes - have))):
+def _append(place: RemotePattern, file_info: RemoteFile, part_file: Path) -> None:
+    """Fetch the rest of a partly downloaded file."""
+    have_bytes = part_file.stat().st_size if part_file.exists() else 0
+    if have_bytes > file_info.bytes:
+        part_file.unlink()
+        have_bytes = 0
+    with place.fs.open(file_info.path, "rb", **_buffer_options(place.fs)) as remote, part_file.open("ab") as file:
+        if have_bytes:
+            remote.seek(have_bytes)
+        while have_bytes < file_info.bytes and (block := remote.read(min(_BLOCK, file_info.bytes - have_bytes))):
             file.write(block)
-            have += len(block)
-    if have < one.bytes:
-        raise ConnectionError(f"{have} of {one.bytes} bytes came")
+            have_bytes += len(block)
+    if have_bytes < file_info.bytes:
+        raise ConnectionError(f"{have_bytes} of {file_info.bytes} bytes came")
 
 
-def _buffered(fs: Any) -> dict[str, Any]:
+def _buffer_options(fs: Any) -> dict[str, Any]:
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
     return {} if {"sftp", "ssh", "hdfs"} & set(protocols) else {"block_size": _READ_AHEAD, "cache_type": "readahead"}
 
 
-def _tried(
+def _with_retries(
     what: str,
-    act: Callable[[], _T],
+    attempt_once: Callable[[], _T],
     progress: Callable[[], int] = lambda: 0,
-    place: Place | None = None,
+    place: RemotePattern | None = None,
     user: str | None = None,
     attempts: int | None = None,
 ) -> _T:
-    """Return what ``act`` returns, tried again while the network fails; attempts that got further do not count."""
+    """Return the result of ``attempt_once``, retried while the network fails; attempts that made progress do not count."""
     attempts = attempts or ATTEMPTS
-    attempt, wait_s, got, renew = 1, BACKOFF_S, progress(), False
+    attempt, wait_s, progress_before, renew = 1, BACKOFF_S, progress(), False
     while True:
         fs = place.fs if place else None
         try:
             if place and renew:
                 place.renew(fs)
-            return act()
+            return attempt_once()
         except Exception as error:
             if isinstance(error, CaudalError) or is_final(error):
                 raise translate_file_system_error(error, what, user) from None
-            further = progress() > got
-            attempt, wait_s, got = (1, BACKOFF_S, progress()) if further else (attempt + 1, wait_s * 2, got)
+            got_further = progress() > progress_before
+            attempt, wait_s, progress_before = (
+                (1, BACKOFF_S, progress()) if got_further else (attempt + 1, wait_s * 2, progress_before)
+            )
             if attempt > attempts:
                 raise SourceProblem(
                     f"'{what}' could not be read in {attempts} attempt{'s' * (attempts > 1)}; the last one ended with: {summary(error)}.",

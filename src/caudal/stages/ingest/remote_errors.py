@@ -1,11 +1,11 @@
-"""What remote file systems raise → one sentence with the nearest right thing and the fix."""
+"""Translate the errors of remote file systems into one sentence with the nearest right thing and the fix."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, nearest
-from caudal.stages.ingest.secret import masked
+from caudal.stages.ingest.secret import mask_secrets
 
 _CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; of a public bucket pass storage={'anon': True}.",
@@ -14,7 +14,7 @@ _CREDENTIALS = {
     "hdfs": "Name the user by HADOOP_USER_NAME.",
     "webhdfs": "Name the user by storage={'user': …}, or Kerberos by storage={'kerberos': True}.",
 }
-_FORBIDDEN = "AccessControlException"  # what Hadoop calls it
+_FORBIDDEN = "AccessControlException"  # Hadoop's name for it
 _ALIKE = {"s3a": "s3", "ssh": "sftp"}
 _NO_LOGIN = (
     "NoCredentialsError",
@@ -26,7 +26,7 @@ _NO_LOGIN = (
 
 
 def is_final(error: BaseException) -> bool:
-    """Return whether trying again cannot help."""
+    """Return whether a retry cannot help."""
     return (
         isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError | TypeError | ValueError)
         or type(error).__name__ in (*_NO_LOGIN, "HostKeyNotVerifiable", "KeyImportError")
@@ -67,45 +67,45 @@ def translate_file_system_error(error: BaseException, shown: str, user: str | No
     return SourceProblem(f"'{shown}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=shown)
 
 
-def nothing_there(fs: object, pattern: str, shown: str) -> SourceProblem:
-    """Return why nothing matches a pattern: no such bucket or folder, or none such in it."""
+def no_match_problem(fs: object, pattern: str, shown: str) -> SourceProblem:
+    """Return why nothing matches a pattern: no such bucket or folder, or no such file in it."""
     parts = pattern.split("/")
     fixed = parts[: next((i for i, part in enumerate(parts[:-1]) if any(sign in part for sign in "*?[")), len(parts) - 1)]
-    asked = "/".join(parts[len(fixed) :])
+    wanted = "/".join(parts[len(fixed) :])
     for depth in range(len(fixed), 0, -1):
         folder = "/".join(fixed[:depth]) or "/"
         names = _names(fs, folder)
         if names is None:
             continue
         if depth == len(fixed):
-            said = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            shown_names = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             return SourceProblem(
-                f"No file matches '{asked}' of '{shown}'; there is {said or 'no file'}.",
-                nearest=nearest(asked, names),
+                f"No file matches '{wanted}' of '{shown}'; there is {shown_names or 'no file'}.",
+                nearest=nearest(wanted, names),
                 pattern=shown,
             )
         return SourceProblem(
             f"'{fixed[depth]}' of '{shown}' does not exist in '{folder}'.", nearest=nearest(fixed[depth], names), pattern=shown
         )
-    above = _names(fs, "") or []
+    buckets = _names(fs, "") or []
     if shown.startswith(("s3://", "s3a://", "gs://")):
-        return SourceProblem(f"The bucket '{fixed[0]}' does not exist.", nearest=nearest(fixed[0], above), pattern=shown)
-    return SourceProblem(f"Nothing is at '{shown}'.", nearest=nearest(fixed[0], above), pattern=shown)
+        return SourceProblem(f"The bucket '{fixed[0]}' does not exist.", nearest=nearest(fixed[0], buckets), pattern=shown)
+    return SourceProblem(f"Nothing is at '{shown}'.", nearest=nearest(fixed[0], buckets), pattern=shown)
 
 
 def _names(fs: Any, folder: str) -> list[str] | None:
-    """Return the names in a folder, None when it does not exist or may not be looked into."""
+    """Return the names in a folder, None when it does not exist or may not be listed."""
     try:
-        found = fs.ls(folder, detail=False)
+        entries = fs.ls(folder, detail=False)
     except (FileNotFoundError, PermissionError):
         return None
-    names = [str(one).rstrip("/").rpartition("/")[2] for one in found]
+    names = [str(entry).rstrip("/").rpartition("/")[2] for entry in entries]
     return sorted(name for name in names if name)
 
 
 def summary(error: BaseException) -> str:
     """Return an error as one short line without passwords."""
-    said = str(error).strip().splitlines()
-    text = masked(said[0].rstrip(".")) if said else ""
+    lines = str(error).strip().splitlines()
+    text = mask_secrets(lines[0].rstrip(".")) if lines else ""
     name = type(error).__name__
     return f"{name}: {text}"[:300] if text else name

@@ -1,4 +1,4 @@
-"""Secrets of sources: looked up when they are needed, and left out of whatever is shown or stored."""
+"""Secrets of sources: read when they are needed, and left out of everything that is shown or stored."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from caudal.errors import EnvironmentProblem
 from caudal.secret import Secret, hide_in_addresses, redact
 
 
-def revealed(value: Any, user: str | None = None) -> str:
-    """Return the text of a declared value; of an `Env` the variable's content, which nothing shows from then on."""
+def reveal(value: Any, user: str | None = None) -> str:
+    """Return the text of a declared value; for an `Env` the variable's content, which is hidden in all output from then on."""
     if isinstance(value, Secret):
         return value.reveal()
     if not isinstance(value, Env):
@@ -28,27 +28,27 @@ def revealed(value: Any, user: str | None = None) -> str:
     return Secret(content, user=user).reveal()
 
 
-def looked_up(values: Mapping[str, Any]) -> dict[str, Any]:
+def reveal_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested settings with every `Env` and every `Secret` replaced by its content."""
     return {
-        name: revealed(value) if isinstance(value, Env | Secret) else looked_up(value) if isinstance(value, Mapping) else value
+        name: reveal(value) if isinstance(value, Env | Secret) else reveal_settings(value) if isinstance(value, Mapping) else value
         for name, value in values.items()
     }
 
 
-def masked(text: str) -> str:
-    """Return a text that a library has written, with no secret in it.
+def mask_secrets(text: str) -> str:
+    """Return a library's text without secrets.
 
     Examples
     --------
-    >>> masked("no answer of sftp://ann:hush@host:22/in/*.csv")
+    >>> mask_secrets("no answer of sftp://ann:hush@host:22/in/*.csv")
     'no answer of sftp://ann@host:22/in/*.csv'
     """
     return redact(hide_in_addresses(text))
 
 
 def without_user(url: str) -> str:
-    """Return a shown address without its user: what landed files are known by. On the web ``%40`` and ``@`` in a path are the same.
+    """Return a shown address without its user, by which landed files are known. On the web ``%40`` and ``@`` in a path are the same.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files that a function makes: the same ones for the same seed, made once."""
+"""Files that a function writes: the same ones for the same seed, written once."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ from pathlib import Path
 from caudal.declarations.connection import Connection, Simulated
 from caudal.errors import CaudalError, SourceProblem
 from caudal.kinds import FORMATS
-from caudal.stages.ingest.arrival import Arrival, Clock, Seen, fetches
+from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.raw import format_of
 
 
 @fetches("simulated")
-def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, Seen], clock: Clock) -> list[Arrival]:
+def fetch(
+    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock
+) -> list[Arrival]:
     """Return the files that the function wrote into ``scratch``, or nothing when all of them were landed before.
 
-    What ``write`` returns is not looked at. Files whose ending names no format (``truth.md``) and those named ``truth.*`` are no data.
+    The return value of ``write`` is ignored. Files whose ending names no format (``truth.md``) and those named ``truth.*`` are not data.
     """
     assert isinstance(connection, Simulated)
     function = f"simulated:{getattr(connection.write, '__qualname__', type(connection.write).__name__)}"
-    build_context = _fingerprint(connection)
-    landed = [
-        one.etag for path, one in seen.items() if path.startswith(f"{function}/") and (one.etag or "").startswith(build_context)
+    fingerprint = _fingerprint(connection)
+    etags = [
+        landed_file.etag
+        for path, landed_file in seen.items()
+        if path.startswith(f"{function}/") and (landed_file.etag or "").startswith(fingerprint)
     ]
-    # Every file carries how many there are, so that a run that died between two of them is not taken for a complete one.
-    if landed and landed == [f"{build_context}:{len(landed)}"] * len(landed):
+    # Every file carries the number of files, so that a run that died between two of them does not count as complete.
+    if etags and etags == [f"{fingerprint}:{len(etags)}"] * len(etags):
         return []
-    folder = scratch / build_context
+    folder = scratch / fingerprint
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -55,7 +59,7 @@ def fetch(connection: Connection, *, data: Path | None, scratch: Path, seen: Map
             path,
             path.stat().st_size,
             path.stat().st_mtime_ns,
-            f"{build_context}:{len(written)}",
+            f"{fingerprint}:{len(written)}",
         )
         for path in written
     ]
@@ -72,13 +76,13 @@ def _is_data(path: Path, format: str | None) -> bool:
 
 
 def _fingerprint(connection: Simulated) -> str:
-    """Return what the files follow from: the function's code, the seed and the parameters."""
+    """Return a hash of what determines the files: the function's code, the seed and the parameters."""
     try:
         code = connection.code.encode() if connection.code else Path(inspect.getsourcefile(connection.write) or "").read_bytes()
     except (OSError, TypeError):
         code = _name(connection.write).encode()
-    said = json.dumps([connection.seed, dict(connection.parameters)], sort_keys=True, default=repr)
-    return hashlib.sha256(code + _name(connection.write).encode() + said.encode()).hexdigest()[:16]
+    inputs = json.dumps([connection.seed, dict(connection.parameters)], sort_keys=True, default=repr)
+    return hashlib.sha256(code + _name(connection.write).encode() + inputs.encode()).hexdigest()[:16]
 
 
 def _name(write: Callable[..., object]) -> str:

@@ -1,4 +1,4 @@
-"""Text → typed values: exact, and null where the text is not of the type."""
+"""Parse text into typed values: exact, and null where the text is not of the type."""
 
 from __future__ import annotations
 
@@ -12,32 +12,38 @@ if TYPE_CHECKING:
 
 
 def null_words(options: Options) -> list[str]:
-    """Return the texts that a declaration calls null."""
-    said = options.get("null")
-    return [said] if isinstance(said, str) else [str(word) for word in said] if isinstance(said, list | tuple | set) else []
+    """Return the texts that the declaration treats as null."""
+    declared = options.get("null")
+    return (
+        [declared]
+        if isinstance(declared, str)
+        else [str(word) for word in declared]
+        if isinstance(declared, list | tuple | set)
+        else []
+    )
 
 
-def cleaned(raw: Column, options: Options) -> Column:
-    """Return the text that is to be parsed: null for the declared null words."""
+def without_null_words(raw: Column, options: Options) -> Column:
+    """Return the text to parse: null for the declared null words."""
     from pyspark.sql import functions as F
 
     words = null_words(options)
     return F.when(~raw.isin(words), raw) if words else raw
 
 
-def written(raw: Column, type: str, options: Options) -> Column:
-    """Return whether there is a value to be parsed; blanks are none, unless text is wanted."""
+def has_value(raw: Column, type: str, options: Options) -> Column:
+    """Return whether there is a value to parse; blanks are none, unless the type is string."""
     from pyspark.sql import functions as F
 
-    text = cleaned(raw, options)
+    text = without_null_words(raw, options)
     return text.isNotNull() if type == "string" else text.isNotNull() & (F.trim(text) != "")
 
 
-def parsed(text: Column, type: str, options: Options, tz: str) -> Column:
+def parse_text(text: Column, type: str, options: Options, tz: str) -> Column:
     """Return the typed value of cleaned text, null where it is not of the type.
 
-    ``timestamp`` is wall time: text with an offset is an instant and is turned into the wall time of ``tz``.
-    ``timestamp_utc`` is an instant: text without an offset is taken for UTC. Fractions that a decimal has no place for are refused, not rounded.
+    ``timestamp`` is wall time: text with an offset is an instant and is converted to the wall time of ``tz``.
+    ``timestamp_utc`` is an instant: text without an offset is UTC. Fractions that do not fit into a decimal are refused, not rounded.
     """
     from pyspark.sql import functions as F
 
@@ -50,46 +56,46 @@ def parsed(text: Column, type: str, options: Options, tz: str) -> Column:
     if type == "boolean":
         return text.try_cast("boolean")
     if options.get("decimal") == ",":
-        text = _pointed(text)
+        text = _with_decimal_point(text)
     if type in ("double", "float"):
-        # Java takes '1d', '1f' and '0x1p3' for numbers.
+        # Java reads '1d', '1f' and '0x1p3' as numbers.
         return F.when(~text.rlike("[dDfFxX]"), text.try_cast(type))
     if type in ("long", "int"):
         spark_type = "bigint" if type == "long" else "int"
-        # '17850.0' is a whole number, as spreadsheets and pandas write it.
+        # '17850.0' is an integer, as spreadsheets and pandas write it.
         whole = F.when(F.contains(text, F.lit(".")), F.regexp_replace(text, r"\.0*\s*$", ""))
         return F.coalesce(text.try_cast(spark_type), whole.try_cast(spark_type))
     digits = decimal_of(type)
     assert digits is not None, type
-    wide = text.try_cast(f"decimal(38,{min(38, max(digits[1] + 6, 38 - digits[0] + digits[1]))})")
-    fitting = wide.try_cast(type)
-    return F.when(fitting == wide, fitting)
+    unrounded = text.try_cast(f"decimal(38,{min(38, max(digits[1] + 6, 38 - digits[0] + digits[1]))})")
+    fitting = unrounded.try_cast(type)
+    return F.when(fitting == unrounded, fitting)
 
 
 def without_loss(text: Column, type: str, options: Options, tz: str) -> Column:
-    """Return the value of cleaned text, null where the text is not of the type or the value would not give back what was written.
+    """Return the value of cleaned text, null where the text is not of the type or the value would not reproduce it.
 
-    This is what types are inferred by: '007', '+1' and '1E5' are names of things, not amounts, and a number of more digits than a
-    double has is no double. A number keeps its value, not its blanks or the zeros at the end of its fraction.
+    Types are inferred by this: '007', '+1' and '1E5' are identifiers, not amounts, and a number with more digits than a
+    double is not a double. A number keeps its value, not its blanks or the zeros at the end of its fraction.
     """
     from pyspark.sql import functions as F
 
-    value = parsed(text, type, options, tz)
+    value = parse_text(text, type, options, tz)
     if type == "boolean":
         return F.when(F.lower(F.trim(text)).isin("true", "false"), value)
     if type in ("timestamp", "timestamp_utc", "date"):
         return F.when(~text.rlike(_BELOW_MICROSECONDS), value)
-    written = F.trim(_pointed(text) if options.get("decimal") == "," else text)
+    written = F.trim(_with_decimal_point(text) if options.get("decimal") == "," else text)
     if type in ("long", "int"):
         return F.when(written.rlike(_WHOLE), value)
-    # Fifteen digits go through a double unchanged; more do where the shortest text of the double has the same ones.
-    few = F.length(F.ltrim(written, F.lit("-"))) <= 15
-    same = written.contains(".") & (_digits(value.cast("string")) == _digits(written))
+    # Fifteen digits survive a double unchanged; more do where the shortest text of the double has the same ones.
+    is_short = F.length(F.ltrim(written, F.lit("-"))) <= 15
+    same_digits = written.contains(".") & (_digits(value.cast("string")) == _digits(written))
     normal = F.abs(value).between(_LEAST_NORMAL, _GREATEST) | (_digits(written) == "")
-    return F.when(written.rlike(_NUMBER) & normal & (few | same), value)
+    return F.when(written.rlike(_NUMBER) & normal & (is_short | same_digits), value)
 
 
-# A whole number as it is written; spreadsheets and pandas write '17850.0'.
+# An integer; spreadsheets and pandas write '17850.0'.
 _WHOLE = r"^(0|-?[1-9][0-9]*)(\.0*)?$"
 # In plain notation, or in the scientific one that programs write ('1e-07', '1.5E10'); '1E5' is as likely a code.
 _NUMBER = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+|[0-9](\.[0-9]+)?[eE][-+][0-9]+|[0-9]\.[0-9]+[eE][0-9]+)$"
@@ -100,32 +106,32 @@ _BELOW_MICROSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
 
 
 def _moment(text: Column, type: str, options: Options, tz: str) -> Column:
-    """Return a date or a time: all of the date has to be written, unless a format says what is."""
+    """Return a date or a time: the date has to be complete, unless a format is declared."""
     from pyspark.sql import functions as F
 
     if pattern := options.get("date_format" if type == "date" else "timestamp_format"):
-        instant = F.try_to_timestamp(text, F.lit(str(pattern)))  # the session's zone is UTC: the fields are kept as they are
+        instant = F.try_to_timestamp(text, F.lit(str(pattern)))  # the session's zone is UTC, so the fields stay unchanged
         return instant.cast({"timestamp": "timestamp_ntz", "timestamp_utc": "timestamp_ltz", "date": "date"}[type])
     if type == "timestamp":
-        wall = F.convert_timezone(F.lit("UTC"), F.lit(tz), _dated(text, "timestamp_ltz").cast("timestamp_ntz"))
-        # '2023-01-02 03:04:05', which nearly all of them are, needs no search for an offset.
+        wall = F.convert_timezone(F.lit("UTC"), F.lit(tz), _parse_dated(text, "timestamp_ltz").cast("timestamp_ntz"))
+        # '2023-01-02 03:04:05', the form of nearly all texts, needs no search for an offset.
         usual = (F.length(text) == 19) & (F.substring(text, 17, 1) == ":")
-        return F.when(usual | ~_has_offset(text), _dated(text, "timestamp_ntz")).otherwise(wall)
+        return F.when(usual | ~_has_offset(text), _parse_dated(text, "timestamp_ntz")).otherwise(wall)
     if type == "timestamp_utc":
-        return _dated(text, "timestamp_ltz")
-    at = F.when(~_has_offset(text), _dated(text, "timestamp_ntz"))
+        return _parse_dated(text, "timestamp_ltz")
+    at = F.when(~_has_offset(text), _parse_dated(text, "timestamp_ntz"))
     return F.when(at == F.date_trunc("day", at), at.cast("date"))
 
 
-def _dated(text: Column, type: str) -> Column:
-    """Return the time of text that begins with a whole date: Spark takes '2023' for the first of January, and '12:30' for today."""
+def _parse_dated(text: Column, type: str) -> Column:
+    """Return the time of text that begins with a complete date: Spark reads '2023' as the first of January, and '12:30' as today."""
     from pyspark.sql import functions as F
 
     return F.when(text.rlike(_DATED), text.try_cast(type))
 
 
 def _in_range(moment: Column, type: str) -> Column:
-    """Return a date or time of the years 1 to 9999, else null: others have no place in Python, nor in most of what reads tables."""
+    """Return a date or time of the years 1 to 9999, else null: Python and most readers of tables have no others."""
     from pyspark.sql import functions as F
 
     if type == "date":
@@ -135,10 +141,10 @@ def _in_range(moment: Column, type: str) -> Column:
     return F.when(moment.between(first, last), moment)
 
 
-def _pointed(text: Column) -> Column:
-    """Return a number that is written with a decimal comma as it is written with a point.
+def _with_decimal_point(text: Column) -> Column:
+    """Return a number with a decimal comma rewritten with a decimal point.
 
-    Points may only part groups of three digits; in other places (12.50) they are the decimal points of somebody else, and the value is null.
+    Points may only separate groups of three digits; elsewhere (12.50) they are decimal points, and the value is null.
     """
     from pyspark.sql import functions as F
 

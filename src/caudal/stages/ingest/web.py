@@ -1,4 +1,4 @@
-"""Asking over HTTP: who asks, how often, and what is tried again."""
+"""HTTP requests: authentication, rate limits and retries."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from caudal.declarations.connection import Http
 from caudal.declarations.web import Env, rate_of
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.secret import Address, Secret
-from caudal.stages.ingest.secret import masked, revealed, without_user
+from caudal.stages.ingest.secret import mask_secrets, reveal, without_user
 
 ATTEMPTS = 5
 BACKOFF_S = 0.25  # before the second attempt; doubled before each one after it
-LONGEST_WAIT_S = 60.0  # a server that asks for more is left alone, and the run ends
+LONGEST_WAIT_S = 60.0  # where a server asks for more, the run ends
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 AT_ONCE = 4
 _T = TypeVar("_T")
 
 
-class Again(Exception):
-    """What may go better the next time."""
+class TryAgain(Exception):
+    """A failure that a retry may mend."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         self.reason, self.wait_s = reason, wait_s
@@ -38,7 +38,7 @@ class Again(Exception):
 
 
 class Pace:
-    """Requests to one host, evenly apart: in no stretch of the period are there more than are allowed."""
+    """Requests to one host at even intervals, so that no period has more than allowed."""
 
     def __init__(self, requests: float, period_s: float) -> None:
         self._apart_s, self._free_at, self._lock = period_s / requests, 0.0, threading.Lock()
@@ -46,10 +46,10 @@ class Pace:
     def wait(self) -> None:
         """Wait for this request's turn."""
         with self._lock:
-            now = time.monotonic()
-            at = max(now, self._free_at)
-            self._free_at = at + self._apart_s
-        time.sleep(at - now)
+            now_s = time.monotonic()
+            at_s = max(now_s, self._free_at)
+            self._free_at = at_s + self._apart_s
+        time.sleep(at_s - now_s)
 
 
 _PACES: dict[tuple[str, str], Pace] = {}
@@ -62,7 +62,7 @@ def _pace(host: str, rate: str) -> Pace:
 
 
 class _Session(requests.Session):
-    """A session whose secrets stay with the host that they are meant for."""
+    """A session that sends secrets only to the host that they are for."""
 
     secret_headers: tuple[str, ...] = ()
 
@@ -74,7 +74,7 @@ class _Session(requests.Session):
 
 
 class Client:
-    """Asks one connection's servers, at its pace and in its name."""
+    """The HTTP client of a connection, with its rate limit and its login."""
 
     def __init__(self, connection: Http) -> None:
         self._connection = connection
@@ -83,13 +83,13 @@ class Client:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE, max_retries=0))
         self._headers = {"User-Agent": "caudal", "Accept-Encoding": "identity"}
-        self._headers |= {name: revealed(said) for name, said in connection.headers.items()}
-        self._params = {name: revealed(said) for name, said in connection.params.items()}
+        self._headers |= {name: reveal(value) for name, value in connection.headers.items()}
+        self._params = {name: reveal(value) for name, value in connection.params.items()}
         auth = connection.auth
         self._addresses: dict[str, Address] = dict(zip(connection.urls, connection.addresses or (), strict=True))
-        self._login = (user := revealed(auth[0]), revealed(auth[1], user)) if isinstance(auth, tuple) else None
+        self._login = (user := reveal(auth[0]), reveal(auth[1], user)) if isinstance(auth, tuple) else None
         if isinstance(auth, Env | Secret):
-            self._headers["Authorization"] = f"Bearer {revealed(auth)}"
+            self._headers["Authorization"] = f"Bearer {reveal(auth)}"
             self._session.secret_headers += ("Authorization",)
 
     def __enter__(self) -> Client:
@@ -107,64 +107,64 @@ class Client:
     def ask(
         self, url: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None, *, link: bool = False
     ) -> requests.Response:
-        """Return the answer of an address, declared (as it is shown) or a ``link`` that a server gave, its body unread.
+        """Return the answer of a declared address (as shown) or of a ``link`` from a server, with its body unread.
 
-        A link has all parameters but the secret ones, which are added.
+        A link has all parameters except the secret ones, which are added.
 
         Raises
         ------
-        Again : it may go better the next time
-        SourceProblem : the server refuses, whoever asks again
+        TryAgain : a retry may help
+        SourceProblem : the server refuses for good
         """
         plain, declared = without_user(url), self._declared(url, link)
         user, password = (declared.user, declared.password) if declared else (None, None)
         if self._connection.rate:
             _pace(urlsplit(plain).netloc, self._connection.rate).wait()
         login = self._login or ((user, password.reveal() if password else "") if user else None)
-        own = {name: said for name, said in self._params.items() if not link or name in self.secret_params}
+        own_params = {name: value for name, value in self._params.items() if not link or name in self.secret_params}
         if link and declared:
-            own |= dict(declared.secret_parameters)
+            own_params |= dict(declared.secret_parameters)
         try:
             answer = self._session.get(
                 declared.bare if declared and not link else plain,
                 headers={**self._headers, **(headers or {})},
-                params={**own, **(params or {})},
+                params={**own_params, **(params or {})},
                 auth=login,
                 stream=True,
                 timeout=self._connection.timeout_s,
             )
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
-            raise SourceProblem(f"'{plain}' cannot be asked: {masked(str(error))}.", url=plain) from None
+            raise SourceProblem(f"'{plain}' cannot be asked: {mask_secrets(str(error))}.", url=plain) from None
         except requests.RequestException as error:
-            raise Again(cause(error)) from None
+            raise TryAgain(cause(error)) from None
         if answer.status_code in AGAIN:
             with answer:
-                raise Again(f"{answer.status_code} {answer.reason}", wait_s(answer.headers, plain))
+                raise TryAgain(f"{answer.status_code} {answer.reason}", wait_s(answer.headers, plain))
         if answer.status_code >= 400 and answer.status_code != 416:
             with answer:
-                raise refused(plain, answer)
+                raise refusal(plain, answer)
         return answer
 
     def _declared(self, url: str, link: bool) -> Address | None:
-        """Return the declared address that is asked, or that has led to a link: one of the same host."""
+        """Return the declared address of a request; for a link, one of the same host."""
         if not link:
             return self._addresses.get(url)
         host = urlsplit(url).hostname
         return next((address for shown, address in self._addresses.items() if urlsplit(shown).hostname == host), None)
 
-    def tried(self, url: str, act: Callable[[], _T]) -> _T:
-        """Return what ``act`` returns; it is done again while it raises `Again`."""
+    def tried(self, url: str, attempt_once: Callable[[], _T]) -> _T:
+        """Return the result of ``attempt_once``, retried while it raises `TryAgain`."""
         shown = without_user(url)
         attempts = Retrying(
-            retry=retry_if_exception_type((Again, requests.RequestException)),
+            retry=retry_if_exception_type((TryAgain, requests.RequestException)),
             stop=stop_after_attempt(ATTEMPTS),
             wait=_pause_s,
             reraise=True,
         )
         try:
-            return attempts(act)
-        except (Again, requests.RequestException) as error:
-            last = error.reason if isinstance(error, Again) else cause(error)
+            return attempts(attempt_once)
+        except (TryAgain, requests.RequestException) as error:
+            last = error.reason if isinstance(error, TryAgain) else cause(error)
             raise SourceProblem(
                 f"'{shown}' could not be fetched in {ATTEMPTS} attempts; the last one ended with: {last}.",
                 fix="Run again when the server answers; what was downloaded is kept and taken up.",
@@ -186,57 +186,57 @@ def _pause_s(state: RetryCallState) -> float:
     """Return how long to wait before the next attempt: twice as long as before the last one, or what the server asks for if that is longer."""
     error = state.outcome.exception() if state.outcome else None
     doubled: float = wait_exponential(BACKOFF_S)(state)
-    return max(doubled, error.wait_s if isinstance(error, Again) else 0.0)
+    return max(doubled, error.wait_s if isinstance(error, TryAgain) else 0.0)
 
 
 def cause(error: BaseException) -> str:
-    """Return the innermost reason of an error of the network, without addresses of objects."""
-    at: Any = error
+    """Return the innermost reason of a network error, without addresses of objects."""
+    innermost: Any = error
     while True:
         inner = (
-            getattr(at, "reason", None)
-            or next((arg for arg in at.args if isinstance(arg, BaseException)), None)
-            or at.__cause__
-            or at.__context__
+            getattr(innermost, "reason", None)
+            or next((arg for arg in innermost.args if isinstance(arg, BaseException)), None)
+            or innermost.__cause__
+            or innermost.__context__
         )
         if not isinstance(inner, BaseException):
             break
-        at = inner
-    said = re.sub(r"<[^>]*>: ", "", str(at))
-    return masked(f"{type(at).__name__}: {said}" if said else type(at).__name__)
+        innermost = inner
+    message = re.sub(r"<[^>]*>: ", "", str(innermost))
+    return mask_secrets(f"{type(innermost).__name__}: {message}" if message else type(innermost).__name__)
 
 
 def wait_s(headers: Mapping[str, str], url: str) -> float:
-    """Return how long a server asks to be left alone, by seconds or by a date.
+    """Return how many seconds a server asks to wait, given as seconds or as a date.
 
     Raises
     ------
     SourceProblem : longer than a run waits
     """
-    said = headers.get("Retry-After")
-    if not said:
+    retry_after = headers.get("Retry-After")
+    if not retry_after:
         return 0.0
     try:
-        asked = float(said)
+        seconds = float(retry_after)
     except ValueError:
         try:
             now = parsedate_to_datetime(headers["Date"]).timestamp() if headers.get("Date") else time.time()
-            asked = parsedate_to_datetime(said).timestamp() - now
+            seconds = parsedate_to_datetime(retry_after).timestamp() - now
         except ValueError:
             return 0.0
-    if asked > LONGEST_WAIT_S:
+    if seconds > LONGEST_WAIT_S:
         raise SourceProblem(
-            f"'{url}' asks to be left alone for {asked:.0f} s.",
+            f"'{url}' asks to be left alone for {seconds:.0f} s.",
             fix="Run again after that; what was fetched is kept. A lower rate= avoids it.",
             url=url,
-            wait_s=asked,
+            wait_s=seconds,
             transient=True,
         )
-    return max(0.0, asked)
+    return max(0.0, seconds)
 
 
-def refused(url: str, answer: requests.Response) -> SourceProblem:
-    """Return what a refusal means."""
+def refusal(url: str, answer: requests.Response) -> SourceProblem:
+    """Return the problem of a server's refusal."""
     fixes = {
         400: "The server does not understand the request; check the address and params=.",
         401: "The server wants to know who asks: pass auth=cd.env('TOKEN'), or headers=.",

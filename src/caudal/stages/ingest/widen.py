@@ -1,4 +1,4 @@
-"""Which change of a column's type loses nothing, and what has to be checked row by row."""
+"""Changes of a column's type that lose nothing, and those that have to be checked row by row."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def rule(have: str, want: str, *, declared: bool) -> str | None:
     >>> rule("double", "long", declared=True), rule("double", "long", declared=False), rule("string", "double", declared=True)
     ('whole', None, None)
     """
-    listed, wanted = element_of(have), element_of(want)
+    have_element, want_element = element_of(have), element_of(want)
     if have in ("null", "text"):
-        return None if have == "text" and wanted else have
+        return None if have == "text" and want_element else have
     if have == want:
         return "same"
-    if have == "nested" or listed:
-        if listed and wanted:
-            return "cast" if rule(listed, wanted, declared=False) in ("same", "cast") else None
+    if have == "nested" or have_element:
+        if have_element and want_element:
+            return "cast" if rule(have_element, want_element, declared=False) in ("same", "cast") else None
         return "json" if want == "string" else None
     if (have, want) in _LOSSLESS:
         return "cast"
@@ -49,7 +49,7 @@ def rule(have: str, want: str, *, declared: bool) -> str | None:
     return _DECLARED.get((have, want)) if declared else None
 
 
-def common(one: str, other: str) -> str | None:
+def common(left: str, right: str) -> str | None:
     """Return the type that holds every value of two types, or None when there is none.
 
     Examples
@@ -57,25 +57,25 @@ def common(one: str, other: str) -> str | None:
     >>> common("int", "long"), common("long", "double"), common("date", "timestamp"), common("string", "long")
     ('long', 'double', 'timestamp', None)
     """
-    if one == other or other in ("null", "text"):
-        return one
-    elements = element_of(one), element_of(other)
+    if left == right or right in ("null", "text"):
+        return left
+    elements = element_of(left), element_of(right)
     if elements[0] and elements[1]:
         inner = common(elements[0], elements[1])
         return f"array<{inner}>" if inner else None
-    if one in ("null", "text"):
-        return other
-    if one in _ORDER and other in _ORDER:
-        if "float" in (one, other):
+    if left in ("null", "text"):
+        return right
+    if left in _ORDER and right in _ORDER:
+        if "float" in (left, right):
             return "double"
-        return max(one, other, key=_ORDER.index)
-    for narrow, wide in ((one, other), (other, one)):
+        return max(left, right, key=_ORDER.index)
+    for narrow, wide in ((left, right), (right, left)):
         if (narrow, wide) == ("date", "timestamp") or _decimal(narrow, wide, False) == "cast":
             return wide
-    left, right = decimal_of(one), decimal_of(other)
-    if left and right:
-        scale = max(left[1], right[1])
-        precision = max(left[0] - left[1], right[0] - right[1]) + scale
+    left_digits, right_digits = decimal_of(left), decimal_of(right)
+    if left_digits and right_digits:
+        scale = max(left_digits[1], right_digits[1])
+        precision = max(left_digits[0] - left_digits[1], right_digits[0] - right_digits[1]) + scale
         return f"decimal({precision},{scale})" if precision <= 38 else None
     return None
 

@@ -1,5 +1,5 @@
-"""Joins of streams: which rows belong together, in memory as they come, and over all that is captured."""
+"""Join streams: find rows that belong together, in memory as they arrive, and over all captured rows."""
 
-from caudal.stages.join.pairs import alone, among, first, fresh, has_match, joined, micros, pairs
+from caudal.stages.join.pairs import first_of_keys, has_match, is_known, join_pairs, micros, new_rows, pairs, unmatched
 
-__all__ = ["alone", "among", "first", "fresh", "has_match", "joined", "micros", "pairs"]
+__all__ = ["first_of_keys", "has_match", "is_known", "join_pairs", "micros", "new_rows", "pairs", "unmatched"]

@@ -68,7 +68,7 @@ class Judged:
         columns = [f"probability_{name}" for name in self.classes]
         if not any(name in self.said for name in columns):
             return None
-        # A class that a fold's training rows did not hold has no column: its probability was nil.
+        # A class that a fold's training rows did not contain has no column: its probability was zero.
         share = np.clip(self.said.reindex(columns=columns, fill_value=0.0).to_numpy("float64"), MIN_PROBABILITY, 1.0)
         return share / share.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""How good predictions are, and which direction is better."""
+"""Metrics of predictions, and which direction of each is better."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def better(metric: str) -> Better:
 
 
 def gain(metric: str, score: float, reference: float) -> float:
-    """Return by which share of the reference a score is better than it; negative where it is worse.
+    """Return how much better a score is than a reference, as a share of the reference; negative where it is worse.
 
     Examples
     --------
@@ -47,34 +47,34 @@ def gain(metric: str, score: float, reference: float) -> float:
 
 
 def error_metric(metric: str, task: Task) -> str:
-    """Return the metric itself where it is an error, else the error that goes with the task: ratios of errors mean something."""
+    """Return the metric itself where it is an error, else the task's error metric, because only ratios of errors are meaningful."""
     return metric if better(metric) == "lower" else ("mae" if task == "regression" else "error_rate")
 
 
 def known_metric(model: Model, metric: str) -> str:
-    """Return the metric, once it is sure that it goes with the model's task.
+    """Return the metric after checking that the model's task has it.
 
     Raises
     ------
     DeclarationProblem : there is no such metric for the task
     """
-    among = METRICS[model.task]
-    if metric not in among:
+    metrics = METRICS[model.task]
+    if metric not in metrics:
         raise DeclarationProblem(
             f"Model '{model.name}' asks for the metric '{metric}', which {model.task} does not have.",
-            nearest=nearest(metric, among), fix=f"Use one of {', '.join(among)}.", where=str(model.where or ""), metric=metric,
+            nearest=nearest(metric, metrics), fix=f"Use one of {', '.join(metrics)}.", where=str(model.where or ""), metric=metric,
         )  # fmt: skip
     return metric
 
 
-def scores(task: Task, actual: pd.Series, said: pd.DataFrame, classes: Sequence[str] | None) -> Scores:
+def scores(task: Task, actual: pd.Series, predicted: pd.DataFrame, classes: Sequence[str] | None) -> Scores:
     """Return every metric of the task; None where it has no value, such as the area under a curve of one class.
 
     Parameters
     ----------
     actual : Series, the labels
-    said : DataFrame, ``prediction`` and ``probability_<class>``, in the same order
+    predicted : DataFrame, ``prediction`` and ``probability_<class>``, in the same order
     """
-    judged = Judged(actual, said, classes or ())
-    found = {name: FILES[name].score(judged) for name in METRICS[task]}
-    return {name: float(value) if value is not None and math.isfinite(value) else None for name, value in found.items()}
+    judged = Judged(actual, predicted, classes or ())
+    figures = {name: FILES[name].score(judged) for name in METRICS[task]}
+    return {name: float(value) if value is not None and math.isfinite(value) else None for name, value in figures.items()}

@@ -1,5 +1,5 @@
 """Predictions by a published model."""
 
-from caudal.stages.predict.batch import predict, predict_on_spark, wanted
+from caudal.stages.predict.batch import predict, predict_on_spark, rows_to_predict
 
-__all__ = ["predict", "predict_on_spark", "wanted"]
+__all__ = ["predict", "predict_on_spark", "rows_to_predict"]

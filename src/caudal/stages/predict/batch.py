@@ -1,4 +1,4 @@
-"""Batch prediction: features in, one prediction a row out, with the model's and the input's version."""
+"""Batch prediction: features in, one prediction per row out, with the versions of the model and the input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Model(Protocol):
 
     @property
     def signature(self) -> dict[str, Any]:
-        """What it takes and gives."""
+        """Its inputs and its output."""
 
     @property
     def format(self) -> str:
@@ -36,7 +36,7 @@ class Model(Protocol):
 
 
 def predict(model: Model, features: Features, frame: pd.DataFrame, *, input_version: int) -> pd.DataFrame:
-    """Return the predictions of a pandas frame of features, in its order.
+    """Return the predictions for a pandas frame of features, in its order.
 
     Returns
     -------
@@ -44,26 +44,26 @@ def predict(model: Model, features: Features, frame: pd.DataFrame, *, input_vers
     ``model_version`` and ``input_version`` (int64)
     """
     keys = _keys(features, list(map(str, frame.columns)))
-    said = model.predict(frame)
-    return frame[keys].join(said).assign(model_version=model.version, input_version=input_version).reset_index(drop=True)
+    predictions = model.predict(frame)
+    return frame[keys].join(predictions).assign(model_version=model.version, input_version=input_version).reset_index(drop=True)
 
 
 def predict_on_spark(model: Model, features: Features, frame: DataFrame, *, input_version: int) -> DataFrame:
-    """Return the predictions of a Spark frame of features: the same columns and values as ``predict`` gives.
+    """Return the predictions for a Spark frame of features: the same columns and values as from ``predict``.
 
     A scikit-learn model is sent to each worker once and predicts there, batch by batch; a Spark ML model transforms the frame.
     """
     from pyspark.sql import functions as F
 
     keys = _keys(features, frame.columns)
-    said = _by_spark(model, frame, keys) if model.format == "spark" else _by_workers(model, frame, keys)
-    return said.withColumns(
+    predictions = _by_spark(model, frame, keys) if model.format == "spark" else _by_workers(model, frame, keys)
+    return predictions.withColumns(
         {"model_version": F.lit(model.version).cast("long"), "input_version": F.lit(input_version).cast("long")}
     )
 
 
-def wanted(frame: DataFrame, which: Which, features: Features, label: str) -> DataFrame:
-    """Return the rows of a Spark frame of features that are to be predicted: all, those without a label, or each entity's newest."""
+def rows_to_predict(frame: DataFrame, which: Which, features: Features, label: str) -> DataFrame:
+    """Return the rows of a Spark frame of features to predict: all, those without a label, or each entity's newest."""
     from pyspark.sql import Window, functions as F
 
     if which == "unlabelled":
@@ -80,16 +80,16 @@ def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFram
     inputs = [input_["name"] for input_ in model.signature["inputs"]]
     classes = model.signature["output"]["classes"] or []
     has_shares = bool(classes) and hasattr(getattr(model, "estimator", None), "predict_proba")
-    given = frame.select(*dict.fromkeys([*keys, *_there(inputs, frame.columns)]))
-    told = [StructField(PREDICTION, StringType() if classes else DoubleType())]
-    told += [StructField(f"probability_{name}", DoubleType()) for name in classes if has_shares]
+    input_frame = frame.select(*dict.fromkeys([*keys, *_require_columns(inputs, frame.columns)]))
+    prediction_fields = [StructField(PREDICTION, StringType() if classes else DoubleType())]
+    prediction_fields += [StructField(f"probability_{name}", DoubleType()) for name in classes if has_shares]
     shared = frame.sparkSession.sparkContext.broadcast(model)  # pickled once, and loaded once per worker process
 
     def batches(parts: Iterable[Any]) -> Iterable[Any]:
         for part in parts:
             yield part[list(keys)].join(shared.value.predict(part))
 
-    return given.mapInPandas(batches, StructType([*(given.schema[name] for name in keys), *told]))
+    return input_frame.mapInPandas(batches, StructType([*(input_frame.schema[name] for name in keys), *prediction_fields]))
 
 
 def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
@@ -97,28 +97,28 @@ def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
 
     from caudal.engine.ml import told
 
-    # The model casts its inputs, and a key may be one of them: the keys are carried under names of their own.
+    # The model casts its inputs, and a key may be one of them, so the keys are carried under names of their own.
     carried = frame.withColumns({f"_key_{name}": F.col(name) for name in keys})
-    said = told(model.transform(carried), *(f"_key_{name}" for name in keys)).withColumnsRenamed(
+    predictions = told(model.transform(carried), *(f"_key_{name}" for name in keys)).withColumnsRenamed(
         {f"_key_{name}": name for name in keys}
     )
     classes = model.signature["output"]["classes"]
     if not classes:
-        return said.withColumn(PREDICTION, F.col(PREDICTION).cast("double"))
+        return predictions.withColumn(PREDICTION, F.col(PREDICTION).cast("double"))
     named = F.array(*(F.lit(name) for name in classes))[F.col(PREDICTION).cast("int")]
     shares = (
-        {f"probability_{name}": F.col("probability")[at] for at, name in enumerate(classes)}
-        if "probability" in said.columns
+        {f"probability_{name}": F.col("probability")[place] for place, name in enumerate(classes)}
+        if "probability" in predictions.columns
         else {}
     )
-    return said.withColumns({PREDICTION: named, **shares}).drop("probability")
+    return predictions.withColumns({PREDICTION: named, **shares}).drop("probability")
 
 
 def _keys(features: Features, columns: Sequence[str]) -> list[str]:
-    return _there(list(features.key), columns)
+    return _require_columns(list(features.key), columns)
 
 
-def _there(names: list[str], columns: Sequence[str]) -> list[str]:
+def _require_columns(names: list[str], columns: Sequence[str]) -> list[str]:
     for name in names:
         if name not in columns:
             raise StepFailed(f"The rows to predict have no column '{name}'.", nearest=nearest(name, columns), column=name)

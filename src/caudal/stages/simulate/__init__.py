@@ -1,4 +1,4 @@
-"""Simulated streams with disturbances in known amounts, and recordings, played by sample position."""
+"""Simulated streams with known numbers of disturbances, and recordings, both played by sample position."""
 
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulator, simulators

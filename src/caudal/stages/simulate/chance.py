@@ -1,4 +1,4 @@
-"""Chance by sample position: the same seed gives the same numbers, wherever one starts and in whatever order one asks."""
+"""Random numbers by sample position: the same seed gives the same numbers, from any start and in any order."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 from caudal.messaging.wire.block import Array
 
 
-def uniform(seed: int, what: int, positions: Array, width: int = 1) -> Array:
-    """Return numbers in [0, 1), float64 [positions, width]: a hash of the seed, what they are for, and the position.
+def uniform(seed: int, stream: int, positions: Array, width: int = 1) -> Array:
+    """Return numbers in [0, 1), float64 [positions, width]: a hash of the seed, the number of their purpose, and the position.
 
     (The finaliser of SplitMix64: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators".)
     """
-    at = (positions[:, None] * width + np.arange(width)).astype(np.uint64)
-    mixed = at * np.uint64(0x9E3779B97F4A7C15) + np.uint64((seed * 0xD1B54A32D192ED03 + what * 0x8CB92BA72F3D8DD7) % 2**64)
+    counter = (positions[:, None] * width + np.arange(width)).astype(np.uint64)
+    mixed = counter * np.uint64(0x9E3779B97F4A7C15) + np.uint64((seed * 0xD1B54A32D192ED03 + stream * 0x8CB92BA72F3D8DD7) % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     mixed ^= mixed >> np.uint64(31)
-    found: Array = (mixed >> np.uint64(11)).astype(np.float64) / 2**53
-    return found
+    numbers: Array = (mixed >> np.uint64(11)).astype(np.float64) / 2**53
+    return numbers
 
 
-def normal(seed: int, what: int, positions: Array, width: int = 1) -> Array:
+def normal(seed: int, stream: int, positions: Array, width: int = 1) -> Array:
     """Return standard normal numbers, float64 [positions, width] (Box and Muller 1958)."""
-    one, other = uniform(seed, 2 * what, positions, width), uniform(seed, 2 * what + 1, positions, width)
-    found: Array = np.sqrt(-2 * np.log1p(-one)) * np.cos(2 * np.pi * other)
-    return found
+    radius_draw, angle_draw = uniform(seed, 2 * stream, positions, width), uniform(seed, 2 * stream + 1, positions, width)
+    numbers: Array = np.sqrt(-2 * np.log1p(-radius_draw)) * np.cos(2 * np.pi * angle_draw)
+    return numbers
 
 
 @dataclass(frozen=True)
 class Coloured:
-    """Noise whose power falls as 1/f^slope, of unit variance; two tables of coprime lengths, so that it repeats after hours or weeks."""
+    """Noise whose power falls as 1/f^slope, of unit variance; two tables of coprime lengths, so that it repeats only after hours or weeks."""
 
     tables: tuple[Array, Array]
 
@@ -43,9 +43,9 @@ class Coloured:
 
     def at(self, positions: Array) -> Array:
         """Return the noise at positions, float64 [positions, channels]."""
-        one, other = self.tables
-        found: Array = (one[positions % len(one)] + other[positions % len(other)]) / np.sqrt(2)
-        return found
+        first, second = self.tables
+        noise: Array = (first[positions % len(first)] + second[positions % len(second)]) / np.sqrt(2)
+        return noise
 
 
 def _table(seed: int, channels: int, slope: float, length: int) -> Array:
@@ -54,21 +54,21 @@ def _table(seed: int, channels: int, slope: float, length: int) -> Array:
     spectrum[1:] /= np.arange(1, length // 2 + 1)[:, None] ** (slope / 2)
     spectrum[0] = 0
     table = np.fft.irfft(spectrum, length, axis=0)
-    found: Array = table / table.std(axis=0)
-    return found
+    scaled: Array = table / table.std(axis=0)
+    return scaled
 
 
-def events(seed: int, what: int, at_s: Array, slot_s: float, share: float, margin_s: float) -> tuple[Array, Array, Array]:
-    """Return events of which each slot of ``slot_s`` has at most one: since its middle (s, NaN without one), strength and mark in [0, 1).
+def events(seed: int, stream: int, at_s: Array, slot_s: float, share: float, margin_s: float) -> tuple[Array, Array, Array]:
+    """Return the time since an event's middle (s, NaN without one), its strength and its mark in [0, 1); each slot of ``slot_s`` has at most one event.
 
     Parameters
     ----------
     share : share of the slots that have one
-    margin_s : an event's middle keeps this from its slot's ends
+    margin_s : the least distance of an event's middle from its slot's ends
     """
     slots = np.floor(at_s / slot_s).astype(np.int64)
-    known, where = np.unique(slots, return_inverse=True)
-    drawn = uniform(seed, what, known, 4)
-    middle = known * slot_s + margin_s + drawn[:, 1] * (slot_s - 2 * margin_s)
-    since = np.where(drawn[where, 0] < share, at_s - middle[where], np.nan)
-    return since, drawn[where, 2], drawn[where, 3]
+    distinct, slot_number = np.unique(slots, return_inverse=True)
+    drawn = uniform(seed, stream, distinct, 4)
+    middle = distinct * slot_s + margin_s + drawn[:, 1] * (slot_s - 2 * margin_s)
+    since = np.where(drawn[slot_number, 0] < share, at_s - middle[slot_number], np.nan)
+    return since, drawn[slot_number, 2], drawn[slot_number, 3]

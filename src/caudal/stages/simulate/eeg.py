@@ -56,8 +56,8 @@ class Eeg(Played):
         size = np.where(self._moves(at_s), (200 + 1500 * strength) * np.cos(np.pi * since / _MOVE_S), 0.0)
         jolt = np.sin(2 * np.pi * (1 + 2 * way)[:, None] * since[:, None] + np.arange(16))
         signal += np.where(size[:, None] != 0, size[:, None] * jolt, 0.0)
-        found: Array = signal
-        return found
+        microvolts: Array = signal
+        return microvolts
 
     def label(self, positions: Array) -> Array:
         """Return 1 where the eyes are closed, [positions, 1]."""
@@ -71,30 +71,30 @@ class Eeg(Played):
     def closed(self, at_s: Array) -> Array:
         """Return whether the eyes are closed at seconds of the stream; they turn about every ``turn_s``, open at first."""
         turn = np.floor(at_s / self.turn_s).astype(np.int64)
-        # Each lies within the first two fifths of its turn, so that they keep their order.
+        # Each change lies within the first two fifths of its turn, so that they keep their order.
         passed = at_s >= (turn + 0.4 * uniform(self.seed, _TURN, turn)[:, 0]) * self.turn_s
-        found: Array = (turn + passed) % 2 == 1
-        return found
+        is_closed: Array = (turn + passed) % 2 == 1
+        return is_closed
 
     def _alpha(self, at_s: Array) -> Array:
         phase = 2 * np.pi * 10.2 * at_s + 1.4 * np.sin(2 * np.pi * 0.11 * at_s + self.seed)
         wobble = 1 + 0.4 * np.sin(2 * np.pi * 0.31 * at_s) * np.sin(2 * np.pi * 0.067 * at_s)
-        found: Array = self.alpha_uv * np.where(self.closed(at_s), 1.0, 0.2) * wobble * np.sin(phase)
-        return found
+        rhythm: Array = self.alpha_uv * np.where(self.closed(at_s), 1.0, 0.2) * wobble * np.sin(phase)
+        return rhythm
 
     def _blinks(self, at_s: Array) -> Array:
         since, _, _ = events(self.seed, _BLINK, at_s, 4.0, 0.6, 0.3)
-        found: Array = (np.abs(since) <= 3 * _BLINK_S) & ~self.closed(at_s)
-        return found
+        in_blink: Array = (np.abs(since) <= 3 * _BLINK_S) & ~self.closed(at_s)
+        return in_blink
 
     def _moves(self, at_s: Array) -> Array:
-        found: Array = np.abs(events(self.seed, _MOVE, at_s, 30.0, 0.25, 1.0)[0]) <= _MOVE_S / 2
-        return found
+        in_movement: Array = np.abs(events(self.seed, _MOVE, at_s, 30.0, 0.25, 1.0)[0]) <= _MOVE_S / 2
+        return in_movement
 
     @cached_property
     def _background(self) -> Coloured:
         return Coloured.of(self.seed, 16, slope=1.0)
 
 
-def _weights(of: Mapping[str, float]) -> Array:
-    return np.array([of.get(name, 0.05) for name in Eeg.channels])
+def _weights(electrodes: Mapping[str, float]) -> Array:
+    return np.array([electrodes.get(name, 0.05) for name in Eeg.channels])

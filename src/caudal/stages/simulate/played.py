@@ -1,4 +1,4 @@
-"""What every simulator and recording has in common: blocks, labels and facts by sample position."""
+"""The base of simulators and recordings: blocks, labels and counts of disturbances by sample position."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from caudal.stages.simulate.chance import uniform
 from caudal.stages.simulate.sending import Sending
 
 START_US = 1_700_000_000_000_000  # 2023-11-14 22:13:20 UTC
-SPAN = 4096  # positions that are made and sent in one go; what is late stays within them
+SPAN = 4096  # positions that are generated and sent at once; late samples stay within them
 _MISSING = 904
 
 
 @dataclass(frozen=True)
 class Played:
-    """A stream by sample position; the same seed gives the same samples. Subclasses give values, labels and marks.
+    """A stream by sample position; the same seed gives the same samples. Subclasses define values, labels and marks.
 
     Parameters
     ----------
     device : int
     rate_hz : samples a second
     start_us : event time of position 0, microseconds since 1970, UTC
-    sending : what happens on the way; its seed is that of the whole
+    sending : the disturbances of transport; it gets the stream's seed
     missing : share of the values that are NaN
-    label_delay_s : how much later than its sample a label is known, seconds
+    label_delay_s : seconds after its sample that a label is known
     """
 
     channels: ClassVar[tuple[str, ...]] = ()
@@ -57,13 +57,13 @@ class Played:
         return None
 
     def marks(self, positions: Array) -> Mapping[str, Array]:  # noqa: ARG002
-        """Return which positions each disturbance of the signal touches, bool [positions] by name."""
+        """Return which positions each disturbance of the signal affects, bool [positions] by name."""
         return {}
 
     def seconds(self, positions: Array) -> Array:
         """Return the stream's own time, seconds from position 0; the signal follows it, not ``rate_hz``."""
-        found: Array = positions / self.natural_hz
-        return found
+        at_s: Array = positions / self.natural_hz
+        return at_s
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Yield the samples of positions ``start`` to before ``stop`` as they are sent: with gaps, repeats and out of order."""
@@ -83,16 +83,16 @@ class Played:
                 yield self._block(positions, label)
 
     def facts(self, start: int, stop: int) -> dict[str, int]:
-        """Return how many samples each disturbance touches in these positions; those of the signal count samples that were sent."""
+        """Return how many samples each disturbance affects in these positions; disturbances of the signal count only sent samples."""
         counts: dict[str, int] = {}
         for first, last in spans(start, stop):
             order = self.sending.order(first, last)
-            found = self.sending.facts(first, last)
-            found |= {name: int(np.count_nonzero(mark)) for name, mark in self.marks(np.unique(order)).items()}
+            span_counts = self.sending.facts(first, last)
+            span_counts |= {name: int(np.count_nonzero(mark)) for name, mark in self.marks(np.unique(order)).items()}
             if self.missing:
                 drawn = uniform(self.seed, _MISSING, np.unique(order), len(self.channels)) < self.missing
-                found["values_missing"] = int(np.count_nonzero(drawn))
-            for name, count in found.items():
+                span_counts["values_missing"] = int(np.count_nonzero(drawn))
+            for name, count in span_counts.items():
                 counts[name] = counts.get(name, 0) + count
         return counts
 

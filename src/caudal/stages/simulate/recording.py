@@ -15,13 +15,13 @@ from caudal.messaging.wire.block import Array
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates
 
-_ARTEFACT_UV = 1000.0  # further than this from a channel's median nothing comes from a brain
+_ARTEFACT_UV = 1000.0  # a value further than this from a channel's median cannot come from a brain
 
 
 @simulates("recording")
 @dataclass(frozen=True)
 class Recording(Played):
-    """Microvolts of 14 electrodes; label 1: eyes closed. At its end it begins again.
+    """Microvolts of 14 electrodes; label 1: eyes closed. At its end the recording starts again.
 
     Parameters
     ----------
@@ -41,18 +41,18 @@ class Recording(Played):
 
     def values(self, positions: Array) -> Array:
         """Return microvolts [positions, 14]."""
-        found: Array = self._rows[positions % len(self._rows), :14]
-        return found
+        microvolts: Array = self._rows[positions % len(self._rows), :14]
+        return microvolts
 
     def label(self, positions: Array) -> Array:
         """Return 1 where the eyes are closed, [positions, 1]."""
-        found: Array = self._rows[positions % len(self._rows), 14:]
-        return found
+        labels: Array = self._rows[positions % len(self._rows), 14:]
+        return labels
 
     def marks(self, positions: Array) -> Mapping[str, Array]:
         """Return which samples are artefacts and in which the eyes are closed."""
-        away = np.abs(self.values(positions) - np.median(self._rows[:, :14], axis=0))
-        return {"artefact": (away > _ARTEFACT_UV).any(axis=1), "eyes_closed": self.label(positions)[:, 0] == 1}
+        distance = np.abs(self.values(positions) - np.median(self._rows[:, :14], axis=0))
+        return {"artefact": (distance > _ARTEFACT_UV).any(axis=1), "eyes_closed": self.label(positions)[:, 0] == 1}
 
     @cached_property
     def _rows(self) -> Array:

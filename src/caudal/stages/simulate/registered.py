@@ -1,4 +1,4 @@
-"""Simulators by name: each is a file of this package with one class that is marked with ``@simulates``."""
+"""Simulators by name: each is a file of this package with one class decorated with ``@simulates``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _C = TypeVar("_C", bound=type[Played])
 
 
 def simulates(name: str) -> Callable[[_C], _C]:
-    """Return a decorator by which a class says that it is the simulator ``name``."""
+    """Return a decorator that marks a class as the simulator ``name``."""
     return marked("simulators", name)
 
 
@@ -34,7 +34,7 @@ def simulator(name: str, **parameters: Any) -> Played:
 
     Raises
     ------
-    NotThere : there is none of that name
+    NotThere : there is no simulator of that name
     """
     known = simulators()
     if name not in known:

@@ -41,7 +41,7 @@ class Robot(Played):
         turn = 2 * np.pi * at_s / _CYCLE_S * np.array([1, 1, 2, 1, 2, 3]) + np.arange(_JOINTS)
         angle = 45 * np.sin(turn) + 0.05 * normal(self.seed, _WHITE, positions, _JOINTS)
         current = 2 + 1.5 * np.abs(np.cos(turn)) + 0.15 * self._hum.at(positions)
-        # A worn bearing hums at 17 Hz, the more the longer it runs.
+        # A worn bearing hums at 17 Hz, louder the longer it runs.
         current[:, _WORN] += at_s[:, 0] / (3600 * self.wear_h) * np.sin(2 * np.pi * 17 * at_s[:, 0])
         since, strength, which = events(self.seed, _COLLISION, at_s[:, 0], 60.0, 0.3, 1.0)
         hit = np.where(self._hit(since), (5 + 10 * strength) * np.exp(-5 * since), 0.0)
@@ -57,8 +57,8 @@ class Robot(Played):
         return {"collision": self._hit(events(self.seed, _COLLISION, self.seconds(positions), 60.0, 0.3, 1.0)[0])}
 
     def _hit(self, since: Array) -> Array:
-        found: Array = (since >= 0) & (since < 0.5)
-        return found
+        is_hit: Array = (since >= 0) & (since < 0.5)
+        return is_hit
 
     @cached_property
     def _hum(self) -> Coloured:

@@ -1,4 +1,4 @@
-"""How samples are sent: which never, which twice, which late. All of it follows from seed and position, so that it can be counted."""
+"""Decide which samples are lost, sent twice or late. All of it follows from seed and position, so that it can be counted."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LOST, _LATE, _TWICE = 901, 902, 903
 
 @dataclass(frozen=True)
 class Sending:
-    """The disturbances of the way.
+    """The disturbances of transport.
 
     Parameters
     ----------
     lost : share of the groups of ``run`` samples that are never sent (drop-outs)
     twice : share of the samples that are sent again, behind the group they are in
-    late : share of the groups that change places with the next one (out of order)
+    late : share of the groups that swap places with the next one (out of order)
     run : int, samples of a group
     """
 
@@ -34,18 +34,20 @@ class Sending:
         """Return the positions from ``start`` to before ``stop`` in the order of sending, int64."""
         groups = np.arange(start // self.run, -(-stop // self.run), dtype=np.int64)
         kept = groups[~self._drawn(_LOST, groups, self.lost)]
-        # A late group comes right behind the next, since that has the key 2 (g + 1).
+        # A late group comes right after the next one, whose key is 2 (g + 1).
         kept = kept[np.argsort(2 * kept + 3 * self._drawn(_LATE, kept, self.late), kind="stable")]
-        once = kept[:, None] * self.run + np.arange(self.run)
-        again = np.where(uniform(self.seed, _TWICE, once.ravel()).reshape(once.shape) < self.twice, once, start - 1)
-        sent = np.concatenate([once, again], axis=1).ravel()
-        found: Array = sent[(sent >= start) & (sent < stop)]
-        return found
+        first_sent = kept[:, None] * self.run + np.arange(self.run)
+        repeated = np.where(
+            uniform(self.seed, _TWICE, first_sent.ravel()).reshape(first_sent.shape) < self.twice, first_sent, start - 1
+        )
+        sent = np.concatenate([first_sent, repeated], axis=1).ravel()
+        positions: Array = sent[(sent >= start) & (sent < stop)]
+        return positions
 
     def facts(self, start: int, stop: int) -> dict[str, int]:
         """Return the number of ``samples`` in these positions, and of those ``sent`` (with repeats), ``lost``, ``twice``, ``late``.
 
-        Late is a sample whose first sending comes after that of a later one.
+        A sample is late if it is first sent after a later sample.
         """
         order = self.order(start, stop)
         first = order[np.sort(np.unique(order, return_index=True)[1])]
@@ -53,6 +55,6 @@ class Sending:
         lost = stop - start - len(first)
         return {"samples": stop - start, "sent": len(order), "lost": lost, "twice": len(order) - len(first), "late": late}
 
-    def _drawn(self, what: int, groups: Array, share: float) -> Array:
-        found: Array = uniform(self.seed, what, groups)[:, 0] < share
-        return found
+    def _drawn(self, stream: int, groups: Array, share: float) -> Array:
+        drawn: Array = uniform(self.seed, stream, groups)[:, 0] < share
+        return drawn

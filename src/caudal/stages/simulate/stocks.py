@@ -38,8 +38,8 @@ class Stocks(Played):
         jump = np.where(np.abs(since) < 60, 0.03 * (strength - 0.5) * (1 - np.abs(since) / 60), 0.0)
         listed = 20 + 180 * uniform(self.seed, _PRICE, np.zeros(1, np.int64), _SHARES)
         price = listed * np.exp(0.02 * (0.6 * moves[:, :1] + 0.8 * moves[:, 1:]) + jump[:, None])
-        found: Array = np.round(np.where(self._wrong(positions), 10 * price, price), 2)
-        return found
+        dollars: Array = np.round(np.where(self._wrong(positions), 10 * price, price), 2)
+        return dollars
 
     def marks(self, positions: Array) -> Mapping[str, Array]:
         """Return which samples hold a wrong tick."""
@@ -47,8 +47,8 @@ class Stocks(Played):
         return {"wrong_tick": wrong}
 
     def _wrong(self, positions: Array) -> Array:
-        found: Array = uniform(self.seed, _WRONG, positions, _SHARES) < self.wrong
-        return found
+        is_wrong: Array = uniform(self.seed, _WRONG, positions, _SHARES) < self.wrong
+        return is_wrong
 
     @cached_property
     def _moves(self) -> Coloured:

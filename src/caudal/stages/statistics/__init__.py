@@ -1,12 +1,39 @@
-"""Statistics of a stream's channels: samples → partials, which add up in any order → rows of windows."""
+"""Statistics of a stream's channels: samples become partials, which add up in any order, and these become rows of windows."""
 
 from caudal.stages.statistics.finish import quantile_name, rows, schema, windows
-from caudal.stages.statistics.merge import merged
+from caudal.stages.statistics.merge import merge_partials
 from caudal.stages.statistics.partial import Partials, partials
 from caudal.stages.statistics.samples import Samples, of_blocks, of_table
-from caudal.stages.statistics.state import NEVER, Bounds, State, Taken, advanced, begin, ended, taken, told_twice
+from caudal.stages.statistics.state import (
+    NEVER,
+    Bounds,
+    State,
+    TakenSamples,
+    advance,
+    begin,
+    end_stream,
+    have_common_samples,
+    take_samples,
+)
 
 __all__ = [
-    "NEVER", "Bounds", "Partials", "Samples", "State", "Taken", "advanced", "begin", "ended", "merged", "of_blocks", "of_table", "partials",
-    "quantile_name", "rows", "schema", "taken", "told_twice", "windows",
+    "NEVER",
+    "Bounds",
+    "Partials",
+    "Samples",
+    "State",
+    "TakenSamples",
+    "advance",
+    "begin",
+    "end_stream",
+    "have_common_samples",
+    "merge_partials",
+    "of_blocks",
+    "of_table",
+    "partials",
+    "quantile_name",
+    "rows",
+    "schema",
+    "take_samples",
+    "windows",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Partials of whole windows → rows: one per device, window and sensor."""
+"""Turn partials of whole windows into rows: one per device, window and sensor."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caudal.declarations.statistics import Statistics
-from caudal.stages.statistics.merge import merged
+from caudal.stages.statistics.merge import merge_partials
 from caudal.stages.statistics.partial import FINER, LARGEST, SQUARE_UNITS, SUM_UNITS, Partials, group_of
-from caudal.stages.statistics.sketch import counted, quantiles_of_counted, quantiles_of_loose, sketched
+from caudal.stages.statistics.sketch import merge_sketch, quantiles_of_counted, quantiles_of_loose, sketch_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,9 +19,9 @@ Array = np.ndarray[Any, Any]
 _MOST_MISSING = 0.1  # of a window's samples
 _CANCELS = (
     2.0**-20
-)  # of the mean square: a variance below is computed in whole numbers, since doubles would keep half of its digits or less
-_TINY = 2.0**-26  # a window with readings below alone keeps fewer than 24 bits of their mean
-_TINY_VARIANCE = 2.0**-54  # below it, squares that were rounded to multiples of 2^-70 would show
+)  # of the mean square: a smaller variance is computed in integers, since doubles would keep half of its digits or less
+_TINY = 2.0**-26  # a window whose readings are all smaller keeps fewer than 24 bits of their mean
+_TINY_VARIANCE = 2.0**-54  # below it, rounding squares to multiples of 2^-70 would be visible
 
 
 def schema(declared: Statistics) -> pa.Schema:
@@ -51,16 +51,16 @@ def quantile_name(q: float) -> str:
 
 
 def windows(parts: Partials, declared: Statistics) -> Partials:
-    """Return partials whose ``pane`` is the last pane of a window, each the sum of the panes that the window is made of."""
+    """Return partials whose ``pane`` is the last pane of a window, each the sum of the window's panes."""
     if declared.panes == 1:
         return parts
-    moved = []
+    shifted = []
     for ahead in range(declared.panes):
         sketch, kept = parts.sketch.copy(), parts.kept.copy()
         sketch[0] += ahead
         kept[:, 1] += ahead
-        moved.append(replace(parts, pane=parts.pane + ahead, loose=parts.loose + ahead, sketch=sketch, kept=kept))
-    return merged(moved)
+        shifted.append(replace(parts, pane=parts.pane + ahead, loose=parts.loose + ahead, sketch=sketch, kept=kept))
+    return merge_partials(shifted)
 
 
 def rows(parts: Partials, declared: Statistics) -> pa.Table:
@@ -75,9 +75,9 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
         mean = _number(parts.sums, SUM_UNITS) / n
         differences = _squared_differences(parts)
         std = np.sqrt(differences / (n - 1))
-        size = np.maximum(np.abs(parts.low), np.abs(parts.high))
+        magnitude = np.maximum(np.abs(parts.low), np.abs(parts.high))
     has, is_constant = n > 0, parts.low == parts.high
-    has_mean = has & ((size == 0) | (size >= _TINY))
+    has_mean = has & ((magnitude == 0) | (magnitude >= _TINY))
     has_std = (n > 1) & (is_constant | (differences >= n * _TINY_VARIANCE))
     columns: list[Any] = [
         np.repeat(parts.device, c), pa.array(list(declared.channels) * g, pa.string()),
@@ -86,8 +86,8 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
         _known(parts.low, has), _known(parts.high, has), _known(mean, has_mean), _known(std, has_std),
     ]  # fmt: skip
     if declared.quantiles:
-        told = _quantiles(parts, declared)
-        columns += [_known(told[:, :, i], has) for i in range(len(declared.quantiles))]
+        quantiles = _quantiles(parts, declared)
+        columns += [_known(quantiles[:, :, i], has) for i in range(len(declared.quantiles))]
     if declared.ranges:
         width = len(declared.ranges) + 1
         columns.append(pa.ListArray.from_arrays(np.arange(0, g * c * width + 1, width, dtype=np.int32), parts.ranges.ravel()))
@@ -101,7 +101,7 @@ def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
     """Return the power in each band, float64 [g, c], in the unit of the values squared; NaN where too many samples are missing.
 
     The one-sided periodogram of the window without its mean, under a Hann window (Harris 1978, Proc. IEEE 66(1), table 1). Up to
-    a tenth of a sensor's samples may be missing: a straight line between its neighbours stands for each.
+    a tenth of a sensor's samples may be missing: each is interpolated linearly between its neighbours.
     """
     g, c = parts.count.shape
     length = round(declared.rate_hz * declared.width_s)
@@ -130,18 +130,18 @@ def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
 
 
 def _number(pieces: Array, units: tuple[float, ...]) -> Array:
-    """Return the number that pieces are the sum of; the same for whatever pieces it was put together from."""
+    """Return the sum of pieces as doubles; the same however the sum was split into pieces."""
     pieces = pieces.copy()
     for place in range(len(units) - 1, 0, -1):
-        carried = (pieces[place] + (1 << (FINER - 1))) >> FINER
-        pieces[place] -= carried << FINER
-        pieces[place - 1] += carried
-    found: Array = sum(piece * unit for piece, unit in zip(pieces, units, strict=True))
-    return found
+        carry = (pieces[place] + (1 << (FINER - 1))) >> FINER
+        pieces[place] -= carry << FINER
+        pieces[place - 1] += carry
+    total: Array = sum(piece * unit for piece, unit in zip(pieces, units, strict=True))
+    return total
 
 
 def _squared_differences(parts: Partials) -> Array:
-    """Return Σ(x − m)² about the mean, float64 [g, c]: Σx² − (Σx)²/n, in whole numbers where most digits would cancel."""
+    """Return Σ(x − m)² about the mean, float64 [g, c]: Σx² − (Σx)²/n, in integers where most digits would cancel."""
     n = parts.count
     squares, total = _number(parts.squares, SQUARE_UNITS), _number(parts.sums, SUM_UNITS)
     differences: Array = squares - total * (total / n)
@@ -150,13 +150,13 @@ def _squared_differences(parts: Partials) -> Array:
         place = (slice(None), *cell)
         exact_total, exact_squares = (_whole(pieces[place]) for pieces in (parts.sums, parts.squares))
         count = int(n[tuple(cell)])
-        # Units: of the sum 2^-50, of squares 2^-70. Python divides whole numbers of any length with one rounding.
+        # Units: of the sum 2^-50, of squares 2^-70. Python divides integers of any length with one rounding.
         differences[tuple(cell)] = max(0, ((exact_squares * count) << 30) - exact_total**2) / (count << 100)
     return differences
 
 
 def _whole(pieces: Array) -> int:
-    """Return the whole number of the finest unit that pieces are the sum of."""
+    """Return the sum of pieces as an integer in the finest unit."""
     whole = 0
     for piece in pieces.tolist():
         whole = (whole << FINER) + piece
@@ -164,17 +164,17 @@ def _whole(pieces: Array) -> int:
 
 
 def _quantiles(parts: Partials, declared: Statistics) -> Array:
-    """Return the quantiles, float64 [g, c, quantiles]; of a group of which a part is counted, the whole is."""
+    """Return the quantiles, float64 [g, c, quantiles]; a group that is partly in the sketch is counted as a whole."""
     g, c = parts.count.shape
-    how = (declared.quantiles, declared.centre, declared.resolution)
-    some = np.isin(parts.group, parts.sketch[0])
-    at = np.searchsorted(parts.group, parts.loose)
-    loose = ~some[at]
-    found = quantiles_of_loose(at[loose], parts.keys[loose], np.where(some[:, None], 0, parts.count), *how)
-    if some.any():
-        sketch = sketched(np.concatenate([parts.sketch, counted(parts.loose[~loose], parts.keys[~loose])], axis=1))
-        found[some] = quantiles_of_counted(np.searchsorted(parts.group, sketch[0]), sketch, g, c, *how)[some]
-    return found
+    settings = (declared.quantiles, declared.centre, declared.resolution)
+    is_counted = np.isin(parts.group, parts.sketch[0])
+    place = np.searchsorted(parts.group, parts.loose)
+    loose = ~is_counted[place]
+    quantiles = quantiles_of_loose(place[loose], parts.keys[loose], np.where(is_counted[:, None], 0, parts.count), *settings)
+    if is_counted.any():
+        sketch = merge_sketch(np.concatenate([parts.sketch, sketch_of(parts.loose[~loose], parts.keys[~loose])], axis=1))
+        quantiles[is_counted] = quantiles_of_counted(np.searchsorted(parts.group, sketch[0]), sketch, g, c, *settings)[is_counted]
+    return quantiles
 
 
 def _known(values: Array, known: Array) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Partials of the same panes become one; the order in which they come does not matter."""
+"""Merge partials of the same panes; their order does not matter."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from caudal.stages.statistics.partial import Partials
-from caudal.stages.statistics.sketch import counted, sketched
+from caudal.stages.statistics.sketch import merge_sketch, sketch_of
 
 Array = np.ndarray[Any, Any]
-MANY = 4096  # samples of a group: with more, there are fewer keys than readings
+MANY = 4096  # samples of a group; beyond it, a sketch has fewer keys than there are readings
 
 
-def merged(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
+def merge_partials(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
     """Return the sum of partials: counts and sums added, bounds widened, samples gathered in order.
 
     Parameters
     ----------
-    gap_us : of sessions; those that are closer together become one
+    gap_us : gap of sessions; sessions that are closer together become one
     """
     parts = [part for part in parts if len(part)] or list(parts[:1])
     if len(parts) == 1:
@@ -34,9 +34,9 @@ def merged(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
     first = order[starts]
     loose, sketch = _all(parts, "loose"), _all(parts, "sketch", 1)
     if gap_us:
-        belongs = np.repeat(group[starts], np.diff(np.append(starts, len(group))))
-        loose = belongs[np.searchsorted(group, loose)]
-        sketch = np.stack([belongs[np.searchsorted(group, sketch[0])], *sketch[1:]])
+        session_of = np.repeat(group[starts], np.diff(np.append(starts, len(group))))
+        loose = session_of[np.searchsorted(group, loose)]
+        sketch = np.stack([session_of[np.searchsorted(group, sketch[0])], *sketch[1:]])
 
     def added(name: str, axis: int = 0) -> Array:
         return np.add.reduceat(np.take(_all(parts, name, axis), order, axis=axis), starts, axis=axis)
@@ -53,9 +53,9 @@ def merged(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
 
 
 def _sessions(device: Array, oldest: Array, newest: Array, gap_us: int) -> tuple[Array, Array]:
-    """Return pieces of sessions in order of device and time, and which of them, so ordered, begin a session."""
+    """Return the order of sessions' pieces by device and time, and which of the ordered pieces begin a session."""
     order = np.lexsort((oldest, device))
-    # The greatest end so far, device by device, as a place in the order of ends: a later device's are all further on.
+    # The greatest end so far, per device, as a position in the order of ends: those of a later device all come later.
     by_end = np.lexsort((newest, device))
     place = np.empty(len(device), np.int64)
     place[by_end] = np.arange(len(device))
@@ -66,12 +66,16 @@ def _sessions(device: Array, oldest: Array, newest: Array, gap_us: int) -> tuple
 
 
 def _counted(group: Array, loose: Array, keys: Array, sketch: Array) -> tuple[Array, Array, Array]:
-    """Return loose samples and the sketch, into which goes what has become too many."""
+    """Return the loose samples and the sketch; groups with too many loose samples are moved into the sketch."""
     at = np.searchsorted(group, loose)
-    many = (np.bincount(at, minlength=len(group)) > MANY)[at]
-    if not many.any():
-        return loose, keys, sketched(sketch)
-    return loose[~many], keys[~many], sketched(np.concatenate([sketch, counted(loose[many], keys[many])], axis=1))
+    is_large = (np.bincount(at, minlength=len(group)) > MANY)[at]
+    if not is_large.any():
+        return loose, keys, merge_sketch(sketch)
+    return (
+        loose[~is_large],
+        keys[~is_large],
+        merge_sketch(np.concatenate([sketch, sketch_of(loose[is_large], keys[is_large])], axis=1)),
+    )
 
 
 def _all(parts: Sequence[Partials], name: str, axis: int = 0) -> Array:

@@ -1,10 +1,10 @@
-"""Samples → what can be added up: per device, pane and sensor, counts, bounds and sums that have no order.
+"""Turn samples into partials that can be added up: counts, bounds and sums per device, pane and sensor, independent of order.
 
-A double is added in pieces that are whole numbers below 2^53, so that a sum is the same to the bit however the samples are spread over
-messages, tasks, batches and restarts: `run` and `stream` give the same rows. Values keep 2^-50, their squares 2^-70. Readings
-that are no number, or of magnitude 2^24 and above, are missing readings.
+A double is added in pieces that are integers below 2^53, so that a sum is the same to the bit however the samples are spread over
+messages, tasks, batches and restarts: `run` and `stream` give the same rows. Values are kept to 2^-50, their squares to 2^-70. Readings
+that are not numbers, or have a magnitude of 2^24 or more, are missing readings.
 
-Samples are taken a few thousand at a time, so that what is between two steps stays in the processor's cache: three times as fast.
+Samples are added a few thousand at a time, so that intermediate arrays stay in the processor's cache, which is three times as fast.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ SUM_UNITS = (2.0**-10, 2.0**-50)
 SQUARE_UNITS = (2.0**10, 2.0**-30, 2.0**-70)
 FINER = 40  # bits from one unit to the next
 SESSION_PANE_US = 10_000
-_AT_ONCE = 1 << 15  # readings that are in the cache together
-_LONGEST = 1 << 14  # samples for which a sum of doubles is exact
+_AT_ONCE = 1 << 15  # readings that fit into the cache together
+_LONGEST = 1 << 14  # the most samples for which a sum of doubles is exact
 _COARSE = 256.0  # readings from here on are multiples of 2^-15: see `_sums`
 
 
 @dataclass(frozen=True)
 class Partials:
-    """What has been added up of panes; groups are rows, in order of (device, pane), none twice.
+    """The sums of panes; groups are rows, in order of (device, pane), each once.
 
-    Of sessions, a group is what is known of one, and its pane that of 10 milliseconds in which it begins: no two begin so close together.
+    For sessions, a group is one session so far, and its pane that of 10 milliseconds in which it begins: no two begin so close together.
 
     Parameters
     ----------
     device, pane : int64 [g]
-    samples : int64 [g], samples taken; oldest, newest : int64 [g], event times of the first and the last one, microseconds
+    samples : int64 [g], number of samples; oldest, newest : int64 [g], event times of the first and the last one, microseconds
     count : int64 [g, c], readings that are numbers
     low, high : float32 [g, c], least and greatest; +inf and -inf where there is none
     sums : int64 [2, g, c] in units of ``SUM_UNITS``; squares : int64 [3, g, c] in units of ``SQUARE_UNITS``
     ranges : int64 [g, c, edges + 1]
-    loose : int64 [n], groups of samples whose readings are not counted yet, and ``keys`` int16 [n, c], `sketch.keys` of them
-    sketch : int64 [3, k], of groups with more samples than that pays for: (group, slot, readings) in order, no pair twice
-    kept : samples in full, where bands need them: int64 [m, 3] (device, pane, at_us) and ``values`` float32 [m, c]
+    loose : int64 [n], groups of samples that are not in the sketch yet, and ``keys`` int16 [n, c], their `sketch.keys`
+    sketch : int64 [3, k], of groups with many samples: (group, slot, readings) in order, no pair twice
+    kept : whole samples, where bands need them: int64 [m, 3] (device, pane, at_us) and ``values`` float32 [m, c]
     """
 
     device: Array
@@ -72,7 +72,7 @@ class Partials:
 
     @property
     def group(self) -> Array:
-        """One number for device and pane, that orders as the pair does."""
+        """One number for device and pane, in the same order as the pair."""
         return group_of(self.device, self.pane)
 
     @property
@@ -81,7 +81,7 @@ class Partials:
         return sum(getattr(self, field.name).nbytes for field in fields(self))
 
     def where(self, mask: Array) -> Partials:
-        """Return the groups that a mask names, with their sketch and samples."""
+        """Return the groups that a mask selects, with their sketch and samples."""
         if mask.all():
             return self
         at = np.searchsorted(self.sketch[0], self.group)
@@ -98,7 +98,7 @@ class Partials:
 
 
 def empty(declared: Statistics) -> Partials:
-    """Return partials of nothing."""
+    """Return empty partials."""
     c, r = len(declared.channels), len(declared.ranges) + 1
     none = np.empty(0, np.int64)
     return Partials(
@@ -109,27 +109,27 @@ def empty(declared: Statistics) -> Partials:
     )  # fmt: skip
 
 
-def partials(taken: Samples, declared: Statistics) -> Partials:
-    """Return what samples add up to; one that comes twice counts twice (see `Seen`)."""
-    if len(taken) == 0:
+def partials(samples: Samples, declared: Statistics) -> Partials:
+    """Return the partials of samples; a sample that arrives twice counts twice (see `Seen`)."""
+    if len(samples) == 0:
         return empty(declared)
     if declared.gap_us:
-        taken, pane, starts = _sessions(taken, declared.gap_us)
-        group = group_of(taken.device, pane)
+        samples, pane, starts = _sessions(samples, declared.gap_us)
+        group = group_of(samples.device, pane)
     else:
-        pane = taken.at_us // declared.pane_us
-        group = group_of(taken.device, pane)
+        pane = samples.at_us // declared.pane_us
+        group = group_of(samples.device, pane)
         if np.any(group[1:] < group[:-1]):
             order = np.argsort(group, kind="stable")
-            taken, pane, group = taken.where(order), pane[order], group[order]
+            samples, pane, group = samples.where(order), pane[order], group[order]
         starts = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
-    device, at_us, values = taken.device, taken.at_us, taken.values
-    pieces = _Pieces(len(taken), starts, declared)
+    device, at_us, values = samples.device, samples.at_us, samples.values
+    pieces = _Pieces(len(samples), starts, declared)
     for first, last in pieces.at_once():
         pieces.take(values, first, last)
     count, low, high, sums, squares, ranges = pieces.of_groups()
     return Partials(
-        device[starts], pane[starts], np.diff(np.append(starts, len(taken))),
+        device[starts], pane[starts], np.diff(np.append(starts, len(samples))),
         np.minimum.reduceat(at_us, starts), np.maximum.reduceat(at_us, starts),
         count, low, high, sums, squares, ranges, group if declared.quantiles else group[:0], pieces.keys, np.empty((3, 0), np.int64),
         np.stack([device, pane, at_us], axis=1) if declared.bands else np.empty((0, 3), np.int64),
@@ -138,24 +138,24 @@ def partials(taken: Samples, declared: Statistics) -> Partials:
 
 
 def group_of(device: Array, pane: Array) -> Array:
-    """Return one number for device and pane that orders as the pair does; `Samples.bounded` keeps both within their bits."""
-    found: Array = (device << PANE_BITS) + pane
-    return found
+    """Return one number for device and pane in the same order as the pair; `Samples.bounded` keeps both within their bits."""
+    group: Array = (device << PANE_BITS) + pane
+    return group
 
 
-def _sessions(taken: Samples, gap_us: int) -> tuple[Samples, Array, Array]:
+def _sessions(samples: Samples, gap_us: int) -> tuple[Samples, Array, Array]:
     """Return samples in order of device and time, the pane in which each one's session begins, and where sessions begin."""
-    device, at_us = taken.device, taken.at_us
+    device, at_us = samples.device, samples.at_us
     if np.any((device[1:] < device[:-1]) | ((device[1:] == device[:-1]) & (at_us[1:] < at_us[:-1]))):
-        taken = taken.where(np.lexsort((at_us, device)))
-        device, at_us = taken.device, taken.at_us
+        samples = samples.where(np.lexsort((at_us, device)))
+        device, at_us = samples.device, samples.at_us
     starts = np.flatnonzero(np.concatenate(([True], (device[1:] != device[:-1]) | (at_us[1:] - at_us[:-1] > gap_us))))
-    pane = np.repeat(at_us[starts] // SESSION_PANE_US, np.diff(np.append(starts, len(taken))))
-    return taken, pane, starts
+    pane = np.repeat(at_us[starts] // SESSION_PANE_US, np.diff(np.append(starts, len(samples))))
+    return samples, pane, starts
 
 
 class _Pieces:
-    """Groups cut into pieces, each taken as a whole: a long group is several."""
+    """Groups cut into pieces that are added as a whole; a long group has several."""
 
     def __init__(self, samples: int, starts: Array, declared: Statistics) -> None:
         c, r = len(declared.channels), len(declared.ranges) + 1
@@ -172,7 +172,7 @@ class _Pieces:
         self.keys = np.empty((samples if declared.quantiles else 0, c), np.int16)
 
     def at_once(self) -> Iterator[tuple[int, int]]:
-        """Yield first and last-but-one pieces that are taken together."""
+        """Yield the range of pieces, first and last + 1, that are added together."""
         first = 0
         while first < len(self._bounds) - 1:
             last = max(first + 1, int(np.searchsorted(self._bounds, self._bounds[first] + self._most, side="right")) - 1)
@@ -180,33 +180,33 @@ class _Pieces:
             first = last
 
     def take(self, values: Array, first: int, last: int) -> None:
-        """Add up what some pieces hold."""
-        x = values[self._bounds[first] : self._bounds[last]]
+        """Add up the readings of some pieces."""
+        readings = values[self._bounds[first] : self._bounds[last]]
         starts, lengths = self._bounds[first:last] - self._bounds[first], np.diff(self._bounds[first : last + 1])
-        here = slice(first, last)
-        low, high = np.minimum.reduceat(x, starts, axis=0), np.maximum.reduceat(x, starts, axis=0)
+        pieces = slice(first, last)
+        low, high = np.minimum.reduceat(readings, starts, axis=0), np.maximum.reduceat(readings, starts, axis=0)
         good: Array | None = None
         if not bool(np.isfinite(low).all() and np.isfinite(high).all() and max(-low.min(), high.max()) < LARGEST):
             with np.errstate(invalid="ignore"):
-                good = np.isfinite(x) & (np.abs(x) < LARGEST)
-            low = np.minimum.reduceat(np.where(good, x, np.float32(np.inf)), starts, axis=0)
-            high = np.maximum.reduceat(np.where(good, x, np.float32(-np.inf)), starts, axis=0)
-            x = np.where(good, x, np.float32(0))
-            self._count[here] = np.add.reduceat(good, starts, axis=0, dtype=np.int64)
+                good = np.isfinite(readings) & (np.abs(readings) < LARGEST)
+            low = np.minimum.reduceat(np.where(good, readings, np.float32(np.inf)), starts, axis=0)
+            high = np.maximum.reduceat(np.where(good, readings, np.float32(-np.inf)), starts, axis=0)
+            readings = np.where(good, readings, np.float32(0))
+            self._count[pieces] = np.add.reduceat(good, starts, axis=0, dtype=np.int64)
         else:
-            self._count[here] = lengths[:, None]
-        self._low[here], self._high[here] = low, high
+            self._count[pieces] = lengths[:, None]
+        self._low[pieces], self._high[pieces] = low, high
         coarse = good is None and bool(low.min() >= _COARSE or high.max() <= -_COARSE)
-        _sums(x, starts, coarse, self._sums[:, here], self._squares[:, here])
+        _sums(readings, starts, coarse, self._sums[:, pieces], self._squares[:, pieces])
         if self._declared.quantiles:
-            key = keys(x, self._declared.centre, self._declared.resolution)
+            key = keys(readings, self._declared.centre, self._declared.resolution)
             self.keys[self._bounds[first] : self._bounds[last]] = key if good is None else np.where(good, key, MISSING)
         if self._declared.ranges:
             # One number for piece and sensor.
-            cell = np.repeat(np.arange(last - first, dtype=np.int32) * x.shape[1], lengths)[:, None] + np.arange(
-                x.shape[1], dtype=np.int32
+            cell = np.repeat(np.arange(last - first, dtype=np.int32) * readings.shape[1], lengths)[:, None] + np.arange(
+                readings.shape[1], dtype=np.int32
             )
-            self._ranges[here] = _ranges(x, good, cell, self._declared.ranges).reshape(last - first, x.shape[1], -1)
+            self._ranges[pieces] = _ranges(readings, good, cell, self._declared.ranges).reshape(last - first, readings.shape[1], -1)
 
     def of_groups(self) -> tuple[Array, ...]:
         """Return count, low, high, sums, squares and ranges of the groups."""
@@ -222,7 +222,7 @@ class _Pieces:
 
 
 def _sums(values: Array, starts: Array, coarse: bool, sums: Array, squares: Array) -> None:
-    """Put the pieces of the sum and of the sum of squares where they belong; each step is exact, for scales are powers of two.
+    """Write the pieces of the sum and of the sum of squares to their arrays; each step is exact, because scales are powers of two.
 
     Where all readings are multiples of 2^-15 (``coarse``) a sum of doubles is exact by itself, and squares need no third piece.
     """
@@ -238,7 +238,7 @@ def _sums(values: Array, starts: Array, coarse: bool, sums: Array, squares: Arra
 
 
 def _piecewise(x: Array, starts: Array, units: tuple[float, ...], out: Array) -> None:
-    """Add numbers in pieces, the first as multiples of the first unit, what is left of the next; ``x`` is used up."""
+    """Add numbers in pieces, first the multiples of the first unit, then of the next those of the rest; ``x`` is overwritten."""
     whole = np.empty_like(x)
     np.multiply(x, 1 / units[0], out=x)
     for place, unit in enumerate(units):
@@ -250,7 +250,7 @@ def _piecewise(x: Array, starts: Array, units: tuple[float, ...], out: Array) ->
 
 
 def _ranges(values: Array, good: Array | None, cell: Array, edges: tuple[float, ...]) -> Array:
-    """Return the readings in each range of each cell, int64 [cells × (edges + 1)]."""
+    """Return the number of readings in each range of each cell, int64 [cells × (edges + 1)]."""
     width = len(edges) + 1
     place = cell * np.int32(width)
     for edge in edges:

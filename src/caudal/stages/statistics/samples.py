@@ -10,7 +10,7 @@ import numpy as np
 
 from caudal.messaging.wire.block import Block
 from caudal.stages.statistics.numbering import DEVICES, PANE_BITS, SEQ_BITS, Array
-from caudal.stages.statistics.seen import Seen as Seen  # checkpoints of streams from before it had a module of its own name it here
+from caudal.stages.statistics.seen import Seen as Seen  # old checkpoints of streams name the class in this module
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples in the order in which they came: device, seq, at_us int64 [n], values float32 [n, channels]."""
+    """Samples in order of arrival: device, seq, at_us int64 [n], values float32 [n, channels]."""
 
     device: Array
     seq: Array
@@ -29,19 +29,19 @@ class Samples:
         return len(self.seq)
 
     def where(self, mask: Array) -> Samples:
-        """Return the samples that a mask (or positions) names."""
+        """Return the samples that a mask (or positions) selects."""
         return Samples(self.device[mask], self.seq[mask], self.at_us[mask], self.values[mask])
 
     @property
     def bounded(self) -> Array:
-        """Which samples have a device, a number and a time that can be told apart: bool [n]."""
+        """Which samples have a device, a number and a time within the bits of a key: bool [n]."""
         good = (self.device >= 0) & (self.device < DEVICES) & (self.seq >= 0) & (self.seq < 1 << SEQ_BITS)
         return good & (self.at_us >= 0) & (self.at_us < 1 << 54)
 
     def group(self, pane_us: int) -> Array:
-        """One number for device and pane, int64 [n]: what orders as the pair does."""
-        found: Array = (self.device << PANE_BITS) + self.at_us // pane_us
-        return found
+        """Return one number for device and pane, int64 [n], in the same order as the pair."""
+        group: Array = (self.device << PANE_BITS) + self.at_us // pane_us
+        return group
 
     def table(self, channels: Sequence[str]) -> pa.Table:
         """Return the samples as rows: device, seq, at (UTC), one column a channel; NaN is null."""
@@ -66,15 +66,15 @@ def of_blocks(blocks: Sequence[Block], channels: int) -> Samples:
     )
 
 
-def joined(parts: Sequence[Samples]) -> Samples:
-    """Return samples one after the other."""
+def join_samples(parts: Sequence[Samples]) -> Samples:
+    """Return the samples of all parts, one after the other."""
     if len(parts) == 1:
         return parts[0]
     return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("device", "seq", "at_us", "values")))
 
 
 def of_table(rows: pa.Table, channels: Sequence[str]) -> Samples:
-    """Return the samples of rows as `Samples.table` gives them."""
+    """Return the samples of rows, the reverse of `Samples.table`."""
     import pyarrow as pa
 
     def numbers(name: str) -> Array:

@@ -1,8 +1,9 @@
-"""Which samples have been seen before: the one rule of what makes two samples the same (ADR 0023).
+"""Remember which samples have been seen: the one rule of what makes two samples the same (ADR 0023).
 
-A sample is named by its device, its session and its number; event time tells the session. Two samples of a device with one number are the
-same sample where their times are the same, and of two sessions where they are not: a device that restarts counts from the beginning, but its
-clock goes on. Nothing has to be remembered for that, and the order of arrival decides nothing, so that a stream, a run and a join agree.
+A sample is identified by its device, its session and its number; event time shows the session. Two samples of a device with the same number
+are the same sample where their times are equal, and belong to two sessions where they are not: a device that restarts counts from the
+beginning, but its clock goes on. Nothing has to be remembered for that, and the order of arrival does not matter, so that a stream, a run and
+a join agree.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import numpy as np
 from caudal.stages.statistics.numbering import PANE_BITS, SEQ_BITS, Array
 
 STRAIGHT_US = 1000
-"""How far times of a run may lie from its line: those of a clock that is read to the millisecond still do."""
+"""How far times of a run may lie from its line; enough for a clock that is read to the millisecond."""
 SAME_US = 2 * STRAIGHT_US
-"""Times that are no further apart are the same moment: no device restarts, and counts as far, within two milliseconds."""
+"""Times that are no further apart are the same moment: no device restarts and reaches the same number within two milliseconds."""
 _ANY_US = 1 << 60
 
 
@@ -28,17 +29,17 @@ def _none() -> Array:
 
 @dataclass(frozen=True)
 class Seen:
-    """The samples that have come, as runs of consecutive numbers whose times lie on a line; in order of group, number and time.
+    """The samples that have arrived, as runs of consecutive numbers whose times lie on a line; in order of group, number and time.
 
-    A run is within one device and pane, so that what belongs to closed panes can be forgotten. Samples whose times are irregular
-    are runs of one.
+    A run lies within one device and pane, so that runs of closed panes can be forgotten. Samples whose times are irregular
+    are runs of length one.
 
     Parameters
     ----------
     group : int64 [k], of device and pane (`Samples.group`)
-    low, high : int64 [k], sample numbers, both within
+    low, high : int64 [k], first and last sample number
     first_us, last_us : int64 [k], event times of these two
-    slack_us : int64 [k], the farthest that a sample's time lies from the line between them
+    slack_us : int64 [k], the greatest distance of a sample's time from the line between them
     """
 
     group: Array = field(default_factory=_none)
@@ -49,59 +50,59 @@ class Seen:
     slack_us: Array = field(default_factory=_none)
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Take up what was stored; of runs stored before they had times, a number within the pane is known whatever its time is."""
+        """Restore stored runs; for those stored before runs had times, a number within the pane is known whatever its time is."""
         unknown = np.zeros(len(state["low"]), np.int64)
         self.__dict__.update({"first_us": unknown, "last_us": unknown, "slack_us": unknown + _ANY_US, **state})
 
     def new(self, group: Array, seq: Array, at_us: Array) -> Array:
-        """Tell which samples have not come before, neither here nor earlier in these: bool [n]."""
-        own, theirs = _numbered(self.group, group)
-        key, low, high = (theirs << SEQ_BITS) + seq, (own << SEQ_BITS) + self.low, (own << SEQ_BITS) + self.high
-        fresh = np.ones(len(key), bool)
-        for runs in _apart(low, high):
+        """Return which samples are new, neither seen before nor earlier among these: bool [n]."""
+        own_groups, other_groups = _common_numbering(self.group, group)
+        key, low, high = (other_groups << SEQ_BITS) + seq, (own_groups << SEQ_BITS) + self.low, (own_groups << SEQ_BITS) + self.high
+        is_new = np.ones(len(key), bool)
+        for runs in _without_overlap(low, high):
             at = np.searchsorted(low[runs], key, side="right") - 1
             within = np.flatnonzero((at >= 0) & (key <= high[runs[np.maximum(at, 0)]]))
             run = runs[at[within]]
             tolerance = SAME_US + np.maximum(self.slack_us[run] - STRAIGHT_US, 0)
-            fresh[within[np.abs(at_us[within] - self._line(run, seq[within])) <= tolerance]] = False
+            is_new[within[np.abs(at_us[within] - self._line(run, seq[within])) <= tolerance]] = False
         if len(key) > 1 and np.any(key[1:] <= key[:-1]):
             order = np.lexsort((at_us, key))
             keys, moments = key[order], at_us[order]
             first = np.concatenate(([True], (keys[1:] != keys[:-1]) | (moments[1:] - moments[:-1] > SAME_US)))
             earliest = np.zeros(len(key), bool)
             earliest[np.minimum.reduceat(order, np.flatnonzero(first))] = True
-            fresh &= earliest
-        return fresh
+            is_new &= earliest
+        return is_new
 
     def with_(self, other: Seen) -> Seen:
-        """Return what has come to either."""
+        """Return the samples that either has seen."""
         if not len(other.low):
             return self
         if not len(self.low):
             return other
-        both = Seen(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in _FIELDS))
-        return _joined(both.where(np.lexsort((both.first_us, both.low, both.group))))
+        combined = Seen(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in _FIELDS))
+        return _join_runs(combined.where(np.lexsort((combined.first_us, combined.low, combined.group))))
 
     def overlaps(self, other: Seen) -> bool:
-        """Tell whether a sample may have come to both: a number of one group has."""
+        """Return whether both may have seen the same sample: they share a number of a group."""
         if not len(self.low) or not len(other.low):
             return False
-        own, theirs = _numbered(self.group, other.group)
-        reach = np.maximum.accumulate((own << SEQ_BITS) + self.high)
-        at = np.searchsorted((own << SEQ_BITS) + self.low, (theirs << SEQ_BITS) + other.high, side="right") - 1
-        return bool(np.any((at >= 0) & ((theirs << SEQ_BITS) + other.low <= reach[np.maximum(at, 0)])))
+        own_groups, other_groups = _common_numbering(self.group, other.group)
+        reach = np.maximum.accumulate((own_groups << SEQ_BITS) + self.high)
+        at = np.searchsorted((own_groups << SEQ_BITS) + self.low, (other_groups << SEQ_BITS) + other.high, side="right") - 1
+        return bool(np.any((at >= 0) & ((other_groups << SEQ_BITS) + other.low <= reach[np.maximum(at, 0)])))
 
     def after(self, pane: int) -> Seen:
-        """Return what belongs to panes after ``pane``."""
+        """Return the runs of panes after ``pane``."""
         kept = (self.group & ((1 << PANE_BITS) - 1)) > pane
         return self if kept.all() else self.where(kept)
 
     def where(self, mask: Array) -> Seen:
-        """Return the runs that a mask (or positions) names."""
+        """Return the runs that a mask (or positions) selects."""
         return Seen(*(getattr(self, name)[mask] for name in _FIELDS))
 
     def _line(self, run: Array, seq: Array) -> Array:
-        """Return when samples of some runs are due, int64 microseconds."""
+        """Return the times of samples on the lines of their runs, int64 microseconds."""
         low, first = self.low[run], self.first_us[run]
         share = (seq - low) / np.maximum(self.high[run] - low, 1)
         due: Array = first + np.rint(share * (self.last_us[run] - first)).astype(np.int64)
@@ -141,51 +142,53 @@ def _runs(group: Array, seq: Array, at_us: Array, begins: Array) -> Seen:
     ends = np.append(starts[1:], len(seq)) - 1
     none = np.zeros(len(starts), np.int64)
     runs = Seen(group[starts], seq[starts], seq[ends], at_us[starts], at_us[ends], none)
-    away = np.abs(at_us - runs._line(np.cumsum(begins) - 1, seq))
-    return Seen(runs.group, runs.low, runs.high, runs.first_us, runs.last_us, np.maximum.reduceat(away, starts))
+    distance = np.abs(at_us - runs._line(np.cumsum(begins) - 1, seq))
+    return Seen(runs.group, runs.low, runs.high, runs.first_us, runs.last_us, np.maximum.reduceat(distance, starts))
 
 
-def _joined(runs: Seen) -> Seen:
-    """Return runs, in order, those made one that touch and whose times lie on one line."""
+def _join_runs(runs: Seen) -> Seen:
+    """Return the ordered runs, with adjacent ones joined where their times lie on one line."""
     width = runs.high - runs.low
     step = runs.first_us[1:] - runs.last_us[:-1]
-    own = np.where(width > 0, (runs.last_us - runs.first_us) / np.maximum(width, 1), np.nan)
-    bends = (np.abs(step - own[:-1]) > SAME_US) | (np.abs(step - own[1:]) > SAME_US)  # a run of one has no step: it bends nothing
+    own_step = np.where(width > 0, (runs.last_us - runs.first_us) / np.maximum(width, 1), np.nan)
+    bends = (np.abs(step - own_step[:-1]) > SAME_US) | (
+        np.abs(step - own_step[1:]) > SAME_US
+    )  # a run of length one has no step, so it cannot bend
     follows = (runs.group[1:] == runs.group[:-1]) & (runs.low[1:] == runs.high[:-1] + 1) & ~bends
     if not follows.any():
         return runs
     begins = np.concatenate(([True], ~follows))
-    longer = _chains(runs, begins)
-    crooked = longer.slack_us > STRAIGHT_US
+    joined = _chained_runs(runs, begins)
+    crooked = joined.slack_us > STRAIGHT_US
     if crooked.any():
         begins |= crooked[np.cumsum(begins) - 1]
-        longer = _chains(runs, begins)
-    return longer
+        joined = _chained_runs(runs, begins)
+    return joined
 
 
-def _chains(runs: Seen, begins: Array) -> Seen:
+def _chained_runs(runs: Seen, begins: Array) -> Seen:
     starts = np.flatnonzero(begins)
     ends = np.append(starts[1:], len(begins)) - 1
     none = np.zeros(len(starts), np.int64)
-    longer = Seen(runs.group[starts], runs.low[starts], runs.high[ends], runs.first_us[starts], runs.last_us[ends], none)
+    joined = Seen(runs.group[starts], runs.low[starts], runs.high[ends], runs.first_us[starts], runs.last_us[ends], none)
     chain = np.cumsum(begins) - 1
-    # Between its ends a run lies as far from the new line as the worse of its ends, and its samples as far again as from their own.
-    away = [np.abs(at - longer._line(chain, seq)) for at, seq in ((runs.first_us, runs.low), (runs.last_us, runs.high))]
-    slack = np.maximum.reduceat(runs.slack_us + np.maximum(*away), starts)
-    return Seen(longer.group, longer.low, longer.high, longer.first_us, longer.last_us, slack)
+    # A run's distance from the new line is that of its worse end; its samples' distance from the run's own line is added.
+    distances = [np.abs(at - joined._line(chain, seq)) for at, seq in ((runs.first_us, runs.low), (runs.last_us, runs.high))]
+    slack = np.maximum.reduceat(runs.slack_us + np.maximum(*distances), starts)
+    return Seen(joined.group, joined.low, joined.high, joined.first_us, joined.last_us, slack)
 
 
-def _apart(low: Array, high: Array) -> Iterator[Array]:
-    """Yield positions of runs none of which overlap in their numbers; all at once but where a device began to count anew within a pane."""
-    rest = np.arange(len(low))
-    while len(rest):
-        reach = np.maximum.accumulate(high[rest])
-        clear = np.concatenate(([True], low[rest][1:] > reach[:-1]))
-        yield rest[clear]
-        rest = rest[~clear]
+def _without_overlap(low: Array, high: Array) -> Iterator[Array]:
+    """Yield positions of runs whose numbers do not overlap; all at once, except where a device restarted its count within a pane."""
+    remaining = np.arange(len(low))
+    while len(remaining):
+        reach = np.maximum.accumulate(high[remaining])
+        is_clear = np.concatenate(([True], low[remaining][1:] > reach[:-1]))
+        yield remaining[is_clear]
+        remaining = remaining[~is_clear]
 
 
-def _numbered(one: Array, other: Array) -> tuple[Array, Array]:
-    """Return, for the groups of each, their place among those of both in order."""
-    groups = np.unique(np.concatenate([one, other]))
-    return np.searchsorted(groups, one), np.searchsorted(groups, other)
+def _common_numbering(left: Array, right: Array) -> tuple[Array, Array]:
+    """Return the positions of both sides' groups among all groups in order."""
+    groups = np.unique(np.concatenate([left, right]))
+    return np.searchsorted(groups, left), np.searchsorted(groups, right)

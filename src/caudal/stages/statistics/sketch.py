@@ -1,7 +1,7 @@
-"""A sketch of a distribution that adds up without error: readings counted by whole-numbered keys, finer near a centre.
+"""A sketch of a distribution that adds up without error: readings counted by integer keys, finer near a centre.
 
-The keys are those of a log-linear histogram, as HdrHistogram has them: the bits of ``1 + |x - centre| / resolution`` as a float32, cut to
-6 bits of the mantissa, so that a bin is at most 1/64 of its lower bound wide. Counts of equal keys are added, which has no order.
+The keys are those of a log-linear histogram, as in HdrHistogram: the bits of ``1 + |x - centre| / resolution`` as a float32, cut to
+6 bits of the mantissa, so that a bin is at most 1/64 of its lower bound wide. Counts of equal keys are added, so order does not matter.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def keys(values: Array, centre: float, resolution: float) -> Array:
     >>> keys(np.array([-2.0, 0.0, 2.0], np.float32), 0.0, 1.0).tolist()
     [-96, 0, 96]
     """
-    away = (values - np.float32(centre)) * np.float32(1 / resolution)
-    below = np.signbit(away)
-    np.abs(away, out=away)
-    away += np.float32(1)
-    key = (away.view(np.int32) >> _SHIFT) - np.int32(_ONE)
+    scaled = (values - np.float32(centre)) * np.float32(1 / resolution)
+    below = np.signbit(scaled)
+    np.abs(scaled, out=scaled)
+    scaled += np.float32(1)
+    key = (scaled.view(np.int32) >> _SHIFT) - np.int32(_ONE)
     np.negative(key, out=key, where=below)
     return key
 
@@ -46,7 +46,7 @@ def values_of(key: Array, centre: float, resolution: float) -> Array:
     return centre + np.sign(key) * middle * resolution
 
 
-def counted(group: Array, keys: Array) -> Array:
+def sketch_of(group: Array, keys: Array) -> Array:
     """Return the sketch of readings.
 
     Parameters
@@ -54,15 +54,15 @@ def counted(group: Array, keys: Array) -> Array:
     group : int64 [n]; keys : int16 [n, c], `MISSING` where there is no reading
     """
     groups, at = np.unique(group, return_inverse=True)
-    code = _coded(at, keys, len(groups))
+    code = _sorted_codes(at, keys, len(groups))
     firsts = _changes(code)
     cell, key = np.divmod(code[firsts].astype(np.int64), 1 << _KEY_BITS)
     at, sensor = np.divmod(cell, keys.shape[1])
     return np.stack([groups[at], (sensor << _KEY_BITS) + key, np.diff(np.append(firsts, len(code)))])
 
 
-def _coded(at: Array, keys: Array, groups: int) -> Array:
-    """Return one number for group, sensor and key of each reading, in order."""
+def _sorted_codes(at: Array, keys: Array, groups: int) -> Array:
+    """Return one number for group, sensor and key of each reading, sorted."""
     c = keys.shape[1]
     kind = np.int32 if groups * c << _KEY_BITS < 1 << 31 else np.int64
     code = ((at * c).astype(kind)[:, None] + np.arange(c, dtype=kind)) << _KEY_BITS
@@ -70,14 +70,14 @@ def _coded(at: Array, keys: Array, groups: int) -> Array:
     code += kind(_MIDDLE)
     code = code.ravel() if keys.min(initial=0) > MISSING else code[keys > MISSING]
     code.sort()
-    found: Array = code
-    return found
+    codes: Array = code
+    return codes
 
 
-def sketched(rows: Array) -> Array:
-    """Return a sketch in order, with what stands for the same readings added.
+def merge_sketch(rows: Array) -> Array:
+    """Return a sketch in order, with the counts of equal keys added.
 
-    Whole groups are moved where they belong; only what has several pieces of the same group is sorted.
+    Whole groups are moved to their place; only groups that come in several pieces are sorted.
     """
     starts = _changes(rows[0])
     groups = rows[0, starts]
@@ -90,60 +90,60 @@ def sketched(rows: Array) -> Array:
     same = groups[1:] == groups[:-1]
     if not same.any():
         return rows
-    several = np.repeat(np.append(same, False) | np.append(False, same), lengths)
-    number = np.repeat(np.cumsum(np.append(True, ~same)), lengths)[several]
-    group, slot, readings = rows[:, several]
+    is_split = np.repeat(np.append(same, False) | np.append(False, same), lengths)
+    number = np.repeat(np.cumsum(np.append(True, ~same)), lengths)[is_split]
+    group, slot, readings = rows[:, is_split]
     key = (number << _SLOT_BITS) + slot
     order = np.argsort(key)
     key = key[order]
     firsts = _changes(key)
     first = order[firsts]
     added = np.stack([group[first], slot[first], np.add.reduceat(readings[order], firsts)])
-    return added if several.all() else sketched(np.concatenate([rows[:, ~several], added], axis=1))
+    return added if is_split.all() else merge_sketch(np.concatenate([rows[:, ~is_split], added], axis=1))
 
 
 def _changes(numbers: Array) -> Array:
-    """Return where another number than the one before begins."""
+    """Return the positions where the number differs from the one before."""
     return np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1]))[: len(numbers)])
 
 
-def quantiles_of_loose(at: Array, keys: Array, count: Array, wanted: Sequence[float], centre: float, resolution: float) -> Array:
-    """Return the quantiles of readings that are not counted, float64 [g, c, wanted]; NaN where there are none.
+def quantiles_of_loose(at: Array, keys: Array, count: Array, quantiles: Sequence[float], centre: float, resolution: float) -> Array:
+    """Return the quantiles of readings that are not in a sketch, float64 [g, c, quantiles]; NaN where there are none.
 
     Parameters
     ----------
     at : int64 [n], the group of each sample, 0 … g - 1; keys : int16 [n, c]
-    count : int64 [g, c], the readings of each
+    count : int64 [g, c], the number of readings of each
     """
-    code = _coded(at, keys, len(count))
+    code = _sorted_codes(at, keys, len(count))
     n = count.ravel()
     before = np.cumsum(n) - n
-    out = np.full((len(n), len(wanted)), np.nan)
+    out = np.full((len(n), len(quantiles)), np.nan)
     has = n > 0
-    for i, q in enumerate(wanted):
+    for i, q in enumerate(quantiles):
         place = (before + np.maximum(1, np.ceil(q * n).astype(np.int64)) - 1)[has]
         out[has, i] = values_of((code[place] & ((1 << _KEY_BITS) - 1)).astype(np.int32) - _MIDDLE, centre, resolution)
-    return out.reshape(*count.shape, len(wanted))
+    return out.reshape(*count.shape, len(quantiles))
 
 
 def quantiles_of_counted(
-    at: Array, sketch: Array, groups: int, channels: int, wanted: Sequence[float], centre: float, resolution: float
+    at: Array, sketch: Array, groups: int, channels: int, quantiles: Sequence[float], centre: float, resolution: float
 ) -> Array:
-    """Return the quantiles of a sketch, float64 [groups, channels, wanted]; NaN where there are no readings.
+    """Return the quantiles of a sketch, float64 [groups, channels, quantiles]; NaN where there are no readings.
 
     Parameters
     ----------
     at : int64 [k], the group of each row, 0 … groups - 1
     """
     cells = groups * channels
-    out = np.full((cells, len(wanted)), np.nan)
+    out = np.full((cells, len(quantiles)), np.nan)
     sensor, key = sketch[1] >> _KEY_BITS, (sketch[1] & ((1 << _KEY_BITS) - 1)) - _MIDDLE
     cell, running = at * channels + sensor, np.cumsum(sketch[2])
     starts, ends = np.searchsorted(cell, np.arange(cells)), np.searchsorted(cell, np.arange(cells), side="right")
     has = ends > starts
     before = np.append(0, running)[starts[has]]
     total = running[ends[has] - 1] - before
-    for i, q in enumerate(wanted):
+    for i, q in enumerate(quantiles):
         rank = before + np.maximum(1, np.ceil(q * total)).astype(np.int64)
         out[has, i] = values_of(key[np.searchsorted(running, rank)], centre, resolution)
-    return out.reshape(groups, channels, len(wanted))
+    return out.reshape(groups, channels, len(quantiles))

@@ -1,4 +1,4 @@
-"""What a stream's statistics remember between micro-batches: open panes, what has been seen, how far time has come."""
+"""The memory of a stream's statistics between micro-batches: open panes, seen samples, and how far event time has advanced."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import numpy as np
 
 from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.finish import windows
-from caudal.stages.statistics.merge import merged
+from caudal.stages.statistics.merge import merge_partials
 from caudal.stages.statistics.partial import Partials, empty, partials
 from caudal.stages.statistics.samples import Samples
 from caudal.stages.statistics.seen import Seen, seen_of
 
 NEVER = -(1 << 62)
-SHOWN = 32  # devices whose open windows are told of
+SHOWN = 32  # devices whose open windows are shown
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a task has to know: which samples have been seen, and up to which pane windows are closed."""
+    """What a task needs to know: which samples have been seen, and up to which pane windows are closed."""
 
     seen: Seen = field(default_factory=Seen)
     closed: int = NEVER
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a task has made of its samples.
+class TakenSamples:
+    """The result of a task for its samples.
 
     Parameters
     ----------
-    parts : Partials of the samples that are new and in time
+    parts : Partials of the samples that are new and not late
     seen : the new samples
-    samples, duplicates, late : int, samples that came; those that had come before; those whose window was closed
-    newest_us : int, greatest event time of them all
+    samples, duplicates, late : int, samples that arrived; those that had arrived before; those whose window was closed
+    newest_us : int, greatest event time of all of them
     """
 
     parts: Partials
@@ -45,20 +45,22 @@ class Taken:
     newest_us: int
 
 
-def taken(samples: Samples, declared: Statistics, bounds: Bounds) -> Taken:
-    """Return what samples add up to that have not been seen and are not late."""
+def take_samples(samples: Samples, declared: Statistics, bounds: Bounds) -> TakenSamples:
+    """Return the partials of the samples that have not been seen and are not late."""
     if len(samples) == 0:
-        return Taken(empty(declared), Seen(), 0, 0, 0, NEVER)
-    came, newest = len(samples), int(samples.at_us.max())
+        return TakenSamples(empty(declared), Seen(), 0, 0, 0, NEVER)
+    count, newest = len(samples), int(samples.at_us.max())
     group = samples.group(declared.pane_us)
     late = samples.at_us // declared.pane_us <= bounds.closed
-    lates = int(late.sum())
+    late_count = int(late.sum())
     new = bounds.seen.new(group, samples.seq, samples.at_us)
-    duplicates = int((~new & ~late).sum())  # of a closed window nobody remembers what has come
-    if lates or duplicates:
+    duplicates = int((~new & ~late).sum())  # for closed windows the samples that arrived are forgotten
+    if late_count or duplicates:
         counted = new & ~late
         samples, group = samples.where(counted), group[counted]
-    return Taken(partials(samples, declared), seen_of(group, samples.seq, samples.at_us), came, duplicates, lates, newest)
+    return TakenSamples(
+        partials(samples, declared), seen_of(group, samples.seq, samples.at_us), count, duplicates, late_count, newest
+    )
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class State:
 
     Parameters
     ----------
-    open : Partials of panes of which a window is not closed yet
+    open : Partials of panes with a window that is not closed yet
     newest_us : int, greatest event time seen
     closed : int, the last pane that ends a closed window
     readings, samples, duplicates, late : int, since the beginning; ``readings`` counts values that are numbers
@@ -84,62 +86,62 @@ class State:
 
     @property
     def bounds(self) -> Bounds:
-        """What the tasks of the next micro-batch have to know."""
+        """What the tasks of the next micro-batch need to know."""
         return Bounds(self.seen, self.closed)
 
     @property
     def bytes(self) -> int:
-        """Bytes that are remembered."""
+        """Bytes of the memory."""
         return self.open.bytes + self.seen.bytes
 
 
 def begin(declared: Statistics) -> State:
-    """Return the memory of a stream that has not begun."""
+    """Return the state of a stream that has not begun."""
     return State(empty(declared))
 
 
-def told_twice(found: list[Taken]) -> bool:
-    """Tell whether two tasks have taken the same sample: then the micro-batch has to be taken by one task."""
+def have_common_samples(results: list[TakenSamples]) -> bool:
+    """Return whether two tasks may have taken the same sample: then one task has to process the whole micro-batch."""
     seen = Seen()
-    for one in found:
-        if seen.overlaps(one.seen):
+    for result in results:
+        if seen.overlaps(result.seen):
             return True
-        seen = seen.with_(one.seen)
+        seen = seen.with_(result.seen)
     return False
 
 
-def advanced(state: State, found: list[Taken], declared: Statistics) -> tuple[State, Partials, Partials]:
+def advance(state: State, results: list[TakenSamples], declared: Statistics) -> tuple[State, Partials, Partials]:
     """Return the state after a micro-batch, the windows that it closes, and the open windows that it has changed.
 
     Parameters
     ----------
-    found : of the tasks of one micro-batch, none of which took a sample that another took
+    results : of the tasks of one micro-batch, which share no sample
     """
-    new = merged([one.parts for one in found], declared.gap_us) if found else empty(declared)
-    open_ = merged([state.open, new], declared.gap_us)
-    newest = max([state.newest_us, *(one.newest_us for one in found)])
+    new = merge_partials([result.parts for result in results], declared.gap_us) if results else empty(declared)
+    open_ = merge_partials([state.open, new], declared.gap_us)
+    newest = max([state.newest_us, *(result.newest_us for result in results)])
     closed = state.closed
     if newest > NEVER:
         closed = max(closed, (newest - round(declared.late_s * 1e6)) // declared.pane_us - 1)
     seen = state.seen
-    for one in found:
-        seen = seen.with_(one.seen)
-    ended, kept = _closed(open_, state.closed, closed, declared)
-    after = State(
+    for result in results:
+        seen = seen.with_(result.seen)
+    closed_windows, kept = _closed(open_, state.closed, closed, declared)
+    next_state = State(
         kept, seen.after(closed), newest, closed,
-        state.readings + int(new.count.sum()), state.samples + sum(one.samples for one in found),
-        state.duplicates + sum(one.duplicates for one in found), state.late + sum(one.late for one in found),
+        state.readings + int(new.count.sum()), state.samples + sum(result.samples for result in results),
+        state.duplicates + sum(result.duplicates for result in results), state.late + sum(result.late for result in results),
     )  # fmt: skip
-    return after, ended, _changed(kept, new, closed, declared)
+    return next_state, closed_windows, _changed(kept, new, closed, declared)
 
 
-def ended(state: State, declared: Statistics) -> tuple[State, Partials]:
-    """Return the state after the stream's end, and the windows that were still open: nothing more can come."""
+def end_stream(state: State, declared: Statistics) -> tuple[State, Partials]:
+    """Return the state after the stream's end, and the windows that were still open: no more samples can arrive."""
     if len(state.open) == 0:
         return state, state.open
     last = int((state.open.newest.max() + declared.gap_us) // declared.pane_us) + declared.panes
-    rest, kept = _closed(state.open, state.closed, last, declared)
-    return replace(state, open=kept, closed=last), rest
+    closed_windows, kept = _closed(state.open, state.closed, last, declared)
+    return replace(state, open=kept, closed=last), closed_windows
 
 
 def _closed(open_: Partials, before: int, closed: int, declared: Statistics) -> tuple[Partials, Partials]:
@@ -147,24 +149,24 @@ def _closed(open_: Partials, before: int, closed: int, declared: Statistics) -> 
     if closed <= before or len(open_) == 0:
         return open_.where(np.zeros(len(open_), bool)), open_
     if declared.gap_us:
-        over = open_.newest + declared.gap_us < (closed + 1) * declared.pane_us
-        return open_.where(over), open_.where(~over)
-    due = windows(open_.where(open_.pane <= closed), declared)
-    due = due.where((due.pane > before) & (due.pane <= closed))
-    return due, open_.where(open_.pane > closed - declared.panes + 1)
+        is_over = open_.newest + declared.gap_us < (closed + 1) * declared.pane_us
+        return open_.where(is_over), open_.where(~is_over)
+    closed_windows = windows(open_.where(open_.pane <= closed), declared)
+    closed_windows = closed_windows.where((closed_windows.pane > before) & (closed_windows.pane <= closed))
+    return closed_windows, open_.where(open_.pane > closed - declared.panes + 1)
 
 
 def _changed(open_: Partials, new: Partials, closed: int, declared: Statistics) -> Partials:
-    """Return the open windows' sums so far, of the first devices that sent something: more nobody can look at."""
-    shown = np.isin(open_.device, np.unique(new.device)[:SHOWN])
-    if not shown.any():
-        return open_.where(shown)
-    whole = windows(open_.where(shown), declared)
+    """Return the open windows' sums so far, only of the first devices that sent samples: nobody can read more."""
+    is_shown = np.isin(open_.device, np.unique(new.device)[:SHOWN])
+    if not is_shown.any():
+        return open_.where(is_shown)
+    open_windows = windows(open_.where(is_shown), declared)
     if declared.gap_us:
-        return whole
-    return whole.where((whole.pane > closed) & (whole.pane <= int(new.pane.max())))
+        return open_windows
+    return open_windows.where((open_windows.pane > closed) & (open_windows.pane <= int(new.pane.max())))
 
 
 def as_dict(state: State) -> dict[str, object]:
-    """Return the counts that people look at."""
+    """Return the counts that are shown to people."""
     return {"readings": state.readings, "samples": state.samples, "duplicates": state.duplicates, "late": state.late}

@@ -1,4 +1,4 @@
-"""Frames of rows → frames of windows; whatever a table function returns → a Spark frame."""
+"""Turn frames of rows into frames of windows, and the result of a table function into a Spark frame."""
 
 from caudal.stages.tables.frames import as_frame
 from caudal.stages.tables.gaps import fill_gaps

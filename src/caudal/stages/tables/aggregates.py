@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
 
-ADDITIVE = ("count", "sum")  # of no rows they are 0; a mean of no rows is nothing
+ADDITIVE = ("count", "sum")  # without rows they are 0; a mean without rows is null
 
 
-def aggregate(frame: DataFrame, name: str, said: object, asking: str) -> Aggregate:
-    """Return the aggregate that a user named.
+def aggregate(frame: DataFrame, name: str, declared: object, caller: str) -> Aggregate:
+    """Return the aggregate that a user declared.
 
     Parameters
     ----------
-    name : str, the column that it becomes
-    said : ``"count"`` counts rows; another statistic's name is taken of the column ``name``; a pair names statistic and column;
-        a Column (an aggregate expression of PySpark) is taken as it is
+    name : str, the column of the result
+    declared : ``"count"`` counts rows; the name of another statistic applies to the column ``name``; a pair names statistic and column;
+        a Column (an aggregate expression of PySpark) is used unchanged
 
     Raises
     ------
-    DeclarationProblem : no such statistic or column, or a statistic of numbers is asked of something else
+    DeclarationProblem : no such statistic or column, or a statistic of numbers applied to another type
     """
     from pyspark.sql import Column, functions as F
 
-    if isinstance(said, Column):
-        return _plain(said)
-    statistic, column = parsed(name, said, asking)
+    if isinstance(declared, Column):
+        return _plain(declared)
+    statistic, column = parse_aggregate(name, declared, caller)
     if column is None:
         return _plain(F.count(F.lit(1)))
-    need(frame, [column], asking)
+    need(frame, [column], caller)
     kind = frame.schema[column].dataType
     if statistic in _OF_NUMBERS and not _is_number(kind):
         raise DeclarationProblem(
-            f"{asking} asks for the {statistic} of '{column}', which is of type {kind.simpleString()}.",
+            f"{caller} asks for the {statistic} of '{column}', which is of type {kind.simpleString()}.",
             fix="Use count, count_distinct, min or max, or cast the column.",
             column=column,
         )
@@ -49,12 +49,12 @@ def aggregate(frame: DataFrame, name: str, said: object, asking: str) -> Aggrega
     return STATISTICS[statistic](quoted(column), kind)
 
 
-def parsed(name: str, said: object, asking: str) -> tuple[str, str | None]:
-    """Return statistic and column of an aggregate by name; no column for a count of rows."""
-    statistic, column = said if isinstance(said, tuple | list) and len(said) == 2 else (said, None)
+def parse_aggregate(name: str, declared: object, caller: str) -> tuple[str, str | None]:
+    """Return statistic and column of a declared aggregate; None for the column of a count of rows."""
+    statistic, column = declared if isinstance(declared, tuple | list) and len(declared) == 2 else (declared, None)
     if not isinstance(statistic, str) or not isinstance(column, str | None) or statistic not in STATISTICS:
         raise DeclarationProblem(
-            f"{asking} has {name}={said!r}, which is no aggregate.",
+            f"{caller} has {name}={declared!r}, which is no aggregate.",
             nearest=nearest(statistic, STATISTICS) if isinstance(statistic, str) else None,
             fix=f'Write {name}="count", {name}="avg", {name}=("sum", "column") or an aggregate of PySpark; there are {", ".join(STATISTICS)}.',
         )
@@ -103,7 +103,7 @@ def _max(value: str, kind: DataType) -> Aggregate:
     return _plain(F.max(F.col(value)))
 
 
-# Each takes a column's quoted name and its type.
+# Each function takes a column's quoted name and its type.
 STATISTICS: Mapping[str, Callable[[str, DataType], Aggregate]] = {
     "count": _count, "count_distinct": _count_distinct, "sum": exact_sum, "avg": exact_mean, "mean": exact_mean, "min": _min, "max": _max,
     "std": _std,

@@ -1,4 +1,4 @@
-"""Whatever a table function returns → a Spark frame."""
+"""Turn the result of a table function into a Spark frame."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ LARGEST_PANDAS_ROWS = 1_000_000
 
 
 def as_frame(result: Any, name: str) -> DataFrame:
-    """Return what the function of table ``name`` gave as a Spark frame.
+    """Return the result of the function of table ``name`` as a Spark frame.
 
-    A pandas-on-Spark frame and a pandas frame are taken too; a named index (what ``groupby`` leaves) becomes columns, an unnamed
+    A pandas-on-Spark frame or a pandas frame is converted; a named index (the result of ``groupby``) becomes columns, an unnamed
     one is dropped. Times without a zone are local wall time (TIMESTAMP_NTZ).
 
     Raises
     ------
-    StepFailed : it gave nothing, or something that is no frame
+    StepFailed : the function returned nothing, or something that is not a frame
     """
     from pyspark.sql import DataFrame
 
     if isinstance(result, DataFrame):
         return result
-    # Neither library is imported to ask: what was never imported cannot have been returned.
+    # Neither library is imported for this check: if it was never imported, its frames cannot have been returned.
     on_spark, pandas = sys.modules.get("pyspark.pandas"), sys.modules.get("pandas")
     if on_spark is not None and isinstance(result, on_spark.Series):
         result = result.to_frame()
@@ -59,15 +59,17 @@ def _of_pandas_on_spark(frame: Any) -> DataFrame:
 
 
 def _flat(frame: Any) -> Any:
-    """Return a frame of pandas' kind whose named index levels are columns and whose columns have plain string names."""
+    """Return a pandas-like frame whose named index levels are columns and whose columns have plain string names."""
     if frame.columns.nlevels > 1:
         frame = frame.copy()
         frame.columns = ["_".join(str(part) for part in label if str(part)) for label in frame.columns]
-    named = [level for level in frame.index.names if level is not None]
-    if not named:
+    index_names = [level for level in frame.index.names if level is not None]
+    if not index_names:
         return frame
-    new = [level for level in named if level not in frame.columns]  # an index that is also a column is not doubled
-    return frame.reset_index(level=new) if new else frame
+    new_columns = [
+        level for level in index_names if level not in frame.columns
+    ]  # an index level that is also a column is not repeated
+    return frame.reset_index(level=new_columns) if new_columns else frame
 
 
 def _of_pandas(frame: Any, name: str) -> DataFrame:

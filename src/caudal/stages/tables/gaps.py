@@ -1,4 +1,4 @@
-"""Windows without a row, put in."""
+"""Fill gaps: add rows for windows that have none."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ def fill_gaps(
     keys: DataFrame | None = None,
     within: str = "day",
 ) -> DataFrame:
-    """Return the frame with a row for every window of a day: of each key seen on that day, or of all ``keys``.
+    """Return the frame with a row for every window of a day, for each key seen on that day or for all ``keys``.
 
-    Which rows are put in depends on the rows of the same day only, so that a day made anew, alone, has the rows that it had.
+    The added rows depend only on the rows of the same day, so that a day recomputed alone gets the same rows again.
     With the keys of the day, a quiet quarter-hour in the morning has a row because the key was seen at some time of that day;
     where even that must not be known beforehand, give ``keys``: then every key has every window of each day in the frame. A window
-    that the clocks of the product's zone left out is not put in; of an hour of instants that comes twice, both are (docs/adr/0017).
+    that the clocks of the product's zone skipped is not added; of an hour of instants that comes twice, both are (docs/adr/0017).
 
     Parameters
     ----------
-    frame : DataFrame, one row per key and window, such as ``tumble(...).agg(...)`` gives
-    value : what the other columns are in rows put in: a mapping by column; a number for all numeric columns; None for null
-    by : key columns; left out, those that ``tumble`` grouped by
-    time : str, optional, where a window starts; left out, the marked event time (``window_start``)
-    step : width of a window; left out, that of ``tumble``
-    keys : DataFrame, optional, has the ``by`` columns; further columns and repeated rows do not matter
+    frame : DataFrame, one row per key and window, such as the result of ``tumble(...).agg(...)``
+    value : the values of the other columns in added rows: a mapping by column; a number for all numeric columns; None for null
+    by : key columns; by default those that ``tumble`` grouped by
+    time : str, optional, the column of a window's start; by default the marked event time (``window_start``)
+    step : width of a window; by default that of ``tumble``
+    keys : DataFrame, optional, with the ``by`` columns; other columns and repeated rows do not matter
     within : ``"day"``, the only extent
 
     Returns
     -------
-    DataFrame, the same columns; ``window_end``, where there is one, is the end of the window
+    DataFrame, the same columns; ``window_end``, where the frame has it, is the end of the window
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import TimestampNTZType, TimestampType
 
-    asking = "fill_gaps"
+    caller = "fill_gaps"
     if within != "day":
         raise DeclarationProblem(f'fill_gaps is asked to fill within="{within}".', fix='Only within="day" is there.')
-    group = marks.keys(frame, by, asking)
-    start = marks.event_time(frame, time, asking, "time")
-    width = marks.step_s(frame, start, step, asking)
+    group = marks.keys(frame, by, caller)
+    start = marks.event_time(frame, time, caller, "time")
+    width = marks.step_s(frame, start, step, caller)
     if DAY_S % width:
         raise DeclarationProblem(f"fill_gaps: a step of {width:g} s does not divide a day.", fix="Windows never cross midnight.")
     if not isinstance(frame.schema[start].dataType, TimestampNTZType | TimestampType):
@@ -69,11 +69,11 @@ def fill_gaps(
         )
     values = _values(frame, value, (*group, start, END))
     grid = _Grid(int(width), isinstance(frame.schema[start].dataType, TimestampType), Clock(zone()))
-    placed = grid.numbered(frame, quoted(start)).withColumn("__there", F.lit(True))
-    spread = _of_keys(placed, keys, group, grid.last) if keys is not None else _of_the_day(placed, group, grid.last)
-    spread = grid.placed(spread)
+    numbered = grid.numbered(frame, quoted(start)).withColumn("__there", F.lit(True))
+    windows = _fill_keys(numbered, keys, group, grid.last) if keys is not None else _fill_days(numbered, group, grid.last)
+    windows = grid.placed(windows)
 
-    def put_in(name: str) -> Column:
+    def filled(name: str) -> Column:
         column = F.col(quoted(name))
         if name == start:
             return F.when(F.col("__there"), column).otherwise(F.col(START))
@@ -83,11 +83,11 @@ def fill_gaps(
             return column
         return F.when(F.col("__there"), column).otherwise(F.lit(values.get(name)).cast(frame.schema[name].dataType))
 
-    spread = spread.withColumn(START, put_in(start))
-    begins = F.col(START)  # by its name it is known to lie on the day
-    return spread.select(
+    windows = windows.withColumn(START, filled(start))
+    start_column = F.col(START)  # its name says that it lies on the day
+    return windows.select(
         *(
-            (begins if field.name == start else put_in(field.name)).alias(field.name, metadata=field.metadata or {})
+            (start_column if field.name == start else filled(field.name)).alias(field.name, metadata=field.metadata or {})
             for field in frame.schema.fields
         )
     )
@@ -95,13 +95,13 @@ def fill_gaps(
 
 @dataclass(frozen=True)
 class _Grid:
-    """The windows of a day by number: of each slot two, where instants can be told apart that show the same.
+    """The windows of a day by number; two for each slot where different instants can show the same wall time.
 
     Parameters
     ----------
     width_s : int, of a window
-    instants : whether starts are instants, or wall time
-    clock : whose wall is meant
+    instants : whether starts are instants rather than wall times
+    clock : the clock whose wall time counts
     """
 
     width_s: int
@@ -129,7 +129,7 @@ class _Grid:
             return self.clock.shown(F.unix_micros(start))
         if self.instants:
             return F.unix_micros(start)
-        return F.call_function("div", F.col(start) - F.expr(_EPOCH), F.expr(_MICROSECOND))  # through no zone of the session's
+        return F.call_function("div", F.col(start) - F.expr(_EPOCH), F.expr(_MICROSECOND))  # without the session's time zone
 
     def numbered(self, frame: DataFrame, start: str) -> DataFrame:
         """Return the frame with the midnight of each window's day (microseconds of wall time) and the window's number in it."""
@@ -144,24 +144,24 @@ class _Grid:
         second = self.clock.double(slot, self._width_us) & (F.unix_micros(start) >= self.clock.last(slot))
         return frame.withColumn(AT, number * 2 + F.when(second, F.lit(1)).otherwise(F.lit(0)))
 
-    def placed(self, spread: DataFrame) -> DataFrame:
-        """Return the rows that are there, and of the others those whose window clocks show, with `START` and ``__end``."""
+    def placed(self, windows: DataFrame) -> DataFrame:
+        """Return the existing rows, and of the added ones those whose window the clocks show, with `START` and ``__end``."""
         from pyspark.sql import functions as F
 
         number = F.floor(F.col("__window") / 2) if self._twice else F.col("__window")
         slot, width = F.col("__slot"), self._width_us
-        # Step by step, so that each is reckoned once: the expressions are long.
-        spread = spread.withColumn("__slot", F.col(MIDNIGHT) + number.cast("bigint") * F.lit(width).cast("bigint"))
+        # Step by step, so that each expression, being long, is computed once.
+        windows = windows.withColumn("__slot", F.col(MIDNIGHT) + number.cast("bigint") * F.lit(width).cast("bigint"))
         if self.clock.steady or not self._twice:
             if not self.clock.steady:
-                spread = spread.where(F.col("__there") | ~self.clock.never(slot, width))
-            return spread.withColumn(START, self._moment(slot)).withColumn("__end", self._moment(slot + width))
+                windows = windows.where(F.col("__there") | ~self.clock.never(slot, width))
+            return windows.withColumn(START, self._moment(slot)).withColumn("__end", self._moment(slot + width))
         second = F.col("__window") % 2 == 1
-        spread = spread.withColumn("__double", self.clock.double(slot, width))
+        windows = windows.withColumn("__double", self.clock.double(slot, width))
         shown = F.when(second, F.col("__double")).otherwise(~self.clock.never(slot, width))
-        spread = spread.where(F.col("__there") | shown).withColumn("__begin", self.clock.start(slot, second))
+        windows = windows.where(F.col("__there") | shown).withColumn("__begin", self.clock.start(slot, second))
         ends = self.clock.end(slot, F.col("__begin"), F.col("__double"), width)
-        return spread.withColumn(START, self._moment(F.col("__begin"))).withColumn("__end", self._moment(ends))
+        return windows.withColumn(START, self._moment(F.col("__begin"))).withColumn("__end", self._moment(ends))
 
     def _moment(self, at: Column) -> Column:
         from pyspark.sql import functions as F
@@ -169,44 +169,48 @@ class _Grid:
         return F.timestamp_micros(at) if self.instants else F.expr(_EPOCH) + at * F.expr(_MICROSECOND)
 
 
-def _of_the_day(placed: DataFrame, group: Sequence[str], last: int) -> DataFrame:
-    """Return each row, followed by the windows up to the next row of its key and day; the first also has those before it.
+def _fill_days(numbered: DataFrame, group: Sequence[str], last: int) -> DataFrame:
+    """Return each row, followed by the windows up to the next row of its key and day; the first row also gets those before it.
 
-    One shuffle and no join: a row knows from its neighbour how many windows are missing.
+    This takes one shuffle and no join: a row knows from its neighbour how many windows are missing.
     """
     from pyspark.sql import Window, functions as F
 
     row = Window.partitionBy(*(F.col(quoted(name)) for name in group), F.col(MIDNIGHT)).orderBy(AT)
     first = F.when(F.row_number().over(row) == 1, F.lit(0)).otherwise(F.col(AT))
     until = F.greatest(F.col(AT), F.coalesce(F.lead(AT).over(row) - 1, F.lit(last)))
-    bounded = placed.withColumn("__first", first).withColumn("__until", until)
-    spread = bounded.withColumn("__window", F.explode(F.sequence("__first", "__until")))
-    return spread.withColumn("__there", F.col("__window") == F.col(AT))
+    with_bounds = numbered.withColumn("__first", first).withColumn("__until", until)
+    windows = with_bounds.withColumn("__window", F.explode(F.sequence("__first", "__until")))
+    return windows.withColumn("__there", F.col("__window") == F.col(AT))
 
 
-def _of_keys(placed: DataFrame, keys: DataFrame, group: Sequence[str], last: int) -> DataFrame:
+def _fill_keys(numbered: DataFrame, keys: DataFrame, group: Sequence[str], last: int) -> DataFrame:
     """Return a row for every key of ``keys``, day of the frame and window, with the frame's row where there is one."""
     from pyspark.sql import functions as F
 
     marks.need(keys, group, "fill_gaps(keys=…)")
-    wanted = keys.select(*(F.col(quoted(name)) for name in group)).distinct()
-    days = placed.select(MIDNIGHT).distinct()
-    grid = days.crossJoin(F.broadcast(wanted)).withColumn("__window", F.explode(F.sequence(F.lit(0), F.lit(last)))).alias("grid")
-    rows = placed.alias("rows")
+    distinct_keys = keys.select(*(F.col(quoted(name)) for name in group)).distinct()
+    days = numbered.select(MIDNIGHT).distinct()
+    grid = (
+        days.crossJoin(F.broadcast(distinct_keys))
+        .withColumn("__window", F.explode(F.sequence(F.lit(0), F.lit(last))))
+        .alias("grid")
+    )
+    rows = numbered.alias("rows")
     same = (F.col(f"grid.{MIDNIGHT}") == F.col(f"rows.{MIDNIGHT}")) & (F.col("grid.__window") == F.col(f"rows.{AT}"))
     for name in group:
         same &= F.col(f"grid.{quoted(name)}").eqNullSafe(F.col(f"rows.{quoted(name)}"))
-    # A full join: rows of keys that are not asked for stay; a table is never made smaller by being filled.
+    # A full join keeps rows of other keys: filling never makes a table smaller.
     joined = grid.join(rows, same, "full")
-    mine = [F.coalesce(F.col(f"grid.{quoted(name)}"), F.col(f"rows.{quoted(name)}")).alias(name) for name in group]
-    others = [F.col(f"rows.{quoted(name)}") for name in placed.columns if name not in (*group, "__there", MIDNIGHT)]
+    key_columns = [F.coalesce(F.col(f"grid.{quoted(name)}"), F.col(f"rows.{quoted(name)}")).alias(name) for name in group]
+    other_columns = [F.col(f"rows.{quoted(name)}") for name in numbered.columns if name not in (*group, "__there", MIDNIGHT)]
     return joined.select(
-        *mine, *others, F.coalesce(f"grid.{MIDNIGHT}", f"rows.{MIDNIGHT}").alias(MIDNIGHT), F.coalesce("grid.__window", f"rows.{AT}").alias("__window"),
+        *key_columns, *other_columns, F.coalesce(f"grid.{MIDNIGHT}", f"rows.{MIDNIGHT}").alias(MIDNIGHT), F.coalesce("grid.__window", f"rows.{AT}").alias("__window"),
         F.coalesce(F.col("rows.__there"), F.lit(False)).alias("__there"),
     )  # fmt: skip
 
 
-def _values(frame: DataFrame, value: object, not_these: Sequence[str]) -> Mapping[str, object]:
+def _values(frame: DataFrame, value: object, excluded: Sequence[str]) -> Mapping[str, object]:
     from pyspark.sql.types import NumericType
 
     if value is None:
@@ -221,7 +225,5 @@ def _values(frame: DataFrame, value: object, not_these: Sequence[str]) -> Mappin
                 )
         return value
     return {
-        field.name: value
-        for field in frame.schema.fields
-        if isinstance(field.dataType, NumericType) and field.name not in not_these
+        field.name: value for field in frame.schema.fields if isinstance(field.dataType, NumericType) and field.name not in excluded
     }

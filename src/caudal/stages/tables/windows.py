@@ -1,4 +1,4 @@
-"""Rows → windows of fixed width: quarter-hours, hours and days from one declaration."""
+"""Put rows into windows of fixed width: quarter-hours, hours and days from one declaration."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.zone import zone
+from caudal.engine import reach
 from caudal.engine.clock import Clock, windowed
 from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, need, quoted
 from caudal.engine.moments import DAY_S, micros
-from caudal.engine.reach import START as BEGINS
 from caudal.errors import DeclarationProblem, nearest
-from caudal.stages.tables.aggregates import ADDITIVE, aggregate, parsed
+from caudal.stages.tables.aggregates import ADDITIVE, aggregate, parse_aggregate
 from caudal.stages.tables.gaps import fill_gaps
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ START, END = "window_start", "window_end"
 
 @dataclass(frozen=True)
 class Windows:
-    """Rows put into windows, waiting to be aggregated by ``agg``."""
+    """Rows put into windows, to be aggregated by ``agg``."""
 
     frame: DataFrame
     width_s: int
@@ -40,43 +40,43 @@ class Windows:
     ) -> DataFrame:
         """Return one row per key and window that has rows: the ``by`` columns, ``window_start``, ``window_end``, the aggregates.
 
-        Sums and means of doubles are the same to the bit in every order of the rows (see ``caudal.engine.exact``); so is ``std``.
-        An aggregate of PySpark given as a Column is as reproducible as Spark makes it.
+        Sums, means and ``std`` of doubles are the same to the bit in every order of the rows (see ``caudal.engine.exact``).
+        An aggregate of PySpark given as a Column is only as reproducible as Spark makes it.
 
         Parameters
         ----------
-        fill : optional, gives windows without a row too (see ``fill_gaps``). A mapping says what which aggregate is then; the
-            others are null. A number is what counts and sums are then; a mean of no rows stays null
-        keys : DataFrame, optional, the keys that are to have every window of every day; without it, those seen on that day
+        fill : optional, adds windows without a row (see ``fill_gaps``). A mapping gives the value of each aggregate in them; the
+            others are null. A number is the value of counts and sums; a mean of no rows stays null
+        keys : DataFrame, optional, the keys that get every window of every day; without it, those seen on that day
         **aggregates : ``pickups="count"`` counts rows; ``fare_usd="avg"`` is the mean of the column of that name;
             ``miles=("sum", "trip_miles")`` names another column; or an aggregate of PySpark. There are count, count_distinct,
             sum, avg (or mean), min, max and std (sample)
 
         Raises
         ------
-        DeclarationProblem : unknown statistic or column, a name used twice, nothing to aggregate
+        DeclarationProblem : unknown statistic or column, a name used twice, no aggregate
         """
-        asking = f'tumble(…, "{text(self.width_s)}").agg'
-        self._hold(aggregates, fill, asking)
+        caller = f'tumble(…, "{text(self.width_s)}").agg'
+        self._hold(aggregates, fill, caller)
         from pyspark.sql import functions as F
 
-        # Under their own names, Spark could take one aggregate's result for another's input.
-        split = {name: aggregate(self.frame, name, said, asking) for name, said in aggregates.items()}
-        places = {name: [f"__{at}_{part}" for part in range(len(split[name].parts))] for at, name in enumerate(split)}
-        parts = [part.alias(place) for name in split for part, place in zip(split[name].parts, places[name], strict=True)]
-        frame, window = self._placed(asking)
+        # Under their own names, Spark could use one aggregate's result as another's input.
+        by_name = {name: aggregate(self.frame, name, declared, caller) for name, declared in aggregates.items()}
+        places = {name: [f"__{number}_{part}" for part in range(len(by_name[name].parts))] for number, name in enumerate(by_name)}
+        parts = [part.alias(place) for name in by_name for part, place in zip(by_name[name].parts, places[name], strict=True)]
+        frame, window = self._placed(caller)
         grouped = frame.groupBy(*(F.col(quoted(name)) for name in self.by), window).agg(*parts)
         result = grouped.select(
             *(marked(name, **{KEY: True}) for name in self.by),
             F.col("__window.start").alias(START, metadata={EVENT_TIME: True, STEP_S: self.width_s}),
             F.col("__window.end").alias(END, metadata={STEP_S: self.width_s}),
-            *(each.value(places[name]).alias(name, metadata={KNOWN: END}) for name, each in split.items()),
+            *(parts_.value(places[name]).alias(name, metadata={KNOWN: END}) for name, parts_ in by_name.items()),
         )
         if fill is None and keys is None:
             return result
-        return fill_gaps(result, self._values(fill, aggregates, asking), keys=keys)
+        return fill_gaps(result, self._values(fill, aggregates, caller), keys=keys)
 
-    def _placed(self, asking: str) -> tuple[DataFrame, Column]:
+    def _placed(self, caller: str) -> tuple[DataFrame, Column]:
         """Return the rows that have a time, and the window that each is in: a struct of start and end."""
         from pyspark.sql import functions as F
         from pyspark.sql.types import TimestampType
@@ -84,31 +84,31 @@ class Windows:
         column = F.col(quoted(self.time))
         if not isinstance(self.frame.schema[self.time].dataType, TimestampType) or Clock(zone()).steady:
             return self.frame, F.window(column, f"{self.width_s} seconds").alias("__window")
-        frame = windowed(self.frame.where(column.isNotNull()), micros(self.frame, self.time, asking), self.width_s, zone())
-        return frame, F.struct(F.col(BEGINS).alias("start"), F.col("__end").alias("end")).alias("__window")
+        frame = windowed(self.frame.where(column.isNotNull()), micros(self.frame, self.time, caller), self.width_s, zone())
+        return frame, F.struct(F.col(reach.START).alias("start"), F.col("__end").alias("end")).alias("__window")
 
-    def _hold(self, aggregates: Mapping[str, object], fill: object, asking: str) -> None:
+    def _hold(self, aggregates: Mapping[str, object], fill: object, caller: str) -> None:
         if not aggregates:
-            raise DeclarationProblem(f"{asking} is asked for nothing.", fix='Name an aggregate: .agg(rows="count").')
-        taken = (*self.by, START, END)
+            raise DeclarationProblem(f"{caller} is asked for nothing.", fix='Name an aggregate: .agg(rows="count").')
+        reserved = (*self.by, START, END)
         for name in aggregates:
-            if name in taken:
+            if name in reserved:
                 raise DeclarationProblem(
-                    f"{asking} names an aggregate '{name}', which is already a key or an end of the window.", fix="Rename it."
+                    f"{caller} names an aggregate '{name}', which is already a key or an end of the window.", fix="Rename it."
                 )
         for name in fill if isinstance(fill, Mapping) else ():
             if name not in aggregates:
                 raise DeclarationProblem(
-                    f"{asking} is to fill '{name}', which it does not aggregate.",
+                    f"{caller} is to fill '{name}', which it does not aggregate.",
                     nearest=nearest(name, aggregates),
                     fix=f"It makes {', '.join(aggregates)}.",
                 )
 
-    def _values(self, fill: object, aggregates: Mapping[str, object], asking: str) -> Mapping[str, object]:
+    def _values(self, fill: object, aggregates: Mapping[str, object], caller: str) -> Mapping[str, object]:
         if fill is None or isinstance(fill, Mapping):
             return fill or {}
-        named = {name: said for name, said in aggregates.items() if isinstance(said, str | tuple | list)}
-        return {name: fill for name, said in named.items() if parsed(name, said, asking)[0] in ADDITIVE}
+        named = {name: declared for name, declared in aggregates.items() if isinstance(declared, str | tuple | list)}
+        return {name: fill for name, declared in named.items() if parse_aggregate(name, declared, caller)[0] in ADDITIVE}
 
 
 def tumble(
@@ -118,8 +118,8 @@ def tumble(
 
     ``cd.tumble(trips, "15 minutes", by=["zone"]).agg(pickups="count", fare_usd="avg")``
 
-    Windows are cut at local midnight: of wall time (TIMESTAMP_NTZ) as it stands, of instants (TIMESTAMP) by the clocks of the
-    product's zone (of UTC outside of a product; ``cd.in_zone`` says another). Where clocks change, a day of instants has 23 or 25 hours, and an
+    Windows are cut at local midnight: for wall time (TIMESTAMP_NTZ) its own, for instants (TIMESTAMP) by the clocks of the
+    product's zone (UTC outside of a product; ``cd.in_zone`` sets another). Where clocks change, a day of instants has 23 or 25 hours, and an
     hour that comes twice is two windows (docs/adr/0017). Rows without a time are in no window; a null key is a key.
 
     Parameters
@@ -127,13 +127,13 @@ def tumble(
     frame : DataFrame, one row per event
     width : length of a window; it divides a day
     by : key columns; each combination has windows of its own
-    time : str, optional, the time column; left out, the event time declared on the source or table
+    time : str, optional, the time column; by default the event time declared on the source or table
 
     Raises
     ------
-    DeclarationProblem : the width does not divide a day, or the time column cannot be told or is no timestamp
+    DeclarationProblem : the width does not divide a day, or the time column is unknown or not a timestamp
     """
-    asking = "tumble"
+    caller = "tumble"
     length = seconds(width)
     if length <= 0 or length != int(length) or DAY_S % length:
         raise DeclarationProblem(
@@ -142,7 +142,7 @@ def tumble(
             width=width,
         )
     by = names(by)
-    need(frame, by, asking)
-    column = event_time(frame, time, asking, "time")
-    micros(frame, column, asking)  # says clearly when it is no time
+    need(frame, by, caller)
+    column = event_time(frame, time, caller, "time")
+    micros(frame, column, caller)  # raises a clear error where it is not a time
     return Windows(frame, int(length), tuple(by), column)

@@ -1,4 +1,4 @@
-"""The naive baseline: what one would say without a model."""
+"""The naive baseline: the prediction without a model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Says the median (``metric`` mae or mape), the mean, or the shares of the classes; of each group where groups are given.
+    """Predicts the median (``metric`` mae or mape), the mean, or the shares of the classes; of each group where groups are given.
 
     Parameters
     ----------
-    group_by : columns, e.g. ``("zone", "hour")``; a group that was never seen gets what holds for all rows
+    group_by : columns, e.g. ``("zone", "hour")``; a group that training did not see gets the figure of all rows
     classes : the classes, sorted; None for regression
     """
 
@@ -27,23 +27,25 @@ class Baseline:
     group_by: tuple[str, ...] = ()
 
     def fit(self, frame: pd.DataFrame, label: pd.Series) -> FittedBaseline:
-        """Return the baseline of some rows; ``frame`` carries the columns of ``group_by``."""
-        said = label if self.classes is None else _shares(label, self.classes)
-        how = "median" if self.metric in ("mae", "mape") else "mean"
+        """Return the baseline fitted to some rows; ``frame`` has the columns of ``group_by``."""
+        values = label if self.classes is None else _shares(label, self.classes)
+        statistic = "median" if self.metric in ("mae", "mape") else "mean"
         by_group = (
-            said.groupby([frame[name] for name in self.group_by], dropna=False, observed=True).agg(how) if self.group_by else None
+            values.groupby([frame[name] for name in self.group_by], dropna=False, observed=True).agg(statistic)
+            if self.group_by
+            else None
         )
-        return FittedBaseline(said.agg(how), by_group, self.group_by, self.classes)
+        return FittedBaseline(values.agg(statistic), by_group, self.group_by, self.classes)
 
     def parameters(self) -> dict[str, Any]:
-        """Return what it says and by which groups."""
-        said = "prior" if self.classes else ("median" if self.metric in ("mae", "mape") else "mean")
-        return {"says": said, "group_by": list(self.group_by)}
+        """Return the statistic that it predicts and the columns of its groups."""
+        statistic = "prior" if self.classes else ("median" if self.metric in ("mae", "mape") else "mean")
+        return {"says": statistic, "group_by": list(self.group_by)}
 
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A baseline that knows its figures: ``overall`` one number (or one per class), ``by_group`` the same per group."""
+    """A fitted baseline: ``overall`` is one number (or one per class), ``by_group`` the same per group."""
 
     overall: Any
     by_group: Any
@@ -58,22 +60,22 @@ class FittedBaseline:
         import numpy as np
         import pandas as pd
 
-        wide = len(self.classes or (0,))
+        width = len(self.classes or (0,))
         values = np.tile(np.atleast_1d(np.asarray(self.overall, "float64")), (len(frame), 1))
         if self.by_group is not None:
             keys = pd.MultiIndex.from_frame(frame[list(self.group_by)])
             known = pd.MultiIndex.from_tuples(
-                [one if isinstance(one, tuple) else (one,) for one in self.by_group.index], names=list(self.group_by)
+                [group if isinstance(group, tuple) else (group,) for group in self.by_group.index], names=list(self.group_by)
             )
             places = known.get_indexer(keys)
-            values[places >= 0] = self.by_group.to_numpy("float64").reshape(-1, wide)[places[places >= 0]]
+            values[places >= 0] = self.by_group.to_numpy("float64").reshape(-1, width)[places[places >= 0]]
         if self.classes is None:
             return answer(frame, values[:, 0])
         return answer(frame, np.asarray(self.classes, object)[values.argmax(axis=1)], values, self.classes)
 
 
 def _shares(label: pd.Series, classes: Sequence[str]) -> pd.DataFrame:
-    """Return one 0/1 column per class, whose means are the shares; median would say 0 or 1."""
+    """Return one 0/1 column per class, whose means are the shares; a median would be 0 or 1."""
     import pandas as pd
 
     return pd.DataFrame({name: (label == name).astype("float64") for name in classes}, index=label.index)

@@ -1,4 +1,4 @@
-"""One protocol for everything that can be trained: ``fit(frame, label)`` gives what can ``predict(frame)``."""
+"""One protocol for everything that can be trained: ``fit(frame, label)`` returns an object with ``predict(frame)``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Fitted(Protocol):
-    """Something trained."""
+    """A trained candidate."""
 
     @property
     def format(self) -> str:
-        """What it is made of: ``sklearn``, ``spark`` or ``baseline``."""
+        """Its kind: ``sklearn``, ``spark`` or ``baseline``."""
 
     @property
     def estimator(self) -> Any:
@@ -34,10 +34,10 @@ class Fitted(Protocol):
 
 
 class Candidate(Protocol):
-    """Something to be trained. It is never changed by being fitted."""
+    """A candidate to train. Fitting never changes it."""
 
     def fit(self, frame: pd.DataFrame, label: pd.Series) -> Fitted:
-        """Return what was learned from some rows."""
+        """Return the candidate fitted to some rows."""
 
     def parameters(self) -> dict[str, Any]:
         """Return its parameters, ready for JSON."""
@@ -46,12 +46,12 @@ class Candidate(Protocol):
 def candidates(model: Model, rows: Rows, spark: Callable[[], SparkSession] | None = None) -> dict[str, Candidate]:
     """Return the naive baseline and every declared candidate, by name.
 
-    A candidate is declared as an estimator, or as a function that returns one; a function with a parameter is given the Spark
-    session, for Spark ML estimators cannot be made before there is one.
+    A candidate is declared as an estimator, or as a function that returns one. A function with a parameter gets the Spark
+    session, because Spark ML estimators cannot be created before it exists.
 
     Raises
     ------
-    DeclarationProblem : a candidate is no estimator, or is named like the baseline
+    DeclarationProblem : a candidate is not an estimator, or has the name of the baseline
     """
     if BASELINE in model.candidates:
         raise DeclarationProblem(
@@ -62,13 +62,13 @@ def candidates(model: Model, rows: Rows, spark: Callable[[], SparkSession] | Non
         raise DeclarationProblem(
             f"Model '{model.name}' has no candidates.", fix="Declare at least one.", where=str(model.where or "")
         )
-    found: dict[str, Candidate] = {BASELINE: Baseline(model.metric, rows.classes, model.group_by)}
+    by_name: dict[str, Candidate] = {BASELINE: Baseline(model.metric, rows.classes, model.group_by)}
     for name, declared in model.candidates.items():
-        found[name] = _candidate(model, name, _made(model, name, declared, spark), rows, spark)
-    return found
+        by_name[name] = _candidate(model, name, _estimator(model, name, declared, spark), rows, spark)
+    return by_name
 
 
-def _made(model: Model, name: str, declared: Any, spark: Callable[[], SparkSession] | None) -> Any:
+def _estimator(model: Model, name: str, declared: Any, spark: Callable[[], SparkSession] | None) -> Any:
     if not inspect.isfunction(declared) and not isinstance(declared, type):
         return declared
     if inspect.isfunction(declared) and inspect.signature(declared).parameters:

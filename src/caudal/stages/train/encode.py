@@ -1,4 +1,4 @@
-"""What a bare scikit-learn estimator needs before it: numbers filled and scaled, strings encoded, unknown ones expected."""
+"""Prepare the inputs of a bare scikit-learn estimator: fill and scale numbers, encode strings, allow for unknown ones."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any, Literal
 
 Kind = Literal["boosting", "trees", "other"]
 
-# Histogram boosting splits on categories themselves, at most 255 bins of them, one of which is for what is missing.
+# Histogram boosting splits on categories themselves, at most 255 bins of them, one of which is for missing values.
 MAX_NATIVE_CATEGORIES = 254
-# One-hot: values rarer than this share of the rows become one column, so that 265 zones cost no more than they say.
+# One-hot: values rarer than this share of the rows become one column, so that 265 zones cost no more than they are worth.
 MIN_SHARE = 0.0005
 
 
-def encoded(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> Any:
-    """Return a pipeline that ends in the estimator and takes the inputs as they are.
+def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> Any:
+    """Return a pipeline that prepares the raw inputs and ends in the estimator.
 
     - histogram boosting: strings as native categories, the rarest beyond 254 as one; nulls stay nulls
-    - trees and forests: strings as ordinals, unknown ones −1, nulls −2; numbers filled with the median where nulls are not taken
+    - trees and forests: strings as ordinals, unknown ones −1, nulls −2; numbers filled with the median where the estimator takes no nulls
     - all others: strings as sparse one-hot columns; numbers filled with the median and scaled to unit variance
 
-    An estimator that holds a ``Pipeline`` or ``ColumnTransformer`` of its own is returned as it is.
+    An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` of its own is returned unchanged.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
@@ -43,13 +43,13 @@ def encoded(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def kind_of(estimator: Any) -> Kind:
-    """Return how an estimator treats its inputs, told by its class; of a wrapper, by what it wraps."""
+    """Return how an estimator treats its inputs, by its class; for a wrapper by the estimator that it wraps."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return "boosting"
     wrapped = [estimator, *(value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))]
-    modules = {kind.__module__ for one in wrapped for kind in type(one).__mro__}
+    modules = {class_.__module__ for part in wrapped for class_ in type(part).__mro__}
     trees = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb", "sklearn.ensemble._hist", "xgboost", "lightgbm")
     return "trees" if any(name.startswith(trees) for name in modules) else "other"
 
@@ -58,8 +58,8 @@ def _prepares_itself(estimator: Any) -> bool:
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
-    held = [estimator, *estimator.get_params(deep=True).values()]
-    return any(isinstance(one, Pipeline | ColumnTransformer) for one in held)
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    return any(isinstance(part, Pipeline | ColumnTransformer) for part in parts)
 
 
 def _for_strings(kind: Kind) -> Any:

@@ -1,4 +1,4 @@
-"""The gates of a model: what they name is there, and what each of them finds."""
+"""The gates that a version must pass to be promoted: what they name exists, and the result of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.stages.metrics.scores import known_metric
 
 
 def check_gates(model: Model, columns: Sequence[str]) -> None:
-    """Raise when a gate binds to nothing: a candidate, metric or column that is not there. Costs nothing, so it comes first."""
+    """Raise where a gate names a candidate, metric or column that does not exist. This costs nothing, so it comes first."""
     for gate in model.gates:
         for candidate in gate.candidates:
             if candidate not in (*model.candidates, BASELINE):

@@ -1,4 +1,4 @@
-"""Rows held out of training, and the one score of a version by them."""
+"""Hold rows out of training, and score a version once by them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Apart:
-    """The features' rows, those to train on apart from those that are held out.
+class HoldoutSplit:
+    """The features' rows, split into those to train on and those that are held out.
 
     Parameters
     ----------
-    train : DataFrame, rows that may be trained on, those without a label among them
+    train : DataFrame, rows that may be trained on, including those without a label
     held : DataFrame, labelled rows that are never trained on; None where nothing is held out
-    left_out : rows that are neither: their label is not known when the held-out stretch begins, or their keys are held out by a table
+    left_out : number of rows that are neither: their label is not known when the held-out stretch begins, or a table holds their keys out
     """
 
     train: pd.DataFrame
@@ -33,10 +33,10 @@ class Apart:
     left_out: int = 0
 
 
-def apart(model: Model, features: Features, frame: pd.DataFrame, table: pd.DataFrame | None = None) -> Apart:
+def split_holdout(model: Model, features: Features, frame: pd.DataFrame, table: pd.DataFrame | None = None) -> HoldoutSplit:
     """Return the rows to train on and the rows that the declaration holds out.
 
-    Of a newest stretch, rows are trained on whose label is known when the stretch begins (``as_of + horizon`` at most its beginning).
+    Where the newest stretch is held out, rows are trained on only if their label is known when it begins (``as_of + horizon`` is not later).
 
     Parameters
     ----------
@@ -45,19 +45,19 @@ def apart(model: Model, features: Features, frame: pd.DataFrame, table: pd.DataF
 
     Raises
     ------
-    DeclarationProblem : the flag is no boolean column, the table lacks columns, or the features have no time to take a newest stretch of
+    DeclarationProblem : the flag is not a boolean column, the table lacks columns, or the features have no time, so there is no newest stretch
     StepFailed : no row is held out, or none is left to train on
     """
     held_out = model.holdout
     if held_out is None:
-        return Apart(frame)
+        return HoldoutSplit(frame)
     if held_out.flag is not None:
-        split = _flagged(model, features, frame, held_out.flag)
+        split = _held_by_flag(model, features, frame, held_out.flag)
     elif held_out.table is not None:
         assert table is not None
-        split = _of_table(model, features, frame, table, held_out.table)
+        split = _held_by_table(model, features, frame, table, held_out.table)
     else:
-        split = _newest(model, features, frame)
+        split = _held_newest(model, features, frame)
     assert split.held is not None
     if split.held.empty or split.train[model.label].notna().sum() == 0:
         empty = "holds no labelled row out" if split.held.empty else "leaves no labelled row to train on"
@@ -69,12 +69,12 @@ def apart(model: Model, features: Features, frame: pd.DataFrame, table: pd.DataF
     return split
 
 
-def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: Apart) -> dict[str, Any]:
-    """Return how a fitted version does on the rows that were held out: every metric of the task, and which rows they were.
+def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: HoldoutSplit) -> dict[str, Any]:
+    """Return the score of a fitted version on the held-out rows: every metric of the task, and which rows they were.
 
     Parameters
     ----------
-    rows : those that the version was fitted to, which tell its inputs and classes
+    rows : the rows that the version was fitted to, with its inputs and classes
     """
     assert split.held is not None
     assert model.holdout is not None
@@ -90,7 +90,7 @@ def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: Apart) -> di
     }
 
 
-def _newest(model: Model, features: Features, frame: pd.DataFrame) -> Apart:
+def _held_newest(model: Model, features: Features, frame: pd.DataFrame) -> HoldoutSplit:
     import pandas as pd
 
     assert model.holdout is not None
@@ -103,7 +103,7 @@ def _newest(model: Model, features: Features, frame: pd.DataFrame) -> Apart:
     times = pd.to_datetime(frame[features.as_of])
     known = frame[model.label].notna() & times.notna()
     if not known.any():
-        return Apart(frame, frame[known])
+        return HoldoutSplit(frame, frame[known])
     horizon = pd.Timedelta(model.horizon_s, "s")
     if model.holdout.newest_s is not None:
         cut = times[known].max() - pd.Timedelta(model.holdout.newest_s, "s")
@@ -114,16 +114,16 @@ def _newest(model: Model, features: Features, frame: pd.DataFrame) -> Apart:
         chosen = order[-(model.holdout.newest_rows or 0) :]
         held = pd.Series(frame.index.isin(chosen), index=frame.index) & known
         first = times[held].min()
-        # Rows of the moment at which the held-out rows begin may be their neighbours in everything.
+        # Rows of the moment at which the held-out rows begin may be close to them in every respect.
         early = (times + horizon <= first) & (times < first)
     train = early & ~held
-    return Apart(frame[train | ~known], frame[held], int((known & ~held & ~train).sum()))
+    return HoldoutSplit(frame[train | ~known], frame[held], int((known & ~held & ~train).sum()))
 
 
-def _flagged(model: Model, features: Features, frame: pd.DataFrame, flag: str) -> Apart:
+def _held_by_flag(model: Model, features: Features, frame: pd.DataFrame, flag: str) -> HoldoutSplit:
     from pandas.api.types import infer_dtype
 
-    _require(model, f"features '{features.name}' do not have", frame, [flag])
+    _require_columns(model, f"features '{features.name}' do not have", frame, [flag])
     if infer_dtype(frame[flag], skipna=True) not in ("boolean", "empty"):
         raise DeclarationProblem(
             f"Model '{model.name}' holds out the rows flagged by '{flag}', which is no boolean column.",
@@ -132,19 +132,19 @@ def _flagged(model: Model, features: Features, frame: pd.DataFrame, flag: str) -
             column=flag,
         )
     flagged = frame[flag].fillna(False).astype(bool)
-    return Apart(frame[~flagged], frame[flagged & frame[model.label].notna()])
+    return HoldoutSplit(frame[~flagged], frame[flagged & frame[model.label].notna()])
 
 
-def _of_table(model: Model, features: Features, frame: pd.DataFrame, table: pd.DataFrame, name: str) -> Apart:
+def _held_by_table(model: Model, features: Features, frame: pd.DataFrame, table: pd.DataFrame, name: str) -> HoldoutSplit:
     needed = [column for column in map(str, frame.columns) if not column.startswith("_") and column not in features.keep]
-    _require(model, f"the table '{name}' of its holdout does not have", table, needed)
+    _require_columns(model, f"the table '{name}' of its holdout does not have", table, needed)
     keys = [*features.entity, *([features.as_of] if features.as_of else [])]
-    there = frame[keys].merge(table[keys].drop_duplicates().assign(_held=True), on=keys, how="left")["_held"].notna().to_numpy()
+    in_table = frame[keys].merge(table[keys].drop_duplicates().assign(_held=True), on=keys, how="left")["_held"].notna().to_numpy()
     known = frame[model.label].notna().to_numpy()
-    return Apart(frame[~there], table[table[model.label].notna()], int((there & known).sum()))
+    return HoldoutSplit(frame[~in_table], table[table[model.label].notna()], int((in_table & known).sum()))
 
 
-def _require(model: Model, lacking: str, frame: pd.DataFrame, columns: list[str]) -> None:
+def _require_columns(model: Model, lacking: str, frame: pd.DataFrame, columns: list[str]) -> None:
     present = [str(column) for column in frame.columns]
     for column in columns:
         if column not in present:

@@ -1,4 +1,4 @@
-"""Which rows and which columns a model is trained on."""
+"""Choose the rows and columns that a model is trained on."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Rows:
 
     Parameters
     ----------
-    frame : every column as it came, index 0 … n-1
+    frame : every column of the features, index 0 … n-1
     y : the label: float64, or classes as strings
-    as_of : when each row was known; not a time for features without ``as_of``, whose rows have no order
+    as_of : when each row was known; NaT for features without ``as_of``, whose rows have no order
     inputs : ``name``, ``type`` and ``nullable`` of each input
     classes : the classes, sorted; None for regression
-    unlabelled, older : rows left out because their label is not known, and because ``max_rows`` newer ones are there
+    unlabelled, older : number of rows left out because their label is not known, and because there are ``max_rows`` newer ones
     """
 
     frame: pd.DataFrame
@@ -73,17 +73,17 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
             f"Model '{model.name}': {int(times.isna().sum()):,} of {len(known):,} rows have no '{features.as_of}'.",
             fix=f"Let features '{features.name}' leave them out, or expect not_null('{features.as_of}').",
         )
-    # Spark gives rows in no order of its own; a fixed one makes reruns give identical models.
+    # Spark returns rows in no fixed order; a fixed one makes reruns give identical models.
     ordered = known.assign(**{features.as_of: times}).sort_values([features.as_of, *keys], kind="stable")
     return _rows(model, features, frame, ordered if model.max_rows is None else ordered.tail(model.max_rows), schema, len(known))
 
 
 def _rows(
-    model: Model, features: Features, frame: pd.DataFrame, taken: pd.DataFrame, schema: Iterable[Field] | None, known: int
+    model: Model, features: Features, frame: pd.DataFrame, chosen: pd.DataFrame, schema: Iterable[Field] | None, known: int
 ) -> Rows:
     import pandas as pd
 
-    newest = taken.reset_index(drop=True)
+    newest = chosen.reset_index(drop=True)
     inputs = tuple(input_types(model, features, newest, schema))
     label = class_names(newest[model.label]) if model.task == "classification" else _number(model, newest[model.label])
     classes = tuple(sorted(label.unique())) if model.task == "classification" else None
@@ -99,7 +99,7 @@ def _rows(
 def input_types(
     model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None
 ) -> list[dict[str, Any]]:
-    """Return name, type and nullability of every input: all columns but keys, time, labels, what is kept, and caudal's own."""
+    """Return name, type and nullability of every input: all columns except keys, time, labels, kept columns, and caudal's own."""
     flag = model.holdout.flag if model.holdout else None
     left_out = {*features.not_inputs, model.label, flag}
     declared = {column.name: column for column in schema or ()}
@@ -123,19 +123,19 @@ def _type(model: Model, features: Features, column: pd.Series, declared: Field |
     if kinds.is_integer_dtype(column.dtype):
         return "long"
     if kinds.is_float_dtype(column.dtype):
-        # pandas holds whole numbers with nulls as floats; the declaration knows better.
+        # pandas holds integers with nulls as floats; the declaration has the true type.
         return "long" if declared and declared.type in ("int", "long") else "double"
     if isinstance(column.dtype, kinds.CategoricalDtype):
         return _type(model, features, column.astype(object), declared)
-    seen = kinds.infer_dtype(column, skipna=True)
-    if seen == "empty":
+    inferred = kinds.infer_dtype(column, skipna=True)
+    if inferred == "empty":
         return "string" if declared and declared.type == "string" else "double"
-    found = {
+    type_ = {
         "string": "string", "boolean": "boolean", "integer": "long", "floating": "double", "decimal": "double", "mixed-integer-float": "double",
-    }.get(seen)  # fmt: skip
-    if found:
-        return found
-    time = kinds.is_datetime64_any_dtype(column.dtype) or seen in (
+    }.get(inferred)  # fmt: skip
+    if type_:
+        return type_
+    time = kinds.is_datetime64_any_dtype(column.dtype) or inferred in (
         "datetime64",
         "datetime",
         "date",
@@ -149,8 +149,8 @@ def _type(model: Model, features: Features, column: pd.Series, declared: Field |
         else f"Split it into columns of numbers or strings, or list it in keep=['{column.name}']."
     )
     raise DeclarationProblem(
-        f"Model '{model.name}' cannot learn from the {'time' if time else seen} column '{column.name}' of features '{features.name}'.",
-        fix=fix, where=str(features.where or ""), column=str(column.name), type=seen,
+        f"Model '{model.name}' cannot learn from the {'time' if time else inferred} column '{column.name}' of features '{features.name}'.",
+        fix=fix, where=str(features.where or ""), column=str(column.name), type=inferred,
     )  # fmt: skip
 
 

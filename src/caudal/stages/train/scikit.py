@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScikitCandidate:
-    """A scikit-learn estimator, bare or with preparation of its own; never changed, each fit works on a clone.
+    """A scikit-learn estimator, bare or with preparation of its own; each fit works on a clone and never changes it.
 
     Parameters
     ----------
@@ -32,16 +32,16 @@ class ScikitCandidate:
         """Return the estimator fitted to some rows."""
         from sklearn.base import clone
 
-        from caudal.stages.train.encode import encoded
+        from caudal.stages.train.encode import encoding_pipeline
 
-        pipeline = encoded(seeded(clone(self.estimator), self.seed), self.inputs)
+        pipeline = encoding_pipeline(seeded(clone(self.estimator), self.seed), self.inputs)
         pipeline.fit(coerced(frame, self.inputs), label.to_numpy())
         return FittedScikit(pipeline, self.inputs)
 
     def parameters(self) -> dict[str, Any]:
-        """Return the estimator's class and every parameter, with those of what it holds."""
-        told = {name: _plain(value) for name, value in self.estimator.get_params(deep=True).items() if not _is_part(value)}
-        return {"class": _class(self.estimator), **told}
+        """Return the estimator's class and every parameter, with those of its parts."""
+        parameters = {name: _plain(value) for name, value in self.estimator.get_params(deep=True).items() if not _is_part(value)}
+        return {"class": _class(self.estimator), **parameters}
 
 
 @dataclass(frozen=True)
@@ -55,20 +55,20 @@ class FittedScikit:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and, where the estimator has them, ``probability_<class>``."""
-        given = coerced(frame, self.inputs)
+        inputs = coerced(frame, self.inputs)
         classes = getattr(self.estimator, "classes_", None)
-        shares = self.estimator.predict_proba(given) if classes is not None and hasattr(self.estimator, "predict_proba") else None
-        return answer(frame, self.estimator.predict(given), shares, classes)
+        shares = self.estimator.predict_proba(inputs) if classes is not None and hasattr(self.estimator, "predict_proba") else None
+        return answer(frame, self.estimator.predict(inputs), shares, classes)
 
 
 def seeded(estimator: Any, seed: int) -> Any:
     """Return the estimator with the seed in every ``random_state`` that was left None, its own and those of its parts."""
-    open_ones = {
+    unseeded = {
         name: seed
         for name, value in estimator.get_params(deep=True).items()
         if (name == "random_state" or name.endswith("__random_state")) and value is None
     }
-    return estimator.set_params(**open_ones)
+    return estimator.set_params(**unseeded)
 
 
 def _class(thing: Any) -> str:
@@ -76,20 +76,20 @@ def _class(thing: Any) -> str:
 
 
 def _is_part(value: object) -> bool:
-    """Is this an estimator, or a pipeline's list of them? Their own parameters are told one by one."""
+    """Return whether a parameter is an estimator or a pipeline's list of them; their own parameters are listed separately."""
     if isinstance(value, list | tuple):
-        return any(_is_part(one) for one in value)
+        return any(_is_part(item) for item in value)
     return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def _plain(value: Any) -> Any:
-    """Return a parameter as JSON can say it; of objects and functions the name, not their address."""
+    """Return a parameter as JSON; for objects and functions their name, not their address."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     text = repr(value)

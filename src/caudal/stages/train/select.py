@@ -1,4 +1,4 @@
-"""Which candidate is chosen, and the sentence that says why."""
+"""Choose the best candidate, and write the sentence that says why."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from caudal.stages.train.evaluate import Evaluation, Result
 def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[Result, str]:
     """Return the candidate with the best mean score, and the rule as a sentence with its figures.
 
-    The baseline is never chosen. Of equal means the candidate declared first is chosen: seconds would choose differently in each
+    The baseline is never chosen. Of candidates with equal means the one declared first is chosen: by seconds, the choice would differ in each
     run.
 
     Raises
     ------
     StepFailed : every candidate failed; their errors are quoted
     """
-    able = [one.result for one in evaluated.values() if not one.result.baseline and one.result.score is not None]
-    failed = [one.result for one in evaluated.values() if one.result.error]
-    if not able:
-        quoted = "; ".join(f"{one.name}: {one.error}" for one in failed)
+    eligible = [
+        evaluation.result
+        for evaluation in evaluated.values()
+        if not evaluation.result.baseline and evaluation.result.score is not None
+    ]
+    failed = [evaluation.result for evaluation in evaluated.values() if evaluation.result.error]
+    if not eligible:
+        quoted = "; ".join(f"{result.name}: {result.error}" for result in failed)
         raise StepFailed(
             f"Every candidate of model '{model.name}' failed. {quoted}",
             fix="Mend one of them.",
@@ -31,18 +35,16 @@ def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[Result, s
             failed=len(failed),
         )
     sign = 1 if better(model.metric) == "lower" else -1
-    ranked = sorted(able, key=lambda one: sign * (one.score or 0.0))  # stable: ties keep the order of declaration
+    ranked = sorted(eligible, key=lambda result: sign * (result.score or 0.0))  # stable: ties keep the order of declaration
     best = ranked[0]
     folds = len(best.folds)
-    said = (
-        f"Best mean {model.metric} over {folds} fold{'' if folds == 1 else 's'} ({better(model.metric)} is better): {_said(best)}"
-    )
+    rule = f"Best mean {model.metric} over {folds} fold{'' if folds == 1 else 's'} ({better(model.metric)} is better): {_score_text(best)}"
     if len(ranked) > 1:
-        said += f", before {_said(ranked[1])}"
+        rule += f", before {_score_text(ranked[1])}"
     if failed:
-        said += f"; failed: {', '.join(one.name for one in failed)}"
-    return best, said + "."
+        rule += f"; failed: {', '.join(result.name for result in failed)}"
+    return best, rule + "."
 
 
-def _said(one: Result) -> str:
-    return f"{one.name} {one.score:.4g} ± {one.spread:.2g}"
+def _score_text(result: Result) -> str:
+    return f"{result.name} {result.score:.4g} ± {result.spread:.2g}"

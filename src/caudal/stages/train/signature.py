@@ -1,4 +1,4 @@
-"""A model's signature: what it takes, in which range, with which default, and what it gives."""
+"""A model's signature: its inputs with their ranges and defaults, and its output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_VALUES = 1000  # categories that are listed; a column with more is free text to a form
-MAY_BE_SAID = ("label", "unit", "description", "minimum", "maximum", "default", "values")
+FIELD_KEYS = ("label", "unit", "description", "minimum", "maximum", "default", "values")
 
 
 def signature(
@@ -26,14 +26,14 @@ def signature(
     schema: Iterable[Field] | None = None,
     fields: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return the signature as JSON-ready document: ranges seen, medians, modes and categories of the training rows.
+    """Return the signature as a JSON-ready document: ranges seen, medians, modes and categories of the training rows.
 
-    Labels, units and descriptions come from the schema; what ``fields`` says of an input (as ``product.serve`` declares it) goes
-    before what the rows say.
+    Labels, units and descriptions come from the schema; values that ``fields`` gives for an input (as ``product.serve`` declares them)
+    take precedence over those of the rows.
 
     Raises
     ------
-    DeclarationProblem : ``fields`` names what is no input, or says what an input does not have
+    DeclarationProblem : ``fields`` names something that is not an input, or a key that inputs do not have
     """
     declared = {column.name: column for column in schema or ()}
     inputs = [_input(input_, rows.frame[input_["name"]], declared.get(input_["name"])) for input_ in rows.inputs]
@@ -55,44 +55,44 @@ def signature(
 
 
 def with_fields(inputs: list[dict[str, Any]], fields: Mapping[str, Mapping[str, Any]], where: str = "") -> list[dict[str, Any]]:
-    """Return inputs with what is said of them put before what the data say."""
+    """Return inputs with declared values in place of those from the data."""
     names = [input_["name"] for input_ in inputs]
-    for name, said in fields.items():
+    for name, declared in fields.items():
         if name not in names:
             raise DeclarationProblem(
                 f"The form names '{name}', which is no input of the model.", nearest=nearest(name, names), where=where
             )
-        for what in said:
-            if what not in MAY_BE_SAID:
+        for key in declared:
+            if key not in FIELD_KEYS:
                 raise DeclarationProblem(
-                    f"Nothing can be said about '{what}' of the input '{name}'.", nearest=nearest(what, MAY_BE_SAID),
-                    fix=f"Use {', '.join(MAY_BE_SAID)}.", where=where,
+                    f"Nothing can be said about '{key}' of the input '{name}'.", nearest=nearest(key, FIELD_KEYS),
+                    fix=f"Use {', '.join(FIELD_KEYS)}.", where=where,
                 )  # fmt: skip
     return [{**input_, **fields.get(input_["name"], {})} for input_ in inputs]
 
 
-def _input(one: Mapping[str, Any], column: pd.Series, declared: Field | None) -> dict[str, Any]:
+def _input(input_: Mapping[str, Any], column: pd.Series, declared: Field | None) -> dict[str, Any]:
     known = column.dropna()
-    told: dict[str, Any] = {
-        **one,
+    field: dict[str, Any] = {
+        **input_,
         "label": declared.label if declared else None,
         "unit": declared.unit if declared else None,
         "description": declared.description if declared else None,
         "minimum": None, "maximum": None, "seen": None, "default": None, "values": None,
     }  # fmt: skip
     if known.empty:
-        return told
-    if one["type"] == "string":
-        said = known.map(str)
-        values = sorted(said.unique())
-        # Of equally frequent values the first in order, whatever the order of the rows.
-        return {**told, "default": min(said.mode()), "values": values if len(values) <= MAX_VALUES else None}
+        return field
+    if input_["type"] == "string":
+        texts = known.map(str)
+        values = sorted(texts.unique())
+        # Of equally frequent values the least one, whatever the order of the rows.
+        return {**field, "default": min(texts.mode()), "values": values if len(values) <= MAX_VALUES else None}
     numbers = known.astype("float64")
-    if one["type"] == "boolean":
-        return {**told, "default": bool(numbers.mean() > 0.5)}
+    if input_["type"] == "boolean":
+        return {**field, "default": bool(numbers.mean() > 0.5)}
     finite = numbers[numbers.map(math.isfinite)]
     if finite.empty:
-        return told
-    as_is = (lambda value: int(value)) if one["type"] == "long" else float
-    # What was seen is no limit: a feature that grows passes it one day. Limits are declared, by ``product.serve(fields=…)``.
-    return {**told, "seen": [as_is(finite.min()), as_is(finite.max())], "default": as_is(round(finite.median(), 6))}
+        return field
+    number_of = (lambda value: int(value)) if input_["type"] == "long" else float
+    # The range seen is not a limit: a growing feature leaves it one day. ``product.serve(fields=…)`` declares limits.
+    return {**field, "seen": [number_of(finite.min()), number_of(finite.max())], "default": number_of(round(finite.median(), 6))}

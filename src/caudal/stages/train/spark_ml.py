@@ -17,7 +17,7 @@ FEATURES = "_features"
 
 
 def is_spark_ml(estimator: object) -> bool:
-    """Return whether a thing is a Spark ML estimator, without importing Spark."""
+    """Return whether an object is a Spark ML estimator, without importing Spark."""
     return any(kind.__module__.startswith("pyspark.ml.") for kind in type(estimator).__mro__)
 
 
@@ -25,9 +25,9 @@ def is_spark_ml(estimator: object) -> bool:
 class SparkCandidate:
     """A Spark ML predictor or ``Pipeline``.
 
-    A bare predictor is given its features: numbers filled with the median, strings indexed (and one-hot encoded unless it is a
-    tree), all in one vector. A ``Pipeline`` is taken as it is; it finds the inputs under their own names and the label, as double
-    (of classes: their place in sorted order), as ``label``.
+    A bare predictor gets its features prepared: numbers filled with the median, strings indexed (and one-hot encoded unless it is a
+    tree), all in one vector. A ``Pipeline`` is used unchanged; it finds the inputs under their own names, and the label as a double
+    (for classes their position in sorted order) named ``label``.
     """
 
     estimator: Any
@@ -38,7 +38,9 @@ class SparkCandidate:
 
     def fit(self, frame: pd.DataFrame, label: pd.Series) -> FittedSpark:
         """Return the estimator fitted to some rows."""
-        label_values = label if self.classes is None else label.map({name: float(at) for at, name in enumerate(self.classes)})
+        label_values = (
+            label if self.classes is None else label.map({name: float(number) for number, name in enumerate(self.classes)})
+        )
         rows = ml_frame(self.spark(), frame, self.inputs, **{LABEL: label_values}).drop(ROW).cache()
         try:
             return FittedSpark(self._pipeline(frame).fit(rows), self.inputs, self.classes, self.spark)
@@ -46,13 +48,13 @@ class SparkCandidate:
             rows.unpersist()
 
     def parameters(self) -> dict[str, Any]:
-        """Return the estimator's class and its parameters, of a pipeline those of each stage."""
+        """Return the estimator's class and its parameters, for a pipeline those of each stage."""
         stages = self.estimator.getStages() if hasattr(self.estimator, "getStages") else [self.estimator]
-        told: dict[str, Any] = {"class": f"{type(self.estimator).__module__}.{type(self.estimator).__qualname__}"}
-        for at, stage in enumerate(stages):
-            before = f"{at}_{type(stage).__name__}__" if len(stages) > 1 else ""
-            told |= {before + param.name: _plain(value) for param, value in stage.extractParamMap().items()}
-        return told
+        parameters: dict[str, Any] = {"class": f"{type(self.estimator).__module__}.{type(self.estimator).__qualname__}"}
+        for number, stage in enumerate(stages):
+            prefix = f"{number}_{type(stage).__name__}__" if len(stages) > 1 else ""
+            parameters |= {prefix + param.name: _plain(value) for param, value in stage.extractParamMap().items()}
+        return parameters
 
     def _pipeline(self, frame: pd.DataFrame) -> Any:
         from pyspark.ml import Pipeline
@@ -62,7 +64,7 @@ class SparkCandidate:
         predictor = self._seeded(self.estimator.copy())
         predictor = predictor.copy({predictor.featuresCol: FEATURES, predictor.labelCol: LABEL})
         strings = [input_["name"] for input_ in self.inputs if input_["type"] == "string"]
-        # A column without any value has no median to be filled with, and nothing to tell.
+        # A column without any value has no median to fill with, and no information.
         numbers = [input_["name"] for input_ in self.inputs if input_["type"] != "string" and frame[input_["name"]].notna().any()]
         return Pipeline(stages=[*_prepared(predictor, strings, numbers, frame), predictor])
 
@@ -89,7 +91,7 @@ class FittedSpark:
 
 
 def _prepared(predictor: Any, strings: list[str], numbers: list[str], frame: pd.DataFrame) -> list[Any]:
-    """Return the stages that make one vector of the inputs."""
+    """Return the stages that assemble the inputs into one vector."""
     from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
 
     stages: list[Any] = []
@@ -100,7 +102,7 @@ def _prepared(predictor: Any, strings: list[str], numbers: list[str], frame: pd.
         vector += filled
     if strings:
         indexed = [f"_index_{name}" for name in strings]
-        # "keep" gives strings that were not seen in training, and nulls, a place of their own.
+        # "keep" gives nulls and strings that training did not see an index of their own.
         stages.append(StringIndexer(inputCols=strings, outputCols=indexed, handleInvalid="keep"))
         if predictor.hasParam("maxBins"):
             if not predictor.isSet("maxBins"):

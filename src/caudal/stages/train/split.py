@@ -1,4 +1,4 @@
-"""Folds over time with an embargo: at a cut, only labels known by then are learned from."""
+"""Folds over time with an embargo: before a cut, training uses only labels known by then."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_TRAIN_ROWS = 10
-US = 1_000_000  # of microseconds, which reach the year 9999; nanoseconds end in 2262
+US = 1_000_000  # microseconds a second; they reach the year 9999, nanoseconds only 2262
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Fold:
 def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") -> tuple[Fold, ...]:
     """Return the last ``split.folds`` folds over time, oldest first.
 
-    The newest test stretch ends with the newest row; the others lie ``step_s`` (``test_s`` unless given) before one another.
-    Stretches without a row are passed over. With ``train_s``, the training stretch is the last ``train_s`` whose labels are known.
+    The newest test stretch ends with the newest row; each earlier one ends ``step_s`` (by default ``test_s``) before the next.
+    Stretches without a row are skipped. With ``train_s``, the training stretch is the last ``train_s`` whose labels are known.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
 
     Raises
     ------
-    StepFailed : the data do not reach back far enough, with the figures
+    StepFailed : the data do not reach back far enough; the error has the figures
     """
     import numpy as np
     import pandas as pd
@@ -62,33 +62,33 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
     def stamp(at: int) -> pd.Timestamp:
         return pd.Timestamp(at, unit="us") if zone is None else pd.Timestamp(at, unit="us", tz="UTC").tz_convert(zone)
 
-    found: list[Fold] = []
-    back = 0
-    while len(found) < split.folds and end - back * step >= first:
-        until = end - back * step
+    folds_: list[Fold] = []
+    steps_back = 0
+    while len(folds_) < split.folds and end - steps_back * step >= first:
+        until = end - steps_back * step
         cut = until - test
         tested = np.arange(np.searchsorted(times, cut, "right"), np.searchsorted(times, until, "right"))
         if not tested.size:  # a gap in the data: go on with the stretch that holds the next older row
             older = np.searchsorted(times, cut, "right") - 1
             if older < 0:
                 break
-            back = max(back + 1, (end - int(times[older])) // step)
+            steps_back = max(steps_back + 1, (end - int(times[older])) // step)
             continue
         known = np.searchsorted(times, cut - horizon, "right")
         start = 0 if train is None else np.searchsorted(times, cut - horizon - train, "right")
         if known - start < MIN_TRAIN_ROWS:
             break
-        found.append(Fold(stamp(cut), stamp(until), np.arange(start, known), tested))
-        back += 1
-    if len(found) < split.folds:
+        folds_.append(Fold(stamp(cut), stamp(until), np.arange(start, known), tested))
+        steps_back += 1
+    if len(folds_) < split.folds:
         raise StepFailed(
             f"Model '{model}' needs {split.folds} test stretches of {text(split.test_s)}, each with at least {MIN_TRAIN_ROWS} rows before it "
             f"whose label is known {text(horizon_s) if horizon_s else 'at once'}; {len(times):,} labelled rows from {stamp(first)} to "
-            f"{stamp(end)} ({_span(end - first)}) give {len(found)}.",
+            f"{stamp(end)} ({_span_text(end - first)}) give {len(folds_)}.",
             fix="Bring more data, or declare fewer folds or shorter stretches.",
-            rows=len(times), folds=len(found), span_s=(end - first) / US,
+            rows=len(times), folds=len(folds_), span_s=(end - first) / US,
         )  # fmt: skip
-    return tuple(reversed(found))
+    return tuple(reversed(folds_))
 
 
 def row_folds(as_of: pd.Series, split: TemporalRows, horizon_s: float, model: str = "") -> tuple[Fold, ...]:
@@ -102,7 +102,7 @@ def row_folds(as_of: pd.Series, split: TemporalRows, horizon_s: float, model: st
 
     Raises
     ------
-    StepFailed : there are too few rows, with the figures
+    StepFailed : there are too few rows; the error has the figures
 
     References
     ----------
@@ -113,27 +113,27 @@ def row_folds(as_of: pd.Series, split: TemporalRows, horizon_s: float, model: st
 
     count = len(as_of)
     test = split.test if split.test is not None else count // (split.folds + 1)
-    found: list[Fold] = []
+    folds_: list[Fold] = []
     for number in range(split.folds, 0, -1):
-        begin = count - number * test
-        end = begin - split.gap
-        train = np.arange(max(0, end - split.train) if split.train is not None else 0, max(0, end))
-        if test and begin > 0 and train.size:
-            first = as_of.iloc[begin]
+        test_start = count - number * test
+        train_end = test_start - split.gap
+        train = np.arange(max(0, train_end - split.train) if split.train is not None else 0, max(0, train_end))
+        if test and test_start > 0 and train.size:
+            first_time = as_of.iloc[test_start]
             if horizon_s:
-                train = train[(as_of.iloc[train] + pd.Timedelta(horizon_s, "s") <= first).to_numpy()]
-            # Rows of one moment may lie on both sides of a cut: what was trained until then may have seen a test row.
-            cut = min(as_of.iloc[begin - 1], first - pd.Timedelta(1, "ns"))
-            until = as_of.iloc[begin + test - 1]
-        if not test or begin <= 0 or train.size < MIN_TRAIN_ROWS:
+                train = train[(as_of.iloc[train] + pd.Timedelta(horizon_s, "s") <= first_time).to_numpy()]
+            # Rows of one moment may lie on both sides of a cut: a version trained until then may have seen a test row.
+            cut = min(as_of.iloc[test_start - 1], first_time - pd.Timedelta(1, "ns"))
+            until = as_of.iloc[test_start + test - 1]
+        if not test or test_start <= 0 or train.size < MIN_TRAIN_ROWS:
             raise StepFailed(
                 f"Model '{model}' needs {split.folds} test stretches of {test:,} rows, each with at least {MIN_TRAIN_ROWS} rows to learn from before it "
                 f"and a gap of {split.gap:,}; there are {count:,} labelled rows.",
                 fix="Bring more data, or declare fewer folds or shorter stretches.",
-                rows=count, folds=len(found),
+                rows=count, folds=len(folds_),
             )  # fmt: skip
-        found.append(Fold(cut, until, train, np.arange(begin, begin + test)))
-    return tuple(found)
+        folds_.append(Fold(cut, until, train, np.arange(test_start, test_start + test)))
+    return tuple(folds_)
 
 
 def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_of: pd.Series, model: str = "") -> tuple[Fold, ...]:
@@ -142,7 +142,7 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
     Raises
     ------
     StepFailed : a fold has too few rows
-    DeclarationProblem : the column that rows are kept together by is not there
+    DeclarationProblem : the column that keeps rows together does not exist
     """
     import numpy as np
     import pandas as pd
@@ -154,8 +154,8 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
                 f"Model '{model}' splits by '{name}', and the features have no such column.",
                 nearest=nearest(name, map(str, frame.columns)),
             )
-    places = np.array([_place("\x1f".join(map(str, row))) for row in frame[keys].itertuples(index=False)])
-    found = []
+    places = np.array([_hash_place("\x1f".join(map(str, row))) for row in frame[keys].itertuples(index=False)])
+    folds_ = []
     for number in range(split.folds):
         tested = (places >= number * split.test) & (places < (number + 1) * split.test)
         train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
@@ -165,9 +165,9 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
                 fix="Bring more data, or declare fewer folds.",
                 rows=len(frame),
             )
-        # No row is later than another, so whatever was trained before has seen all of them.
-        found.append(Fold(as_of.iloc[0] - pd.Timedelta(1, "s"), as_of.iloc[-1], train, test))
-    return tuple(found)
+        # No row is later than another, so any version trained before has seen all of them.
+        folds_.append(Fold(as_of.iloc[0] - pd.Timedelta(1, "s"), as_of.iloc[-1], train, test))
+    return tuple(folds_)
 
 
 def iso(time: pd.Timestamp) -> str | None:
@@ -177,11 +177,11 @@ def iso(time: pd.Timestamp) -> str | None:
     return None if pd.isna(time) else str(time.isoformat())
 
 
-def _place(key: str) -> float:
-    """Return where a key lies from 0 to 1; the same in every process."""
+def _hash_place(key: str) -> float:
+    """Return the place of a key's hash from 0 to 1; the same in every process."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big") / 2**56
 
 
-def _span(length_us: int) -> str:
+def _span_text(length_us: int) -> str:
     days = length_us / US / 86400
     return f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} hours"

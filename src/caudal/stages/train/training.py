@@ -1,4 +1,4 @@
-"""Training: labelled rows in; evaluated candidates, the chosen model and its gates out."""
+"""Train a model: labelled rows in; evaluated candidates, the chosen model and its gates out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caudal.stages.metrics.scores import known_metric
 from caudal.stages.train.candidates import Candidate, Fitted, candidates
 from caudal.stages.train.evaluate import Result, evaluate
 from caudal.stages.train.gates import check_gates, judge
-from caudal.stages.train.holdout import apart, score_held_out
+from caudal.stages.train.holdout import score_held_out, split_holdout
 from caudal.stages.train.rows import Rows, labelled
 from caudal.stages.train.select import select
 from caudal.stages.train.signature import signature
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave.
+    """The result of a training.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class Trained:
     rule : a sentence that says why it was chosen
     fitted : the chosen candidate, fitted to all labelled rows
     metrics : of the chosen candidate: mean of each metric over the folds, and ``<metric>_spread`` of the model's metric
-    rows : rows it was fitted to, from ``training_from`` until ``training_until`` (ISO; None for rows without a time)
-    rows_unlabelled, rows_older : rows left out: without a label, and beyond ``max_rows``
-    holdout : how it does on the rows that were held out (``score_held_out``); None where none are, or a gate refused it
+    rows : number of rows it was fitted to, from ``training_from`` until ``training_until`` (ISO; None for rows without a time)
+    rows_unlabelled, rows_older : numbers of rows left out: without a label, and beyond ``max_rows``
+    holdout : its score on the held-out rows (``score_held_out``); None where none are held out, or a gate refused it
     """
 
     results: tuple[Result, ...]
@@ -83,44 +83,44 @@ def train(
     ----------
     frame : DataFrame, the features, one row per entity and ``as_of``; rows without a label are left out
     champion : the version in production, for ``beats_champion``
-    spark : gives the Spark session, asked only when a candidate is Spark ML
+    spark : returns the Spark session, called only when a candidate is Spark ML
     schema : labels and units of columns; the features' own schema unless given
-    fields : what ``product.serve`` says of the inputs
-    progress : is told a line for every fold
+    fields : the keys of inputs that ``product.serve`` declares
+    progress : called with a line for every fold
     held_out : DataFrame, the table of the model's holdout, where it names one
 
     Raises
     ------
-    DeclarationProblem : a column, metric, candidate or gate binds to nothing, or an input has a type that no model takes
+    DeclarationProblem : a column, metric, candidate or gate does not exist, or an input has a type that no model takes
     StepFailed : too little data for the declared split, or every candidate failed
     """
-    tell = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     schema = tuple(schema if schema is not None else (features.schema or ()))
     known_metric(model, model.metric)
     check_gates(model, [str(name) for name in frame.columns])
-    split = apart(model, features, frame, held_out)
+    split = split_holdout(model, features, frame, held_out)
     rows = labelled(model, features, split.train, schema)
-    described = signature(model, features, rows, schema, fields)
+    signature_ = signature(model, features, rows, schema, fields)
     if isinstance(model.split, Hashed):
-        stretches = hashed_folds(rows.frame, model.split, features.entity, rows.as_of, model.name)
+        folds_ = hashed_folds(rows.frame, model.split, features.entity, rows.as_of, model.name)
     elif isinstance(model.split, TemporalRows):
-        stretches = row_folds(rows.as_of, model.split, model.horizon_s, model.name)
+        folds_ = row_folds(rows.as_of, model.split, model.horizon_s, model.name)
     else:
-        stretches = folds(rows.as_of, model.split, model.horizon_s, model.name)
-    among = candidates(model, rows, spark)
-    evaluated = evaluate(model, rows, stretches, among, tell)
+        folds_ = folds(rows.as_of, model.split, model.horizon_s, model.name)
+    by_name = candidates(model, rows, spark)
+    evaluated = evaluate(model, rows, folds_, by_name, report)
     best, rule = select(model, evaluated)
-    gates = judge(Evidence(model, rows, stretches, evaluated, best, champion))
-    tell(f"{best.name} is fitted to all {len(rows):,} rows")
-    fitted = _final(model, best.name, among[best.name], rows)
-    # Held-out rows are looked at once, for a version that is to go into production: what is looked at again and again is trained on in the end.
+    gates = judge(Evidence(model, rows, folds_, evaluated, best, champion))
+    report(f"{best.name} is fitted to all {len(rows):,} rows")
+    fitted = _final(model, best.name, by_name[best.name], rows)
+    # Held-out rows are used once, for a version that is to go into production: rows scored again and again become training rows in effect.
     promoted = split.held is not None and all(gate.passed for gate in gates)
     return Trained(
-        results=tuple(one.result for one in evaluated.values()),
+        results=tuple(evaluation.result for evaluation in evaluated.values()),
         chosen=best.name,
         rule=rule + (f" The newest {len(rows):,} of {len(rows) + rows.older:,} labelled rows were used." if rows.older else ""),
         fitted=fitted,
-        signature=described,
+        signature=signature_,
         gates=gates,
         metric=model.metric,
         metrics={**best.metrics, f"{model.metric}_spread": best.spread},
@@ -137,7 +137,7 @@ def train(
 def _final(model: Model, name: str, candidate: Candidate, rows: Rows) -> Fitted:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # told already, with the folds
+            warnings.simplefilter("ignore")  # reported already, with the folds
             return candidate.fit(rows.frame, rows.y)
     except Exception as raised:
         raise StepFailed(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.connection import Kafka
 from caudal.declarations.node import Source
-from caudal.stages.statistics import told_twice
+from caudal.stages.statistics import have_common_samples
 from caudal.streaming.executors import here
 from caudal.streaming.micro_batch import MicroBatch
 from caudal.streaming.task import SCHEMA, Found, work
@@ -43,7 +43,7 @@ def take(batch: MicroBatch) -> list[Found]:
 def _by_spark(batch: MicroBatch, frame: DataFrame) -> list[Found]:
     found = _collected(frame.mapInArrow(partial(work, todo=batch.work), SCHEMA))
     for name in batch.tables:
-        if told_twice([each.taken[name] for each in found if name in each.taken]):
+        if have_common_samples([each.taken[name] for each in found if name in each.taken]):
             for file in (file for each in found for file in each.files):
                 (batch.stage / file.name).unlink(missing_ok=True)
             return _collected(frame.coalesce(1).mapInArrow(partial(work, todo=batch.work), SCHEMA))

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from sklearn.neighbors import LocalOutlierFactor
 
 import caudal as cd
-from caudal.stages.detect import operator, restored
+from caudal.stages.detect import operator, restore_operator
 from caudal.stages.detect.density import Density
 from caudal.stages.detect.half_space_trees import HalfSpaceTrees
 from caudal.stages.detect.local_outlier import LocalOutlier
@@ -18,7 +18,7 @@ from caudal.stages.detect.past import Past
 from caudal.stages.detect.peaks import Peaks
 from caudal.stages.detect.points import Points
 from caudal.stages.detect.ring import Ring
-from caudal.stages.detect.state import StateProblem, packed, unpacked
+from caudal.stages.detect.state import StateProblem, pack, unpack
 from caudal.stages.detect.views import Daily, Range, Shape
 
 HOUR_US = 3_600_000_000
@@ -73,9 +73,9 @@ def test_half_space_trees_hold_a_whole_window_and_judge_by_the_last_one():
 
 def test_half_space_trees_of_another_river_are_not_taken_up():
     declared = cd.half_space_trees(trees=2, height=2, window=16)
-    fields = unpacked(declared, operator(declared, 1).state())
+    fields = unpack(declared, operator(declared, 1).state())
     with pytest.raises(StateProblem, match=r"River 0\.1"):
-        restored(declared, packed(declared, {**fields, "river": "0.1"}))
+        restore_operator(declared, pack(declared, {**fields, "river": "0.1"}))
 
 
 def test_density_gives_the_distance_to_the_nearest_dense_cluster():
@@ -227,7 +227,7 @@ def test_surprise_that_reports_once_goes_on_bit_for_bit(stopped_after: int):
     whole, first = operator(declared, 1), operator(declared, 1)
     expected = [whole.score(i * HOUR_US // 4, row) for i, row in enumerate(rows)]
     got = [first.score(i * HOUR_US // 4, row) for i, row in enumerate(rows[:stopped_after])]
-    second = restored(declared, first.state())
+    second = restore_operator(declared, first.state())
     got += [second.score(i * HOUR_US // 4, row) for i, row in enumerate(rows[stopped_after:], stopped_after)]
     assert got == expected
 

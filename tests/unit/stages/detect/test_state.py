@@ -8,8 +8,8 @@ import pytest
 from caudal import half_space_trees, local_outlier, robust_z, surprise
 from caudal.declarations.detector import Detector
 from caudal.errors import DeclarationProblem
-from caudal.stages.detect import operator, restored
-from caudal.stages.detect.state import StateProblem, packed, unpacked
+from caudal.stages.detect import operator, restore_operator
+from caudal.stages.detect.state import StateProblem, pack, unpack
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def stored() -> bytes:
 
 def test_numbers_and_arrays_come_back():
     given = {"a": 3, "b": 0.1, "c": np.arange(6, dtype=np.float32).reshape(2, 3), "d": np.array([np.inf, np.nan])}
-    got = unpacked(robust_z(), packed(robust_z(), given))
+    got = unpack(robust_z(), pack(robust_z(), given))
     assert (got["a"], got["b"]) == (3, 0.1)
     np.testing.assert_array_equal(got["c"], given["c"])
     np.testing.assert_array_equal(got["d"], given["d"])
@@ -34,32 +34,32 @@ def test_one_flipped_bit_is_seen_wherever_it_lies(stored: bytes):
         broken = bytearray(stored)
         broken[place] ^= 4
         with pytest.raises(StateProblem, match="digest"):
-            restored(robust_z(window=16), bytes(broken))
+            restore_operator(robust_z(window=16), bytes(broken))
 
 
 def test_a_torn_state_is_refused(stored: bytes):
     with pytest.raises(StateProblem, match="digest"):
-        restored(robust_z(window=16), stored[:-1])
+        restore_operator(robust_z(window=16), stored[:-1])
 
 
 def test_another_version_is_refused_by_its_number(stored: bytes):
     with pytest.raises(StateProblem, match="version 9"):
-        restored(robust_z(window=16), stored[:4] + b"\x09" + stored[5:])
+        restore_operator(robust_z(window=16), stored[:4] + b"\x09" + stored[5:])
 
 
 def test_a_pickle_is_no_state():
     with pytest.raises(StateProblem, match="no detector's state"):
-        restored(robust_z(), b"\x80\x04cos\nsystem\n")
+        restore_operator(robust_z(), b"\x80\x04cos\nsystem\n")
 
 
 def test_an_array_of_objects_is_not_written():
     with pytest.raises(ValueError, match="pickle"):
-        packed(robust_z(), {"a": np.array([object()])})
+        pack(robust_z(), {"a": np.array([object()])})
 
 
 def test_a_detector_declared_otherwise_does_not_take_the_state(stored: bytes):
     with pytest.raises(StateProblem, match="'window': 17"):
-        restored(robust_z(window=17), stored)
+        restore_operator(robust_z(window=17), stored)
 
 
 def test_an_unknown_kind_names_the_nearest():

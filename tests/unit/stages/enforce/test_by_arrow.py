@@ -44,7 +44,7 @@ def test_rows_types_and_folders_are_sparks(
     by: list[str], segments: Sequence[str], frame: DataFrame, spark: SparkSession, tmp_path: Path
 ) -> None:
     judged = judge(frame, [ex.sql("id <> 5", name="five").quarantine(), ex.sql("id < 30", name="small").warn()])
-    assert by_arrow.fits(judged.frame, tmp_path / "arrow", by)
+    assert by_arrow.is_suited(judged.frame, tmp_path / "arrow", by)
     judged.write(tmp_path / "arrow", by, segments=segments)
     outcome = judged.outcome(tmp_path / "arrow")
     assert (outcome.rows, outcome.good, outcome.reasons) == (40, 39, {"five": 1})
@@ -92,7 +92,7 @@ def test_what_was_there_is_replaced_and_what_an_attempt_left_is_not_taken(
     ],
 )
 def test_other_rows_are_left_to_spark(columns: list[str], by: list[str], spark: SparkSession, tmp_path: Path) -> None:
-    assert not by_arrow.fits(judge(spark.range(3).selectExpr(*columns), []).frame, tmp_path, by)
+    assert not by_arrow.is_suited(judge(spark.range(3).selectExpr(*columns), []).frame, tmp_path, by)
 
 
 def test_no_rows_are_no_files(frame: DataFrame, tmp_path: Path) -> None:

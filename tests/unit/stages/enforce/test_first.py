@@ -124,9 +124,9 @@ def test_a_key_that_the_plan_groups_by_is_proven(spark: SparkSession, audited: C
     from pyspark.sql.functions import lit
 
     counts = spark.range(100).selectExpr("id % 7 AS zone", "id % 3 AS hour").groupBy("zone", "hour").count().withColumn("x", lit(1))
-    assert first.proven(counts, ("zone", "hour"))
-    assert first.proven(counts, ("zone", "hour", "count"))
-    assert first.proven(counts.selectExpr("zone AS z", "hour AS h"), ("z", "h"))
-    assert not first.proven(counts, ("zone",))
-    assert not first.proven(counts, ("zone", "count"))
+    assert first.is_unique_by_plan(counts, ("zone", "hour"))
+    assert first.is_unique_by_plan(counts, ("zone", "hour", "count"))
+    assert first.is_unique_by_plan(counts.selectExpr("zone AS z", "hour AS h"), ("z", "h"))
+    assert not first.is_unique_by_plan(counts, ("zone",))
+    assert not first.is_unique_by_plan(counts, ("zone", "count"))
     assert audited(counts, [ex.unique("zone", "hour").quarantine(), ex.unique("zone").warn()])[0].checks[1].broken == 14

@@ -11,7 +11,7 @@ import pytest
 import caudal as cd
 from caudal.declarations.build_context import build_context
 from caudal.errors import DeclarationProblem
-from caudal.stages.features.embed import embedded
+from caudal.stages.features.embed import embed_image
 
 pytest.importorskip("onnxruntime")
 
@@ -39,7 +39,7 @@ def test_rows_are_embedded_and_faults_are_told(spark, photographs: list[bytes]) 
             assert json.loads(row["_raw"]) == {"sha256": str(i)}
         else:
             assert row["_format_errors"] is None
-            assert np.array(row["embedding"]) == pytest.approx(embedded(content, LITE0, 64), abs=1e-5)
+            assert np.array(row["embedding"]) == pytest.approx(embed_image(content, LITE0, 64), abs=1e-5)
     assert rows["0"]["network"].startswith("efficientnet-lite0@")
     noted = made.notes(Path())["embedding"]
     assert noted["images"] == len(contents)

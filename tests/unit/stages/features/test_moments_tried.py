@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from caudal.stages.features.moments_tried import moments
+from caudal.stages.features.moments_tried import row_times
 from caudal.stages.features.reaches import Reaches
 
 AT = dt.datetime(2024, 3, 6)
@@ -15,7 +15,7 @@ DAY_S = 86_400
 
 
 def offsets(step_s: float | None, asked: Reaches, delays_s: tuple[float, ...] = ()) -> list[float]:
-    tried = list(moments(AT, step_s, asked, delays_s, random.Random(0)))
+    tried = list(row_times(AT, step_s, asked, delays_s, random.Random(0)))
     assert len(tried) < 2_000, "more rows than a check has time for"
     return [(one.time - AT).total_seconds() for one in tried]
 

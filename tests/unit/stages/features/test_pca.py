@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from caudal.declarations.build_context import build_context
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.stages.features.pca import Fitted, _joined, _moments, fit, pca
+from caudal.stages.features.pca import Fitted, _merge_moments, _moments_of_partition, fit, pca
 
 ROWS, WIDTH = 600, 48
 
@@ -41,10 +41,10 @@ def test_parts_of_any_size_join_to_the_whole(sizes: list[int], seed: int) -> Non
     parts = []
     for some in np.split(whole, np.cumsum(sizes)[:-1]):
         column = pa.array(some.tolist(), pa.list_(pa.float64()))
-        (batch,) = _moments([pa.RecordBatch.from_arrays([column], ["x"])])
+        (batch,) = _moments_of_partition([pa.RecordBatch.from_arrays([column], ["x"])])
         row = batch.to_pylist()[0]
         parts.append((row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"])))
-    rows, mean, scatter = _joined(parts)
+    rows, mean, scatter = _merge_moments(parts)
     off = whole - whole.mean(axis=0)
     assert rows == len(whole)
     assert mean == pytest.approx(whole.mean(axis=0))

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from caudal.stages.images.decode import Unfit, header, pixels, thumbnail
+from caudal.stages.images.decode import UnreadableImage, header, pixels, thumbnail
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -61,7 +61,7 @@ def test_a_colour_that_stands_for_transparent_is_on_white() -> None:
 
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_numbers_without_a_white_are_told(mode: str) -> None:
-    with pytest.raises(Unfit, match="32 bits a pixel"):
+    with pytest.raises(UnreadableImage, match="32 bits a pixel"):
         pixels(packed(Image.new(mode, (64, 64), 1), "TIFF"), 32, MANY)
 
 
@@ -100,16 +100,18 @@ def bomb(width: int, height: int) -> bytes:
 def test_a_bomb_is_not_decoded() -> None:
     content = bomb(60_000, 60_000)
     assert (header(content).width, header(content).height) == (60_000, 60_000)
-    with pytest.raises(Unfit, match="has 60000 × 60000 pixels, more than the 100,000,000"):
+    with pytest.raises(UnreadableImage, match="has 60000 × 60000 pixels, more than the 100,000,000"):
         pixels(content, 32, MANY)
 
 
 def test_what_takes_more_memory_than_there_is_is_told_and_a_plain_jpeg_is_not_for_its_size() -> None:
     large, room = quarters(1600, 1200), 10 * 2**20
     assert pixels(packed(large, "JPEG"), 32, MANY, room=room).shape == (32, 32, 3)
-    with pytest.raises(Unfit, match=r"JPEG of 1600 × 1200 pixels, which takes up to 1[0-9] MiB to decode; a worker has 10"):
+    with pytest.raises(
+        UnreadableImage, match=r"JPEG of 1600 × 1200 pixels, which takes up to 1[0-9] MiB to decode; a worker has 10"
+    ):
         pixels(packed(large, "JPEG", progressive=True), 32, MANY, room=room)
-    with pytest.raises(Unfit, match="PNG of 1600 × 1200 pixels, which takes up to 38 MiB"):
+    with pytest.raises(UnreadableImage, match="PNG of 1600 × 1200 pixels, which takes up to 38 MiB"):
         pixels(packed(large), 32, MANY, room=room)
 
 
@@ -118,14 +120,14 @@ def test_what_takes_more_memory_than_there_is_is_told_and_a_plain_jpeg_is_not_fo
     [(b"", "is empty"), (b"%PDF-1.7 and more", "is no image: it begins with b'%PDF-1.7'"), (b"\xff\xd8\xff", "is no image|header")],
 )
 def test_what_is_no_image_is_told(content: bytes, why: str) -> None:
-    with pytest.raises(Unfit, match=why):
+    with pytest.raises(UnreadableImage, match=why):
         header(content)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 def test_an_image_that_is_cut_off_is_told(format: str) -> None:
     whole = packed(Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)), format)
-    with pytest.raises(Unfit, match=r"cannot be decoded|is no image|header"):
+    with pytest.raises(UnreadableImage, match=r"cannot be decoded|is no image|header"):
         pixels(whole[: len(whole) // 2], 32, MANY)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from caudal.errors import EnvironmentProblem
-from caudal.stages.images.memory import MIB, WEIGHTS, WORKER, octets, plan
+from caudal.stages.images.memory import MIB, WEIGHTS, WORKER, parse_bytes, plan
 
 MODEL = 13 * MIB
 LEAST = WORKER + WEIGHTS * MODEL
@@ -39,11 +39,11 @@ def test_the_estimate_is_a_bound_of_what_was_measured_and_a_close_one(batch: int
 def test_with_room_nothing_is_lowered() -> None:
     found = made(8 * 1024 * MIB)
     assert (found.batch, found.side, found.max_pixels) == (8, 224, 10**8)
-    assert len(found.said) == 1
+    assert len(found.notes) == 1
 
 
 def test_a_process_beside_each_worker_takes_of_its_share() -> None:
-    assert made(800 * MIB, beside=200 * MIB) == made(600 * MIB)
+    assert made(800 * MIB, reserved=200 * MIB) == made(600 * MIB)
 
 
 @given(st.integers(LEAST, LEAST + 2000 * MIB), st.integers(1, 4))
@@ -76,10 +76,10 @@ def test_first_the_batch_is_lowered_then_the_size() -> None:
 def test_what_is_lowered_is_said() -> None:
     found = made(LEAST + 80 * MIB)
     assert found.room < 80 * MIB
-    assert any("size was lowered from 224" in one or "batch was lowered" in one for one in found.said)
-    assert any("go to quarantine" in one for one in found.said)
+    assert any("size was lowered from 224" in one or "batch was lowered" in one for one in found.notes)
+    assert any("go to quarantine" in one for one in found.notes)
 
 
 @pytest.mark.parametrize(("said", "bytes"), [("2g", 2 * 1024 * MIB), ("512MB", 512 * MIB), ("1024", 1024), ("1.5g", 1536 * MIB)])
 def test_memory_as_spark_writes_it(said: str, bytes: int) -> None:
-    assert octets(said) == bytes
+    assert parse_bytes(said) == bytes

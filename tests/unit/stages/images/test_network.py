@@ -29,7 +29,7 @@ def held() -> dict[str, np.ndarray]:
 
 
 def test_it_names_real_photographs(shared_data: Path, held: dict[str, np.ndarray]) -> None:
-    run = network.session(network.model(LITE0).content)
+    run = network.session(network.load_model(LITE0).content)
     right = total = 0
     for kind, number in SEEN.items():
         files = sorted((shared_data / "fruits" / "grocery" / kind).glob("*.jpg"))[:6]
@@ -47,7 +47,7 @@ def test_a_file_of_weights_runs_nothing() -> None:
             return print, ("ran",)
 
     with pytest.raises(pickle.UnpicklingError, match="no business"):
-        weights._Names(io.BytesIO(pickle.dumps(Nasty()))).load()
+        weights._RestrictedUnpickler(io.BytesIO(pickle.dumps(Nasty()))).load()
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +72,12 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_any_onnx_model_gives_what_its_last_layer_takes(classifier: Path) -> None:
-    model = network.model(cd.network(str(classifier), mean=(0, 0, 0), std=(255, 255, 255)))
+    model = network.load_model(cd.network(str(classifier), mean=(0, 0, 0), std=(255, 255, 255)))
     image = np.full((1, 32, 32, 3), [255, 51, 0], np.uint8)
     assert network.session(model.content).run(None, {"x": model.prepared(image)})[0] == pytest.approx(
         np.array([[1.0, 0.2, 0.0]]), rel=1e-5
     )
-    whole = network.model(cd.network(str(classifier), last_layer=True))
+    whole = network.load_model(cd.network(str(classifier), last_layer=True))
     assert network.session(whole.content).run(None, {"x": whole.prepared(image)})[0].sum() == pytest.approx(1.0)
 
 
@@ -101,6 +101,6 @@ def test_what_is_no_network_is_told() -> None:
 
 def test_what_does_not_classify_is_told(tmp_path: Path) -> None:
     path = tmp_path / "features.onnx"
-    path.write_bytes(network.model(LITE0).content)
+    path.write_bytes(network.load_model(LITE0).content)
     with pytest.raises(DeclarationProblem, match="does not end in a layer that classifies"):
-        network.model(cd.network(str(path)))
+        network.load_model(cd.network(str(path)))

@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from caudal.declarations.schema import TYPES
-from caudal.stages.ingest.let_in import clean
+from caudal.stages.ingest.let_in import clean_name
 from caudal.stages.ingest.widen import common, decimal_of, general, rule
 
 EVERY = (*TYPES, "decimal(10,2)", "decimal(20,0)", "decimal(38,10)")
@@ -52,12 +52,12 @@ def test_a_decimal_that_is_cast_keeps_every_digit(have: tuple[int, int], data: s
 
 @given(st.text(min_size=1, max_size=30))
 def test_a_cleaned_name_is_one_that_tables_take_and_is_not_cleaned_twice(raw: str) -> None:
-    name = clean(raw, set())
+    name = clean_name(raw, set())
     assert name
     assert not name.startswith("_")
     assert not set(name) & set(" ,;{}()\n\t=.")
-    assert clean(name, set()) == name
-    assert clean(raw, {name.casefold()}).casefold() != name.casefold()
+    assert clean_name(name, set()) == name
+    assert clean_name(raw, {name.casefold()}).casefold() != name.casefold()
 
 
 def test_decimals_are_told_by_their_form() -> None:

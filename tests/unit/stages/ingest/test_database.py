@@ -22,7 +22,7 @@ import caudal as cd
 from caudal.declarations.database import Database
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
 from caudal.secret import shown
-from caudal.stages.ingest import Arrival, Seen, arrivals, database as fetching
+from caudal.stages.ingest import Arrival, KnownFile, arrivals, database as fetching
 from caudal.stages.ingest.sql import copy as copying, extract as extracting
 
 NOW = 1_700_000_000.0
@@ -32,7 +32,7 @@ class Lake:
     """What landing does with arrivals, and no more: bytes kept, and what was noted of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.seen, self.at = folder, dict[str, Seen](), NOW
+        self.folder, self.seen, self.at = folder, dict[str, KnownFile](), NOW
 
     def look(self, source: Database) -> list[Arrival]:
         scratch = self.folder / "scratch"
@@ -46,7 +46,7 @@ class Lake:
             content = one.local.read_bytes()
             stored = self.folder / f"{hashlib.sha256(content).hexdigest()}.parquet"
             stored.write_bytes(content)
-            self.seen[one.path] = Seen(one.etag, one.modified_ns, one.bytes, stored.stem, stored)
+            self.seen[one.path] = KnownFile(one.etag, one.modified_ns, one.bytes, stored.stem, stored)
             tables.append(pq.read_table(stored))
         return tables
 
@@ -138,8 +138,8 @@ def test_texts_and_numbers_are_the_same_by_copy_and_by_cursor(
     postgres_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch, by_copy: bool
 ) -> None:
     taken: list[bool] = []
-    able = extracting.copyable
-    monkeypatch.setattr(extracting, "copyable", lambda *said: taken.append(able(*said)) or (by_copy and taken[-1]))
+    able = extracting.can_copy
+    monkeypatch.setattr(extracting, "can_copy", lambda *said: taken.append(able(*said)) or (by_copy and taken[-1]))
     texts = [
         "",
         None,
@@ -458,11 +458,11 @@ def test_a_connection_that_breaks_in_the_middle_is_taken_up_with_nothing_doubled
 
         return batches
 
-    for name in ("copied", "_fetched"):
+    for name in ("copy_batches", "_fetch"):
         monkeypatch.setattr(extracting, name, cutting(getattr(extracting, name)))
     monkeypatch.setattr(extracting, "ROWS", 1000)
     monkeypatch.setattr(copying, "BLOCK", 50_000)
-    monkeypatch.setattr(extracting, "copyable", lambda *_: by_copy)
+    monkeypatch.setattr(extracting, "can_copy", lambda *_: by_copy)
     monkeypatch.setattr(fetching, "BACKOFF_S", 0.01)
     tables = lake.land(cd.database(shop[0], table="sale", key="id", parallel=2))
     assert cut == [True]

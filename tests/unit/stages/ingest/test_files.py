@@ -16,7 +16,7 @@ import pytest
 
 from caudal.declarations.connection import files
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import Arrival, Seen, arrivals
+from caudal.stages.ingest import Arrival, KnownFile, arrivals
 
 LONG_AGO_S = 3600
 
@@ -42,7 +42,7 @@ def parquet(path: Path) -> bytes:
     return content
 
 
-def found(pattern: str, data: Path | None, seen: dict[str, Seen] | None = None, **options: object) -> list[Arrival]:
+def found(pattern: str, data: Path | None, seen: dict[str, KnownFile] | None = None, **options: object) -> list[Arrival]:
     scratch = (data or Path("unused")) / ".scratch"
     return arrivals(files(pattern, **options), data=data, scratch=scratch, seen=seen or {})  # type: ignore[arg-type]
 
@@ -78,7 +78,7 @@ def test_matches_are_sorted_and_temporary_names_left_out(folder: Path) -> None:
 def test_what_has_not_changed_is_left_out(folder: Path) -> None:
     path = put(folder / "a.csv")
     one = found("*.csv", folder)[0]
-    seen = {one.path: Seen(None, one.modified_ns, one.bytes, "0" * 64)}
+    seen = {one.path: KnownFile(None, one.modified_ns, one.bytes, "0" * 64)}
     assert found("*.csv", folder, seen) == []
     put(path, b"a,b\n3,4\n", age_s=60)
     assert names(found("*.csv", folder, seen)) == ["a.csv"]
@@ -190,7 +190,7 @@ def test_looking_starts_no_engine(folder: Path) -> None:
 def test_a_look_at_thousands_of_known_files_is_quick(folder: Path) -> None:
     for number in range(2000):
         put(folder / f"{number}.csv")
-    seen = {one.path: Seen(None, one.modified_ns, one.bytes, "0" * 64) for one in found("*.csv", folder)}
+    seen = {one.path: KnownFile(None, one.modified_ns, one.bytes, "0" * 64) for one in found("*.csv", folder)}
     began = time.perf_counter()
     assert found("*.csv", folder, seen) == []
     assert time.perf_counter() - began < 1

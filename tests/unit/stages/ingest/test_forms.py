@@ -51,13 +51,13 @@ def test_forms_tell_the_types_that_spark_tells(spark: Any) -> None:
 def test_arrow_reads_values_that_spark_reads(spark: Any, type: str) -> None:
     from pyspark.sql import functions as F
 
-    from caudal.stages.ingest.text import parsed
+    from caudal.stages.ingest.text import parse_text
 
-    texts = [text for text in EVERY if forms.reads(forms.forms_of(pa.array([text])), type)]
+    texts = [text for text in EVERY if forms.arrow_reads(forms.forms_of(pa.array([text])), type)]
     assert len(texts) > 5
     frame = spark.createDataFrame([(text,) for text in texts], "_r0 string")
-    by_spark = [row[0] for row in frame.select(parsed(F.col("_r0"), type, {}, "America/New_York").cast("string")).collect()]
-    typed = forms.typed(frame, {"value": ("_r0", type)}, {}, keep=True)
+    by_spark = [row[0] for row in frame.select(parse_text(F.col("_r0"), type, {}, "America/New_York").cast("string")).collect()]
+    typed = forms.cast_by_arrow(frame, {"value": ("_r0", type)}, {}, keep=True)
     by_arrow = {row["_r0"]: row["value"] for row in typed.select("_r0", F.col("value").cast("string")).collect()}
     assert [by_arrow[text] for text in texts] == by_spark
 
@@ -85,8 +85,8 @@ def test_wide_files_are_read_as_narrow_ones(spark: Any, land: Any, source: Any, 
         quick = read(spark, [file], declared, tz="America/New_York")
         there = quick.frame.collect()
         with monkeypatch.context() as patched:
-            patched.setattr(forms, "applies", lambda *_: False)
-            patched.setattr(cast, "_fits", lambda *_: False)
+            patched.setattr(forms, "can_survey", lambda *_: False)
+            patched.setattr(cast, "_is_surely_valid", lambda *_: False)
             slow = read(spark, [file], declared, tz="America/New_York")
             assert slow.schema == quick.schema
             assert slow.let_in == quick.let_in

@@ -14,7 +14,7 @@ import pytest
 import caudal.stages.ingest.web as client
 from caudal.declarations.connection import http
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import Arrival, Seen, arrivals
+from caudal.stages.ingest import Arrival, KnownFile, arrivals
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 MODIFIED = "Wed, 01 Mar 2023 10:00:00 GMT"
@@ -100,14 +100,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-def fetched(server: Server, scratch: Path, seen: dict[str, Seen] | None = None, *urls: str) -> list[Arrival]:
+def fetched(server: Server, scratch: Path, seen: dict[str, KnownFile] | None = None, *urls: str) -> list[Arrival]:
     return arrivals(
         http(*(urls or (server.url(),)), timeout_s=2), data=None, scratch=scratch, seen=seen or {}, clock=lambda: 1_700_000_000.0
     )
 
 
-def remembered(one: Arrival) -> dict[str, Seen]:
-    return {one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest())}
+def remembered(one: Arrival) -> dict[str, KnownFile]:
+    return {one.path: KnownFile(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest())}
 
 
 def test_a_file_comes_whole_with_its_name_and_facts(server: Server, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import caudal as cd
 import caudal.stages.ingest.images as images
 from caudal.errors import DeclarationProblem, SourceProblem
-from caudal.stages.ingest import Seen, arrivals
+from caudal.stages.ingest import KnownFile, arrivals
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -36,14 +36,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def landed(
-    connection: Any, base: Path, seen: dict[str, Seen] | None = None, at: float = 5000.0
-) -> tuple[list[dict], dict[str, Seen]]:
+    connection: Any, base: Path, seen: dict[str, KnownFile] | None = None, at: float = 5000.0
+) -> tuple[list[dict], dict[str, KnownFile]]:
     """Fetch, and keep what came as a landing would; return its rows and what is remembered then."""
     remembered, scratch = dict(seen or {}), base / f"scratch-{len(seen or {})}-{at}"
     rows = []
     for one in arrivals(connection, data=base, scratch=scratch, seen=remembered, clock=lambda: at):
         rows += pq.read_table(one.local).to_pylist()
-        remembered[one.path] = Seen(None, one.modified_ns, one.bytes, "", one.local)
+        remembered[one.path] = KnownFile(None, one.modified_ns, one.bytes, "", one.local)
     return rows, remembered
 
 

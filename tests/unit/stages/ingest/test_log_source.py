@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from caudal.messaging.log import Reader, Writer
 from caudal.stages.ingest.streams import kinds
-from caudal.stages.ingest.streams.log import LogStream, bounded, pieces
+from caudal.stages.ingest.streams.log import LogStream, limit_offsets, pieces
 
 
 class Sized(Reader):
@@ -42,7 +42,7 @@ def test_little_is_one_task(tmp_path: Path) -> None:
 @given(st.dictionaries(st.sampled_from("0123"), st.integers(0, 100)), st.integers(1, 80))
 def test_a_micro_batch_is_bounded_and_goes_on(there: dict[str, int], most: int) -> None:
     at: dict[str, int] = {}
-    while (end := bounded(at, there, most)) != at and any(end[one] > at.get(one, 0) for one in end):
+    while (end := limit_offsets(at, there, most)) != at and any(end[one] > at.get(one, 0) for one in end):
         taken = sum(end[one] - at.get(one, 0) for one in end)
         assert taken == min(most, sum(there.values()) - sum(at.values()))
         at = end

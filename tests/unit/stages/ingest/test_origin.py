@@ -13,9 +13,9 @@ from hypothesis import given, strategies as st
 import caudal as cd
 from caudal.declarations.connection import files
 from caudal.ledger.records import landed
-from caudal.stages.ingest import RawFile, Seen, arrivals
+from caudal.stages.ingest import KnownFile, RawFile, arrivals
 from caudal.stages.ingest.files import present
-from caudal.stages.ingest.origin import former, former_pattern
+from caudal.stages.ingest.origin import former_name, former_pattern
 from caudal.tables.home import Home
 from caudal.tables.landing import current, land, moved, origin_of
 
@@ -29,7 +29,7 @@ def test_the_whole_path_of_an_older_home_gets_the_name_below_its_data_folder(
 ) -> None:
     pattern = "/".join([*(part.replace("[", "x") for part in name[:-1]), "*"])
     below = "/".join([*(part.replace("[", "x") for part in name[:-1]), name[-1]])
-    named = former(pattern, Path("/", *new))
+    named = former_name(pattern, Path("/", *new))
     assert named(f"/{'/'.join(old)}/{below}") == below
     assert named(below) == below
 
@@ -48,7 +48,7 @@ def test_the_whole_path_of_an_older_home_gets_the_name_below_its_data_folder(
 )
 def test_what_an_older_path_is_named(pattern: str, path: str, name: str) -> None:
     base = None if pattern.startswith("/") else Path("/data")
-    assert former(pattern, base)(path) == name
+    assert former_name(pattern, base)(path) == name
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_files_are_known_by_any_path_to_their_folder(data: Path) -> None:
     asked = files("in/*/*.csv")
     first = arrivals(asked, data=data, scratch=data / ".s", seen={})
     assert [one.path for one in first] == ["in/a/1.csv", "in/b/1.csv"]
-    seen = {one.path: Seen(None, one.modified_ns, one.bytes, "") for one in first}
+    seen = {one.path: KnownFile(None, one.modified_ns, one.bytes, "") for one in first}
     for way in other_ways(data):
         if not way.exists():
             way.parent.mkdir()
@@ -103,14 +103,14 @@ def test_a_home_of_before_goes_on(data: Path, tmp_path: Path) -> None:
             data.rename(tmp_path / "twin")
             (tmp_path / "twin" / "in/b/1.csv").write_text("x\nnewer\n")
     held = {file.sha256 for file in current(home, ledger, **about)}
-    moved(ledger, "p", "s", tmp_path / "twin", former("in/*/*.csv", tmp_path / "twin"))
+    moved(ledger, "p", "s", tmp_path / "twin", former_name("in/*/*.csv", tmp_path / "twin"))
     rows = ledger.find(landed, **about)
     assert {(row["path"], row["base"]) for row in rows if row["base"]} == {
         (name, str(tmp_path / "twin")) for name in ("in/a/1.csv", "in/b/1.csv")
     }
     assert all(origin_of(row).exists() == (row["base"] is not None) for row in rows)
     assert {file.sha256 for file in current(home, ledger, **about)} == held  # nothing that counted is lost by a name
-    seen = {row["path"]: Seen(None, row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
+    seen = {row["path"]: KnownFile(None, row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
     assert arrivals(files("in/*/*.csv"), data=tmp_path / "twin", scratch=data, seen=seen) == []
     ledger.close()
 
@@ -125,18 +125,18 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
-def landed_packs(pattern: str, data: Path, seen: dict[str, Seen], at: float) -> list[str]:
+def landed_packs(pattern: str, data: Path, seen: dict[str, KnownFile], at: float) -> list[str]:
     scratch = data.parent / f"packs-{at}"
     paths: list[str] = []
     for one in arrivals(cd.images(pattern, gone="quarantine"), data=data, scratch=scratch, seen=seen, clock=lambda: at):
         paths += pq.read_table(one.local)["path"].to_pylist()
-        seen[one.path] = Seen(None, one.modified_ns, one.bytes, "", one.local)
+        seen[one.path] = KnownFile(None, one.modified_ns, one.bytes, "", one.local)
     return paths
 
 
 def test_images_are_known_by_any_path_to_their_folder(tmp_path: Path) -> None:
     data = pictures(tmp_path / "data")
-    seen: dict[str, Seen] = {}
+    seen: dict[str, KnownFile] = {}
     assert landed_packs("in/*/*.jpg", data, seen, 5000.0) == ["in/apple/1.jpg", "in/pear/1.jpg"]
     for n, way in enumerate(other_ways(data)):
         if not way.exists():
@@ -147,7 +147,7 @@ def test_images_are_known_by_any_path_to_their_folder(tmp_path: Path) -> None:
 
 def test_images_of_a_home_of_before_are_known_and_read_by_their_new_names(tmp_path: Path, spark: object) -> None:
     data = pictures(tmp_path / "data")
-    seen: dict[str, Seen] = {}
+    seen: dict[str, KnownFile] = {}
     assert landed_packs(f"{data}/in/*/*.jpg", data, seen, 5000.0) == [str(data / "in" / one / "1.jpg") for one in ("apple", "pear")]
     data.rename(tmp_path / "moved")
     assert landed_packs("in/*/*.jpg", tmp_path / "moved", seen, 6000.0) == []

@@ -15,7 +15,7 @@ import caudal as cd
 import caudal.stages.ingest.web as web
 from caudal.declarations.connection import Http
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
-from caudal.stages.ingest import Arrival, Seen, arrivals
+from caudal.stages.ingest import Arrival, KnownFile, arrivals
 
 NOW = 1_700_000_000.0
 
@@ -41,7 +41,7 @@ def source(api: Api, way: str, **more: Any) -> Http:
     return cd.http(api.url(way), timeout_s=2, **{**WAYS[way], **more})
 
 
-def fetched(connection: Http, scratch: Path, seen: dict[str, Seen] | None = None, at: float = NOW) -> list[Arrival]:
+def fetched(connection: Http, scratch: Path, seen: dict[str, KnownFile] | None = None, at: float = NOW) -> list[Arrival]:
     return arrivals(connection, data=None, scratch=scratch, seen=seen or {}, clock=lambda: at)
 
 
@@ -55,9 +55,10 @@ def ids(arrived: list[Arrival], path: str = "") -> list[int]:
     return sorted(found)
 
 
-def remembered(arrived: list[Arrival]) -> dict[str, Seen]:
+def remembered(arrived: list[Arrival]) -> dict[str, KnownFile]:
     return {
-        one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest()) for one in arrived
+        one.path: KnownFile(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest())
+        for one in arrived
     }
 
 
@@ -161,7 +162,7 @@ def test_a_server_that_asks_for_a_long_rest_gets_it(api: Api, tmp_path: Path) ->
     api.plan, api.retry_after = ["", "429"], "3600"
     with pytest.raises(SourceProblem, match="asks to be left alone for 3600 s") as raised:
         fetched(source(api, "link"), tmp_path)
-    assert raised.value.facts["passing"]
+    assert raised.value.facts["transient"]
     assert len(api.asked) == 2
 
 

@@ -17,7 +17,7 @@ import caudal as cd
 import caudal.stages.ingest.remote as remote
 from caudal.declarations.connection import Files
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import Arrival, Seen, arrivals
+from caudal.stages.ingest import Arrival, KnownFile, arrivals
 
 pytest.importorskip("s3fs")
 pytest.importorskip("sshfs")
@@ -31,13 +31,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "LOOK_AGAIN_S", 0.3)
 
 
-def fetched(connection: Files, scratch: Path, seen: dict[str, Seen] | None = None) -> list[Arrival]:
+def fetched(connection: Files, scratch: Path, seen: dict[str, KnownFile] | None = None) -> list[Arrival]:
     return arrivals(connection, data=None, scratch=scratch, seen=seen or {})
 
 
-def remembered(*arrived: Arrival) -> dict[str, Seen]:
+def remembered(*arrived: Arrival) -> dict[str, KnownFile]:
     return {
-        one.path: Seen(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest()) for one in arrived
+        one.path: KnownFile(one.etag, one.modified_ns, one.bytes, hashlib.sha256(one.local.read_bytes()).hexdigest())
+        for one in arrived
     }
 
 
@@ -98,7 +99,7 @@ def test_nobody_there_is_told_after_some_attempts(s3: Any, tmp_path: Path, monke
         SourceProblem, match="could not be read in 2 attempts; the last one ended with: EndpointConnectionError"
     ) as raised:
         fetched(cd.files("s3://bucket/*.csv"), tmp_path)
-    assert raised.value.facts["passing"]
+    assert raised.value.facts["transient"]
 
 
 def test_a_fetch_whose_server_stops_in_the_middle_finishes_once_it_is_there_again(
@@ -310,7 +311,7 @@ def test_a_fetch_whose_hdfs_is_killed_in_the_middle_finishes_once_it_is_there_ag
     finally:
         monkeypatch.setattr(remote, "_append", usual)
         hdfs.start()
-    assert raised.value.facts["passing"]
+    assert raised.value.facts["transient"]
     assert time.monotonic() - began < 120
     offsets = _offsets(monkeypatch)
     arrived = fetched(source, tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from caudal.declarations.connection import simulated
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import Arrival, Seen, arrivals
+from caudal.stages.ingest import Arrival, KnownFile, arrivals
 
 CALLS: list[int] = []
 
@@ -32,12 +32,12 @@ def broken(folder: Path, seed: int) -> None:
     raise ZeroDivisionError("seed")
 
 
-def made(scratch: Path, seen: dict[str, Seen] | None = None, **more: Any) -> list[Arrival]:
+def made(scratch: Path, seen: dict[str, KnownFile] | None = None, **more: Any) -> list[Arrival]:
     return arrivals(simulated(more.pop("write", two_files), **more), data=None, scratch=scratch, seen=seen or {})
 
 
-def remembered(arrived: list[Arrival]) -> dict[str, Seen]:
-    return {one.path: Seen(one.etag, one.modified_ns, one.bytes, "0" * 64) for one in arrived}
+def remembered(arrived: list[Arrival]) -> dict[str, KnownFile]:
+    return {one.path: KnownFile(one.etag, one.modified_ns, one.bytes, "0" * 64) for one in arrived}
 
 
 def test_files_are_made_once(tmp_path: Path) -> None:

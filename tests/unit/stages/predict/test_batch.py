@@ -12,7 +12,7 @@ from caudal.declarations.model import Model, temporal
 from caudal.declarations.node import Features
 from caudal.errors import StepFailed
 from caudal.registry import LoadedModel
-from caudal.stages.predict import predict, predict_on_spark, wanted
+from caudal.stages.predict import predict, predict_on_spark, rows_to_predict
 from caudal.stages.train import train
 
 FEATURES = Features("rides", (), entity=("ride",), as_of="at", labels=("minutes",))
@@ -66,7 +66,7 @@ def test_which_rows_are_predicted(spark, rides):
     frame = spark.createDataFrame(
         rides[["ride", "at", "minutes"]].assign(minutes=rides.minutes.astype(object).where(rides.index < 190, None))
     )
-    assert wanted(frame, "all", FEATURES, "minutes").count() == 200
-    assert wanted(frame, "unlabelled", FEATURES, "minutes").count() == 10
-    newest = wanted(frame, "latest", FEATURES, "minutes").toPandas()
+    assert rows_to_predict(frame, "all", FEATURES, "minutes").count() == 200
+    assert rows_to_predict(frame, "unlabelled", FEATURES, "minutes").count() == 10
+    newest = rows_to_predict(frame, "latest", FEATURES, "minutes").toPandas()
     assert sorted(newest["at"]) == rides["at"].tolist()[150:]

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 import caudal as cd
 from caudal.declarations.detector import Detection
 from caudal.declarations.statistics import Statistics
-from caudal.stages.statistics import Bounds, Samples, advanced, begin, ended, rows, taken
+from caudal.stages.statistics import Bounds, Samples, advance, begin, end_stream, rows, take_samples
 from caudal.stages.statistics.batch import _chunk
 from caudal.stages.statistics.seen import Seen, seen_of
 from caudal.streaming.watch import Watch, of_samples
@@ -39,8 +39,8 @@ def counted(batches: list[Samples]) -> tuple[int, int]:
     """Return readings and duplicates of batches that come one after another."""
     state = begin(MINUTES)
     for batch in batches:
-        state, _, _ = advanced(state, [taken(batch, MINUTES, state.bounds)], MINUTES)
-    _, last = ended(state, MINUTES)
+        state, _, _ = advance(state, [take_samples(batch, MINUTES, state.bounds)], MINUTES)
+    _, last = end_stream(state, MINUTES)
     assert sum(rows(last, MINUTES).column("readings").to_pylist()) == state.readings
     return state.readings, state.duplicates
 
@@ -82,7 +82,7 @@ def test_what_has_come_is_told_by_number_and_time_whatever_comes_in_whatever_ord
 def test_regular_times_are_remembered_as_few_runs_and_irregular_ones_are_still_told_apart() -> None:
     regular, state = session(0, 3000), begin(MINUTES)
     for piece in np.array_split(np.arange(3000), 300):
-        state, _, _ = advanced(state, [taken(regular.where(piece), MINUTES, state.bounds)], MINUTES)
+        state, _, _ = advance(state, [take_samples(regular.where(piece), MINUTES, state.bounds)], MINUTES)
     assert len(state.seen.low) <= 3
     uneven = session(0, 500, jitter_us=9000)
     assert counted([uneven, uneven]) == (500, 500)
@@ -107,4 +107,4 @@ def test_a_memory_of_before_goes_on() -> None:
     assert merged.new(group, seq, np.full(3, T0 + 5_000_000)).tolist() == [True, False, True]
     stored = pickle.dumps(Seen(), protocol=0).replace(b"caudal.stages.statistics.seen\n", b"caudal.stages.statistics.samples\n")
     assert isinstance(pickle.loads(stored), Seen)
-    assert taken(session(0, 5), MINUTES, Bounds(old)).duplicates == 0
+    assert take_samples(session(0, 5), MINUTES, Bounds(old)).duplicates == 0

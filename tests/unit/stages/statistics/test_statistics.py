@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.declarations.statistics import EEG_BANDS, Statistics
-from caudal.stages.statistics import Bounds, Samples, advanced, begin, ended, of_table, rows, taken, told_twice
+from caudal.stages.statistics import Bounds, Samples, advance, begin, end_stream, have_common_samples, of_table, rows, take_samples
 
 CHANNELS = ("a", "b", "c")
 DECLARED = Statistics(
@@ -47,15 +47,15 @@ def streamed(batches: list[list[Samples]], declared: Statistics = DECLARED) -> p
     """Return the rows of batches, each taken by tasks."""
     state, out = begin(declared), []
     for tasks in batches:
-        found = [taken(one, declared, state.bounds) for one in tasks]
-        if told_twice(found):
+        found = [take_samples(one, declared, state.bounds) for one in tasks]
+        if have_common_samples(found):
             joined = Samples(
                 *(np.concatenate([getattr(one, name) for one in tasks]) for name in ("device", "seq", "at_us", "values"))
             )
-            found = [taken(joined, declared, state.bounds)]
-        state, closed, _ = advanced(state, found, declared)
+            found = [take_samples(joined, declared, state.bounds)]
+        state, closed, _ = advance(state, found, declared)
         out.append(rows(closed, declared))
-    state, closed = ended(state, declared)
+    state, closed = end_stream(state, declared)
     out.append(rows(closed, declared))
     assert len(state.open) == 0
     return pa.concat_tables(out).sort_by([("device", "ascending"), ("window_start", "ascending"), ("sensor", "ascending")])
@@ -143,13 +143,13 @@ def test_a_session_is_closed_when_nothing_in_time_can_belong_to_it() -> None:
     sessions = replace(DECLARED, gap_s=0.25, bands={}, late_s=0.5)
     one, other = made(2, devices=1), made(2, devices=1)
     other = replace(other, at_us=other.at_us + 3_000_000, seq=other.seq + 256)
-    state, closed, open_ = advanced(begin(sessions), [taken(one, sessions, Bounds())], sessions)
+    state, closed, open_ = advance(begin(sessions), [take_samples(one, sessions, Bounds())], sessions)
     assert (len(closed), len(state.open), len(open_)) == (0, 1, 1)
-    state, closed, _ = advanced(state, [taken(other, sessions, state.bounds)], sessions)
+    state, closed, _ = advance(state, [take_samples(other, sessions, state.bounds)], sessions)
     assert closed.samples.tolist() == [256]
-    state, closed, _ = advanced(state, [taken(one, sessions, state.bounds)], sessions)
+    state, closed, _ = advance(state, [take_samples(one, sessions, state.bounds)], sessions)
     assert (state.late, len(closed)) == (256, 0)
-    assert ended(state, sessions)[1].samples.tolist() == [256]
+    assert end_stream(state, sessions)[1].samples.tolist() == [256]
 
 
 def test_windows_of_many_samples_are_counted_and_tell_the_same() -> None:
@@ -159,7 +159,7 @@ def test_windows_of_many_samples_are_counted_and_tell_the_same() -> None:
     pieces = [samples.where(part) for part in np.array_split(np.random.default_rng(3).permutation(len(samples)), 9)]
     state = begin(minutes)
     for one in pieces:
-        state, _, _ = advanced(state, [taken(one, minutes, state.bounds)], minutes)
+        state, _, _ = advance(state, [take_samples(one, minutes, state.bounds)], minutes)
     assert state.open.sketch.shape[1] > 0
     assert streamed([[one] for one in pieces], minutes).equals(want)
     exact = np.quantile(samples.values[: 128 * 100 - 27, 0], 0.5, method="inverted_cdf")
@@ -224,7 +224,7 @@ def test_late_samples_and_duplicates_are_counted_and_left_out() -> None:
     state = begin(DECLARED)
     counts = []
     for one in (rest, late, rest.where(np.arange(len(rest) - 50, len(rest)))):
-        state, _, _ = advanced(state, [taken(one, DECLARED, state.bounds)], DECLARED)
+        state, _, _ = advance(state, [take_samples(one, DECLARED, state.bounds)], DECLARED)
         counts.append((state.samples, state.late, state.duplicates))
     assert counts == [(len(rest), 0, 0), (640, len(late), 0), (690, len(late), 50)]
 
@@ -241,7 +241,7 @@ def test_what_has_been_seen_of_closed_windows_is_forgotten() -> None:
     for second in range(60):
         one = made(1, devices=3)
         one = replace(one, at_us=one.at_us + second * 1_000_000, seq=one.seq + second * 128)
-        state, _, _ = advanced(state, [taken(one, DECLARED, state.bounds)], DECLARED)
+        state, _, _ = advance(state, [take_samples(one, DECLARED, state.bounds)], DECLARED)
     assert len(state.seen.low) <= 3 * 3
     assert state.bytes < 100_000
 

@@ -15,7 +15,7 @@ from caudal.declarations.holdout import holdout, holdout_of
 from caudal.declarations.model import temporal
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.stages.train import train
-from caudal.stages.train.holdout import apart
+from caudal.stages.train.holdout import split_holdout
 
 DAY = pd.Timedelta("1 day")
 
@@ -82,7 +82,7 @@ def test_a_version_that_a_gate_refuses_never_sees_the_held_out_rows(told, model,
 
 def test_rows_of_the_moment_at_which_the_held_out_rows_begin_are_not_learned_from(told, model, features):
     together = told.assign(at=told["at"].dt.floor("D"))
-    split = apart(replace(model(30), horizon_s=0.0), features, together)
+    split = split_holdout(replace(model(30), horizon_s=0.0), features, together)
     assert split.held is not None
     assert len(split.held) == 30
     assert split.train["at"].max() < split.held["at"].min()
@@ -91,7 +91,7 @@ def test_rows_of_the_moment_at_which_the_held_out_rows_begin_are_not_learned_fro
 
 def test_rows_without_a_label_stay_with_the_training_rows_and_are_not_held_out(told, model, features):
     unlabelled = told.assign(minutes=told.minutes.where(told.index < 590))
-    split = apart(model(20), features, unlabelled)
+    split = split_holdout(model(20), features, unlabelled)
     assert split.held is not None
     assert split.held.index.tolist() == list(range(570, 590))
 

@@ -1,4 +1,4 @@
-"""Frames judged while they are written: ``judge`` before the write, the figures of what was written after it."""
+"""Judge frames while they are written: ``judge`` before the write, the figures of the written rows after it."""
 
 from caudal.stages.enforce.judging.judge import Judged, judge
 from caudal.stages.enforce.judging.outcome import CheckResult, Outcome

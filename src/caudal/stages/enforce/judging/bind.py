@@ -1,4 +1,4 @@
-"""Whether every expectation finds what it names; before anything is computed."""
+"""Check that every table and column that an expectation names exists, before anything is computed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def bind(frame: DataFrame, expectations: Sequence[Expectation], others: Mapping[str, DataFrame], table: str) -> list[Declared]:
-    """Return the expectations, each of which binds to the frame.
+    """Return the expectations after checking that each of them binds to the frame.
 
     Raises
     ------
-    DeclarationProblem : a column or table is not there, or a column's type makes an expectation meaningless
+    DeclarationProblem : a column or table does not exist, or a column's type makes an expectation meaningless
     """
-    found = []
+    bound = []
     for expectation in expectations:
         where = str(expectation.where) if expectation.where else None
         if not isinstance(expectation, Declared):
@@ -33,11 +33,11 @@ def bind(frame: DataFrame, expectations: Sequence[Expectation], others: Mapping[
             )
         for column in expectation.columns:
             if column not in frame.columns:
-                among = columns(frame)
+                table_columns = columns(frame)
                 raise DeclarationProblem(
                     f"{expectation.name} binds to nothing: table '{table}' has no column '{column}'.",
-                    nearest=nearest(column, among),
-                    fix=f"It has {', '.join(among)}.",
+                    nearest=nearest(column, table_columns),
+                    fix=f"It has {', '.join(table_columns)}.",
                     where=where,
                     table=table,
                     column=column,
@@ -53,5 +53,5 @@ def bind(frame: DataFrame, expectations: Sequence[Expectation], others: Mapping[
                     expectation=expectation.name,
                 )
         expectation.fits(frame.schema)
-        found.append(expectation)
-    return found
+        bound.append(expectation)
+    return bound

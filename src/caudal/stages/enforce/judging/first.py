@@ -1,19 +1,19 @@
-"""Of rows with one key, which is the first; and where the plan itself shows that there is but one."""
+"""Find the first of the rows with the same key, and frames whose plan proves that a key is unique."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from caudal.stages.enforce.declared import Among
-from caudal.stages.enforce.judging.content import OWN, content, readable
+from caudal.stages.enforce.judging.content import OWN, content, kept_format
 from caudal.stages.enforce.unique import Unique
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def placed(marked: DataFrame, one: Unique, among: Among, flag: str, bad: str, *, acting: bool) -> DataFrame:
-    """Return the frame with ``flag`` true for every row of a key but its first.
+def mark_repeats(marked: DataFrame, rule: Unique, among: Among, flag: str, bad: str, *, acting: bool) -> DataFrame:
+    """Return the frame with ``flag`` true for every row of a key except its first.
 
     Parameters
     ----------
@@ -22,32 +22,32 @@ def placed(marked: DataFrame, one: Unique, among: Among, flag: str, bad: str, *,
     """
     from pyspark.sql import Window, functions as F
 
-    rank = F.when(~readable(marked), 2).when(F.col(bad), 1).otherwise(0)
-    line = Window.partitionBy(*_columns((*among.within, *one.keys))).orderBy(rank, *one.order(), *content(marked))
+    rank = F.when(~kept_format(marked), 2).when(F.col(bad), 1).otherwise(0)
+    window = Window.partitionBy(*_columns((*among.within, *rule.keys))).orderBy(rank, *rule.order(), *content(marked))
     place = f"{OWN}place"
-    told = marked.withColumn(place, F.row_number().over(line))
-    told = told.withColumn(flag, (F.col(place) > 1) & readable(marked) & _complete(one)).drop(place)
-    return told.withColumn(bad, F.col(bad) | F.col(flag)) if acting else told
+    numbered = marked.withColumn(place, F.row_number().over(window))
+    numbered = numbered.withColumn(flag, (F.col(place) > 1) & kept_format(marked) & _complete(rule)).drop(place)
+    return numbered.withColumn(bad, F.col(bad) | F.col(flag)) if acting else numbered
 
 
-def proven(frame: DataFrame, keys: tuple[str, ...]) -> bool:
-    """Tell whether the frame's plan shows by itself that no two rows have the same key."""
+def is_unique_by_plan(frame: DataFrame, keys: tuple[str, ...]) -> bool:
+    """Return whether the frame's plan alone proves that no two rows have the same key."""
     plan = getattr(frame, "_jdf", None)
     if plan is None:  # Spark Connect shows no plan
         return False
     plan = plan.queryExecution().optimizedPlan()
     names = {attribute.exprId().id(): attribute.name() for attribute in _listed(plan.output())}
-    for distinct in _listed(plan.distinctKeys().toSeq()):
-        if all(names.get(column.exprId().id()) in keys for column in _listed(distinct.toSeq())):
+    for key in _listed(plan.distinctKeys().toSeq()):
+        if all(names.get(column.exprId().id()) in keys for column in _listed(key.toSeq())):
             return True
     return False
 
 
-def _complete(one: Unique) -> Column:
+def _complete(rule: Unique) -> Column:
     from pyspark.sql import functions as F
 
     complete = F.lit(True)
-    for column in _columns(one.keys) if one.nulls == "distinct" else ():
+    for column in _columns(rule.keys) if rule.nulls == "distinct" else ():
         complete = complete & column.isNotNull()
     return complete
 

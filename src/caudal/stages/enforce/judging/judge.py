@@ -1,11 +1,11 @@
-"""A frame's rows judged in the pass that writes them.
+"""Judge a frame's rows in the pass that writes them.
 
-Rows that break a rule which quarantines or stops get the verdict ``quarantined``, their reasons and their raw values; the writer
-partitions by the verdict, and the figures are read from what was written (`outcome`), so that a task that ran twice counts once.
-Only rules that warn leave no trace in the rows: they are counted by an observation, which is exact because nothing is shuffled
+Rows that break a rule which quarantines or stops get the verdict ``quarantined``, their reasons and their raw values. The writer
+partitions by the verdict, and the figures are read from the written files (`outcome`), so that a task that ran twice counts once.
+Rules that only warn leave no trace in the rows: an observation counts them, which is exact because nothing is shuffled
 between it and the write.
 
-Reasons and raw values are made for failing rows alone; a good row costs its conditions and one string.
+Only failing rows get reasons and raw values; a good row costs its conditions and one string.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.expectation import Expectation
 from caudal.stages.enforce.declared import Among, ComparedExpectation, Declared, RowExpectation
 from caudal.stages.enforce.judging.bind import bind
-from caudal.stages.enforce.judging.content import FORMAT_ERRORS, OWN, RAW, REASONS, SEGMENT, VERDICT, as_json, columns, readable
-from caudal.stages.enforce.judging.first import proven
+from caudal.stages.enforce.judging.content import FORMAT_ERRORS, OWN, RAW, REASONS, SEGMENT, VERDICT, as_json, columns, kept_format
+from caudal.stages.enforce.judging.first import is_unique_by_plan
 from caudal.stages.enforce.judging.outcome import Outcome, outcome
 from caudal.stages.enforce.unique import Unique
 from caudal.storage.place import Place, place
@@ -32,13 +32,13 @@ _BAD = f"{OWN}bad"
 
 @dataclass(frozen=True)
 class Judged:
-    """A frame with its verdicts; nothing has been computed before it is written.
+    """A frame with its verdicts; Spark computes nothing until it is written.
 
     Parameters
     ----------
-    frame : DataFrame, the columns that came, ``_reasons`` (array of strings) and ``_raw`` (JSON of the row as it came), both null
+    frame : DataFrame, the columns of the input, ``_reasons`` (array of strings) and ``_raw`` (JSON of the row as it came), both null
         for good rows, and ``_verdict``: ``good`` or ``quarantined``
-    apart : the keys that `write` compares when the rows are written
+    apart : the rules whose keys are compared after the rows are written (`write`)
     """
 
     frame: DataFrame
@@ -55,20 +55,20 @@ class Judged:
 
         Parameters
         ----------
-        folder : one that is this run's alone; what is in it is replaced
+        folder : a folder of this run alone; its contents are replaced
         by : columns that the verdicts' folders are partitioned by, in order
         segments : the values of ``_segment``, where they are known
         """
         from caudal.stages.enforce.judging.write import settle, write
 
-        at = place(folder) if isinstance(folder, str) else folder
-        write(self.frame, at, by, segments)
-        warning = [one for one in self.apart if not acts(one, self.expectations)]
+        target = place(folder) if isinstance(folder, str) else folder
+        write(self.frame, target, by, segments)
+        warning = [rule for rule in self.apart if not sets_aside(rule, self.expectations)]
         rules = {expectation.name for expectation in self.expectations}
-        self.settled.update(settle(self.frame, at, by, self.apart, self.among, rules, {one.name for one in warning}))
+        self.settled.update(settle(self.frame, target, by, self.apart, self.among, rules, {rule.name for rule in warning}))
 
     def outcome(self, written: Place | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
-        """Return the figures and the judgement of what was written.
+        """Return the figures and the judgement of the written rows.
 
         Parameters
         ----------
@@ -87,10 +87,10 @@ class Judged:
         )
 
     def _warned(self) -> dict[str, int]:
-        """Return how many rows break each rule that warns; asked only when rows were written."""
+        """Return how many rows break each rule that warns; called only after rows were written."""
         counts = self.observation.get if self.observation is not None else {}
-        seen = {one.name: int(counts.get(f"w{i}") or 0) for i, one in enumerate(_distinct(self.expectations, ("warn",)))}
-        return {**seen, **self.settled}
+        observed = {rule.name: int(counts.get(f"w{i}") or 0) for i, rule in enumerate(_distinct(self.expectations, ("warn",)))}
+        return {**observed, **self.settled}
 
 
 def judge(
@@ -106,83 +106,96 @@ def judge(
 
     Parameters
     ----------
-    frame : DataFrame; columns ``_format_errors`` and ``_raw``, where there, are what the reading of a source said. Rows with
-        format errors are quarantined for these, and judged by no rule: what could not be read is null in them
-    expectations : declared ones, in any order
+    frame : DataFrame; optional columns ``_format_errors`` and ``_raw`` come from reading a source. Rows with
+        format errors are quarantined for these and not judged by any rule: values that could not be read are null in them
+    expectations : the declared ones, in any order
     others : the tables that they refer to, by name
-    day : str, optional, the partition column. Rows are compared (`unique`, `monotone`) within a partition only
+    day : str, optional, the partition column; `unique` and `monotone` compare rows only within a partition
     table : str, its name in messages
-    tz : str, the product's time zone, in which local wall times are taken
+    tz : str, the product's time zone, in which local wall times are read
 
     Raises
     ------
-    DeclarationProblem : an expectation names what is not there
+    DeclarationProblem : an expectation names a table or column that does not exist
     """
 
     declared = bind(frame, expectations, others or {}, table)
     among = Among(table, others or {}, tuple(name for name in (SEGMENT, day) if name is not None and name in frame.columns))
     conditions: dict[str, Column] = {}
     marked = frame
-    for i, one in enumerate(_distinct(declared)):
-        if isinstance(one, ComparedExpectation):
-            marked = one.marked(marked, f"{OWN}{i}", among)
-        conditions.update(_condition(one, frame, f"{OWN}{i}"))
+    for i, expectation in enumerate(_distinct(declared)):
+        if isinstance(expectation, ComparedExpectation):
+            marked = expectation.marked(marked, f"{OWN}{i}", among)
+        conditions.update(_condition(expectation, frame, f"{OWN}{i}"))
     marked = marked.withColumn(
-        _BAD, _any([conditions[one.name] for one in _distinct(declared, ("quarantine", "stop")) if one.name in conditions])
+        _BAD,
+        _any(
+            [
+                conditions[expectation.name]
+                for expectation in _distinct(declared, ("quarantine", "stop"))
+                if expectation.name in conditions
+            ]
+        ),
     )
-    apart = tuple(one for one in _distinct(declared) if isinstance(one, Unique) and not proven(frame, one.keys))
+    apart = tuple(
+        expectation
+        for expectation in _distinct(declared)
+        if isinstance(expectation, Unique) and not is_unique_by_plan(frame, expectation.keys)
+    )
     observed, observation = _observed(marked, conditions, _distinct(declared, ("warn",)))
-    acting_reasons = {
-        one.name: conditions[one.name] for one in _distinct(declared, ("quarantine", "stop")) if one.name in conditions
+    reasons = {
+        expectation.name: conditions[expectation.name]
+        for expectation in _distinct(declared, ("quarantine", "stop"))
+        if expectation.name in conditions
     }
-    return Judged(_verdicts(observed, acting_reasons), table, tuple(declared), tz, among, apart, observation)
+    return Judged(_verdicts(observed, reasons), table, tuple(declared), tz, among, apart, observation)
 
 
-def acts(one: Declared, expectations: Sequence[Declared]) -> bool:
-    """Tell whether breaking a rule sets a row aside; the same rule can be declared more than once."""
-    return any(other.name == one.name and other.action != "warn" for other in expectations)
+def sets_aside(rule: Declared, expectations: Sequence[Declared]) -> bool:
+    """Return whether breaking a rule sets a row aside; the same rule can be declared more than once with different actions."""
+    return any(other.name == rule.name and other.action != "warn" for other in expectations)
 
 
 def _distinct(expectations: Sequence[Declared], actions: tuple[str, ...] = ("warn", "quarantine", "stop")) -> list[Declared]:
-    """Return the expectations with one of the actions, those of the same name once: they judge alike."""
-    found: dict[str, Declared] = {}
+    """Return the expectations with one of the actions; of those with the same name, which judge alike, only the first."""
+    distinct: dict[str, Declared] = {}
     for expectation in expectations:
         if expectation.action in actions:
-            found.setdefault(expectation.name, expectation)
-    return list(found.values())
+            distinct.setdefault(expectation.name, expectation)
+    return list(distinct.values())
 
 
-def _condition(one: Declared, frame: DataFrame, flag: str) -> dict[str, Column]:
-    """Return what tells that a row breaks an expectation, where it is told row by row."""
+def _condition(expectation: Declared, frame: DataFrame, flag: str) -> dict[str, Column]:
+    """Return the condition under which a row breaks an expectation, by the expectation's name; nothing for one of the whole table."""
     from pyspark.sql import functions as F
 
-    if isinstance(one, RowExpectation):
-        return {one.name: one.broken(frame.schema)}
-    return {one.name: F.col(flag)} if isinstance(one, ComparedExpectation) else {}
+    if isinstance(expectation, RowExpectation):
+        return {expectation.name: expectation.broken(frame.schema)}
+    return {expectation.name: F.col(flag)} if isinstance(expectation, ComparedExpectation) else {}
 
 
 def _any(conditions: Sequence[Column]) -> Column:
-    """Return whether any condition is true; null is not."""
+    """Return the condition that any of these is true; null counts as false."""
     from pyspark.sql import functions as F
 
-    return reduce(lambda one, other: one | other, (F.coalesce(condition, F.lit(False)) for condition in conditions), F.lit(False))
+    return reduce(lambda left, right: left | right, (F.coalesce(condition, F.lit(False)) for condition in conditions), F.lit(False))
 
 
 def _observed(
     frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[Declared]
 ) -> tuple[DataFrame, Observation | None]:
-    """Return the frame with an observation of the rules that warn; without such rules none, for it costs a pass over each row."""
+    """Return the frame with an observation that counts the rows breaking rules that warn; without such rules none, to save its cost per row."""
     from pyspark.sql import Observation, functions as F
 
-    counted = [
-        F.count_if(readable(frame) & F.coalesce(conditions[one.name], F.lit(False))).alias(f"w{i}")
-        for i, one in enumerate(warning)
-        if one.name in conditions
+    counts = [
+        F.count_if(kept_format(frame) & F.coalesce(conditions[expectation.name], F.lit(False))).alias(f"w{i}")
+        for i, expectation in enumerate(warning)
+        if expectation.name in conditions
     ]
-    if not counted:
+    if not counts:
         return frame, None
     observation = Observation()
-    return frame.observe(observation, *counted), observation
+    return frame.observe(observation, *counts), observation
 
 
 def _verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
@@ -191,20 +204,20 @@ def _verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
 
     from caudal.engine.marks import quoted
 
-    own = columns(frame)
-    told: Column = F.lit(None).cast("array<string>")
+    published = columns(frame)
+    reasons_of_row: Column = F.lit(None).cast("array<string>")
     if reasons:
-        found = F.array(*(F.when(condition, F.lit(name)) for name, condition in reasons.items()))
+        broken_rules = F.array(*(F.when(condition, F.lit(name)) for name, condition in reasons.items()))
         # array_except drops nulls and is compiled; array_compact and filter are not, and would slow down every row.
-        told = F.when(F.col(_BAD), F.array_except(found, F.array(F.lit(None).cast("string"))))
+        reasons_of_row = F.when(F.col(_BAD), F.array_except(broken_rules, F.array(F.lit(None).cast("string"))))
     if FORMAT_ERRORS in frame.columns:
-        told = F.when(readable(frame), told).otherwise(F.col(FORMAT_ERRORS))
+        reasons_of_row = F.when(kept_format(frame), reasons_of_row).otherwise(F.col(FORMAT_ERRORS))
     if FORMAT_ERRORS in frame.columns and RAW in frame.columns and not reasons:
-        raw = F.col(RAW)  # rows that have lost their format have it; no other row is set aside
+        raw = F.col(RAW)  # rows with format errors have it; no other row is set aside
     else:
         raw = F.coalesce(F.col(RAW), as_json(frame)) if RAW in frame.columns else as_json(frame)
-    bad = ~readable(frame) | F.col(_BAD)
+    bad = ~kept_format(frame) | F.col(_BAD)
     verdict = F.when(bad, F.lit("quarantined")).otherwise(F.lit("good"))
-    judged = frame.withColumns({REASONS: told.cast("array<string>"), RAW: F.when(bad, raw), VERDICT: verdict})
+    judged = frame.withColumns({REASONS: reasons_of_row.cast("array<string>"), RAW: F.when(bad, raw), VERDICT: verdict})
     # Names in place of columns: PySpark asks Java some thirty times for each column that it is given.
-    return judged.selectExpr(*map(quoted, own), REASONS, RAW, VERDICT)
+    return judged.selectExpr(*map(quoted, published), REASONS, RAW, VERDICT)

@@ -1,4 +1,4 @@
-"""What became of a judged frame, told by what was written: counts, reasons, profile, and whether the step has to stop."""
+"""Read the outcome of a judged frame from its written files: counts, reasons, profile, and whether the step has to stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import ExpectationStopped
 from caudal.stages.enforce.declared import Declared, Figures, TableExpectation
-from caudal.stages.enforce.judging import profile as written_files
+from caudal.stages.enforce.judging import profile
 from caudal.storage.place import Place, source
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ GOOD, QUARANTINED = "_verdict=good", "_verdict=quarantined"
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What an expectation found.
+    """The result of one expectation.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a frame.
+    """The outcome of a judged frame.
 
     Parameters
     ----------
     rows, good, quarantined : int, ``rows = good + quarantined``
     checks : one result per expectation, in the order of declaration
     profile : mapping of column to figures of the good rows
-    reasons : mapping of reason to rows, most frequent first; a row counts under each of its reasons
+    reasons : mapping of reason to number of rows, most frequent first; a row counts under each of its reasons
     stop : the error to raise, or None
     """
 
@@ -70,11 +70,11 @@ def outcome(
     now: float,
     tz: str,
 ) -> Outcome:
-    """Return the outcome of the frame written to a folder; ``warned`` gives the rows that break rules that only warn."""
-    good_files, bad_files = written_files.parquet(written / GOOD), written_files.parquet(written / QUARANTINED)
-    good = written_files.rows(good_files)
+    """Return the outcome of the frame written to a folder; ``warned`` returns how many rows break each rule that only warns."""
+    good_files, bad_files = profile.parquet(written / GOOD), profile.parquet(written / QUARANTINED)
+    good = profile.rows(good_files)
     reasons, quarantined, unreadable = _reasons(bad_files, {expectation.name for expectation in expectations})
-    figures = Figures(good, written_files.profile(good_files), history, now, tz)
+    figures = Figures(good, profile.profile(good_files), history, now, tz)
     judged = good + quarantined - unreadable
     warnings = warned() if good + quarantined else {}
     checks, stopping = [], []
@@ -107,55 +107,63 @@ def outcome(
 
 
 def _reasons(files: Sequence[Place], rules: set[str]) -> tuple[Counter[str], int, int]:
-    """Return rows by reason, all quarantined rows, and those that were quarantined for their format alone."""
+    """Return the number of rows by reason, of all quarantined rows, and of those quarantined for their format."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    found: Counter[str] = Counter()
+    by_reason: Counter[str] = Counter()
     rows = unreadable = 0
     for path in files:
-        told: pa.ChunkedArray = pq.read_table(source(path), columns=["_reasons"], partitioning=None).column("_reasons")
-        rows += len(told)
-        for pair in pc.value_counts(pc.list_flatten(told)).to_pylist():
-            found[pair["values"]] += pair["counts"]
-        # Rows are judged by rules or for their format, never by both.
-        first = pc.list_element(told.filter(pc.greater(pc.list_value_length(told), 0)), 0)
+        row_reasons: pa.ChunkedArray = pq.read_table(source(path), columns=["_reasons"], partitioning=None).column("_reasons")
+        rows += len(row_reasons)
+        for pair in pc.value_counts(pc.list_flatten(row_reasons)).to_pylist():
+            by_reason[pair["values"]] += pair["counts"]
+        # A row is quarantined by rules or for its format, never for both.
+        first = pc.list_element(row_reasons.filter(pc.greater(pc.list_value_length(row_reasons), 0)), 0)
         unreadable += sum(pair["counts"] for pair in pc.value_counts(first).to_pylist() if pair["values"] not in rules)
-    return found, rows, unreadable
+    return by_reason, rows, unreadable
 
 
-def _of_table(one: TableExpectation, figures: Figures) -> CheckResult:
-    fault = one.fault(figures)
-    return CheckResult(one.name, one.kind, one.action, figures.rows, int(fault is not None), fault is None, fault or "holds")
+def _of_table(expectation: TableExpectation, figures: Figures) -> CheckResult:
+    fault = expectation.fault(figures)
+    return CheckResult(
+        expectation.name,
+        expectation.kind,
+        expectation.action,
+        figures.rows,
+        int(fault is not None),
+        fault is None,
+        fault or "holds",
+    )
 
 
-def _of_rows(one: Declared, judged: int, broken: int) -> CheckResult:
+def _of_rows(expectation: Declared, judged: int, broken: int) -> CheckResult:
     message = "holds" if not broken else f"{broken} of {judged} rows ({broken / judged:.2%}) break it"
-    return CheckResult(one.name, one.kind, one.action, judged, broken, broken == 0, message)
+    return CheckResult(expectation.name, expectation.kind, expectation.action, judged, broken, broken == 0, message)
 
 
 def _stopped(table: str, stopping: Sequence[tuple[Declared, CheckResult]]) -> ExpectationStopped:
-    """Return the error of the first expectation that stops; it counts the others."""
-    one, result = stopping[0]
-    if isinstance(one, TableExpectation):
-        what = f"Table '{table}' breaks {one.name}: {result.message}."
-    elif one.action == "quarantine":
-        what = f"Table '{table}' breaks {one.name} in {result.broken} of {result.rows} rows ({result.broken / result.rows:.2%}), more than {one.max_share:.2%}."
+    """Return the error of the first expectation that stops the step, with the number of the others."""
+    expectation, result = stopping[0]
+    if isinstance(expectation, TableExpectation):
+        what = f"Table '{table}' breaks {expectation.name}: {result.message}."
+    elif expectation.action == "quarantine":
+        what = f"Table '{table}' breaks {expectation.name} in {result.broken} of {result.rows} rows ({result.broken / result.rows:.2%}), more than {expectation.max_share:.2%}."
     else:
-        what = f"Table '{table}' breaks {one.name} in {result.broken} of {result.rows} rows ({result.broken / result.rows:.2%})."
+        what = f"Table '{table}' breaks {expectation.name} in {result.broken} of {result.rows} rows ({result.broken / result.rows:.2%})."
     more = len(stopping) - 1
     if more:
         what += f" {more} other expectation{'s' * (more > 1)} stop{'s' * (more == 1)} it too."
-    others = ".quarantine() or .warn()" if one.per_row else ".warn()"
+    other_actions = ".quarantine() or .warn()" if expectation.per_row else ".warn()"
     return ExpectationStopped(
         what + " Nothing was published.",
-        fix=f"Look at the rows, or declare it with {others}."
-        if one.action == "stop"
+        fix=f"Look at the rows, or declare it with {other_actions}."
+        if expectation.action == "stop"
         else "Look at the rows, or allow a greater max_share.",
-        where=str(one.where) if one.where else None,
+        where=str(expectation.where) if expectation.where else None,
         table=table,
-        expectation=one.name,
+        expectation=expectation.name,
         rows=result.rows,
         broken=result.broken,
-        share=result.broken / result.rows if result.rows and one.per_row else None,
+        share=result.broken / result.rows if result.rows and expectation.per_row else None,
     )

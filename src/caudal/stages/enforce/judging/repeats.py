@@ -1,9 +1,9 @@
-"""Which of the rows that were written repeat a key of another.
+"""Find written rows that repeat the key of another row.
 
-Shuffling whole rows to bring equal keys together would cost more than writing them, and looking at the keys beforehand makes Spark compute
-them twice. So rows are written first; then the key columns alone are read back, partition by partition, and compared by Arrow. Rows
-whose key comes twice, usually few, are taken out of their files and compared exactly (`write.settle`). On 5 million rows with a key of 40
-characters, where 979 rows repeat one, see ``benchmarks/README.md`` for what this costs.
+Shuffling whole rows to bring equal keys together would cost more than writing them, and reading the keys beforehand makes Spark compute
+them twice. So rows are written first; then only the key columns are read back, partition by partition, and compared by Arrow. Rows
+whose key occurs more than once, usually few, are moved out of their files and compared exactly (`write.settle`). For the cost, see
+``benchmarks/README.md`` (5 million rows with a key of 40 characters, of which 979 repeat one).
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
     Mask = np.ndarray[Any, Any]  # bool, one a row of a file
 
-MANY = 50_000_000  # rows of one partition whose keys this process compares; of more, all rows are compared by Spark
+MANY = 50_000_000  # rows of a partition up to which this process compares keys; in a larger one, Spark compares all rows
 
 
 @dataclass(frozen=True)
 class Key:
-    """Columns that name a row, apart from the folders that rows lie in."""
+    """The columns of a key, without those that are folders."""
 
     columns: tuple[str, ...]
     nulls_equal: bool = False
 
 
-def set_apart(folder: Place, verdicts: Sequence[str], waiting: str, keys: Sequence[Key], rules: set[str]) -> bool:
-    """Move rows whose key is repeated from their files to those of the verdict ``waiting``; tell whether there were any.
+def move_repeats(folder: Place, verdicts: Sequence[str], waiting: str, keys: Sequence[Key], rules: set[str]) -> bool:
+    """Move rows whose key is repeated from their files to the folder ``waiting``; return whether there were any.
 
     Parameters
     ----------
     folder : written rows, ``<verdict>/<partitions>/*.parquet``
-    verdicts : the folders of the verdicts that rows have; that of good rows first
-    keys : of each rule; rows of different partitions are never compared
-    rules : names of all rules; a row with another reason could not be read, and is compared with none
+    verdicts : the folders of the verdicts, that of good rows first
+    keys : the key of each rule; rows of different partitions are never compared
+    rules : names of all rules; a row with any other reason could not be read and is not compared
     """
     groups: dict[PurePath, list[tuple[Place, bool]]] = {}
     for verdict in verdicts:
@@ -53,20 +53,20 @@ def set_apart(folder: Place, verdicts: Sequence[str], waiting: str, keys: Sequen
             groups.setdefault(below(file.parent, folder / verdict), []).append((file, verdict != verdicts[0]))
 
     def apart(group: tuple[PurePath, list[tuple[Place, bool]]]) -> bool:
-        where, files = group
-        found = False
+        partition, files = group
+        moved = False
         for place, ((file, _), mask) in enumerate(zip(files, _repeated(files, keys, rules), strict=True)):
             if mask.any():  # a task gives its files of both verdicts the same name
-                _split(file, mask, folder / waiting / where / f"{place}-{file.name}")
-                found = True
-        return found
+                _split(file, mask, folder / waiting / partition / f"{place}-{file.name}")
+                moved = True
+        return moved
 
     with ThreadPoolExecutor(usable_cores()) as threads:
         return any(list(threads.map(apart, sorted(groups.items()))))
 
 
 def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
-    """Return, for each file (and whether its rows have reasons), which of its rows have a key that comes twice in all of them."""
+    """Return for each file (given with whether its rows have reasons) which of its rows have a key that occurs more than once in all files."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -75,56 +75,56 @@ def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: s
     ends = np.cumsum(lengths)
     if ends[-1] > MANY:
         return [np.ones(length, bool) for length in lengths]
-    wanted = list(dict.fromkeys(name for key in keys for name in key.columns))
+    names = list(dict.fromkeys(name for key in keys for name in key.columns))
     tables, unread_of = [], []
     for (file, reasons), length in zip(files, lengths, strict=True):
-        table = pq.read_table(source(file), columns=[*wanted, REASONS] if reasons else wanted, partitioning=None)
-        unread_of.append(_unread(table.column(REASONS), rules) if reasons else np.zeros(length, bool))
+        table = pq.read_table(source(file), columns=[*names, REASONS] if reasons else names, partitioning=None)
+        unread_of.append(_unreadable(table.column(REASONS), rules) if reasons else np.zeros(length, bool))
         tables.append(table)
     unread = np.concatenate(unread_of)
-    whole = pa.concat_tables([table.select(wanted) for table in tables])
-    found = np.zeros(len(unread), bool)
+    all_keys = pa.concat_tables([table.select(names) for table in tables])
+    repeated = np.zeros(len(unread), bool)
     for key in keys:
         if not key.columns:  # the folder is the key
-            found[:] = len(found) > 1
+            repeated[:] = len(repeated) > 1
             continue
-        code, complete = _codes([whole.column(name) for name in key.columns])
+        code, complete = _codes([all_keys.column(name) for name in key.columns])
         compared = np.flatnonzero((complete | key.nulls_equal) & ~unread)
         if len(compared):
-            found[compared] |= np.bincount(code[compared])[code[compared]] > 1
-    return np.split(found, ends[:-1])
+            repeated[compared] |= np.bincount(code[compared])[code[compared]] > 1
+    return np.split(repeated, ends[:-1])
 
 
-def _unread(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
-    """Return which rows were set aside because they could not be read: they are judged by no rule."""
+def _unreadable(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
+    """Return which rows were set aside because they could not be read; no rule judges them."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if reasons.null_count == len(reasons):
         return np.zeros(len(reasons), bool)
-    some = pc.greater(pc.list_value_length(reasons), 0).fill_null(False)
-    out = np.zeros(len(reasons), bool)
-    first = pc.list_element(reasons.filter(some), 0)
-    out[np.asarray(some)] = ~np.asarray(pc.is_in(first, value_set=pa.array(sorted(rules), pa.string())))
-    return out
+    has_reasons = pc.greater(pc.list_value_length(reasons), 0).fill_null(False)
+    unread = np.zeros(len(reasons), bool)
+    first = pc.list_element(reasons.filter(has_reasons), 0)
+    unread[np.asarray(has_reasons)] = ~np.asarray(pc.is_in(first, value_set=pa.array(sorted(rules), pa.string())))
+    return unread
 
 
 def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[Mask, Mask]:
-    """Return a number for each row that is the same for rows with equal keys only, and whether no part of the key is null."""
+    """Return a code for each row, equal only for rows with equal keys, and whether no part of the key is null."""
     import numpy as np
 
     codes: Any = None
     complete: Any = True
     for column in columns:
-        code, known, size = _code(column)
+        code, known, size = _codes_of_column(column)
         complete = complete & known
-        # Numbered anew each time, so that the product of sizes cannot overflow.
+        # Renumbered each time, so that the product of sizes cannot overflow.
         codes = code if codes is None else np.unique(codes * size + code, return_inverse=True)[1]
     return codes, complete
 
 
-def _code(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
+def _codes_of_column(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -139,7 +139,7 @@ def _code(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
 
 
 def _split(file: Place, mask: Mask, waiting: Place) -> None:
-    """Move the rows of a file that a mask names into another; the rest takes the file's place."""
+    """Move the rows of a file that a mask selects into another file; the remaining rows replace the file."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(source(file)) as opened:
@@ -158,7 +158,7 @@ def _split(file: Place, mask: Mask, waiting: Place) -> None:
 
 
 def keys_of(rules: Sequence[Any], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:
-    """Yield the key of each rule ``unique``; what parts the table and is no folder belongs to the key."""
+    """Yield the key of each ``unique`` rule, with the columns that divide the table and are not folders."""
     for rule in rules:
         yield Key(
             (*(name for name in within if name not in by), *(name for name in rule.keys if name not in by)), rule.nulls == "equal"

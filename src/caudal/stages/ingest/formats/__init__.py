@@ -1,1 +1,1 @@
-"""How files of one format are inspected and read: one format a file."""
+"""Inspect and read files: one module a format."""

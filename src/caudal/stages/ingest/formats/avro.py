@@ -1,4 +1,4 @@
-"""Avro containers: the header holds the schema, and the sync marker after each block tells whether the file is whole."""
+"""Avro containers: the header holds the schema, and the sync marker after each block shows whether the file is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMAT, ORDER, ENDINGS = "avro", 13, (".avro",)
 CONNECTOR = "avro"
 _MAGIC = b"Obj\x01"
 OPTIONS: tuple[str, ...] = ()
-DEEPEST = 100  # types within one another, as many as Arrow takes of a Parquet file
+DEEPEST = 100  # nested types; Arrow's limit for Parquet files
 _MARKER = 16  # bytes of the sync marker: Avro 1.12 specification, "Object Container Files"
 
 
@@ -88,28 +88,34 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
 
 
 def _nests_deeper_than(schema: Any, most: int) -> bool:
-    """Tell whether types lie within one another more often than that."""
+    """Return whether types are nested deeper than ``most``."""
     level, depth = [schema], 0
     while level and depth <= most:
-        inner = [
-            within for one in level for within in (one if isinstance(one, list) else one.values() if isinstance(one, dict) else ())
+        children = [
+            child
+            for part in level
+            for child in (part if isinstance(part, list) else part.values() if isinstance(part, dict) else ())
         ]
-        level = [one for one in inner if isinstance(one, dict | list)]
-        depth += any(isinstance(one, dict) and "type" in one for one in level)
+        level = [part for part in children if isinstance(part, dict | list)]
+        depth += any(isinstance(part, dict) and "type" in part for part in level)
     return depth > most
 
 
-def _recursive(said: Any, within: tuple[str, ...]) -> str | None:
-    """Return the name of a record that lies within itself, None where none does."""
-    if isinstance(said, list):
-        return next((name for one in said if (name := _recursive(one, within)) is not None), None)
-    if isinstance(said, str):
-        return said if said.rpartition(".")[2] in within else None
-    if said.get("type") == "record":
-        inside = (*within, str(said["name"]).rpartition(".")[2])
-        return next((name for field in said["fields"] if (name := _recursive(field["type"], inside)) is not None), None)
+def _recursive(schema: Any, enclosing: tuple[str, ...]) -> str | None:
+    """Return the name of a record that contains itself, None where none does."""
+    if isinstance(schema, list):
+        return next((name for part in schema if (name := _recursive(part, enclosing)) is not None), None)
+    if isinstance(schema, str):
+        return schema if schema.rpartition(".")[2] in enclosing else None
+    if schema.get("type") == "record":
+        enclosing_here = (*enclosing, str(schema["name"]).rpartition(".")[2])
+        return next((name for field in schema["fields"] if (name := _recursive(field["type"], enclosing_here)) is not None), None)
     return next(
-        (name for part in ("type", "items", "values") if part in said and (name := _recursive(said[part], within)) is not None),
+        (
+            name
+            for part in ("type", "items", "values")
+            if part in schema and (name := _recursive(schema[part], enclosing)) is not None
+        ),
         None,
     )
 
@@ -118,15 +124,15 @@ def _header(raw: IO[bytes]) -> dict[str, bytes]:
     """Return the header's metadata, and the sync marker under ``marker``."""
     if raw.read(4) != b"Obj\x01":
         raise ValueError("no Avro container")
-    found: dict[str, bytes] = {}
+    metadata: dict[str, bytes] = {}
     while count := _long(raw):
         if count < 0:  # a negative count is followed by the block's size
             count, _ = -count, _long(raw)
         for _ in range(count):
             key = raw.read(_long(raw)).decode()
-            found[key] = raw.read(_long(raw))
-    found["marker"] = raw.read(_MARKER)
-    return found
+            metadata[key] = raw.read(_long(raw))
+    metadata["marker"] = raw.read(_MARKER)
+    return metadata
 
 
 def _long(raw: IO[bytes]) -> int:
@@ -154,23 +160,23 @@ _PLAIN = {
 
 def _column(field: dict[str, Any]) -> PhysicalColumn:
     type = _type(field["type"])
-    said = field["type"]
-    return PhysicalColumn(str(field["name"]), type, said if isinstance(said, str) else type)
+    declared = field["type"]
+    return PhysicalColumn(str(field["name"]), type, declared if isinstance(declared, str) else type)
 
 
-def _type(said: Any) -> str:
-    if isinstance(said, list):
-        kinds = {_type(one) for one in said} - {"null"}
+def _type(declared: Any) -> str:
+    if isinstance(declared, list):
+        kinds = {_type(option) for option in declared} - {"null"}
         if not kinds:
             return "null"
         if len(kinds) == 1:
             return kinds.pop()
         return {frozenset({"int", "long"}): "long", frozenset({"float", "double"}): "double"}.get(frozenset(kinds), "nested")
-    if isinstance(said, str):
-        return _PLAIN.get(said, "nested")
-    logical = said.get("logicalType")
+    if isinstance(declared, str):
+        return _PLAIN.get(declared, "nested")
+    logical = declared.get("logicalType")
     if logical == "decimal":
-        return f"decimal({said['precision']},{said.get('scale', 0)})"
+        return f"decimal({declared['precision']},{declared.get('scale', 0)})"
     if logical in _LOGICAL:
         return _LOGICAL[logical]
-    return _type(said["type"]) if isinstance(said["type"], dict | list) else _PLAIN.get(said["type"], "nested")
+    return _type(declared["type"]) if isinstance(declared["type"], dict | list) else _PLAIN.get(declared["type"], "nested")

@@ -1,4 +1,4 @@
-"""One pass over a text file's bytes: whether they decode, and how its lines are made."""
+"""Survey a text file in one pass over its bytes: whether they decode, and the form of its lines."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _BOMS = (
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What one pass found.
+class TextSurvey:
+    """The result of a survey.
 
     Parameters
     ----------
-    head : str, the first text of the file, without a byte order mark; where the file goes on, it ends with a whole line
+    head : str, the first text of the file, without a byte order mark; where the file is longer, it ends with a complete line
     bom : bool, whether the file begins with the byte order mark of UTF-8
     bare_returns : bool, whether lines end with a carriage return alone
-    lines : Lines, how the lines are made; of encodings that are not made of bytes it says nothing
+    lines : Lines, the form of the lines; not meaningful for UTF-16 and UTF-32
     """
 
     head: str
@@ -44,41 +44,43 @@ class Looked:
     lines: Lines
 
 
-def opened(path: Place) -> IO[bytes]:
-    """Return a file opened for its plain bytes, unpacked when it is compressed."""
+def open_plain(path: Place) -> IO[bytes]:
+    """Return a file opened for its plain bytes, decompressed if it is compressed."""
     with path.open("rb") as file:
-        begins = file.read(4)
-    if begins.startswith(PACKINGS[".gz"].MAGIC):
+        head = file.read(4)
+    if head.startswith(PACKINGS[".gz"].MAGIC):
         return gzip.open(source(path))  # type: ignore[return-value]
-    if begins.startswith(PACKINGS[".bz2"].MAGIC) and path.name.endswith(".bz2"):  # three letters, which text may begin with
+    if head.startswith(PACKINGS[".bz2"].MAGIC) and path.name.endswith(".bz2"):  # three letters, which text may begin with
         return bz2.open(source(path))
     return path.open("rb")
 
 
-def look(file: RawFile, encoding: str, quote: str | None, separator: str | None = None, *, bounded: bool = False) -> Looked:
-    """Return what a pass over the bytes finds.
+def survey_text(
+    file: RawFile, encoding: str, quote: str | None, separator: str | None = None, *, bounded: bool = False
+) -> TextSurvey:
+    """Return the survey of a text file.
 
     Parameters
     ----------
-    separator : str, optional, of fields; with it, it is told whether quotes are well-formed
+    separator : str, optional, of fields; needed to check that quotes are well-formed
     bounded : bool, whether a line longer than ``CAUDAL_MAX_LINE_MB`` is refused
 
     Raises
     ------
-    SourceProblem : bytes that the encoding does not have, naming the line, the byte and the encoding that fits; a cut gzip file; one
-        that unpacks to far more than it is
+    SourceProblem : bytes that the encoding does not have (the error names line, byte and the encoding that fits); a cut gzip file; one
+        that unpacks to far more than its size
     """
     decoder = _decoder(encoding, file)
-    seen = Lines(file, quote, separator, bounded)
+    lines_ = Lines(file, quote, separator, bounded)
     head: list[str] = []
-    headed = lines = offset = 0
-    whole = True
-    newline = returned = False
+    head_size = lines = offset = 0
+    is_whole = True
+    has_newlines = has_returns = False
     first = True
     packed = Expansion(file, file.path.stat().st_size)
     bom = False
     try:
-        with opened(file.path) as raw:
+        with open_plain(file.path) as raw:
             while block := raw.read(_BLOCK):
                 if first:
                     bom, first = block.startswith(codecs.BOM_UTF8), False
@@ -87,21 +89,21 @@ def look(file: RawFile, encoding: str, quote: str | None, separator: str | None 
                     text = decoder.decode(block)
                 except UnicodeDecodeError as error:
                     raise _undecodable(file, error, lines, offset, block, encoding) from None
-                if headed < _HEAD:
+                if head_size < _HEAD:
                     head.append(text[:_HEAD])
-                    headed += len(text)
-                whole = offset == 0 and len(text) <= _HEAD
-                here = block.count(b"\n")
-                newline, returned = newline or here > 0, returned or b"\r" in block
-                seen.take(block)
+                    head_size += len(text)
+                is_whole = offset == 0 and len(text) <= _HEAD
+                newlines = block.count(b"\n")
+                has_newlines, has_returns = has_newlines or newlines > 0, has_returns or b"\r" in block
+                lines_.take(block)
                 packed.add(len(block))
-                lines, offset = lines + here, offset + len(block)
+                lines, offset = lines + newlines, offset + len(block)
             decoder.decode(b"", final=True)
-            seen.end()
+            lines_.end()
     except UnicodeDecodeError as error:
         raise _undecodable(file, error, lines, offset, b"", encoding) from None
     except (EOFError, zlib.error, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the content
+        if isinstance(error, OSError) and error.errno is not None:  # a fault of the disk, not of the content
             raise
         packing = "bzip2" if file.path.name.endswith(".bz2") else "gzip"
         raise SourceProblem(
@@ -109,9 +111,9 @@ def look(file: RawFile, encoding: str, quote: str | None, separator: str | None 
             fix="Deliver the file again.",
             file=file.name,
         ) from None
-    said = "".join(head).removeprefix("\ufeff")
-    cut = said.rfind("\n")
-    return Looked(said if whole or cut < 0 else said[: cut + 1], bom, returned and not newline, seen)
+    text_head = "".join(head).removeprefix("\ufeff")
+    cut = text_head.rfind("\n")
+    return TextSurvey(text_head if is_whole or cut < 0 else text_head[: cut + 1], bom, has_returns and not has_newlines, lines_)
 
 
 def _decoder(encoding: str, file: RawFile) -> codecs.IncrementalDecoder:
@@ -125,24 +127,24 @@ def _decoder(encoding: str, file: RawFile) -> codecs.IncrementalDecoder:
 
 
 def _check_bom(file: RawFile, block: bytes, encoding: str) -> None:
-    for mark, means in _BOMS:
+    for mark, mark_encoding in _BOMS:
         if block.startswith(mark):
-            if not codecs.lookup(encoding).name.startswith(means) and not (
-                means == "utf-8" and codecs.lookup(encoding).name == "utf-8-sig"
+            if not codecs.lookup(encoding).name.startswith(mark_encoding) and not (
+                mark_encoding == "utf-8" and codecs.lookup(encoding).name == "utf-8-sig"
             ):
                 raise SourceProblem(
-                    f"'{file.name}' begins with the byte order mark of {means.upper()} and is read as {encoding}.",
-                    fix=f"Pass encoding='{means}' to the connection.",
-                    file=file.name, encoding=means,
+                    f"'{file.name}' begins with the byte order mark of {mark_encoding.upper()} and is read as {encoding}.",
+                    fix=f"Pass encoding='{mark_encoding}' to the connection.",
+                    file=file.name, encoding=mark_encoding,
                 )  # fmt: skip
             return
 
 
 def _undecodable(file: RawFile, error: UnicodeDecodeError, lines: int, offset: int, block: bytes, encoding: str) -> SourceProblem:
     # The decoder may hold a few bytes back from the block before; its positions count from those.
-    held = max(0, len(error.object) - len(block))
+    held_bytes = max(0, len(error.object) - len(block))
     line = lines + error.object[: error.start].count(b"\n") + 1
-    position = offset - held + error.start
+    position = offset - held_bytes + error.start
     byte = error.object[error.start]
     likely = next(
         (
@@ -152,10 +154,10 @@ def _undecodable(file: RawFile, error: UnicodeDecodeError, lines: int, offset: i
         ),
         None,
     )
-    seen = f": there, byte 0x{byte:02X} is '{bytes([byte]).decode(likely)}'" if likely else ""
+    shown = f": there, byte 0x{byte:02X} is '{bytes([byte]).decode(likely)}'" if likely else ""
     return SourceProblem(
         f"'{file.name}' is not {encoding}: line {line} has the byte 0x{byte:02X} at position {position} of the file.",
-        fix=f"Pass encoding='{likely}' to the connection{seen}." if likely else "Pass the right encoding= to the connection.",
+        fix=f"Pass encoding='{likely}' to the connection{shown}." if likely else "Pass the right encoding= to the connection.",
         file=file.name, line=line, position=position, encoding=likely,
     )  # fmt: skip
 

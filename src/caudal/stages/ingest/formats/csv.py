@@ -1,4 +1,4 @@
-"""CSV: every value is read as text, by Spark, and made into its type afterwards, so that each bad value is known by row."""
+"""CSV: Spark reads every value as text and converts it to its type afterwards, so that each bad value is known by row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.formats.bytes import Looked, look, opened
+from caudal.stages.ingest.formats.bytes import TextSurvey, open_plain, survey_text
 from caudal.stages.ingest.formats.csv_records import BLANKS, UNCLOSED, Dialect, Record, records
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import WRONG_WIDTH, Inspected, Options, Physical, PhysicalColumn, check_names
@@ -37,7 +37,7 @@ OPTIONS = (
 )
 SEPARATORS = (",", ";", "\t", "|", ":")
 _SAMPLE = 50
-_SHOWN = 11  # lines at fault that a note names, and one
+_SHOWN = 11  # faulty lines that a note names, plus one
 _WRITTEN_CHARACTERS = 1 << 24
 _ARROW_BLOCK = 1 << 24
 NEEDS_SCRATCH = True
@@ -55,159 +55,168 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 
     Parameters
     ----------
-    expected : column names that the file should have; they tell a wrong separator, and name the columns of a file without header
-    scratch : Path, where the records of a file that Spark would not read as it is written are put
+    expected : column names that the file should have; they reveal a wrong separator, and name the columns of a file without header
+    scratch : Path, a folder for the records of a file that Spark would misread
     """
     check_whole(file.path, "csv", file.name)
     separator = str(options.get("separator") or ("\t" if ".tsv" in file.name.lower() else ","))
     encoding, quote = str(options.get("encoding") or "utf-8"), _quote(options)
-    looked = look(file, encoding, quote, separator, bounded=True)
+    survey = survey_text(file, encoding, quote, separator, bounded=True)
     dialect = Dialect(separator, quote, str(options.get("comment") or ""), options.get("multiline") is not False)
-    rows = _rows(looked.head, dialect)
+    rows = _rows(survey.head, dialect)
     if not rows:
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
     notes: list[str] = []
     trailing = False
     if options.get("header", True):
         names, data = [name.strip() for name in rows[0]], rows[1:]
-        _check_separator(file, looked, names, dialect, expected)
+        _check_separator(file, survey, names, dialect, expected)
         if data and {len(row) for row in data} == {len(names) + 1}:
-            names, trailing = _one_more(file, names, data, notes)
+            names, trailing = _extra_field(file, names, data, notes)
         names = [name or f"column_{i}" for i, name in enumerate(names)]
     else:
         names = list(expected) or [f"column_{i}" for i in range(len(rows[0]))]
         trailing = len(rows[0]) == len(names) + 1 and _end_empty(rows, len(rows[0])) > len(rows) / 2
         if trailing:
-            notes.append(_ends_with(file, separator))
+            notes.append(_trailing_note(file, separator))
         if len(rows[0]) != len(names) + trailing:
-            _check_separator(file, looked, rows[0], dialect, expected)
+            _check_separator(file, survey, rows[0], dialect, expected)
             raise SourceProblem(
                 f"'{file.name}' has {len(rows[0])} fields in its first line; {len(names)} columns are declared and the file has no header.",
                 fix="Declare a column for each field, in the file's order.", file=file.name,
             )  # fmt: skip
     check_names(file, tuple(names))
-    said = {
+    dialect_options = {
         "sep": separator,
         "encoding": SPARKS_ENCODINGS.get(codecs.lookup(encoding).name, encoding),
         "quote": quote or "",
         "header": str(bool(options.get("header", True))).lower(),
         "comment": dialect.comment,
-        "multiLine": str(looked.lines.spans).lower(),
-        "bom": str(looked.bom).lower(),
+        "multiLine": str(survey.lines.spans).lower(),
+        "bom": str(survey.bom).lower(),
         "trailing": str(trailing).lower(),
     }
     columns = tuple(PhysicalColumn(name, "text", "text") for name in names)
-    if _is_plain(looked, dialect, encoding):
-        return Inspected(file, Physical("csv", columns, tuple(sorted(said.items()))), tuple(notes))
-    faults, target = _recorded(file, encoding, dialect, len(names), said["header"] == "true", trailing, scratch)
+    if _is_plain(survey, dialect, encoding):
+        return Inspected(file, Physical("csv", columns, tuple(sorted(dialect_options.items()))), tuple(notes))
+    faults, target = _write_records(file, encoding, dialect, len(names), dialect_options["header"] == "true", trailing, scratch)
     if faults:
-        notes.append(_faulty(file, faults))
+        notes.append(_fault_note(file, faults))
     physical = Physical("csv", columns, (("recorded", "true"),))
     return Inspected(replace(file, path=target), physical, tuple(notes))
 
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
-    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the line where it is no record of the file's width."""
+    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the text of a line that is not a record of the file's width."""
     from pyspark.sql import functions as F
 
-    # Columns are called what they are to be called as they are read: renaming thousands takes seconds.
+    # Columns get their final names while they are read: renaming thousands takes seconds.
     texts = {column.name: f"_r{i}" for i, column in enumerate(used)}
     names = [texts.get(column.name, f"_c{i}") for i, column in enumerate(physical.columns)]
     paths = [spark_path(file.path) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
-    said = dict(physical.dialect)
-    if "recorded" in said:
-        at = {column.name: i for i, column in enumerate(physical.columns)}
-        recorded = (f"c{at[column.name]} AS _r{i}" for i, column in enumerate(used))
+    dialect_options = dict(physical.dialect)
+    if "recorded" in dialect_options:
+        places = {column.name: i for i, column in enumerate(physical.columns)}
+        recorded = (f"c{places[column.name]} AS _r{i}" for i, column in enumerate(used))
         ddl = ", ".join(f"c{i} string" for i in range(len(names))) + ", _line string, _fault string, _number bigint"
-        read = reader(spark).schema(ddl).parquet(*paths).select("*", name)
-        return read.selectExpr(*recorded, "_line", "_fault", "_number", "_file")
-    bom, trailing, encoding = said.pop("bom") == "true", said.pop("trailing") == "true", said["encoding"]
+        rows = reader(spark).schema(ddl).parquet(*paths).select("*", name)
+        return rows.selectExpr(*recorded, "_line", "_fault", "_number", "_file")
+    bom, trailing, encoding = (
+        dialect_options.pop("bom") == "true",
+        dialect_options.pop("trailing") == "true",
+        dialect_options["encoding"],
+    )
     if encoding not in ("UTF-8", "ISO-8859-1", "US-ASCII"):
-        spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # otherwise Spark takes no other charset than these
-    # All columns are parsed, whichever are used: Spark counts fields only in what it parses.
+        spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # otherwise Spark accepts only these charsets
+    # All columns are parsed, whichever are used: Spark counts only the fields that it parses.
     ddl = ", ".join(f"{name} string" for name in (*names, *(["_beyond"] if trailing else []), "_line"))
     options: dict[str, Any] = {
-        **said, "escape": said["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_line", "columnPruning": False,
+        **dialect_options, "escape": dialect_options["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_line", "columnPruning": False,
         "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 2), "emptyValue": "", "enforceSchema": True,
     }  # fmt: skip
-    read = reader(spark).schema(ddl).options(**options).csv(paths).select("*", name)
-    # Spark refuses to answer what needs no column but that of lines that are no rows, so that one seems to need a text as well.
+    rows = reader(spark).schema(ddl).options(**options).csv(paths).select("*", name)
+    # Spark refuses a query that needs only the column of corrupt lines, so the expression refers to a text column as well.
     none = F.when(F.length(names[0]) < 0, F.col(names[0]))
-    read = read.withColumn("_line", F.coalesce(F.col("_line"), none))
-    if trailing:  # what stands behind the last separator is a field too many
-        beyond = F.when(F.length("_beyond") > 0, F.array_join(F.array(*names, "_beyond"), said["sep"], ""))
-        read = read.withColumn("_line", F.coalesce(F.col("_line"), beyond))
-    if bom and said["header"] == "false" and names[0] in texts.values():
-        read = read.withColumn(names[0], F.ltrim(names[0], F.lit("\ufeff")))
-    return read.drop("_beyond", *(name for name in names if name.startswith("_c")))
+    rows = rows.withColumn("_line", F.coalesce(F.col("_line"), none))
+    if trailing:  # text after the last separator is one field too many
+        beyond = F.when(F.length("_beyond") > 0, F.array_join(F.array(*names, "_beyond"), dialect_options["sep"], ""))
+        rows = rows.withColumn("_line", F.coalesce(F.col("_line"), beyond))
+    if bom and dialect_options["header"] == "false" and names[0] in texts.values():
+        rows = rows.withColumn(names[0], F.ltrim(names[0], F.lit("\ufeff")))
+    return rows.drop("_beyond", *(name for name in names if name.startswith("_c")))
 
 
 def batches(files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> Iterator[pa.RecordBatch]:
-    """Yield the used columns of files as Arrow reads them in this process: the same texts as `frame`, empty ones among them.
+    """Yield the used columns of files, read by Arrow in this process: the same texts as `frame`, including empty ones.
 
     Raises
     ------
-    Unlike : Spark takes the files apart in another way, or may
+    UnlikeSpark : Spark splits the files into other records, or may
     """
     import pyarrow as pa
     from pyarrow import csv
 
-    said = dict(physical.dialect)
-    if "recorded" in said or said["comment"] or said["trailing"] == "true" or said["encoding"] not in ("UTF-8", "US-ASCII"):
-        raise Unlike
+    dialect_options = dict(physical.dialect)
+    if (
+        "recorded" in dialect_options
+        or dialect_options["comment"]
+        or dialect_options["trailing"] == "true"
+        or dialect_options["encoding"] not in ("UTF-8", "US-ASCII")
+    ):
+        raise UnlikeSpark
 
     def refuse(row: csv.InvalidRow) -> str:
-        unlike.append(row.number)
+        refused.append(row.number)
         return "skip"
 
-    unlike: list[int | None] = []
+    refused: list[int | None] = []
     parsing = csv.ParseOptions(
-        delimiter=said["sep"],
-        quote_char=said["quote"] or False,
-        newlines_in_values=said["multiLine"] == "true",
+        delimiter=dialect_options["sep"],
+        quote_char=dialect_options["quote"] or False,
+        newlines_in_values=dialect_options["multiLine"] == "true",
         invalid_row_handler=refuse,
     )
     names = list(physical.names)
     reading = csv.ReadOptions(block_size=_ARROW_BLOCK, column_names=names)
     converting = csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), include_columns=[one.name for one in used], strings_can_be_null=False
+        column_types=dict.fromkeys(names, pa.string()), include_columns=[column.name for column in used], strings_can_be_null=False
     )
     for file in files:
-        header = said["header"] == "true"
+        header = dialect_options["header"] == "true"
         try:
-            with opened(file.path) as raw:
+            with open_plain(file.path) as raw:
                 for batch in csv.open_csv(raw, reading, parsing, converting):
                     yield batch.slice(1) if header and len(batch) else batch
                     header = header and not len(batch)
         except pa.ArrowInvalid:
-            raise Unlike from None
-        if unlike:
-            raise Unlike
+            raise UnlikeSpark from None
+        if refused:
+            raise UnlikeSpark
 
 
-class Unlike(Exception):
-    """Arrow would not read a file as Spark does."""
+class UnlikeSpark(Exception):
+    """Arrow would read a file differently from Spark."""
 
 
-def _is_plain(looked: Looked, dialect: Dialect, encoding: str) -> bool:
-    """Return whether Spark's reader and `records` are known to take the file apart alike."""
-    lines = looked.lines
-    if not lines.well_formed or lines.nul or lines.blank_fields or looked.bare_returns or "\r" in lines.kinds:
+def _is_plain(survey: TextSurvey, dialect: Dialect, encoding: str) -> bool:
+    """Return whether Spark's reader and `records` are known to split the file into the same records."""
+    lines = survey.lines
+    if not lines.well_formed or lines.nul or lines.blank_fields or survey.bare_returns or "\r" in lines.kinds:
         return False
     if lines.spans and (lines.kinds != {"\n"} or dialect.comment or not dialect.spans):
-        return False  # Spark makes other line ends within quotes plain ones
+        return False  # Spark converts other line ends within quotes to plain ones
     try:
         return all(sign.encode(encoding) == sign.encode("ascii") for sign in ('"', "\n", "\r", ",", "0"))
     except UnicodeEncodeError:
         return False
 
 
-def _one_more(file: RawFile, names: list[str], data: list[list[str]], notes: list[str]) -> tuple[list[str], bool]:
-    """Return the names of rows that have one field more than the header, and whether the one more is behind a last separator."""
+def _extra_field(file: RawFile, names: list[str], data: list[list[str]], notes: list[str]) -> tuple[list[str], bool]:
+    """Return the names for rows that have one field more than the header, and whether that field is an empty one after the last separator."""
     empty = _end_empty(data, len(names) + 1)
-    if empty > len(data) / 2:  # a row that holds something there has a field too many
-        notes.append(_ends_with(file, None))
+    if empty > len(data) / 2:  # a row with a value there has a field too many
+        notes.append(_trailing_note(file, None))
         return names, True
     first = [row[0] for row in data]
     if not empty and len(set(first)) == len(first) and all(first):
@@ -224,15 +233,15 @@ def _end_empty(rows: list[list[str]], width: int) -> int:
     return sum(len(row) == width and not row[-1] for row in rows)
 
 
-def _ends_with(file: RawFile, separator: str | None) -> str:
-    what = "a separator" if separator is None else repr(separator)
-    return f"'{file.name}': rows end with {what} behind the last column; the empty field after it is left out."
+def _trailing_note(file: RawFile, separator: str | None) -> str:
+    shown = "a separator" if separator is None else repr(separator)
+    return f"'{file.name}': rows end with {shown} behind the last column; the empty field after it is left out."
 
 
-def _recorded(
+def _write_records(
     file: RawFile, encoding: str, dialect: Dialect, width: int, header: bool, trailing: bool, scratch: Path
 ) -> tuple[list[Record], Path]:
-    """Write the records of a file as Parquet, and return the first that are none and where it is."""
+    """Write the records of a file as Parquet, and return the first faulty records and the path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -243,7 +252,7 @@ def _recorded(
     faults: list[Record] = []
     rows: list[list[str | None]] = []
     bad: list[tuple[str | None, str | None, int | None]] = []
-    with opened(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+    with open_plain(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
         lines = records(_without_bom(text), dialect)
         if header and (first := next((record for record in lines if _holds_something(record)), None)) is not None and first.fault:
             raise SourceProblem(f"'{file.name}': line {first.line}, the header, is no record: {first.fault}.", file=file.name)
@@ -251,11 +260,11 @@ def _recorded(
 
             def write() -> None:
                 columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)] if width else []
-                more = [
+                fault_columns = [
                     pa.array(column, type)
                     for column, type in zip(zip(*bad, strict=True), (pa.string(), pa.string(), pa.int64()), strict=True)
                 ]
-                writer.write_batch(pa.record_batch([*columns, *more], schema=schema))
+                writer.write_batch(pa.record_batch([*columns, *fault_columns], schema=schema))
                 rows.clear()
                 bad.clear()
 
@@ -285,7 +294,7 @@ def _without_bom(text: io.TextIOWrapper) -> Iterator[str]:
     yield from text
 
 
-def _faulty(file: RawFile, faults: list[Record]) -> str:
+def _fault_note(file: RawFile, faults: list[Record]) -> str:
     lines = ", ".join(str(record.line) for record in faults[: _SHOWN - 1]) + (" …" if len(faults) == _SHOWN else "")
     if all(record.fault == UNCLOSED for record in faults):
         return f"'{file.name}' has quotes that are not closed, on line {lines}; those rows are format errors."
@@ -293,44 +302,44 @@ def _faulty(file: RawFile, faults: list[Record]) -> str:
 
 
 def _quote(options: Options) -> str | None:
-    said = options.get("quote", '"')
-    return str(said) if said else None
+    declared = options.get("quote", '"')
+    return str(declared) if declared else None
 
 
 def _rows(text: str, dialect: Dialect) -> list[list[str]]:
     """Return the first rows, read as text."""
-    found: list[list[str]] = []
+    rows: list[list[str]] = []
     for record in records(io.StringIO(text, newline=""), dialect):
-        if not record.fault and (found or _holds_something(record)):
-            found.append([value or "" for value in record.fields])
-        if len(found) > _SAMPLE:
+        if not record.fault and (rows or _holds_something(record)):
+            rows.append([value or "" for value in record.fields])
+        if len(rows) > _SAMPLE:
             break
-    return found
+    return rows
 
 
 def _holds_something(record: Record) -> bool:
-    """Return whether there is more on a line than blanks, tabs that separate among them; a header has more."""
+    """Return whether a line holds more than blanks (separating tabs are blanks, too); a header does."""
     return bool(record.fault or record.raw.strip(BLANKS))
 
 
-def _check_separator(file: RawFile, looked: Looked, names: list[str], dialect: Dialect, expected: tuple[str, ...]) -> None:
-    """Raise SourceProblem when the line is one field and another separator makes sense of it."""
+def _check_separator(file: RawFile, survey: TextSurvey, names: list[str], dialect: Dialect, expected: tuple[str, ...]) -> None:
+    """Raise SourceProblem where the line is one field and another separator would split it sensibly."""
     if len(names) > 1 or len(expected) == 1:
         return
-    fits = {}
+    candidates = {}
     for other in SEPARATORS:
-        rows = _rows(looked.head, replace(dialect, separator=other))
+        rows = _rows(survey.head, replace(dialect, separator=other))
         width = len(rows[0]) if rows else 0
         if other == dialect.separator or width < 2:
             continue
         known = len({name.strip().casefold() for name in rows[0]} & {name.casefold() for name in expected})
         even = sum(len(row) == width for row in rows) / len(rows)
         if known > 1 or (not expected and even == 1 and len(rows) > 1) or (expected and width == len(expected)):
-            fits[other] = (known, even, width)
-    if fits:
-        best = max(fits, key=lambda other: fits[other])
+            candidates[other] = (known, even, width)
+    if candidates:
+        best = max(candidates, key=lambda other: candidates[other])
         raise SourceProblem(
-            f"'{file.name}' has one column when it is separated by {dialect.separator!r}; separated by {best!r} it has {fits[best][2]}.",
+            f"'{file.name}' has one column when it is separated by {dialect.separator!r}; separated by {best!r} it has {candidates[best][2]}.",
             fix=f"Pass separator={best!r} to the connection.",
             file=file.name, separator=best,
         )  # fmt: skip

@@ -1,7 +1,7 @@
-"""CSV as RFC 4180 has it, record by record: what is not well-formed is told with its line, and costs no other line.
+"""Read CSV by RFC 4180, record by record: a malformed record is reported with its line, and affects no other line.
 
-Spark's reader takes well-formed files apart as this does. What it makes of others (a quote that is not closed, text after a closing
-quote, line ends of two kinds, NUL) is its own, so those are read here.
+Spark's reader splits well-formed files into the same records. It treats others (a quote that is not closed, text after a closing
+quote, line ends of two kinds, NUL) in its own way, so those are read here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from caudal.stages.ingest.limits import MB, bound
 
 UNCLOSED = "row has a quote that is not closed"
 AFTER_QUOTE = "row has text after a closing quote"
-BLANKS = "".join(map(chr, range(33)))  # what Spark trims from a line before it asks whether there is anything on it
+BLANKS = "".join(map(chr, range(33)))  # the characters that Spark trims from a line before it checks whether the line is blank
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written. ``spans``: whether a quoted value may run over lines."""
+    """The dialect of a file. ``spans``: whether a quoted value may run over lines."""
 
     separator: str
     quote: str | None = '"'
@@ -38,7 +38,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Record:
-    """A record: its fields, None for an empty one without quotes; or the line, and why it is none."""
+    """A record: its fields, None for an empty one without quotes; or the line, and its fault."""
 
     line: int
     fields: list[str | None]
@@ -47,16 +47,16 @@ class Record:
 
 
 def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
-    """Yield the records of physical lines (with their line ends); blank lines and comments are none.
+    """Yield the records of physical lines (with their line ends), without blank lines and comments.
 
-    A value that runs over lines counts as such when its record is well-formed. Else the line that opens the quote is at fault, and the
-    lines after it are read on their own.
+    A value may run over lines if its record is well-formed. Otherwise the line that opens the quote is faulty, and the
+    lines after it are read separately.
     """
     ahead: deque[str] = deque()
-    rest = iter(lines)
+    source = iter(lines)
     number = 0
     while True:
-        line = ahead.popleft() if ahead else next(rest, None)
+        line = ahead.popleft() if ahead else next(source, None)
         if line is None:
             return
         number += 1
@@ -69,28 +69,28 @@ def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
             continue
         parser = _Parser(dialect)
         parser.take(text, line)
-        taken: list[str] = []
+        following_lines: list[str] = []
         if parser.open and dialect.spans:
             size, most = len(line), bound("CAUDAL_MAX_LINE_MB") * MB
             while parser.open and size <= most:
-                following = ahead.popleft() if ahead else next(rest, None)
+                following = ahead.popleft() if ahead else next(source, None)
                 if following is None:
                     break
-                taken.append(following)
+                following_lines.append(following)
                 size += len(following)
                 parser.take(_without_end(following), following)
-        if parser.open or (taken and parser.fault):
-            ahead.extendleft(reversed(taken))
+        if parser.open or (following_lines and parser.fault):
+            ahead.extendleft(reversed(following_lines))
             yield Record(number, [], text, UNCLOSED)
         elif parser.fault:
             yield Record(number, [], text, parser.fault)
         else:
-            yield Record(number, parser.fields, "".join(chain([line], taken)))
-            number += len(taken)
+            yield Record(number, parser.fields, "".join(chain([line], following_lines)))
+            number += len(following_lines)
 
 
 class _Parser:
-    """The fields of a record, taken line by line."""
+    """The parser of a record, fed line by line."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.fields: list[str | None] = []
@@ -100,19 +100,19 @@ class _Parser:
         self._parts: list[str] = []
 
     def take(self, text: str, line: str) -> None:
-        """Take a line: ``text`` is ``line`` without its end, which belongs to a value that goes on."""
+        """Parse a line: ``text`` is ``line`` without its end, which belongs to a value that continues on the next line."""
         separator, quote = self._dialect.separator, self._dialect.quote
         assert quote is not None
-        at = 0
+        position = 0
         while True:
-            if not self.open and not text.startswith(quote, at):
-                end = text.find(separator, at)
-                self.fields.append((text[at:] if end < 0 else text[at:end]) or None)
+            if not self.open and not text.startswith(quote, position):
+                end = text.find(separator, position)
+                self.fields.append((text[position:] if end < 0 else text[position:end]) or None)
                 if end < 0:
                     return
-                at = end + len(separator)
+                position = end + len(separator)
                 continue
-            match = self._dialect.inside.match(text, at if self.open else at + len(quote))
+            match = self._dialect.inside.match(text, position if self.open else position + len(quote))
             assert match is not None
             self._parts.append(match.group(1))
             if not match.group(2):
@@ -122,13 +122,13 @@ class _Parser:
             self.open = False
             self.fields.append("".join(self._parts).replace(quote + quote, quote))
             self._parts = []
-            at = match.end()
-            if at == len(text):
+            position = match.end()
+            if position == len(text):
                 return
-            if not text.startswith(separator, at):
+            if not text.startswith(separator, position):
                 self.fault = AFTER_QUOTE
                 return
-            at += len(separator)
+            position += len(separator)
 
 
 def _without_end(line: str) -> str:

@@ -1,4 +1,4 @@
-"""Workbooks (xlsx, xlsm, xlsb, xls, ods): each sheet becomes a file of texts, made into their types afterwards like those of CSV."""
+"""Workbooks (xlsx, xlsm, xlsb, xls, ods): each sheet becomes a file of texts, which are converted to their types afterwards like those of CSV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ READ_FROM_DISK = True
 _ZIPPED = (".xlsx", ".xlsm", ".xlsb", ".ods")
 OPTIONS = ("sheet", "header", "null", "decimal", "timestamp_format", "date_format")
 _BATCH = 20_000
-_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2: what old workbooks are kept in, and encrypted new ones
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2: the container of old workbooks, and of encrypted new ones
 _MIDNIGHT = datetime.time()
 Row = tuple[int, list[Any]]  # a row's number in the sheet, from 1, and its cells
 
@@ -38,26 +38,26 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
 
     Raises
     ------
-    SourceProblem : the workbook is broken or locked, has no such sheet, or no row
+    SourceProblem : the workbook is broken or locked, has no such sheet, or no rows
     """
     check_whole(file.path, "excel", file.name)
     check_size(file)
-    book, names, visible = _opened(file)
-    chosen, note = _chosen(file, options.get("sheet"), names, visible)
+    book, names, visible = _open(file)
+    chosen, note = _choose_sheets(file, options.get("sheet"), names, visible)
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    files = []
     for name in chosen:
         target = folder / f"{stem(file)}-{names.index(name)}.parquet"
         if _write(file, book, name, options, target, note):
-            called = file.name if len(chosen) == 1 else f"{file.name}[{name}]"
-            found.append(RawFile(target, file.sha256, called, "excel"))
-    if not found:
+            part_name = file.name if len(chosen) == 1 else f"{file.name}[{name}]"
+            files.append(RawFile(target, file.sha256, part_name, "excel"))
+    if not files:
         raise SourceProblem(
             f"'{file.name}' holds no row in the sheet {' or '.join(repr(name) for name in chosen)}.",
             fix="Name the sheet that does with sheet=, or have the file delivered again.",
             file=file.name,
         )
-    return found
+    return files
 
 
 def fault(path: Place) -> str | None:
@@ -72,8 +72,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(file.path)
-    said = json.loads(schema.metadata[b"sheet"])
-    names = said["names"]
+    metadata = json.loads(schema.metadata[b"sheet"])
+    names = metadata["names"]
     if options.get("header", True) is False:
         if expected and len(expected) != len(names):
             raise SourceProblem(
@@ -85,9 +85,9 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     check_names(file, tuple(names))
     columns = tuple(
         PhysicalColumn(name, "text", "cells", f"c{i}", guess=guess)
-        for i, (name, guess) in enumerate(zip(names, said["guesses"], strict=True))
+        for i, (name, guess) in enumerate(zip(names, metadata["guesses"], strict=True))
     )
-    return Inspected(file, Physical("excel", columns), tuple(said["notes"]))
+    return Inspected(file, Physical("excel", columns), tuple(metadata["notes"]))
 
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
@@ -102,8 +102,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     )
 
 
-def _opened(file: RawFile) -> tuple[Any, list[str], list[str]]:
-    """Return the workbook, the names of its sheets of cells, and those of them that are shown."""
+def _open(file: RawFile) -> tuple[Any, list[str], list[str]]:
+    """Return the workbook, the names of its worksheets, and those of the visible ones."""
     require("python_calamine", extra="excel", for_=f"Reading the workbook '{file.name}'")
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
 
@@ -119,12 +119,12 @@ def _opened(file: RawFile) -> tuple[Any, list[str], list[str]]:
     except PasswordError:
         raise locked from None
     except CalamineError as error:
-        raise _broken(file, error) from None
-    sheets = [one for one in book.sheets_metadata if one.typ == SheetTypeEnum.WorkSheet]
+        raise _broken_workbook(file, error) from None
+    sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
     return book, [sheet.name for sheet in sheets], [sheet.name for sheet in sheets if sheet.visible == SheetVisibleEnum.Visible]
 
 
-def _broken(file: RawFile, error: Exception) -> SourceProblem:
+def _broken_workbook(file: RawFile, error: Exception) -> SourceProblem:
     return SourceProblem(
         f"'{file.name}' is no workbook, or a broken one: {str(error).splitlines()[0].rstrip('.')}.",
         fix="Deliver the file again, as xlsx, xlsm, xlsb, xls or ods.",
@@ -132,44 +132,44 @@ def _broken(file: RawFile, error: Exception) -> SourceProblem:
     )
 
 
-def _chosen(file: RawFile, said: object, names: list[str], visible: list[str]) -> tuple[list[str], str | None]:
-    """Return the sheets that are wanted, and a note where others are left out unasked."""
-    if said is None:
+def _choose_sheets(file: RawFile, declared: object, names: list[str], visible: list[str]) -> tuple[list[str], str | None]:
+    """Return the wanted sheets, and a note where others are left out by default."""
+    if declared is None:
         shown = visible or names
         others = ", ".join(repr(name) for name in shown[1:6])
         return shown[
             :1
         ], f"'{file.name}': the sheet '{shown[0]}' is read, and not {others}; name others with sheet=." if others else None
-    patterns = [said] if isinstance(said, str | int) else list(said) if isinstance(said, list | tuple) else []
-    found: list[str] = []
+    patterns = [declared] if isinstance(declared, str | int) else list(declared) if isinstance(declared, list | tuple) else []
+    chosen: list[str] = []
     for pattern in patterns:
         if isinstance(pattern, int):
-            fits = names[pattern - 1 : pattern] if pattern > 0 else []
+            matching = names[pattern - 1 : pattern] if pattern > 0 else []
         else:
-            fits = [name for name in names if name == pattern] or [
+            matching = [name for name in names if name == pattern] or [
                 name for name in names if fnmatch.fnmatchcase(name, str(pattern))
             ]
-        if not fits:
+        if not matching:
             raise SourceProblem(
                 f"'{file.name}' has no sheet '{pattern}'; it has {', '.join(repr(name) for name in names)}.",
                 nearest=nearest(str(pattern), names),
                 fix="Pass sheet='NAME' to the connection; a list, or a pattern such as '20*', takes several.",
                 file=file.name,
             )
-        found += [name for name in fits if name not in found]
-    return found, None
+        chosen += [name for name in matching if name not in chosen]
+    return chosen, None
 
 
 @dataclass(frozen=True)
 class SheetRows:
-    """A sheet as it is read.
+    """The rows of a sheet.
 
     Parameters
     ----------
     names : of its columns; ``column_<place>`` where the header has none
-    guesses : type that a column's cells have, None where it has no cell
-    rows : number in the sheet, from 1, and the texts of the columns, of each row that holds something
-    read : False of a sheet that nobody asked for
+    guesses : the type of each column's cells, None where it has no cell
+    rows : number in the sheet, from 1, and the texts of the columns, for each row with a value
+    read : False for a sheet that is not chosen
     """
 
     names: list[str]
@@ -179,7 +179,7 @@ class SheetRows:
 
 
 def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
-    """Return every sheet of a workbook that holds something, by name: those that are read, and the others as they would be read.
+    """Return every sheet of a workbook that has rows, by name: the chosen ones, and the others as they would be read.
 
     Raises
     ------
@@ -187,8 +187,8 @@ def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
     """
     check_whole(file.path, "excel", file.name)
     check_size(file)
-    book, names, visible = _opened(file)
-    chosen, _ = _chosen(file, options.get("sheet"), names, visible)
+    book, names, visible = _open(file)
+    chosen, _ = _choose_sheets(file, options.get("sheet"), names, visible)
     result = {}
     for name in names:
         try:
@@ -196,25 +196,25 @@ def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
         except SourceProblem:
             if name in chosen:
                 raise
-            rows = _sheet(file, book, name, {**options, "header": True})  # it need not have the header's row
+            rows = _sheet(file, book, name, {**options, "header": True})  # it may lack the header's row
         if rows is not None:
             result[name] = replace(rows, read=name in chosen)
     return result
 
 
 def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path, note: str | None) -> bool:
-    """Write a sheet's rows as texts; return False when it has none."""
+    """Write a sheet's rows as texts; return False if it has none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = _sheet(file, book, sheet, options)
-    if found is None:
+    rows_of_sheet = _sheet(file, book, sheet, options)
+    if rows_of_sheet is None:
         return False
-    said = {"names": found.names, "guesses": found.guesses, "notes": [note] if note else []}
-    schema = pa.schema([(f"c{at}", pa.string()) for at in range(len(found.names))], metadata={"sheet": json.dumps(said)})
+    metadata = {"names": rows_of_sheet.names, "guesses": rows_of_sheet.guesses, "notes": [note] if note else []}
+    schema = pa.schema([(f"c{i}", pa.string()) for i in range(len(rows_of_sheet.names))], metadata={"sheet": json.dumps(metadata)})
     with pq.ParquetWriter(target, schema) as writer:
-        for start in range(0, len(found.rows), _BATCH):
-            writer.write_batch(_batch([texts for _, texts in found.rows[start : start + _BATCH]], schema))
+        for start in range(0, len(rows_of_sheet.rows), _BATCH):
+            writer.write_batch(_batch([texts for _, texts in rows_of_sheet.rows[start : start + _BATCH]], schema))
     return True
 
 
@@ -237,7 +237,7 @@ def _sheet(file: RawFile, book: Any, sheet: str, options: Options) -> SheetRows 
         for i, cell in enumerate(cells):
             text, kind = _text(cell)
             if comma and kind == "double" and text is not None:
-                text = text.replace(".", ",")  # as the texts beside it are written
+                text = text.replace(".", ",")  # like the texts in the same column
             if kind:
                 kinds[i].add(kind)
             line.append(text)
@@ -254,46 +254,46 @@ def _sheet(file: RawFile, book: Any, sheet: str, options: Options) -> SheetRows 
 
 
 class _Fault(str):
-    """What a cell with an error shows: no value, and nothing that tells its column's type."""
+    """The text of a cell with an error: it is not a value, and does not count for its column's type."""
 
 
 def _rows(file: RawFile, book: Any, sheet: str, errors: dict[int, dict[int, str]]) -> Iterator[Row]:
-    """Yield the rows that hold something; cells with an error hold its name."""
+    """Yield the rows that have a value; cells with an error hold its name."""
     from python_calamine import CalamineError
 
     try:
-        opened = book.get_sheet_by_name(sheet)
-    except CalamineError as error:  # the workbook is read when it is opened, a sheet when it is asked for
-        raise _broken(file, error) from None
-    left = (opened.start or (0, 0))[1]  # rows come from the first of the sheet, columns from the first in use
-    for number, row in enumerate(opened.iter_rows(), start=1):
+        opened_sheet = book.get_sheet_by_name(sheet)
+    except CalamineError as error:  # opening reads the workbook; a sheet is read on demand
+        raise _broken_workbook(file, error) from None
+    first_column = (opened_sheet.start or (0, 0))[1]  # rows start at the sheet's first, columns at the first in use
+    for number, row in enumerate(opened_sheet.iter_rows(), start=1):
         cells = [*row]
         for column, word in errors.get(number, {}).items():
-            if 0 <= column - left < len(cells):
-                cells[column - left] = _Fault(word)
+            if 0 <= column - first_column < len(cells):
+                cells[column - first_column] = _Fault(word)
         if any(cell != "" for cell in cells):
             yield number, cells
 
 
-def _header(file: RawFile, sheet: str, rows: Iterator[Row], said: object) -> tuple[list[Row], list[str]] | None:
-    """Return the rows that were read ahead, and the columns' names; None when nothing is there."""
-    if said is False:
+def _header(file: RawFile, sheet: str, rows: Iterator[Row], declared: object) -> tuple[list[Row], list[str]] | None:
+    """Return the rows that were read ahead, and the columns' names; None if the sheet has no rows."""
+    if declared is False:
         ahead = list(islice(rows, 1))
         return (ahead, []) if ahead else None
-    if said is True or said is None:
+    if declared is True or declared is None:
         row = next(rows, None)
         return ([], [_name(cell) for cell in row[1]]) if row else None
-    if not isinstance(said, int):
+    if not isinstance(declared, int):
         raise DeclarationProblem(
-            f"header={said!r} is no row of a sheet.", fix="Pass the row's number as Excel shows it, True or False."
+            f"header={declared!r} is no row of a sheet.", fix="Pass the row's number as Excel shows it, True or False."
         )
     for number, cells in rows:
-        if number == said:
+        if number == declared:
             return [], [_name(cell) for cell in cells]
-        if number > said:
+        if number > declared:
             break
     raise SourceProblem(
-        f"'{file.name}' has no row {said} in the sheet '{sheet}'.", fix="Pass the header's row with header=.", file=file.name
+        f"'{file.name}' has no row {declared} in the sheet '{sheet}'.", fix="Pass the header's row with header=.", file=file.name
     )
 
 
@@ -302,7 +302,7 @@ def _name(cell: Any) -> str:
 
 
 def _text(cell: Any) -> tuple[str | None, str]:
-    """Return a cell as text, and the type it has."""
+    """Return a cell as text, and its type."""
     if isinstance(cell, _Fault):
         return str(cell), ""
     if isinstance(cell, str):
@@ -328,14 +328,14 @@ def _guess(kinds: set[str]) -> str | None:
     >>> _guess({"long", "double"}), _guess({"date"}), _guess({"date", "timestamp"}), _guess({"long", "string"}), _guess(set())
     ('double', 'date', 'timestamp', 'string', None)
     """
-    for whole, narrow in (("double", {"long", "double"}), ("timestamp", {"date", "timestamp"})):
-        if whole in kinds and kinds <= narrow:
-            return whole
+    for general, narrow in (("double", {"long", "double"}), ("timestamp", {"date", "timestamp"})):
+        if general in kinds and kinds <= narrow:
+            return general
     return next(iter(kinds)) if len(kinds) == 1 else "string" if kinds else None
 
 
 def _batch(texts: list[list[str | None]], schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
-    columns = [pa.array([line[at] for line in texts], pa.string()) for at in range(len(schema))]
+    columns = [pa.array([line[i] for line in texts], pa.string()) for i in range(len(schema))]
     return pa.record_batch(columns, schema=schema)

@@ -1,4 +1,4 @@
-"""Lines whose columns stand at fixed places: every value is read as text, by Spark, and made into its type afterwards."""
+"""Lines whose columns stand at fixed places: Spark reads every value as text and converts it to its type afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.formats.bytes import look, opened
+from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.csv import SPARKS_ENCODINGS
 from caudal.stages.ingest.formats.lines import APART
 from caudal.stages.ingest.packed import stem
@@ -44,11 +44,11 @@ NEEDS_SCRATCH = True
 
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...], *, scratch: Path) -> Inspected:
-    """Return the declared columns, after a pass over the bytes and a look whether lines are long enough for them.
+    """Return the declared columns, after a pass over the bytes and a check that lines are long enough.
 
-    Spark reads the lines where it is known to take them apart as they are. It knows no numbers of lines, so those that are to be skipped
-    are known by what they say; where a later line says the same, and where there is a NUL or a line end of an old kind, they are read here.
-    Spark's reader of CSV is the one that knows encodings; its separator is one that no line has.
+    Spark reads the lines where it is known to split them correctly. It knows no line numbers, so skipped lines are recognised by their
+    text; where a later line has the same text, and where there is a NUL or a line end of an old kind, the lines are read here.
+    Spark's CSV reader is used because it knows encodings; its separator is one that no line contains.
     """
     places: Any = options.get("columns")
     if not places:
@@ -59,19 +59,19 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         )
     check_whole(file.path, "fixed_width", file.name)
     encoding = str(options.get("encoding") or "utf-8")
-    looked = look(file, encoding, None, bounded=True)
+    looked = survey_text(file, encoding, None, bounded=True)
     lines = re.split("\r\n|\n|\r", looked.head)[:_SAMPLE]
     skipped, record = lines[: int(str(options.get("skip") or 0))], str(options.get("record") or "")
     sample = [line for line in lines[len(skipped) :] if line.strip() and line.startswith(record)]
     if not sample:
-        said = f" that begins with '{record}'" if record else ""
-        raise SourceProblem(f"'{file.name}' holds no line{said}.", fix="Deliver the file again, or move it away.", file=file.name)
-    need = max(last for _, last in places.values())
+        shown = f" that begins with '{record}'" if record else ""
+        raise SourceProblem(f"'{file.name}' holds no line{shown}.", fix="Deliver the file again, or move it away.", file=file.name)
+    needed_length = max(last for _, last in places.values())
     longest = max(len(line.rstrip()) for line in sample)
     starts = max(first for first, _ in places.values())
     if longest < starts and not options.get("short"):
         raise SourceProblem(
-            f"The lines of '{file.name}' have at most {longest} characters; the columns are declared up to place {need}.",
+            f"The lines of '{file.name}' have at most {longest} characters; the columns are declared up to place {needed_length}.",
             fix="Check the widths; short=True lets lines end early.",
             file=file.name,
             length=longest,
@@ -81,51 +81,51 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     dialect = {
         "encoding": SPARKS_ENCODINGS.get(codecs.lookup(encoding).name, encoding),
         "record": record,
-        "need": "0" if options.get("short") else str(need),
+        "need": "0" if options.get("short") else str(needed_length),
         "length": str(options.get("length") or ""),
         **{f"skip{i:04}": line for i, line in enumerate(skipped)},
     }
     wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
-    if wide or looked.lines.nul or looked.lines.apart or "\r" in looked.lines.kinds or _said_again(file, encoding, skipped):
-        file = replace(file, path=_recorded(file, encoding, len(skipped), scratch))
+    if wide or looked.lines.nul or looked.lines.apart or "\r" in looked.lines.kinds or _occurs_later(file, encoding, skipped):
+        file = replace(file, path=_write_lines(file, encoding, len(skipped), scratch))
         dialect = {name: value for name, value in dialect.items() if not name.startswith("skip")} | {"recorded": "true"}
     columns = tuple(PhysicalColumn(name, "text", "text", f"{first},{last}") for name, (first, last) in places.items())
     return Inspected(file, Physical("fixed_width", columns, tuple(sorted(dialect.items()))))
 
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
-    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the line where it is too short or too long."""
+    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the text of a line that is too short or too long."""
     from pyspark.sql import functions as F
 
-    said = dict(physical.dialect)
-    if said["encoding"] not in ("UTF-8", "ISO-8859-1", "US-ASCII") and not said["encoding"].lower().startswith(
+    dialect = dict(physical.dialect)
+    if dialect["encoding"] not in ("UTF-8", "ISO-8859-1", "US-ASCII") and not dialect["encoding"].lower().startswith(
         ("utf-16", "utf-32")
     ):
         spark.conf.set("spark.sql.legacy.javaCharsets", "true")
     options: dict[str, Any] = {
-        "sep": APART.decode(), "quote": "", "header": False, "encoding": said["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,
+        "sep": APART.decode(), "quote": "", "header": False, "encoding": dialect["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,
         "columnNameOfCorruptRecord": "_bad", "columnPruning": False, "emptyValue": "",
         "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False,
     }  # fmt: skip
     frames = reader(spark).schema("line string, _bad string")
     paths = [spark_path(file.path) for file in files]
-    lines = frames.parquet(*paths) if "recorded" in said else frames.options(**options).csv(paths)
+    lines = frames.parquet(*paths) if "recorded" in dialect else frames.options(**options).csv(paths)
     line = F.ltrim(F.col("line"), F.lit("\ufeff"))
-    wanted = [F.trim(line) != ""]
-    if headers := [value for name, value in said.items() if name.startswith("skip")]:
-        wanted.append(~line.isin(headers))
-    if said["record"]:
-        wanted.append(line.startswith(said["record"]))
-    wrong = F.col("_bad").isNotNull() | (F.length(line) < int(said["need"]))
-    if said["length"]:
-        wrong = wrong | (F.length(F.rtrim(line)) > int(said["length"]))
-    taken = []
+    conditions = [F.trim(line) != ""]
+    if headers := [value for name, value in dialect.items() if name.startswith("skip")]:
+        conditions.append(~line.isin(headers))
+    if dialect["record"]:
+        conditions.append(line.startswith(dialect["record"]))
+    wrong = F.col("_bad").isNotNull() | (F.length(line) < int(dialect["need"]))
+    if dialect["length"]:
+        wrong = wrong | (F.length(F.rtrim(line)) > int(dialect["length"]))
+    values = []
     for column in used:
         first, _, last = column.ddl.partition(",")
         value = F.trim(F.substring(line, int(first), int(last) - int(first) + 1))
-        taken.append(F.when(value != "", value))
-    return lines.where(reduce(lambda one, other: one & other, wanted)).select(
-        *(one.alias(f"_r{i}") for i, one in enumerate(taken)),
+        values.append(F.when(value != "", value))
+    return lines.where(reduce(lambda left, right: left & right, conditions)).select(
+        *(value.alias(f"_r{i}") for i, value in enumerate(values)),
         F.when(wrong, F.coalesce("_bad", "line")).alias("_line"),
         F.substring("_metadata.file_name", 1, 16).alias("_file"),
     )
@@ -133,19 +133,19 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
 
 def _lines(file: RawFile, encoding: str) -> Iterator[str]:
     """Yield the lines of a file, without their ends."""
-    with opened(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+    with open_plain(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
         for line in text:
             yield line.rstrip("\r\n")
 
 
-def _said_again(file: RawFile, encoding: str, skipped: list[str]) -> bool:
-    """Return whether a later line says what one of those to be skipped says."""
-    said = {line for line in skipped if line.strip()}
-    return bool(said) and any(line in said for line in islice(_lines(file, encoding), len(skipped), None))
+def _occurs_later(file: RawFile, encoding: str, skipped: list[str]) -> bool:
+    """Return whether a later line has the same text as one of the skipped lines."""
+    skipped_texts = {line for line in skipped if line.strip()}
+    return bool(skipped_texts) and any(line in skipped_texts for line in islice(_lines(file, encoding), len(skipped), None))
 
 
-def _recorded(file: RawFile, encoding: str, skip: int, scratch: Path) -> Path:
-    """Write the lines of a file, but those to be skipped, as Parquet, and return where."""
+def _write_lines(file: RawFile, encoding: str, skip: int, scratch: Path) -> Path:
+    """Write the lines of a file, except the skipped ones, as Parquet, and return the path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

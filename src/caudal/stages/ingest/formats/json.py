@@ -1,4 +1,4 @@
-"""JSON, one object a line, or arrays and objects over several lines: every value is text, as it is written, and gets its type afterwards."""
+"""JSON, one object a line, or arrays and objects over several lines: every value is read as its original text and converted to its type afterwards."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.formats.bytes import look, opened
+from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.json_records import records
-from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, Rows, items, keys, parsed, read
+from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, Rows, items, keys, parse_rows, read
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -27,56 +27,58 @@ FORMAT, ORDER, ENDINGS = "json", 12, (".json", ".jsonl", ".ndjson")
 IS_TEXT = True
 OPTIONS = ("encoding", "null", "timestamp_format", "date_format", "records")
 MOST_KEYS = 10_000
-_HERE_BYTES = 8 << 20  # of a file whose keys are looked up in this process; Spark's workers look up those of larger ones
+_HERE_BYTES = 8 << 20  # the largest file whose keys are collected in this process; Spark's workers collect those of larger ones
 _TRIED_LINES = 100
-# Encodings whose line feed may be half of another character, or whose bytes mean something else after a shift.
+# Encodings whose line feed byte may be part of another character, or whose bytes have another meaning after a shift.
 _SHIFTED = ("utf-16", "utf-32", "utf_7", "utf-7", "iso2022", "hz")
 
 
 def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
-    """Return the file, or where ``records=`` says that its rows lie deeper, those rows, one a line."""
+    """Return the file, or with ``records=`` a file of the rows at that path, one a line."""
     if "records" not in options:
         return [file]
     check_whole(file.path, "json", file.name)
-    look(file, str(options.get("encoding") or "utf-8"), None)
-    assert isinstance(file.path, Path)  # a copy, where the lake is far away
+    survey_text(file, str(options.get("encoding") or "utf-8"), None)
+    assert isinstance(file.path, Path)  # a local copy where the lake is remote
     rows = records(file.path.read_text(str(options.get("encoding") or "utf-8-sig")), str(options["records"]), file.name)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{stem(file)}-records.json"
-    if not rows:  # a whole answer, and nothing in it
+    if not rows:  # a complete answer without rows
         return []
     target.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     return [RawFile(target, file.sha256, file.name, "json")]
 
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
-    """Return the keys that a file's objects have; all of them are looked at."""
+    """Return the keys of all objects of a file as columns."""
     check_whole(file.path, "json", file.name)
     encoding = _encoding(options)
-    seen = look(file, encoding, None)
-    head = seen.head.lstrip()
+    survey = survey_text(file, encoding, None)
+    head = survey.head.lstrip()
     if not head:
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
-    line_end = "\r" if seen.bare_returns else "\n"
+    line_end = "\r" if survey.bare_returns else "\n"
     whole = not _has_lines(encoding) or _runs_over_lines(head, line_end)
     dialect = (("encoding", codecs.lookup(encoding).name), ("line_end", line_end), ("whole", str(whole).lower()))
-    there = _keys(spark, file, dict(dialect))
-    _check_keys(file, there, head)
-    names = tuple(sorted(there.names))
+    found_keys = _keys(spark, file, dict(dialect))
+    _check_keys(file, found_keys, head)
+    names = tuple(sorted(found_keys.names))
     check_names(file, names)
     return Inspected(file, Physical("json", tuple(PhysicalColumn(name, "text", "JSON") for name in names), dialect))
 
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
-    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_fault`` where there is no JSON object."""
+    """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_fault`` where a line is not a JSON object."""
     dialect = dict(physical.dialect)
-    work = partial(read, names=[column.name for column in used], encoding=dialect["encoding"], whole=dialect["whole"] == "true")
+    read_rows = partial(
+        read, names=[column.name for column in used], encoding=dialect["encoding"], whole=dialect["whole"] == "true"
+    )
     columns = [*(f"_r{i}" for i in range(len(used))), "_line", "_fault", "_file"]
-    return _texts(spark, files, dialect).mapInArrow(work, ", ".join(f"{name} string" for name in columns))
+    return _texts(spark, files, dialect).mapInArrow(read_rows, ", ".join(f"{name} string" for name in columns))
 
 
 def _texts(spark: SparkSession, files: list[RawFile], dialect: dict[str, str]) -> DataFrame:
-    """Return the bytes of each line, or of each file, and the file."""
+    """Return the bytes of each line, or of each whole file, and the file's name."""
     from pyspark.sql import functions as F
 
     paths = [spark_path(file.path) for file in files]
@@ -98,7 +100,7 @@ def _has_lines(encoding: str) -> bool:
 
 
 def _runs_over_lines(head: str, line_end: str) -> bool:
-    """Return whether documents run over lines: it begins with an array, or neither its first line nor most others are JSON."""
+    """Return whether documents run over lines: the text begins with an array, or neither its first line nor most others are JSON."""
     if head.startswith("["):
         return True
     lines = [line for line in head.split(line_end)[:_TRIED_LINES] if line.strip()]
@@ -122,31 +124,31 @@ def _keys(spark: SparkSession, file: RawFile, dialect: dict[str, str]) -> Keys:
 
     Raises
     ------
-    SourceProblem : documents run over lines, and are no JSON
+    SourceProblem : documents run over lines, and are not JSON
     """
     encoding, whole = dialect["encoding"], dialect["whole"] == "true"
-    there = Keys()
+    found_keys = Keys()
     if not whole and file.path.stat().st_size > _HERE_BYTES:
-        work = partial(keys, encoding=encoding)
-        for row in _texts(spark, [file], dialect).mapInArrow(work, "keys string").collect():
+        collect_keys = partial(keys, encoding=encoding)
+        for row in _texts(spark, [file], dialect).mapInArrow(collect_keys, "keys string").collect():
             names, twice = json.loads(row["keys"])
-            there.names.update(dict.fromkeys(names))
-            there.twice = there.twice or (tuple(twice) if twice else None)
-        return there
+            found_keys.names.update(dict.fromkeys(names))
+            found_keys.twice = found_keys.twice or (tuple(twice) if twice else None)
+        return found_keys
     try:
-        for rows, _ in parsed(_lines(file, encoding, dialect["line_end"], whole), whole):
-            there.add(rows)
+        for rows, _ in parse_rows(_lines(file, encoding, dialect["line_end"], whole), whole):
+            found_keys.add(rows)
     except JSONDecodeError as error:
         raise SourceProblem(
             f"'{file.name}' is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             fix="Deliver the file again; written with one object a line, only the lines that are broken are set aside.",
             file=file.name,
         ) from None
-    return there
+    return found_keys
 
 
 def _lines(file: RawFile, encoding: str, line_end: str, whole: bool) -> Iterator[tuple[str, str]]:
-    with opened(file.path) as raw, io.TextIOWrapper(raw, encoding, newline=line_end) as text:
+    with open_plain(file.path) as raw, io.TextIOWrapper(raw, encoding, newline=line_end) as text:
         if whole:
             yield text.read().removeprefix("\ufeff"), ""
             return
@@ -154,28 +156,28 @@ def _lines(file: RawFile, encoding: str, line_end: str, whole: bool) -> Iterator
             yield line.removeprefix("\ufeff") if not number else line, ""
 
 
-def _check_keys(file: RawFile, there: Keys, head: str) -> None:
-    """Raise SourceProblem when keys cannot be columns."""
-    if there.twice:
+def _check_keys(file: RawFile, found_keys: Keys, head: str) -> None:
+    """Raise SourceProblem where keys cannot be columns."""
+    if found_keys.twice:
         raise SourceProblem(
-            f"'{file.name}' has an object with the key '{there.twice[0]}' twice: {there.twice[1]}",
+            f"'{file.name}' has an object with the key '{found_keys.twice[0]}' twice: {found_keys.twice[1]}",
             fix="Have one of them renamed at its origin, or left out: readers of JSON differ in which one they take.",
             file=file.name,
-            column=there.twice[0],
+            column=found_keys.twice[0],
         )
-    if not there.names:
+    if not found_keys.names:
         raise SourceProblem(
             f"'{file.name}' holds no JSON object; it begins with {head[:40]!r}.",
             fix="Write one object a line, or arrays of objects.",
             file=file.name,
         )
-    if len(there.names) > MOST_KEYS:
+    if len(found_keys.names) > MOST_KEYS:
         raise SourceProblem(
-            f"'{file.name}' has objects with {len(there.names):,} keys, more than the {MOST_KEYS:,} columns of a table.",
+            f"'{file.name}' has objects with {len(found_keys.names):,} keys, more than the {MOST_KEYS:,} columns of a table.",
             fix="Where keys are values, such as identifiers, have each written as a row of its own.",
             file=file.name,
         )
-    for name in there.names:
+    for name in found_keys.names:
         try:
             name.encode()
         except UnicodeEncodeError:

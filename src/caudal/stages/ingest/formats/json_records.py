@@ -1,4 +1,4 @@
-"""Where in a JSON answer the rows are: found without reading numbers into floats, so that every digit stays."""
+"""Find the rows in a JSON answer without reading numbers into floats, so that every digit stays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def records(text: str, path: str, name: str) -> list[str]:
-    """Return the rows of an answer as they are written, each on a line; ``path`` is like ``data.items``, empty for the answer itself.
+    """Return the rows of an answer as their original text, each on a line; ``path`` is like ``data.items``, empty for the answer itself.
 
     Examples
     --------
@@ -21,7 +21,7 @@ def records(text: str, path: str, name: str) -> list[str]:
 
     Raises
     ------
-    SourceProblem : the answer is no JSON, or has nothing there
+    SourceProblem : the answer is not JSON, or has nothing at the path
     """
     return [_line(text[start:end]) for start, end in spans(text, path, name)]
 
@@ -31,23 +31,23 @@ def spans(text: str, path: str, name: str) -> list[tuple[int, int]]:
 
     Raises
     ------
-    SourceProblem : the answer is no JSON, or has nothing there
+    SourceProblem : the answer is not JSON, or has nothing at the path
     """
     try:
         at = _space(text, 0)
-        if rest := text[_end(text, at) :].strip(" \t\r\n"):  # the whole answer is looked at: rows may lie before what is broken
-            raise ValueError(f"after its document there is {rest[:20]!r}")
-        walked: list[str] = []
+        if after := text[_end(text, at) :].strip(" \t\r\n"):  # the whole answer is parsed: rows may lie before a broken part
+            raise ValueError(f"after its document there is {after[:20]!r}")
+        path_so_far: list[str] = []
         for key in [part for part in path.split(".") if part]:
-            at = _below(text, at, key, walked, name)
-            walked.append(key)
+            at = _value_of_key(text, at, key, path_so_far, name)
+            path_so_far.append(key)
         return _items(text, at, path, name)
     except (ValueError, IndexError) as error:
         raise SourceProblem(f"'{name}' is no JSON: {error}.", fix=f"It begins with {text[:60]!r}.", file=name) from None
 
 
 def lookup(document: Any, path: str) -> Any:
-    """Return what lies at a path of a JSON document, None where nothing does.
+    """Return the value at a path of a JSON document, None where there is none.
 
     Examples
     --------
@@ -71,30 +71,30 @@ def _items(text: str, at: int, path: str, name: str) -> list[tuple[int, int]]:
             fix="Say where the records are with records=.",
             file=name,
         )
-    found = []
+    spans_ = []
     at = _space(text, at + 1)
     while text[at] != "]":
         end = _end(text, at)
-        found.append((at, end))
+        spans_.append((at, end))
         at = _space(text, end)
         if text[at] == ",":
             at = _space(text, at + 1)
         elif text[at] != "]":
             raise ValueError(f"a comma is missing at character {at}")
-    return found
+    return spans_
 
 
-def _below(text: str, at: int, key: str, walked: list[str], name: str) -> int:
-    """Return where the value of a key of the object at ``at`` begins."""
+def _value_of_key(text: str, at: int, key: str, path_so_far: list[str], name: str) -> int:
+    """Return the position of the value of a key of the object at ``at``."""
     keys: list[str] = []
     places: list[int] = []
     if text[at] == "{":
         at = _space(text, at + 1)
         while text[at] == '"':
-            said, end = scan(text, at)
+            found_key, end = scan(text, at)
             at = _space(text, _space(text, end) + 1)
-            keys.append(said)
-            if said == key:
+            keys.append(found_key)
+            if found_key == key:
                 places.append(at)
             at = _space(text, _end(text, at))
             if text[at] == ",":
@@ -103,7 +103,7 @@ def _below(text: str, at: int, key: str, walked: list[str], name: str) -> int:
         return places[0]
     if places:
         raise ValueError(f"it has '{key}' twice")
-    where = ".".join(walked) or "its top"
+    where = ".".join(path_so_far) or "its top"
     raise SourceProblem(
         f"'{name}' has no '{key}' at {where}" + (f"; it has {', '.join(repr(key) for key in keys[:10])}." if keys else "."),
         nearest=nearest(key, keys),
@@ -117,11 +117,11 @@ def _end(text: str, at: int) -> int:
 
 
 def _space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    assert found is not None
-    return found.end()
+    match = _SPACE.match(text, at)
+    assert match is not None
+    return match.end()
 
 
 def _line(text: str) -> str:
-    # Inside strings JSON writes a line's end as an escape: those that are there lie between values.
+    # Inside strings JSON escapes line ends, so all of these lie between values.
     return text.replace("\r", " ").replace("\n", " ")

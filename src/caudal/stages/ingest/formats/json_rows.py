@@ -1,6 +1,6 @@
-"""JSON text → rows, exactly: numbers and nested values stay as they are written, and what is no row has a reason.
+"""Parse JSON text into rows, exactly: numbers and nested values keep their text, and text that is not a row gets a reason.
 
-One parser looks for keys and reads values, in this process and on Spark's workers: the scanner of the standard library, which is given
+One parser collects keys and reads values, in this process and on Spark's workers: the standard library's scanner, with
 ``str`` for numbers, so that none becomes a float.
 """
 
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DEEPEST = 500  # arrays and objects within one another
+DEEPEST = 500  # levels of nested arrays and objects
 NO_OBJECT = "line is not a JSON object"
 ROWS = 10_000  # of a batch
-# Objects are tuples of pairs, so that a key that comes twice is seen and an array is told from an object.
+# Objects are tuples of pairs, which shows repeated keys and distinguishes arrays from objects.
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_float=str, parse_int=str, parse_constant=str)
 _scan = _DECODER.scan_once  # type: ignore[attr-defined]
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -37,9 +37,9 @@ class Rows:
 
     Parameters
     ----------
-    values : for each row its keys with their values: text as it is written, and what is nested as parsed
-    texts : for each row where it is written: the text, its start and its end
-    faults : by row, why it is none
+    values : for each row its keys with their values: scalars as their text, nested values as parsed
+    texts : for each row its place: the text, its start and its end
+    faults : by row, why it is not a row
     """
 
     values: list[dict[str, Any]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Rows:
     faults: dict[int, str] = field(default_factory=dict)
 
     def add(self, line: str) -> int:
-        """Add what is in a line, or in a whole document, and return how many rows that were; of a line with a fault there is one."""
+        """Add the rows of a line, or of a whole document, and return how many these were; a faulty line counts as one."""
         line = line.strip(_BLANKS)
         if not line:
             return 0
@@ -55,23 +55,23 @@ class Rows:
             try:
                 value, end = _scan(line, 0)
             except (StopIteration, JSONDecodeError) as error:
-                return self._fault((line, 0, len(line)), _said(error))
+                return self._fault((line, 0, len(line)), _reason(error))
             if end == len(line):
                 return self._row(value, (line, 0, end))
         try:
-            found = list(items(line))
+            values = list(items(line))
         except JSONDecodeError as error:
-            return self._fault((line, 0, len(line)), _said(error))
-        for value, start, end in found:
+            return self._fault((line, 0, len(line)), _reason(error))
+        for value, start, end in values:
             self._row(value, (line, start, end))
-        return len(found)
+        return len(values)
 
     def add_item(self, text: str, item: tuple[Any, int, int]) -> int:
         """Add an item of a document."""
         return self._row(item[0], (text, *item[1:]))
 
     def column(self, name: str) -> pa.Array:
-        """Return the values of a key as text: strings as they are meant, all else as it is written."""
+        """Return the values of a key as text: strings decoded, all others as written."""
         import pyarrow as pa
 
         values = [row.get(name) for row in self.values]
@@ -91,10 +91,10 @@ class Rows:
         return None
 
     def _members(self, i: int) -> dict[str, str]:
-        """Return the text of a row's nested values; kept in place of what was parsed."""
+        """Return the texts of a row's nested values, and store them in place of the parsed ones."""
         row = self.values[i]
         text, start, _ = self.texts[i]
-        written = nested(text, start)
+        written = nested_texts(text, start)
         row.update(written)
         return written
 
@@ -103,7 +103,7 @@ class Rows:
             return self._fault(text, NO_OBJECT)
         row = dict(value)
         if len(row) != len(value):
-            return self._fault(text, f"object has the key {repeated(value)!r} twice")
+            return self._fault(text, f"object has the key {repeated_key(value)!r} twice")
         self.values.append(row)
         self.texts.append(text)
         return 1
@@ -116,7 +116,7 @@ class Rows:
 
 
 def items(text: str) -> Iterator[tuple[Any, int, int]]:
-    """Yield the values of all documents of a text, and where each is written; of an array those that are in it.
+    """Yield the values of all documents of a text with their positions; for an array its items.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def items(text: str) -> Iterator[tuple[Any, int, int]]:
 
     Raises
     ------
-    JSONDecodeError : the text is no JSON, or nests deeper than ``DEEPEST``
+    JSONDecodeError : the text is not JSON, or nests deeper than ``DEEPEST``
     """
     at = _after_space(text, 0)
     while at < len(text):
@@ -150,7 +150,7 @@ def items(text: str) -> Iterator[tuple[Any, int, int]]:
 
 
 def scan(text: str, at: int) -> tuple[Any, int]:
-    """Return the value at a place and where it ends; numbers are text.
+    """Return the value at a position and where it ends; numbers are text.
 
     Raises
     ------
@@ -168,53 +168,53 @@ def scan(text: str, at: int) -> tuple[Any, int]:
 
 
 def depth(text: str, start: int, end: int) -> int:
-    """Return how many arrays and objects lie within one another.
+    """Return how deeply arrays and objects are nested.
 
     Examples
     --------
     >>> depth('{"a": [1, "[["]}', 0, 16)
     2
     """
-    deepest = here = 0
+    deepest = current = 0
     for token in _TOKEN.finditer(text, start, end):
         if token.group() in "[{":
-            here += 1
-            deepest = max(deepest, here)
+            current += 1
+            deepest = max(deepest, current)
         elif token.group() in "]}":
-            here -= 1
+            current -= 1
     return deepest
 
 
-def nested(text: str, at: int) -> dict[str, str]:
-    """Return, of the object at a place, the arrays and objects that it holds, as they are written.
+def nested_texts(text: str, at: int) -> dict[str, str]:
+    """Return the arrays and objects in the object at a position, as their original text.
 
     Examples
     --------
-    >>> nested('{"a": 1, "b": {"c": 1.50}, "d": [ 1 ]}', 0)
+    >>> nested_texts('{"a": 1, "b": {"c": 1.50}, "d": [ 1 ]}', 0)
     {'b': '{"c": 1.50}', 'd': '[ 1 ]'}
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     at = _after_space(text, at + 1)
     while text[at] == '"':
         key, at = _scan(text, at)
         start = _after_space(text, _after_space(text, at) + 1)
         value, at = _scan(text, start)
         if isinstance(value, tuple | list):
-            found[key] = text[start:at]
+            texts[key] = text[start:at]
         at = _after_space(text, at)
         if text[at] == ",":
             at = _after_space(text, at + 1)
-    return found
+    return texts
 
 
-def repeated(pairs: Pairs) -> str:
+def repeated_key(pairs: Pairs) -> str:
     """Return the first key that an object has twice."""
     seen: set[str] = set()
     return next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
 
 
 def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, whole: bool) -> Iterator[pa.RecordBatch]:
-    """Return rows of text: the columns ``names`` as ``_r0`` …, ``_file``, and ``_line`` and ``_fault`` where a row is none.
+    """Yield rows of text: the columns ``names`` as ``_r0`` …, ``_file``, and ``_line`` and ``_fault`` where a line is not a row.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
     """
     import pyarrow as pa
 
-    for rows, files in parsed(_pairs(batches, encoding, whole), whole):
+    for rows, files in parse_rows(_pairs(batches, encoding, whole), whole):
         columns = [rows.column(name) for name in names]
         columns += [
             pa.array(
@@ -235,13 +235,13 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
 
 
 def keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.RecordBatch]:
-    """Yield one row with the keys of lines, as JSON in ASCII, which any key is."""
+    """Yield one row with the keys of lines, as JSON in ASCII, which can hold any key."""
     import pyarrow as pa
 
-    there = Keys()
-    for rows, _ in parsed(_pairs(batches, encoding, False), whole=False):
-        there.add(rows)
-    yield pa.RecordBatch.from_arrays([pa.array([json.dumps([list(there.names), there.twice])])], names=["keys"])
+    found_keys = Keys()
+    for rows, _ in parse_rows(_pairs(batches, encoding, False), whole=False):
+        found_keys.add(rows)
+    yield pa.RecordBatch.from_arrays([pa.array([json.dumps([list(found_keys.names), found_keys.twice])])], names=["keys"])
 
 
 @dataclass
@@ -252,7 +252,7 @@ class Keys:
     twice: tuple[str, str] | None = None
 
     def add(self, rows: Rows) -> None:
-        """Take note of the keys of some rows."""
+        """Add the keys of some rows."""
         for row in rows.values:
             if row.keys() - self.names.keys():
                 self.names.update(dict.fromkeys(row))
@@ -260,12 +260,12 @@ class Keys:
             for i, why in rows.faults.items():
                 if why.endswith(" twice"):
                     text, start, end = rows.texts[i]
-                    self.twice = repeated(_scan(text, start)[0]), text[start:end][:60]
+                    self.twice = repeated_key(_scan(text, start)[0]), text[start:end][:60]
                     break
 
 
-def parsed(texts: Iterable[tuple[str, str]], whole: bool) -> Iterator[tuple[Rows, list[str]]]:
-    """Yield the rows of texts, some at a time, each with its file.
+def parse_rows(texts: Iterable[tuple[str, str]], whole: bool) -> Iterator[tuple[Rows, list[str]]]:
+    """Yield the rows of texts in batches, each row with its file.
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ def parsed(texts: Iterable[tuple[str, str]], whole: bool) -> Iterator[tuple[Rows
 
     Raises
     ------
-    JSONDecodeError : a whole file is no JSON
+    JSONDecodeError : a whole file is not JSON
     """
     rows, files = Rows(), []
     for text, file in texts:
@@ -294,20 +294,20 @@ def parsed(texts: Iterable[tuple[str, str]], whole: bool) -> Iterator[tuple[Rows
 
 def _pairs(batches: Iterable[pa.RecordBatch], encoding: str, whole: bool) -> Iterator[tuple[str, str]]:
     for batch in batches:
-        for text, file in zip(_decoded(batch.column(0), encoding, whole), batch.column(1).to_pylist(), strict=True):
+        for text, file in zip(_decode(batch.column(0), encoding, whole), batch.column(1).to_pylist(), strict=True):
             yield text.removeprefix("\ufeff"), file
 
 
-def _decoded(octets: pa.Array, encoding: str, whole: bool) -> list[str]:
+def _decode(octets: pa.Array, encoding: str, whole: bool) -> list[str]:
     import pyarrow as pa
 
     if encoding == "utf-8" and not whole:
         return octets.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
-    return [(unpacked(text) if whole else text).decode(encoding) for text in octets.to_pylist()]
+    return [(decompress(text) if whole else text).decode(encoding) for text in octets.to_pylist()]
 
 
-def unpacked(octets: bytes) -> bytes:
-    """Return a file's plain bytes: Spark unpacks lines, not whole files."""
+def decompress(octets: bytes) -> bytes:
+    """Return a file's plain bytes: Spark decompresses lines, but not whole files."""
     if octets.startswith(b"\x1f\x8b"):
         return gzip.decompress(octets)
     # A block of bzip2 begins with pi.
@@ -320,7 +320,7 @@ def _after_space(text: str, at: int) -> int:
     return match.end()
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"line nests deeper than {DEEPEST}" if "nests deeper" in str(error) else NO_OBJECT
 
 

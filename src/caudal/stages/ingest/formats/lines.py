@@ -1,4 +1,4 @@
-"""How the lines of a text file are made, told from its bytes as they pass: line ends, NUL, and whether quotes are well-formed."""
+"""The form of a text file's lines, found in one pass over its bytes: line ends, NUL, and whether quotes are well-formed."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from caudal.stages.ingest.raw import RawFile
 if TYPE_CHECKING:
     import numpy as np
 
-APART = b"\1"  # a separator for readers that need one where there is none
+APART = b"\1"  # a separator for readers that need one, for files that have none
 _NEWLINE, _RETURN = 10, 13
 _LINE_ENDS = (_NEWLINE, _RETURN)
-# Spark takes a line for blank that holds nothing else than these: all up to the space, not white space alone.
+# Spark treats a line of only these characters as blank: all up to the space, not only white space.
 _BLANKS = rb"[\x00-\x09\x0b-\x20]*"
 
 
 class Lines:
     """What is known of a file's lines so far.
 
-    Quotes are well-formed (RFC 4180) when each that opens a value follows a separator or a line end, each that closes one is followed
-    by them, and the last is closed. Which quote opens and which closes is told by counting, which is exact as long as they are.
+    Quotes are well-formed (RFC 4180) if each opening quote follows a separator or a line end, each closing quote is followed
+    by one, and the last is closed. Counting shows which quotes open and which close, which is exact as long as they are well-formed.
 
     Attributes
     ----------
     well_formed : bool
     spans : bool, whether a line ends inside quotes
-    nul, apart : bool, whether there is a NUL, or an `APART`
-    kinds : set of str, the line ends that there are
-    blank_fields : bool, whether a line holds nothing but a separator that is itself blank, such as a tab
+    nul, apart : bool, whether the file has a NUL, or an `APART`
+    kinds : set of str, the line ends of the file
+    blank_fields : bool, whether a line holds only separators that are blank themselves, such as tabs
     """
 
     def __init__(self, file: RawFile, quote: str | None, separator: str | None, bounded: bool) -> None:
@@ -48,19 +48,19 @@ class Lines:
         self.kinds: set[str] = set()
         self._begun = False
         if quote and self._quote is None:
-            self.well_formed = False  # not to be told from bytes
+            self.well_formed = False  # cannot be found in bytes
 
     def take(self, block: bytes) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
         if not self._begun:
             block, self._begun = block.removeprefix(codecs.BOM_UTF8), True
         block = self._held + block
-        keep = 1 if block[-1:] in (b"\r", self._quote) else 0  # what they mean is told by the byte that follows
+        keep = 1 if block[-1:] in (b"\r", self._quote) else 0  # their meaning depends on the next byte
         self._held = block[len(block) - keep :]
         self._look(block[: len(block) - keep], self._held)
 
     def end(self) -> None:
-        """Say that there are no more bytes."""
+        """Process the end of the file."""
         self._look(self._held, b"")
         self._held = b""
         if self._quotes % 2:
@@ -86,27 +86,27 @@ class Lines:
         self._before = int(octets[-1])
 
     def _line_ends(self, block: bytes, octets: Any, newlines: Any, following: bytes) -> np.ndarray[Any, Any] | None:
-        """Note the kinds of line ends, and return the carriage returns that stand alone."""
+        """Record the kinds of line ends, and return the carriage returns that stand alone."""
         import numpy as np
 
         if b"\r" not in block:
             if len(newlines):
                 self.kinds.add("\n")
             return None
-        at = np.flatnonzero(octets == _RETURN)
-        after = np.append(octets, following[0] if following else 0)[at + 1]
+        places = np.flatnonzero(octets == _RETURN)
+        after = np.append(octets, following[0] if following else 0)[places + 1]
         paired = int((after == _NEWLINE).sum())
         if paired:
             self.kinds.add("\r\n")
         if paired < len(newlines):
             self.kinds.add("\n")
-        if paired < len(at):
+        if paired < len(places):
             self.kinds.add("\r")
-        alone: np.ndarray[Any, Any] = at[after != _NEWLINE]
+        alone: np.ndarray[Any, Any] = places[after != _NEWLINE]
         return alone
 
     def _bound(self, ends: Any, length: int) -> None:
-        """Refuse a line that no reader should hold."""
+        """Raise SourceProblem for a line too long to hold in memory."""
         if self._most is None:
             return
         import numpy as np
@@ -140,4 +140,4 @@ class Lines:
             opening = at[-1] if self._quotes % 2 else None
             self._quote_opens = self._offset + int(opening) if opening is not None else self._offset
         if self._most is not None and self._quotes % 2 and self._offset + len(octets) - self._quote_opens > self._most:
-            self.well_formed = False  # a value that no reader should hold: its line is at fault
+            self.well_formed = False  # a value too long to hold in memory: its line is faulty

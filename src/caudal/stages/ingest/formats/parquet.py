@@ -1,4 +1,4 @@
-"""Parquet: the footer says everything; values are read by Spark as they are stored."""
+"""Parquet: the footer has the columns; Spark reads the stored values."""
 
 from __future__ import annotations
 
@@ -53,32 +53,32 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
-    """Return the used columns as ``_r0``, ``_r1`` … and ``_file``; the schema is given, so that Spark reads no footer twice."""
+    """Return the used columns as ``_r0``, ``_r1`` … and ``_file``; the schema is passed, so that Spark does not read footers again."""
     from pyspark.sql import functions as F
 
     if any(column.unit == "ns" for column in used):
-        # Spark has microseconds and reads nanoseconds only as the count that they are.
+        # Spark has microseconds and reads nanoseconds only as integers.
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
     ddl = ", ".join(f"{name} {column.ddl}" for name, column in zip(quoted, used, strict=True))
     read = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
-    # Asked so, it is Spark's own, whatever columns a file has.
+    # Through metadataColumn it is Spark's own, whatever columns a file has.
     name = F.substring(read.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file")
     return read.select(*(F.col(column).alias(f"_r{i}") for i, column in enumerate(quoted)), name)
 
 
-def _column(one: pa.Field, int96: bool) -> PhysicalColumn:
+def _column(field: pa.Field, int96: bool) -> PhysicalColumn:
     import pyarrow.types as t
 
-    if int96:  # by the convention of the systems that write it, an instant
-        return PhysicalColumn(one.name, "timestamp_utc", "int96", "timestamp_ltz")
-    type, ddl = _type(one.type)
-    counted = t.is_duration(one.type) or (t.is_timestamp(one.type) and one.type.unit == "ns")
-    return PhysicalColumn(one.name, type, str(one.type), ddl, one.type.unit if counted and one.type.unit != "us" else None)
+    if int96:  # an instant, by the convention of the systems that write it
+        return PhysicalColumn(field.name, "timestamp_utc", "int96", "timestamp_ltz")
+    type, ddl = _type(field.type)
+    counted = t.is_duration(field.type) or (t.is_timestamp(field.type) and field.type.unit == "ns")
+    return PhysicalColumn(field.name, type, str(field.type), ddl, field.type.unit if counted and field.type.unit != "us" else None)
 
 
 def _type(type: pa.DataType) -> tuple[str, str]:
-    """Return a type in caudal's words and in Spark's."""
+    """Return a type's name in caudal and in Spark."""
     import pyarrow.types as t
 
     if t.is_dictionary(type):
@@ -86,8 +86,8 @@ def _type(type: pa.DataType) -> tuple[str, str]:
     if hasattr(type, "storage_type"):
         return _type(type.storage_type)
     if t.is_decimal(type):
-        said = f"decimal({type.precision},{type.scale})"
-        return (said, said) if type.precision <= 38 and type.scale >= 0 else ("unsupported", "")
+        decimal = f"decimal({type.precision},{type.scale})"
+        return (decimal, decimal) if type.precision <= 38 and type.scale >= 0 else ("unsupported", "")
     if t.is_timestamp(type):
         if type.unit == "ns":
             return ("timestamp_utc" if type.tz else "timestamp", "bigint")
@@ -115,7 +115,7 @@ _PLAIN = {
 
 
 def _element(type: pa.DataType) -> str | None:
-    """Return the type of a list's elements, where they are plain values as they stand."""
+    """Return the type of a list's elements, where they are plain values."""
     import pyarrow.types as t
 
     if not (t.is_list(type) or t.is_large_list(type) or t.is_fixed_size_list(type)):
@@ -141,6 +141,6 @@ def _nested(type: pa.DataType) -> str | None:
         inner = _nested(type.value_type) if hasattr(type, "value_type") else None
         return f"array<{inner}>" if inner else None
     if t.is_duration(type) or (t.is_timestamp(type) and type.unit == "ns"):
-        return None  # a bare count there, of another unit in another file
+        return None  # a bare count there, whose unit may differ between files
     ddl = _type(type)[1]
     return None if ddl in ("", "void") else ddl

@@ -1,6 +1,6 @@
-"""How large the rectangle of a sheet's cells in use is, told before the reader of sheets makes it whole in memory.
+"""Check the size of the rectangle of a sheet's used cells before the sheet reader builds it in memory.
 
-A workbook of two kilobytes can have one cell at A1 and one at XFD1048576. What counts is the cells that hold something, not the
+A workbook of two kilobytes can have one cell at A1 and one at XFD1048576. Cells with a value count, not the
 dimension that the file declares.
 """
 
@@ -18,11 +18,11 @@ from caudal.stages.ingest.limits import Expansion, bound
 from caudal.stages.ingest.raw import RawFile
 
 _BINARY = re.compile(r"xl/worksheets/[^/]+\.bin", re.IGNORECASE)
-_SPARSE_CELLS, _SPARSE = 5_000_000, 100  # a sheet of so many cells is sparse when less than one in so many is in use
+_SPARSE_CELLS, _SPARSE = 5_000_000, 100  # a sheet with so many cells is sparse if less than one in 100 is used
 
 
 def check_size(file: RawFile) -> None:
-    """Raise SourceProblem when a workbook unpacks to far more than it is."""
+    """Raise SourceProblem where a workbook unpacks to far more than its size."""
     assert isinstance(file.path, Path)
     if not zipfile.is_zipfile(file.path):
         return
@@ -33,11 +33,11 @@ def check_size(file: RawFile) -> None:
 
 
 def check_rectangle(file: RawFile, sheet: str) -> dict[int, dict[int, str]]:
-    """Return the words of a sheet's cells with an error, by row, from 1, and column, from 0; of an xlsx alone they can be told.
+    """Return the error texts of a sheet's cells by row, from 1, and column, from 0; only an xlsx has them.
 
     Raises
     ------
-    SourceProblem : its cells in use lie so far apart that it cannot be held in memory, or it is broken
+    SourceProblem : its used cells lie so far apart that they do not fit into memory, or it is broken
     """
     assert isinstance(file.path, Path)
     if not zipfile.is_zipfile(file.path):
@@ -51,12 +51,12 @@ def check_rectangle(file: RawFile, sheet: str) -> dict[int, dict[int, str]]:
             file=file.name,
         ) from None
     most = bound("CAUDAL_MAX_CELLS")
-    for found in rectangles:
-        if found.cells > most or (found.cells > _SPARSE_CELLS and found.cells > _SPARSE * found.used):
+    for rectangle in rectangles:
+        if rectangle.cells > most or (rectangle.cells > _SPARSE_CELLS and rectangle.cells > _SPARSE * rectangle.used):
             raise SourceProblem(
-                f"'{file.name}': the {found.used:,} cells in use of the sheet '{sheet}' lie in a rectangle of {found.cells:,} cells.",
+                f"'{file.name}': the {rectangle.used:,} cells in use of the sheet '{sheet}' lie in a rectangle of {rectangle.cells:,} cells.",
                 fix="Clear the cells that lie far from the table, or have it exported as CSV."
-                + (" CAUDAL_MAX_CELLS allows more." if found.cells > most else ""),
+                + (" CAUDAL_MAX_CELLS allows more." if rectangle.cells > most else ""),
                 file=file.name,
             )
     return errors

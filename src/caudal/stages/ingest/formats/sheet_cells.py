@@ -1,7 +1,7 @@
-"""The cells in use of a sheet, told from the file itself: how far they reach, and which of an xlsx hold an error (``#N/A``, ``#DIV/0!``).
+"""Read the used cells of a sheet from the file itself: how far they reach, and which of an xlsx hold an error (``#N/A``, ``#DIV/0!``).
 
-The reader of sheets holds the whole rectangle of the cells in use in memory, and gives cells with an error as empty. So the file is looked at
-before: by a parser of XML, for text that looks like XML can be written in more ways than one expects.
+The sheet reader holds the whole rectangle of used cells in memory, and returns cells with an error as empty. So the file is read
+before, by an XML parser, because XML can be written in more ways than one expects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 _BLOCK = 1 << 20
 _PLACE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
-_ROW, _CELLS = 0, range(2, 12)  # [MS-XLSB] 2.3.2: BrtRowHdr, and the cells that hold something
+_ROW, _CELLS = 0, range(2, 12)  # [MS-XLSB] 2.3.2: BrtRowHdr, and the cells with a value
 
 
 class BrokenSheet(ValueError):
@@ -26,7 +26,7 @@ class BrokenSheet(ValueError):
 
 @dataclass
 class Rectangle:
-    """The cells in use: their number, and the corners of what holds them all."""
+    """The used cells: their number, and the corners of the rectangle around them."""
 
     used: int = 0
     top: int = 1 << 31
@@ -35,23 +35,23 @@ class Rectangle:
     right: int = -1
 
     def add(self, row: int, column: int, rows: int = 1, columns: int = 1) -> None:
-        """Take in cells."""
+        """Add cells."""
         self.used += rows * columns
         self.top, self.left = min(self.top, row), min(self.left, column)
         self.bottom, self.right = max(self.bottom, row + rows - 1), max(self.right, column + columns - 1)
 
     @property
     def cells(self) -> int:
-        """How many cells the rectangle has."""
+        """The number of cells of the rectangle."""
         return 0 if self.bottom < 0 else (self.bottom - self.top + 1) * (self.right - self.left + 1)
 
 
 class XlsxSheet:
-    """The cells of a worksheet of an xlsx: those in use, and what those with an error say.
+    """The cells of a worksheet of an xlsx: the used ones, and the texts of those with an error.
 
     Attributes
     ----------
-    errors : words of cells with an error, by row, from 1, and column, from 0
+    errors : texts of cells with an error, by row, from 1, and column, from 0
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class XlsxSheet:
         self._word: list[str] | None = None  # of the cell with an error that is being read
 
     def read(self, stream: IO[bytes]) -> XlsxSheet:
-        """Read the part, and return this.
+        """Read the worksheet part, and return this object.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class XlsxSheet:
             self._row, self._column = int(number) if number.isdecimal() else self._row + 1, -1
 
     def _go_to(self, place: str | None) -> None:
-        """Take a cell's place; a cell that names none is the next of its row."""
+        """Move to a cell's place; a cell without one is the next of its row."""
         match = _PLACE.fullmatch(place or "")
         if match is None:
             self._column += 1
@@ -107,9 +107,9 @@ class XlsxSheet:
 
 
 def part_of(archive: zipfile.ZipFile, sheet: str) -> str | None:
-    """Return which part of an xlsx holds a sheet, None where there is none; the names of parts know no difference of case."""
+    """Return the part of an xlsx that holds a sheet, None where there is none; names of parts ignore case."""
     parts = {name.lower(): name for name in archive.namelist()}
-    # ElementTree resolves no external entity, and expat bounds what internal ones grow to.
+    # ElementTree resolves no external entities, and expat limits the growth of internal ones.
     book = ElementTree.fromstring(archive.read(parts["xl/workbook.xml"]))  # noqa: S314
     sheets = (element for element in book.iter() if _local(element.tag) == "sheet" and element.get("name") == sheet)
     link = next((value for element in sheets for name, value in element.items() if name.endswith("}id")), None)
@@ -166,7 +166,7 @@ def _varint(content: bytes, at: int, most: int) -> tuple[int, int]:
 
 
 class OdsSheet:
-    """The rectangle of one table of an OpenDocument sheet, whose rows and cells say how often they are repeated."""
+    """The rectangle of one table of an OpenDocument sheet, whose rows and cells have repeat counts."""
 
     def __init__(self, sheet: str) -> None:
         self._sheet, self._within = sheet, False
@@ -175,7 +175,7 @@ class OdsSheet:
         self._found = Rectangle()
 
     def read(self, stream: IO[bytes]) -> Rectangle:
-        """Return the rectangle of the cells that hold something.
+        """Return the rectangle of the cells with a value.
 
         Raises
         ------
@@ -222,10 +222,10 @@ def _times(attributes: dict[str, str], name: str) -> int:
 def _parse(
     stream: IO[bytes], start: Callable[[str, dict[str, str]], None], end: Callable[[str], None], text: Callable[[str], None]
 ) -> None:
-    """Have elements and texts told as a part is read."""
+    """Parse a part and call the handlers for its elements and texts."""
 
     def refuse(*_: object) -> None:
-        # ECMA-376, part 2, forbids them; the reader of sheets leaves out what they declare.
+        # ECMA-376, part 2, forbids document types; the sheet reader ignores their declarations.
         raise BrokenSheet("it declares a document type")
 
     parser = expat.ParserCreate()

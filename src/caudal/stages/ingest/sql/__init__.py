@@ -1,1 +1,1 @@
-"""Rows of a database: connection, columns and types, extraction."""
+"""Extract rows of a database: connection, columns and types, extraction."""

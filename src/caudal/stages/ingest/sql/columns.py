@@ -1,4 +1,4 @@
-"""The columns of a table or a query: what they are called, how they are asked for, and the Arrow type that keeps them."""
+"""The columns of a table or a query: their names, the SQL that selects them, and the Arrow type that holds them."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ class Column:
 
     Parameters
     ----------
-    asked : str, the SQL that asks for it
-    type : Arrow type, or None where the database does not tell and the values have to
-    told : SQLAlchemy type, optional, that turns the driver's values into Python's
+    sql : str, the SQL expression that selects it
+    type : Arrow type, or None where the database does not declare one, so that the values decide
+    sqlalchemy_type : SQLAlchemy type, optional, that converts the driver's values to Python's
     why : str, optional, why it is kept as text
     """
 
     name: str
-    asked: str
+    sql: str
     type: pa.DataType | None
-    told: Any = None
+    sqlalchemy_type: Any = None
     why: str | None = None
 
 
 def columns(connection: Connection, source: Database) -> list[Column]:
-    """Return the columns of what a source asks for.
+    """Return the columns of a source's table or query.
 
     Raises
     ------
-    SourceProblem : there is no such table, or no column that watermark or key name
+    SourceProblem : there is no such table, or no column of the names in watermark or key
     """
     if source.table is not None:
-        _present(connection, source.table, source)
-    found = _postgres(connection, source) if connection.dialect.name == "postgresql" else _any(connection, source)
-    check_named(source, [one.name for one in found])
-    return found
+        _check_table(connection, source.table, source)
+    columns_ = _postgres(connection, source) if connection.dialect.name == "postgresql" else _by_inspector(connection, source)
+    check_named(source, [column.name for column in columns_])
+    return columns_
 
 
 def check_named(source: Database, names: list[str]) -> None:
-    """Hold what is declared of columns against those that there are.
+    """Check that the declared columns exist.
 
     Raises
     ------
-    SourceProblem : no column is called as watermark or key say
+    SourceProblem : no column has the name of the watermark or of a part of the key
     """
     for role, name in (
         *((("watermark", source.watermark),) if source.watermark else ()),
@@ -69,19 +69,19 @@ def check_named(source: Database, names: list[str]) -> None:
 
 
 def relation(connection: Connection, source: Database) -> str:
-    """Return what stands after FROM."""
+    """Return the SQL after FROM."""
     if source.table is not None:
         return ".".join(quoted(connection, part) for part in _parts(source.table) if part)
-    return f"({_plain((source.query or '').strip().rstrip(';'))}) AS q"
+    return f"({_escape((source.query or '').strip().rstrip(';'))}) AS q"
 
 
 def quoted(connection: Connection, name: str) -> str:
-    """Return a name as it stands in SQLAlchemy's text, where colons begin parameters and a percent sign is one."""
-    said = connection.dialect.identifier_preparer.quote(name)
-    return _plain(said.replace("%%", "%") if connection.dialect.paramstyle in ("format", "pyformat") else said)
+    """Return a quoted name for SQLAlchemy's text, where colons begin parameters and percent signs are not doubled."""
+    quoted_name = connection.dialect.identifier_preparer.quote(name)
+    return _escape(quoted_name.replace("%%", "%") if connection.dialect.paramstyle in ("format", "pyformat") else quoted_name)
 
 
-def _plain(sql: str) -> str:
+def _escape(sql: str) -> str:
     return sql.replace(":", "\\:")
 
 
@@ -90,31 +90,31 @@ def _parts(table: str) -> tuple[str | None, str]:
     return schema or None, name
 
 
-def _present(connection: Connection, table: str, source: Database) -> None:
+def _check_table(connection: Connection, table: str, source: Database) -> None:
     from sqlalchemy import inspect
 
     schema, name = _parts(table)
-    look = inspect(connection)
-    if schema is not None and schema not in (schemas := look.get_schema_names()):
+    inspector = inspect(connection)
+    if schema is not None and schema not in (schemas := inspector.get_schema_names()):
         raise SourceProblem(
             f"The database {source.address!r} has no schema '{schema}', so no table '{table}'.",
             nearest=nearest(schema, schemas),
             fix=f"It has {', '.join(sorted(schemas)[:20])}.",
             table=table,
         )
-    if look.has_table(name, schema=schema):
+    if inspector.has_table(name, schema=schema):
         return
-    among = [*look.get_table_names(schema=schema), *look.get_view_names(schema=schema)]
+    names = [*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)]
     raise SourceProblem(
         f"The database {source.address!r} has no table '{table}'.",
-        nearest=nearest(name, among),
-        fix=f"It has {', '.join(sorted(among)[:20])}." if among else "It has no table that this user may see.",
+        nearest=nearest(name, names),
+        fix=f"It has {', '.join(sorted(names)[:20])}." if names else "It has no table that this user may see.",
         table=table,
     )
 
 
 # Names of pg_type.
-_READ = {"text", "varchar", "bpchar", "name"}  # that the driver gives as text by itself
+_READ = {"text", "varchar", "bpchar", "name"}  # the driver returns these as text by itself
 _TEXT = {*_READ, "char", "uuid", "json", "jsonb", "xml", "citext"}
 _SAME = {
     "bool": "bool", "int2": "int16", "int4": "int32", "int8": "int64", "oid": "int64", "float4": "float32", "float8": "float64",
@@ -128,7 +128,7 @@ WHERE t.oid = ANY(:oids)
 
 
 def _postgres(connection: Connection, source: Database) -> list[Column]:
-    """Return the columns as PostgreSQL describes a result: a domain is its base type there."""
+    """Return the columns as PostgreSQL describes a result, where a domain is its base type."""
     from sqlalchemy import text
 
     result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} LIMIT 0"))  # noqa: S608 - the user's own words
@@ -137,24 +137,24 @@ def _postgres(connection: Connection, source: Database) -> list[Column]:
     described = list(cursor.description or ())
     modifiers = [cursor.pgresult.fmod(i) for i in range(len(described))]
     result.close()
-    told = connection.execute(text(_TYPES), {"oids": [one.type_code for one in described]})
-    types = {row.oid: row for row in told}
-    found = []
-    for one, digits in zip(described, modifiers, strict=True):
-        type = types[one.type_code]
-        name = quoted(connection, one.name)
+    type_rows = connection.execute(text(_TYPES), {"oids": [column.type_code for column in described]})
+    types = {row.oid: row for row in type_rows}
+    columns_ = []
+    for column, digits in zip(described, modifiers, strict=True):
+        type = types[column.type_code]
+        name = quoted(connection, column.name)
         listed = type.element is not None
         # How PostgreSQL packs the digits of a numeric: precision above, scale below; -1 where none were declared.
         precision, scale = (0, 0) if digits < 4 else ((digits - 4) >> 16, (digits - 4) & 0x7FF)
-        own, kind = (type.element, type.element_kind) if listed else (type.typname, type.typtype)
-        arrow, why = known_type(own, kind, precision, scale)
-        cast = text_cast(arrow, own, listed)
-        found.append(Column(one.name, name + _plain(cast), _listed(arrow) if listed else arrow, why=why))
-    return found
+        type_name, kind = (type.element, type.element_kind) if listed else (type.typname, type.typtype)
+        arrow, why = known_type(type_name, kind, precision, scale)
+        cast = text_cast(arrow, type_name, listed)
+        columns_.append(Column(column.name, name + _escape(cast), _listed(arrow) if listed else arrow, why=why))
+    return columns_
 
 
 def text_cast(arrow: pa.DataType, type: str, listed: bool) -> str:
-    """Return the cast by which PostgreSQL gives a type as text, where the driver does not do so by itself."""
+    """Return the cast that makes PostgreSQL return a type as text, where the driver does not do so by itself."""
     if str(arrow) != "string" or type in _READ:
         return ""
     return "::text[]" if listed else "::text"
@@ -167,7 +167,7 @@ def _listed(arrow: pa.DataType) -> pa.DataType:
 
 
 def known_type(name: str, kind: str, precision: int, scale: int) -> tuple[pa.DataType, str | None]:
-    """Return the Arrow type of a type of PostgreSQL, and why it is text where it could be thought to be more.
+    """Return the Arrow type of a PostgreSQL type, and why it is text where another type might be expected.
 
     Parameters
     ----------
@@ -185,15 +185,17 @@ def known_type(name: str, kind: str, precision: int, scale: int) -> tuple[pa.Dat
     if name == "numeric" and precision and precision <= DIGITS and 0 <= scale <= precision:
         return pa.decimal128(precision, scale), None
     if name == "numeric":
-        said = f"has more than {DIGITS} digits" if precision else "has no declared digits; cast it in a query, e.g. ::numeric(12,2)"
-        return pa.string(), f"numeric that {said}"
+        reason = (
+            f"has more than {DIGITS} digits" if precision else "has no declared digits; cast it in a query, e.g. ::numeric(12,2)"
+        )
+        return pa.string(), f"numeric that {reason}"
     if kind == "e" or name in _TEXT:
         return pa.string(), None
     return pa.string(), f"{name} has no type of a table"
 
 
-def _any(connection: Connection, source: Database) -> list[Column]:
-    """Return the columns as SQLAlchemy's inspector tells them; of a query, their names."""
+def _by_inspector(connection: Connection, source: Database) -> list[Column]:
+    """Return the columns by SQLAlchemy's inspector; for a query, only their names."""
     from sqlalchemy import inspect, text
 
     if source.table is None:
@@ -201,12 +203,12 @@ def _any(connection: Connection, source: Database) -> list[Column]:
         return [Column(name, quoted(connection, name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
     schema, name = _parts(source.table)
     return [
-        _told(column["name"], quoted(connection, column["name"]), column["type"])
+        _column_of(column["name"], quoted(connection, column["name"]), column["type"])
         for column in inspect(connection).get_columns(name, schema=schema)
     ]
 
 
-def _told(name: str, asked: str, type: Any) -> Column:
+def _column_of(name: str, sql: str, type: Any) -> Column:
     import pyarrow as pa
     from sqlalchemy import types
 
@@ -217,13 +219,11 @@ def _told(name: str, asked: str, type: Any) -> Column:
     ]  # fmt: skip
     if isinstance(type, types.Numeric) and not isinstance(type, types.Float):
         if type.precision and type.precision <= DIGITS and 0 <= (type.scale or 0) <= type.precision:
-            return Column(
-                name, asked, pa.decimal128(type.precision, type.scale or 0), types.Numeric(type.precision, type.scale or 0)
-            )
-        return Column(name, asked, pa.string(), why="numeric without declared digits")
-    for one, arrow in plain:
-        if isinstance(type, one):
-            return Column(name, asked, arrow, types.String() if isinstance(type, types.Enum | types.Time) else type)
+            return Column(name, sql, pa.decimal128(type.precision, type.scale or 0), types.Numeric(type.precision, type.scale or 0))
+        return Column(name, sql, pa.string(), why="numeric without declared digits")
+    for sql_type, arrow in plain:
+        if isinstance(type, sql_type):
+            return Column(name, sql, arrow, types.String() if isinstance(type, types.Enum | types.Time) else type)
     if isinstance(type, types.NullType):  # SQLite's columns need no type
-        return Column(name, asked, None)
-    return Column(name, asked, pa.string(), why=f"{type} has no type of a table")
+        return Column(name, sql, None)
+    return Column(name, sql, pa.string(), why=f"{type} has no type of a table")

@@ -1,4 +1,4 @@
-"""PostgreSQL's COPY → Arrow: the rows as CSV, parsed by Arrow; for columns whose text is plain."""
+"""Read PostgreSQL's COPY into Arrow: the rows as CSV, parsed by Arrow; for columns with plain text."""
 
 from __future__ import annotations
 
@@ -12,39 +12,42 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
 
-BLOCK = 4 << 20  # bytes that are parsed at once; a longer row takes the cursor
+BLOCK = 4 << 20  # bytes that are parsed at once; a longer row is read by the cursor
 
 
-def copyable(connection: Connection, found: Sequence[Column]) -> bool:
-    """Tell whether each column's text says its value: lists and bytes have a notation of their own."""
+def can_copy(connection: Connection, columns: Sequence[Column]) -> bool:
+    """Return whether each column's text is its value: lists and bytes have a notation of their own."""
     import pyarrow.types as t
 
     return connection.dialect.name == "postgresql" and not any(
-        one.type is None or t.is_nested(one.type) or t.is_binary(one.type) for one in found
+        column.type is None or t.is_nested(column.type) or t.is_binary(column.type) for column in columns
     )
 
 
-def copied(connection: Connection, statement: Any, found: Sequence[Column]) -> Generator[pa.RecordBatch]:
+def copy_batches(connection: Connection, statement: Any, columns: Sequence[Column]) -> Generator[pa.RecordBatch]:
     """Yield the rows of a statement.
 
     Raises
     ------
-    pyarrow.ArrowInvalid : a value, such as an infinite time, that Arrow does not read
+    pyarrow.ArrowInvalid : a value that Arrow cannot read, such as an infinite time
     """
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    said = statement.compile(dialect=connection.dialect)
-    given = dict(said.params)
-    asked = str(said) if given else str(said).replace("%%", "%")
-    names = [one.name for one in found]
-    # An empty text is quoted and no null is, so the two stay apart.
+    compiled = statement.compile(dialect=connection.dialect)
+    parameters = dict(compiled.params)
+    sql = str(compiled) if parameters else str(compiled).replace("%%", "%")
+    names = [column.name for column in columns]
+    # An empty text is quoted and a null is not, which distinguishes them.
     types = pc.ConvertOptions(
-        column_types={one.name: one.type for one in found}, true_values=["t"], false_values=["f"], null_values=[""],
+        column_types={column.name: column.type for column in columns}, true_values=["t"], false_values=["f"], null_values=[""],
         strings_can_be_null=True, quoted_strings_can_be_null=False,
     )  # fmt: skip
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY ({asked}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')", given or None) as copy:
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')", parameters or None) as copy,
+    ):
         rows = io.BufferedReader(_Rows(copy), 1 << 16)
         if not rows.peek(1):
             return
@@ -56,17 +59,17 @@ def copied(connection: Connection, statement: Any, found: Sequence[Column]) -> G
 
 
 class _Rows(io.RawIOBase):
-    """What COPY sends, as a file."""
+    """The output of COPY, as a file."""
 
     def __init__(self, copy: Any) -> None:
         self.copy, self.rest = copy, memoryview(b"")
 
     def readable(self) -> bool:
-        """It can be read, and nothing else."""
+        """Return True: the stream can only be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer with what has come."""
+        """Fill a buffer with the bytes that have arrived."""
         if not self.rest:
             self.rest = memoryview(self.copy.read())
         size = min(len(buffer), len(self.rest))

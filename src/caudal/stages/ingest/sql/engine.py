@@ -1,4 +1,4 @@
-"""A database's URL → an engine that reads it, and its errors in our words."""
+"""Open an engine for a database's URL, and translate its errors."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 CONNECT_S = 10  # seconds until a server that does not answer is given up
 
 
-def opened(source: Database, data: Path | None) -> Engine:
-    """Return an engine that holds no connection longer than it is used."""
+def open_engine(source: Database, data: Path | None) -> Engine:
+    """Return an engine that keeps no connection after its use."""
     from sqlalchemy import create_engine, event
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
     from sqlalchemy.pool import NullPool
 
-    said = source.address.url()
+    address = source.address.url()
     if source.by_jdbc:
         raise SourceProblem(
             f"{source.address!r} is asked by Spark, in a run.", fix='Ask by the clock: trigger=cd.every("15 minutes").'
         )
     try:
-        url = driven(said)
+        url = driven(address)
     except ArgumentError:
         raise SourceProblem(
-            f"'{shown(said)}' is no database URL.", fix="Write it as postgresql://user@host/database or sqlite:///file.db."
+            f"'{shown(address)}' is no database URL.", fix="Write it as postgresql://user@host/database or sqlite:///file.db."
         ) from None
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         place = Path(url.database) if data is None else data / url.database
@@ -48,7 +48,7 @@ def opened(source: Database, data: Path | None) -> Engine:
         engine = create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
     except (NoSuchModuleError, ImportError) as error:
         raise EnvironmentProblem(
-            f"No driver for '{shown(said)}' is installed: {error}.", fix="Install the one that SQLAlchemy names for it."
+            f"No driver for '{shown(address)}' is installed: {error}.", fix="Install the one that SQLAlchemy names for it."
         ) from None
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only=ON"))
@@ -56,7 +56,7 @@ def opened(source: Database, data: Path | None) -> Engine:
 
 
 def translate_sqlalchemy_error(error: Exception, source: Database) -> CaudalError | None:
-    """Return what a database said, in our words and without its password; None where it is not the database that spoke."""
+    """Return a database's error as one of ours, without its password; None where the error is not the database's."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     if not isinstance(error, SQLAlchemyError) and not type(error).__module__.startswith(("psycopg", "sqlite3")):
@@ -64,41 +64,47 @@ def translate_sqlalchemy_error(error: Exception, source: Database) -> CaudalErro
     origin = getattr(error, "orig", None) or error
     state = getattr(origin, "sqlstate", None) or ""
     if type(origin).__module__ == "sqlite3" and not ("locked" in str(origin) or "unable to open" in str(origin)):
-        state = "sqlite"  # an OperationalError there is mostly one of the statement
-    gone = isinstance(error, DBAPIError) and error.connection_invalidated
-    gone = gone or (not state and type(origin).__name__ in ("OperationalError", "InterfaceError", "ConnectionTimeout"))
-    return told(str(origin) or type(origin).__name__, state, source, passwords_of(source.address.url()), gone=gone)
+        state = "sqlite"  # an OperationalError of SQLite is mostly about the statement
+    connection_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    connection_lost = connection_lost or (
+        not state and type(origin).__name__ in ("OperationalError", "InterfaceError", "ConnectionTimeout")
+    )
+    return database_problem(
+        str(origin) or type(origin).__name__, state, source, passwords_of(source.address.url()), connection_lost=connection_lost
+    )
 
 
-def told(said: str, state: str, source: Database, secrets: Sequence[str], *, gone: bool) -> CaudalError:
-    """Return an error of a database in our words; whether to try again is its class.
+def database_problem(message: str, state: str, source: Database, secrets: Sequence[str], *, connection_lost: bool) -> CaudalError:
+    """Return a database's error as one of ours; its class shows whether to retry.
 
     Parameters
     ----------
     state : str, its SQLSTATE, where it has one
-    secrets : what must not be shown
-    gone : bool, whether the connection is known to be lost
+    secrets : texts that must not be shown
+    connection_lost : bool, whether the connection is known to be lost
     """
     place = repr(source.address)
     for secret in secrets:
-        said = said.replace(secret, "***")
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    whole, first = " ".join(lines), lines[0].rstrip(".") if lines else "no message"
-    if state.startswith("28") or ("password" in whole and any(name in whole for name in ("failed", "supplied", "provided"))):
+        message = message.replace(secret, "***")
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    all_lines, first_line = " ".join(lines), lines[0].rstrip(".") if lines else "no message"
+    if state.startswith("28") or (
+        "password" in all_lines and any(name in all_lines for name in ("failed", "supplied", "provided"))
+    ):
         return SourceProblem(
-            f"The database {place} does not let this user in: {first}.", fix="Check user and password of the URL.", place=place
+            f"The database {place} does not let this user in: {first_line}.", fix="Check user and password of the URL.", place=place
         )
-    if state == "3D000" or ("does not exist" in whole and ("database" in whole or "role" in whole) and not state):
-        return SourceProblem(f"The database {place} cannot be opened: {first}.", fix="Check the URL.", place=place)
+    if state == "3D000" or ("does not exist" in all_lines and ("database" in all_lines or "role" in all_lines) and not state):
+        return SourceProblem(f"The database {place} cannot be opened: {first_line}.", fix="Check the URL.", place=place)
     if state == "42501":
         return SourceProblem(
-            f"'{source.what}' at {place} may not be read: {first}.", fix="Grant the user SELECT on it.", place=place
+            f"'{source.what}' at {place} may not be read: {first_line}.", fix="Grant the user SELECT on it.", place=place
         )
-    again = ("08", "57", "53", "40", "55")  # connection, shutdown, resources, serialization, locks
-    if gone or state.startswith(again):
+    transient_states = ("08", "57", "53", "40", "55")  # connection, shutdown, resources, serialization, locks
+    if connection_lost or state.startswith(transient_states):
         return EnvironmentProblem(
-            f"The database {place} does not answer: {first}.", fix="Run again when it does; nothing was landed.", place=place
+            f"The database {place} does not answer: {first_line}.", fix="Run again when it does; nothing was landed.", place=place
         )
     return SourceProblem(
-        f"'{source.what}' at {place} cannot be read: {first}.", fix="Check the declaration against the database.", place=place
+        f"'{source.what}' at {place} cannot be read: {first_line}.", fix="Check the declaration against the database.", place=place
     )

@@ -1,4 +1,4 @@
-"""Rows → Parquet files: one snapshot of the database, one file a key range."""
+"""Extract rows into Parquet files: one snapshot of the database, one file per key range."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
-from caudal.stages.ingest.sql.copy import copied, copyable
-from caudal.stages.ingest.sql.known import Before, Brought, goes_on
-from caudal.stages.ingest.sql.text_watermark import FIX, held
+from caudal.stages.ingest.sql.copy import can_copy, copy_batches
+from caudal.stages.ingest.sql.known import EarlierExtractions, LandedRows, resume_from
+from caudal.stages.ingest.sql.text_watermark import FIX, check_watermarks
 from caudal.storage.parquet import WRITTEN
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection, Engine
 
-ROWS = 20_000  # that are in memory at once, of each range
+ROWS = 20_000  # rows of each range that are in memory at once
 
 
 @dataclass(frozen=True)
 class Range:
-    """Rows of a range of keys, in a file.
+    """The file of a range of keys.
 
     Parameters
     ----------
-    last : the greatest watermark that the database gave, of rows that were landed before too
+    last : the greatest watermark that the database returned, including rows that were landed before
     without : bool, whether a row has no watermark
     """
 
@@ -44,40 +44,42 @@ class Range:
     without: bool
 
 
-def extract(engine: Engine, source: Database, earlier: Before | None, folder: Path, mark: str) -> list[Range]:
-    """Write the rows that are asked for into ``folder`` and return the files, all of one snapshot.
+def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None, folder: Path, mark: str) -> list[Range]:
+    """Write the wanted rows into ``folder`` and return the files, all of one snapshot.
 
     Parameters
     ----------
-    mark : str, written into each file: a file that continues a set is like no other, even when its rows are
+    mark : str, written into each file, so that a file that continues a set is unique even if its rows are not
     """
-    low, known = goes_on(source, earlier)
+    low, known = resume_from(source, earlier)
     with _snapshot(engine) as (connection, others):
-        found = columns(connection, source)
-        form = held(connection, source, found)
-        asked = form.written(low) if form is not None and isinstance(low, date) else low
-        bounds = _bounds(connection, source, found, low)
+        columns_ = columns(connection, source)
+        form = check_watermarks(connection, source, columns_)
+        low_watermark = form.written(low) if form is not None and isinstance(low, date) else low
+        bounds = _bounds(connection, source, columns_, low)
 
-        def take(number: int, using: Connection) -> Range:
-            return _write(using, source, found, bounds[number], asked, known, folder / f"{number:03}.parquet", mark)
+        def take(number: int, range_connection: Connection) -> Range:
+            return _write(
+                range_connection, source, columns_, bounds[number], low_watermark, known, folder / f"{number:03}.parquet", mark
+            )
 
         if others is None or len(bounds) == 1:
             return [take(number, connection) for number in range(len(bounds))]
         with ThreadPoolExecutor(max_workers=len(bounds)) as threads:
-            return list(threads.map(lambda number: _with(others, lambda using: take(number, using)), range(len(bounds))))
+            return list(threads.map(lambda number: _with_connection(others, lambda using: take(number, using)), range(len(bounds))))
 
 
 Open = Callable[[], Any]
 
 
-def _with(others: Open, work: Callable[[Connection], Range]) -> Range:
+def _with_connection(others: Open, work: Callable[[Connection], Range]) -> Range:
     with others() as connection:
         return work(connection)
 
 
 @contextmanager
 def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
-    """Yield a connection that sees one state of the database, and how to get more that see the same one, where that is possible."""
+    """Yield a connection that sees one state of the database, and where possible a function that opens more with the same state."""
     from sqlalchemy import text
     from sqlalchemy.exc import ArgumentError
 
@@ -95,7 +97,7 @@ def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
             if snapshot is not None:
                 connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-            # Times come in UTC, and a table that nobody changed comes in the same order again.
+            # Times are returned in UTC, and an unchanged table is returned in the same order again.
             for setting in ("timezone = 'UTC'", "synchronize_seqscans = off", "datestyle = 'ISO'", "intervalstyle = 'iso_8601'"):
                 connection.exec_driver_sql(f"SET LOCAL {setting}")
             yield connection
@@ -105,13 +107,13 @@ def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
         yield connection, lambda: reader(str(snapshot))
 
 
-def _bounds(connection: Connection, source: Database, found: Sequence[Column], low: Any) -> list[tuple[int | None, int | None]]:
-    """Return the key ranges, each from its first key up to before its last; open at both ends."""
+def _bounds(connection: Connection, source: Database, columns: Sequence[Column], low: Any) -> list[tuple[int | None, int | None]]:
+    """Return the key ranges, each with its first key and the first key after it; open at both ends."""
     from sqlalchemy import text
 
     if source.parallel == 1:
         return [(None, None)]
-    key = next(one for one in found if one.name == source.key[0])
+    key = next(column for column in columns if column.name == source.key[0])
     name = quoted(connection, key.name)
     least, most = connection.execute(text(f"SELECT min({name}), max({name}) FROM {relation(connection, source)}")).one()  # noqa: S608
     if least is None:
@@ -128,33 +130,33 @@ def _bounds(connection: Connection, source: Database, found: Sequence[Column], l
 
 
 def _write(
-    connection: Connection, source: Database, found: Sequence[Column], bounds: tuple[int | None, int | None], low: Any,
-    known: Brought | None, file: Path, mark: str,
+    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Any,
+    known: LandedRows | None, file: Path, mark: str,
 ) -> Range:  # fmt: skip
     import pyarrow as pa
 
-    statement = _statement(connection, source, found, bounds, low)
-    if copyable(connection, found):
+    statement = _statement(connection, source, columns, bounds, low)
+    if can_copy(connection, columns):
         try:
-            # Closed before the savepoint is left: a rollback would wait for a copy under way, for ever.
-            with connection.begin_nested(), closing(copied(connection, statement, found)) as batches:
-                return put(batches, source, found, known, file, mark)
+            # Closed before the savepoint is left: a rollback would wait for ever for a running copy.
+            with connection.begin_nested(), closing(copy_batches(connection, statement, columns)) as batches:
+                return write_batches(batches, source, columns, known, file, mark)
         except pa.ArrowInvalid:
-            pass  # a value that only the driver reads, or can tell what is wrong with
-    return put(_fetched(connection, statement, source, found), source, found, known, file, mark)
+            pass  # a value that only the driver can read or explain
+    return write_batches(_fetch(connection, statement, source, columns), source, columns, known, file, mark)
 
 
-def put(
-    batches: Iterator[pa.RecordBatch], source: Database, found: Sequence[Column], known: Brought | None, file: Path, mark: str
+def write_batches(
+    batches: Iterator[pa.RecordBatch], source: Database, columns: Sequence[Column], known: LandedRows | None, file: Path, mark: str
 ) -> Range:
-    """Write rows into a file, without those that were landed as they are."""
+    """Write rows into a file, without those that were landed before unchanged."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     rows, last, without = 0, None, False
     first = next(batches, None)
-    first = _batch([], found, None, source) if first is None else first
-    notes = [f"'{one.name}' of '{source.what}' is kept as text: {one.why}." for one in found if one.why]
+    first = _batch([], columns, None, source) if first is None else first
+    notes = [f"'{column.name}' of '{source.what}' is kept as text: {column.why}." for column in columns if column.why]
     schema = first.schema.with_metadata({"caudal.notes": json.dumps(notes), "caudal.extraction": mark})
     with pq.ParquetWriter(file, schema, compression="zstd", **WRITTEN) as writer:
         for batch in chain([first], batches):
@@ -170,11 +172,11 @@ def put(
 
 
 def _comparable(column: pa.Array, source: Database) -> pa.Array:
-    """Return watermarks, when they have an order that the database and caudal share.
+    """Return watermarks after checking that the database and caudal order them alike.
 
     Raises
     ------
-    SourceProblem : they are bytes, yes and no, or not a number
+    SourceProblem : they are bytes, booleans, or NaN
     """
     import pyarrow.compute as pc
     import pyarrow.types as t
@@ -191,35 +193,39 @@ def _comparable(column: pa.Array, source: Database) -> pa.Array:
     return column
 
 
-def _fetched(connection: Connection, statement: Any, source: Database, found: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+def _fetch(connection: Connection, statement: Any, source: Database, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
     """Yield rows through the driver's cursor, which knows every type."""
     result = connection.execution_options(stream_results=True, yield_per=ROWS).execute(statement)
     schema: pa.Schema | None = None
     try:
         for part in result.partitions():
-            batch = _batch(part, found, schema, source)
+            batch = _batch(part, columns, schema, source)
             schema = batch.schema
             yield batch
-    except (TypeError, ValueError, ArithmeticError) as error:  # SQLite's columns take any value, whatever their type says
+    except (TypeError, ValueError, ArithmeticError) as error:  # SQLite's columns accept any value, whatever their type
         result.close()
-        raise _no_value(connection, statement, source, found, error) from None
+        raise _invalid_value(connection, statement, source, columns, error) from None
     finally:
         result.close()
 
 
-def _no_value(connection: Connection, statement: Any, source: Database, found: Sequence[Column], error: Exception) -> SourceProblem:
-    """Return the problem of a value that is not of its column's type, which is named: the rows are asked for again, as they are stored."""
+def _invalid_value(
+    connection: Connection, statement: Any, source: Database, columns: Sequence[Column], error: Exception
+) -> SourceProblem:
+    """Return the problem of a value that is not of its column's type; the rows are read again, unconverted, to name the column."""
     makers = [
-        (one, one.told.dialect_impl(connection.dialect).result_processor(connection.dialect, None)) for one in found if one.told
+        (column, column.sqlalchemy_type.dialect_impl(connection.dialect).result_processor(connection.dialect, None))
+        for column in columns
+        if column.sqlalchemy_type
     ]
-    places = {one.name: place for place, one in enumerate(found)}
+    places = {column.name: place for place, column in enumerate(columns)}
     name, shown = None, str(error)
     for row in connection.execute(statement.element if hasattr(statement, "element") else statement):
-        for one, make in makers:
+        for column, make in makers:
             try:
-                make(row[places[one.name]]) if make else None
+                make(row[places[column.name]]) if make else None
             except (TypeError, ValueError, ArithmeticError):
-                name, shown = one.name, f"{row[places[one.name]]!r}, which is no {one.type}"
+                name, shown = column.name, f"{row[places[column.name]]!r}, which is no {column.type}"
                 break
         if name is not None:
             break
@@ -232,46 +238,46 @@ def _no_value(connection: Connection, statement: Any, source: Database, found: S
 
 
 def _statement(
-    connection: Connection, source: Database, found: Sequence[Column], bounds: tuple[int | None, int | None], low: Any
+    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Any
 ) -> Any:
     from sqlalchemy import bindparam, text
 
-    wanted: list[str] = []
-    given: list[Any] = []
+    conditions: list[str] = []
+    parameters: list[Any] = []
     key = quoted(connection, source.key[0]) if source.key else ""
     if bounds[0] is not None:
-        wanted.append(f"{key} >= :least")
-        given.append(bindparam("least", bounds[0]))
+        conditions.append(f"{key} >= :least")
+        parameters.append(bindparam("least", bounds[0]))
     if bounds[1] is not None:
-        wanted.append(f"({key} < :most OR {key} IS NULL)" if bounds[0] is None else f"{key} < :most")
-        given.append(bindparam("most", bounds[1]))
+        conditions.append(f"({key} < :most OR {key} IS NULL)" if bounds[0] is None else f"{key} < :most")
+        parameters.append(bindparam("most", bounds[1]))
     if low is not None and source.watermark:
         column = quoted(connection, source.watermark)
-        wanted.append(f"({column} >= :low OR {column} IS NULL)")
-        given.append(bindparam("low", low))
-    asked = ", ".join(f"{one.asked} AS {quoted(connection, one.name)}" for one in found)
-    where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
+        conditions.append(f"({column} >= :low OR {column} IS NULL)")
+        parameters.append(bindparam("low", low))
+    selected = ", ".join(f"{column.sql} AS {quoted(connection, column.name)}" for column in columns)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     order = f" ORDER BY {', '.join(quoted(connection, column) for column in source.key)}" if source.key else ""
-    statement = text(f"SELECT {asked} FROM {relation(connection, source)}{where}{order}").bindparams(*given)  # noqa: S608
-    return statement.columns(**{one.name: one.told for one in found if one.told is not None})
+    statement = text(f"SELECT {selected} FROM {relation(connection, source)}{where}{order}").bindparams(*parameters)  # noqa: S608
+    return statement.columns(**{column.name: column.sqlalchemy_type for column in columns if column.sqlalchemy_type is not None})
 
 
-def _batch(rows: Sequence[Any], found: Sequence[Column], schema: pa.Schema | None, source: Database) -> pa.RecordBatch:
-    """Return rows as Arrow; a column whose type nobody tells is of the type of its first values."""
+def _batch(rows: Sequence[Any], columns: Sequence[Column], schema: pa.Schema | None, source: Database) -> pa.RecordBatch:
+    """Return rows as Arrow; a column without a declared type has the type of its first values."""
     import pyarrow as pa
 
     arrays = []
-    columns = list(zip(*rows, strict=True)) or [()] * len(found)
-    for place, (one, values) in enumerate(zip(found, columns, strict=True)):
-        type = one.type if schema is None else schema.field(place).type
+    values_by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
+    for place, (column, values) in enumerate(zip(columns, values_by_column, strict=True)):
+        type = column.type if schema is None else schema.field(place).type
         try:
             array = pa.array(values, type)
             arrays.append(array.cast(pa.string()) if type is None and pa.types.is_null(array.type) else array)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise SourceProblem(
-                f"Column '{one.name}' of '{source.what}' at {source.address!r} holds a value that is no {type or 'one type'}:"
+                f"Column '{column.name}' of '{source.what}' at {source.address!r} holds a value that is no {type or 'one type'}:"
                 f" {str(error).splitlines()[0]}",
                 fix="Ask for it in a query that makes it so: CAST(… AS …), or NULLIF for NaN and infinity.",
-                column=one.name,
+                column=column.name,
             ) from None
-    return pa.RecordBatch.from_arrays(arrays, names=[one.name for one in found])
+    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])

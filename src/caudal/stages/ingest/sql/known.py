@@ -1,4 +1,4 @@
-"""What earlier extractions brought: their set, their watermark, and the rows that an overlap brings again."""
+"""Earlier extractions: their set, their watermark, and the rows that the overlap reads again."""
 
 from __future__ import annotations
 
@@ -11,104 +11,108 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.database import Database
-from caudal.stages.ingest.arrival import Seen
-from caudal.stages.ingest.sql.text_watermark import back
+from caudal.stages.ingest.arrival import KnownFile
+from caudal.stages.ingest.sql.text_watermark import step_back
 from caudal.storage.parquet import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DIGEST = 16  # bytes by which a row is known again
+DIGEST = 16  # bytes of the digest that identifies a row
 
 
 @dataclass(frozen=True)
-class Before:
-    """The extractions that count together with the next one.
+class EarlierExtractions:
+    """The extractions that the next one continues.
 
     Parameters
     ----------
     set : str, the folder of their paths
-    files : stored files, oldest first, with what was noted of each
+    files : stored files, oldest first, with the notes on each
     newest : int, when the newest of them began, microseconds since 1970, UTC
     """
 
     set: str
-    files: tuple[tuple[Seen, Mapping[str, Any]], ...]
+    files: tuple[tuple[KnownFile, Mapping[str, Any]], ...]
     newest: int
 
     @property
     def watermark(self) -> Any:
         """The greatest watermark that was seen, or None."""
-        found = [value(noted["watermark"]) for _, noted in self.files if noted.get("watermark")]
-        return max(found) if found else None
+        watermarks = [watermark_from_json(noted["watermark"]) for _, noted in self.files if noted.get("watermark")]
+        return max(watermarks) if watermarks else None
 
 
-def declared(source: Database) -> str:
-    """Return what makes extractions count together: who asks otherwise begins anew."""
-    said = [repr(source.address), source.table, source.query, source.watermark, list(source.key)]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+def declaration_key(source: Database) -> str:
+    """Return a key of the declaration: extractions with another key are not continued."""
+    parts = [repr(source.address), source.table, source.query, source.watermark, list(source.key)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def before(source: Database, seen: Mapping[str, Seen]) -> Before | None:
-    """Return the newest set of extractions, when it was declared as now."""
-    found = []
-    for path, one in seen.items():
-        noted = json.loads(one.etag or "{}")
+def earlier_extractions(source: Database, seen: Mapping[str, KnownFile]) -> EarlierExtractions | None:
+    """Return the newest set of extractions, if it has the same declaration."""
+    extractions = []
+    for path, landed_file in seen.items():
+        noted = json.loads(landed_file.etag or "{}")
         if "at" in noted:
-            found.append((noted["at"], path, one, noted))
-    if not found:
+            extractions.append((noted["at"], path, landed_file, noted))
+    if not extractions:
         return None
-    found.sort(key=lambda one: one[:2])
-    newest, path, _, noted = found[-1]
+    extractions.sort(key=lambda entry: entry[:2])
+    newest, path, _, noted = extractions[-1]
     folder = path.rpartition("/")[0]
-    same = noted["declared"] == declared(source)
-    files = tuple((one, said) for _, own, one, said in found if same and own.rpartition("/")[0] == folder)
-    return Before(folder, files, newest)
+    same_declaration = noted["declared"] == declaration_key(source)
+    files = tuple(
+        (landed, notes)
+        for _, file_path, landed, notes in extractions
+        if same_declaration and file_path.rpartition("/")[0] == folder
+    )
+    return EarlierExtractions(folder, files, newest)
 
 
-def since(source: Database, last: Any) -> Any:
-    """Return the watermark from which rows are asked for again."""
+def overlap_start(source: Database, last: Any) -> Any:
+    """Return the watermark from which rows are read again."""
     if isinstance(last, datetime):
         return last - timedelta(seconds=source.overlap)
     if isinstance(last, date):
         return last - timedelta(days=-(-source.overlap // 86400))
     if isinstance(last, str):
-        return back(last, source.overlap)
-    # Rounded away from zero, as a fraction of a whole number is none.
+        return step_back(last, source.overlap)
+    # Rounded away from zero, as integers have no fractions.
     return last - (source.overlap if isinstance(last, float) else type(last)(-(-source.overlap // 1)))
 
 
-def goes_on(source: Database, earlier: Before | None) -> tuple[Any, Brought | None]:
-    """Return the watermark from which rows are asked for, and those of them that were landed; None for both where all are asked for."""
+def resume_from(source: Database, earlier: EarlierExtractions | None) -> tuple[Any, LandedRows | None]:
+    """Return the watermark from which rows are read, and those of them that were landed; None for both where all rows are read."""
     last = earlier.watermark if earlier is not None and source.watermark else None
     if earlier is None or last is None:
         return None, None
-    low = since(source, last)
-    return low, Brought(source, earlier, low)
+    low = overlap_start(source, last)
+    return low, LandedRows(source, earlier, low)
 
 
-class Brought:
-    """Rows of a stretch of watermarks that were landed: of each key the newest one's digest."""
+class LandedRows:
+    """The landed rows from a watermark on: for each key the digest of the newest one."""
 
-    def __init__(self, source: Database, earlier: Before, low: Any) -> None:
+    def __init__(self, source: Database, earlier: EarlierExtractions, low: Any) -> None:
         import pyarrow.compute as pc
 
         self.key = source.key
         self.newest: dict[bytes, bytes] = {}
         assert source.watermark is not None
-        for one, noted in earlier.files:
-            last = value(noted["watermark"]) if noted.get("watermark") else None
-            # A row without a watermark is asked for each time, so it may be in any file.
-            if one.stored is None or (last is not None and last < low and not noted.get("without")):
+        for landed_file, noted in earlier.files:
+            last = watermark_from_json(noted["watermark"]) if noted.get("watermark") else None
+            # A row without a watermark is read each time, so it may be in any file.
+            if landed_file.stored is None or (last is not None and last < low and not noted.get("without")):
                 continue
-            with opened(one.stored) as file:
+            with opened(landed_file.stored) as file:
                 for batch in file.iter_batches(batch_size=10_000):
                     column = batch.column(source.watermark)
-                    again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))
-                    self.newest.update(self._named(batch.filter(again)))
+                    asked_again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))
+                    self.newest.update(self._named(batch.filter(asked_again)))
 
     def new(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows that were not landed as they are."""
+        """Return the rows that were not landed before unchanged."""
         import pyarrow as pa
 
         kept = [self.newest.get(key) != digest for key, digest in self._named(batch)]
@@ -118,7 +122,7 @@ class Brought:
         columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
         names = sorted(columns)
         for i in range(batch.num_rows):
-            # A column that came later and is null in a row does not make it another row.
+            # A column that was added later and is null in a row does not change the row.
             digest = _digest([(name, columns[name][i]) for name in names if columns[name][i] is not None])
             yield (_digest([columns[name][i] for name in self.key]) if self.key else digest), digest
 
@@ -133,24 +137,24 @@ def _scalar(low: Any, type: pa.DataType) -> Any:
     return pa.scalar(low, type)
 
 
-def written(last: Any) -> list[str]:
-    """Return a watermark as the ledger keeps it.
+def watermark_as_json(last: Any) -> list[str]:
+    """Return a watermark as the ledger stores it.
 
     Examples
     --------
-    >>> value(written(7)), value(written(date(2024, 5, 1))), value(written(Decimal("1.50")))
+    >>> watermark_from_json(watermark_as_json(7)), watermark_from_json(watermark_as_json(date(2024, 5, 1))), watermark_from_json(watermark_as_json(Decimal("1.50")))
     (7, datetime.date(2024, 5, 1), Decimal('1.50'))
     """
-    kind = next(one for one in (datetime, date, Decimal, int, float, str) if isinstance(last, one))
+    kind = next(type_ for type_ in (datetime, date, Decimal, int, float, str) if isinstance(last, type_))
     return [kind.__name__, last.isoformat() if isinstance(last, date) else str(last)]
 
 
-def value(noted: Sequence[str]) -> Any:
-    """Return a watermark from what the ledger keeps."""
-    kind, said = noted
+def watermark_from_json(noted: Sequence[str]) -> Any:
+    """Return a watermark from its form in the ledger."""
+    kind, text = noted
     if kind in ("datetime", "date"):
-        return (datetime if kind == "datetime" else date).fromisoformat(said)
-    return {"Decimal": Decimal, "int": int, "float": float, "str": str}[kind](said)
+        return (datetime if kind == "datetime" else date).fromisoformat(text)
+    return {"Decimal": Decimal, "int": int, "float": float, "str": str}[kind](text)
 
 
 def stamp(at: int) -> str:

@@ -1,4 +1,4 @@
-"""How far a database table has grown, asked cheaply: its greatest watermark, and the rows from the overlap before it on."""
+"""Ask cheaply how far a database table has grown: its greatest watermark, and the number of rows since the overlap before it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ from pathlib import Path
 
 from caudal.declarations.database import Database
 from caudal.stages.ingest.sql.columns import quoted, relation
-from caudal.stages.ingest.sql.engine import opened, translate_sqlalchemy_error
-from caudal.stages.ingest.sql.known import since
+from caudal.stages.ingest.sql.engine import open_engine, translate_sqlalchemy_error
+from caudal.stages.ingest.sql.known import overlap_start
 
 
 def state(source: Database, data: Path | None) -> tuple[object, int] | None:
-    """Return the greatest watermark and how many rows are from the overlap before it on; None while there is none.
+    """Return the greatest watermark and the number of rows since the overlap before it; None while there is none.
 
     Raises
     ------
-    CaudalError : the database does not answer, or not to this question
+    CaudalError : the database does not answer, or refuses this query
     """
     from sqlalchemy import bindparam, text
     from sqlalchemy.exc import SQLAlchemyError
 
     assert source.watermark is not None
-    engine = opened(source, data)
+    engine = open_engine(source, data)
     try:
         with engine.connect() as connection:
             column, rows = quoted(connection, source.watermark), relation(connection, source)
             most = connection.execute(text(f"SELECT max({column}) FROM {rows}")).scalar_one()  # noqa: S608
             if most is None:
                 return None
-            late = text(f"SELECT count(*) FROM {rows} WHERE {column} >= :low").bindparams(bindparam("low", since(source, most)))  # noqa: S608
+            late = text(f"SELECT count(*) FROM {rows} WHERE {column} >= :low")  # noqa: S608
+            late = late.bindparams(bindparam("low", overlap_start(source, most)))
             return most, int(connection.execute(late).scalar_one())
     except SQLAlchemyError as error:
         if (problem := translate_sqlalchemy_error(error, source)) is None:

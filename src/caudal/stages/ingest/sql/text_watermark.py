@@ -1,4 +1,4 @@
-"""Watermarks that a database compares as text: right only while all of them are written alike, so that is held before rows are asked for."""
+"""Watermarks that a database compares as text: correct only if all are written in the same form, which is checked before rows are read."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FIX = 'Name a column of times, dates or numbers; or ask for it as one in a query
 
 
 @dataclass(frozen=True)
-class Form:
-    """How the watermarks of a column are written.
+class WatermarkForm:
+    """The form in which the watermarks of a column are written.
 
     Parameters
     ----------
-    shape : str, digits as underscores, as LIKE takes them; without the fraction where there may be one
+    shape : str, a pattern of LIKE with digits as underscores; without the fraction where one may follow
     fraction : bool, whether a fraction may follow the shape
     """
 
@@ -33,7 +33,7 @@ class Form:
     fraction: bool
 
     def condition(self, column: str) -> str:
-        """Return the SQL that holds for text of this form, of any digits."""
+        """Return the SQL condition that text has this form, with any digits."""
         shape = self.shape.replace(":", "\\:")  # a colon begins a parameter of SQLAlchemy's
         same = f"{column} LIKE '{shape}'"
         if not self.fraction:
@@ -41,39 +41,39 @@ class Form:
         return f"({same} OR ({column} LIKE '{shape}.%' AND {column} NOT LIKE '%Z' AND {column} NOT LIKE '{shape}%+%'))"
 
     def written(self, moment: date) -> str:
-        """Return a time or a date in this form; cut down, so that no row is left out."""
+        """Return a time or a date in this form, truncated so that no row is left out."""
         text = moment.strftime("%Y%m%d%H%M%S%f") if isinstance(moment, datetime) else moment.strftime("%Y%m%d")
         digits = iter(text.rjust(20 if isinstance(moment, datetime) else 8, "0").ljust(24, "0"))
         return "".join(next(digits) if mark == "_" else mark for mark in self.shape)
 
 
-def form_of(text: str) -> Form | None:
-    """Return how a watermark is written: an ISO time or date, or digits; None where it is none of them.
+def form_of(text: str) -> WatermarkForm | None:
+    """Return the form of a watermark: an ISO time or date, or digits; None for other texts.
 
     Examples
     --------
     >>> form_of("2024-01-01 10:00:00"), form_of("2024-01-01T10:00:00.5Z").shape, form_of("007").shape, form_of("v9")
-    (Form(shape='____-__-__ __:__:__', fraction=True), '____-__-__T__:__:__._Z', '___', None)
+    (WatermarkForm(shape='____-__-__ __:__:__', fraction=True), '____-__-__T__:__:__._Z', '___', None)
     """
     if text.isascii() and text.isdigit():
-        return Form("_" * len(text), False)
+        return WatermarkForm("_" * len(text), False)
     match = _TIME.fullmatch(text)
     if match is None:
         return None
     _, seconds, fraction, zone = match.groups()
     varies = seconds is not None and zone is None
     plain = text[: match.start(3)] if fraction and varies else text
-    # The zone is the same in all of them, or their order is not that of their text.
+    # All must have the same zone, or the order of texts would not be that of times.
     clock, offset = (plain[: match.start(4)], zone) if zone else (plain, "")
-    return Form(re.sub(r"\d", "_", clock) + offset, varies)
+    return WatermarkForm(re.sub(r"\d", "_", clock) + offset, varies)
 
 
-def back(text: str, overlap: float) -> str:
-    """Return the watermark that lies by an overlap before one, in its form.
+def step_back(text: str, overlap: float) -> str:
+    """Return the watermark that lies an overlap before another, in the same form.
 
     Examples
     --------
-    >>> back("2024-01-01 10:00:00", 600), back("2024-01-01", 3600), back("0100", 3), back("0001", 3)
+    >>> step_back("2024-01-01 10:00:00", 600), step_back("2024-01-01", 3600), step_back("0100", 3), step_back("0001", 3)
     ('2024-01-01 09:50:00', '2023-12-31', '0097', '0000')
     """
     form = form_of(text)
@@ -87,42 +87,42 @@ def back(text: str, overlap: float) -> str:
     return form.written(moment - timedelta(seconds=overlap))
 
 
-def held(connection: Connection, source: Database, found: Sequence[Column]) -> Form | None:
-    """Return the form of a watermark that is compared as text, None where it is no text.
+def check_watermarks(connection: Connection, source: Database, columns: Sequence[Column]) -> WatermarkForm | None:
+    """Return the form of a watermark that is compared as text, None where it is not text.
 
     Raises
     ------
-    SourceProblem : two watermarks are not written alike, or one is no time, date or number: text puts '10' before '9'
+    SourceProblem : two watermarks differ in form, or one is not a time, date or number: as text, '10' comes before '9'
     """
     from sqlalchemy import text
 
-    column = next((one for one in found if one.name == source.watermark), None)
+    column = next((candidate for candidate in columns if candidate.name == source.watermark), None)
     if column is None or not _as_text(connection, column):
         return None
     rows = relation(connection, source)
-    most = connection.execute(text(f"SELECT max({column.asked}) FROM {rows}")).scalar_one()  # noqa: S608
+    most = connection.execute(text(f"SELECT max({column.sql}) FROM {rows}")).scalar_one()  # noqa: S608
     if not isinstance(most, str):
         return None
     form = form_of(most)
     if form is None:
-        raise refused(source, f"and {most!r} is no time and no number of fixed width")
-    alike = form.condition(column.asked)
-    odd = connection.execute(text(f"SELECT max({column.asked}) FROM {rows} WHERE NOT {alike}")).scalar_one()  # noqa: S608
-    if odd is not None:
-        raise refused(source, f"and {odd!r} is not written as {most!r} is")
+        raise unordered_text(source, f"and {most!r} is no time and no number of fixed width")
+    has_form = form.condition(column.sql)
+    different = connection.execute(text(f"SELECT max({column.sql}) FROM {rows} WHERE NOT {has_form}")).scalar_one()  # noqa: S608
+    if different is not None:
+        raise unordered_text(source, f"and {different!r} is not written as {most!r} is")
     return form
 
 
 def _as_text(connection: Connection, column: Column) -> bool:
     import pyarrow as pa
 
-    if connection.dialect.name == "sqlite":  # which keeps times as text
+    if connection.dialect.name == "sqlite":  # SQLite keeps times as text
         return column.type is None or pa.types.is_string(column.type) or pa.types.is_temporal(column.type)
     return column.type is not None and pa.types.is_string(column.type)
 
 
-def refused(source: Database, why: str) -> SourceProblem:
-    """Return the problem of a watermark whose text is in another order than what it means."""
+def unordered_text(source: Database, why: str) -> SourceProblem:
+    """Return the problem of a watermark whose texts have another order than their values."""
     return SourceProblem(
         f"'{source.what}' at {source.address!r} has the watermark '{source.watermark}', which is compared as text, {why}:"
         " rows that come later would be left out.",

@@ -1,4 +1,4 @@
-"""Streams in: every kind of stream source as frames of ``_partition, _offset, payload, arrived``, replayable by offset."""
+"""Stream sources: every kind as frames of ``_partition, _offset, payload, arrived``, replayable by offset."""
 
 from caudal.stages.ingest.streams.frames import batch, frame, kinds, open_tap
 

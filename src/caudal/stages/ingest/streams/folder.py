@@ -1,7 +1,7 @@
-"""Files dropped in a folder: each is taken into an embedded log once, and streamed from there.
+"""Stream files dropped in a folder: each is copied into an embedded log once, and streamed from there.
 
-Beside the log of contents lies one of names (``names/``). A name is written before its content, so after a kill the names that have no
-content yet tell what to take again; no file is taken twice and none is left out.
+Next to the log of contents is a log of names (``names/``). A name is written before its content, so after a kill the names without
+content show which files to read again; no file is taken twice and none is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from caudal.stages.ingest.streams.log import LogSource, LogStream, Offsets
 from caudal.stages.ingest.streams.tap import LogTap
 
 KIND = "folder"
-# What one look takes, so that a trigger is not held up by a folder that is full.
+# The most that one look takes, so that a full folder does not delay a trigger.
 _BYTES_A_LOOK, _FILES_A_LOOK = 64 << 20, 10_000
 batch = log.batch
 
@@ -42,11 +42,11 @@ def tap(connection: Connection, place: Path, data: Path | None = None) -> Folder
 
 
 class FolderSource(LogSource):
-    """Spark's way to a folder; the log's options, and ``pattern``."""
+    """The Spark data source of a folder; it has the log's options, and ``pattern``."""
 
     @classmethod
     def name(cls) -> str:
-        """Return the name by which Spark knows it."""
+        """Return the data source's name in Spark."""
         return "caudal_folder"
 
     def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802, ARG002 (Spark's)
@@ -57,7 +57,7 @@ class FolderSource(LogSource):
 
 
 class FolderStream(LogStream):
-    """A log into which new files are taken whenever Spark asks how far it goes."""
+    """The stream of a log that takes in new files whenever Spark asks for its end."""
 
     def __init__(self, folder: Path, cores: int, max_blocks: int, taking: Taking) -> None:
         super().__init__(folder, cores, max_blocks)
@@ -65,7 +65,7 @@ class FolderStream(LogStream):
 
     def latestOffset(self) -> Offsets:  # noqa: N802
         """Take new files, then return the end."""
-        # Another stream of the same source is just taking them: they are there the next time.
+        # Another stream of the same source is taking them now: they are available the next time.
         with contextlib.suppress(LeaseHeld):
             self._taking.take()
         return super().latestOffset()
@@ -81,11 +81,11 @@ class Taking:
         self._known = 0
 
     def take(self) -> int:
-        """Take what is new and return the number of files.
+        """Take new files and return their number.
 
         Raises
         ------
-        LeaseHeld : another process is taking them
+        LeaseHeld : another process is taking files
         """
         self._look_up()
         if not (files := self._new()) and Reader(self._place).end() == self._names.end():
@@ -100,10 +100,10 @@ class Taking:
         return len(files)
 
     def _finish(self, contents: Writer, known: int) -> None:
-        """Take the files again whose names a killed process wrote without their contents."""
-        there = contents.append(0, []).start
-        pending = self._names.read(0, there, known)["payload"].to_pylist()
-        contents.append(0, [_content(_name(one)) for one in pending])
+        """Add the contents of files of which a killed process wrote only the names."""
+        first_missing = contents.append(0, []).start
+        pending = self._names.read(0, first_missing, known)["payload"].to_pylist()
+        contents.append(0, [_content(_name(payload)) for payload in pending])
 
     def _look_up(self) -> None:
         ends = self._names.end()
@@ -112,16 +112,16 @@ class Taking:
             self._known = ends[0]
 
     def _new(self) -> list[str]:
-        found: list[tuple[int, str, int]] = []
+        files: list[tuple[int, str, int]] = []
         anchor = Path(self._pattern).anchor
         for file in Path(anchor).glob(self._pattern.removeprefix(anchor)):
             if (name := str(file)) not in self._seen and not file.name.startswith((".", "_")):
                 with contextlib.suppress(FileNotFoundError):
                     if file.is_file():
-                        found.append(((state := file.stat()).st_mtime_ns, name, state.st_size))
+                        files.append(((state := file.stat()).st_mtime_ns, name, state.st_size))
         chosen: list[str] = []
         total = 0
-        for _, name, size in sorted(found):
+        for _, name, size in sorted(files):
             if chosen and (total + size > _BYTES_A_LOOK or len(chosen) >= _FILES_A_LOOK):
                 break
             chosen.append(name)
@@ -144,7 +144,7 @@ def _name(payload: bytes | None) -> str:
     return (payload or b"").decode("utf-8", "surrogateescape")
 
 
-def taken(place: Path) -> Sequence[str]:
+def taken_files(place: Path) -> Sequence[str]:
     """Return the files that were taken, in the order of their offsets."""
     names = Reader(place / "names")
     ends = names.end()

@@ -1,4 +1,4 @@
-"""A stream source as a frame; each kind is a module of this package with its ``KIND``, ``frame``, ``batch`` and ``tap``."""
+"""Stream sources as frames; each kind is a module of this package with its ``KIND``, ``frame``, ``batch`` and ``tap``."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def frame(
 
     Parameters
     ----------
-    place : Path, the source's own folder (``Home.stream``): the embedded log of ``stream`` lies there, and what ``folder`` and
-        ``socket`` have received is kept there
-    data : Path, optional, the folder that a relative pattern of ``folder`` is meant in
-    max_blocks : int, optional, the most messages of one micro-batch; a backlog is then read bit by bit
+    place : Path, the source's own folder (``Home.stream``) for the embedded log of ``stream`` and of the messages that ``folder`` and
+        ``socket`` have received
+    data : Path, optional, the folder that a relative pattern of ``folder`` refers to
+    max_blocks : int, optional, the most messages of one micro-batch; a backlog is then read in several
     """
-    found: DataFrame = _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
-    return found
+    stream: DataFrame = _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
+    return stream
 
 
 def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the same rows as a plain frame, from offset ``start[partition]`` to before ``end[partition]``."""
-    found: DataFrame = _module(connection).batch(spark, connection, Path(place), start, end)
-    return found
+    """Return the same rows as a batch frame, from offset ``start[partition]`` to before ``end[partition]``."""
+    rows: DataFrame = _module(connection).batch(spark, connection, Path(place), start, end)
+    return rows
 
 
 def open_tap(connection: Connection, place: Path, data: Path | None = None) -> Tap:

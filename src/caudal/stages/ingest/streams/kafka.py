@@ -14,38 +14,38 @@ from caudal.declarations.connection import Connection, Kafka
 from caudal.declarations.settings import settings
 from caudal.errors import EnvironmentProblem
 from caudal.extras import require
-from caudal.stages.ingest.secret import looked_up
+from caudal.stages.ingest.secret import reveal_settings
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
-from caudal.stages.ingest.streams.tap import Away, Offsets, Tap
+from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KIND = "kafka"
-# Spark 4.1.1's newer reader ends a query that repeats an uncommitted micro-batch, which is every restart after a kill (SPARK-57438).
+# Spark 4.1.1's newer reader fails on a repeated uncommitted micro-batch, which is every restart after a kill (SPARK-57438).
 _READER = ("spark.sql.streaming.disabledV2MicroBatchReaders", "org.apache.spark.sql.kafka010.KafkaSourceProvider")
 
 
 def frame(
     spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
 ) -> DataFrame:
-    """Return the stream of a topic's messages; ``arrived`` is the broker's or the producer's time, as the topic is set."""
+    """Return the stream of a topic's messages; ``arrived`` is the broker's or the producer's time, by the topic's setting."""
     assert isinstance(connection, Kafka)
     spark.conf.set(*_READER)
     chosen = _options(spark, connection) | {"startingOffsets": connection.starting}
     if max_blocks is not None:
         chosen["maxOffsetsPerTrigger"] = str(max_blocks)
-    return _columns(spark.readStream.format("kafka").options(**chosen | looked_up(connection.options)).load())
+    return _columns(spark.readStream.format("kafka").options(**chosen | reveal_settings(connection.options)).load())
 
 
 def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
     """Return the messages from ``start`` to before ``end``, one offset for each partition."""
     assert isinstance(connection, Kafka)
     chosen = _options(spark, connection) | {
-        "startingOffsets": _said(connection.topic, start),
-        "endingOffsets": _said(connection.topic, end),
+        "startingOffsets": _offsets_json(connection.topic, start),
+        "endingOffsets": _offsets_json(connection.topic, end),
     }
-    return _columns(spark.read.format("kafka").options(**chosen | looked_up(connection.options)).load())
+    return _columns(spark.read.format("kafka").options(**chosen | reveal_settings(connection.options)).load())
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> KafkaTap:
@@ -55,7 +55,7 @@ def tap(connection: Connection, place: Path, data: Path | None = None) -> KafkaT
 
 
 def servers(connection: Kafka) -> str:
-    """Return the brokers' addresses: those declared, else those set."""
+    """Return the brokers' addresses: the declared ones, else those of the settings."""
     return connection.servers or settings().kafka
 
 
@@ -68,7 +68,7 @@ def _options(spark: SparkSession, connection: Kafka) -> dict[str, str]:
     }
 
 
-def _said(topic: str, offsets: Sequence[int]) -> str:
+def _offsets_json(topic: str, offsets: Sequence[int]) -> str:
     return json.dumps({topic: {str(partition): offset for partition, offset in enumerate(offsets)}})
 
 
@@ -92,19 +92,19 @@ class KafkaTap(Tap):
         broker: dict[str, Any] = {
             "bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000, **client_options(connection),
         }  # fmt: skip
-        told = {
+        consumer_options = {
             **broker, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error", "enable.partition.eof": True,
             "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20,
         }  # fmt: skip
-        self._consumer = Consumer({**told, "error_cb": self._refusal})
+        self._consumer = Consumer({**consumer_options, "error_cb": self._refusal})
         self._admin = AdminClient(broker)
         self._partitions = self._known()
-        self._at: dict[int, int] = {}  # where the consumer goes on, for each partition that it is assigned
-        self._ahead: dict[int, list[Any]] = {}  # what it has read beyond the last micro-batch
-        self._bytes_a_message = 65536.0  # until it is known: a first micro-batch of large messages is to be no larger than the next
+        self._at: dict[int, int] = {}  # the consumer's position, for each assigned partition
+        self._ahead: dict[int, list[Any]] = {}  # messages read beyond the last micro-batch
+        self._bytes_a_message = 65536.0  # a first guess, so that a first micro-batch of large messages is not larger than the next
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
-        """Return the topic's high watermarks, drawn in where there are too many messages before them."""
+        """Return the topic's high watermarks, limited where there are too many messages before them."""
         from confluent_kafka import KafkaException, TopicPartition
 
         try:
@@ -128,51 +128,51 @@ class KafkaTap(Tap):
         return start, end, int(messages * self._bytes_a_message)
 
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
-        """Yield the messages; what the broker has counted but no reader sees (markers of transactions) is passed over."""
+        """Yield the messages; offsets that no reader sees (markers of transactions) are skipped."""
         from confluent_kafka import KafkaError
 
-        wanted = {one: span for one, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
+        spans = {number: span for number, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
         self._go_to(start)
-        held = {number: self._ahead.get(number, []) for number in range(len(start))}
+        messages_by_partition = {number: self._ahead.get(number, []) for number in range(len(start))}
         idle, waited = 0, 0.05
-        while any(self._at[one] < high for one, (_, high) in wanted.items()):
+        while any(self._at[number] < high for number, (_, high) in spans.items()):
             messages = self._consumer.consume(10_000, timeout=waited)
             idle = 0 if messages else idle + 1
             for message in messages:
                 partition, offset = int(message.partition() or 0), int(message.offset() or 0)
                 if (error := message.error()) is not None and error.code() == KafkaError._PARTITION_EOF:
-                    self._at[partition] = max(self._at[partition], offset)  # behind the last message there may be markers
+                    self._at[partition] = max(self._at[partition], offset)  # markers may follow the last message
                     continue
                 if error is not None:
                     self._lose()
                     raise self._away(error.str())
-                held[partition].append(message)
+                messages_by_partition[partition].append(message)
                 self._at[partition] = offset + 1
             if idle > self._WAIT_S / waited:
                 self._lose()
                 raise self._away(f"it gave no message for {self._WAIT_S:.0f} seconds")
-        for one, messages in held.items():
-            high = end[one]
+        for number, messages in messages_by_partition.items():
+            high = end[number]
             cut = bisect_left(messages, high, key=lambda message: message.offset() or 0)
-            self._ahead[one] = messages[cut:]
+            self._ahead[number] = messages[cut:]
             if cut:
-                yield _messages(one, messages[:cut])
+                yield _messages(number, messages[:cut])
 
     def identity(self) -> tuple[str | None, ...]:
-        """Return the topic's id (KIP-516), which no other topic gets, of the same name or not."""
+        """Return the topic's id (KIP-516), which is unique even among topics of the same name."""
         from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
         name = self._connection.topic
         try:
-            asked = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._WAIT_S)
-            id = asked[name].result(timeout=self._WAIT_S + 1).topic_id
+            descriptions = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._WAIT_S)
+            id = descriptions[name].result(timeout=self._WAIT_S + 1).topic_id
         except KafkaException as error:
-            # Brokers before 2.8 have no ids; others may keep them from this user.
-            untold = (
+            # Brokers before 2.8 have no ids; others may hide them from this user.
+            unavailable = (
                 KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.UNSUPPORTED_VERSION,
                 KafkaError._UNSUPPORTED_FEATURE,
             )  # fmt: skip
-            if error.args[0].code() in untold:
+            if error.args[0].code() in unavailable:
                 return (None,)
             raise self._away(error.args[0].str()) from None
         except TimeoutError:
@@ -180,28 +180,28 @@ class KafkaTap(Tap):
         return (str(id) if id.get_most_significant_bits() or id.get_least_significant_bits() else None,)
 
     def learn(self, messages: int, size: int) -> None:
-        """Take note of how large messages are: the topic tells only how many there are."""
+        """Remember how large messages are: the topic only shows how many there are."""
         if messages:
             self._bytes_a_message = max(16.0, size / messages)
 
     def _go_to(self, start: Offsets) -> None:
-        """Have the consumer go on where the micro-batch begins; mostly it is there."""
+        """Move the consumer to the beginning of the micro-batch; mostly it is there already."""
         from confluent_kafka import TopicPartition
 
-        here = all(
-            self._ahead[one][0].offset() == low if self._ahead.get(one) else self._at.get(one) == low
-            for one, low in enumerate(start)
+        is_there = all(
+            self._ahead[number][0].offset() == low if self._ahead.get(number) else self._at.get(number) == low
+            for number, low in enumerate(start)
         )
-        if not here:
-            self._consumer.assign([TopicPartition(self._connection.topic, one, low) for one, low in enumerate(start)])
+        if not is_there:
+            self._consumer.assign([TopicPartition(self._connection.topic, number, low) for number, low in enumerate(start)])
             self._at, self._ahead = dict(enumerate(start)), {}
 
     def _lose(self) -> None:
         self._at, self._ahead = {}, {}
 
-    def _away(self, why: str) -> Away:
+    def _away(self, why: str) -> SourceUnavailable:
         fix = "Start it (caudal broker), or name its servers in CAUDAL_KAFKA."
-        return Away(f"Kafka at {self._servers} cannot be read: {why}.", fix=fix, topic=self._connection.topic)
+        return SourceUnavailable(f"Kafka at {self._servers} cannot be read: {why}.", fix=fix, topic=self._connection.topic)
 
     def close(self) -> None:
         """Leave the broker."""
@@ -212,24 +212,24 @@ class KafkaTap(Tap):
 
         topic = self._connection.topic
         try:
-            found = self._consumer.list_topics(topic, timeout=self._WAIT_S).topics.get(topic)
+            metadata = self._consumer.list_topics(topic, timeout=self._WAIT_S).topics.get(topic)
         except KafkaException as error:
-            self._consumer.poll(0)  # has the refusal of a login told
+            self._consumer.poll(0)  # delivers the refusal of a login
             raise EnvironmentProblem(
                 f"Kafka at {self._servers} does not answer: {self._refusal.text or error.args[0].str()}.",
                 fix=LOGIN_FIX if self._refusal.text else "Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
             ) from None
-        if found is None or found.error is not None or not found.partitions:
+        if metadata is None or metadata.error is not None or not metadata.partitions:
             raise EnvironmentProblem(
                 f"Kafka at {self._servers} has no topic '{topic}'.", fix="Create it, or begin to send to it.", topic=topic
             )
-        return len(found.partitions)
+        return len(metadata.partitions)
 
     def _hold(self, start: Offsets, bounds: Sequence[tuple[int, int]]) -> None:
-        for one, (at, (low, high)) in enumerate(zip(start, bounds, strict=False)):
-            if not low <= at <= high:
+        for number, (offset, (low, high)) in enumerate(zip(start, bounds, strict=False)):
+            if not low <= offset <= high:
                 raise EnvironmentProblem(
-                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {one}; the stream has come to {at}.",
+                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {number}; the stream has come to {offset}.",
                     fix="Messages were deleted before they were read, or the topic was made anew: keep them longer, or begin the stream anew.",
                     topic=self._connection.topic,
                 )  # fmt: skip

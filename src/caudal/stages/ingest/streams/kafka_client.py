@@ -1,7 +1,7 @@
-"""The options of a Kafka topic for librdkafka, which reads small micro-batches and writes; Spark's connector takes them as they are declared.
+"""Translate the options of a Kafka topic for librdkafka, which reads small micro-batches and writes; Spark's connector uses them as declared.
 
-Spark's connector is Apache Kafka's Java client. What says who reads and over which connection is written for it (``kafka.sasl.jaas.config``,
-stores of certificates) and is translated here. What tunes the Java client (``kafka.max.poll.records``) is not for librdkafka and is left out.
+Spark's connector is Apache Kafka's Java client. Options of login and encryption are written for it (``kafka.sasl.jaas.config``, certificate
+stores) and are translated here. Options that tune the Java client (``kafka.max.poll.records``) do not apply to librdkafka and are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from caudal.declarations.connection import Kafka
 from caudal.declarations.outlet import Topic
 from caudal.errors import DeclarationProblem
 from caudal.secret import secrets_hidden
-from caudal.stages.ingest.secret import looked_up
+from caudal.stages.ingest.secret import reveal_settings
 
 Options = dict[str, str]
 LOGIN_FIX = (
@@ -32,7 +32,7 @@ _RENAMED = {
     "ssl.keystore.certificate.chain": "ssl.certificate.pem",
     "ssl.keystore.key": "ssl.key.pem",
 }
-# What a store is depends on its type; a Java key store (JKS, the default) cannot be read.
+# The meaning of a store depends on its type; a Java key store (JKS, the default) cannot be read.
 _STORES: Mapping[tuple[str, str], str] = {
     ("ssl.truststore.location", "PEM"): "ssl.ca.location",
     ("ssl.keystore.location", "PKCS12"): "ssl.keystore.location",
@@ -46,14 +46,14 @@ _PAIR = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))""")
 
 
 def client_options(connection: Kafka | Topic) -> Options:
-    """Return what librdkafka is told of a topic's declared options, beside its servers.
+    """Return the librdkafka options for a topic's declared ones, without the servers.
 
     Raises
     ------
-    DeclarationProblem : an option that says how to log in or whom to trust has no counterpart in librdkafka
+    DeclarationProblem : an option of login or encryption has no counterpart in librdkafka
     """
-    given = looked_up(connection.options)
-    declared = {name.removeprefix(_PREFIX): str(value) for name, value in given.items() if name.startswith(_PREFIX)}
+    revealed = reveal_settings(connection.options)
+    declared = {name.removeprefix(_PREFIX): str(value) for name, value in revealed.items() if name.startswith(_PREFIX)}
     chosen: Options = {}
     for name, value in declared.items():
         if name in _SAME_NAME:
@@ -70,11 +70,11 @@ def client_options(connection: Kafka | Topic) -> Options:
 
 
 def properties(file: Path) -> dict[str, Any]:
-    """Return the options of a properties file of Kafka's Java client, under the names that declarations give them.
+    """Return the options of a properties file of Kafka's Java client, under their names in declarations.
 
     Raises
     ------
-    DeclarationProblem : the file cannot be read, or a line of it is no ``name=value``
+    DeclarationProblem : the file cannot be read, or a line of it is not ``name=value``
     """
     try:
         text = _CONTINUED.sub("", file.read_text("utf-8"))
@@ -91,16 +91,16 @@ def properties(file: Path) -> dict[str, Any]:
 
 
 class LoginRefusal:
-    """What the brokers said of a login that they refused.
+    """The brokers' reason for refusing a login.
 
-    librdkafka goes on trying to log in, and its calls end for want of time alone; it tells the reason to a callback, which this is
+    librdkafka keeps trying to log in, and its calls only time out; it passes the reason to a callback, which this object is
     (``error_cb``).
     """
 
     text = ""
 
     def __call__(self, error: Any) -> None:
-        """Take note of an error that is of the login or of certificates."""
+        """Remember an error of the login or of certificates."""
         from confluent_kafka import KafkaError
 
         if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
@@ -108,7 +108,7 @@ class LoginRefusal:
 
 
 def _login(jaas: str, connection: Kafka | Topic) -> Options:
-    """Return the user and the password that a line of JAAS gives."""
+    """Return the user and the password in a JAAS line."""
     login = {name: (quoted and re.sub(r"\\(.)", r"\1", quoted)) or plain for name, quoted, plain in _PAIR.findall(jaas)}
     if not _LOGIN.search(jaas) or not {"username", "password"} <= login.keys():
         raise _untranslated("sasl.jaas.config", connection)

@@ -1,4 +1,4 @@
-"""The embedded log as a Spark source: Arrow batches straight from the files, read by as many tasks as there are cores."""
+"""The embedded log as a Spark source: Arrow batches directly from the files, read by as many tasks as there are cores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caudal.declarations.connection import Connection
 from caudal.messaging.log import Reader
 
 SCHEMA = "_partition INT NOT NULL, _offset BIGINT NOT NULL, payload BINARY, arrived TIMESTAMP NOT NULL"
-# Below this a task costs more than it saves.
+# A smaller task costs more than it saves.
 _TASK_BYTES = 256 << 10
 Offsets = dict[str, int]
 
@@ -48,11 +48,11 @@ def stream(
 
 
 class LogSource(DataSource):
-    """Spark's way to the embedded log; options ``folder``, ``cores``, ``max_blocks``, ``ranges``."""
+    """The Spark data source of the embedded log; options ``folder``, ``cores``, ``max_blocks``, ``ranges``."""
 
     @classmethod
     def name(cls) -> str:
-        """Return the name by which Spark knows it."""
+        """Return the data source's name in Spark."""
         return "caudal_log"
 
     def schema(self) -> str:
@@ -70,14 +70,14 @@ class LogSource(DataSource):
 
 
 @dataclass
-class Piece(InputPartition):
-    """What one task reads: ``(partition, start, end)`` of each range."""
+class TaskRanges(InputPartition):
+    """The ranges that one task reads: ``(partition, start, end)`` of each."""
 
     ranges: tuple[tuple[int, int, int], ...]
 
 
 class LogBatch(DataSourceReader):
-    """Reads given offsets."""
+    """A reader of given offsets."""
 
     def __init__(self, folder: Path, cores: int, start: Sequence[int], end: Sequence[int]) -> None:
         self._folder, self._cores = folder, cores
@@ -93,7 +93,7 @@ class LogBatch(DataSourceReader):
 
 
 class LogStream(DataSourceStreamReader):
-    """Reads on and on; an offset is ``{"<partition>": <offset>}``."""
+    """A continuous reader; an offset is ``{"<partition>": <offset>}``."""
 
     def __init__(self, folder: Path, cores: int, max_blocks: int) -> None:
         self._folder, self._cores, self._max_blocks = folder, cores, max_blocks
@@ -105,13 +105,13 @@ class LogStream(DataSourceStreamReader):
         return {}
 
     def latestOffset(self) -> Offsets:  # noqa: N802
-        """Return the end, or as far from where the stream is as one micro-batch goes."""
+        """Return the end of the log, or the end of the next micro-batch where its size is bounded."""
         ends = {str(partition): end for partition, end in enumerate(self._reader.end())}
-        return bounded(self._at, ends, self._max_blocks) if self._max_blocks else ends
+        return limit_offsets(self._at, ends, self._max_blocks) if self._max_blocks else ends
 
     def partitions(self, start: Offsets, end: Offsets) -> Sequence[InputPartition]:
-        """Return what lies between two offsets, cut into tasks."""
-        # Spark calls this for each micro-batch, and after a restart with where the stream had come to.
+        """Return the records between two offsets, cut into tasks."""
+        # Spark calls this for each micro-batch, and after a restart with the offset that the stream had reached.
         self._at = end
         ranges = [(int(partition), start.get(partition, 0), until) for partition, until in end.items()]
         return pieces(self._reader, ranges, self._cores)
@@ -123,31 +123,31 @@ class LogStream(DataSourceStreamReader):
 
 def records(folder: Path, piece: InputPartition) -> Iterator[pa.RecordBatch]:
     """Yield the records of a task."""
-    if isinstance(piece, Piece):
+    if isinstance(piece, TaskRanges):
         reader = Reader(folder)
         for partition, start, end in piece.ranges:
             yield from reader.batches(partition, start, end)
 
 
-def bounded(at: Mapping[str, int], ends: Offsets, most: int) -> Offsets:
-    """Return ``ends``, drawn in so that at most ``most`` records lie beyond ``at``; partitions share evenly what there is.
+def limit_offsets(at: Mapping[str, int], ends: Offsets, most: int) -> Offsets:
+    """Return ``ends``, limited so that at most ``most`` records lie beyond ``at``; partitions share them evenly.
 
     Examples
     --------
-    >>> bounded({"0": 10}, {"0": 12, "1": 100}, 20)
+    >>> limit_offsets({"0": 10}, {"0": 12, "1": 100}, 20)
     {'0': 12, '1': 18}
     """
-    there = {partition: end - at.get(partition, 0) for partition, end in ends.items()}
-    result, left = dict(ends), most
-    for turn, partition in enumerate(sorted(there, key=there.__getitem__)):
-        share = min(there[partition], -(-left // (len(there) - turn)))
+    available = {partition: end - at.get(partition, 0) for partition, end in ends.items()}
+    result, remaining = dict(ends), most
+    for turn, partition in enumerate(sorted(available, key=available.__getitem__)):
+        share = min(available[partition], -(-remaining // (len(available) - turn)))
         result[partition] = at.get(partition, 0) + share
-        left -= share
+        remaining -= share
     return result
 
 
-def pieces(reader: Reader, ranges: Sequence[tuple[int, int, int]], cores: int) -> list[Piece]:
-    """Return ranges cut into as many tasks of about the same number of records as pay."""
+def pieces(reader: Reader, ranges: Sequence[tuple[int, int, int]], cores: int) -> list[TaskRanges]:
+    """Return ranges cut into as many tasks as are worth it, each with about the same number of records."""
     ranges = [range_ for range_ in ranges if range_[1] < range_[2]]
     total = sum(end - start for _, start, end in ranges)
     size = sum(reader.size(*range_) for range_ in ranges)
@@ -160,4 +160,4 @@ def pieces(reader: Reader, ranges: Sequence[tuple[int, int, int]], cores: int) -
             until = min(end, start + -(-(task + 1) * total // tasks) - done)
             cut[task].append((partition, start, until))
             done, start = done + until - start, until
-    return [Piece(tuple(one)) for one in cut if one]
+    return [TaskRanges(tuple(ranges_)) for ranges_ in cut if ranges_]

@@ -1,4 +1,4 @@
-"""Messages from a TCP server: a thread puts them into an embedded log, and the log is streamed."""
+"""Stream messages from a TCP server: a thread writes them into an embedded log, and the log is streamed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ KIND = "socket"
 batch = log.batch
 _LENGTH = struct.Struct("<I")
 _KEPT = struct.Struct("<Q")
-_LARGEST = 64 << 20  # bytes of a message; a length beyond it is not one
-_PATIENCE_S = (0.05, 2.0)  # first and longest pause before the server is tried again
+_LARGEST = 64 << 20  # bytes of a message; a larger length means wrong framing
+_PATIENCE_S = (0.05, 2.0)  # first and longest pause before reconnecting
 _receivers: dict[tuple[str, int, Path], Receiver] = {}
 
 
 def frame(
     spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
 ) -> DataFrame:
-    """Return the stream of what has been received; `receive` is started."""
+    """Return the stream of received messages; this starts `receive`."""
     receive(connection, place)
     return log.frame(spark, connection, place, max_blocks=max_blocks)
 
@@ -43,7 +43,7 @@ def tap(connection: Connection, place: Path, data: Path | None = None) -> Socket
 
 
 def receive(connection: Connection, place: Path) -> Receiver:
-    """Return the receiver of this process for a connection, started when there is none; it ends with the process or by `stop`."""
+    """Return this process's receiver for a connection, started if there is none; it ends with the process or by `stop`."""
     assert isinstance(connection, Socket)
     key = (connection.host, connection.port, place.absolute())
     if key not in _receivers or not _receivers[key].is_alive():
@@ -53,15 +53,15 @@ def receive(connection: Connection, place: Path) -> Receiver:
 
 
 class Receiver(threading.Thread):
-    """Takes messages from a server into the log at ``place``, and connects again whenever the connection is lost.
+    """A thread that writes a server's messages into the log at ``place``, and reconnects whenever the connection is lost.
 
-    Where another process receives into the same log, it waits to take over.
+    While another process writes into the same log, it waits to take over.
 
     Attributes
     ----------
     received : int, messages that are in the log
     connected : bool
-    trouble : str, what went wrong last, or empty
+    trouble : str, the last failure, or empty
     """
 
     def __init__(self, connection: Socket, place: Path) -> None:
@@ -89,7 +89,7 @@ class Receiver(threading.Thread):
                 self._ending.wait(pause_s)
 
     def stop(self) -> None:
-        """End, and let go of the log."""
+        """End the thread and release the log."""
         self._ending.set()
         self.join()
 
@@ -99,7 +99,7 @@ class Receiver(threading.Thread):
         with socket.create_connection(address, timeout=5) as server:
             server.settimeout(0.2)
             self.connected = True
-            rest, kept = b"", 0
+            rest, kept_count = b"", 0
             while not self._ending.is_set():
                 try:
                     piece = server.recv(1 << 20)
@@ -111,18 +111,18 @@ class Receiver(threading.Thread):
                 if not messages:
                     continue
                 writer.append(0, messages)
-                kept += len(messages)
+                kept_count += len(messages)
                 self.received += len(messages)
                 if self._connection.acknowledge:
-                    server.sendall(_KEPT.pack(kept))
+                    server.sendall(_KEPT.pack(kept_count))
 
 
 def frames(received: bytes) -> tuple[list[bytes], bytes]:
-    """Return the whole messages, each behind its u32 little-endian length, and the bytes left over.
+    """Return the complete messages, each preceded by its u32 little-endian length, and the bytes left over.
 
     Raises
     ------
-    ValueError : a length is beyond reason: the sender does not frame its messages
+    ValueError : a length is implausible: the sender does not frame its messages
 
     Examples
     --------
@@ -142,7 +142,7 @@ def frames(received: bytes) -> tuple[list[bytes], bytes]:
 
 
 def lines(received: bytes) -> tuple[list[bytes], bytes]:
-    """Return the whole lines that are not empty, and the bytes left over."""
+    """Return the complete lines that are not empty, and the bytes left over."""
     *whole, rest = received.split(b"\n")
     if len(rest) > _LARGEST:
         raise ValueError(f"a line of more than {_LARGEST:,} bytes: are the messages lines?")

@@ -1,7 +1,7 @@
-"""A stream source read by offset in this process: what lies between where a stream has come to and now.
+"""Read a stream source by offset in this process: the messages from the stream's position up to now.
 
-A Spark job costs some tenths of a second however little there is to do, which is more than a second of readings takes to compute. So
-a micro-batch that is small enough is read here; a larger one by Spark (`frames.batch`), from the same offsets, with the same rows.
+A Spark job costs some tenths of a second however little there is to do, which is more than computing a second of readings takes. So
+small micro-batches are read here, and larger ones by Spark (`frames.batch`), from the same offsets, with the same rows.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from caudal.messaging.log import Reader
 Offsets = tuple[int, ...]
 
 
-class Away(EnvironmentProblem):
-    """The source does not answer just now; what was being read is read again when it does."""
+class SourceUnavailable(EnvironmentProblem):
+    """The source does not answer at present; the same messages are read again when it does."""
 
 
 class Tap(ABC):
@@ -27,32 +27,32 @@ class Tap(ABC):
 
     Attributes
     ----------
-    away : Away, why nothing can be read just now; None while the source answers
+    away : SourceUnavailable, why nothing can be read at present; None while the source answers
     """
 
-    away: Away | None = None
+    away: SourceUnavailable | None = None
 
     @abstractmethod
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
-        """Return where to read from, where to, and about how many bytes that is: what is there beyond ``start``, bounded."""
+        """Return the offsets to read from and to, and about how many bytes these are: the messages beyond ``start``, limited."""
 
     @abstractmethod
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages: ``_partition, _offset, payload, arrived``."""
 
     def identity(self) -> tuple[str | None, ...]:
-        """Return what tells the source from one of the same name that took its place; None where nothing does.
+        """Return an identity that distinguishes the source from another one of the same name; None where there is none.
 
-        What is asked after `ends` and is as before says that those ends are of the same source.
+        If it is unchanged after `ends`, those ends are of the same source.
         """
         return ()
 
     def learn(self, messages: int, size: int) -> None:  # noqa: B027 (few need it)
-        """Take note of how many bytes the messages of a micro-batch had."""
+        """Remember how many bytes the messages of a micro-batch had."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release all resources."""
 
 
 class LogTap(Tap):
@@ -62,13 +62,13 @@ class LogTap(Tap):
         self._reader = Reader(place)
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
-        """Return the end of each partition, drawn in where there are too many bytes before it."""
+        """Return the end of each partition, limited where there are too many bytes before it."""
         ends = tuple(self._reader.end())
         start = (*(start or ()), *(0,) * (len(ends) - len(start or ())))
         sizes = [self._reader.size(partition, *span) for partition, span in enumerate(zip(start, ends, strict=True))]
         total = sum(sizes)
         if total > most_bytes:
-            # Each partition gives the same share of what it has, so that none runs ahead in time.
+            # Each partition contributes the same share of its bytes, so that none runs ahead in time.
             ends = tuple(
                 low + max(1, (high - low) * most_bytes // total) if high > low else high
                 for low, high in zip(start, ends, strict=True)
@@ -87,4 +87,4 @@ class LogTap(Tap):
         return tuple(self._reader.first(partition) for partition in range(self._reader.partitions))
 
     def close(self) -> None:
-        """Nothing is held between two looks."""
+        """Do nothing: no resource is held between two reads."""

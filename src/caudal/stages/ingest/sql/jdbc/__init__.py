@@ -1,1 +1,1 @@
-"""Rows of a database that Spark asks: the driver and its connection, columns, extraction, errors."""
+"""Extract rows of a database by Spark's JDBC: driver and connection, columns, extraction, errors."""

@@ -1,4 +1,4 @@
-"""The columns of a table or a query that JDBC gives: how they are asked for, and as which of Spark's types they come."""
+"""The columns of a table or a query over JDBC: the SQL that selects them, and the Spark types that they arrive as."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from caudal.stages.ingest.sql.jdbc.server import Server, tables
 
 # Of java.sql.Types.
 _NUMERIC, _DECIMAL, _TIME, _TIME_WITH_ZONE = 2, 3, 92, 2013
-_INFINITE = ("timestamptz", "date")  # of an infinite timestamp Spark makes an error
+_INFINITE = ("timestamptz", "date")  # Spark raises an error for an infinite timestamp
 _SERIAL = {"smallserial": "int2", "serial": "int4", "bigserial": "int8"}
 _SYSTEM = ("pg_catalog", "information_schema", "pg_toast")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What Spark is to ask for.
+class JdbcTable:
+    """The relation that Spark reads.
 
     Parameters
     ----------
-    relation : str, what stands after FROM
-    columns : as they come
-    texts : names of columns that are to be read as text, whatever Spark would make of them
+    relation : str, the SQL after FROM
+    columns : in the order of the result
+    texts : names of columns that are read as text, whatever type Spark would choose
     """
 
     relation: str
@@ -33,52 +33,52 @@ class Asked:
     texts: tuple[str, ...]
 
     def selection(self, server: Server) -> str:
-        """Return what Spark reads as a table: the columns with the casts that keep their values."""
-        if all(column.asked == server.quoted(column.name) for column in self.columns):
+        """Return the SQL that Spark reads as a table: the columns with the casts that keep their values."""
+        if all(column.sql == server.quoted(column.name) for column in self.columns):
             return self.relation
-        listed = ", ".join(f"{column.asked} AS {server.quoted(column.name)}" for column in self.columns)
+        listed = ", ".join(f"{column.sql} AS {server.quoted(column.name)}" for column in self.columns)
         return f"(SELECT {listed} FROM {self.relation}) caudal_columns"  # noqa: S608 - the user's own words
 
 
-def asked(server: Server, source: Database) -> Asked:
-    """Return what is to be asked for.
+def jdbc_table(server: Server, source: Database) -> JdbcTable:
+    """Return the relation to read.
 
     Raises
     ------
-    SourceProblem : there is no such table, or no column that watermark or key name
+    SourceProblem : there is no such table, or no column of the names in watermark or key
     """
     relation = _relation(server, source)
     statement = server.connection.prepareStatement(f"SELECT * FROM {relation} WHERE 1 = 0")  # noqa: S608
     try:
-        about = statement.executeQuery().getMetaData()
-        found = _postgres(server, about, source) if server.postgresql else _any(server, about)
+        metadata = statement.executeQuery().getMetaData()
+        columns = _postgres(server, metadata, source) if server.postgresql else _any(server, metadata)
     finally:
         statement.close()
-    check_named(source, [one.name for one in found])
-    _check_watermark(server, source, relation, found)
-    texts = () if server.postgresql else tuple(one.name for one in found if one.why)
-    return Asked(relation, tuple(found), texts)
+    check_named(source, [column.name for column in columns])
+    _check_watermark(server, source, relation, columns)
+    texts = () if server.postgresql else tuple(column.name for column in columns if column.why)
+    return JdbcTable(relation, tuple(columns), texts)
 
 
 def _relation(server: Server, source: Database) -> str:
-    """Return what stands after FROM: a query, or the table as the database calls it, whatever its case."""
+    """Return the SQL after FROM: a query, or the table with the database's own spelling, ignoring case."""
     if source.table is None:
         return f"({(source.query or '').strip().rstrip(';')}) caudal_query"
     schema, _, name = source.table.rpartition(".")
-    same = [
-        (of, one)
-        for of, one in tables(server, list(dict.fromkeys((name, name.upper(), name.lower()))))
-        if one.lower() == name.lower() and (not schema or (of or "").lower() == schema.lower())
+    matching = [
+        (schema_, table)
+        for schema_, table in tables(server, list(dict.fromkeys((name, name.upper(), name.lower()))))
+        if table.lower() == name.lower() and (not schema or (schema_ or "").lower() == schema.lower())
     ]
-    exact = [one for one in same if one[1] == name and (not schema or one[0] == schema)] or same
+    exact = [entry for entry in matching if entry[1] == name and (not schema or entry[0] == schema)] or matching
     if not exact:
         raise _no_table(server, source, schema, name)
     return (f"{server.quoted(exact[0][0])}." if schema and exact[0][0] else "") + server.quoted(exact[0][1])
 
 
 def _no_table(server: Server, source: Database, schema: str, name: str) -> SourceProblem:
-    there = [(of, one) for of, one in tables(server, [None]) if (of or "").lower() not in _SYSTEM]
-    schemas = sorted({of for of, _ in there if of})
+    tables_ = [(schema_, table) for schema_, table in tables(server, [None]) if (schema_ or "").lower() not in _SYSTEM]
+    schemas = sorted({schema_ for schema_, _ in tables_ if schema_})
     if schema and schema.lower() not in [schema.lower() for schema in schemas]:
         return SourceProblem(
             f"The database {source.address!r} has no schema '{schema}' with a table in it, so no table '{source.table}'.",
@@ -86,45 +86,45 @@ def _no_table(server: Server, source: Database, schema: str, name: str) -> Sourc
             fix=f"It has {', '.join(schemas[:20])}.",
             table=source.table,
         )
-    among = sorted({one for of, one in there if not schema or (of or "").lower() == schema.lower()})
+    names = sorted({table for schema_, table in tables_ if not schema or (schema_ or "").lower() == schema.lower()})
     return SourceProblem(
         f"The database {source.address!r} has no table '{source.table}'.",
-        nearest=nearest(name, among),
-        fix=f"It has {', '.join(among[:20])}." if among else "It has no table that this user may see.",
+        nearest=nearest(name, names),
+        fix=f"It has {', '.join(names[:20])}." if names else "It has no table that this user may see.",
         table=source.table,
     )
 
 
-def _postgres(server: Server, about: Any, source: Database) -> list[Column]:
-    """Return the columns of PostgreSQL, in the types that they have when psycopg brings them."""
+def _postgres(server: Server, metadata: Any, source: Database) -> list[Column]:
+    """Return the columns of PostgreSQL, with the same types as through psycopg."""
     enums = {name for (name,) in server.rows("SELECT typname::text FROM pg_catalog.pg_type WHERE typtype = 'e'")}
-    found = []
-    for place in range(1, about.getColumnCount() + 1):
-        name, told = str(about.getColumnLabel(place)), str(about.getColumnTypeName(place))
-        told = told.rpartition(".")[2].strip('"')  # a type of a schema that is not looked in is told with it
-        listed = told.startswith("_")
-        type = _SERIAL.get(told, told).removeprefix("_")
-        arrow, why = known_type(type, "e" if type in enums else "b", about.getPrecision(place), about.getScale(place))
+    columns = []
+    for place in range(1, metadata.getColumnCount() + 1):
+        name, type_name = str(metadata.getColumnLabel(place)), str(metadata.getColumnTypeName(place))
+        type_name = type_name.rpartition(".")[2].strip('"')  # a type outside of the search path has its schema before it
+        listed = type_name.startswith("_")
+        type = _SERIAL.get(type_name, type_name).removeprefix("_")
+        arrow, why = known_type(type, "e" if type in enums else "b", metadata.getPrecision(place), metadata.getScale(place))
         cast = text_cast(arrow, type, listed)
-        if type == "oid":  # Spark takes it for a number of twenty digits
+        if type == "oid":  # Spark reads it as a number of twenty digits
             cast = "::int8[]" if listed else "::int8"
-        said = server.quoted(name) + cast
+        expression = server.quoted(name) + cast
         if type in _INFINITE and not listed and name != source.watermark:
-            said = _finite(said, name, type)
-        found.append(Column(name, said, arrow, why=why))
-    return found
+            expression = _finite_expression(expression, name, type)
+        columns.append(Column(name, expression, arrow, why=why))
+    return columns
 
 
-def _finite(said: str, name: str, type: str) -> str:
-    """Return what gives a time, and an error that names the column where it is infinite: Spark would make the year 9999 of it."""
-    about = name.replace("'", "''")
-    return f"CASE WHEN isfinite({said}) IS NOT FALSE THEN {said} ELSE ({said}::text || ' in column {about}')::{type} END"
+def _finite_expression(expression: str, name: str, type: str) -> str:
+    """Return SQL that gives a time, or raises an error with the column's name where it is infinite: Spark would read the year 9999."""
+    shown = name.replace("'", "''")
+    return f"CASE WHEN isfinite({expression}) IS NOT FALSE THEN {expression} ELSE ({expression}::text || ' in column {shown}')::{type} END"
 
 
-def _check_watermark(server: Server, source: Database, relation: str, found: list[Column]) -> None:
-    """Refuse an infinite watermark of PostgreSQL's, after which no row would be new. It is asked for bare, so that an index serves."""
-    about = next((str(one.type) for one in found if one.name == source.watermark), "")
-    if not server.postgresql or source.watermark is None or not about.startswith(("timestamp", "date")):
+def _check_watermark(server: Server, source: Database, relation: str, columns: list[Column]) -> None:
+    """Raise SourceProblem for an infinite watermark of PostgreSQL, after which no row would be new. The query uses the bare column, so that an index serves."""
+    type_ = next((str(column.type) for column in columns if column.name == source.watermark), "")
+    if not server.postgresql or source.watermark is None or not type_.startswith(("timestamp", "date")):
         return
     name = server.quoted(source.watermark)
     ((infinite,),) = server.rows(f"SELECT NOT (isfinite(min({name})) AND isfinite(max({name}))) FROM {relation}")  # noqa: S608
@@ -136,16 +136,16 @@ def _check_watermark(server: Server, source: Database, relation: str, found: lis
         )
 
 
-def _any(server: Server, about: Any) -> list[Column]:
-    """Return the columns of another database: Spark's dialect knows their types, but for those whose values no type of its holds."""
-    found = []
-    for place in range(1, about.getColumnCount() + 1):
-        name, type = str(about.getColumnLabel(place)), about.getColumnType(place)
-        precision, scale = about.getPrecision(place), about.getScale(place)
+def _any(server: Server, metadata: Any) -> list[Column]:
+    """Return the columns of another database: Spark's dialect knows their types, except those whose values fit no Spark type."""
+    columns = []
+    for place in range(1, metadata.getColumnCount() + 1):
+        name, type = str(metadata.getColumnLabel(place)), metadata.getColumnType(place)
+        precision, scale = metadata.getPrecision(place), metadata.getScale(place)
         why = None
         if type in (_TIME, _TIME_WITH_ZONE):
-            why = f"{about.getColumnTypeName(place)} has no type of a table"
+            why = f"{metadata.getColumnTypeName(place)} has no type of a table"
         elif type in (_NUMERIC, _DECIMAL) and not (0 < precision <= DIGITS and 0 <= scale <= precision):
             why = "numeric without declared digits, or with too many"
-        found.append(Column(name, server.quoted(name), None, why=why))
-    return found
+        columns.append(Column(name, server.quoted(name), None, why=why))
+    return columns

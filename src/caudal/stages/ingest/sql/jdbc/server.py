@@ -1,4 +1,4 @@
-"""A database as Spark's Java process sees it: its driver, and one connection to ask what has to be known before rows are read."""
+"""A database connected from Spark's Java process: its driver, and a connection for the queries before rows are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SERVICES = "META-INF/services/java.sql.Driver"
 
 @dataclass(frozen=True)
 class Server:
-    """A database that is connected to.
+    """A connected database.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ class Server:
 
     @property
     def postgresql(self) -> bool:
-        """Is it a PostgreSQL, whose types we know one by one?"""
+        """Whether it is PostgreSQL, whose types are known one by one."""
         return self.driver == "org.postgresql.Driver"
 
     def quoted(self, name: str) -> str:
-        """Return a name as it stands in a statement."""
+        """Return a name quoted for a statement."""
         return str(self.dialect.quoteIdentifier(name))
 
     def rows(self, sql: str, width: int = 1) -> list[tuple[Any, ...]]:
-        """Return what a statement of ours gives, which is little."""
+        """Return the rows of a statement with a small result."""
         statement = self.connection.createStatement()
         try:
             return _rows(statement.executeQuery(sql), width)
@@ -53,12 +53,12 @@ class Server:
 
 
 @contextmanager
-def connected(spark: SparkSession, source: Database) -> Iterator[Server]:
-    """Give the database, connected to for reading; what the driver raises goes through.
+def connect(spark: SparkSession, source: Database) -> Iterator[Server]:
+    """Yield the database, connected for reading; the driver's errors are not translated.
 
     Raises
     ------
-    SourceProblem : the address is not JDBC's, or no driver in the jars is for it
+    SourceProblem : the address is not one of JDBC, or no driver in the jars accepts it
     """
     jvm: Any = spark.sparkContext._jvm
     url = source.address.url()
@@ -67,78 +67,80 @@ def connected(spark: SparkSession, source: Database) -> Iterator[Server]:
             f"'{source.address!r}' is not asked by JDBC, and a driver is named for it.",
             fix="Begin the URL with jdbc:, or leave driver= out.",
         )
-    found, registry = classes(source), jvm.org.apache.spark.sql.execution.datasources.jdbc.DriverRegistry
-    for name in found:
+    drivers, registry = classes(source), jvm.org.apache.spark.sql.execution.datasources.jdbc.DriverRegistry
+    for name in drivers:
         registry.register(name)
         driver = registry.get(name)
         if driver.acceptsURL(url):
             break
     else:
         raise SourceProblem(
-            f"The driver {' or '.join(found)} does not know the address '{source.address!r}'.",
+            f"The driver {' or '.join(drivers)} does not know the address '{source.address!r}'.",
             fix="Check the address, or name another driver.",
         )
     jvm.java.sql.DriverManager.setLoginTimeout(CONNECT_S)
     connection = driver.connect(url, jvm.java.util.Properties())
     try:
-        with suppress(Exception):  # a hint, which not every driver takes
+        with suppress(Exception):  # a hint that not every driver accepts
             connection.setReadOnly(True)
         yield Server(name, connection, jvm.org.apache.spark.sql.jdbc.JdbcDialects.get(url))
     finally:
-        with suppress(Exception):  # it may be what has broken
+        with suppress(Exception):  # the connection itself may be broken
             connection.close()
 
 
 def classes(source: Database) -> list[str]:
-    """Return the drivers that the source's jars hold, as they say themselves.
+    """Return the drivers that the source's jars declare.
 
     Raises
     ------
-    SourceProblem : they hold none
+    SourceProblem : they declare none
     """
     from caudal.engine import connectors
 
-    named = connector(source)
-    assert named is not None
-    jars = connectors.jars({named})
-    found = [name for jar in jars for name in _drivers(jar)]
-    if not found:
+    connector_name = connector(source)
+    assert connector_name is not None
+    jars = connectors.jars({connector_name})
+    drivers = [name for jar in jars for name in _drivers(jar)]
+    if not drivers:
         raise SourceProblem(
-            f"'{Path(named).name}' holds no JDBC driver.", fix="Name the driver's own jar or coordinates by driver=.", driver=named
+            f"'{Path(connector_name).name}' holds no JDBC driver.",
+            fix="Name the driver's own jar or coordinates by driver=.",
+            driver=connector_name,
         )
-    return found
+    return drivers
 
 
 def _drivers(jar: Path) -> list[str]:
     try:
-        with zipfile.ZipFile(jar) as held:
-            if _SERVICES not in held.namelist():
+        with zipfile.ZipFile(jar) as archive:
+            if _SERVICES not in archive.namelist():
                 return []
-            lines = held.read(_SERVICES).decode().splitlines()
+            lines = archive.read(_SERVICES).decode().splitlines()
     except zipfile.BadZipFile:
         raise SourceProblem(f"'{jar}' is no jar.", fix="Check what driver= names.", driver=str(jar)) from None
     return [name for line in lines if (name := line.partition("#")[0].strip())]
 
 
 def tables(server: Server, names: Sequence[str | None]) -> list[tuple[str | None, str]]:
-    """Return the tables and views of these names, or all for None: schema and name."""
-    told = server.connection.getMetaData()
+    """Return schema and name of the tables and views with these names; None stands for all."""
+    metadata = server.connection.getMetaData()
     catalog = None
     with suppress(Exception):
         catalog = server.connection.getCatalog()
-    found: list[tuple[str | None, str]] = []
+    tables_: list[tuple[str | None, str]] = []
     for name in names:
-        listed = told.getTables(catalog, None, "%" if name is None else name, None)
-        while listed.next():
-            kind = str(listed.getString("TABLE_TYPE") or "").upper()
+        results = metadata.getTables(catalog, None, "%" if name is None else name, None)
+        while results.next():
+            kind = str(results.getString("TABLE_TYPE") or "").upper()
             if not any(name in kind for name in ("SYSTEM", "INDEX", "SEQUENCE", "TYPE", "TOAST")):
-                found.append((listed.getString("TABLE_SCHEM"), str(listed.getString("TABLE_NAME"))))
-        listed.close()
-    return found
+                tables_.append((results.getString("TABLE_SCHEM"), str(results.getString("TABLE_NAME"))))
+        results.close()
+    return tables_
 
 
 def _rows(answer: Any, width: int) -> list[tuple[Any, ...]]:
-    found = []
+    rows = []
     while answer.next():
-        found.append(tuple(answer.getObject(place + 1) for place in range(width)))
-    return found
+        rows.append(tuple(answer.getObject(place + 1) for place in range(width)))
+    return rows
