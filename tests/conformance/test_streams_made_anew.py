@@ -94,7 +94,7 @@ def test_a_source_that_was_made_anew_is_told(tmp_path: Path, kind: Callable[...,
         at_work = engine()
         while at_work.step():
             pass
-        assert at_work.memory.counts["samples"] == 20
+        assert at_work.checkpoint.counts["samples"] == 20
         at_work.close()
         anew(messages(1000, 20 + more))
         again = engine()
@@ -103,6 +103,6 @@ def test_a_source_that_was_made_anew_is_told(tmp_path: Path, kind: Callable[...,
                 send(messages(2000, 1))
             with pytest.raises(EnvironmentProblem, match="made anew"):
                 again.step()
-            assert again.memory.counts["samples"] == 20
+            assert again.checkpoint.counts["samples"] == 20
         finally:
             again.close()

@@ -18,7 +18,7 @@ from caudal.console import create_console
 from caudal.declarations.model import Model, temporal
 from caudal.declarations.node import Features
 from caudal.errors import EnvironmentProblem
-from caudal.graph.check_models import models
+from caudal.graph.check_models import problems_of_model
 from caudal.kinds import EXPECTATIONS, FEATURES, GATES, METRICS, PAGES
 from caudal.stages.enforce.judging import judge
 from caudal.stages.train import train
@@ -103,7 +103,12 @@ def test_a_metric_and_a_gate_of_a_package_judge_a_model(installed: object) -> No
     )  # fmt: skip
     product = cd.Product("p")
     product.nodes["rides"], product.models["duration"] = features, declared
-    assert [problem.what for problem in models(product) if "metric" in problem.what or "gate" in problem.what] == []
+    assert [
+        problem.what
+        for model in product.models.values()
+        for problem in problems_of_model(product, model)
+        if "metric" in problem.what or "gate" in problem.what
+    ] == []
     trained = train(declared, features, frame)
     assert trained.metric == "worst"
     worst = trained.metrics["worst"]
