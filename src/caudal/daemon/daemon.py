@@ -35,7 +35,7 @@ from caudal.runtime.opening import checked, opened
 from caudal.tables.home import Home
 
 SETTLE_S = 2.0
-_REST_S = 0.05  # however often the bell rings
+_REST_S = 0.05  # between two rounds, however often the daemon is woken
 _AGAIN_S = 2.0
 
 
@@ -44,7 +44,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
 
     Raises
     ------
-    DeclarationProblem : a product cannot work, or nothing triggers it
+    DeclarationProblem : a product's declaration is wrong, or it has no trigger
     """
     pace = pace or Pace()
     home = opened(settings)
@@ -53,7 +53,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
     with (
         contextlib.closing(home.ledger()) as ledger,
         WakeSignal() as wake_signal,
-        claim(ledger, f"up {secrets.token_hex(4)}") as me,
+        claim(ledger, f"up {secrets.token_hex(4)}") as daemon_claim,
         Waker(wake_signal.ring) as waker,
         Messenger([product for _, product in products.values()], home, ledger, settings, say),
     ):
@@ -63,7 +63,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
             for watcher in watchers_of(product, home, _data(folder, settings), settle_s)
         ]
         worker = Worker(
-            {name: folder for name, (folder, _) in products.items()}, home, ledger, settings, me.holder, settle_s=settle_s,
+            {name: folder for name, (folder, _) in products.items()}, home, ledger, settings, daemon_claim.holder, settle_s=settle_s,
             at_once=pace.at_once,
         )  # fmt: skip
         rounds = Rounds(ledger, watchers, worker, waker, say, pace)
@@ -88,31 +88,31 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
 
 
 def declared(folders: Sequence[Path]) -> dict[str, tuple[Path, Product]]:
-    """Return the products of some folders by name, each with its folder.
+    """Return the products in some folders by name, each with its folder.
 
     Raises
     ------
-    DeclarationProblem : two have one name, or one cannot work or has no trigger
+    DeclarationProblem : two products have the same name, or a declaration is wrong or has no trigger
     """
-    found: dict[str, tuple[Path, Product]] = {}
+    products: dict[str, tuple[Path, Product]] = {}
     for folder in folders:
         product = triggered(folder)
-        if product.name in found:
+        if product.name in products:
             raise DeclarationProblem(
-                f"Product '{product.name}' is given twice: {found[product.name][0]} and {folder}.",
+                f"Product '{product.name}' is given twice: {products[product.name][0]} and {folder}.",
                 fix="Give each once.",
                 where=str(product.where),
             )
-        found[product.name] = (folder, product)
-    return found
+        products[product.name] = (folder, product)
+    return products
 
 
 def triggered(folder: Path) -> Product:
-    """Return the product of a folder, which has something that triggers it.
+    """Return the product in a folder; it has at least one trigger.
 
     Raises
     ------
-    DeclarationProblem : it cannot work, or has no trigger
+    DeclarationProblem : the declaration is wrong, or has no trigger
     """
     product = checked(load(folder))
     sources, predictions = product.sources.values(), product.predictions.values()
@@ -126,31 +126,33 @@ def triggered(folder: Path) -> Product:
 
 
 def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> list[Watcher]:
-    """Return what looks out for a product's triggers: one watcher each."""
-    found: list[Watcher] = []
+    """Return one watcher for each of a product's triggers."""
+    watchers: list[Watcher] = []
     declared = [
         *(("schedule", schedule, None) for schedule in product.schedules),
         *((f"source:{name}", source.trigger, source) for name, source in product.sources.items()),
         *((f"prediction:{name}", prediction.trigger, None) for name, prediction in product.predictions.items()),
     ]
-    for of, trigger, source in declared:
+    for owner, trigger, source in declared:
         if isinstance(trigger, OnArrival) and source is not None:
-            found.append(_arrivals(product, source, home, data, settle_s))
+            watchers.append(_arrivals(product, source, home, data, settle_s))
         elif isinstance(trigger, OnPublish):
-            found.append(TableWatcher(product.name, trigger, home, of))
+            watchers.append(TableWatcher(product.name, trigger, home, owner))
         elif isinstance(trigger, Timed):
-            found.append(ClockWatcher(product.name, trigger, product.tz, of, "predict" if of.startswith("prediction:") else "all"))
-    return found
+            watchers.append(
+                ClockWatcher(product.name, trigger, product.tz, owner, "predict" if owner.startswith("prediction:") else "all")
+            )
+    return watchers
 
 
 def _arrivals(product: Product, source: Source, home: Home, data: Path, settle_s: float) -> Watcher:
-    """Return what looks out for what arrives at a source."""
+    """Return the watcher of a source's arrivals."""
     if isinstance(source.connection, Database):
         return RowWatcher(product.name, source, data)
     if isinstance(source.connection, Images):
         return ImageWatcher(product.name, source, home, data, 0.0 if source.connection.remote else settle_s)
     assert isinstance(source.connection, Files)
-    if source.connection.remote:  # an object is whole when it is listed
+    if source.connection.remote:  # a listed object is complete
         return ObjectWatcher(product.name, source, data, 0.0)
     return FileWatcher(product.name, source, data, settle_s)
 

@@ -1,6 +1,6 @@
 """A real Kafka broker for one machine: KRaft, one Java process, loopback only, no password.
 
-It is for work and tests on a laptop; where a cluster is there, its address is set (``CAUDAL_KAFKA``) and this is not used.
+It is for development and tests on a laptop; a real cluster is configured by ``CAUDAL_KAFKA``, and this is not used then.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ broker.heartbeat.interval.ms=500
 
 
 class Broker:
-    """A broker whose topics lie in ``folder`` and are there again when it is started again.
+    """A broker whose topics are stored in ``folder`` and survive a restart.
 
     Parameters
     ----------
-    folder : Path, made when it is missing
-    port : int, 0 takes a free one and keeps it from start to start
+    folder : Path, created if it is missing
+    port : int, 0 takes a free one and keeps it across restarts
     heap : str, memory of the Java process
     """
 
@@ -83,21 +83,21 @@ class Broker:
 
     @property
     def pid(self) -> int | None:
-        """The Java process, while there is one."""
+        """The process id of the Java process, while it runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     @property
     def log(self) -> Path:
-        """File of what the broker says."""
+        """File of the broker's output."""
         return self.folder / "broker.log"
 
     def start(self) -> Broker:
-        """Start the broker and wait until it answers; nothing happens while it runs.
+        """Start the broker and wait until it answers; do nothing if it runs.
 
         Raises
         ------
-        EnvironmentProblem : the port is taken, another broker is at work in the folder, Java or the jars cannot be had, or the broker ended
-            (its last words are quoted)
+        EnvironmentProblem : the port is taken, another broker uses the folder, Java or the jars are not available, or the broker ended
+            (its last output is quoted)
         """
         if self.pid is not None:
             return self
@@ -126,21 +126,21 @@ class Broker:
 
         Raises
         ------
-        EnvironmentProblem : it ended by itself; its last words are quoted
+        EnvironmentProblem : the broker ended by itself; its last output is quoted
         """
         if self._process is not None:
             self._process.wait()
             raise self._ended()
 
     def stop(self, wait_s: float = 30.0) -> None:
-        """End the broker in good order."""
+        """Shut the broker down in good order."""
         if self._process is not None:
             ended(self._process, wait_s)
         self._process = None
         self._release()
 
     def kill(self) -> None:
-        """End the broker as a power cut would."""
+        """Kill the broker, as a power cut would."""
         if self._process is not None:
             killed(self._process)
         self._process = None
@@ -153,22 +153,22 @@ class Broker:
         self.stop()
 
     def _have(self) -> None:
-        """Have the folder for this broker alone. Kafka has a lock of its own, but may answer before it has looked at it."""
+        """Lock the folder for this broker. Kafka has a lock of its own, but may answer before it checks it."""
         if self._hold is not None:
             return
-        hold = (self.folder / "broker.lock").open("wb")
+        lock_file = (self.folder / "broker.lock").open("wb")
         try:
             import fcntl
 
-            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # on Windows Kafka's has to do
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # on Windows Kafka's own lock has to suffice
             pass
         except OSError:
-            hold.close()
+            lock_file.close()
             raise EnvironmentProblem(
                 f"There is another broker at work in '{self.folder}'.", fix="Use that one, or give another folder."
             ) from None
-        self._hold = hold
+        self._hold = lock_file
 
     def _release(self) -> None:
         if self._hold is not None:
@@ -190,10 +190,10 @@ class Broker:
             "-c",
             str(settings),
         ]  # it may begin with a dash
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
-        if done.returncode:
+        completed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+        if completed.returncode:
             raise EnvironmentProblem(
-                f"Kafka could not make its folder '{self.folder / 'data'}': {(done.stderr or done.stdout).strip()[-500:]}",
+                f"Kafka could not make its folder '{self.folder / 'data'}': {(completed.stderr or completed.stdout).strip()[-500:]}",
                 fix="Give another folder, or remove what is in the way.",
             )
 
@@ -216,9 +216,9 @@ class Broker:
 
     def _ended(self) -> EnvironmentProblem:
         assert self._process is not None
-        words = self.log.read_text(errors="replace").strip().splitlines()[-5:]
-        how = "does not answer" if self._process.poll() is None else f"ended with {self._process.returncode}"
+        last_lines = self.log.read_text(errors="replace").strip().splitlines()[-5:]
+        state = "does not answer" if self._process.poll() is None else f"ended with {self._process.returncode}"
         return EnvironmentProblem(
-            f"The Kafka broker {how}. Its last words: {' | '.join(words) or 'none'}",
+            f"The Kafka broker {state}. Its last words: {' | '.join(last_lines) or 'none'}",
             fix=f"All it said is in '{self.log}'. Is another broker at work in this folder?",
         )

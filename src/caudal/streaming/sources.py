@@ -1,4 +1,4 @@
-"""A product's stream sources: which there are, the engine of each, and the lock that whoever runs them holds."""
+"""A product's stream sources, the engine of each, and the lock that a process holds while it runs them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from caudal.tables.home import Home
 
 def streamed(product: Product) -> list[Source]:
     """Return the product's stream sources."""
-    found = [source for source in product.sources.values() if isinstance(source.connection, CHANNELLED)]
-    if not found:
+    sources = [source for source in product.sources.values() if isinstance(source.connection, CHANNELLED)]
+    if not sources:
         raise DeclarationProblem(
             f"Product '{product.name}' has no stream.",
             fix="Declare a source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...).",
             where=str(product.where),
         )
-    return found
+    return sources
 
 
 def stream_lease(home: Home, product: Product) -> Path:
@@ -39,7 +39,7 @@ def engine_of(
     publish_s: float = 5.0,
     platform: Platform = "here",
 ) -> Engine:
-    """Return a source's engine, with its tap open until the streams end."""
+    """Return a source's engine; its tap stays open until ``open_`` closes."""
     from caudal.stages.ingest.streams import batch
     from caudal.stages.ingest.streams.tap import tap
 

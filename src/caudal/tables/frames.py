@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def frame(
     spark: SparkSession, version: Version, days: Iterable[str | None] | None = None, segments: Iterable[str] | None = None
 ) -> DataFrame:
-    """Return a table version as a Spark frame, without its partition column; of some days or raw files only where given."""
+    """Return a table version as a Spark frame, without its partition column; limited to some days or raw files, if given."""
     from pyspark.sql.types import StructType
 
     schema = StructType([field for field in StructType.fromJson(dict(version.schema)).fields if field.name != DAY])
@@ -32,7 +32,7 @@ def frame(
 
 
 def empty(spark: SparkSession, schema: Any) -> DataFrame:
-    """Return a frame of no rows, made without a Python worker; columns keep their metadata."""
+    """Return a frame without rows, made without a Python worker; columns keep their metadata."""
     from pyspark.sql import functions as F
 
     columns = [F.lit(None).cast(field.dataType).alias(field.name, metadata=dict(field.metadata)) for field in schema.fields]

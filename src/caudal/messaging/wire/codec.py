@@ -1,4 +1,4 @@
-"""The wires by name."""
+"""The wire formats by name."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ WIRES = ("packed", "json", "avro")
 
 
 class Codec(Protocol):
-    """What each wire's module does."""
+    """The interface of each wire format's module."""
 
     def encode(self, block: Block) -> list[bytes]:
         """Return a block as messages."""
 
     def decode(self, payload: bytes | memoryview) -> list[Block]:
-        """Return a message's blocks, or raise ValueError saying what is wrong with it."""
+        """Return a message's blocks, or raise a ValueError that says what is wrong with it."""
 
 
 def codec(name: str) -> Codec:
-    """Return the wire of that name.
+    """Return the wire format of that name.
 
     Raises
     ------
-    DeclarationProblem : there is no such wire
+    DeclarationProblem : there is no wire format of that name
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Many messages at once: what can be read, and which cannot and why."""
+"""Decode many messages at once, and report which cannot be read and why."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DAMAGED = "the stored bytes are damaged"
 
 
 def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], list[tuple[int, str]]]:
-    """Return the blocks of many messages, and position and reason of each message that cannot be read.
+    """Return the blocks of many messages, and the position and reason of each message that cannot be read.
 
-    Blocks keep the order of a device's samples. Messages of one sample are gathered into one block for each device; where a wire's
-    messages hold blocks, each is one. A null, by which the embedded log gives a damaged record, is a message that cannot be read.
+    Blocks keep the order of a device's samples. Single-sample messages are gathered into one block per device; if a format's
+    messages hold blocks, each stays one. A null, the embedded log's mark of a damaged record, is a message that cannot be read.
 
     Parameters
     ----------
@@ -32,17 +32,17 @@ def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], 
     unreadable = [(position, DAMAGED) for position, view in enumerate(views) if view is None]
     if wire == "json":
         return json.many(views, unreadable), sorted(unreadable)
-    whole = [view for view in views if view is not None]
-    if wire == "avro" and len(whole) > 1 and (blocks := avro.many(whole)) is not None:
+    intact = [view for view in views if view is not None]
+    if wire == "avro" and len(intact) > 1 and (blocks := avro.many(intact)) is not None:
         return blocks, unreadable
     decode = codec(wire).decode
-    found: list[Block] = []
+    decoded: list[Block] = []
     for position, view in enumerate(views):
         try:
-            found += decode(view) if view is not None else ()
+            decoded += decode(view) if view is not None else ()
         except ValueError as error:
             unreadable.append((position, str(error)))
-    return (_gathered(found) if wire == "avro" else found), sorted(unreadable)
+    return (_gathered(decoded) if wire == "avro" else decoded), sorted(unreadable)
 
 
 def _gathered(blocks: list[Block]) -> list[Block]:

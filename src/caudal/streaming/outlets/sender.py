@@ -1,4 +1,4 @@
-"""Which sender an outlet's rows take, by what its place is."""
+"""Choose an outlet's sender by the kind of its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.streaming.outlets.topic import TopicSender
 
 
 def sender_of(declared: Outlet, product: str, data: Path) -> Sender:
-    """Return what sends rows to an outlet's place.
+    """Return the sender for an outlet's place.
 
     Parameters
     ----------
