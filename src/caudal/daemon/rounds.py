@@ -110,7 +110,7 @@ class Rounds:
         if look.mended:
             self._try_failed_again(watcher.product)
         new = note(self._ledger, look.events, schedule=look.schedule) if look.events or look.schedule else []
-        watcher.told(look.events)
+        watcher.recorded(look.events)
         for event in new:
             self._report(
                 {"what": "event", "product": event.product, "trigger": event.trigger, "kind": event.kind, "subject": event.subject}

@@ -44,5 +44,5 @@ class Watcher(Protocol):
     def look(self, ledger: Ledger) -> Look:
         """Return the events since the last look."""
 
-    def told(self, happened: list[Event]) -> None:
+    def recorded(self, happened: list[Event]) -> None:
         """Take note that these events are in the ledger."""

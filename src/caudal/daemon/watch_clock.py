@@ -69,7 +69,7 @@ class ClockWatcher:
         row = {"product": self.product, "trigger": self.name, "until": now, "next_at": following}
         return Look(events, again_s=self._next_at - now, schedule=row)
 
-    def told(self, happened: list[Event]) -> None:
+    def recorded(self, happened: list[Event]) -> None:
         """Continue from the last look."""
         if self._looked:
             self._until = self._looked

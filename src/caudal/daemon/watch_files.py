@@ -94,7 +94,7 @@ class FileWatcher:
         ]
         return Look(new_events, again_s=max(min(waiting), 0.1) if waiting else None, mended=mended)
 
-    def told(self, happened: list[Event]) -> None:
+    def recorded(self, happened: list[Event]) -> None:
         """Remember which events the ledger has."""
         self._noted |= {happening.key for happening in happened}
 

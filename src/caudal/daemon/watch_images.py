@@ -86,7 +86,7 @@ class ImageWatcher:
             return Look([], again_s=self._again_s(found.growing))
         return Look([self._event(sorted(self._now, key=lambda image: image.path))], again_s=self._again_s(found.growing))
 
-    def told(self, happened: Sequence[Event]) -> None:
+    def recorded(self, happened: Sequence[Event]) -> None:
         """Remember which events the ledger has."""
         if happened:
             self._remember()

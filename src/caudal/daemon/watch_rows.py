@@ -44,7 +44,7 @@ class RowWatcher:
         subject = f"{self._connection.what} up to {watermark}"
         return Look([Event(self.product, self.name, "rows", subject, happening, self._clock(), detail=detail)])
 
-    def told(self, happened: list[Event]) -> None:
+    def recorded(self, happened: list[Event]) -> None:
         """Remember the reported state."""
         if happened:
             self._reported = happened[-1].happening

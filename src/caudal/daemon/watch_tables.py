@@ -36,7 +36,7 @@ class TableWatcher:
         subject = f"{self.trigger.product}.{self.trigger.table} version {number}"
         return Look([Event(self.product, self.name, "table", subject, f"{number} {author}", self._clock())])
 
-    def told(self, happened: list[Event]) -> None:
+    def recorded(self, happened: list[Event]) -> None:
         """Remember the reported version."""
         if happened:
             self._reported = int(happened[-1].happening.split()[0])

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 from caudal.engine.connectors import SCALA
 from caudal.engine.java import java_home
 from caudal.engine.jvm import common_options, spark_home
-from caudal.engine.loopback import HOST, ended, free_port, killed, launched
+from caudal.engine.loopback import HOST, free_port, kill_program, start_program, stop_program
 from caudal.errors import EnvironmentProblem
 
 _PATIENCE_S = 60.0
@@ -106,14 +106,14 @@ class Cluster:
     def kill_worker(self, number: int) -> None:
         """Kill a worker and its executors, as a power cut would."""
         if (process := self._workers[number]) is not None:
-            killed(process)
+            kill_program(process)
         self._workers[number] = None
 
     def stop(self) -> None:
         """Stop all processes."""
         for process in (*self._workers, self._master):
             if process is not None:
-                ended(process, 10.0)
+                stop_program(process, 10.0)
         self._workers, self._master = [None] * len(self._workers), None
 
     def __enter__(self) -> Cluster:
@@ -131,7 +131,7 @@ class Cluster:
             **os.environ, "SPARK_HOME": str(spark_home()), "JAVA_HOME": str(java.path), "SPARK_LOCAL_IP": HOST,
             "SPARK_LOCAL_DIRS": str(self.folder / "scratch"), "SPARK_SCALA_VERSION": SCALA,
         }  # fmt: skip
-        return launched(command, self.folder / f"{name}.log", cwd=self.folder, environment=environment)
+        return start_program(command, self.folder / f"{name}.log", cwd=self.folder, environment=environment)
 
     def _wait(self) -> None:
         until = time.monotonic() + _PATIENCE_S

@@ -57,7 +57,7 @@ def launch(conf: Mapping[str, str], **popen: Any) -> Jvm:
         try:
             return Jvm(launch_gateway(settings, popen))  # type: ignore[no-untyped-call]
         except PySparkRuntimeError as error:
-            raise not_started(java, error) from error
+            raise start_error(java, error) from error
 
 
 def common_options(java: JavaHome) -> list[str]:
@@ -66,10 +66,10 @@ def common_options(java: JavaHome) -> list[str]:
     store = trust.trust_store() if java.origin == "bundled" else None
     if store:
         options += [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=JKS"]
-    return options + wished_options()
+    return options + user_options()
 
 
-def wished_options() -> list[str]:
+def user_options() -> list[str]:
     """Return the user's Java options."""
     return shlex.split(os.environ.get("CAUDAL_JAVA_OPTIONS", ""))
 
@@ -124,7 +124,7 @@ def environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path
                 os.environ[name] = value
 
 
-def not_started(java: JavaHome, error: Exception) -> EnvironmentProblem:
+def start_error(java: JavaHome, error: Exception) -> EnvironmentProblem:
     """Return the error for a Java process that ended before it answered."""
     return EnvironmentProblem(
         f"Spark's Java process did not start with Java {java.version} ({java.origin}): {error}",

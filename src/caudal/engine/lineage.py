@@ -30,7 +30,7 @@ PYTHON = ("PythonUDF", "PythonUDAF", "PythonUDTF")
 
 
 @dataclass(frozen=True)
-class Made:
+class Origins:
     """The origins of a column.
 
     Parameters
@@ -47,26 +47,26 @@ class Made:
     python: frozenset[Column] = frozenset()
     indirect: frozenset[tuple[Column, str]] = frozenset()
     unknown: str | None = None
-    fields: Mapping[str, Made] | None = None
+    fields: Mapping[str, Origins] | None = None
     null: bool = False
 
-    def after(self, kind: str, *, python: bool = False) -> Made:
+    def after(self, kind: str, *, python: bool = False) -> Origins:
         """Return the origins after a further step."""
         direct = {column: max(previous, kind, key=_STRENGTH.__getitem__) for column, previous in self.direct.items()}
-        return Made(direct, frozenset(direct) if python else self.python, self.indirect, self.unknown, null=self.null)
+        return Origins(direct, frozenset(direct) if python else self.python, self.indirect, self.unknown, null=self.null)
 
-    def only_indirect(self, how: str) -> Made:
+    def only_indirect(self, how: str) -> Origins:
         """Return all origins as indirect ones."""
-        return Made(indirect=self.indirect | {(column, how) for column in self.direct}, unknown=self.unknown)
+        return Origins(indirect=self.indirect | {(column, how) for column in self.direct}, unknown=self.unknown)
 
 
 @dataclass(frozen=True)
 class Rows:
     """The output of an operator: its columns in order, by Spark's numbers, and the columns that decide which rows exist."""
 
-    columns: Mapping[int, Made]
+    columns: Mapping[int, Origins]
     order: tuple[int, ...]
-    deciding: Made = Made()
+    deciding: Origins = Origins()
 
 
 def column_lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str,
     }
 
 
-def merged(parts: Iterable[Made]) -> Made:
+def merge_origins(parts: Iterable[Origins]) -> Origins:
     """Return the origins of a value made of several others; the strongest kind wins."""
     direct: dict[Column, str] = {}
     python: frozenset[Column] = frozenset()
@@ -109,20 +109,20 @@ def merged(parts: Iterable[Made]) -> Made:
         for column, kind in part.direct.items():
             direct[column] = max(direct.get(column, kind), kind, key=_STRENGTH.__getitem__)
         python, indirect, unknown = python | part.python, indirect | part.indirect, unknown or part.unknown
-    return Made(direct, python, indirect, unknown)
+    return Origins(direct, python, indirect, unknown)
 
 
-def one_of(parts: Sequence[Made]) -> Made:
+def alternative_origins(parts: Sequence[Origins]) -> Origins:
     """Return the origins of a value that is one of several; nulls do not count, and structures are merged field by field."""
     values = [part for part in parts if not part.null]
     if len(values) < 2:
-        return replace(merged(parts), fields=values[0].fields if values else None, null=not values)
+        return replace(merge_origins(parts), fields=values[0].fields if values else None, null=not values)
     shapes = [value.fields for value in values]
     if all(shape is not None and list(shape) == list(shapes[0] or ()) for shape in shapes):
-        fields = {name: one_of([shape[name] for shape in shapes if shape is not None]) for name in shapes[0] or ()}
-        return replace(merged(parts), fields=fields)
+        fields = {name: alternative_origins([shape[name] for shape in shapes if shape is not None]) for name in shapes[0] or ()}
+        return replace(merge_origins(parts), fields=fields)
     is_same = all(value.direct == values[0].direct and value.direct and value.unknown is None for value in values)
-    return merged(parts) if is_same else merged(parts).after(TRANSFORMATION)
+    return merge_origins(parts) if is_same else merge_origins(parts).after(TRANSFORMATION)
 
 
 class _Walk:
@@ -132,23 +132,23 @@ class _Walk:
         self._inputs = {name: set(columns) for name, columns in inputs.items()}
         self._shared: dict[int, Rows] = {}  # common table expressions by their number
 
-    def rows(self, node: PlanNode, outer: Mapping[int, Made] | None = None) -> Rows:
+    def rows(self, node: PlanNode, outer: Mapping[int, Origins] | None = None) -> Rows:
         """Return an operator's output."""
         outer = outer or {}
         if node.kind == "WithCTE":
             *shared, plan = node.below
             for definition in shared:
-                self._shared[definition.said["id"]] = self.rows(definition.below[0], outer)
+                self._shared[definition.properties["id"]] = self.rows(definition.below[0], outer)
             return self.rows(plan, outer)
         if node.kind == "CTERelationRef":
-            return _renamed(self._shared.get(node.said["cteId"]), node)
+            return _renamed(self._shared.get(node.properties["cteId"]), node)
         below = [self.rows(child, outer) for child in node.below]
         if (input_rows := self._input(node, below)) is not None:
             return input_rows
         if not below:
             return _leaf(node)
         origins = {**outer, **{number: origin for child in below for number, origin in child.columns.items()}}
-        deciding = merged([*(child.deciding for child in below), *self._deciding(node, origins)])
+        deciding = merge_origins([*(child.deciding for child in below), *self._deciding(node, origins)])
         if node.kind in ("Union", "Intersect", "Except"):
             return _side_by_side(node.kind, below, deciding)
         order, columns = self._columns(node, below, origins)
@@ -158,16 +158,16 @@ class _Walk:
         """Return an input's columns at the start of its frame: the innermost alias of that name, over exactly its columns."""
         if node.kind != "SubqueryAlias" or any(child.kind == "SubqueryAlias" for child in node.below[0].each()):
             return None
-        name = node.said["identifier"]["name"]
+        name = node.properties["identifier"]["name"]
         names = _names(node.below[0])
         if name not in self._inputs or set(names) != self._inputs[name]:
             return None
         numbers = below[0].order
-        return Rows({number: Made({(name, column): IDENTITY}) for number, column in zip(numbers, names, strict=True)}, numbers)
+        return Rows({number: Origins({(name, column): IDENTITY}) for number, column in zip(numbers, names, strict=True)}, numbers)
 
     def _columns(
-        self, node: PlanNode, below: Sequence[Rows], origins: Mapping[int, Made]
-    ) -> tuple[tuple[int, ...], dict[int, Made]]:
+        self, node: PlanNode, below: Sequence[Rows], origins: Mapping[int, Origins]
+    ) -> tuple[tuple[int, ...], dict[int, Origins]]:
         """Return the output columns of an operator with one or two inputs."""
         inherited = tuple(number for child in below for number in child.order)
         if node.kind in HIDING:
@@ -183,40 +183,40 @@ class _Walk:
             generator = node.expressions("generator")[0]
             generated = [expression.attribute for expression in node.expressions("generatorOutput")]
             values = _generated(generator.kind, self._of(generator, origins), len(generated))
-            dropped = set(_numbers(node.said.get("unrequiredChildIndex")))
+            dropped = set(_numbers(node.properties.get("unrequiredChildIndex")))
             required = tuple(number for at, number in enumerate(inherited) if at not in dropped)
             return (*required, *generated), {**origins, **dict(zip(generated, values, strict=True))}
         if node.kind == "Expand":
             return self._expanded(node, origins)
         if node.kind == "LateralJoin":
-            right = self.rows(tree(node.said["right"][0]["plan"]), origins)
+            right = self.rows(tree(node.properties["right"][0]["plan"]), origins)
             return (*inherited, *right.order), {**origins, **right.columns}
         if node.kind == "Join" and _join_type(node) in ("LeftSemi", "LeftAnti"):
             return below[0].order, dict(below[0].columns)
         if (output := node.expressions("output")) and node.kind != "View":
             order = tuple(column.attribute for column in output)
-            return order, {number: origins.get(number, Made(unknown=f"the operator {node.kind}")) for number in order}
+            return order, {number: origins.get(number, Origins(unknown=f"the operator {node.kind}")) for number in order}
         if node.kind == "AttachDistributedSequence":
             sequence = node.expressions("sequenceAttr")[0].attribute
-            return (sequence, *inherited), {**origins, sequence: Made()}
+            return (sequence, *inherited), {**origins, sequence: Origins()}
         return inherited, dict(origins)
 
-    def _named(self, expressions: Sequence[PlanNode], origins: Mapping[int, Made]) -> tuple[tuple[int, ...], dict[int, Made]]:
+    def _named(self, expressions: Sequence[PlanNode], origins: Mapping[int, Origins]) -> tuple[tuple[int, ...], dict[int, Origins]]:
         order = tuple(expression.attribute for expression in expressions)
-        named: dict[int, Made] = {}
+        named: dict[int, Origins] = {}
         for expression in expressions:
             named[expression.attribute] = self._of(expression, {**origins, **named})
         return order, named
 
-    def _expanded(self, node: PlanNode, origins: Mapping[int, Made]) -> tuple[tuple[int, ...], dict[int, Made]]:
+    def _expanded(self, node: PlanNode, origins: Mapping[int, Origins]) -> tuple[tuple[int, ...], dict[int, Origins]]:
         order = tuple(expression.attribute for expression in node.expressions("output"))
-        projections = node.said.get("projections")
+        projections = node.properties.get("projections")
         if not projections:
-            return order, {number: origins.get(number, Made(unknown="the operator Expand")) for number in order}
-        merged_origins = [merged(self._of(tree(row[at]), origins) for row in projections) for at in range(len(order))]
+            return order, {number: origins.get(number, Origins(unknown="the operator Expand")) for number in order}
+        merged_origins = [merge_origins(self._of(tree(row[at]), origins) for row in projections) for at in range(len(order))]
         return order, dict(zip(order, merged_origins, strict=True))
 
-    def _deciding(self, node: PlanNode, origins: Mapping[int, Made]) -> Iterable[Made]:
+    def _deciding(self, node: PlanNode, origins: Mapping[int, Origins]) -> Iterable[Origins]:
         """Yield the origins that decide which rows an operator outputs, and their order if it matters."""
         parts = {
             "Filter": (("condition",), "filter"), "Join": (("condition",), "join"), "Aggregate": (("groupingExpressions",), "group_by"),
@@ -229,49 +229,51 @@ class _Walk:
         for expression in node.expressions("generator") if node.kind == "Generate" else ():
             yield self._of(expression, origins).only_indirect("filter")
 
-    def _of(self, node: PlanNode, origins: Mapping[int, Made]) -> Made:
+    def _of(self, node: PlanNode, origins: Mapping[int, Origins]) -> Origins:
         """Return the origins of an expression."""
         if node.kind == "AttributeReference":
-            return origins.get(node.attribute, Made(unknown=f"the column {node.said.get('name')}"))
+            return origins.get(node.attribute, Origins(unknown=f"the column {node.properties.get('name')}"))
         if node.kind == "OuterReference":
-            return merged(self._of(expression, origins) for expression in node.expressions("e"))
+            return merge_origins(self._of(expression, origins) for expression in node.expressions("e"))
         if node.kind in SUBQUERIES:
-            rows = self.rows(tree(node.said["plan"]), origins)
-            inside = merged(rows.columns[number] for number in rows.order)
+            rows = self.rows(tree(node.properties["plan"]), origins)
+            inside = merge_origins(rows.columns[number] for number in rows.order)
             below = [rows.deciding, *(self._of(child, origins).only_indirect("filter") for child in node.below)]
-            return merged([inside if node.kind == "ScalarSubquery" else inside.only_indirect("filter"), *below])
+            return merge_origins([inside if node.kind == "ScalarSubquery" else inside.only_indirect("filter"), *below])
         if node.kind == "Literal":
-            return Made(null=node.said.get("value") is None)
+            return Origins(null=node.properties.get("value") is None)
         parts = [self._of(child, origins) for child in node.below]
         if node.kind in ("Alias", "KnownNotNull", "KnownNullable"):
             return parts[0]
         if node.kind == "WindowExpression":
-            return merged([parts[0], parts[1].only_indirect("window")])
+            return merge_origins([parts[0], parts[1].only_indirect("window")])
         if node.kind == "AggregateExpression":
-            return merged([parts[0].after(AGGREGATION), *(part.only_indirect("filter") for part in parts[1:])])
+            return merge_origins([parts[0].after(AGGREGATION), *(part.only_indirect("filter") for part in parts[1:])])
         if node.kind == "CreateNamedStruct":
-            fields = {str(name.said.get("value")): parts[2 * at + 1] for at, name in enumerate(node.below[::2])}
-            return replace(merged(parts), fields=fields)
+            fields = {str(name.properties.get("value")): parts[2 * at + 1] for at, name in enumerate(node.below[::2])}
+            return replace(merge_origins(parts), fields=fields)
         if node.kind == "GetStructField" and parts[0].fields is not None:
-            return list(parts[0].fields.values())[int(node.said["ordinal"])]
-        if node.kind in ("CreateArray", "Explode", "Inline") and (element := one_of(parts)).fields is not None:
+            return list(parts[0].fields.values())[int(node.properties["ordinal"])]
+        if node.kind in ("CreateArray", "Explode", "Inline") and (element := alternative_origins(parts)).fields is not None:
             return element
         if node.kind == "Coalesce":
-            return one_of(parts)
+            return alternative_origins(parts)
         if node.kind in ("If", "CaseWhen"):
             conditions = range(0, len(parts) - len(parts) % 2, 2) if node.kind == "CaseWhen" else (0,)
-            value = one_of([part for at, part in enumerate(parts) if at not in conditions])
-            decided = merged([value, *(parts[at].only_indirect("conditional") for at in conditions)])
+            value = alternative_origins([part for at, part in enumerate(parts) if at not in conditions])
+            decided = merge_origins([value, *(parts[at].only_indirect("conditional") for at in conditions)])
             return replace(decided, fields=_decided(value.fields, decided.indirect))
-        derived = merged(parts).after(AGGREGATION if node.kind == "PythonUDAF" else TRANSFORMATION, python=node.kind in PYTHON)
+        derived = merge_origins(parts).after(
+            AGGREGATION if node.kind == "PythonUDAF" else TRANSFORMATION, python=node.kind in PYTHON
+        )
         return replace(derived, null=node.kind == "Cast" and parts[0].null)
 
 
-def _decided(fields: Mapping[str, Made] | None, indirect: frozenset[tuple[Column, str]]) -> dict[str, Made] | None:
+def _decided(fields: Mapping[str, Origins] | None, indirect: frozenset[tuple[Column, str]]) -> dict[str, Origins] | None:
     return None if fields is None else {name: replace(field, indirect=field.indirect | indirect) for name, field in fields.items()}
 
 
-def _generated(kind: str, origin: Made, columns: int) -> list[Made]:
+def _generated(kind: str, origin: Origins, columns: int) -> list[Origins]:
     """Return the columns of a generator; structures keep their fields apart."""
     if origin.fields is None:
         return [origin.after(TRANSFORMATION)] * columns
@@ -284,14 +286,14 @@ def _leaf(node: PlanNode) -> Rows:
     """Return the columns of a leaf operator that is not an input."""
     output = node.expressions("output")
     order = tuple(column.attribute for column in output)
-    origin = Made() if node.kind in CONSTANT else Made(unknown=f"rows that were handed to Spark ({node.kind})")
+    origin = Origins() if node.kind in CONSTANT else Origins(unknown=f"rows that were handed to Spark ({node.kind})")
     return Rows(dict.fromkeys(order, origin), order)
 
 
 def _renamed(shared: Rows | None, node: PlanNode) -> Rows:
     order = tuple(expression.attribute for expression in node.expressions("output"))
     if shared is None:  # a query that refers to itself
-        return Rows(dict.fromkeys(order, Made(unknown="a query that refers to itself")), order)
+        return Rows(dict.fromkeys(order, Origins(unknown="a query that refers to itself")), order)
     return Rows(
         {number: shared.columns[shared_number] for number, shared_number in zip(order, shared.order, strict=True)},
         order,
@@ -299,36 +301,36 @@ def _renamed(shared: Rows | None, node: PlanNode) -> Rows:
     )
 
 
-def _side_by_side(kind: str, below: Sequence[Rows], deciding: Made) -> Rows:
+def _side_by_side(kind: str, below: Sequence[Rows], deciding: Origins) -> Rows:
     """Return a union column by column; for an intersection or a difference the right side only decides."""
     first = below[0]
     if kind == "Union":
         columns = {
-            number: merged(child.columns[child.order[at]] for child in below if at < len(child.order))
+            number: merge_origins(child.columns[child.order[at]] for child in below if at < len(child.order))
             for at, number in enumerate(first.order)
         }
         return Rows(columns, first.order, deciding)
-    others = [merged(child.columns[number] for number in child.order).only_indirect("filter") for child in below[1:]]
-    return Rows(first.columns, first.order, merged([deciding, *others]))
+    others = [merge_origins(child.columns[number] for number in child.order).only_indirect("filter") for child in below[1:]]
+    return Rows(first.columns, first.order, merge_origins([deciding, *others]))
 
 
-def _hidden(node: PlanNode, why: str) -> tuple[tuple[int, ...], dict[int, Made]]:
+def _hidden(node: PlanNode, why: str) -> tuple[tuple[int, ...], dict[int, Origins]]:
     order = tuple(expression.attribute for expression in node.expressions("output", "serializer"))
-    return order, dict.fromkeys(order, Made(unknown=f"a function that Spark does not see into ({why})"))
+    return order, dict.fromkeys(order, Origins(unknown=f"a function that Spark does not see into ({why})"))
 
 
 def _names(node: PlanNode) -> list[str]:
     """Return the column names of an input's first operators."""
     expressions = node.expressions("projectList") or node.expressions("output")
     return (
-        [str(expression.said.get("name")) for expression in expressions]
+        [str(expression.properties.get("name")) for expression in expressions]
         if expressions
         else (_names(node.below[0]) if node.below else [])
     )
 
 
 def _join_type(node: PlanNode) -> str:
-    join_type = node.said.get("joinType") or {}
+    join_type = node.properties.get("joinType") or {}
     return str(join_type.get("object") or join_type.get("product-class") or "").rsplit(".", 1)[-1].rstrip("$")
 
 
@@ -337,7 +339,7 @@ def _numbers(listed: Any) -> list[int]:
     return [int(part) for part in (listed.strip("[]").split(",") if isinstance(listed, str) else listed or []) if str(part).strip()]
 
 
-def _document(origin: Made) -> dict[str, Any]:
+def _document(origin: Origins) -> dict[str, Any]:
     document: dict[str, Any] = {
         "from": [
             {"table": table, "column": column, "kind": kind, **({"python": True} if (table, column) in origin.python else {})}

@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 _TIED = 'exec 3<&0; (read _ <&3; kill $$ 2>/dev/null) & exec "$@" 3<&-'
 
 
-def launched(
+def start_program(
     command: Sequence[str], log: Path, *, cwd: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a program that ends with this process; Ctrl-C does not reach it, and its output goes to ``log``."""
@@ -33,7 +33,7 @@ def launched(
         )
 
 
-def ended(process: subprocess.Popen[bytes], wait_s: float) -> None:
+def stop_program(process: subprocess.Popen[bytes], wait_s: float) -> None:
     """Ask a program to end, and kill it if it does not."""
     process.terminate()
     try:
@@ -41,19 +41,19 @@ def ended(process: subprocess.Popen[bytes], wait_s: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    let_go(process)
+    close_pipe(process)
 
 
-def killed(process: subprocess.Popen[bytes]) -> None:
+def kill_program(process: subprocess.Popen[bytes]) -> None:
     """Kill a program and its children, as a power cut would."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    let_go(process)
+    close_pipe(process)
 
 
-def let_go(process: subprocess.Popen[bytes]) -> None:
+def close_pipe(process: subprocess.Popen[bytes]) -> None:
     """Close the pipe that ties the program to this process."""
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):

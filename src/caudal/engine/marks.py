@@ -38,7 +38,7 @@ def names(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def need(frame: DataFrame, columns: Sequence[str], asking: str) -> None:
+def require_columns(frame: DataFrame, columns: Sequence[str], asking: str) -> None:
     """Raise unless the frame has the columns that ``asking`` (a call, as the user wrote it) names."""
     for column in columns:
         if column not in frame.columns:
@@ -53,7 +53,7 @@ def need(frame: DataFrame, columns: Sequence[str], asking: str) -> None:
 def event_time(frame: DataFrame, given: str | None, asking: str, option: str) -> str:
     """Return the event time column: the given one, else the marked one."""
     if given is not None:
-        need(frame, [given], asking)
+        require_columns(frame, [given], asking)
         return given
     marked_columns = [field.name for field in frame.schema.fields if (field.metadata or {}).get(EVENT_TIME)]
     if len(marked_columns) == 1:
@@ -70,7 +70,7 @@ def keys(frame: DataFrame, given: str | Sequence[str] | None, asking: str) -> li
     """Return the columns by which rows are grouped: the given ones, else those that ``tumble`` marked."""
     if given is not None:
         given_names = names(given)
-        need(frame, given_names, asking)
+        require_columns(frame, given_names, asking)
         return given_names
     marked_keys = [field.name for field in frame.schema.fields if (field.metadata or {}).get(KEY)]
     if marked_keys:
@@ -98,7 +98,7 @@ def step_of(frame: DataFrame, time: str) -> float | None:
     return float(step) if step else None
 
 
-def worded(length: str | float) -> str:
+def duration_name(length: str | float) -> str:
     """Return a duration as part of a column name.
 
     Examples

@@ -43,7 +43,7 @@ def ml_scored(
     if frame.empty:
         return answer(frame, [])
     scored = model.transform(ml_frame(spark, frame, inputs))
-    collected: Any = told(scored, ROW).toPandas()
+    collected: Any = scored_columns(scored, ROW).toPandas()
     ordered = collected.sort_values(ROW)
     if classes is None:
         return answer(frame, ordered[PREDICTION].to_numpy("float64"))
@@ -73,7 +73,7 @@ def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFra
     return frame.withColumns({name: F.col(name).cast(kind) for name, kind in kinds.items()})
 
 
-def told(scored: DataFrame, *keys: str) -> DataFrame:
+def scored_columns(scored: DataFrame, *keys: str) -> DataFrame:
     """Return keys, ``prediction`` and ``probability`` (array of double) of a scored Spark frame."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F

@@ -44,6 +44,6 @@ def micros(frame: DataFrame, time: str, asking: str) -> Column:
     )
 
 
-def of(length_s: float) -> int:
+def to_micros(length_s: float) -> int:
     """Return a duration in microseconds."""
     return round(length_s * MICROS)

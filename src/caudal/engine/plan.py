@@ -16,19 +16,19 @@ class PlanNode:
     """An operator of a plan or a part of an expression: its kind, its properties, and its children."""
 
     kind: str
-    said: Mapping[str, Any]
+    properties: Mapping[str, Any]
     below: list[PlanNode] = field(default_factory=list)
 
     @property
     def attribute(self) -> int:
         """Spark's number of the column (its ``exprId``)."""
-        return int(self.said["exprId"]["id"])
+        return int(self.properties["exprId"]["id"])
 
     def expressions(self, *names: str) -> list[PlanNode]:
         """Return the node's expressions under the given names."""
         trees: list[PlanNode] = []
         for name in names:
-            listed = self.said.get(name)
+            listed = self.properties.get(name)
             if isinstance(listed, list) and listed:
                 trees += [tree(nodes) for nodes in (listed if isinstance(listed[0], list) else [listed]) if nodes]
         return trees
@@ -69,7 +69,7 @@ def _with_projections(node: PlanNode, plan: Any) -> None:
         projections = [
             [json.loads(rows.apply(i).apply(j).toJSON()) for j in range(rows.apply(i).size())] for i in range(rows.size())
         ]
-        node.said = {**node.said, "projections": projections}
+        node.properties = {**node.properties, "projections": projections}
     children = plan.children()
     for at, below in enumerate(node.below):
         if at < children.size():

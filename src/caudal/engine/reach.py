@@ -141,7 +141,7 @@ class _Walk:
         if node.kind == "WithCTE":
             *shared, plan = node.below
             for part in shared:
-                self._shared[part.said["id"]] = self.rows(part.below[0], outer)
+                self._shared[part.properties["id"]] = self.rows(part.below[0], outer)
             return self.rows(plan, outer)
         if node.kind == "CTERelationRef":
             return self._reference(node)
@@ -166,7 +166,7 @@ class _Walk:
 
     def _reference(self, node: PlanNode) -> _Rows:
         order = tuple(part.attribute for part in node.expressions("output"))
-        shared = self._shared.get(node.said["cteId"])
+        shared = self._shared.get(node.properties["cteId"])
         if shared is None:
             endless = self._without_bound("a query that refers to itself")
             return _Rows(dict.fromkeys(order, _Value(endless)), order, endless)
@@ -176,7 +176,7 @@ class _Walk:
     def _input(self, node: PlanNode, below: Sequence[_Rows]) -> _Rows | None:
         if node.kind != "SubqueryAlias" or any(part.kind == "SubqueryAlias" for part in node.below[0].each()):
             return None
-        name = node.said["identifier"]["name"]
+        name = node.properties["identifier"]["name"]
         declared_input, names = self._inputs.get(name), _names(node.below[0])
         if declared_input is None or set(names) != set(declared_input.columns):
             return None
@@ -255,7 +255,7 @@ class _Walk:
         farthest = max([0.0, decided, *(known[number].back_s for number in inherited)])
         if node.kind == "Generate":
             generated = [part.attribute for part in node.expressions("generatorOutput")]
-            dropped = set(_numbers(node.said.get("unrequiredChildIndex")))
+            dropped = set(_numbers(node.properties.get("unrequiredChildIndex")))
             required = tuple(number for at, number in enumerate(inherited) if at not in dropped)
             return (*required, *generated), {**known, **dict.fromkeys(generated, _Value(farthest))}
         if (output := node.expressions("output", "serializer")) and node.kind != "View":
@@ -266,20 +266,20 @@ class _Walk:
     def _of(self, node: PlanNode, known: Mapping[int, _Value], decided: float, *, by_day: bool = False) -> _Value:
         """Return how far an expression looks back, and whether it determines the day."""
         if node.kind == "AttributeReference":
-            return known.get(node.attribute, _Value(self._without_bound(f"the column {node.said.get('name')}")))
+            return known.get(node.attribute, _Value(self._without_bound(f"the column {node.properties.get('name')}")))
         if node.kind == "OuterReference":
             return _Value(max((self._of(part, known, decided).back_s for part in node.expressions("e")), default=0.0))
         if node.kind in SUBQUERIES:
-            rows = self.rows(tree(node.said["plan"]), known)
+            rows = self.rows(tree(node.properties["plan"]), known)
             inside = max([rows.deciding_s, *(rows.columns[number].back_s for number in rows.order)])
             return _Value(max(inside, self._without_bound("a subquery") if rows.inputs else 0.0))
         if node.kind == "Literal":
-            return _Value(tells=NULL if node.said.get("value") is None else None)
+            return _Value(tells=NULL if node.properties.get("value") is None else None)
         parts = [self._of(part, known, decided, by_day=by_day) for part in node.below]
         back_s = max((part.back_s for part in parts), default=0.0)
         if node.kind == "WindowExpression":
             return _Value(self._window(node, max(back_s, decided), known, by_day))
-        if node.kind == "Alias" and node.said.get("name") in (START, MIDNIGHT):
+        if node.kind == "Alias" and node.properties.get("name") in (START, MIDNIGHT):
             return _Value(back_s, DAY if zone() == "UTC" else INSTANT)
         if node.kind in (
             "Alias",
@@ -295,7 +295,7 @@ class _Walk:
         if node.kind == "CreateNamedStruct":
             return _Value(back_s, None, tuple(parts[1::2]))
         if node.kind == "GetStructField" and parts[0].fields:
-            return replace(parts[0].fields[int(node.said["ordinal"])], back_s=back_s)
+            return replace(parts[0].fields[int(node.properties["ordinal"])], back_s=back_s)
         if node.kind in ("Coalesce", "If", "CaseWhen"):
             values = parts
             if node.kind == "If":
@@ -311,7 +311,7 @@ class _Walk:
         specification = node.below[1]
         orders = [part for part in specification.below if part.kind == "SortOrder"]
         for order in orders:
-            own_window = _OWN.fullmatch(str(order.below[0].said.get("name", "")))
+            own_window = _OWN.fullmatch(str(order.below[0].properties.get("name", "")))
             if own_window:
                 length = own_window.group(1)
                 return below + (float("inf") if length == "inf" else int(length) / 1_000_000)
@@ -330,7 +330,7 @@ def _determined_day(node: PlanNode, parts: Sequence[_Value]) -> str | None:
     if not parts:
         return None
     if node.kind == "Cast":
-        kind = str(node.said.get("dataType"))
+        kind = str(node.properties.get("dataType"))
         if parts[0].tells == NULL:
             return NULL
         return parts[0].tells if parts[0].tells == DAY and kind in ("date", "timestamp", "timestamp_ntz") else (
@@ -339,10 +339,14 @@ def _determined_day(node: PlanNode, parts: Sequence[_Value]) -> str | None:
     if node.kind == "ParseToDate":
         return DAY if parts[0].tells == DAY else None
     if node.kind == "TruncTimestamp":
-        unit = str(node.below[0].said.get("value", "")).upper()
+        unit = str(node.below[0].properties.get("value", "")).upper()
         fine = unit in ("DAY", "DD", "HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND")
         return DAY if fine and len(parts) > 1 and parts[1].tells == DAY else None
-    if node.kind == "FromUTCTimestamp" and parts[0].tells in (INSTANT, DAY) and str(node.below[1].said.get("value")) == zone():
+    if (
+        node.kind == "FromUTCTimestamp"
+        and parts[0].tells in (INSTANT, DAY)
+        and str(node.below[1].properties.get("value")) == zone()
+    ):
         return DAY
     return None
 
@@ -350,13 +354,13 @@ def _determined_day(node: PlanNode, parts: Sequence[_Value]) -> str | None:
 def _start_of_window(alias: PlanNode) -> tuple[PlanNode, bool] | None:
     """Return the time column of ``F.window``, and whether its windows are counted from midnight; None for another column."""
     struct = alias.below[0]
-    if struct.kind != "CreateNamedStruct" or len(struct.below) != 4 or str(struct.below[0].said.get("value")) != "start":
+    if struct.kind != "CreateNamedStruct" or len(struct.below) != 4 or str(struct.below[0].properties.get("value")) != "start":
         return None
     inside = [part for part in struct.below[1].each() if part.kind == "PreciseTimestampConversion"]
     times = [part.below[0] for part in inside[1:]]
-    widths = [part.below[1].said.get("value") for part in struct.below[1].each() if part.kind == "Remainder"]
+    widths = [part.below[1].properties.get("value") for part in struct.below[1].each() if part.kind == "Remainder"]
     offsets = {
-        str(part.below[1].said.get("value"))
+        str(part.below[1].properties.get("value"))
         for part in struct.below[1].each()
         if part.kind == "Subtract" and part.below[1].kind == "Literal"
     }

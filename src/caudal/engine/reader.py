@@ -18,7 +18,7 @@ _SPARK = f"{os.sep}pyspark{os.sep}"
 
 
 @contextmanager
-def noted(path: Callable[[str, str], None], unseen: Callable[[str], None]) -> Iterator[None]:
+def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]) -> Iterator[None]:
     """Record what ``spark.read`` reads in the block, except by caudal itself.
 
     Parameters

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from caudal.engine import cds, connectors as known, settings
 from caudal.engine.java import JavaHome, java_home
-from caudal.engine.jvm import Jvm, common_options, environment, joined, not_started
+from caudal.engine.jvm import Jvm, common_options, environment, joined, start_error
 from caudal.errors import EnvironmentProblem
 from caudal.secret import is_secret_name
 
@@ -124,7 +124,7 @@ def _set(spark: SparkSession, name: str, value: str) -> None:
         ) from None
 
 
-def beginning() -> str | None:
+def start_description() -> str | None:
     """Return a description of what the start of a session involves; None if one runs already."""
     if is_running():
         return None
@@ -237,7 +237,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, PySparkRuntimeError):
-            raise not_started(chosen.java, error) from error
+            raise start_error(chosen.java, error) from error
         raise
     _remove_at_exit(spark, folder)
     for name, value in secret.items():

@@ -19,7 +19,7 @@ from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import revealed
 from caudal.tables import erased
-from caudal.tables.raw_records import Is, RawKind, opened
+from caudal.tables.raw_records import Is, RawKind, open_unpacked
 
 KindOf = Callable[[str, int], RawKind]
 _FIX = "Erase it at its origin and deliver the file again."
@@ -88,12 +88,12 @@ def repacked(
     room.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=room) as temporary:
         plain, new = Path(temporary) / f"plain{ending}", Path(temporary) / f"new{ending}"
-        with opened(file, "rb") as stream:
+        with open_unpacked(file, "rb") as stream:
             write_plain(stream, plain, Expansion(RawFile(file, "", file.name), file.stat().st_size))
         if to is None:
             return erased.count(plain, kind, column, is_subject), 0
         counts = erased.without(plain, new, kind, column, is_subject)
-        with new.open("rb") as content, opened(to, "wb", like=file) as out:
+        with new.open("rb") as content, open_unpacked(to, "wb", like=file) as out:
             shutil.copyfileobj(content, out)
         return counts
 

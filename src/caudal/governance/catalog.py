@@ -42,7 +42,7 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
                 f"No product has run in {home.path}.",
                 fix="Run one, or name the folders of products: caudal catalog build FOLDER --out DIR.",
             )
-        products = {name: _Product(home, ledger, document, samples).told() for name, document in sorted(declared.items())}
+        products = {name: _Product(home, ledger, document, samples).document() for name, document in sorted(declared.items())}
         _readers_elsewhere(home, ledger, products)
         return finite({"home": home.path.name, "products": list(products.values())})  # type: ignore[no-any-return]
 
@@ -75,7 +75,7 @@ class _Product:
         self._name = str(declared["name"])
         self._lineages = {name: self._lineage(name) for name in (*declared["tables"], *declared["predictions"])}
 
-    def told(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         last = self._ledger.find(runs, product=self._name, newest=True, limit=1)
         things = [
             *(self._table(name) for name in self._declared["tables"]), *(self._model(name) for name in self._declared["models"]),

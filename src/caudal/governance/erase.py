@@ -20,22 +20,22 @@ from caudal.batch.batch import run
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.governance.held import Held
+from caudal.governance.held import Occurrence
 from caudal.governance.identity import Person
 from caudal.governance.proof import write_proof
 from caudal.governance.raw_kinds import raw_kind, without_subject
-from caudal.governance.subject import columns_of, holding, in_raw, kind_of, person, raw_column, search, search_tables
+from caudal.governance.subject import columns_of, in_raw, kind_of, parse_subject, raw_column, search, search_tables, subject_mask
 from caudal.graph.load import load, product_file, with_data
 from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import deletions, erasures, landed, manifests, model_versions, profiles
 from caudal.report.figures import plural
 from caudal.runtime.lifecycle import new_run_id, who
-from caudal.runtime.opening import held as alone, opened
+from caudal.runtime.opening import held, opened
 from caudal.runtime.workspace import Progress
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.parquet import WRITTEN, read
-from caudal.storage.place import Place, local, target
+from caudal.storage.place import Place, local, writable
 from caudal.tables import changes, erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import origin_of, store_path
@@ -58,11 +58,11 @@ def erase(
     file = product_file(folder)
     product, home = load(file), opened(settings)
     settings = with_data(settings, file)
-    person_ = person(product, subject)
+    person_ = parse_subject(product, subject)
     with contextlib.ExitStack() as open_:
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
         open_.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
-        with _alone(home, ledger, product):
+        with _exclusive(home, ledger, product):
             occurrences, searched, not_searched = search(product, home, ledger, person_)
             plan = _document(product, home, ledger, person_, occurrences, searched, not_searched)
             if not yes or not (occurrences or _running(ledger, product, person_)):
@@ -74,7 +74,7 @@ def erase(
             _clear_manifests(ledger, product)
             _raw_files(product, home, ledger, person_, occurrences, record["erasure"], clock())
         result = run(file, settings, progress=progress)
-        with _alone(home, ledger, product):
+        with _exclusive(home, ledger, product):
             _what_is_left(product, home, ledger, person_, record["erasure"], clock())
             remaining, searched, not_searched = search(product, home, ledger, person_)
             after = _document(product, home, ledger, person_, remaining, searched, not_searched)
@@ -105,9 +105,9 @@ def unsearched(document: Mapping[str, Any], page: str | None = None) -> StepFail
 
 
 @contextlib.contextmanager
-def _alone(home: Home, ledger: Ledger, product: Product) -> Iterator[None]:
+def _exclusive(home: Home, ledger: Ledger, product: Product) -> Iterator[None]:
     """Hold the product for the length of the block, and leave no copy of a remote raw file on this machine."""
-    with alone(home, ledger, product):
+    with held(home, ledger, product):
         try:
             yield
         finally:
@@ -115,12 +115,12 @@ def _alone(home: Home, ledger: Ledger, product: Product) -> Iterator[None]:
 
 
 def _document(
-    product: Product, home: Home, ledger: Ledger, person_: Person, occurrences: Sequence[Held], searched: Mapping[str, int], not_searched: Sequence[str]
+    product: Product, home: Home, ledger: Ledger, person_: Person, occurrences: Sequence[Occurrence], searched: Mapping[str, int], not_searched: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
     """Return the search result, JSON-ready."""
     rows = ledger.find(model_versions, product=product.name)
     return {
-        "product": product.name, "column": person_.column, "places": [occurrence.told() for occurrence in occurrences], "searched": dict(searched),
+        "product": product.name, "column": person_.column, "places": [occurrence.as_dict() for occurrence in occurrences], "searched": dict(searched),
         "not_searched": list(not_searched), "stays": [occurrence.where() for occurrence in occurrences if occurrence.stays is not None], "columns": {name: sorted(column) for name, column in columns_of(product, home, ledger, person_).items()},
         "rows": {kind: sum(occurrence.rows for occurrence in occurrences if occurrence.kind == kind) for kind in (*_KINDS, *(["stream"] if any(occurrence.kind == "stream" for occurrence in occurrences) else []))},
         "models": [
@@ -131,7 +131,7 @@ def _document(
     }  # fmt: skip
 
 
-def _learned_from(home: Home, product: Product, row: Row, occurrences: Sequence[Held]) -> bool:
+def _learned_from(home: Home, product: Product, row: Row, occurrences: Sequence[Occurrence]) -> bool:
     """Return whether a model version was trained on a table version that holds the subject."""
     files = {
         occurrence.file for occurrence in occurrences if occurrence.kind == "table" and occurrence.name == row["training_table"]
@@ -140,7 +140,7 @@ def _learned_from(home: Home, product: Product, row: Row, occurrences: Sequence[
     return any(span.path in files and span.named_by([row["training_version"]]) for span in spans)
 
 
-def _can(product: Product, ledger: Ledger, occurrences: Sequence[Held]) -> None:
+def _can(product: Product, ledger: Ledger, occurrences: Sequence[Occurrence]) -> None:
     """Raise if corrections replace rows of a raw file: they name its rows by a hash that would change."""
     for name in {occurrence.name for occurrence in occurrences if occurrence.kind == "raw"}:
         if ledger.find(landed, product=product.name, source=name, kind="correction"):
@@ -185,7 +185,7 @@ def _clear_manifests(ledger: Ledger, product: Product) -> None:
 
 
 def _raw_files(
-    product: Product, home: Home, ledger: Ledger, person_: Person, occurrences: Sequence[Held], erasure: str, now: float
+    product: Product, home: Home, ledger: Ledger, person_: Person, occurrences: Sequence[Occurrence], erasure: str, now: float
 ) -> None:
     """Rewrite each raw file that holds the subject, and delete old contents that an interrupted erasure has left."""
     columns = columns_of(product, home, ledger, person_)
@@ -242,8 +242,8 @@ def _rewrite(
         rows = read(folder / path)
         below = stage if days[path] is None else stage / f"{delta.DAY}={days[path]}"
         below.mkdir(parents=True, exist_ok=True)
-        with target(below / f"{number}.parquet") as out:
-            pq.write_table(rows.filter(pc.invert(holding(rows, columns, person_, kind))), out, **WRITTEN)
+        with writable(below / f"{number}.parquet") as out:
+            pq.write_table(rows.filter(pc.invert(subject_mask(rows, columns, person_, kind))), out, **WRITTEN)
     kept_info = {name: value for name, value in version.identity.items() if name != "done"}
     identity = {**kept_info, "run_id": erasure, "step": "erase", "at": now, "compacted": len(paths)}
     files = delta.staged(folder, stage)

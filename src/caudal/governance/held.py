@@ -10,7 +10,7 @@ from caudal.report.figures import plural
 
 
 @dataclass
-class Held:
+class Occurrence:
     """Rows of the subject in one place."""
 
     kind: str  # raw | table | quarantine | stream
@@ -21,7 +21,7 @@ class Held:
     row: Row = field(default_factory=dict)  # the ledger's row of a raw file
     stays: str | None = None  # why its rows cannot be erased
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the line of the plan and of the proof."""
         return {name: getattr(self, name) for name in ("kind", "name", "file", "rows", "current")}
 

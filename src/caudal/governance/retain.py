@@ -37,7 +37,7 @@ READING_S = 3600.0  # readers of a replaced version have this long to finish
 
 
 @dataclass
-class Going:
+class PlannedDeletion:
     """Files that are due for deletion, and why."""
 
     kind: str
@@ -48,7 +48,7 @@ class Going:
     files: list[lifespans.Lifespan] = field(default_factory=list)
     days: tuple[str, ...] = ()
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the line of the plan."""
         size = sum(file.bytes for file in self.files)
         return {"kind": self.kind, "table": self.table, "name": self.name, "why": self.why, "files": len(self.files), "bytes": size}
@@ -76,7 +76,7 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
             for deletion in plan:
                 _let_go(deletion, product, ledger, clock())
     stays = [{"table": table, "version": number, "why": why} for (table, number), why in sorted(protected.items())]
-    lines = [deletion.told() for deletion in plan]
+    lines = [deletion.as_dict() for deletion in plan]
     return {
         "product": product.name, "done": yes, "going": lines, "files": sum(line["files"] for line in lines), "bytes": sum(line["bytes"] for line in lines),
         "protected": stays,
@@ -118,7 +118,9 @@ def live_versions(product: Product, home: Home, ledger: Ledger, now: float) -> d
     return reasons
 
 
-def _plan(product: Product, home: Home, ledger: Ledger, protected: dict[tuple[str, int], str], now: float) -> Iterator[Going]:
+def _plan(
+    product: Product, home: Home, ledger: Ledger, protected: dict[tuple[str, int], str], now: float
+) -> Iterator[PlannedDeletion]:
     for name in (*product.nodes, *product.predictions):
         protected_numbers = {number for table, number in protected if table == name}
         kept_days = _length(product, name, "days_s")
@@ -147,19 +149,21 @@ def _plan(product: Product, home: Home, ledger: Ledger, protected: dict[tuple[st
         yield from _loose("live", home.live(product.name), expired, f"older than {text(live)}")
 
 
-def _versions(kind: str, name: str, folder: Place, keep_s: float | None, protected: set[int], now: float) -> Iterator[Going]:
+def _versions(
+    kind: str, name: str, folder: Place, keep_s: float | None, protected: set[int], now: float
+) -> Iterator[PlannedDeletion]:
     newest = delta.version_of(folder)
     if keep_s is None or newest is None:
         return
     spans, times = lifespans.lifespans(folder)
     expired_numbers = lifespans.expired(times, now - max(keep_s, READING_S), protected)
-    files = lifespans.needless(spans, folder, expired_numbers, newest)
+    files = lifespans.unneeded_files(spans, folder, expired_numbers, newest)
     if files:
         range_text = f"{min(expired_numbers)} to {max(expired_numbers)}" if len(expired_numbers) > 1 else str(min(expired_numbers))
-        yield Going(kind, name, f"versions {range_text}", f"replaced more than {text(keep_s)} ago", folder, files)
+        yield PlannedDeletion(kind, name, f"versions {range_text}", f"replaced more than {text(keep_s)} ago", folder, files)
 
 
-def _days(product: Product, home: Home, name: str, keep_s: float, now: float) -> Iterator[Going]:
+def _days(product: Product, home: Home, name: str, keep_s: float, now: float) -> Iterator[PlannedDeletion]:
     """Yield the expired days of a table's newest version; their files are deleted when no version names them any more."""
     folder, first = home.table(product.name, name), _first_day(product, keep_s, now)
     if delta.version_of(folder) is None:
@@ -168,10 +172,12 @@ def _days(product: Product, home: Home, name: str, keep_s: float, now: float) ->
     days = tuple(sorted(day for day in version.days if day is not None and day < first))
     if days:
         files = [lifespans.Lifespan(file.path, file.bytes, 0) for file in version.files if file.day in days]
-        yield Going("days", name, f"{days[0]} to {days[-1]}", f"before {first}, older than {text(keep_s)}", folder, files, days)
+        yield PlannedDeletion(
+            "days", name, f"{days[0]} to {days[-1]}", f"before {first}, older than {text(keep_s)}", folder, files, days
+        )
 
 
-def _files_of_days(name: str, folder: Place, protected: set[int], now: float) -> Iterator[Going]:
+def _files_of_days(name: str, folder: Place, protected: set[int], now: float) -> Iterator[PlannedDeletion]:
     """Yield the files of days that were removed so long ago that every reader has finished."""
     newest = delta.version_of(folder)
     if newest is None:
@@ -182,16 +188,16 @@ def _files_of_days(name: str, folder: Place, protected: set[int], now: float) ->
     }
     files = [span for span in spans if span.removed in removals and not span.named_by(protected) and (folder / span.path).is_file()]
     if files:
-        yield Going("days", name, "files of days that were taken out", "no reader is left", folder, files)
+        yield PlannedDeletion("days", name, "files of days that were taken out", "no reader is left", folder, files)
 
 
-def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[Going]:
+def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[PlannedDeletion]:
     files = [lifespans.Lifespan(name, (folder / name).stat().st_size, 0) for name in names if (folder / name).is_file()]
     if files:
-        yield Going(kind, None, kind, why, folder, files)
+        yield PlannedDeletion(kind, None, kind, why, folder, files)
 
 
-def _let_go(deletion: Going, product: Product, ledger: Ledger, now: float) -> None:
+def _let_go(deletion: PlannedDeletion, product: Product, ledger: Ledger, now: float) -> None:
     """Record a deletion, then do it: a superfluous ledger row is harmless, an unrecorded deletion is not."""
     document = {"name": deletion.name, "paths": [file.path for file in deletion.files][:1000], "days": list(deletion.days)}
     ledger.add(deletions, {"product": product.name, "table": deletion.table, "kind": deletion.kind, "why": deletion.why, "who": who(), "at": now,

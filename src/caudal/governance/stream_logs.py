@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from caudal.declarations.connection import Kafka
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
-from caudal.governance.held import Held
+from caudal.governance.held import Occurrence
 from caudal.governance.identity import Person
 from caudal.messaging.log import Reader
 from caudal.messaging.wire import Block, many
@@ -30,7 +30,7 @@ _STAYS = (
 
 def log_of(
     home: Home, product: Product, source: Source, who: Person, columns: set[str], searched: dict[str, int], not_searched: list[str]
-) -> Iterator[Held]:
+) -> Iterator[Occurrence]:
     """Yield a stream's log if it holds samples of the subject; record what cannot be searched."""
     connection: Any = source.connection
     if isinstance(connection, Kafka):
@@ -53,7 +53,7 @@ def log_of(
     if unreadable:
         not_searched.append(f"the log of stream {source.name}: {unreadable} of its messages cannot be read")
     if samples:
-        yield Held("stream", source.name, "log", samples, True, stays=_STAYS)
+        yield Occurrence("stream", source.name, "log", samples, True, stays=_STAYS)
 
 
 def _count(block: Block, channels: tuple[str, ...], columns: set[str], who: Person) -> int:
@@ -70,5 +70,5 @@ def _count(block: Block, channels: tuple[str, ...], columns: set[str], who: Pers
             values = pa.array(block.values[:, channels.index(name)])
         else:
             continue
-        mask = pc.or_(mask, erased.which(values, name, {name}, who.is_it))
+        mask = pc.or_(mask, erased.subject_mask(values, name, {name}, who.is_it))
     return int(mask.true_count)

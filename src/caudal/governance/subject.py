@@ -13,7 +13,7 @@ from caudal.declarations.connection import CHANNELLED
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, NotThere, nearest
-from caudal.governance.held import Held
+from caudal.governance.held import Occurrence
 from caudal.governance.identity import TIMES, Person
 from caudal.governance.raw_kinds import raw_kind, without_subject
 from caudal.governance.stream_logs import log_of
@@ -22,16 +22,16 @@ from caudal.ledger.records import landed
 from caudal.runtime.column_lineage import flows
 from caudal.storage import delta
 from caudal.storage.parquet import read
-from caudal.storage.place import Place, below, local, source as opened
+from caudal.storage.place import Place, local, readable, relative_path
 from caudal.tables import erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import store_path
-from caudal.tables.raw_records import Is, RawKind, Written, bears
+from caudal.tables.raw_records import Is, RawKind, Written, has_subject
 
 QUARANTINE, RAW = "_quarantine", "_raw"
 
 
-def person(product: Product, text: str) -> Person:
+def parse_subject(product: Product, text: str) -> Person:
     """Return the subject that ``column=value`` names.
 
     Raises
@@ -78,10 +78,10 @@ def places(home: Home, product: str) -> Iterator[tuple[str, Place, bool]]:
                 yield folder.name, folder, is_quarantine
 
 
-def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[list[Held], dict[str, int], list[str]]:
+def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[list[Occurrence], dict[str, int], list[str]]:
     """Return the places of the subject's rows, the number of searched files by place, and what could not be searched."""
     columns = columns_of(product, home, ledger, who)
-    occurrences: list[Held] = []
+    occurrences: list[Occurrence] = []
     searched: dict[str, int] = {}
     not_searched: list[str] = []
     for name, node in product.sources.items():
@@ -96,7 +96,7 @@ def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[l
 
 def search_tables(
     product: Product, home: Home, who: Person, columns: dict[str, set[str]], searched: dict[str, int], not_searched: list[str]
-) -> Iterator[Held]:
+) -> Iterator[Occurrence]:
     """Yield the places of the subject's rows in the lake's tables, quarantine included."""
     for name, folder, is_quarantine in places(home, product.name):
         if name in columns:
@@ -137,7 +137,7 @@ def _raw(
     columns: set[str],
     searched: dict[str, int],
     not_searched: list[str],
-) -> Iterator[Held]:
+) -> Iterator[Occurrence]:
     folder, scratch = home.raw(product.name, source.name), home.scratch(product.name)
     raw_columns = in_raw(product, home, source, who, columns)
     if pattern := _time_pattern(source, kind_of(product, home, source.name, columns)):
@@ -156,9 +156,9 @@ def _raw(
             not_searched.append(f"raw file {row['sha256'][:16]} of {source.name} ({row['path']}): {error}")
             continue
         if count:
-            yield Held("raw", source.name, row["sha256"], count, True, row, _stays(file, kind, raw_columns, scratch))
+            yield Occurrence("raw", source.name, row["sha256"], count, True, row, _stays(file, kind, raw_columns, scratch))
     for file_ in erased.leftovers(folder, ledger, product.name, source.name):
-        yield Held("raw", source.name, below(file_, folder).as_posix(), 0, False)
+        yield Occurrence("raw", source.name, relative_path(file_, folder).as_posix(), 0, False)
 
 
 def _time_pattern(source: Source, kind: str | None) -> str | None:
@@ -186,7 +186,7 @@ def _stays(file: Path, kind: RawKind, raw_columns: Sequence[tuple[str, Is]], scr
 
 def _table(
     folder: Place, name: str, is_quarantine: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
-) -> Iterator[Held]:
+) -> Iterator[Occurrence]:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -195,18 +195,18 @@ def _table(
     files = [lifespan.path for lifespan in lifespans.lifespans(folder)[0] if (folder / lifespan.path).is_file()]
     searched[name] = len(files)
     for path in files:
-        names = pq.read_schema(opened(folder / path))
+        names = pq.read_schema(readable(folder / path))
         searched_columns = [
             name.name
             for name in names
             if name.name in columns or pa.types.is_nested(name.type) or (is_quarantine and name.name == RAW)
         ]
-        count = pc.sum(holding(read(folder / path, searched_columns), columns, who, kind)).as_py() or 0
+        count = pc.sum(subject_mask(read(folder / path, searched_columns), columns, who, kind)).as_py() or 0
         if count:
-            yield Held("quarantine" if is_quarantine else "table", name, path, count, path in current_paths)
+            yield Occurrence("quarantine" if is_quarantine else "table", name, path, count, path in current_paths)
 
 
-def holding(rows: Any, columns: set[str], who: Person, kind: str | None = None) -> Any:
+def subject_mask(rows: Any, columns: set[str], who: Person, kind: str | None = None) -> Any:
     """Return the mask of the subject's rows, by columns or nested fields; in a quarantine table, the raw values are searched too.
 
     Parameters
@@ -222,7 +222,7 @@ def holding(rows: Any, columns: set[str], who: Person, kind: str | None = None) 
             raw = (_raw_row_matches(text, columns, who, kind) for text in rows.column(name).to_pylist())
             mask = pc.or_(mask, pa.array(list(raw), pa.bool_()))
         else:
-            mask = pc.or_(mask, erased.which(rows.column(name), name, columns, who.is_it))
+            mask = pc.or_(mask, erased.subject_mask(rows.column(name), name, columns, who.is_it))
     return mask
 
 
@@ -231,7 +231,7 @@ def _raw_row_matches(raw: str | None, columns: set[str], who: Person, kind: str 
         row = json.loads(raw or "null", parse_int=Written, parse_float=Written)
     except ValueError:
         return False
-    return isinstance(row, dict) and bears(row, columns, lambda value: who.is_written(value, kind))
+    return isinstance(row, dict) and has_subject(row, columns, lambda value: who.is_written(value, kind))
 
 
 def fields_of(schema: Any) -> set[str]:

@@ -25,7 +25,7 @@ from caudal.ledger.records import lineages
 from caudal.runtime.column_lineage import lineage_of
 from caudal.runtime.opening import opened
 from caudal.storage import delta
-from caudal.tables.found import Found, matching
+from caudal.tables.found import MatchedRows, matching
 from caudal.tables.resolve import resolve_version
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def trace(
         return whole
 
 
-def _rows(result: Trace, table: str, version: int, matches: Sequence[Found], how: str, *, exact: bool) -> None:
+def _rows(result: Trace, table: str, version: int, matches: Sequence[MatchedRows], how: str, *, exact: bool) -> None:
     """Record rows of a table, and go on to the rows that they were made of."""
     count = sum(len(match_.rows) for match_ in matches)
     sample = [row for match_ in matches for row in match_.rows.slice(0, SHOWN).to_pylist()][:SHOWN]
@@ -97,7 +97,7 @@ def _rows(result: Trace, table: str, version: int, matches: Sequence[Found], how
                 _inputs(result, table, name, int(identity["inputs"][name]), group)
 
 
-def _inputs(result: Trace, table: str, name: str, number: int, group: Sequence[Found]) -> None:
+def _inputs(result: Trace, table: str, name: str, number: int, group: Sequence[MatchedRows]) -> None:
     """Follow rows of a table to those of one of its inputs."""
     node = result.product.nodes[name]
     version = _version(result, name, number)
@@ -123,7 +123,7 @@ def _inputs(result: Trace, table: str, name: str, number: int, group: Sequence[F
 
 
 def _all_of_them(
-    result: Trace, table: str, name: str, window: tuple[str, str, int] | None, group: Sequence[Found], count: int
+    result: Trace, table: str, name: str, window: tuple[str, str, int] | None, group: Sequence[MatchedRows], count: int
 ) -> bool:
     """Return whether every matched input row certainly contributed: one per row, or a window's whole content."""
     if count == sum(len(match_.rows) for match_ in group):
@@ -165,7 +165,7 @@ def _could_hold(result: Trace, name: str, version: delta.Version, days: set[str 
             )
 
 
-def _of_predictions(result: Trace, table: str, group: Sequence[Found]) -> None:
+def _of_predictions(result: Trace, table: str, group: Sequence[MatchedRows]) -> None:
     """Follow predictions to the model that made them and to the features that it was given."""
     prediction = result.product.predictions[table]
     model = result.product.models[prediction.model]
@@ -181,7 +181,7 @@ def _of_predictions(result: Trace, table: str, group: Sequence[Found]) -> None:
     for of_model, of_input in sorted(pairs):
         result.models.setdefault((model.name, of_model), model_of(result, model.name, of_model))
         parts = [
-            Found(
+            MatchedRows(
                 match_.file,
                 match_.version,
                 match_.rows.filter(
@@ -217,7 +217,7 @@ def _lineage(result: Trace, table: str, number: int) -> dict[str, Any]:
     return dict(earlier_rows[-1]["document"]) if earlier_rows else lineage_of(result.product, result.ledger, table)
 
 
-def _window(result: Trace, table: str, name: str, group: Sequence[Found]) -> tuple[str, str, int] | None:
+def _window(result: Trace, table: str, name: str, group: Sequence[MatchedRows]) -> tuple[str, str, int] | None:
     """Return the input's event time, the column of the window's start, and its width, if rows are windows over that time."""
     node, input_node = result.product.nodes.get(table), result.product.nodes[name]
     if node is None or node.event_time is None or input_node.event_time is None:
@@ -236,7 +236,7 @@ def _window(result: Trace, table: str, name: str, group: Sequence[Found]) -> tup
     return (input_node.event_time, node.event_time, int(marks[STEP_S])) if STEP_S in marks else None
 
 
-def _days(result: Trace, table: str, name: str, group: Sequence[Found], *, timed: bool) -> set[str | None] | None:
+def _days(result: Trace, table: str, name: str, group: Sequence[MatchedRows], *, timed: bool) -> set[str | None] | None:
     """Return the days on which the input's rows can lie; None if nothing narrows them down.
 
     A function may have looked back farther than declared, unless its rows have the input's own time.
@@ -263,7 +263,7 @@ def _looks_around(result: Trace, table: str, name: str) -> str:
 
 
 def _same_values(
-    keys: Sequence[tuple[str, list[str]]], window: tuple[str, str, int] | None, group: Sequence[Found], tz: str
+    keys: Sequence[tuple[str, list[str]]], window: tuple[str, str, int] | None, group: Sequence[MatchedRows], tz: str
 ) -> Callable[[pa.Table], pa.Array]:
     """Return a mask function for the input's rows that have every value of one of our rows, and lie in its window."""
     import pyarrow as pa
@@ -290,7 +290,7 @@ def _same_values(
     return has_same_values
 
 
-def _made_by(result: Trace, table: str, matches: Sequence[Found]) -> list[dict[str, Any]]:
+def _made_by(result: Trace, table: str, matches: Sequence[MatchedRows]) -> list[dict[str, Any]]:
     """Return the runs that made the rows, with the versions that they read."""
     folder = result.home.table(result.product.name, table)
     identities = {number: delta.identity(folder, number) for number in sorted({match_.version for match_ in matches})}
@@ -301,8 +301,8 @@ def _made_by(result: Trace, table: str, matches: Sequence[Found]) -> list[dict[s
     ]
 
 
-def _by_version(matches: Sequence[Found]) -> Mapping[int, list[Found]]:
-    groups: dict[int, list[Found]] = {}
+def _by_version(matches: Sequence[MatchedRows]) -> Mapping[int, list[MatchedRows]]:
+    groups: dict[int, list[MatchedRows]] = {}
     for match_ in matches:
         groups.setdefault(match_.version, []).append(match_)
     return groups
@@ -317,11 +317,11 @@ def _version(result: Trace, name: str, number: int) -> delta.Version | None:
         return None
 
 
-def _first(matches: Iterable[Found], limit: int) -> list[Found]:
+def _first(matches: Iterable[MatchedRows], limit: int) -> list[MatchedRows]:
     kept, remaining = [], limit
     for match_ in matches:
         if remaining <= 0:
             break
-        kept.append(Found(match_.file, match_.version, match_.rows.slice(0, remaining)))
+        kept.append(MatchedRows(match_.file, match_.version, match_.rows.slice(0, remaining)))
         remaining -= len(kept[-1].rows)
     return kept

@@ -18,7 +18,7 @@ from caudal.ledger.faults import ledger_problem
 from caudal.ledger.migrations.upgrade import upgrade
 from caudal.ledger.records import counters, decisions, model_versions, runs, steps
 from caudal.secret import shown
-from caudal.storage.driver import driven
+from caudal.storage.driver import url_with_driver
 
 Row = dict[str, Any]
 BUSY_MS = 30_000  # for which a SQLite ledger that another process has locked is waited for
@@ -45,7 +45,7 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.url = url
         try:
-            parsed = driven(url)
+            parsed = url_with_driver(url)
         except ArgumentError:
             raise DeclarationProblem(
                 f"The ledger's URL '{shown(url)}' is none.",

@@ -16,8 +16,8 @@ from typing import IO
 
 from caudal.engine.connectors import program
 from caudal.engine.java import java_home
-from caudal.engine.jvm import wished_options
-from caudal.engine.loopback import HOST, ended, free_port, killed, launched, let_go
+from caudal.engine.jvm import user_options
+from caudal.engine.loopback import HOST, close_pipe, free_port, kill_program, start_program, stop_program
 from caudal.errors import EnvironmentProblem
 
 _PATIENCE_S = 60.0
@@ -102,7 +102,7 @@ class Broker:
         if self.pid is not None:
             return self
         if self._process is not None:
-            let_go(self._process)
+            close_pipe(self._process)
         self.port = free_port(self.port)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._have()
@@ -113,7 +113,7 @@ class Broker:
         (self.folder / "log4j2.properties").write_text(_LOGGING)
         if not (self.folder / "data" / "meta.properties").is_file():
             self._format(settings)
-        self._process = launched([*self._java("kafka.Kafka"), str(settings)], self.log, cwd=self.folder)
+        self._process = start_program([*self._java("kafka.Kafka"), str(settings)], self.log, cwd=self.folder)
         try:
             self._wait()
         except BaseException:
@@ -135,14 +135,14 @@ class Broker:
     def stop(self, wait_s: float = 30.0) -> None:
         """Shut the broker down in good order."""
         if self._process is not None:
-            ended(self._process, wait_s)
+            stop_program(self._process, wait_s)
         self._process = None
         self._release()
 
     def kill(self) -> None:
         """Kill the broker, as a power cut would."""
         if self._process is not None:
-            killed(self._process)
+            kill_program(self._process)
         self._process = None
         self._release()
 
@@ -179,7 +179,7 @@ class Broker:
         jars = os.pathsep.join(map(str, program("broker")))
         logging = (self.folder / "log4j2.properties").as_uri()
         options = [f"-Xmx{self._heap}", "-Xshare:auto", "-XX:+ExitOnOutOfMemoryError", f"-Dlog4j2.configurationFile={logging}"]
-        return [str(java_home().java), *options, *wished_options(), "-cp", jars, main]
+        return [str(java_home().java), *options, *user_options(), "-cp", jars, main]
 
     def _format(self, settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -17,7 +17,7 @@ from caudal.serve.meter import Meter
 from caudal.serve.operations import Operations, operations
 from caudal.serve.schemas import Failure, Health, Models, Readiness
 from caudal.serve.served import Served
-from caudal.web.access import admitted
+from caudal.web.access import is_admitted
 
 WITHOUT_KEY = "Show the key to read why."
 
@@ -74,7 +74,7 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
         is_ready = bool(states) and all(state["ready"] for state in states) and not champions.ledger_gone
         # A probe learns only whether the server is ready: names, versions and folders are for holders of the key.
         details = (
-            {"reason": reason, "models": states} if admitted() else {"reason": None if is_ready else WITHOUT_KEY, "models": []}
+            {"reason": reason, "models": states} if is_admitted() else {"reason": None if is_ready else WITHOUT_KEY, "models": []}
         )
         response = jsonify({"ready": is_ready, **details})
         response.status_code = 200 if is_ready else 503

@@ -16,11 +16,11 @@ from caudal.ledger.records import model_versions
 from caudal.registry.fits import read_fits
 from caudal.serve.served import Served
 from caudal.storage import delta
-from caudal.storage.parquet import opened
+from caudal.storage.parquet import open_parquet
 from caudal.storage.place import place
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
-from caudal.tables.version_files import kept
+from caudal.tables.version_files import read_version_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ class ImageFeaturizer:
         if position is None:
             return None
         path, group, number = position
-        with opened(place(path)) as file:
+        with open_parquet(place(path)) as file:
             content = file.read_row_group(group, columns=["content"]).column(0)[number].as_py()
         return thumbnail(content, THUMBNAIL, MAX_PIXELS)
 
@@ -112,7 +112,7 @@ class ImageFeaturizer:
 
         positions = {}
         for path in self.images.paths():
-            with opened(place(path)) as file:
+            with open_parquet(place(path)) as file:
                 for group in range(file.num_row_groups):
                     hashes = file.read_row_group(group, columns=["sha256"]).column(0).to_pylist()
                     positions.update({sha256: (path, group, number) for number, sha256 in enumerate(hashes)})
@@ -131,7 +131,11 @@ def featurizer_of(home: Home, ledger: Ledger, served: Served) -> ImageFeaturizer
         return None
     table, version = str(rows[0]["training_table"]), int(rows[0]["training_version"])
     stored_fits = read_fits(home.path / rows[0]["artifact"])
-    fits = stored_fits[table].fits if stored_fits and table in stored_fits else kept(home.table(served.product, table), version)
+    fits = (
+        stored_fits[table].fits
+        if stored_fits and table in stored_fits
+        else read_version_files(home.table(served.product, table), version)
+    )
     return _eye(home, served, table, version, fits)
 
 
@@ -158,7 +162,7 @@ def _up(home: Home, product: str, table: str, version: int, prefix: str) -> tupl
     read."""
     folder = home.table(product, table)
     inputs = delta.identity(folder, version).get("inputs", {})
-    for name, content in kept(folder, version).items():
+    for name, content in read_version_files(folder, version).items():
         if name.startswith(prefix) and inputs:
             first, number = next(iter(inputs.items()))
             return content, delta.read(home.table(product, first), number)

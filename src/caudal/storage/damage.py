@@ -31,13 +31,13 @@ _GONE = (
 )
 
 
-def damaged(what: str, fix: str = VERIFY, **facts: Any) -> StorageDamaged:
+def damage_error(what: str, fix: str = VERIFY, **facts: Any) -> StorageDamaged:
     """Return the error that stored data is not as it was written; a retry does not help."""
     return StorageDamaged(what, fix=fix, transient=False, **facts)
 
 
 @contextmanager
-def stored(file: PurePath | Any, what: str = "") -> Iterator[None]:
+def translate_damage(file: PurePath | Any, what: str = "") -> Iterator[None]:
     """Raise an error that names the stored file if the block's reading of it shows that it is damaged or missing.
 
     Raises
@@ -58,12 +58,12 @@ def of_file(error: BaseException, file: PurePath | Any, what: str = "") -> Stora
     """Return the damage that an error shows of a stored file; None if the file is not the cause."""
     prefix = f"{what}: " if what else ""
     if isinstance(error, FileNotFoundError):
-        return damaged(f"{prefix}'{file}' is gone.", file=str(file))
+        return damage_error(f"{prefix}'{file}' is gone.", file=str(file))
     # An error of the operating system has a number; without one, Parquet's reader cannot interpret the bytes.
     nonsense = isinstance(file, PurePath) and isinstance(error, OSError) and error.errno is None
     of_arrow = type(error).__module__.startswith("pyarrow") and not isinstance(error, OSError | MemoryError)
     if nonsense or of_arrow or is_damage(str(error)):
-        return damaged(f"{prefix}'{file}' is not as it was written: {first_line(error)}.", file=str(file))
+        return damage_error(f"{prefix}'{file}' is not as it was written: {first_line(error)}.", file=str(file))
     return None
 
 
@@ -81,7 +81,7 @@ def of_text(text: str) -> StorageDamaged | None:
     if file_match is None:
         return None
     state = "is gone" if gone and not is_damage(text) else "is not as it was written"
-    return damaged(f"'{file_match.group(1)}' {state}.", file=file_match.group(1))
+    return damage_error(f"'{file_match.group(1)}' {state}.", file=file_match.group(1))
 
 
 def first_line(error: BaseException) -> str:

@@ -21,9 +21,9 @@ from urllib.parse import unquote
 
 from caudal.errors import NotThere
 from caudal.storage import delta_log
-from caudal.storage.damage import VERIFY, damaged, first_line
+from caudal.storage.damage import VERIFY, damage_error, first_line
 from caudal.storage.mirror import delta_address
-from caudal.storage.place import Place, Remote, below as seen_from, delta_options, remove, source
+from caudal.storage.place import Place, Remote, delta_options, readable, relative_path, remove
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -166,11 +166,11 @@ def staged(folder: Place, below: Place) -> list[DataFile]:
         import pyarrow.parquet as pq
 
         with translate_storage_errors(path):
-            opened = source(path)
+            opened = readable(path)
             rows = pq.read_metadata(opened).num_rows
-        days = [part.partition("=")[2] for part in seen_from(path, below).parts if part.startswith(f"{DAY}=")]
+        days = [part.partition("=")[2] for part in relative_path(path, below).parts if part.startswith(f"{DAY}=")]
         day = days[0] if days and days[0] != NO_DAY else None
-        return DataFile(seen_from(path, folder).as_posix(), path.stat().st_size, rows, day, _sum(opened))
+        return DataFile(relative_path(path, folder).as_posix(), path.stat().st_size, rows, day, _sum(opened))
 
     with ThreadPoolExecutor(8) as pool:
         files = list(pool.map(read_file, sorted(below.rglob("*.parquet"))))
@@ -329,7 +329,7 @@ def sweep(folder: Place, kept_names: Collection[str] = ()) -> int:
         has_kept_files = False
         for path in stage.rglob("*"):
             if path.is_file():
-                if seen_from(path, folder).as_posix() in named or path.name in kept_names:
+                if relative_path(path, folder).as_posix() in named or path.name in kept_names:
                     has_kept_files = True
                 else:
                     path.unlink()
@@ -363,7 +363,9 @@ def _open(folder: Place, version: int | None) -> DeltaTable:
             raise NotThere(
                 f"Table '{folder.name}' has no version {version}; it has 0 to {newest}.", table=folder.name, cause=str(error)
             ) from None
-        raise damaged(f"The log of table '{folder.name}' is damaged: {first_line(error)}.", VERIFY, table=folder.name) from error
+        raise damage_error(
+            f"The log of table '{folder.name}' is damaged: {first_line(error)}.", VERIFY, table=folder.name
+        ) from error
 
 
 def _add(file: DataFile, partitioned: bool, now_ms: int) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from caudal.storage.damage import damaged, first_line
+from caudal.storage.damage import damage_error, first_line
 from caudal.storage.place import Place
 
 ADDS = "caudal.adds"  # commit info key: the number of files that the commit adds
@@ -87,7 +87,7 @@ def sums_of(actions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _unreadable(entry: Place, error: Exception) -> Exception:
-    return damaged(
+    return damage_error(
         f"The log of table '{entry.parent.parent.name}' is damaged: '{entry}' is not as it was written: {first_line(error)}.",
         table=entry.parent.parent.name,
         file=str(entry),

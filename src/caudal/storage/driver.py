@@ -24,7 +24,7 @@ def sqlite_url(file: Path) -> str:
     return encoded if make_url(encoded).database == str(file) else f"sqlite:///{file}"  # SQLAlchemy 2.0 decodes nothing
 
 
-def driven(address: str) -> URL:
+def url_with_driver(address: str) -> URL:
     """Return a URL with its driver: psycopg for PostgreSQL.
 
     Raises

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.storage.damage import stored
-from caudal.storage.place import Place, arrow_paths, source
+from caudal.storage.damage import translate_damage
+from caudal.storage.place import Place, arrow_paths, readable
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ WRITTEN: dict[str, Any] = {"write_page_checksum": True}
 """Options of every Parquet writer."""
 
 
-def opened(file: Place) -> pq.ParquetFile:
+def open_parquet(file: Place) -> pq.ParquetFile:
     """Open a Parquet file for reading with verified page checksums."""
     import pyarrow.parquet as pq
 
-    with stored(file), translate_storage_errors(file):
-        return pq.ParquetFile(source(file), page_checksum_verification=True)
+    with translate_damage(file), translate_storage_errors(file):
+        return pq.ParquetFile(readable(file), page_checksum_verification=True)
 
 
 def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
@@ -37,7 +37,7 @@ def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
     ------
     StorageDamaged : the file is not as it was written, or does not exist
     """
-    with opened(file) as parquet, stored(file), translate_storage_errors(file):
+    with open_parquet(file) as parquet, translate_damage(file), translate_storage_errors(file):
         return parquet.read(columns=None if columns is None else list(columns))
 
 

@@ -206,7 +206,7 @@ def place(text: str | Path) -> Place:
     return Path(text).absolute() if remote_address is None else Remote(remote_address.root, PurePosixPath(remote_address.path))
 
 
-def below(path: Place, folder: Place) -> PurePath:
+def relative_path(path: Place, folder: Place) -> PurePath:
     """Return a path relative to a parent folder."""
     if isinstance(path, Remote) and isinstance(folder, Remote):
         return path.path.relative_to(folder.path)
@@ -225,7 +225,7 @@ def overwrite(target: Place, new_file: Place) -> None:
         new_file.replace(target)
 
 
-def source(path: Place) -> Any:
+def readable(path: Place) -> Any:
     """Return what Arrow and gzip can read a file from: its name if it is local, else the opened file.
 
     A small remote file is read as a whole and cached: a written file is read several times before it is published.
@@ -264,7 +264,7 @@ def local(path: Place, folder: Path) -> Path:
 
 
 @contextmanager
-def target(path: Place) -> Iterator[Any]:
+def writable(path: Place) -> Iterator[Any]:
     """Yield what Arrow can write a file to."""
     if isinstance(path, Path):
         yield path
@@ -334,7 +334,7 @@ def move(origin: Place, destination: Place) -> None:
         origin.rename(destination)
     elif isinstance(destination, Remote) and isinstance(origin, Remote) and origin.root.startswith("s3:"):
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(lambda file: file.replace(destination / below(file, origin)), list(origin.rglob("*"))))
+            list(pool.map(lambda file: file.replace(destination / relative_path(file, origin)), list(origin.rglob("*"))))
     elif isinstance(destination, Remote) and isinstance(origin, Remote):
         with translate_storage_errors(destination):
             filesystem(destination.root).create_dir(destination.parent.key, recursive=True)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from caudal.storage import delta
 from caudal.storage.parquet import read
-from caudal.storage.place import Place, below, source
+from caudal.storage.place import Place, readable, relative_path
 from caudal.tables.rows import by_day, write
 
 _SMALL_BYTES = 1 << 20  # files below this size are merged; `_MANY` of them fit into memory
@@ -21,11 +21,13 @@ _CHECKPOINT = 50  # commits between two Delta checkpoints, so that readers need 
 _REMOVED_KEPT = "interval 1 days"  # how long merged files stay listed: a hundred thousand of them make each commit slow
 
 
-def upto(folder: Place) -> float:
+def last_batch(folder: Place) -> float:
     """Return the number of the last micro-batch whose rows the table holds; -1 if it holds none."""
     newest = delta.version_of(folder)
     for number in range(-1 if newest is None else newest, -1, -1):
-        if (batch := delta.identity(folder, number).get("upto")) is not None:  # a commit that only adds a column has no `upto`
+        if (
+            batch := delta.identity(folder, number).get("upto")
+        ) is not None:  # a commit that only adds a column has no `last_batch`
             return float(batch)
     return -1
 
@@ -47,12 +49,12 @@ def append(
     Parameters
     ----------
     moment : the column (UTC) whose day in ``tz`` is the partition, where the table has any
-    identity : commit info; its ``upto`` is the last micro-batch that the rows include
+    identity : commit info; its ``last_batch`` is the last micro-batch that the rows include
     marks : metadata of columns (`caudal.engine.marks`)
     """
     stage = folder / f"part-{identity['run_id']}-{identity['upto']}"
     data_files = list(files)
-    schema = rows[0].schema if rows else pq.read_schema(source(folder / files[0].path))
+    schema = rows[0].schema if rows else pq.read_schema(readable(folder / files[0].path))
     if rows:
         days = by_day(pa.concat_tables(rows), moment, tz if partitioned else None)
         data_files += [_file(day_rows, folder, stage, day) for day, day_rows in days]
@@ -109,4 +111,4 @@ def _file(table: pa.Table, folder: Place, stage: Place, day: str | None) -> delt
     to.mkdir(parents=True, exist_ok=True)
     file = to / "rows.parquet"
     write(table, file)
-    return delta.DataFile(below(file, folder).as_posix(), file.stat().st_size, len(table), day)
+    return delta.DataFile(relative_path(file, folder).as_posix(), file.stat().st_size, len(table), day)

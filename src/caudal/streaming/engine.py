@@ -32,7 +32,7 @@ from caudal.storage.place import Place
 from caudal.streaming.checkpoint import Checkpoint, newest, save
 from caudal.streaming.outlets import Outbox, Sender
 from caudal.streaming.publish import SET_ASIDE, hold, publish, unreadable
-from caudal.streaming.task import SCHEMA, Found, Work, found_in, work
+from caudal.streaming.task import SCHEMA, TaskInput, TaskResult, process_messages, run_task
 from caudal.streaming.watch import Watch, of_samples, of_windows
 from caudal.tables.home import Home
 
@@ -55,7 +55,7 @@ class Step:
 
     source: str
     batch: int
-    found: list[Found]
+    found: list[TaskResult]
     closed: dict[str, pa.Table]
     open: dict[str, pa.Table]
     anomalies: dict[str, pa.Table]
@@ -140,7 +140,7 @@ class Engine:
         self._tell(Step(self.source.name, after.batch, results, closed, open_, anomalies, seconds, self.clock()), after)
         return True
 
-    def _take(self, moments: list[float]) -> tuple[Offsets, list[Found]] | None:
+    def _take(self, moments: list[float]) -> tuple[Offsets, list[TaskResult]] | None:
         """Return the offsets up to which messages were taken, and the tasks' results; None if there are no messages.
 
         Parameters
@@ -219,11 +219,11 @@ class Engine:
             counts=dict(before.counts), operators=dict(before.operators),
         )  # fmt: skip
 
-    def _taken(self, start: Offsets, end: Offsets) -> list[Found]:
+    def _taken(self, start: Offsets, end: Offsets) -> list[TaskResult]:
         """Return the tasks' results; if two tasks took the same sample, one task processes all messages."""
         work = self._work()
         if self.platform == "here" or self.frame is None:
-            return [found_in(self.tap.read(start, end), work)]
+            return [process_messages(self.tap.read(start, end), work)]
         try:
             return self._by_spark(self.frame(start, end), work)
         except Exception:
@@ -232,23 +232,23 @@ class Engine:
                 raise self.tap.away from None
             raise
 
-    def _by_spark(self, frame: DataFrame, todo: Work) -> list[Found]:
-        results = _collected(frame.mapInArrow(partial(work, todo=todo), SCHEMA))
+    def _by_spark(self, frame: DataFrame, work: TaskInput) -> list[TaskResult]:
+        results = _collected(frame.mapInArrow(partial(run_task, work=work), SCHEMA))
         for name in self.tables:
             if told_twice([result.taken[name] for result in results if name in result.taken]):
                 for file in (file for result in results for file in result.files):
                     (self._stage / file.name).unlink(missing_ok=True)
-                return _collected(frame.coalesce(1).mapInArrow(partial(work, todo=todo), SCHEMA))
+                return _collected(frame.coalesce(1).mapInArrow(partial(run_task, work=work), SCHEMA))
         return results
 
-    def _work(self) -> Work:
+    def _work(self) -> TaskInput:
         connection: Any = self.source.connection
         tables = {name: (table, self.checkpoint.states[name].bounds) for name, table in self.tables.items()}
         keep = any(watch.declared.of == self.source.name for watch in self.watches)
         tz = self.product.tz if self.source.partition is not None else None
-        return Work(connection.channels, connection.wire, tables, str(self._stage), tz, keep)
+        return TaskInput(connection.channels, connection.wire, tables, str(self._stage), tz, keep)
 
-    def _advance(self, after: Checkpoint, results: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+    def _advance(self, after: Checkpoint, results: list[TaskResult]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
         reached = self._reached(results)
         for name, declared in self.tables.items():
@@ -269,7 +269,7 @@ class Engine:
             after.counts[name] = after.counts.get(name, 0) + sum(getattr(result, name) for result in results)
         return closed, open_
 
-    def _reached(self, results: list[Found]) -> int:
+    def _reached(self, results: list[TaskResult]) -> int:
         """Return the event time that the stream has reached.
 
         After an outage, a source's partitions do not come back together, and messages held back in one of them are not late because
@@ -281,7 +281,7 @@ class Engine:
         settling = self.clock() - self._away_at < SETTLE_S
         return (min if settling else max)(self._newest.values(), default=NEVER)
 
-    def _watch(self, after: Checkpoint, results: list[Found], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    def _watch(self, after: Checkpoint, results: list[TaskResult], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         """Return the anomalies that the detectors found; the detectors have learned from the rows."""
         anomalies = {}
         kept = [samples for result in results for samples in result.kept]
@@ -354,6 +354,6 @@ class Engine:
         return self._folder(self.source.name) / f"part-{self.run_id}-captured"
 
 
-def _collected(frame: DataFrame) -> list[Found]:
+def _collected(frame: DataFrame) -> list[TaskResult]:
     """Return the results that tasks sent: pickles of our own tasks, over Spark's own channel."""
     return [pickle.loads(value) for value in frame.toArrow().column("found").to_pylist()]  # noqa: S301

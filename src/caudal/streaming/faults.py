@@ -13,7 +13,7 @@ _FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large
 GOES_ON = "the same command goes on from there; nothing is lost, and nothing is counted twice."
 
 
-def explained(error: BaseException, what: str) -> CaudalError:
+def as_caudal_error(error: BaseException, what: str) -> CaudalError:
     """Return an error of ``what``, such as ``the stream 'samples'``, as one of caudal's errors, with a fix."""
     if isinstance(error, CaudalError):
         return error
@@ -35,11 +35,11 @@ def is_full(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
+def translate_errors(what: str) -> Iterator[None]:
     """Raise whatever breaks in the block as one of caudal's errors."""
     try:
         yield
     except CaudalError:
         raise
     except Exception as error:
-        raise explained(error, what) from error
+        raise as_caudal_error(error, what) from error

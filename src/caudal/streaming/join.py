@@ -26,7 +26,7 @@ from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.streaming.append import append, compact
 from caudal.streaming.side import Fixed, Side
-from caudal.tables.added import Lookup, last_said
+from caudal.tables.added import Lookup, last_commit_with
 from caudal.tables.home import Home
 
 _BYTES = 32 << 20  # of rows taken for one commit
@@ -34,7 +34,7 @@ _ROWS = 500_000  # left rows that are matched at once
 _SLACK_US = 10_000_000  # rows are kept this much longer than declared
 
 
-class Standing(NamedTuple):
+class JoinState(NamedTuple):
     """The state of a join's table: its inputs' versions, and the time up to which left rows without a match were written."""
 
     inputs: Mapping[str, int]
@@ -222,7 +222,7 @@ class Joining:
     def _resume(self, folders: Sequence[Place]) -> None:
         """Resume from what the table's newest commit says."""
         delta.sweep(self._folder)
-        state = standing(self.declared, self._nodes, self._folder, folders)
+        state = read_join_state(self.declared, self._nodes, self._folder, folders)
         if state is None:
             return
         if state.code != code_of(self.declared):
@@ -243,9 +243,9 @@ class Joining:
         self.counts |= state.counts
 
 
-def standing(declared: Join, nodes: tuple[Node, Node], folder: Place, folders: Sequence[Place]) -> Standing | None:
+def read_join_state(declared: Join, nodes: tuple[Node, Node], folder: Place, folders: Sequence[Place]) -> JoinState | None:
     """Return the state of a join's table, whoever has written it; None if there is no table."""
-    commit = last_said(folder, "inputs")
+    commit = last_commit_with(folder, "inputs")
     if commit is None:
         return None
     number, identity = commit
@@ -253,7 +253,7 @@ def standing(declared: Join, nodes: tuple[Node, Node], folder: Place, folders: S
     if given_us is None:  # written by a run, which gives what a stream would have given
         given_us = given_at(declared, nodes, folders, identity["inputs"])
     counts = identity.get("counts") or {"rows": delta.read(folder, number).rows}
-    return Standing(identity["inputs"], given_us, identity["code"], counts)
+    return JoinState(identity["inputs"], given_us, identity["code"], counts)
 
 
 def given_at(declared: Join, nodes: tuple[Node, Node], folders: Sequence[Place], inputs: Mapping[str, int]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from caudal.declarations.join import Join
 from caudal.messaging.feed import Feed
 from caudal.runtime.workspace import Workspace
-from caudal.streaming.faults import explained
+from caudal.streaming.faults import as_caudal_error
 from caudal.streaming.join import Joining
 
 _PAUSE_S = 0.2
@@ -69,7 +69,7 @@ class Joiner(threading.Thread):
         if self._broke is None:
             return
         joining, error = self._broke
-        raise explained(error, f"join '{joining.declared.name}'") from error
+        raise as_caudal_error(error, f"join '{joining.declared.name}'") from error
 
 
 class FeedOfJoins(Feed):

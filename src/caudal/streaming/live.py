@@ -14,7 +14,7 @@ from caudal.messaging.feed import Feed
 from caudal.stages.statistics import quantile_name
 from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
-from caudal.streaming.task import Found
+from caudal.streaming.task import TaskResult
 
 _RATE_S = 2.0
 _ROWS = 512  # of statistics in one update, for the size of a page
@@ -48,7 +48,7 @@ class Live:
             "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": self._classes(), "seconds": step.seconds,
         }  # fmt: skip
         if first is not None:
-            update["statistics"] = told(step.closed[first.name], first) + told(step.open[first.name], first)
+            update["statistics"] = statistics_rows(step.closed[first.name], first) + statistics_rows(step.open[first.name], first)
         self._feed.append(update)
 
     def _rate(self, now: float, readings: int) -> float:
@@ -69,7 +69,7 @@ def anomalies(step: Step) -> list[Mapping[str, Any]]:
     ]
 
 
-def told(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:
+def statistics_rows(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:
     """Return rows of statistics in the feed's format."""
     places = {name: place for place, name in enumerate(declared.channels)}
     quantiles = {str(q): quantile_name(q) for q in declared.quantiles}
@@ -84,7 +84,7 @@ def told(rows: pa.Table, declared: Statistics) -> list[Mapping[str, Any]]:
     ]  # fmt: skip
 
 
-def latency_s(results: Sequence[Found], now: float) -> Mapping[str, float] | None:
+def latency_s(results: Sequence[TaskResult], now: float) -> Mapping[str, float] | None:
     """Return the median and 95th percentile of the time from a reading to now, seconds; None if there were no readings."""
     pairs = [pair for result in results for pair in result.at_us]
     if not pairs:

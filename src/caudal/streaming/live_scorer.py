@@ -94,7 +94,7 @@ class LiveScorer(threading.Thread):
         self._ending.set()
         self.join()
 
-    def told(self) -> list[dict[str, Any]]:
+    def take_updates(self) -> list[dict[str, Any]]:
         """Return the updates that the live feed has not had yet."""
         return [self._to_tell.popleft() for _ in range(len(self._to_tell))]
 
@@ -326,7 +326,7 @@ def _channels(engine: Engine) -> tuple[str, ...]:
     return channels
 
 
-def followed(ws: Workspace, engines: Sequence[Engine]) -> list[Prediction]:
+def live_predictions(ws: Workspace, engines: Sequence[Engine]) -> list[Prediction]:
     """Return the predictions whose features depend on nothing but streams."""
     streamed = {engine.source.name for engine in engines} | {name for engine in engines for name in engine.tables}
     predictions = []

@@ -14,11 +14,11 @@ from caudal.declarations.statistics import Statistics
 from caudal.errors import StepFailed
 from caudal.stages.statistics.batch import marks
 from caudal.storage import delta
-from caudal.storage.place import Place, below
-from caudal.streaming.append import append, compact, upto
+from caudal.storage.place import Place, relative_path
+from caudal.streaming.append import append, compact, last_batch
 from caudal.streaming.checkpoint import Checkpoint
-from caudal.streaming.task import Captured, Found
-from caudal.streaming.watch import SCHEMA as ANOMALIES
+from caudal.streaming.task import Captured, TaskResult
+from caudal.streaming.watch import ANOMALY_SCHEMA
 from caudal.tables.home import Home
 
 SET_ASIDE = "_unreadable"
@@ -50,8 +50,8 @@ def publish(
         files = [_data_file(folder, *file) for file in checkpoint.files] if name == source.name else []
         parts = checkpoint.pending.get(name, [])
         if name in product.detections and delta.version_of(folder) is None and checkpoint.batch >= 0:
-            parts = [ANOMALIES.empty_table(), *parts]  # a table without rows says that no anomaly was found
-        if (parts or files) and upto(folder) < checkpoint.batch:
+            parts = [ANOMALY_SCHEMA.empty_table(), *parts]  # a table without rows says that no anomaly was found
+        if (parts or files) and last_batch(folder) < checkpoint.batch:
             partitioned = node is not None and node.partition is not None
             moment = (node.event_time if node is not None else None) or "at"
             column_marks = marks(node) if isinstance(node, Statistics) else None
@@ -60,7 +60,7 @@ def publish(
             )
             compact(folder, partitioned=partitioned, identity=identity)
     aside = home.quarantine(product.name, source.name)
-    if (parts := checkpoint.pending.get(SET_ASIDE, [])) and upto(aside) < checkpoint.batch:
+    if (parts := checkpoint.pending.get(SET_ASIDE, [])) and last_batch(aside) < checkpoint.batch:
         append(aside, parts, [], moment="", tz="UTC", partitioned=False, identity=identity)
     return replace(checkpoint, pending={}, files=[], published=now)
 
@@ -73,7 +73,7 @@ def hold(checkpoint: Checkpoint, product: Product, home: Home, tables: Sequence[
     StepFailed : the checkpoint was lost, and the stream would count messages twice
     """
     for name in tables:
-        if (published := upto(home.table(product.name, name))) > checkpoint.batch:
+        if (published := last_batch(home.table(product.name, name))) > checkpoint.batch:
             raise StepFailed(
                 f"Table '{name}' holds the stream up to micro-batch {published:.0f}, but {memories} knows of {checkpoint.batch} only.",
                 fix=f"Bring that folder back; or, to begin anew, move {memories.parent} and the tables made of it away.",
@@ -83,10 +83,10 @@ def hold(checkpoint: Checkpoint, product: Product, home: Home, tables: Sequence[
 
 def _data_file(folder: Place, stage: str, file: Captured) -> delta.DataFile:
     place = folder / stage / file.name
-    return delta.DataFile(below(place, folder).as_posix(), place.stat().st_size, file.rows, file.day)
+    return delta.DataFile(relative_path(place, folder).as_posix(), place.stat().st_size, file.rows, file.day)
 
 
-def unreadable(result: Found) -> pa.Table:
+def unreadable(result: TaskResult) -> pa.Table:
     """Return a task's messages that hold no samples, as rows of the quarantine table."""
     partitions, offsets, reasons, messages = zip(*result.unreadable, strict=True)
     texts = [None if message is None else message.decode("utf-8", "backslashreplace") for message in messages]

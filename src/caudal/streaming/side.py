@@ -15,7 +15,7 @@ from caudal.stages.join import first, fresh, micros
 from caudal.stages.statistics import schema as schema_of_statistics
 from caudal.storage import delta
 from caudal.storage.place import Place
-from caudal.tables.added import Lookup, added, there
+from caudal.tables.added import Lookup, added_files, has_version
 from caudal.tables.frames import arrow
 
 Array = np.ndarray[Any, Any]
@@ -57,11 +57,11 @@ class Side:
     @property
     def news(self) -> bool:
         """Whether there is a version that has not been taken."""
-        return there(self.folder, self.version + 1)
+        return has_version(self.folder, self.version + 1)
 
     def take(self) -> pa.Table:
         """Return the rows that the next version adds, without those already taken."""
-        added_rows = self._lookup.rows([str(file) for file in added(self.folder, self.version + 1)])
+        added_rows = self._lookup.rows([str(file) for file in added_files(self.folder, self.version + 1)])
         at = micros(added_rows, self._at)
         rows = fresh(added_rows, self.near(at, 0), self._keys) if len(added_rows) else added_rows
         self.version += 1
@@ -115,7 +115,7 @@ class Fixed:
 
     def renew(self) -> bool:
         """Read the newest version; return whether there is one."""
-        if self.rows is None or there(self.folder, self.version + 1):
+        if self.rows is None or has_version(self.folder, self.version + 1):
             newest = delta.version_of(self.folder)
             if newest is None:
                 return False

@@ -15,7 +15,7 @@ from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
 
-def streamed(product: Product) -> list[Source]:
+def stream_sources(product: Product) -> list[Source]:
     """Return the product's stream sources."""
     sources = [source for source in product.sources.values() if isinstance(source.connection, CHANNELLED)]
     if not sources:

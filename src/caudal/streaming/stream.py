@@ -23,11 +23,11 @@ from caudal.runtime.opening import checked, opened
 from caudal.runtime.workspace import Workspace
 from caudal.storage.lease import lease
 from caudal.streaming.engine import Engine, Platform
-from caudal.streaming.faults import explained, told
+from caudal.streaming.faults import as_caudal_error, translate_errors
 from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
-from caudal.streaming.live_scorer import LiveScorer, followed
-from caudal.streaming.sources import engine_of, stream_lease, streamed
+from caudal.streaming.live_scorer import LiveScorer, live_predictions
+from caudal.streaming.sources import engine_of, stream_lease, stream_sources
 
 log = logging.getLogger(__name__)
 _AWAY_S = 0.5  # until a source that does not answer is tried again
@@ -66,11 +66,11 @@ def stream(
     """
     home, file = opened(settings), product_file(folder)
     settings = with_data(settings, file)
-    with told(_LEDGER):
+    with translate_errors(_LEDGER):
         ledger = home.ledger()
     with contextlib.closing(ledger):
         product = checked(load(file))
-        sources = streamed(product)
+        sources = stream_sources(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             connectors = frozenset(
                 {"kafka"} if platform == "spark" and any(isinstance(source.connection, Kafka) for source in sources) else ()
@@ -79,10 +79,11 @@ def stream(
             with _in_ledger(ws), _asked_to_stop() as stop_requested, contextlib.ExitStack() as open_:
                 engines = []
                 for source in sources:
-                    with told(f"the stream '{source.name}'"):
+                    with translate_errors(f"the stream '{source.name}'"):
                         engines.append(engine_of(ws, source, open_, publish_s, platform))
                 followers = [
-                    LiveScorer(ws, prediction, engines, lambda: train(folder, settings)) for prediction in followed(ws, engines)
+                    LiveScorer(ws, prediction, engines, lambda: train(folder, settings))
+                    for prediction in live_predictions(ws, engines)
                 ]
                 joiner = Joiner(joinings(ws), stop_requested)
                 _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
@@ -100,7 +101,7 @@ def stream(
                         thread.raise_what_broke()
                     end = end and all(thread.read_all for thread in threads)
                     for engine in engines:
-                        with told(f"the stream '{engine.source.name}'"):
+                        with translate_errors(f"the stream '{engine.source.name}'"):
                             engine.end() if end else engine.finish()
                 finally:  # after the engines, so that the windows closed at the end are classified too
                     for follower in followers:
@@ -116,7 +117,7 @@ def stream(
 def _in_ledger(ws: Workspace) -> Iterator[None]:
     """Record this stream in the ledger like any run, and how it ended; the next stream records the end of one whose process
     died."""
-    with told(_LEDGER):
+    with translate_errors(_LEDGER):
         abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
         begin(ws, "stream")
     try:
@@ -125,9 +126,9 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
         try:
             ended(ws, error)
         except Exception as secondary:  # noqa: BLE001 (a full disk: the user has to see the first error)
-            log.warning("The ledger could not record how the stream ended: %s", explained(secondary, _LEDGER).what)
+            log.warning("The ledger could not record how the stream ended: %s", as_caudal_error(secondary, _LEDGER).what)
         raise
-    with told(_LEDGER):
+    with translate_errors(_LEDGER):
         ended(ws, None)
 
 
@@ -207,14 +208,14 @@ class Thread(threading.Thread):
             return
         if isinstance(self._broke, CaudalError):
             raise self._broke
-        raise explained(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
+        raise as_caudal_error(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
 def _look_on(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> None:
     """Connect the followers and the live feed to each engine."""
 
     def classes() -> list[dict[str, Any]]:
-        return [update for follower in followers for update in follower.told()]
+        return [update for follower in followers for update in follower.take_updates()]
 
     for engine in engines:
         shown = Live(feed, engine, classes if engine.tables else list)

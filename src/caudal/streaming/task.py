@@ -29,7 +29,7 @@ _KEPT = 100  # unreadable messages of a task whose bytes are kept
 
 
 @dataclass(frozen=True)
-class Work:
+class TaskInput:
     """The parameters of a task; they are sent to each.
 
     Parameters
@@ -58,7 +58,7 @@ class Captured:
 
 
 @dataclass
-class Found:
+class TaskResult:
     """The result of a task.
 
     Parameters
@@ -86,37 +86,37 @@ class Found:
     newest: dict[int, int] = field(default_factory=dict)
 
 
-def work(batches: Iterator[pa.RecordBatch], todo: Work) -> Iterator[pa.RecordBatch]:
-    """Yield one row: the pickled `Found`. Only our own tasks write it, and only the driver that sent them reads it."""
-    yield pa.record_batch([pa.array([pickle.dumps(found_in(batches, todo), protocol=5)], pa.binary())], names=["found"])
+def run_task(batches: Iterator[pa.RecordBatch], work: TaskInput) -> Iterator[pa.RecordBatch]:
+    """Yield one row: the pickled `TaskResult`. Only our own tasks write it, and only the driver that sent them reads it."""
+    yield pa.record_batch([pa.array([pickle.dumps(process_messages(batches, work), protocol=5)], pa.binary())], names=["found"])
 
 
-def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
+def process_messages(batches: Iterator[pa.RecordBatch], work: TaskInput) -> TaskResult:
     """Return the samples and partial statistics in messages."""
-    result = Found()
-    bounds = {name: table_bounds for name, (_, table_bounds) in todo.tables.items()}
-    parts: dict[str, list[Taken]] = {name: [] for name in todo.tables}
+    result = TaskResult()
+    bounds = {name: table_bounds for name, (_, table_bounds) in work.tables.items()}
+    parts: dict[str, list[Taken]] = {name: [] for name in work.tables}
     few: list[Samples] = []
     with ThreadPoolExecutor(1, "capture") as pool:  # files are written while the next samples are added up
         written: list[Future[list[Captured]]] = []
         for partition, batch in _by_partition(batches):
-            samples = _read(batch, todo, result)
+            samples = _read(batch, work, result)
             if len(samples) == 0:
                 continue
             result.newest[partition] = max(result.newest.get(partition, NEVER), int(samples.at_us.max()))
             if samples.values.nbytes > _INLINE_BYTES:
-                written.append(pool.submit(_written, samples, todo))
+                written.append(pool.submit(_written, samples, work))
             else:
                 few.append(samples)
-            _take(samples, todo, bounds, parts, result)
+            _take(samples, work, bounds, parts, result)
         if few and sum(block.values.nbytes for block in few) > _INLINE_BYTES:
-            written.append(pool.submit(_written, joined(few), todo))
+            written.append(pool.submit(_written, joined(few), work))
             few = []
         result.files = [file for future in written for file in future.result()]
-    result.rows = [block.table(todo.channels) for block in few]
+    result.rows = [block.table(work.channels) for block in few]
     for name, table_parts in parts.items():
         if table_parts:
-            result.taken[name] = _one(table_parts, todo.tables[name][0].gap_us)
+            result.taken[name] = _one(table_parts, work.tables[name][0].gap_us)
     return result
 
 
@@ -128,14 +128,14 @@ def _by_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.R
             yield value, batch if len(partitions) == 1 else batch.filter(pa.array(partition == value))
 
 
-def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[str, list[Taken]], result: Found) -> None:
+def _take(samples: Samples, work: TaskInput, bounds: dict[str, Bounds], parts: dict[str, list[Taken]], result: TaskResult) -> None:
     """Add samples to the result, and to the bounds that later messages are compared with."""
     result.samples += len(samples)
     result.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
     result.signal = signal(samples)
-    if todo.keep:
+    if work.keep:
         result.kept.append(samples)
-    for name, (declared, _) in todo.tables.items():
+    for name, (declared, _) in work.tables.items():
         partial = taken(samples, declared, bounds[name])
         parts[name].append(partial)
         bounds[name] = Bounds(bounds[name].seen.with_(partial.seen), bounds[name].closed)
@@ -153,12 +153,12 @@ def signal(samples: Samples) -> dict[str, Any]:
     return {"device": int(mine.device[0]), "at": at[starts] / 1e6, "low": low, "high": high, "mean": mean}
 
 
-def _read(batch: pa.RecordBatch, todo: Work, result: Found) -> Samples:
+def _read(batch: pa.RecordBatch, work: TaskInput, result: TaskResult) -> Samples:
     payloads = batch.column("payload")
     result.messages += len(payloads)
     result.message_bytes += payloads.nbytes
-    blocks, unreadable = many(payloads, todo.wire)
-    valid = [block for block in blocks if block.channels == len(todo.channels)]
+    blocks, unreadable = many(payloads, work.wire)
+    valid = [block for block in blocks if block.channels == len(work.channels)]
     wrong = len(blocks) - len(valid)
     result.unreadable_messages += len(unreadable) + wrong
     for position, reason in unreadable[: _KEPT - len(result.unreadable)]:
@@ -167,10 +167,10 @@ def _read(batch: pa.RecordBatch, todo: Work, result: Found) -> Samples:
             (batch.column("_partition")[position].as_py(), batch.column("_offset")[position].as_py(), reason, message)
         )
     if wrong and len(result.unreadable) < _KEPT:
-        counts = sorted({block.channels for block in blocks} - {len(todo.channels)})
-        reason = f"{wrong} blocks have {counts} channels, {len(todo.channels)} are declared"
+        counts = sorted({block.channels for block in blocks} - {len(work.channels)})
+        reason = f"{wrong} blocks have {counts} channels, {len(work.channels)} are declared"
         result.unreadable.append((batch.column("_partition")[0].as_py(), batch.column("_offset")[0].as_py(), reason, None))
-    samples = of_blocks(valid, len(todo.channels))
+    samples = of_blocks(valid, len(work.channels))
     newest = batch.column("arrived").cast(pa.int64()).to_numpy(zero_copy_only=False).max(initial=0)
     plausible = samples.bounded & (samples.at_us <= newest + AHEAD_US)
     if plausible.all():
@@ -189,13 +189,13 @@ def _one(parts: list[Taken], gap_us: int) -> Taken:
     )  # fmt: skip
 
 
-def _written(samples: Samples, todo: Work) -> list[Captured]:
+def _written(samples: Samples, work: TaskInput) -> list[Captured]:
     """Write captured rows to files of this task alone; if the task runs again, the later files are used and these are swept
     away."""
-    folder = place(todo.capture)
+    folder = place(work.capture)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for day, rows in by_day(samples.table(todo.channels), "at", todo.tz):
+    for day, rows in by_day(samples.table(work.channels), "at", work.tz):
         file = folder / f"{uuid.uuid4().hex}.parquet"
         write(rows, file)
         files.append(Captured(file.name, len(rows), day))

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from caudal.stages.detect.operator import Operator
 
 log = logging.getLogger(__name__)
-SCHEMA = pa.schema([("device", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("detector", pa.string())])
+ANOMALY_SCHEMA = pa.schema(
+    [("device", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("detector", pa.string())]
+)
 
 
 _PANE_US = 1_000_000
@@ -63,7 +65,7 @@ class Watch:
         at = pa.array(moments, pa.int64()).cast(pa.timestamp("us", "UTC"))
         name = [self.declared.detector.kind] * len(anomalies)
         return pa.table(
-            [pa.array(devices, pa.int64()), at, pa.array(scores, pa.float64()), pa.array(name, pa.string())], schema=SCHEMA
+            [pa.array(devices, pa.int64()), at, pa.array(scores, pa.float64()), pa.array(name, pa.string())], schema=ANOMALY_SCHEMA
         )
 
     def states(self) -> dict[str, bytes]:

@@ -10,21 +10,21 @@ import numpy as np
 
 from caudal.errors import StepFailed
 from caudal.storage import delta, delta_log
-from caudal.storage.parquet import dataset, opened
+from caudal.storage.parquet import dataset, open_parquet
 from caudal.storage.place import Place, place
-from caudal.tables.intact import reading
+from caudal.tables.intact import name_damaged_file
 
 Array = np.ndarray[Any, Any]
 _DAY_US = 86_400_000_000
 _MOST_STRETCHES = 200
 
 
-def there(folder: Place, version: int) -> bool:
+def has_version(folder: Place, version: int) -> bool:
     """Return whether a table has a version of that number; the cost does not depend on the number of versions."""
     return (folder / "_delta_log" / f"{version:020d}.json").is_file()
 
 
-def added(folder: Place, version: int) -> list[Place]:
+def added_files(folder: Place, version: int) -> list[Place]:
     """Return the files whose rows a version has added; merging small files adds none.
 
     Raises
@@ -43,7 +43,7 @@ def added(folder: Place, version: int) -> list[Place]:
     return [folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
 
 
-def last_said(folder: Place, about: str) -> tuple[int, dict[str, Any]] | None:
+def last_commit_with(folder: Place, about: str) -> tuple[int, dict[str, Any]] | None:
     """Return the newest version whose commit info has the key ``about``, and that commit info; None if there is none."""
     newest = delta.version_of(folder)
     for number in range(-1 if newest is None else newest, -1, -1):  # a column is added by a commit of its own, without the key
@@ -80,7 +80,7 @@ class Lookup:
         """Return the rows of files as an Arrow table."""
         if not files:
             return self._schema.empty_table()
-        with reading(lambda: files, f"Table '{self.folder.name}'"):
+        with name_damaged_file(lambda: files, f"Table '{self.folder.name}'"):
             return dataset(files, self._schema).to_table(filter=between)
 
     def near(self, version: int, low: Array, high: Array) -> Any:
@@ -127,7 +127,7 @@ class Lookup:
 
     def _bounds_of(self, path: str) -> tuple[int, int] | None:
         """Return the first and the last time in a file, from its footer."""
-        with opened(place(path)) as file:
+        with open_parquet(place(path)) as file:
             metadata = file.metadata
         at = next((i for i in range(metadata.num_columns) if metadata.schema.column(i).path == self._at), None)
         if at is None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.storage.parquet import WRITTEN, opened
+from caudal.storage.parquet import WRITTEN, open_parquet
 from caudal.tables.landing import LandedFile
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FOOTER = b"caudal.replaces"
 
 
-def key(columns: Sequence[str]) -> Column:
+def row_key(columns: Sequence[str]) -> Column:
     """Return an expression that identifies a source's row: a hash of its values and its file."""
     from pyspark.sql import functions as F
 
@@ -36,13 +36,13 @@ def write(rows: pa.Table, keys: Sequence[int], segments: Sequence[str], file: Pa
     pq.write_table(rows.replace_schema_metadata({FOOTER: footer}), file, **WRITTEN)
 
 
-def replaced(files: Sequence[LandedFile]) -> tuple[list[int], set[str]]:
+def replaced_keys(files: Sequence[LandedFile]) -> tuple[list[int], set[str]]:
     """Return the keys of all rows that the corrections among ``files`` replace, and the files of those rows."""
     keys: list[int] = []
     segments: set[str] = set()
     for file in files:
         if file.kind == "correction":
-            with opened(file.stored) as parquet:
+            with open_parquet(file.stored) as parquet:
                 footer = parquet.schema_arrow.metadata or {}
             content = json.loads(footer.get(FOOTER, b'{"keys": [], "segments": []}'))
             keys += content["keys"]

@@ -18,7 +18,7 @@ from caudal.ledger.ledger import Ledger, Row
 from caudal.ledger.records import landed, tombstones
 from caudal.storage.place import Place, put
 from caudal.tables.landing import store_path
-from caudal.tables.raw_records import Is, RawKind, bears, opened, records
+from caudal.tables.raw_records import Is, RawKind, has_subject, open_unpacked, records
 
 AT_ORIGIN = "Erase it at its origin and deliver the files again."
 
@@ -34,7 +34,7 @@ def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
         return kind.edit(file, column, is_subject, None)[0]
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, None)[0]
-    with opened(file, "rb") as raw:
+    with open_unpacked(file, "rb") as raw:
         return sum(is_mine for _, is_mine in records(raw, kind, column, is_subject))
 
 
@@ -50,7 +50,7 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, to)
     removed = kept = 0
-    with opened(file, "rb") as raw, opened(to, "wb", like=file) as new:
+    with open_unpacked(file, "rb") as raw, open_unpacked(to, "wb", like=file) as new:
         for piece, is_mine in records(raw, kind, column, is_subject):
             removed += is_mine
             if not is_mine:
@@ -59,7 +59,7 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
     return removed, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
-def which(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
+def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
     """Return a mask of an Arrow column's values that are the subject's, or contain it under one of some names.
 
     Each distinct value is tested once, however the column stores it.
@@ -75,7 +75,7 @@ def which(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
     if pa.types.is_dictionary(values.type) or pa.types.is_run_end_encoded(values.type):
         values = pc.run_end_decode(values) if pa.types.is_run_end_encoded(values.type) else values.dictionary_decode()
     if pa.types.is_nested(values.type):
-        return pa.array([bears({name: value}, columns, is_subject) for value in values.to_pylist()], pa.bool_())
+        return pa.array([has_subject({name: value}, columns, is_subject) for value in values.to_pylist()], pa.bool_())
     if name not in columns:
         return _nobody(values)
     try:
@@ -149,7 +149,7 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
         for batch in parquet_file.iter_batches(columns=None if writer else searched_columns):
             mask = pa.array([False] * len(batch), pa.bool_())
             for name in searched_columns:
-                mask = pc.or_(mask, which(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
+                mask = pc.or_(mask, subject_mask(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
             removed, kept = removed + mask.true_count, kept + len(batch) - mask.true_count
             if writer is not None:
                 writer.write_table(_without_spare_values(_others(batch, mask)))
@@ -220,16 +220,16 @@ def _avro(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int
 
     rows: list[Any] = []
     removed = 0
-    with opened(file, "rb") as raw:
+    with open_unpacked(file, "rb") as raw:
         reader = fastavro.reader(raw)
         for row in reader:
-            if bears(row, {column, column.lower()}, is_subject):
+            if has_subject(row, {column, column.lower()}, is_subject):
                 removed += 1
             else:
                 rows.append(row)
         schema, codec = reader.writer_schema, reader.codec
     if to is not None:
-        with opened(to, "wb", like=file) as new:
+        with open_unpacked(to, "wb", like=file) as new:
             fastavro.writer(new, schema, rows, codec=codec)
     return removed, len(rows)
 

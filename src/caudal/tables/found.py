@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from caudal.storage import delta, delta_log
-from caudal.storage.damage import stored
+from caudal.storage.damage import translate_damage
 from caudal.storage.parquet import dataset
 from caudal.storage.place import Place
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
+class MatchedRows:
     """Rows of one data file, and the version that added the file."""
 
     file: delta.DataFile
@@ -29,27 +29,27 @@ class Found:
 def matching(
     version: delta.Version, wanted: Callable[[pa.Table], pa.Array], *, days: Iterable[str | None] | None = None,
     columns: Sequence[str] | None = None,
-) -> Iterator[Found]:  # fmt: skip
+) -> Iterator[MatchedRows]:  # fmt: skip
     """Yield the rows for which ``wanted`` returns true; files without matches are skipped."""
     import pyarrow as pa
     from deltalake import Schema
 
     full_schema = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
     schema = pa.schema([field for field in full_schema if field.name != delta.DAY and (columns is None or field.name in columns)])
-    version_by_path = brought_in(version.folder, version.number)
+    version_by_path = version_by_file(version.folder, version.number)
     wanted_days = None if days is None else set(days)
     for file in version.files:
         if wanted_days is not None and file.day not in wanted_days:
             continue
         path = version.folder / unquote(file.path)
-        with stored(path, f"Table '{version.folder.name}'"):
+        with translate_damage(path, f"Table '{version.folder.name}'"):
             rows = dataset([str(path)], schema).to_table()
         matches = rows.filter(wanted(rows))
         if len(matches):
-            yield Found(file, version_by_path.get(unquote(file.path), version.number), matches)
+            yield MatchedRows(file, version_by_path.get(unquote(file.path), version.number), matches)
 
 
-def brought_in(folder: Place, until: int) -> dict[str, int]:
+def version_by_file(folder: Place, until: int) -> dict[str, int]:
     """Return the version that added each file that a table has ever named, up to a version."""
     version_by_path: dict[str, int] = {}
     for entry in delta_log.commits(folder):

@@ -9,7 +9,7 @@ from caudal.storage.delta import DAY, Version
 from caudal.storage.parquet import dataset
 from caudal.storage.place import reader, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
-from caudal.tables.intact import check_small, reading
+from caudal.tables.intact import check_small, name_damaged_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,5 +53,5 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     if not paths:
         return schema.empty_table()
     check_small(version, paths)
-    with translate_storage_errors(version.folder), reading(lambda: paths, f"Table '{version.folder.name}'"):
+    with translate_storage_errors(version.folder), name_damaged_file(lambda: paths, f"Table '{version.folder.name}'"):
         return dataset(paths, schema).to_table()

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from caudal.errors import CaudalError
 from caudal.storage import delta, delta_log
-from caudal.storage.damage import damaged, first_line, is_damage, stored
-from caudal.storage.place import Place, below, place
+from caudal.storage.damage import damage_error, first_line, is_damage, translate_damage
+from caudal.storage.place import Place, place, relative_path
 from caudal.storage.storage_errors import translate_storage_errors
 
 _BLOCK = 1 << 20
@@ -45,7 +45,7 @@ def fault_of(file: Place | str, *, bytes: int | None = None, sha256: str | None 
     bytes, sha256 : size and hash of the file as it was written, if known
     deep : whether every page is decoded; header and footer are checked in any case
     """
-    from caudal.storage.parquet import opened
+    from caudal.storage.parquet import open_parquet
 
     path = place(file) if isinstance(file, str) else file
     try:
@@ -57,7 +57,7 @@ def fault_of(file: Place | str, *, bytes: int | None = None, sha256: str | None 
     if sha256 is not None and (actual := sha256_of(path)) != sha256:
         return f"'{path}' is not as it was written: sha256 {actual[:16]}…, written {sha256[:16]}…"
     try:
-        with opened(path) as parquet:
+        with open_parquet(path) as parquet:
             for group in range(parquet.num_row_groups) if deep else ():
                 parquet.read_row_group(group, use_threads=False)
     except Exception as error:  # noqa: BLE001 - a reader may raise anything on other bytes
@@ -67,7 +67,7 @@ def fault_of(file: Place | str, *, bytes: int | None = None, sha256: str | None 
 
 
 @contextmanager
-def reading(paths: Callable[[], Iterable[Any]], what: str) -> Iterator[None]:
+def name_damaged_file(paths: Callable[[], Iterable[Any]], what: str) -> Iterator[None]:
     """Raise an error that names the damaged file if the block cannot read many stored files; they are then checked one by one.
 
     Raises
@@ -81,9 +81,9 @@ def reading(paths: Callable[[], Iterable[Any]], what: str) -> Iterator[None]:
     except Exception as error:
         for path in paths():
             if (fault := fault_of(path)) is not None:
-                raise damaged(f"{what}: {fault}.", file=str(path)) from error
+                raise damage_error(f"{what}: {fault}.", file=str(path)) from error
         if is_damage(str(error)):
-            raise damaged(f"{what} is not as it was written: {first_line(error)}.") from error
+            raise damage_error(f"{what} is not as it was written: {first_line(error)}.") from error
         raise
 
 
@@ -108,14 +108,16 @@ def check_small(version: delta.Version, paths: Sequence[str]) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         for path, sha256 in zip(unverified, threads.map(_sha256_of_stored, map(Path, unverified)), strict=True):
             if sha256 != sums[small[path]]:
-                raise damaged(f"Table '{folder.name}' is damaged: '{path}' is not as it was written.", table=folder.name, file=path)
+                raise damage_error(
+                    f"Table '{folder.name}' is damaged: '{path}' is not as it was written.", table=folder.name, file=path
+                )
     if len(_whole) > _KEPT:
         _whole.clear()
     _whole.update(unverified)
 
 
 def _sha256_of_stored(file: Path) -> str:
-    with stored(file):
+    with translate_damage(file):
         return sha256_of(file)
 
 
@@ -148,7 +150,7 @@ def sizes(folder: Place, paths: Sequence[str]) -> dict[str, int | None]:
     """Return the sizes of files in a folder, None for a missing file; a remote folder is listed once."""
     if isinstance(folder, Path):
         return {path: _size(folder / path) for path in paths}
-    listed = {below(file, folder).as_posix(): file.stat().st_size for file in folder.rglob("*")} if paths else {}
+    listed = {relative_path(file, folder).as_posix(): file.stat().st_size for file in folder.rglob("*")} if paths else {}
     return {path: listed.get(path) for path in paths}
 
 

@@ -140,7 +140,7 @@ def origin_of(row: Mapping[str, Any]) -> Path:
     return Path(row["base"] or "", row["path"])
 
 
-def moved(ledger: Ledger, product: str, source: str, base: Path, named: Callable[[str], str]) -> None:
+def rebase_paths(ledger: Ledger, product: str, source: str, base: Path, named: Callable[[str], str]) -> None:
     """Rebase a source's files onto the current data folder; files that an older home knows by absolute paths get relative names.
 
     If several absolute paths get the same name, the one that landed last gets it.

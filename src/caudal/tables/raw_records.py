@@ -47,7 +47,7 @@ class RawKind:
     edit: Callable[[Path, str, Is, Path | None], tuple[int, int]] | None = None
 
 
-def bears(value: Any, columns: set[str], is_subject: Is) -> bool:
+def has_subject(value: Any, columns: set[str], is_subject: Is) -> bool:
     """Return whether a row (names and values, at any depth) has the subject under one of some names.
 
     Examples
@@ -57,18 +57,20 @@ def bears(value: Any, columns: set[str], is_subject: Is) -> bool:
     """
     if isinstance(value, Mapping):
         return any(
-            holds(inner, is_subject) if str(name).lower() in columns or name in columns else bears(inner, columns, is_subject)
+            contains_subject(inner, is_subject)
+            if str(name).lower() in columns or name in columns
+            else has_subject(inner, columns, is_subject)
             for name, inner in value.items()
         )
-    return isinstance(value, list | tuple) and any(bears(inner, columns, is_subject) for inner in value)
+    return isinstance(value, list | tuple) and any(has_subject(inner, columns, is_subject) for inner in value)
 
 
-def holds(value: Any, is_subject: Is) -> bool:
+def contains_subject(value: Any, is_subject: Is) -> bool:
     """Return whether a value, or one nested in it, is the subject's."""
     if isinstance(value, Mapping):
-        return any(holds(inner, is_subject) for inner in value.values())
+        return any(contains_subject(inner, is_subject) for inner in value.values())
     if isinstance(value, list | tuple):
-        return any(holds(inner, is_subject) for inner in value)
+        return any(contains_subject(inner, is_subject) for inner in value)
     return is_subject(value)
 
 
@@ -101,7 +103,7 @@ def with_comma(is_subject: Is) -> Is:
     return lambda value: is_subject(value) or (isinstance(value, str) and is_subject(value.replace(".", "").replace(",", ".")))
 
 
-def opened(file: Path, mode: str, like: Path | None = None) -> Any:
+def open_unpacked(file: Path, mode: str, like: Path | None = None) -> Any:
     """Open a file for its uncompressed bytes; written bytes are compressed as ``like`` is."""
     name = (like or file).name.lower()
     if name.endswith(".gz"):
@@ -184,7 +186,7 @@ def _json(raw: IO[bytes], encoding: str, column: str, is_subject: Is) -> Iterato
             if array or is_subject(text[start:place].strip()) or _mentions(text[start:place], is_subject):
                 raise NotThere(f"What begins at character {start} is no JSON, so whose it is cannot be told.") from None
             value = None
-        is_mine = bears(value, names, is_subject)
+        is_mine = has_subject(value, names, is_subject)
         if array:
             after = _past(text, place)
             element = text[begin:place]
@@ -210,14 +212,14 @@ def _json_rows(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> It
     names = {column, column.lower()}
     first, last = (marked + spans[0][0], marked + spans[-1][1]) if spans else (len(text), len(text))
     around = (text[:first] + text[last:]).strip(_SPACE)
-    if around and bears(decoder.decode(around), names, is_subject):
+    if around and has_subject(decoder.decode(around), names, is_subject):
         raise NotThere(
             f"It has the subject's '{column}' outside of its rows.", fix="Erase it at its origin and deliver the files again."
         )
     yield _bytes(text[:first], encoding), False
     end, any_kept = first, False
     for start, stop in ((marked + start, marked + stop) for start, stop in spans):
-        is_mine = bears(decoder.raw_decode(text, start)[0], names, is_subject)
+        is_mine = has_subject(decoder.raw_decode(text, start)[0], names, is_subject)
         separator, end = text[end:start], stop
         yield _bytes((separator if any_kept else "") + text[start:stop], encoding), is_mine
         any_kept |= not is_mine

@@ -6,7 +6,7 @@ from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs, steps
 from caudal.storage import delta
-from caudal.storage.damage import damaged
+from caudal.storage.damage import damage_error
 from caudal.storage.place import place
 from caudal.tables.home import Home
 
@@ -23,7 +23,7 @@ def resolve_version(home: Home, ledger: Ledger, product: str, table: str, versio
     if delta.version_of(folder) is None:
         published = any(row["output_version"] is not None for row in ledger.find(steps, product=product, name=table))
         if published and folder.is_dir():
-            raise damaged(
+            raise damage_error(
                 f"The log of table '{table}' is gone: '{folder / '_delta_log'}' holds no entry, and the ledger knows of versions.",
                 "Put the log back from a backup; `caudal run` makes the table again from its inputs, as its first version.",
                 table=table,

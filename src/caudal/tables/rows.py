@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from caudal.storage.parquet import WRITTEN
-from caudal.storage.place import Place, target
+from caudal.storage.place import Place, writable
 
 
 def write(rows: pa.Table, file: Place) -> None:
@@ -17,7 +17,7 @@ def write(rows: pa.Table, file: Place) -> None:
 
     integers = [column.name for column in rows.schema if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type)]
     texts = [column.name for column in rows.schema if pa.types.is_string(column.type)]
-    with target(file) as out:
+    with writable(file) as out:
         pq.write_table(
             rows,
             out,

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from caudal.storage import delta
-from caudal.storage.damage import damaged, stored
+from caudal.storage.damage import damage_error, translate_damage
 from caudal.storage.place import Place
 
 FOLDER = "_kept"
 
 
-def keep(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
+def write_version_files(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
     """Write files beside a table and return their hashes by name; no version lists them yet."""
     from caudal.engine.cache import put_file
 
@@ -38,13 +38,13 @@ def hashes(folder: Place, version: int | None) -> dict[str, str]:
     return dict(delta.identity(folder, version).get("kept", {})) if version is not None else {}
 
 
-def kept(folder: Place, version: int | None) -> dict[str, bytes]:
+def read_version_files(folder: Place, version: int | None) -> dict[str, bytes]:
     """Return the contents of the files that belong to a version, by name."""
     contents = {}
     for name, sha256 in hashes(folder, version).items():
         file = folder / FOLDER / sha256
-        with stored(file, f"What table '{folder.name}' has fitted"):
+        with translate_damage(file, f"What table '{folder.name}' has fitted"):
             contents[name] = file.read_bytes()
         if hashlib.sha256(contents[name]).hexdigest() != sha256:
-            raise damaged(f"What table '{folder.name}' has fitted, '{file}', is not as it was written.", table=folder.name)
+            raise damage_error(f"What table '{folder.name}' has fitted, '{file}', is not as it was written.", table=folder.name)
     return contents

@@ -21,7 +21,9 @@ Named = Callable[[str], str]
 """Translates a key of older files to its current form."""
 
 
-def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str], named: Named | None = None) -> set[str]:
+def segments_with_keys(
+    old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str], named: Named | None = None
+) -> set[str]:
     """Return the segments of old files that hold a key of the new ones; ``named`` is for keys of a single column."""
     import pyarrow as pa
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
 from caudal.secret import passwords_of, shown
-from caudal.storage.driver import driven
+from caudal.storage.driver import url_with_driver
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -27,7 +27,7 @@ def connected(url: str, tz: str) -> Iterator[Connection[Any]]:
     EnvironmentProblem : the warehouse does not answer, or stopped answering
     StepFailed : the warehouse refused a statement
     """
-    plain = driven(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    plain = url_with_driver(url).set(drivername="postgresql").render_as_string(hide_password=False)
     import psycopg
 
     try:
@@ -38,22 +38,22 @@ def connected(url: str, tz: str) -> Iterator[Connection[Any]]:
             )
             yield connection
     except psycopg.Error as error:
-        raise explained(error, url) from None
+        raise translate_error(error, url) from None
 
 
-def hold(connection: Connection[Any], place: str) -> None:
+def lock_place(connection: Connection[Any], place: str) -> None:
     """Take the lock of a place, so that nobody else publishes to it until the connection ends."""
-    patient(connection, OTHER_S)
+    set_lock_timeout(connection, OTHER_S)
     connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"caudal {place}"])
-    patient(connection, LOCK_S)
+    set_lock_timeout(connection, LOCK_S)
 
 
-def patient(connection: Connection[Any], seconds: float) -> None:
+def set_lock_timeout(connection: Connection[Any], seconds: float) -> None:
     """Set how long statements wait for a lock."""
     connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds:g}s"])
 
 
-def explained(error: Exception, url: str) -> CaudalError:
+def translate_error(error: Exception, url: str) -> CaudalError:
     """Translate a warehouse's error, without its password; the error's class tells whether a retry may help."""
     place = shown(url)
     state = getattr(error, "sqlstate", None) or ""

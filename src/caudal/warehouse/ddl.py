@@ -32,7 +32,7 @@ AND v.oid <> d.refobjid AND a.attname = ANY(%s) ORDER BY 1, 2
 """
 
 
-def named(target: Target) -> Identifier:
+def identifier(target: Target) -> Identifier:
     """Return the table as an SQL identifier."""
     from psycopg.sql import Identifier
 
@@ -44,16 +44,16 @@ def regclass(target: Target) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in (target.schema, target.table))
 
 
-def columns_there(connection: Connection[Any], target: Target) -> dict[str, Column]:
+def existing_columns(connection: Connection[Any], target: Target) -> dict[str, Column]:
     """Return the table's existing columns; none if the table does not exist."""
     return {name: Column(name, type, comment) for name, type, comment in connection.execute(_COLUMNS, [regclass(target)])}
 
 
-def analysed(target: Target) -> Composed:
+def analyze_statement(target: Target) -> Composed:
     """Return the statement that updates the planner's statistics at once, instead of when autovacuum runs."""
     from psycopg.sql import SQL
 
-    return SQL("ANALYZE {}").format(named(target))
+    return SQL("ANALYZE {}").format(identifier(target))
 
 
 def create(connection: Connection[Any], target: Target, into: Identifier, *, logged: bool = True) -> None:
@@ -80,21 +80,21 @@ def alter(connection: Connection[Any], target: Target, existing: dict[str, Colum
 
     declared = {column.name: column for column in target.columns}
     for name in existing.keys() - declared.keys():
-        connection.execute(SQL("ALTER TABLE {} DROP COLUMN {}").format(named(target), Identifier(name)))
+        connection.execute(SQL("ALTER TABLE {} DROP COLUMN {}").format(identifier(target), Identifier(name)))
     for name, column in declared.items():
         if name not in existing:
-            connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(named(target), _column(column)))
+            connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(identifier(target), _column(column)))
         elif existing[name].type != column.type:
             statement = SQL("ALTER TABLE {0} ALTER COLUMN {1} TYPE {2} USING NULL::{2}")
-            connection.execute(statement.format(named(target), Identifier(name), SQL(column.type)))
+            connection.execute(statement.format(identifier(target), Identifier(name), SQL(column.type)))
 
 
-def same(target: Target, existing: Mapping[str, Column]) -> bool:
+def has_same_columns(target: Target, existing: Mapping[str, Column]) -> bool:
     """Return whether a table has the target's columns."""
     return {column.name: column.type for column in existing.values()} == {column.name: column.type for column in target.columns}
 
 
-def going(connection: Connection[Any], target: Target, existing: Mapping[str, Column]) -> list[str]:
+def removed_columns(connection: Connection[Any], target: Target, existing: Mapping[str, Column]) -> list[str]:
     """Return the columns that a table would lose, or whose type would change.
 
     Raises
@@ -126,7 +126,7 @@ def _drop_indexes(connection: Connection[Any], target: Target) -> None:
     for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
         if name not in target.all_indexes:
             connection.execute(SQL("DROP INDEX {}").format(Identifier(target.schema, name)))
-    unrefer(connection, target, kept=_references(target))
+    drop_references(connection, target, kept=_references(target))
 
 
 def _key(connection: Connection[Any], target: Target) -> None:
@@ -136,12 +136,12 @@ def _key(connection: Connection[Any], target: Target) -> None:
     if constraint is not None and tuple(constraint[1]) == target.key:
         return
     if constraint is not None:
-        connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(named(target), Identifier(constraint[0])))
+        connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(target), Identifier(constraint[0])))
         for name in constraint[1]:
-            connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(named(target), Identifier(name)))
+            connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(identifier(target), Identifier(name)))
     if target.key:
         columns = SQL(", ").join(Identifier(name) for name in target.key)
-        connection.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(named(target), columns))
+        connection.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(identifier(target), columns))
 
 
 def _indexes(connection: Connection[Any], target: Target) -> None:
@@ -151,10 +151,10 @@ def _indexes(connection: Connection[Any], target: Target) -> None:
     for name, columns in target.all_indexes.items():
         if name not in existing:
             column_list = SQL(", ").join(Identifier(column) for column in columns)
-            connection.execute(SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), named(target), column_list))
+            connection.execute(SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), identifier(target), column_list))
 
 
-def refer(connection: Connection[Any], target: Target) -> None:
+def add_references(connection: Connection[Any], target: Target) -> None:
     """Add missing foreign keys; they are checked when the transaction ends."""
     from psycopg.sql import SQL, Identifier
 
@@ -163,16 +163,18 @@ def refer(connection: Connection[Any], target: Target) -> None:
         if name not in existing:
             statement = SQL("ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
             referenced = Identifier(target.schema, table)
-            connection.execute(statement.format(named(target), Identifier(name), Identifier(column), referenced, Identifier(other)))
+            connection.execute(
+                statement.format(identifier(target), Identifier(name), Identifier(column), referenced, Identifier(other))
+            )
 
 
-def unrefer(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
+def drop_references(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
     """Drop foreign keys, except some."""
     from psycopg.sql import SQL, Identifier
 
     for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
         if name not in kept:
-            connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(named(target), Identifier(name)))
+            connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(target), Identifier(name)))
 
 
 def _references(target: Target) -> dict[str, tuple[str, str, str]]:
@@ -186,12 +188,12 @@ def _comments(connection: Connection[Any], target: Target) -> None:
 
     (comment,) = connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [regclass(target)]).fetchone() or (None,)
     if comment != target.comment:
-        connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(named(target), Literal(target.comment)))
-    existing = columns_there(connection, target)
+        connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(identifier(target), Literal(target.comment)))
+    existing = existing_columns(connection, target)
     for column in target.columns:
         if existing[column.name].comment != column.comment:
-            identifier = Identifier(target.schema, target.table, column.name)
-            connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(identifier, Literal(column.comment)))
+            column_identifier = Identifier(target.schema, target.table, column.name)
+            connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column_identifier, Literal(column.comment)))
 
 
 def role(connection: Connection[Any], name: str) -> None:
@@ -232,4 +234,4 @@ def _granted(connection: Connection[Any], target: Target) -> None:
                 fix=f'An administrator has to run: GRANT USAGE ON SCHEMA "{target.schema}" TO "{grantee}";',
                 role=grantee,
             )
-    connection.execute(SQL("GRANT SELECT ON {} TO {}").format(named(target), recipient))
+    connection.execute(SQL("GRANT SELECT ON {} TO {}").format(identifier(target), recipient))

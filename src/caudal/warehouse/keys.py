@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 FIRST = 5  # duplicate keys that an error names
 
 
-def violation(target: Target, version: Version, error: Any) -> CaudalError:
+def key_error(target: Target, version: Version, error: Any) -> CaudalError:
     """Return the error about a version's key; if its rows keep the key, the error of the warehouse."""
     key = ", ".join(target.key)
-    duplicates = repeated(version, target.key) if target.key else None
+    duplicates = repeated_keys(version, target.key) if target.key else None
     if duplicates is not None and duplicates.num_rows:
         examples = "; ".join(_key_text(row) for row in duplicates.slice(0, FIRST).to_pylist())
         more = f" and {duplicates.num_rows - FIRST:,} more" if duplicates.num_rows > FIRST else ""
@@ -39,7 +39,7 @@ def violation(target: Target, version: Version, error: Any) -> CaudalError:
     return StepFailed(f"'{target.place}' cannot be published: {str(error).strip().splitlines()[0]}.", fix="Nothing was published.")
 
 
-def repeated(version: Version, key: tuple[str, ...]) -> pa.Table:
+def repeated_keys(version: Version, key: tuple[str, ...]) -> pa.Table:
     """Return the keys that more than one row has, in order, with their count ``count_all``."""
     import pyarrow.compute as pc
 

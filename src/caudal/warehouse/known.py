@@ -64,7 +64,7 @@ def days_of(version: Version) -> dict[str, str]:
     return {day: hashlib.sha256(json.dumps(sorted(day_files)).encode()).hexdigest()[:20] for day, day_files in files.items()}
 
 
-def changed(old: Mapping[str, str], new: Mapping[str, str]) -> set[str]:
+def changed_days(old: Mapping[str, str], new: Mapping[str, str]) -> set[str]:
     """Return the days that differ.
 
     Examples
@@ -102,7 +102,7 @@ def prepare(connection: Connection[Any], schema: str) -> None:
             connection.execute(_MADE)
 
 
-def last(connection: Connection[Any], place: str) -> Published | None:
+def last_publication(connection: Connection[Any], place: str) -> Published | None:
     """Return the last publication to a place."""
     row = connection.execute(
         f"SELECT place, product, source, version, rows, days, declared, run_id, more FROM {_TABLE} WHERE place = %s",  # noqa: S608
@@ -111,7 +111,7 @@ def last(connection: Connection[Any], place: str) -> Published | None:
     return None if row is None else Published(*row)
 
 
-def note(connection: Connection[Any], published: Published) -> None:
+def record_publication(connection: Connection[Any], published: Published) -> None:
     """Record a publication, within the transaction that publishes it."""
     connection.execute(f"DELETE FROM {_TABLE} WHERE place = %s", [published.place])  # noqa: S608
     connection.execute(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import StepFailed
 from caudal.storage.delta import DAY, DataFile, Version
 from caudal.tables.frames import arrow
-from caudal.warehouse.types import written
+from caudal.warehouse.types import copy_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ class Loaded:
     zeros: dict[str, int]
 
 
-def copied(
+def copy_files(
     connection: Connection[Any], into: Composable, version: Version, columns: Sequence[str], files: Iterable[DataFile]
 ) -> Loaded:
     """Copy the rows of some files of a version.
@@ -54,7 +54,7 @@ def copied(
     return Loaded(rows, dict(zeros))
 
 
-def moved(connection: Connection[Any], into: Composable, table: pa.Table) -> None:
+def copy_table(connection: Connection[Any], into: Composable, table: pa.Table) -> None:
     """Copy the rows of an Arrow table."""
     from psycopg.sql import SQL, Identifier
 
@@ -84,7 +84,7 @@ def as_csv(batch: pa.RecordBatch, zeros: Counter[str]) -> bytes:
 
     texts = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        text, zero_count = written(column)
+        text, zero_count = copy_values(column)
         texts.append(text)
         if zero_count:
             zeros[name] += zero_count

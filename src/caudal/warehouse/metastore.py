@@ -18,7 +18,7 @@ _MARK = "caudal.product"
 
 
 @dataclass(frozen=True)
-class Known:
+class MetastoreTable:
     """A table as it is registered with a metastore.
 
     Parameters
@@ -51,7 +51,7 @@ def hive_type(spark: str) -> str:
     return re.sub(r"\btimestamp_(ntz|ltz)\b", "timestamp", spark)
 
 
-def register(jvm: Any, uri: str, known: Known) -> bool:
+def register(jvm: Any, uri: str, known: MetastoreTable) -> bool:
     """Register a table with a metastore; return whether anything had to be changed.
 
     Raises
@@ -88,7 +88,7 @@ def _client(jvm: Any, uri: str) -> Any:
     return jvm.org.apache.hadoop.hive.metastore.HiveMetaStoreClient(conf)
 
 
-def _register(jvm: Any, client: Any, known: Known) -> bool:
+def _register(jvm: Any, client: Any, known: MetastoreTable) -> bool:
     api = jvm.org.apache.hadoop.hive.metastore.api
     database, name = known.names
     if database not in list(client.getAllDatabases()):
@@ -123,7 +123,7 @@ def _place(location: str) -> str:
     return re.sub("^file:/+", "file:/", location)
 
 
-def _table(jvm: Any, api: Any, known: Known) -> Any:
+def _table(jvm: Any, api: Any, known: MetastoreTable) -> Any:
     columns = jvm.java.util.ArrayList()
     for name, kind in known.columns:
         columns.add(api.FieldSchema(name.lower(), kind, known.comments.get(name)))

@@ -14,9 +14,9 @@ from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
 from caudal.storage.delta import Version
 from caudal.warehouse import ddl, known
-from caudal.warehouse.connect import hold
-from caudal.warehouse.keys import violation
-from caudal.warehouse.load import Loaded, copied
+from caudal.warehouse.connect import lock_place
+from caudal.warehouse.keys import key_error
+from caudal.warehouse.load import Loaded, copy_files
 from caudal.warehouse.target import Target
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def publish(connection: Connection[Any], target: Target, version: Version, produ
     """
     from psycopg import errors
 
-    hold(connection, target.place)
+    lock_place(connection, target.place)
     known.prepare(connection, target.schema)
     if target.grant:
         ddl.role(connection, target.grant)
-    before, existing = known.last(connection, target.place), ddl.columns_there(connection, target)
+    before, existing = known.last_publication(connection, target.place), ddl.existing_columns(connection, target)
     _mine(target, before, product, source, bool(existing))
     now = known.Published(
         target.place, product, source, version.number, version.rows, known.days_of(version), target.digest(), run_id, {}
@@ -56,11 +56,11 @@ def publish(connection: Connection[Any], target: Target, version: Version, produ
         if not existing:
             return _created(connection, target, version, now)
         assert before is not None
-        if not ddl.same(target, existing):
+        if not ddl.has_same_columns(target, existing):
             return _altered(connection, target, version, now)
         return _brought_up(connection, target, version, before, now)
     except (errors.UniqueViolation, errors.NotNullViolation) as error:
-        raise violation(target, version, error) from None
+        raise key_error(target, version, error) from None
 
 
 def _mine(target: Target, before: known.Published | None, product: str, source: str, exists: bool) -> None:
@@ -79,18 +79,18 @@ def _mine(target: Target, before: known.Published | None, product: str, source: 
 def _created(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
     """Create the table. Nobody sees it before the transaction ends, so its indexes are created last."""
     with connection.transaction():
-        ddl.create(connection, target, ddl.named(target))
-        loaded = copied(connection, ddl.named(target), version, target.names, version.files)
+        ddl.create(connection, target, ddl.identifier(target))
+        loaded = copy_files(connection, ddl.identifier(target), version, target.names, version.files)
         ddl.shape(connection, target)
-        known.note(connection, now)
-    connection.execute(ddl.analysed(target))
+        known.record_publication(connection, now)
+    connection.execute(ddl.analyze_statement(target))
     return Outcome("made", loaded.rows, zeros=loaded.zeros)
 
 
 def _brought_up(
     connection: Connection[Any], target: Target, version: Version, before: known.Published, now: known.Published
 ) -> Outcome:
-    days = known.changed(before.days, now.days)
+    days = known.changed_days(before.days, now.days)
     if not days and before.declared == now.declared:
         return Outcome("was there already", 0, ())
     whole = target.day is None or not before.days.keys() - days
@@ -99,11 +99,11 @@ def _brought_up(
         if days:
             delete(connection, target, None if whole else days)
             files = [file for file in version.files if (file.day or "") in days]
-            loaded = copied(connection, ddl.named(target), version, target.names, files)
+            loaded = copy_files(connection, ddl.identifier(target), version, target.names, files)
         ddl.shape(connection, target)
-        known.note(connection, now)
+        known.record_publication(connection, now)
     if days:
-        connection.execute(ddl.analysed(target))
+        connection.execute(ddl.analyze_statement(target))
     scope = "every row" if whole else f"{len(days)} day{'' if len(days) == 1 else 's'}"
     return Outcome(
         scope if days else "keys, indexes, comments, readers", loaded.rows, None if whole else tuple(sorted(days)), loaded.zeros
@@ -114,23 +114,23 @@ def _altered(connection: Connection[Any], target: Target, version: Version, now:
     """Change the columns: the rows are staged first, so that the table is locked only while they are moved."""
     from psycopg.sql import SQL, Identifier
 
-    existing = ddl.columns_there(connection, target)
-    removed = ddl.going(connection, target, existing)
+    existing = ddl.existing_columns(connection, target)
+    removed = ddl.removed_columns(connection, target, existing)
     staging = Identifier(OWN_SCHEMA, "load_" + hashlib.sha256(target.place.encode()).hexdigest()[:20])
     connection.execute(SQL("DROP TABLE IF EXISTS {}").format(staging))
     ddl.create(connection, target, staging, logged=False)
     with connection.transaction():
-        loaded = copied(connection, staging, version, target.names, version.files)
+        loaded = copy_files(connection, staging, version, target.names, version.files)
     names = SQL(", ").join(Identifier(name) for name in target.names)
     with connection.transaction():
-        connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(ddl.named(target)))
+        connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(ddl.identifier(target)))
         delete(connection, target, None)
         ddl.alter(connection, target, existing)
-        connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(ddl.named(target), names, staging))
+        connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(ddl.identifier(target), names, staging))
         ddl.shape(connection, target)
         connection.execute(SQL("DROP TABLE {}").format(staging))
-        known.note(connection, now)
-    connection.execute(ddl.analysed(target))
+        known.record_publication(connection, now)
+    connection.execute(ddl.analyze_statement(target))
     added = sorted(set(target.names) - existing.keys())
     parts = [
         f"new columns {', '.join(added)}" if added else "",
@@ -143,7 +143,7 @@ def delete(connection: Connection[Any], target: Target, days: set[str] | None) -
     """Delete the rows of some days, or all; readers still see them until the transaction ends."""
     from psycopg.sql import SQL, Identifier, Literal
 
-    statement = SQL("DELETE FROM {}").format(ddl.named(target))
+    statement = SQL("DELETE FROM {}").format(ddl.identifier(target))
     if days is not None:
         day = Identifier(str(target.day))
         in_days = SQL("{} = ANY({}::date[])").format(day, Literal([day for day in days if day]))

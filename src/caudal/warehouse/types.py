@@ -42,7 +42,7 @@ def type_of(arrow: pa.DataType) -> str:
     return "jsonb" if t.is_nested(arrow) else "text"
 
 
-def written(column: pa.Array) -> tuple[pa.Array, int]:
+def copy_values(column: pa.Array) -> tuple[pa.Array, int]:
     """Return a column in the form that Arrow's CSV writer gives to `COPY`, and the number of values that lost zero characters.
 
     PostgreSQL cannot store a text with a zero character.
@@ -88,7 +88,7 @@ def _array(column: pa.Array) -> tuple[pa.Array, int]:
     import pyarrow.compute as pc
     import pyarrow.types as t
 
-    values, zero_count = written(column.flatten())
+    values, zero_count = copy_values(column.flatten())
     text = values.cast(pa.string())
     if t.is_large_string(values.type) or t.is_string(values.type):
         for mark in ("\\", '"'):

@@ -75,7 +75,7 @@ def require_long(key: str | None) -> None:
         )
 
 
-def admitted() -> bool:
+def is_admitted() -> bool:
     """Return whether this request has full access: it has the key, its visitor has signed in, or there is no key."""
     return request.environ.get(_ADMITTED) is True
 

@@ -193,7 +193,7 @@ def test_a_memory_without_room_leaves_those_before_it(tmp_path: Path, monkeypatc
 
 def test_a_full_disk_is_told_from_a_fault() -> None:
     for full in (OSError(errno.EDQUOT, "quota"), OSError("Error writing bytes. Detail: [errno 28] No space left on device")):
-        assert isinstance(faults.explained(full, "the stream 'x'"), EnvironmentProblem)
-    told = faults.explained(ValueError("3 is no colour"), "the stream 'x'")
+        assert isinstance(faults.as_caudal_error(full, "the stream 'x'"), EnvironmentProblem)
+    told = faults.as_caudal_error(ValueError("3 is no colour"), "the stream 'x'")
     assert isinstance(told, StepFailed)
     assert told.what == "The stream 'x' broke: ValueError: 3 is no colour"

@@ -18,7 +18,7 @@ from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import remove, spark_path
 from caudal.tables.frames import arrow
-from caudal.tables.version_files import hashes, kept
+from caudal.tables.version_files import hashes, read_version_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ def fits_now(ws: Workspace, table: str) -> dict[str, TableFits]:
     for name in node.inputs:
         found |= fits_now(ws, name)
     if any(map(is_fit, hashes(ws.folder(table), ws.version(table)))):
-        fits = {name: content for name, content in kept(ws.folder(table), ws.version(table)).items() if is_fit(name)}
+        fits = {name: content for name, content in read_version_files(ws.folder(table), ws.version(table)).items() if is_fit(name)}
         found[table] = TableFits(_code(ws, table), fits)
     return found
 
@@ -52,7 +52,7 @@ def fits_of(ws: Workspace, champion: Champion) -> dict[str, TableFits]:
     if (fits := read_fits(ws.home.path / row["artifact"])) is not None:
         return fits
     table, number = str(row["training_table"]), int(row["training_version"])  # a version of before: its table knows
-    old = {name: content for name, content in kept(ws.folder(table), number).items() if is_fit(name)}
+    old = {name: content for name, content in read_version_files(ws.folder(table), number).items() if is_fit(name)}
     return {table: TableFits(_code(ws, table, number), old)} if old else {}
 
 

@@ -78,7 +78,7 @@ def decode(payload: bytes | memoryview) -> list[Block]:
     return blocks
 
 
-def readdressed(message: bytes, device: int) -> bytes:
+def with_device(message: bytes, device: int) -> bytes:
     """Return a message's single block as that of another device; the body is not decoded, so that many devices cost little."""
     header = bytearray(message[: HEADER.size])
     header[4:8] = device.to_bytes(4, "little")

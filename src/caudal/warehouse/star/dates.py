@@ -46,7 +46,7 @@ def fill(connection: Connection[Any], calendar: Target, years: Iterable[int]) ->
     """Make the calendar hold exactly these years, and the row that stands for no day."""
     from psycopg.sql import SQL, Identifier, Literal
 
-    table, surrogate = ddl.named(calendar), Identifier(calendar.columns[0].name)
+    table, surrogate = ddl.identifier(calendar), Identifier(calendar.columns[0].name)
     existing = {year for (year,) in connection.execute(SQL("SELECT DISTINCT year FROM {} WHERE year IS NOT NULL").format(table))}
     required = set(years)
     connection.execute(SQL("DELETE FROM {} WHERE year = ANY({})").format(table, Literal(sorted(existing - required))))

@@ -15,7 +15,7 @@ from caudal.tables.frames import arrow
 from caudal.warehouse.star import history
 from caudal.warehouse.star.history import END, Span
 from caudal.warehouse.target import HIDDEN, Column, schema_of
-from caudal.warehouse.types import type_of, written
+from caudal.warehouse.types import copy_values, type_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,7 +92,7 @@ def columns(dimension: Dimension, version: Version, comments: dict[str, str]) ->
     return tuple(result)
 
 
-def followed(dimension: Dimension, known: History, versions: Iterator[tuple[Version, float | None]], read: Rows) -> Change:
+def compute_change(dimension: Dimension, known: History, versions: Iterator[tuple[Version, float | None]], read: Rows) -> Change:
     """Return the change that brings a dimension from its known history to that of some more versions of its table.
 
     Parameters
@@ -123,18 +123,18 @@ def _step(dimension: Dimension, history_: History, read: Rows, version: Version,
                 )
             by_key.setdefault(key, []).append(Span(start, END.replace(tzinfo=start.tzinfo), content, (version.number, index)))
         for key, spans in by_key.items():
-            touched |= _set(history_, key, history.told(history_.get(key, []), spans))
+            touched |= _set(history_, key, history.replace_states(history_.get(key, []), spans))
         return touched
     _once(dimension, keys)
     when = dt.datetime.fromtimestamp(at or 0.0, dt.UTC)
     for index, (key, content) in enumerate(zip(keys, contents, strict=True)):
         row = (version.number, index)
         if dimension.changes == "keep":
-            touched |= _set(history_, key, history.observed(history_.get(key, []), content, when, row))
+            touched |= _set(history_, key, history.add_observation(history_.get(key, []), content, when, row))
         else:
             touched |= _set(history_, key, [Span(history.FIRST, END, content, row)])
     for key in history_.keys() - set(keys):
-        touched |= _set(history_, key, history.observed(history_[key], None, when) if dimension.changes == "keep" else [])
+        touched |= _set(history_, key, history.add_observation(history_[key], None, when) if dimension.changes == "keep" else [])
     return touched
 
 
@@ -241,7 +241,7 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
         return [None if value is None else repr(value) for value in whole.to_pylist()]
     if t.is_timestamp(whole.type):
         return list(whole.cast(pa.timestamp("us", tz=whole.type.tz)).cast(pa.int64()).cast(pa.string()).to_pylist())
-    return list(written(whole)[0].cast(pa.large_string()).to_pylist())
+    return list(copy_values(whole)[0].cast(pa.large_string()).to_pylist())
 
 
 def _once(dimension: Dimension, keys: list[Any]) -> None:

@@ -93,7 +93,7 @@ def _pointed(link: Link, fact: Fact) -> str:
     return f"The row of {link.dimension.name}{validity}; {UNKNOWN} where there is none."
 
 
-def moved_in(connection: Connection[Any], facts: Facts, staged: Identifier) -> None:
+def insert_staged_rows(connection: Connection[Any], facts: Facts, staged: Identifier) -> None:
     """Move staged rows into the fact's table, each with references to its dimension rows."""
     from psycopg.sql import SQL, Identifier
 
@@ -106,10 +106,10 @@ def moved_in(connection: Connection[Any], facts: Facts, staged: Identifier) -> N
     ]  # fmt: skip
     statement = SQL("INSERT INTO {} ({}) SELECT {} FROM {} n{}")
     column_list = SQL(", ").join(Identifier(name) for name in names)
-    connection.execute(statement.format(ddl.named(facts.target), column_list, SQL(", ").join(values), staged, joins))
+    connection.execute(statement.format(ddl.identifier(facts.target), column_list, SQL(", ").join(values), staged, joins))
 
 
-def pointed_anew(connection: Connection[Any], facts: Facts, touched: Mapping[str, Identifier | None]) -> int:
+def update_references(connection: Connection[Any], facts: Facts, touched: Mapping[str, Identifier | None]) -> int:
     """Update facts of changed members to refer to the rows that are valid now; ``touched`` names the table of their keys, by
     dimension.
 
@@ -129,7 +129,7 @@ def pointed_anew(connection: Connection[Any], facts: Facts, touched: Mapping[str
         )
         moved += connection.execute(
             statement.format(
-                table=ddl.named(facts.target), pointer=Identifier(link.pointer), surrogate=Identifier("d0", link.dimension.surrogate),
+                table=ddl.identifier(facts.target), pointer=Identifier(link.pointer), surrogate=Identifier("d0", link.dimension.surrogate),
                 unknown=SQL(str(UNKNOWN)), touched=touched_join, join=_joined(facts, link, 0),
             )
         ).rowcount  # fmt: skip
@@ -162,7 +162,7 @@ def years(connection: Connection[Any], all_facts: Iterable[Facts]) -> set[int]:
     for facts in all_facts:
         for pointer in facts.dates:
             statement = SQL("SELECT DISTINCT {0} / 10000 FROM {1} WHERE {0} > 0").format(
-                Identifier(pointer), ddl.named(facts.target)
+                Identifier(pointer), ddl.identifier(facts.target)
             )
             result |= {year for (year,) in connection.execute(statement)}
     return result

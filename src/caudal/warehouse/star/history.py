@@ -31,7 +31,7 @@ class Span:
     row: tuple[int, int] | None = None
 
 
-def told(spans: Sequence[Span], seen: Sequence[Span]) -> list[Span]:
+def replace_states(spans: Sequence[Span], seen: Sequence[Span]) -> list[Span]:
     """Return a member's history after a version that gives its states by event time.
 
     A version replaces the history from its earliest state on; the history before that stays.
@@ -48,7 +48,7 @@ def told(spans: Sequence[Span], seen: Sequence[Span]) -> list[Span]:
     return _joined([*before, *states])
 
 
-def observed(spans: Sequence[Span], content: int | None, at: dt.datetime, row: tuple[int, int] | None = None) -> list[Span]:
+def add_observation(spans: Sequence[Span], content: int | None, at: dt.datetime, row: tuple[int, int] | None = None) -> list[Span]:
     """Return a member's history after a version that shows its state (None: removed) at a time.
 
     Its first state is valid from the beginning of time: nothing else is known of the time before.

@@ -13,12 +13,12 @@ from caudal.errors import NotThere, StepFailed
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.warehouse import ddl, known
-from caudal.warehouse.connect import hold
-from caudal.warehouse.keys import violation
-from caudal.warehouse.load import copied
+from caudal.warehouse.connect import lock_place
+from caudal.warehouse.keys import key_error
+from caudal.warehouse.load import copy_files
 from caudal.warehouse.star import dates, store
-from caudal.warehouse.star.dimension import Rows, attributes, columns, followed
-from caudal.warehouse.star.fact import Facts, facts_of, moved_in, pointed_anew, years
+from caudal.warehouse.star.dimension import Rows, attributes, columns, compute_change
+from caudal.warehouse.star.fact import Facts, facts_of, insert_staged_rows, update_references, years
 from caudal.warehouse.swap import Outcome, delete
 from caudal.warehouse.target import Column, Target, schema_of
 
@@ -30,7 +30,7 @@ _TICK_S = 1e-6  # so that versions with the same time still have an order
 
 
 @dataclass(frozen=True)
-class Given:
+class LakeTable:
     """A table of the lake from which a star is made, at its version, with its comments."""
 
     folder: Place
@@ -40,7 +40,7 @@ class Given:
 
 
 @dataclass
-class Made:
+class StarTable:
     """A table of the star while it is published.
 
     Parameters
@@ -62,10 +62,10 @@ class Made:
     @property
     def anew(self) -> bool:
         """Whether the table exists with other columns."""
-        return bool(self.there) and not ddl.same(self.target, self.there)
+        return bool(self.there) and not ddl.has_same_columns(self.target, self.there)
 
 
-def publish(connection: Connection[Any], star: Star, product: str, lake_tables: Mapping[str, Given], run_id: str) -> Outcome:
+def publish(connection: Connection[Any], star: Star, product: str, lake_tables: Mapping[str, LakeTable], run_id: str) -> Outcome:
     """Bring a star to the versions of its tables, and return what was done.
 
     Raises
@@ -75,19 +75,19 @@ def publish(connection: Connection[Any], star: Star, product: str, lake_tables: 
     from psycopg import errors
 
     place = f"{star.schema}.*"
-    hold(connection, place)
+    lock_place(connection, place)
     known.prepare(connection, star.schema)
     if star.grant:
         ddl.role(connection, star.grant)
-    before = known.last(connection, place)
+    before = known.last_publication(connection, place)
     _mine(connection, star, before, product)
     dimensions = {
         dimension.name: _dimension(connection, star, dimension, lake_tables[dimension.of], before) for dimension in star.dimensions
     }
     facts = [_facts(connection, star, fact, lake_tables) for fact in star.facts]
-    calendar = Made(dates.target(star, star.dates), None, {}) if star.dates else None
+    calendar = StarTable(dates.target(star, star.dates), None, {}) if star.dates else None
     if calendar:
-        calendar.there = ddl.columns_there(connection, calendar.target)
+        calendar.there = ddl.existing_columns(connection, calendar.target)
     tables = [*dimensions.values(), *([calendar] if calendar else []), *(fact_table for _, fact_table in facts)]
     for fact, fact_table in facts:
         _changed_days(fact_table, before, fact.declared.name)
@@ -105,12 +105,12 @@ def publish(connection: Connection[Any], star: Star, product: str, lake_tables: 
         return _together(connection, star, dimensions, facts, calendar, now)
     except (errors.UniqueViolation, errors.NotNullViolation) as error:
         if (fact_target := fact_of.get(error.diag.table_name or "")) and fact_target[1]:
-            raise violation(fact_target[0], fact_target[1], error) from None
+            raise key_error(fact_target[0], fact_target[1], error) from None
         raise
 
 
 def _together(
-    connection: Connection[Any], star: Star, dimensions: Mapping[str, Made], facts: list[tuple[Facts, Made]], calendar: Made | None,
+    connection: Connection[Any], star: Star, dimensions: Mapping[str, StarTable], facts: list[tuple[Facts, StarTable]], calendar: StarTable | None,
     now: known.Published,
 ) -> Outcome:  # fmt: skip
     """Make the staged changes, all or none."""
@@ -119,30 +119,30 @@ def _together(
         if any(table.anew for table in tables):
             for _, fact_table in facts:
                 if fact_table.there:
-                    ddl.unrefer(connection, fact_table.target)
+                    ddl.drop_references(connection, fact_table.target)
         for table in tables:
             if not table.there:
-                ddl.create(connection, table.target, ddl.named(table.target))
+                ddl.create(connection, table.target, ddl.identifier(table.target))
             elif table.anew:
                 delete(connection, table.target, None)
                 ddl.alter(connection, table.target, table.there)
         for declared in star.dimensions:
             if (dimension_table := dimensions[declared.name]).beside:
-                store.change(connection, declared, dimension_table.target, dimension_table.beside)
+                store.apply_changes(connection, declared, dimension_table.target, dimension_table.beside)
         touched = {
             name: None if dimension_table.whole else dimension_table.beside.touched
             for name, dimension_table in dimensions.items()
             if dimension_table.beside
         }
         moved = sum(
-            pointed_anew(connection, fact, touched) for fact, fact_table in facts if fact_table.there and not fact_table.anew
+            update_references(connection, fact, touched) for fact, fact_table in facts if fact_table.there and not fact_table.anew
         )
         rows = 0
         for fact, fact_table in facts:
             if fact_table.days:
                 whole = fact_table.target.day is None or fact_table.anew
                 delete(connection, fact_table.target, None if whole else fact_table.days)
-                moved_in(connection, fact, fact_table.beside[0])
+                insert_staged_rows(connection, fact, fact_table.beside[0])
                 rows += fact_table.beside[1]
         if calendar:
             dates.fill(connection, calendar.target, years(connection, [fact for fact, _ in facts]))
@@ -150,11 +150,11 @@ def _together(
         for table in tables:
             ddl.shape(connection, table.target)
         for _, fact_table in facts:
-            ddl.refer(connection, fact_table.target)
-        known.note(connection, now)
+            ddl.add_references(connection, fact_table.target)
+        known.record_publication(connection, now)
     for table in tables:
         if table.beside:
-            connection.execute(ddl.analysed(table.target))
+            connection.execute(ddl.analyze_statement(table.target))
     states = sum(dimension_table.note["changed"] for dimension_table in dimensions.values())
     days = sum(len(fact_table.days) for _, fact_table in facts)
     counted = ((days, "day", "of facts"), (states, "row", "of dimensions"), (moved, "pointer", "set anew"))
@@ -163,19 +163,19 @@ def _together(
 
 
 def _dimension(
-    connection: Connection[Any], star: Star, dimension: Dimension, lake_table: Given, before: known.Published | None
-) -> Made:
+    connection: Connection[Any], star: Star, dimension: Dimension, lake_table: LakeTable, before: known.Published | None
+) -> StarTable:
     """Return a dimension's table with its changes staged, if there are any."""
     newest = delta.read(lake_table.folder, lake_table.version)
     indexes = ((dimension.key, "valid_from"),) if dimension.changes == "keep" else ((dimension.key,),)
     target = Target(
         star.schema, dimension.name, columns(dimension, newest, dict(lake_table.comments)), (dimension.surrogate,), indexes, lake_table.comment, star.grant,
     )  # fmt: skip
-    table = Made(target, newest, ddl.columns_there(connection, target))
+    table = StarTable(target, newest, ddl.existing_columns(connection, target))
     last = _last(before, dimension.name)
     continues = bool(table.there) and not table.anew and last.get("declared") == repr(dimension) and _same_lake(lake_table, last)
     if table.anew:
-        ddl.going(connection, target, table.there)
+        ddl.removed_columns(connection, target, table.there)
     files = _files(newest)
     table.note = {
         "version": lake_table.version,
@@ -189,19 +189,19 @@ def _dimension(
     names = attributes(dimension, schema_of(newest))
     rows = Rows(dimension, names)
     known_history = store.read(connection, dimension, target) if continues else {}
-    change = followed(dimension, known_history, _versions(dimension, lake_table, last if continues else {}, table.note), rows)
+    change = compute_change(dimension, known_history, _versions(dimension, lake_table, last if continues else {}, table.note), rows)
     if not continues and table.there:  # rebuilt from the beginning: earlier rows are removed
         table.whole = True
         existing = [] if table.anew else store.surrogates(connection, dimension, target)
         change.gone = [number for number in existing if number not in change.put]
     table.note["changed"] = len(change.put) + len(change.moved) + len(change.gone)
     if table.note["changed"] or not table.there or table.anew:
-        table.beside = store.lay(connection, dimension, target, change, rows, newest)
+        table.beside = store.stage_changes(connection, dimension, target, change, rows, newest)
     return table
 
 
 def _versions(
-    dimension: Dimension, lake_table: Given, last: Mapping[str, Any], note: dict[str, Any]
+    dimension: Dimension, lake_table: LakeTable, last: Mapping[str, Any], note: dict[str, Any]
 ) -> Iterator[tuple[delta.Version, float | None]]:
     """Yield the versions that the warehouse does not have yet, each with a later time than the one before."""
     first = int(last["version"]) + 1 if last else 0
@@ -215,26 +215,26 @@ def _versions(
         yield version, at
 
 
-def _facts(connection: Connection[Any], star: Star, fact: Any, lake_tables: Mapping[str, Given]) -> tuple[Facts, Made]:
+def _facts(connection: Connection[Any], star: Star, fact: Any, lake_tables: Mapping[str, LakeTable]) -> tuple[Facts, StarTable]:
     lake_table = lake_tables[fact.of]
     version = delta.read(lake_table.folder, lake_table.version)
     facts = facts_of(star, fact, version, lake_table.comment, lake_table.comments)
-    table = Made(facts.target, version, ddl.columns_there(connection, facts.target))
+    table = StarTable(facts.target, version, ddl.existing_columns(connection, facts.target))
     if table.anew:
-        ddl.going(connection, table.target, table.there)
+        ddl.removed_columns(connection, table.target, table.there)
     return facts, table
 
 
-def _changed_days(table: Made, before: known.Published | None, name: str) -> None:
+def _changed_days(table: StarTable, before: known.Published | None, name: str) -> None:
     assert table.version is not None
     days = known.days_of(table.version)
     last = _last(before, name)
     table.note = {"version": table.version.number, "days": days, "rows": table.version.rows}
     published_days = last.get("days", {}) if table.there and not table.anew else {}
-    table.days = known.changed(published_days, days)
+    table.days = known.changed_days(published_days, days)
 
 
-def _beside(connection: Connection[Any], fact: Facts, table: Made) -> None:
+def _beside(connection: Connection[Any], fact: Facts, table: StarTable) -> None:
     """Load the rows of changed days into a temporary table."""
     from psycopg.sql import SQL, Identifier
 
@@ -247,7 +247,7 @@ def _beside(connection: Connection[Any], fact: Facts, table: Made) -> None:
     connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(into, definitions))
     with connection.transaction():
         files = [file for file in table.version.files if (file.day or "") in table.days]
-        loaded = copied(connection, into, table.version, fact.own, files)
+        loaded = copy_files(connection, into, table.version, fact.own, files)
     connection.execute(SQL("ANALYZE {}").format(into))
     table.beside = (into, loaded.rows)
 
@@ -260,14 +260,14 @@ def _mine(connection: Connection[Any], star: Star, before: known.Published | Non
             fix="Publish under another name (schema=).",
         )
     for name in star.names:
-        if name not in own_tables and ddl.columns_there(connection, Target(star.schema, name, ())):
+        if name not in own_tables and ddl.existing_columns(connection, Target(star.schema, name, ())):
             raise StepFailed(
                 f"The warehouse has a table '{star.schema}.{name}' that this star has not made.",
                 fix="Publish under another schema (schema=), or take that table away.",
             )
 
 
-def _declared(star: Star, tables: list[Made]) -> str:
+def _declared(star: Star, tables: list[StarTable]) -> str:
     return hashlib.sha256(
         json.dumps([repr(star.facts), repr(star.dimensions), *(table.target.digest() for table in tables)]).encode()
     ).hexdigest()
@@ -277,7 +277,7 @@ def _last(before: known.Published | None, name: str) -> dict[str, Any]:
     return dict(before.more["tables"].get(name, {})) if before is not None else {}
 
 
-def _noted(before: known.Published, tables: list[Made]) -> bool:
+def _noted(before: known.Published, tables: list[StarTable]) -> bool:
     """Return whether the versions of all tables are recorded already."""
     return all(before.more["tables"].get(table.target.table, {}).get("version") == table.note.get("version") for table in tables)
 
@@ -286,7 +286,7 @@ def _files(version: delta.Version) -> str:
     return hashlib.sha256(json.dumps(known.days_of(version), sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _same_lake(lake_table: Given, last: Mapping[str, Any]) -> bool:
+def _same_lake(lake_table: LakeTable, last: Mapping[str, Any]) -> bool:
     """Return whether the version in the warehouse comes from this lake."""
     if last["version"] > lake_table.version:
         return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.star import Dimension
 from caudal.storage.delta import Version
 from caudal.warehouse import ddl
-from caudal.warehouse.load import moved
+from caudal.warehouse.load import copy_table
 from caudal.warehouse.star.dimension import CONTENT, UNKNOWN, Change, History, Rows
 from caudal.warehouse.star.history import END, FIRST, Span
 from caudal.warehouse.target import Column, Target, schema_of
@@ -22,7 +22,7 @@ LATE = END.date() - dt.timedelta(days=1)  # a span that ends later has no end, i
 
 
 @dataclass(frozen=True)
-class Beside:
+class StagedChanges:
     """Temporary tables of staged changes; they disappear with the connection."""
 
     put: Identifier
@@ -41,43 +41,47 @@ def read(connection: Connection[Any], dimension: Dimension, target: Target) -> H
     column_list = SQL(", ").join(Identifier(name) for name in names)
     history: History = {}
     for key, content, *times in connection.execute(
-        statement.format(column_list, ddl.named(target), Identifier(dimension.surrogate), SQL(str(UNKNOWN)), Identifier(names[-2]))
+        statement.format(
+            column_list, ddl.identifier(target), Identifier(dimension.surrogate), SQL(str(UNKNOWN)), Identifier(names[-2])
+        )
     ):
         start, until = (_plain(time_) for time_ in times) if times else (FIRST, END)
         history.setdefault(key, []).append(Span(start, until, content))
     return history
 
 
-def lay(connection: Connection[Any], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version) -> Beside:
+def stage_changes(
+    connection: Connection[Any], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version
+) -> StagedChanges:
     """Stage a dimension's changes in temporary tables."""
     import pyarrow as pa
     from psycopg.sql import SQL, Identifier
 
-    staged = Beside(*(Identifier(f"{what}_{dimension.name}"[:60]) for what in ("put", "moved", "gone", "touched")))
+    staged = StagedChanges(*(Identifier(f"{what}_{dimension.name}"[:60]) for what in ("put", "moved", "gone", "touched")))
     key = next(column for column in target.columns if column.name == dimension.key)
     _temporary(connection, staged.put, target.columns)
     for table in rows.taken(change):
-        moved(connection, staged.put, table)
+        copy_table(connection, staged.put, table)
     kind = next((column.type for column in target.columns if column.name == "valid_until"), "timestamp without time zone")
     _temporary(connection, staged.moved, (Column("row", "bigint"), Column("until", kind)))
     if change.moved:
         zoned = pa.timestamp("us", tz="UTC" if next(iter(change.moved.values())).tzinfo else None)
         columns = {"row": pa.array(change.moved.keys(), pa.int64()), "until": pa.array(change.moved.values(), zoned)}
-        moved(connection, staged.moved, pa.table(columns))
+        copy_table(connection, staged.moved, pa.table(columns))
     _temporary(connection, staged.gone, (Column("row", "bigint"),))
-    moved(connection, staged.gone, pa.table({"row": pa.array(change.gone, pa.int64())}))
+    copy_table(connection, staged.gone, pa.table({"row": pa.array(change.gone, pa.int64())}))
     _temporary(connection, staged.touched, (Column("key", key.type),))
     key_type = schema_of(version).field(dimension.key).type
-    moved(connection, staged.touched, pa.table({"key": pa.array(list(change.touched), key_type)}))
+    copy_table(connection, staged.touched, pa.table({"key": pa.array(list(change.touched), key_type)}))
     connection.execute(SQL("ANALYZE {}").format(staged.touched))
     return staged
 
 
-def change(connection: Connection[Any], dimension: Dimension, target: Target, staged: Beside) -> None:
+def apply_changes(connection: Connection[Any], dimension: Dimension, target: Target, staged: StagedChanges) -> None:
     """Apply staged changes, and insert the unknown member if it is missing."""
     from psycopg.sql import SQL, Identifier, Literal
 
-    table, surrogate = ddl.named(target), Identifier(dimension.surrogate)
+    table, surrogate = ddl.identifier(target), Identifier(dimension.surrogate)
     delete_statement = SQL("DELETE FROM {0} WHERE {1} IN (SELECT row FROM {2} UNION ALL SELECT {1} FROM {3})")
     connection.execute(delete_statement.format(table, surrogate, staged.gone, staged.put))
     if dimension.changes == "keep":
@@ -115,6 +119,6 @@ def surrogates(connection: Connection[Any], dimension: Dimension, target: Target
     from psycopg.sql import SQL, Identifier
 
     statement = SQL("SELECT {0} FROM {1} WHERE {0} <> {2}").format(
-        Identifier(dimension.surrogate), ddl.named(target), SQL(str(UNKNOWN))
+        Identifier(dimension.surrogate), ddl.identifier(target), SQL(str(UNKNOWN))
     )
     return [number for (number,) in connection.execute(statement)]
