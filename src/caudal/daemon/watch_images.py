@@ -68,23 +68,23 @@ class ImageWatcher:
             return Look([], again_s=self._rests_until - began)
         try:
             self._read_packs(ledger)
-            found = look(self._connection, data=self.data, known=self._known, clock=self._clock, attempts=1)
+            arrivals = look(self._connection, data=self.data, known=self._known, clock=self._clock, attempts=1)
         except (SourceProblem, EnvironmentProblem) as problem:  # the folder is not there yet, or does not answer
             return Look([], trouble=problem.sentence())
         self._rests_until = time.monotonic() + _REST * (time.monotonic() - began)
-        self._noted &= {*found.whole, *found.growing}  # landed or deleted images need not be remembered
-        self._now = {image for image in found.whole if image not in self._noted}
+        self._noted &= {*arrivals.whole, *arrivals.growing}  # landed or deleted images need not be remembered
+        self._now = {image for image in arrivals.whole if image not in self._noted}
         if not self._now:
             self._since = None
-            return Look([], again_s=self._again_s(found.growing))
+            return Look([], again_s=self._again_s(arrivals.growing))
         # The ledger is read after the look, so the run of an event that still waits sees at least as much.
         if ledger.find(events, product=self.product, trigger=self.name, state="new", limit=1):
             self._remember()
-            return Look([], again_s=self._again_s(found.growing))
+            return Look([], again_s=self._again_s(arrivals.growing))
         self._since = self._since or self._clock()
-        if found.growing and self._clock() < self._since + GATHER_S:
-            return Look([], again_s=self._again_s(found.growing))
-        return Look([self._event(sorted(self._now, key=lambda image: image.path))], again_s=self._again_s(found.growing))
+        if arrivals.growing and self._clock() < self._since + GATHER_S:
+            return Look([], again_s=self._again_s(arrivals.growing))
+        return Look([self._event(sorted(self._now, key=lambda image: image.path))], again_s=self._again_s(arrivals.growing))
 
     def recorded(self, happened: Sequence[Event]) -> None:
         """Remember which events the ledger has."""
