@@ -29,11 +29,11 @@ PLACES = (
     ("caudal.batch.batch", "end"),
     ("caudal.batch.batch", "recover"),
     ("caudal.batch.batch", "remember"),
-    ("caudal.streaming.executors.here", "found_in"),
+    ("caudal.streaming.executors.here", "process_messages"),
     ("caudal.streaming.engine", "save"),
     ("caudal.streaming.publish", "append"),
     ("caudal.streaming.publish", "compact"),
-    ("caudal.streaming.side", "added"),
+    ("caudal.streaming.side", "added_files"),
     ("caudal.streaming.join", "append"),
     ("caudal.streaming.join", "compact"),
 )

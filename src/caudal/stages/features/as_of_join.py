@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
 from caudal.engine.marks import KNOWN, quoted
-from caudal.engine.moments import micros, of
+from caudal.engine.moments import micros, to_micros
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -57,8 +57,8 @@ def as_of_join(
 
     asking = "as_of_join"
     group = marks.names(by)
-    marks.need(left, group, asking)
-    marks.need(right, group, asking)
+    marks.require_columns(left, group, asking)
+    marks.require_columns(right, group, asking)
     mine = marks.event_time(left, left_time, asking, "left_time")
     theirs = marks.event_time(right, right_time, asking, "right_time")
     added = _added(left, right, group, mine, theirs)
@@ -83,7 +83,7 @@ def as_of_join(
     found = F.last("__right", ignorenulls=True).over(so_far)
     joined = tells.unionByName(asks).withColumn("__found", found)
     if tolerance is not None:
-        recent = F.col(at) - F.col("__found.__known_at") <= of(seconds(tolerance))
+        recent = F.col(at) - F.col("__found.__known_at") <= to_micros(seconds(tolerance))
         joined = joined.withColumn("__found", F.when(recent, F.col("__found")))
     columns = [
         F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in left.schema.fields

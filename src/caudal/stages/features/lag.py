@@ -10,7 +10,7 @@ from caudal.declarations.zone import DAY_S
 from caudal.engine import marks
 from caudal.engine.clock import axis, faces
 from caudal.engine.marks import quoted
-from caudal.engine.moments import of
+from caudal.engine.moments import to_micros
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -57,11 +57,13 @@ def lag(
 
     asking = "lag"
     taken = marks.names(columns)
-    marks.need(frame, taken, asking)
+    marks.require_columns(frame, taken, asking)
     time = marks.event_time(frame, order, asking, "order")
     group = marks.keys(frame, by, asking)
     lengths = _lengths(frame, time, [steps] if isinstance(steps, int | str) else list(steps), step)
-    named = [marks.worded(length) for length in ([steps] if isinstance(steps, int | str) else steps) if isinstance(length, str)]
+    named = [
+        marks.duration_name(length) for length in ([steps] if isinstance(steps, int | str) else steps) if isinstance(length, str)
+    ]
     grid_s = seconds(step) if step is not None else None
     wall = faces(frame, time, asking, grid_s)
     days = [name for name, length_s in lengths.items() if wall is not None and name in named and length_s % DAY_S == 0]
@@ -72,7 +74,7 @@ def lag(
     added = {}
     for name, length_s in lengths.items():
         place = face if name in days else at
-        then = Window.partitionBy(*keys).orderBy(place).rangeBetween(-of(length_s), -of(length_s))
+        then = Window.partitionBy(*keys).orderBy(place).rangeBetween(-to_micros(length_s), -to_micros(length_s))
         clash = F.count(F.lit(1)).over(then) > 1
         if name in days:  # a time that the wall shows twice has a row at each
             clash = F.count(F.lit(1)).over(then) > F.when(F.min(at).over(then) == F.max(at).over(then), 1).otherwise(2)
@@ -109,5 +111,5 @@ def _lengths(frame: DataFrame, time: str, steps: Sequence[Steps], step: str | fl
             raise DeclarationProblem(
                 f"lag is asked for {one!r}, but rows lie {text(grid)} apart.", fix=f"Take a multiple of {text(grid)}.", lag=one
             )
-        lengths[str(one) if isinstance(one, int) else marks.worded(one)] = length_s
+        lengths[str(one) if isinstance(one, int) else marks.duration_name(one)] = length_s
     return lengths

@@ -10,7 +10,7 @@ from caudal.engine import marks
 from caudal.engine.clock import axis
 from caudal.engine.exact import addends, finite, mean, sorted_std, total
 from caudal.engine.marks import quoted
-from caudal.engine.moments import of
+from caudal.engine.moments import to_micros
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem, nearest
 from caudal.stages.features.registered import feature
@@ -63,7 +63,7 @@ def rolling(
 
     asking = "rolling"
     taken = marks.names(column)
-    marks.need(frame, taken, asking)
+    marks.require_columns(frame, taken, asking)
     if stat not in STATISTICS:
         raise DeclarationProblem(
             f"rolling has no statistic '{stat}'.", nearest=nearest(stat, STATISTICS), fix=f"There are {', '.join(STATISTICS)}."
@@ -76,7 +76,7 @@ def rolling(
         raise DeclarationProblem(
             f"rolling is to give {len(taken)} columns the one name '{name}'.", fix="Call it for each column, or leave name out."
         )
-    length = of(seconds(window))
+    length = to_micros(seconds(window))
     if length <= 0:
         raise DeclarationProblem(
             f"rolling is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing."
@@ -103,10 +103,10 @@ def rolling(
             result = _difference(F.count(F.expr(finite(value, kind))), ordered, first, last)
         else:
             sums, result = _sums(
-                value, kind, stat, ordered, first, last, f"__{len(running)}_", f"sum of '{one}' over {marks.worded(window)}"
+                value, kind, stat, ordered, first, last, f"__{len(running)}_", f"sum of '{one}' over {marks.duration_name(window)}"
             )
             running |= sums
-        added[name or f"{one}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), result)
+        added[name or f"{one}_{stat}_{marks.duration_name(window)}"] = F.when(F.col(at).isNotNull(), result)
     placed = frame.withColumn(at, axis(frame, [time], asking)[0])
     return placed.withColumns(running).withColumns(added).drop(at, *running)
 

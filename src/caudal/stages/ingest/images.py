@@ -22,7 +22,7 @@ from caudal.stages.ingest.files import found_in, moving
 from caudal.stages.ingest.origin import base_of, former, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import without_user
-from caudal.storage.parquet import WRITTEN, opened
+from caudal.storage.parquet import WRITTEN, open_parquet
 from caudal.storage.place import Place, reader, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
 
@@ -136,7 +136,7 @@ def marks(files: Iterable[tuple[str, Place]], named: Callable[[str], str] = str)
     known: dict[str, Mark] = {}
     names = ("path", "bytes", "modified_ns", "etag", "sha256")
     for _, file in sorted(files, key=lambda one: one[0].rpartition("/")[2]):
-        with translate_storage_errors(file), opened(file) as pack:
+        with translate_storage_errors(file), open_parquet(file) as pack:
             for batch in pack.iter_batches(1 << 16, columns=list(names)):
                 for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
                     known[named(path)] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)

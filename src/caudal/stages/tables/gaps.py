@@ -188,7 +188,7 @@ def _of_keys(placed: DataFrame, keys: DataFrame, group: Sequence[str], last: int
     """Return a row for every key of ``keys``, day of the frame and window, with the frame's row where there is one."""
     from pyspark.sql import functions as F
 
-    marks.need(keys, group, "fill_gaps(keys=…)")
+    marks.require_columns(keys, group, "fill_gaps(keys=…)")
     wanted = keys.select(*(F.col(quoted(name)) for name in group)).distinct()
     days = placed.select(MIDNIGHT).distinct()
     grid = days.crossJoin(F.broadcast(wanted)).withColumn("__window", F.explode(F.sequence(F.lit(0), F.lit(last)))).alias("grid")

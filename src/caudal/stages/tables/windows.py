@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.zone import zone
 from caudal.engine.clock import Clock, windowed
-from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, need, quoted
+from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, quoted, require_columns
 from caudal.engine.moments import DAY_S, micros
 from caudal.engine.reach import START as BEGINS
 from caudal.errors import DeclarationProblem, nearest
@@ -142,7 +142,7 @@ def tumble(
             width=width,
         )
     by = names(by)
-    need(frame, by, asking)
+    require_columns(frame, by, asking)
     column = event_time(frame, time, asking, "time")
     micros(frame, column, asking)  # says clearly when it is no time
     return Windows(frame, int(length), tuple(by), column)

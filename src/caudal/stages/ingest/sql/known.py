@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.database import Database
 from caudal.stages.ingest.arrival import Seen
 from caudal.stages.ingest.sql.text_watermark import back
-from caudal.storage.parquet import opened
+from caudal.storage.parquet import open_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,7 +101,7 @@ class Brought:
             # A row without a watermark is asked for each time, so it may be in any file.
             if one.stored is None or (last is not None and last < low and not noted.get("without")):
                 continue
-            with opened(one.stored) as file:
+            with open_parquet(one.stored) as file:
                 for batch in file.iter_batches(batch_size=10_000):
                     column = batch.column(source.watermark)
                     again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))

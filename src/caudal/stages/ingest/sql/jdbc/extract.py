@@ -17,7 +17,7 @@ from caudal.stages.ingest.sql.jdbc.columns import Asked, asked
 from caudal.stages.ingest.sql.jdbc.server import Server, connected
 from caudal.stages.ingest.sql.known import Before, goes_on
 from caudal.stages.ingest.sql.text_watermark import refused
-from caudal.storage.place import Place, remove, source as opened, spark_path
+from caudal.storage.place import Place, readable as opened, remove, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
