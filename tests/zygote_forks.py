@@ -27,6 +27,7 @@ from typing import Any
 IMPORTED = (
     "caudal.cli",
     "caudal.batch.batch",
+    "caudal.batch.flow",
     "caudal.observers.openlineage.outbox",
     "caudal.commands.parity",
     "caudal.commands.replay",

@@ -42,7 +42,7 @@ SMALL = {
 BEGAN_S = 1_700_000_000
 TRACES = (
     ("caudal.batch.execute", "perform"), ("caudal.batch.execute", "_tell"), ("caudal.tables.landing", "_copy"), ("caudal.storage.delta", "commit"),
-    ("caudal.batch.publish", "_moved"), ("caudal.stages.enforce.judging.write", "write"), ("caudal.batch.batch", "begin"), ("caudal.batch.batch", "end"), ("caudal.batch.batch", "remember"),
+    ("caudal.batch.publish", "_moved"), ("caudal.stages.enforce.judging.write", "write"), ("caudal.batch.flow", "begin"), ("caudal.batch.flow", "end"), ("caudal.batch.flow", "remember"),
 )  # fmt: skip
 
 

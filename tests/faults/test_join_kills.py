@@ -38,7 +38,7 @@ product.join("noted", samples, labels, on=("device", "seq"), within="2 seconds",
 product.join("known", samples, headsets, on="device", how="left", columns=["O1", "owner"])
 """
 DEATHS = (
-    "after added labels",
+    "after added_files labels",
     "before append noted",
     "after append noted",
     "after append known",

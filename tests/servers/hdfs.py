@@ -15,7 +15,7 @@ import requests
 from caudal.engine.connectors import program
 from caudal.engine.java import java_home
 from caudal.engine.jvm import spark_home
-from caudal.engine.loopback import free_port, killed, launched
+from caudal.engine.loopback import free_port, kill_program, start_program
 from caudal.errors import EnvironmentProblem
 
 _START_S = 90.0
@@ -67,7 +67,7 @@ class HdfsServer:
             "org.apache.hadoop.test.MiniDFSClusterManager", *(["-format"] if fresh else []), "-datanodes", "1", "-nnport", str(self.port), "-httpport", str(self._http),
             "-writeDetails", str(told), *(part for name, value in settings.items() for part in ("-D", f"{name}={value}")),
         ]  # fmt: skip
-        self._process = launched(command, self.log, cwd=self.folder)
+        self._process = start_program(command, self.log, cwd=self.folder)
         until = time.monotonic() + _START_S
         while not told.exists():
             if time.monotonic() > until or self._process.poll() is not None:
@@ -77,7 +77,7 @@ class HdfsServer:
     def stop(self) -> None:
         """Kill it."""
         if self._process is not None:
-            killed(self._process)
+            kill_program(self._process)
             self._process = None
 
 

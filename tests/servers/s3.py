@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from caudal.engine.loopback import free_port, killed, launched
+from caudal.engine.loopback import free_port, kill_program, start_program
 
 _START_S = 60.0
 _SERVE = "import sys; from moto.server import main; main(sys.argv[1:])"
@@ -33,7 +33,7 @@ class S3Server:
         self.log = folder / "moto.log"
         self._names = itertools.count(1)
         command = [sys.executable, "-W", "ignore", "-c", _SERVE, "-H", "127.0.0.1", "-p", str(self._inner)]
-        self._moto = launched(command, self.log, cwd=folder)
+        self._moto = start_program(command, self.log, cwd=folder)
         self._door: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -83,7 +83,7 @@ class S3Server:
     def start(self) -> None:
         """Let clients in."""
         command = [sys.executable, str(Path(__file__).with_name("forward.py")), str(self.port), str(self._inner)]
-        self._door = launched(command, self.log, cwd=self.log.parent)
+        self._door = start_program(command, self.log, cwd=self.log.parent)
         until = time.monotonic() + _START_S
         while True:
             try:
@@ -97,13 +97,13 @@ class S3Server:
     def stop(self) -> None:
         """Kill the process that clients speak to."""
         if self._door is not None:
-            killed(self._door)
+            kill_program(self._door)
             self._door = None
 
     def close(self) -> None:
         """End all."""
         self.stop()
-        killed(self._moto)
+        kill_program(self._moto)
 
     def requests(self) -> list[str]:
         """Return the requests so far: ``GET /bucket/key 200``."""

@@ -121,7 +121,7 @@ def _messages(block: Block, wire: str) -> Iterator[tuple[list[bytes], int]]:
 
 def _of(payload: bytes, wire: str, device: int) -> bytes:
     """Return device 0's message as another's."""
-    return packed.readdressed(payload, device) if wire == "packed" else payload.replace(b'"device":0', b'"device":%d' % device, 1)
+    return packed.with_device(payload, device) if wire == "packed" else payload.replace(b'"device":0', b'"device":%d' % device, 1)
 
 
 def _producer(servers: str) -> Producer:

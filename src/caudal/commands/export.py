@@ -15,7 +15,7 @@ from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.storage.place import spark_needs
 from caudal.storage.storage_errors import translate_storage_errors
-from caudal.tables.intact import check_small, reading
+from caudal.tables.intact import check_small, name_damaged_file
 from caudal.tables.resolve import resolve_version
 
 Written = Literal["parquet", "avro", "csv"]
@@ -73,7 +73,7 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
     temporary = target.with_name(f".{target.name}.part")
     with (
         translate_storage_errors(version.folder),
-        reading(lambda: paths, f"Table '{version.folder.name}'"),
+        name_damaged_file(lambda: paths, f"Table '{version.folder.name}'"),
         pc.CSVWriter(temporary, schema) if kind == "csv" else pq.ParquetWriter(temporary, schema, **WRITTEN) as writer,
     ):
         for batch in dataset(paths, schema).to_batches() if paths else ():

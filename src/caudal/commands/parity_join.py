@@ -15,9 +15,9 @@ from caudal.report.documents import ParityExample, TableParity
 from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
-from caudal.streaming.join import standing
+from caudal.streaming.join import read_join_state
 from caudal.streaming.side import Side
-from caudal.tables.added import added
+from caudal.tables.added import added_files
 from caudal.tables.frames import arrow, empty, frame
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def compared(ws: Workspace, declared: Join) -> TableParity:
     nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
     folders = [ws.folder(name) for name in declared.inputs]
     number = delta.version_of(ws.folder(declared.name))
-    said = standing(declared, nodes, ws.folder(declared.name), folders)
+    said = read_join_state(declared, nodes, ws.folder(declared.name), folders)
     assert number is not None
     assert said is not None
     streamed = arrow(delta.read(ws.folder(declared.name), number))
@@ -76,7 +76,7 @@ def _by_version(ws: Workspace, declared: Join, newest: int) -> Iterator[DataFram
     keys, before, since = list(keys_of(ws.product.nodes[declared.left])), None, -1
     for beside, upto in _met(ws, declared, newest):
         version = delta.read(left, upto)
-        came = {str(file) for number in range(since + 1, upto + 1) for file in added(left, number)}
+        came = {str(file) for number in range(since + 1, upto + 1) for file in added_files(left, number)}
         files = tuple(delta.DataFile(one, 0, 0) for one in sorted(one.removeprefix(f"{left}/") for one in came))
         rows = frame(ws.spark, delta.Version(left, upto, files, version.schema, version.partitioned, {}))
         new = rows if before is None else rows.join(before, keys, "left_anti")

@@ -115,7 +115,7 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
             raise DeclarationProblem(
                 f"'{source.name}' has no column '{column}'.", nearest=nearest(column, own), fix=f"It has {', '.join(own)}."
             )
-    matching = rows.withColumn("_key", corrections.key(own))
+    matching = rows.withColumn("_key", corrections.row_key(own))
     if reason:
         matching = matching.where(F.exists("_reasons", lambda one: one.contains(reason)))
     if where:
@@ -124,8 +124,8 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
     if not keys:
         raise NotThere(f"No quarantined row of '{source.name}' matches.", fix=f"Look at them: caudal quarantine show {source.name}")
     # Rows that are alike to the last value cannot be told apart, so they are corrected together.
-    chosen = rows.withColumn("_key", corrections.key(own)).where(F.col("_key").isin(keys))
-    good = ws.frame(source.name).withColumn("_key", corrections.key(own)).where(F.col("_key").isin(keys)).count()
+    chosen = rows.withColumn("_key", corrections.row_key(own)).where(F.col("_key").isin(keys))
+    good = ws.frame(source.name).withColumn("_key", corrections.row_key(own)).where(F.col("_key").isin(keys)).count()
     if good:
         raise DeclarationProblem(
             f"{good} good rows of '{source.name}' are alike to the last value with rows to be corrected.",

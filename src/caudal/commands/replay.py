@@ -359,7 +359,7 @@ def _send(block: Block, to: Sink, wire: str, devices: int) -> int:
         of_lane = range(block.device + lane, block.device + devices, to.lanes)
         if wire == "packed":
             at_once = max(1, _PAYLOAD_BYTES // len(messages[0]))
-            each = [packed.readdressed(messages[0], device) for device in of_lane]
+            each = [packed.with_device(messages[0], device) for device in of_lane]
             payloads = [b"".join(each[start : start + at_once]) for start in range(0, len(each), at_once)]
         else:
             payloads = [one for device in of_lane for one in codec(wire).encode(replace(block, device=device))]

@@ -1,4 +1,4 @@
-"""Streams as they run, drawn in the browser (sole importer of dash)."""
+"""Running streams, drawn in the browser (sole importer of dash)."""
 
 from caudal.extras import require
 

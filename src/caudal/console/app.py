@@ -1,4 +1,4 @@
-"""The console's app: Flask with the key and the refusals of the web app, Dash on it, and a route of events."""
+"""The console's app: Flask with the web app's key and refusals, Dash on top, and a route of events."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from caudal.web.refusals import HINTS, refuse
 
 
 class _Console(Dash):
-    """Dash in the frame that all pages of caudal have, so that it has their header, language and skip link."""
+    """Dash within the page layout of all caudal pages, with their header, language and skip link."""
 
     def interpolate_index(self, *_: Any, **parts: Any) -> str:
         return render_template("console.html", **parts)
 
 
 def create_console(home: Path, *, ledger: str | None = None, key: str | None = None, viewers: int = VIEWERS) -> Flask:
-    """Return the web app that shows the streams and the runs of a home.
+    """Return the web app that shows a home's streams and runs.
 
     Parameters
     ----------
     home : Path, the folder with the live feeds
     ledger : str, optional, the ledger's database URL; SQLite in the home when left out
-    key : str, optional, what visitors must show
-    viewers : how many pages may follow a stream at a time
+    key : str, optional, the key that visitors must give
+    viewers : most pages that follow a stream at a time
     """
     app = Flask("caudal.console", static_folder=STATIC)
     share_templates(app)
-    server: Any = app  # Dash's types know of no server that is given
+    server: Any = app  # Dash's types do not allow a given server
     app.jinja_env.globals.update(
         has_key=key is not None, pages=[(page.path, page.title) for page in PAGES.values() if page.title], below=()
     )
@@ -50,8 +50,8 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
         server=server,
         assets_folder=str(Path(__file__).parent / "assets"),
         title="caudal",
-        update_title=None,  # type: ignore[arg-type]  # callbacks come and go; the tab's name stays
-        suppress_callback_exceptions=True,  # a page's controls are there only while it is shown
+        update_title=None,  # type: ignore[arg-type]  # keep the tab's name during callbacks
+        suppress_callback_exceptions=True,  # a page's controls exist only while it is shown
     )
     dash.layout = html.Div([dcc.Location(id="address"), html.Div(id="page")])
     site = Site(home, Ledgers(home, ledger), app)
@@ -68,7 +68,7 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
 
 
 def callers_fault(error: Exception) -> HTTPException | None:
-    """Return the refusal of a request that Dash could not read: it raises what its own code comes upon, and Flask would say 500."""
+    """Return the refusal of a request that Dash cannot read: it raises an exception of its own, and Flask would answer 500."""
     if request.path.startswith("/_dash-component-suites/"):
         return NotFound()
     if request.path == "/_dash-update-component" and isinstance(error, LookupError | TypeError | ValueError | AttributeError):
@@ -77,10 +77,10 @@ def callers_fault(error: Exception) -> HTTPException | None:
 
 
 def _bind(app: Flask, dash: Dash) -> None:
-    """Let the browser run what this server serves, and Dash's one line within the page, by its hash."""
+    """Allow scripts of this server, and by its hash Dash's inline script."""
     scripts = " ".join(["'self'", *dash.csp_hashes()])
     policy = POLICY.replace("script-src 'self'", f"script-src {scripts}")
-    # Dash brings the style of its controls as elements; a style of a page that loads from nowhere else can tell no one anything.
+    # Dash adds the style of its controls as elements; on a page that loads nothing from elsewhere, a style cannot leak data.
     policy = policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 
     @app.after_request

@@ -1,4 +1,4 @@
-"""Server-sent events: a product's feed, followed for as long as a browser listens."""
+"""Server-sent events: a product's feed, followed as long as a browser listens."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ VIEWERS = 32
 LOOK_EVERY_S = 0.01
 IDLE_EVERY_S = 1.0
 MOST_HISTORY_S = 600.0
-_TOGETHER = 16  # updates in one piece, some hundred kilobytes
-_MOST_UPDATES = 6000  # in one answer; a page that was away for longer begins anew
+_TOGETHER = 16  # updates sent together, some hundred kilobytes
+_MOST_UPDATES = 6000  # in one answer; a page that missed more starts anew
 
 
 def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
-    """Give an app the route ``/api/v1/live/<product>/events``.
+    """Add the route ``/api/v1/live/<product>/events`` to an app.
 
-    An event is an update of the feed as JSON, its id the update's number. A browser that comes back says which it had last
-    (``Last-Event-ID``, or ``after``) and gets what came since; a new one gets the last ``history`` seconds. ``idle`` comes when the
-    history is over, and once a second while nothing happens, with the server's clock; ``again`` says that what the browser has belongs to another feed.
+    An event is an update of the feed as JSON, its id the update's number. A browser that reconnects names the last one it had
+    (``Last-Event-ID``, or ``after``) and gets the updates since; a new one gets the last ``history`` seconds. ``idle`` is sent when the
+    history is over, and once a second while nothing happens, with the server's clock; ``again`` says that the browser's updates belong to another feed.
     """
     seats = threading.BoundedSemaphore(viewers)
     stopped: threading.Event = app.extensions.setdefault("stopped", threading.Event())
@@ -36,21 +36,21 @@ def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
     @app.route("/api/v1/live/<product>/events", methods=["GET"])
     def events(product: str) -> Response:
         feed = feed_of(home, product)
-        # The header is the browser's newer word; the address is from when the page first asked.
+        # The header is newer than the address, which is from the page's first request.
         after = request.headers.get("Last-Event-ID", type=_number)
         after = request.args.get("after", type=_number) if after is None else after
         history_s = min(request.args.get("history", 0.0, type=float), MOST_HISTORY_S)
-        if request.method == "HEAD":  # has no body that would be closed, and so would keep its seat
+        if request.method == "HEAD":  # has no body whose closing would release the seat
             return Response(mimetype="text/event-stream")
         if not seats.acquire(blocking=False):
             raise ServiceUnavailable(f"{viewers} pages follow streams already, as many as this console lets.")
-        answer = Response(_said(feed, after, history_s, stopped), mimetype="text/event-stream")
-        answer.headers["X-Accel-Buffering"] = "no"  # a proxy must not collect what is meant for now
+        answer = Response(_events(feed, after, history_s, stopped), mimetype="text/event-stream")
+        answer.headers["X-Accel-Buffering"] = "no"  # a proxy must not buffer live events
         answer.call_on_close(seats.release)
         return answer
 
 
-def _said(feed: Feed, after: int | None, history_s: float, stopped: threading.Event) -> Iterator[bytes]:
+def _events(feed: Feed, after: int | None, history_s: float, stopped: threading.Event) -> Iterator[bytes]:
     """Give the events until the server stops; the browser's leaving closes the generator."""
     yield b"retry: 500\n\n"
     end = feed.end()
@@ -58,7 +58,7 @@ def _said(feed: Feed, after: int | None, history_s: float, stopped: threading.Ev
         yield b"event: again\ndata: {}\n\n"
         after = None
     number = next(iter(recent(feed, history_s)), end + 1) - 1 if after is None else after
-    told: float | None = None
+    idle_at: float | None = None
     while not stopped.is_set():
         news = feed.lines(number)
         for begin in range(0, len(news), _TOGETHER):
@@ -66,15 +66,15 @@ def _said(feed: Feed, after: int | None, history_s: float, stopped: threading.Ev
         now = time.monotonic()
         if news:
             number = news[-1][0]
-        # The first one says that the history is over.
-        if told is None or (not news and now - told >= IDLE_EVERY_S):
-            told = now
+        # The first idle event says that the history is over.
+        if idle_at is None or (not news and now - idle_at >= IDLE_EVERY_S):
+            idle_at = now
             if feed.end() < number:
                 yield b"event: again\ndata: {}\n\n"
                 number = 0
             yield b"event: idle\ndata: %b\n\n" % json.dumps({"now": time.time(), "number": number}).encode()
         elif news:
-            told = now
+            idle_at = now
         stopped.wait(LOOK_EVERY_S)
 
 

@@ -1,4 +1,4 @@
-"""What feeds a home has, and what each said last."""
+"""The feeds of a home, and the newest update of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caudal.messaging.feed import Feed
 from caudal.messaging.updates import Update
 from caudal.tables.home import Home
 
-# A stream that says nothing for this long has stopped: it updates several times a second.
+# A stream without an update for this long has stopped: normally there are several per second.
 STOPPED_AFTER_S = 5.0
 
 
@@ -25,13 +25,13 @@ def feed_of(home: Path, product: str) -> Feed:
 
     Raises
     ------
-    NotThere : the home has none of that name
+    NotThere : the home has no feed of that name
     """
-    known = products(home)
-    if product not in known:  # asked of the list, so that no name leads out of the folder
+    existing = products(home)
+    if product not in existing:  # only listed names, so that no name leads out of the folder
         raise NotThere(
             f"There is no stream of a product '{product}'.",
-            nearest=nearest(product, known),
+            nearest=nearest(product, existing),
             fix="Start one with 'caudal stream'.",
             product=product,
         )
@@ -39,9 +39,9 @@ def feed_of(home: Path, product: str) -> Feed:
 
 
 def last_of(feed: Feed) -> Update | None:
-    """Return the newest update, None where nothing was said yet."""
-    found = feed.tail(feed.end() - 1)
-    return found[-1][1] if found else None
+    """Return the newest update, None if there is none yet."""
+    updates = feed.tail(feed.end() - 1)
+    return updates[-1][1] if updates else None
 
 
 def age_s(update: Update) -> float:

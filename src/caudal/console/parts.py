@@ -1,4 +1,4 @@
-"""What pages are made of."""
+"""Components that pages share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 
 def aria(**texts: str) -> dict[str, Any]:
-    """Return what a screen reader is told of an element, as attributes.
+    """Return attributes that describe an element to screen readers.
 
     Examples
     --------
@@ -20,5 +20,5 @@ def aria(**texts: str) -> dict[str, Any]:
 
 
 def notice(title: str, text: str) -> Component:
-    """Return a page that says why there is no other."""
+    """Return a page with an explanation in place of content."""
     return html.Section([html.H1(title), html.P(text), html.A("All streams", href="/")], className="card")

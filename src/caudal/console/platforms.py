@@ -31,7 +31,7 @@ def panel(home: Path, product: str) -> Component:
 
 
 def offer(app: Dash, home: Path) -> None:
-    """Give the panel its callback: a comparison that is made meanwhile appears by itself."""
+    """Register the panel's callback: a new comparison appears by itself."""
 
     @app.callback(
         Output("platforms", "children"),
@@ -44,15 +44,18 @@ def offer(app: Dash, home: Path) -> None:
 
 
 def read(home: Path, product: str) -> list[dict[str, Any]] | None:
-    """Return the platforms by falling speed, None where no comparison was made (or it cannot be read)."""
+    """Return the platforms, fastest first; None if there is no comparison (or it cannot be read)."""
     if product not in products(home):  # the name comes from the browser, and must not lead out of the folder
         return None
     try:
-        found = json.loads((Home(home).live(product) / FILE).read_text())
-        rows = [{**one, "platform": str(one["platform"]), "readings_per_s": float(one["readings_per_s"])} for one in found]
+        documents = json.loads((Home(home).live(product) / FILE).read_text())
+        rows = [
+            {**document, "platform": str(document["platform"]), "readings_per_s": float(document["readings_per_s"])}
+            for document in documents
+        ]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return sorted(rows, key=lambda one: -one["readings_per_s"])
+    return sorted(rows, key=lambda row: -row["readings_per_s"])
 
 
 def _content(home: Path, product: str) -> Component:
@@ -70,13 +73,13 @@ def _content(home: Path, product: str) -> Component:
     return html.Table([html.Thead(html.Tr(head)), html.Tbody([_row(row, fastest) for row in rows])], className="platforms")
 
 
-def _row(one: dict[str, Any], fastest: float) -> Component:
-    share = f"{100 * one['readings_per_s'] / fastest:.1f}%"
-    p95 = one.get("p95_s")
+def _row(row: dict[str, Any], fastest: float) -> Component:
+    share = f"{100 * row['readings_per_s'] / fastest:.1f}%"
+    p95 = row.get("p95_s")
     return html.Tr(
         [
-            html.Th([one["platform"], html.Div(html.Div(style={"width": share}), className="bar")], scope="row"),
-            html.Td(f"{one['readings_per_s']:,.0f}", className="num"),
+            html.Th([row["platform"], html.Div(html.Div(style={"width": share}), className="bar")], scope="row"),
+            html.Td(f"{row['readings_per_s']:,.0f}", className="num"),
             html.Td("–" if p95 is None else f"{p95:.3g} s", className="num"),
         ]
     )

@@ -1,4 +1,4 @@
-"""The console's server: a process of its own, since each open page holds a thread for as long as it is looked at."""
+"""The console's server: a process of its own, because each open page occupies a thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.console.events import VIEWERS
 from caudal.web.access import demand_key
 from caudal.web.server import attend
 
-# Threads beyond those that pages hold: a page asks for scripts and callbacks too.
+# Threads in addition to those occupied by pages, for their scripts and callbacks.
 _SPARE = 8
 
 
@@ -31,17 +31,17 @@ def console(
     ----------
     home : Path, the folder with the live feeds
     ledger : str, optional, the ledger's database URL; SQLite in the home when left out
-    host, port : where; port 0 takes a free one
-    key : str, optional, what visitors must show; demanded unless only this machine reaches the host
-    viewers : how many pages may follow a stream at a time
-    announce : callable, told the address once it listens; prints it when left out
+    host, port : the address; port 0 takes a free one
+    key : str, optional, the key that visitors must give; required unless only this machine can reach the host
+    viewers : most pages that follow a stream at a time
+    announce : callable, called with the address once the server listens; prints it by default
 
     Raises
     ------
     DeclarationProblem
         others reach the host and no key is set
     EnvironmentProblem
-        the address is taken or not this machine's
+        the address is taken or not one of this machine's
     """
     demand_key(host, key)
     app = create_console(home, ledger=ledger, key=key, viewers=viewers)

@@ -1,7 +1,7 @@
 """One run in a process of its own: ``python -m caudal.daemon.child '{"folder": …, "run_id": …}'``.
 
-It ends when the daemon does: its standard input is a pipe that nobody writes to, and whose end says that the daemon has died. Asked by
-SIGTERM it stops after the step at hand.
+It ends when the daemon does: its standard input is a pipe that nobody writes to; when the pipe closes, the daemon has died. On
+SIGTERM it stops after the current step.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from caudal.ledger.records import events, landed
 from caudal.runtime.workspace import Process, Workspace
 from caudal.stages.ingest import Arrival
 
-WAIT_S = 60.0  # for another run of the product to end
+WAIT_S = 60.0  # to wait for another run of the product to end
 
 
 def main() -> int:
-    """Run what the order says, print how it ended as one JSON line, and return the exit code."""
+    """Run the product that the order names, print the outcome as one JSON line, and return the exit code."""
     order = json.loads(sys.argv[1])
     process = Process(lambda error: print(json.dumps(error.as_dict())))
 
-    def ask(*_: object) -> None:
+    def request_stop(*_: object) -> None:
         process.asked_to_stop = True
 
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to hear
+    signal.signal(signal.SIGTERM, request_stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles Ctrl-C
     threading.Thread(target=_end_with_the_daemon, daemon=True).start()
     try:
         place = settings(
@@ -56,14 +56,15 @@ def main() -> int:
 
 
 def _noted(ws: Workspace, source: Source, files: Sequence[Arrival]) -> None:
-    """Note what this run is about to land and the daemon has not come to see yet, or has not lived to: events are rows before anything is done."""
-    mine = ws.ledger.find(events, run_id=ws.run_id, state="taken", limit=1)
-    if mine and isinstance(source.trigger, OnArrival) and isinstance(source.connection, Files):
-        taken = {"taken_by": mine[0]["taken_by"], "run_id": ws.run_id}
+    """Record the files that this run is about to land and the daemon has not recorded yet: an event is in the ledger before it is
+    handled."""
+    taken_events = ws.ledger.find(events, run_id=ws.run_id, state="taken", limit=1)
+    if taken_events and isinstance(source.trigger, OnArrival) and isinstance(source.connection, Files):
+        taken = {"taken_by": taken_events[0]["taken_by"], "run_id": ws.run_id}
         rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
         landed_last = {row["path"]: row["seq"] for row in rows}
-        happened = [arrived(ws.product.name, source, file, ws.clock(), landed_last.get(file.path, 0)) for file in files]
-        note(ws.ledger, happened, taken=taken)
+        arrivals = [arrived(ws.product.name, source, file, ws.clock(), landed_last.get(file.path, 0)) for file in files]
+        note(ws.ledger, arrivals, taken=taken)
 
 
 def _end_with_the_daemon() -> None:

@@ -26,7 +26,7 @@ from caudal.runtime.opening import checked, opened
 from caudal.tables.home import Home
 
 SETTLE_S = 2.0
-_REST_S = 0.05  # however often the bell rings
+_REST_S = 0.05  # between two rounds, however often the daemon is woken
 _AGAIN_S = 2.0
 
 
@@ -35,7 +35,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
 
     Raises
     ------
-    DeclarationProblem : a product cannot work, or nothing triggers it
+    DeclarationProblem : a product's declaration is wrong, or it has no trigger
     """
     pace = pace or Pace()
     home = opened(settings)
@@ -44,7 +44,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
     with (
         contextlib.closing(home.ledger()) as ledger,
         WakeSignal() as wake_signal,
-        claim(ledger, f"up {secrets.token_hex(4)}") as me,
+        claim(ledger, f"up {secrets.token_hex(4)}") as daemon_claim,
         Waker(wake_signal.ring) as waker,
         Messenger([product for _, product in products.values()], home, ledger, settings, say),
     ):
@@ -54,7 +54,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
             for watcher in watchers_of(product, home, _data(folder, settings), settle_s)
         ]
         worker = Worker(
-            {name: folder for name, (folder, _) in products.items()}, home, ledger, settings, me.holder, settle_s=settle_s,
+            {name: folder for name, (folder, _) in products.items()}, home, ledger, settings, daemon_claim.holder, settle_s=settle_s,
             at_once=pace.at_once,
         )  # fmt: skip
         rounds = Rounds(ledger, watchers, worker, waker, say, pace)
@@ -79,31 +79,31 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
 
 
 def declared(folders: Sequence[Path]) -> dict[str, tuple[Path, Product]]:
-    """Return the products of some folders by name, each with its folder.
+    """Return the products in some folders by name, each with its folder.
 
     Raises
     ------
-    DeclarationProblem : two have one name, or one cannot work or has no trigger
+    DeclarationProblem : two products have the same name, or a declaration is wrong or has no trigger
     """
-    found: dict[str, tuple[Path, Product]] = {}
+    products: dict[str, tuple[Path, Product]] = {}
     for folder in folders:
         product = triggered(folder)
-        if product.name in found:
+        if product.name in products:
             raise DeclarationProblem(
-                f"Product '{product.name}' is given twice: {found[product.name][0]} and {folder}.",
+                f"Product '{product.name}' is given twice: {products[product.name][0]} and {folder}.",
                 fix="Give each once.",
                 where=str(product.where),
             )
-        found[product.name] = (folder, product)
-    return found
+        products[product.name] = (folder, product)
+    return products
 
 
 def triggered(folder: Path) -> Product:
-    """Return the product of a folder, which has something that triggers it.
+    """Return the product in a folder; it has at least one trigger.
 
     Raises
     ------
-    DeclarationProblem : it cannot work, or has no trigger
+    DeclarationProblem : the declaration is wrong, or has no trigger
     """
     product = checked(load(folder))
     sources, predictions = product.sources.values(), product.predictions.values()
@@ -117,15 +117,17 @@ def triggered(folder: Path) -> Product:
 
 
 def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> list[Watcher]:
-    """Return what looks out for a product's triggers: one watcher each, of the first kind that looks out for such a trigger."""
+    """Return one watcher for each of a product's triggers, of the first kind that looks out for such a trigger."""
     declared = [
         *(("schedule", schedule, None) for schedule in product.schedules),
         *((f"source:{name}", source.trigger, source) for name, source in product.sources.items()),
         *((f"prediction:{name}", prediction.trigger, None) for name, prediction in product.predictions.items()),
     ]
-    triggers = [Watched(product, of, trigger, source, home, data, settle_s) for of, trigger, source in declared]
-    looked = (next((watcher for make in WATCHERS.values() if (watcher := make(watched)) is not None), None) for watched in triggers)
-    return [watcher for watcher in looked if watcher is not None]
+    triggers = [Watched(product, owner, trigger, source, home, data, settle_s) for owner, trigger, source in declared]
+    watchers = (
+        next((watcher for make in WATCHERS.values() if (watcher := make(watched)) is not None), None) for watched in triggers
+    )
+    return [watcher for watcher in watchers if watcher is not None]
 
 
 def _data(folder: Path, settings: Settings) -> Path:

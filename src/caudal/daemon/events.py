@@ -1,11 +1,11 @@
-"""Events are rows in the ledger before anything is done about them.
+"""Events are rows in the ledger before they are handled.
 
     new ──take──▶ taken ──settle──▶ done | failed
      ▲              │
-     └──────────────┘ the run was asked to stop, failed by what may pass, or died with its daemon
+     └──────────────┘ the run was asked to stop, failed for a reason that may pass, or died with its daemon
 
-A happening has one key, so whoever sees it again, or beside another, notes nothing. How a run ended is in the run's own row; events
-are settled by it, in one transaction, by their daemon or by whoever finds that the daemon is dead.
+A happening has one key, so a watcher that sees it again, or beside another watcher, records nothing. How a run ended is in the run's row; events
+are settled from it in one transaction, by their daemon or by another one that finds it dead.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _RACES = 5
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, for which a product is to run.
+    """Something that happened and makes a product run.
 
     Parameters
     ----------
-    subject : the file, the images, the rows, the time, the table
-    happening : what tells it from every other happening of the product
+    subject : the file, images, rows, time or table that the event is about
+    happening : text that distinguishes it from every other happening of the product
     at : seconds since 1970, UTC
-    alone : it gets a run of its own, others share one
+    alone : bool, True if the event gets a run of its own; other events share one
     """
 
     product: str
@@ -51,7 +51,7 @@ class Event:
 
     @property
     def key(self) -> str:
-        """The happening, short enough for an index."""
+        """A digest of the happening, short enough for an index."""
         return hashlib.sha256(f"{self.trigger}\0{self.happening}".encode("utf-8", "surrogateescape")).hexdigest()
 
     def row(self) -> dict[str, object]:
@@ -64,22 +64,22 @@ class Event:
 
 
 def note(
-    ledger: Ledger, happened: Sequence[Event], *, schedule: ScheduleRow | None = None, taken: Mapping[str, object] | None = None
+    ledger: Ledger, seen: Sequence[Event], *, schedule: ScheduleRow | None = None, taken: Mapping[str, object] | None = None
 ) -> list[Event]:
-    """Write what happened and return what nobody had noted.
+    """Record events in the ledger and return those that were not recorded before.
 
     Parameters
     ----------
-    schedule : a row that is brought forward in the same transaction
-    taken : by whom and for which run it is taken at once (``taken_by``, ``run_id``); it waits for a run when left out
+    schedule : a schedule row that is updated in the same transaction
+    taken : ``taken_by`` and ``run_id`` of a run that takes the events at once; without it they wait for a run
     """
-    about = {} if taken is None else {"state": "taken", **taken}
+    taken_columns = {} if taken is None else {"state": "taken", **taken}
     for race in range(_RACES):
         try:
             with ledger.engine.begin() as connection:
-                new = [happening for happening in happened if not _known(connection, happening)]
+                new = [event for event in seen if not _known(connection, event)]
                 if new:
-                    connection.execute(insert(events), [one.row() | about for one in new])
+                    connection.execute(insert(events), [event.row() | taken_columns for event in new])
                 if schedule is not None:
                     _bring_forward(connection, schedule)
                 return new
@@ -90,9 +90,9 @@ def note(
 
 
 def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> list[EventRow]:
-    """Take the events that a run of a product is to be for: all that wait, or the oldest where that is to be alone.
+    """Take the events that the next run of a product handles: all that wait, or only the oldest if it needs a run of its own.
 
-    Those that failed before come along: the run is for all that is there.
+    Events that failed before are included, because the run processes everything that is there.
     """
     ready = [row for row in ledger.find(events, product=product, state="new") if row["not_before"] <= now]
     if not ready:
@@ -102,26 +102,26 @@ def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> 
     ids = [row["id"] for row in chosen]
     with ledger.engine.begin() as connection:
         free = events.c.state.in_(["new", "failed"])  # another daemon may have been quicker
-        mine = update(events).where(events.c.id.in_(ids), free)
-        connection.execute(mine.values(state="taken", taken_by=daemon, run_id=run_id))
+        take_free = update(events).where(events.c.id.in_(ids), free)
+        connection.execute(take_free.values(state="taken", taken_by=daemon, run_id=run_id))
     return ledger.find(events, product=product, run_id=run_id, state="taken")
 
 
 def settle(ledger: Ledger, run_id: str, ending: Ending, *, not_before: float = 0.0, again: bool = False, **detail: object) -> int:
-    """Write how the run ended that these events were taken for, and return how many they were.
+    """Record how the run of these events ended, and return how many events there were.
 
     ``again`` counts the run as an attempt that failed.
     """
     with ledger.engine.begin() as connection:
         rows = connection.execute(select(events).where(events.c.run_id == run_id, events.c.state == "taken")).mappings().all()
         for row in rows:
-            told = {**(row["detail"] or {}), **detail}
+            merged_detail = {**(row["detail"] or {}), **detail}
             connection.execute(
                 update(events)
                 .where(events.c.id == row["id"], events.c.state == "taken")
                 .values(
                     state=ending,
-                    detail=told,
+                    detail=merged_detail,
                     attempts=row["attempts"] + again,
                     not_before=not_before,
                     **({"taken_by": None, "run_id": None} if ending == "new" else {}),
@@ -131,15 +131,15 @@ def settle(ledger: Ledger, run_id: str, ending: Ending, *, not_before: float = 0
 
 
 def orphans(ledger: Ledger) -> dict[str, list[EventRow]]:
-    """Return the events that are taken, by the daemon that took them."""
-    found: dict[str, list[EventRow]] = {}
+    """Return the taken events, by the daemon that took them."""
+    taken: dict[str, list[EventRow]] = {}
     for row in ledger.find(events, state="taken"):
-        found.setdefault(row["taken_by"] or "", []).append(row)
-    return found
+        taken.setdefault(row["taken_by"] or "", []).append(row)
+    return taken
 
 
 def take_up(ledger: Ledger, rows: Sequence[EventRow]) -> dict[str, Ending]:
-    """Settle events that no run is at work for any more: done where their run has succeeded, else new. Returns how, by run."""
+    """Settle events whose run has stopped: done if the run succeeded, else new. Return the ending of each run."""
     ended: dict[str, Ending] = {}
     for run_id in dict.fromkeys(row["run_id"] for row in rows if row["run_id"] is not None):
         ended[run_id] = "done" if ledger.find(runs, run_id=run_id, state="succeeded") else "new"
@@ -148,21 +148,21 @@ def take_up(ledger: Ledger, rows: Sequence[EventRow]) -> dict[str, Ending]:
 
 
 def try_failed_again(ledger: Ledger, product: str) -> int:
-    """Make failed events new, for a daemon that begins: what was wrong may have been mended. Returns how many."""
+    """Make failed events new again, when a daemon starts: the cause may have been fixed. Return how many."""
     return ledger.change(
         events, {"product": product, "state": "failed"}, state="new", attempts=0, not_before=0.0, run_id=None, taken_by=None
     )
 
 
-def _known(connection: Connection, one: Event) -> bool:
-    same = select(events.c.id).where(events.c.product == one.product, events.c.key == one.key)
+def _known(connection: Connection, event: Event) -> bool:
+    same = select(events.c.id).where(events.c.product == event.product, events.c.key == event.key)
     return connection.execute(same).first() is not None
 
 
 def _bring_forward(connection: Connection, row: ScheduleRow) -> None:
     where = (schedules.c.product == row["product"], schedules.c.trigger == row["trigger"])
-    there = connection.execute(select(schedules.c.until).where(*where)).first()
-    if there is None:
+    stored = connection.execute(select(schedules.c.until).where(*where)).first()
+    if stored is None:
         connection.execute(insert(schedules).values(**row))
-    elif there[0] < row["until"]:
+    elif stored[0] < row["until"]:
         connection.execute(update(schedules).where(*where).values(until=row["until"], next_at=row["next_at"]))

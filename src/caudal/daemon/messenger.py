@@ -1,4 +1,4 @@
-"""Tells who wants to know while nothing runs: tables that are late, alerts that could not be sent before. A thread of its own: servers let one wait."""
+"""Reports late tables and undelivered alerts while nothing runs. It has a thread of its own, because servers may be slow."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from caudal.observers.alerts.happen import Happened, late
 from caudal.tables.home import Home
 
 LOOK_S = 10.0
-_END_S = 15.0  # longer than a server is waited for
+_END_S = 15.0  # longer than a server's timeout
 
 
 class Messenger:
-    """Looks at the promises of some products, and sends what is due, for the length of a block."""
+    """Looks for late tables of some products, and sends due alerts, for the length of a block."""
 
     def __init__(
         self, products: Sequence[Product], home: Home, ledger: Ledger, settings: Settings, say: Callable[[dict[str, object]], None],
@@ -48,7 +48,7 @@ class Messenger:
         self._thread.join(_END_S)
 
     def look(self) -> None:
-        """Write down which tables are late, and send what is due."""
+        """Record which tables are late, and send due alerts."""
         now = self._clock()
         for product in self._products:
             note(self._ledger, product, self._newly_late(product, now), "", now)
@@ -59,12 +59,12 @@ class Messenger:
             })  # fmt: skip
 
     def _newly_late(self, product: Product, now: float) -> list[Happened]:
-        """Return the tables that have become late since the last look, and those of which it is to be told again."""
+        """Return the tables that became late since the last look, and those whose alert is due again."""
         again_s = min((alert.repeat_s for alert in product.alerts), default=0.0)
-        found = {one.subject: one for one in late(product, self._home, now)}
-        known = {subject: at for subject, at in self._late.get(product.name, {}).items() if subject in found}
-        new = [one for subject, one in found.items() if subject not in known or now - known[subject] >= again_s]
-        self._late[product.name] = known | {one.subject: now for one in new}
+        late_now = {happening.subject: happening for happening in late(product, self._home, now)}
+        known = {subject: at for subject, at in self._late.get(product.name, {}).items() if subject in late_now}
+        new = [happening for subject, happening in late_now.items() if subject not in known or now - known[subject] >= again_s]
+        self._late[product.name] = known | {happening.subject: now for happening in new}
         return new
 
     def _work(self) -> None:

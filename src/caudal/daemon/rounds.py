@@ -1,4 +1,4 @@
-"""The daemon's rounds: look, note, settle, start; again and again."""
+"""The daemon's loop: look, record, settle, start; again and again."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Pace:
 
     Parameters
     ----------
-    scan_s : seconds between two looks at everything, whoever woke in between
-    grace_s : seconds that a step at hand is given to end when the daemon is asked to stop
-    at_once : runs at a time
-    seconds : until the daemon ends by itself
-    idle_s : ends it when nothing has happened, and nothing was to be done, for so long
+    scan_s : seconds between two looks at everything, regardless of wake-ups
+    grace_s : seconds that a running step has to end when the daemon is asked to stop
+    at_once : most runs at a time
+    seconds : time after which the daemon ends by itself
+    idle_s : the daemon ends when nothing has happened, and nothing was to be done, for so long
     """
 
     scan_s: float = 10.0
@@ -45,7 +45,7 @@ class Pace:
 
 
 class Rounds:
-    """What the daemon does again and again: look, settle, start."""
+    """The daemon's loop body: look, settle, start."""
 
     def __init__(self, ledger: Ledger, watchers: Sequence[Watcher], worker: Worker, waker: Waker, say: Say, pace: Pace) -> None:
         self._ledger, self._watchers, self._worker, self._waker, self._say, self._pace = ledger, watchers, worker, waker, say, pace
@@ -66,14 +66,15 @@ class Rounds:
                 self._look_at[place] = time.monotonic() + min(self._look(watcher), self._pace.scan_s)
         self._collect()
         for job in self._worker.start():
-            self._heard({"what": "run", "product": job.product, "run_id": job.run_id, "events": len(job.events)})
+            self._report({"what": "run", "product": job.product, "run_id": job.run_id, "events": len(job.events)})
 
     def broken(self, error: Exception) -> None:
-        """Say, once, what kept a round from being done; the next one may."""
+        """Report, once, the error that broke a round; the next round may succeed."""
         self._in_trouble("caudal up", f"{type(error).__name__}: {error}".splitlines()[0])
 
     def idle_for(self, idle_s: float | None) -> bool:
-        """Tell whether nothing has happened for so long, nothing is at work, and nothing waits: to be tried again, or for another's run."""
+        """Return whether nothing has happened for ``idle_s``, no run is active, and no event waits for a retry or for another run's
+        end."""
         if self._worker.jobs:
             self._last = time.monotonic()
         if idle_s is None or time.monotonic() - self._last <= idle_s:
@@ -84,7 +85,7 @@ class Rounds:
         return True
 
     def end(self, grace_s: float) -> None:
-        """Let runs end after the step at hand, or abandon them when that takes longer than ``grace_s``."""
+        """Let runs end after the current step, or abandon them when that takes longer than ``grace_s``."""
         if self._worker.jobs:
             self._say({"what": "stopping", "runs": [job.run_id for job in self._worker.jobs.values()], "grace_s": grace_s})
         self._worker.ask_to_stop()
@@ -98,25 +99,27 @@ class Rounds:
     def _waiting(self) -> bool:
         try:
             return any(self._ledger.find(events, product=product, state="new", limit=1) for product in self._worker.folders)
-        except SQLAlchemyError:  # whoever cannot know does not go
+        except SQLAlchemyError:  # without the ledger it is not known, so the daemon stays
             return True
 
     def _look(self, watcher: Watcher) -> float:
-        """Note what a watcher sees and return after how many seconds it is to be looked at again."""
-        seen = watcher.look(self._ledger)
-        self._in_trouble(watcher.name, seen.trouble or "")
-        if seen.mended:
+        """Record what a watcher sees, and return the seconds until it is looked at again."""
+        look = watcher.look(self._ledger)
+        self._in_trouble(watcher.name, look.trouble or "")
+        if look.mended:
             self._try_failed_again(watcher.product)
-        new = note(self._ledger, seen.events, schedule=seen.schedule) if seen.events or seen.schedule else []
-        watcher.told(seen.events)
-        for one in new:
-            self._heard({"what": "event", "product": one.product, "trigger": one.trigger, "kind": one.kind, "subject": one.subject})
+        new = note(self._ledger, look.events, schedule=look.schedule) if look.events or look.schedule else []
+        watcher.recorded(look.events)
+        for event in new:
+            self._report(
+                {"what": "event", "product": event.product, "trigger": event.trigger, "kind": event.kind, "subject": event.subject}
+            )
         self._waker.watch(watcher.places())
-        return self._pace.scan_s if seen.again_s is None else seen.again_s
+        return self._pace.scan_s if look.again_s is None else look.again_s
 
     def _collect(self) -> None:
         for ended in self._worker.collect():
-            self._heard({"what": "ended", **asdict(ended)})
+            self._report({"what": "ended", **asdict(ended)})
 
     def _take_up_orphans(self) -> None:
         taken = orphans(self._ledger)
@@ -124,18 +127,19 @@ class Rounds:
             if row["name"].startswith("up ") and row["holder"] not in taken and self._watch.dead(row):
                 forget(self._ledger, row)
         for daemon, rows in taken.items():
-            if daemon == self._worker.daemon:  # taken, but the run could not be begun
+            if daemon == self._worker.daemon:  # taken, but the run could not be started
                 rows = [row for row in rows if row["run_id"] not in {job.run_id for job in self._worker.jobs.values()}]
-            theirs = [row for row in self._ledger.find(claims) if row["holder"] == daemon]
-            if daemon != self._worker.daemon and theirs and not self._watch.dead(theirs[0]):
+            daemon_claims = [row for row in self._ledger.find(claims) if row["holder"] == daemon]
+            if daemon != self._worker.daemon and daemon_claims and not self._watch.dead(daemon_claims[0]):
                 continue
             for run_id, ending in take_up(self._ledger, rows).items():
-                self._heard(
+                self._report(
                     {"what": "taken up", "run_id": run_id, "events": sum(row["run_id"] == run_id for row in rows), "ending": ending}
                 )
 
     def _look_at_code(self) -> None:
-        """Try what failed again when the product's files have changed: the mistake may have been mended. So too when the daemon begins."""
+        """Retry failed events when the product's files have changed, and when the daemon starts: the mistake may have been
+        fixed."""
         for product, folder in self._worker.folders.items():
             code = folder_digest(product_file(folder).parent)
             if self._code.get(product) != code:
@@ -144,13 +148,13 @@ class Rounds:
 
     def _try_failed_again(self, product: str) -> None:
         if count := try_failed_again(self._ledger, product):
-            self._heard({"what": "again", "product": product, "events": count})
+            self._report({"what": "again", "product": product, "events": count})
 
     def _in_trouble(self, trigger: str, why: str) -> None:
         if why and self._trouble.get(trigger) != why:
             self._say({"what": "trouble", "trigger": trigger, "why": why})
         self._trouble[trigger] = why
 
-    def _heard(self, document: dict[str, object]) -> None:
+    def _report(self, document: dict[str, object]) -> None:
         self._last = time.monotonic()
         self._say(document)

@@ -1,4 +1,4 @@
-"""What wakes the daemon, and what ends it."""
+"""The signal that wakes the daemon, and the one that ends it."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import threading
 
 
 class WakeSignal:
-    """Rings when something is to be looked at, and knows when the daemon was asked to stop."""
+    """Wakes the daemon when something needs a look, and knows whether it was asked to stop."""
 
     def __init__(self) -> None:
         self.asked_to_stop = False
         self._event = threading.Event()
 
     def __enter__(self) -> WakeSignal:
-        self._old = {}
+        self._handlers = {}
         if threading.current_thread() is threading.main_thread():
-            self._old = {one: signal.signal(one, self._ask) for one in (signal.SIGINT, signal.SIGTERM)}
+            self._handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *error: object) -> None:
-        for one, handler in self._old.items():
-            signal.signal(one, handler)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def ring(self) -> None:
-        """Ring; from any thread."""
+        """Wake the daemon; from any thread."""
         self._event.set()
 
     def rung(self) -> bool:
-        """Tell whether it has rung since it was asked last."""
+        """Return whether the signal was set since the last call, and clear it."""
         rang = self._event.is_set()
         self._event.clear()
         return rang
 
     def wait(self, seconds: float) -> None:
-        """Wait until it rings."""
+        """Wait until the signal is set, or some seconds have passed."""
         self._event.wait(seconds)
 
     def _ask(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""What every watcher is: something that can be looked at for events, as often as one likes."""
+"""The protocol of every watcher: it can be looked at for events any number of times."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from caudal.tables.home import Home
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at a watcher has shown.
+    """The result of one look at a watcher.
 
     Parameters
     ----------
-    again_s : seconds after which something is to be seen that is not ripe yet
-    trouble : why nothing can be seen
-    mended : something that may have made runs fail is gone, so that what failed is worth trying again
-    schedule : row that is written with the events, for watchers that remember how far they have come
+    again_s : seconds after which something that is not complete yet should be looked at again
+    trouble : why the look failed
+    mended : bool, True if a possible cause of failed runs is gone, so that they are worth a retry
+    schedule : a row that is written with the events, for watchers that record how far they have got
     """
 
     events: list[Event]
@@ -36,22 +36,22 @@ class Look:
 
 
 class Watcher(Protocol):
-    """Looks out for one kind of happening. It only tells; what it told before it may tell again."""
+    """Looks for one kind of happening. It only reports; it may report the same happening again."""
 
     product: str
 
     @property
     def name(self) -> str:
-        """What its events say that they come from."""
+        """The trigger name of its events."""
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return the folders whose changes are a reason to look, each with whether those below it count too."""
+        """Return the folders whose changes trigger a look, each with whether its subfolders count too."""
 
     def look(self, ledger: Ledger) -> Look:
-        """Return what has happened."""
+        """Return the events since the last look."""
 
-    def told(self, happened: list[Event]) -> None:
-        """Hear that these are in the ledger."""
+    def recorded(self, happened: list[Event]) -> None:
+        """Take note that these events are in the ledger."""
 
 
 @dataclass(frozen=True)

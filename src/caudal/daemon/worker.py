@@ -1,4 +1,4 @@
-"""Takes events and has the products run, each run in a process of its own."""
+"""Takes events and runs their products, each run in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from caudal.runtime.lifecycle import new_run_id
 from caudal.tables.home import Home
 
 COMMAND = (sys.executable, "-m", "caudal.daemon.child")
-ATTEMPTS = 5  # of runs that fail by what may pass
+ATTEMPTS = 5  # of runs that fail for a reason that may pass
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 600.0
-_BUSY_S = 1.0  # until a product is looked at again that somebody else runs
+_BUSY_S = 1.0  # until the next look at a product that another process runs
 _TRANSIENT = ("EnvironmentProblem", "LeaseHeld", "killed")
 _STOPPED = 75
 _LEFT_S = 86400.0
@@ -36,7 +36,7 @@ _LEFT_S = 86400.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended."""
+    """The outcome of a run."""
 
     product: str
     run_id: str
@@ -50,7 +50,7 @@ class Ended:
 
 @dataclass
 class Job:
-    """A run at work."""
+    """A running run."""
 
     product: str
     run_id: str
@@ -62,7 +62,7 @@ class Job:
 
 
 class Worker:
-    """Runs the products of a daemon, at most ``at_once`` at a time and each at most once."""
+    """Runs the products of a daemon: at most ``at_once`` runs at a time, and one per product."""
 
     def __init__(
         self, folders: dict[str, Path], home: Home, ledger: Ledger, settings: Settings, daemon: str, *, settle_s: float, at_once: int = 1,
@@ -74,12 +74,12 @@ class Worker:
         self._watch = Watch()
         self._busy: dict[str, float] = {}
         self.jobs: dict[str, Job] = {}
-        for left in home.path.glob("up/*.out"):  # of runs whose daemon died
-            if clock() - left.stat().st_mtime > _LEFT_S:
-                left.unlink(missing_ok=True)
+        for output in home.path.glob("up/*.out"):  # of runs whose daemon died
+            if clock() - output.stat().st_mtime > _LEFT_S:
+                output.unlink(missing_ok=True)
 
     def start(self) -> Iterator[Job]:
-        """Start a run for each product that has events, where there is room, and yield it."""
+        """Start a run for each product that has events, as far as ``at_once`` allows, and yield it."""
         for product in self.folders:
             if len(self.jobs) >= self._at_once:
                 return
@@ -94,23 +94,23 @@ class Worker:
                 yield self.jobs[product]
 
     def collect(self) -> Iterator[Ended]:
-        """Settle the events of runs that have ended, and yield how."""
+        """Settle the events of ended runs, and yield the outcomes."""
         for product, job in list(self.jobs.items()):
             if job.process.poll() is not None:
                 ended = self._settled(job)
-                del self.jobs[product]  # only now: a ledger that does not answer is asked again
+                del self.jobs[product]  # only now: if the ledger does not answer, the next round tries again
                 job.out.unlink(missing_ok=True)
                 yield ended
 
     def ask_to_stop(self) -> None:
-        """Let runs at work end after the step at hand."""
+        """Ask running runs to stop after the current step."""
         for job in self.jobs.values():
             job.asked_to_stop = True
             with contextlib.suppress(ProcessLookupError):
                 job.process.send_signal(signal.SIGTERM)
 
     def abandon(self) -> None:
-        """End runs at work now; what they had published stays, the rest is done again."""
+        """Kill running runs; what they published stays, the rest is done again."""
         for job in self.jobs.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(job.process.pid, signal.SIGKILL)
@@ -123,45 +123,45 @@ class Worker:
         }  # fmt: skip
         out = self._home.path / "up" / f"{run_id}.out"
         out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("w") as told, self._log(product) as log:
+        with out.open("w") as out_file, self._log(product) as log:
             process = subprocess.Popen(
                 [*COMMAND, json.dumps(order)],
-                stdin=subprocess.PIPE, stdout=told, stderr=log, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=out_file, stderr=log, start_new_session=True,
             )  # fmt: skip
         return Job(product, run_id, process, out, taken)
 
     def _log(self, product: str) -> TextIO:
-        """Return where the last run of a product says what nobody asked for."""
+        """Return the file for all other output of a product's last run."""
         return (self._home.path / "up" / f"{product}.log").open("w")
 
     def _settled(self, job: Job) -> Ended:
         assert job.process.stdin is not None
         job.process.stdin.close()
         code = job.process.returncode
-        said = _last(job.out)
-        found = self._ledger.find(runs, run_id=job.run_id)
-        state = found[0]["state"] if found else None
-        told = (job.product, job.run_id)
+        printed = _last(job.out)
+        run_rows = self._ledger.find(runs, run_id=job.run_id)
+        state = run_rows[0]["state"] if run_rows else None
+        of_run = (job.product, job.run_id)
         seconds = round(time.monotonic() - job.began, 1)
         if state == "succeeded" or code == 0:
             count = settle(self._ledger, job.run_id, "done")
-            outcome = ((found[0]["summary"] or {}).get("outcome") or state) if found else None
-            return Ended(*told, "done", str(outcome or "up to date"), count, seconds)
-        if code == _STOPPED or (job.asked_to_stop and code < 0):  # killed by us, or before it could hear what was asked
-            return Ended(*told, "new", "stopped", settle(self._ledger, job.run_id, "new"), seconds)
-        error: Mapping[str, Any] = (found[0]["error"] if found else None) or said or {}
+            outcome = ((run_rows[0]["summary"] or {}).get("outcome") or state) if run_rows else None
+            return Ended(*of_run, "done", str(outcome or "up to date"), count, seconds)
+        if code == _STOPPED or (job.asked_to_stop and code < 0):  # killed by us, or before it could handle the signal
+            return Ended(*of_run, "new", "stopped", settle(self._ledger, job.run_id, "new"), seconds)
+        error: Mapping[str, Any] = (run_rows[0]["error"] if run_rows else None) or printed or {}
         kind = "killed" if code < 0 else str(error.get("error", ""))
         why = str(error.get("what") or f"its process ended with {code}" + (" (killed)" if code < 0 else ""))
         attempts = 1 + min((row["attempts"] for row in job.events), default=0)
         again = bool(error.get("transient", error.get("passing", kind in _TRANSIENT)))
-        if kind == "TimeLimitPassed" and error.get("hung"):  # its process had to be ended, so its step could not be tried again
+        if kind == "TimeLimitPassed" and error.get("hung"):  # its process was killed, so its step could not be retried there
             again = attempts <= int(error.get("retry", 0))
         if again and attempts < ATTEMPTS:
             again_s = pause_s(attempts, self._chance)
             at = self._clock() + again_s
             count = settle(self._ledger, job.run_id, "new", not_before=at, again=kind != "LeaseHeld", why=why)
-            return Ended(*told, "new", "failed", count, seconds, why, round(again_s, 1))
-        return Ended(*told, "failed", "failed", settle(self._ledger, job.run_id, "failed", why=why), seconds, why)
+            return Ended(*of_run, "new", "failed", count, seconds, why, round(again_s, 1))
+        return Ended(*of_run, "failed", "failed", settle(self._ledger, job.run_id, "failed", why=why), seconds, why)
 
 
 def pause_s(attempts: int, chance: random.Random) -> float:

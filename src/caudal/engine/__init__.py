@@ -1,4 +1,4 @@
-"""Spark sessions, the Java below them and the connectors beside them: the only room that starts Spark."""
+"""Spark sessions, Java and connectors: the only package that starts Spark."""
 
 from __future__ import annotations
 

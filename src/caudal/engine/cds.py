@@ -1,9 +1,9 @@
-"""Class-data sharing: the classes that Spark loads at start, kept ready to be mapped into memory.
+"""Class-data sharing: an archive of the classes that Spark loads at start, ready to be mapped into memory.
 
 Loading and verifying some 15,000 classes is most of a session's start. Java can dump them once and map them afterwards; the archive
-(about 170 MB) is kept in the user's cache. One is made for each Java and Spark, whatever the connectors, by a process of its own
+(about 170 MB) is kept in the user's cache. One is made for each Java and Spark, regardless of connectors, by a separate process
 (`caudal.engine.warmup`) after the first session has ended, so the first run pays nothing. A run without an archive, or with one that
-Java refuses, is only slower: nothing here can fail a run. ``CAUDAL_CDS=off`` does without.
+Java refuses, is only slower: nothing here can fail a run. ``CAUDAL_CDS=off`` switches it off.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from caudal.engine.java import JavaHome
 from caudal.engine.jvm import spark_home
 
 KEPT = 4
-"""How many archives stay in the cache; the one that was used least recently goes first."""
+"""How many archives stay in the cache; the least recently used one is removed first."""
 AGAIN_AFTER_S = 86_400.0
-"""How long after a dump that gave nothing no other is tried."""
+"""How long after a failed dump no other is tried."""
 STALE_S = 600.0
-"""After this time a dump that has not ended is taken for dead."""
+"""A dump that has not ended after this time counts as dead."""
 
 
 def enabled() -> bool:
-    """Whether archives are used and made: not on Windows, not when switched off, not beside a user's own Spark settings.
+    """Return whether archives are used: not on Windows, not when switched off, not with a user's own Spark settings.
 
-    Java takes no archive of a class path with a folder in it that holds files, as a configuration folder does.
+    Java accepts no archive for a class path with a non-empty folder in it, such as a configuration folder.
     """
     if sys.platform == "win32" or os.environ.get("CAUDAL_CDS") == "off":
         return False
@@ -41,7 +41,8 @@ def enabled() -> bool:
 
 
 def wanted(archive: Path) -> bool:
-    """Whether ``archive`` should be made: it is not there, the last attempt was not a failure of today, and it pushes out none used today."""
+    """Return whether ``archive`` should be made: it is missing, no attempt failed today, and it would replace no archive used
+    today."""
     try:
         failed_s = time.time() - _failure(archive).stat().st_mtime
     except OSError:
@@ -51,7 +52,7 @@ def wanted(archive: Path) -> bool:
 
 
 def archive_file(java: JavaHome) -> Path:
-    """Return where the archive for this Java and this Spark lies, whether it is there or not."""
+    """Return the path of the archive for this Java and this Spark, whether it exists or not."""
     home = spark_home()
     # Java compares the times of the jars, so a reinstalled Spark of the same version needs an archive of its own.
     facts = [java.runtime, java.version, java.path, home, _changed(home / "jars"), _changed(java.runtime / "lib" / "modules")]
@@ -59,7 +60,7 @@ def archive_file(java: JavaHome) -> Path:
 
 
 def use(java: JavaHome, archive: Path) -> list[str]:
-    """Return the Java options that map ``archive``; none when it is not there."""
+    """Return the Java options that map ``archive``; none if it does not exist."""
     if not enabled() or not archive.is_file():
         return []
     base = base_archive(java)
@@ -74,15 +75,15 @@ def dump(java: JavaHome, unfinished: Path) -> list[str]:
     """Return the Java options that write an archive of all loaded classes to ``unfinished`` when Java ends."""
     base = base_archive(java)
     if base and not base.is_file():
-        made = base.with_name(f"{base.name}.{os.getpid()}")
-        command = [str(java.java), "-Xshare:dump", f"-XX:SharedArchiveFile={made}"]
+        unfinished_base = base.with_name(f"{base.name}.{os.getpid()}")
+        command = [str(java.java), "-Xshare:dump", f"-XX:SharedArchiveFile={unfinished_base}"]
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=STALE_S, check=True)
-        made.replace(base)
+        unfinished_base.replace(base)
     return [*([f"-XX:SharedArchiveFile={base}"] if base else []), f"-XX:ArchiveClassesAtExit={unfinished}", *_SILENT]
 
 
 def base_archive(java: JavaHome) -> Path | None:
-    """Return where the archive of Java's own classes must lie, or None when the runtime brings one, as most do."""
+    """Return the required path of an archive of Java's own classes, or None if the runtime contains one, as most do."""
     if (java.runtime / "lib" / "server" / "classes.jsa").is_file():
         return None
     key = hashlib.sha256(f"{java.runtime} {java.version} {_changed(java.runtime / 'lib' / 'modules')}".encode()).hexdigest()
@@ -91,7 +92,8 @@ def base_archive(java: JavaHome) -> Path | None:
 
 @contextlib.contextmanager
 def dumping(archive: Path) -> Iterator[Path | None]:
-    """Give the one process that may dump ``archive`` a path to write to, and put the result in place; give others None."""
+    """Yield a path to write to for the one process that may dump ``archive``, then move the result into place; yield None to
+    others."""
     lock = archive.with_suffix(".lock")
     with contextlib.suppress(OSError):
         if time.time() - lock.stat().st_mtime > STALE_S:
@@ -116,14 +118,14 @@ def dumping(archive: Path) -> Iterator[Path | None]:
 
 
 def prune(folder: Path) -> None:
-    """Remove all but the `KEPT` archives used last, and what dumps that died have left."""
-    left = [file for file in folder.glob("*.jsa.*") if time.time() - file.stat().st_mtime > STALE_S]
-    for file in [*_archives(folder)[KEPT:], *left]:
+    """Remove all but the `KEPT` most recently used archives, and leftovers of dead dumps."""
+    leftovers = [file for file in folder.glob("*.jsa.*") if time.time() - file.stat().st_mtime > STALE_S]
+    for file in [*_archives(folder)[KEPT:], *leftovers]:
         file.unlink(missing_ok=True)
 
 
 def _archives(folder: Path) -> list[Path]:
-    """Return the archives of the cache, those used last first."""
+    """Return the archives in the cache, most recently used first."""
     return sorted(folder.glob("spark-*.jsa"), key=_used_at, reverse=True)
 
 
@@ -135,7 +137,7 @@ def _used_at(file: Path) -> float:
 
 
 def dump_later() -> None:
-    """Start a process of the lowest priority that makes the archive, and leave it to itself."""
+    """Start a process of the lowest priority that makes the archive, and do not wait for it."""
     command = [sys.executable, "-m", "caudal.engine.warmup", "--idly"]
     with contextlib.suppress(OSError):
         subprocess.Popen(

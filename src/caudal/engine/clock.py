@@ -1,4 +1,4 @@
-"""What a zone's clocks show, as microseconds: windows of instants by the wall, over changes of the clocks (docs/adr/0017).
+"""Wall-clock times of a zone as microseconds: windows of instants by the wall clock, across clock changes (docs/adr/0017).
 
 Wall times and instants are bigint columns of microseconds since 1970; nothing goes through the session's time zone.
 """
@@ -23,13 +23,13 @@ _DAY_US = DAY_S * MICROS
 
 @dataclass(frozen=True)
 class Clock:
-    """A zone's clocks."""
+    """The clocks of a time zone."""
 
     tz: str
 
     @property
     def steady(self) -> bool:
-        """Whether clocks have always shown UTC."""
+        """Whether the clocks have always shown UTC."""
         return self.tz in ("UTC", "Etc/UTC") or not (clock_changes(self.tz) or self._offset_s)
 
     @property
@@ -41,31 +41,31 @@ class Clock:
         return int(offset.total_seconds()) if offset else 0
 
     def shown(self, at: Column) -> Column:
-        """Return the wall time that is shown at an instant."""
+        """Return the wall time at an instant."""
         from pyspark.sql import functions as F
 
         return F.unix_micros(F.from_utc_timestamp(F.timestamp_micros(at), self.tz))
 
     def first(self, wall: Column) -> Column:
-        """Return the first instant that shows a wall time; of one in a gap, as long after the gap's end as it lies in the gap."""
+        """Return the first instant that shows a wall time; for a skipped time, shifted by the length of the gap."""
         from pyspark.sql import functions as F
 
         return F.unix_micros(F.to_utc_timestamp(F.timestamp_micros(wall), self.tz))
 
     def last(self, wall: Column) -> Column:
-        """Return the last instant that shows a wall time; the first, where it is not shown twice."""
+        """Return the last instant that shows a wall time; equal to the first unless the time occurs twice."""
         from pyspark.sql import functions as F
 
         first, day = self.first(wall), F.lit(_DAY_US)
-        again = wall - (self.shown(first + day) - (first + day))  # by the offset of the day after: no zone changes twice in a day
+        again = wall - (self.shown(first + day) - (first + day))  # by the next day's offset: no zone changes twice in a day
         return F.when((again > first) & (self.shown(again) == wall), again).otherwise(first)
 
     def missing(self, wall: Column) -> Column:
-        """Return whether a wall time is never shown: it lies in a gap."""
+        """Return whether a wall time is never shown because it is in a gap."""
         return self.shown(self.first(wall)) != wall
 
     def after_gap(self, wall: Column) -> Column:
-        """Return the instant at which the gap ends that a wall time lies in."""
+        """Return the end of the gap that contains a wall time, as an instant."""
         from pyspark.sql import functions as F
 
         ends = ",".join(str(change.at_s * MICROS) for change in clock_changes(self.tz) if change.ahead_s > 0)
@@ -75,7 +75,7 @@ class Clock:
         return F.array_max(F.filter(F.split(F.lit(ends), ",").cast("array<bigint>"), lambda end: end <= first))
 
     def never(self, slot: Column, width_us: int | Column) -> Column:
-        """Return whether no time of a slot is shown."""
+        """Return whether no time of a slot is ever shown."""
         return self.missing(slot) & self.missing(slot + (width_us - 1))
 
     def double(self, slot: Column, width_us: int | Column) -> Column:
@@ -84,7 +84,7 @@ class Clock:
         return (self.last(slot) > self.first(slot)) & (self.last(end) > self.first(end))
 
     def start(self, slot: Column, second: Column) -> Column:
-        """Return the instant at which a slot's window begins; ``second``: of two."""
+        """Return the instant at which a slot's window begins; ``second`` selects the second of two."""
         from pyspark.sql import functions as F
 
         begins = F.when(self.missing(slot), self.after_gap(slot)).otherwise(self.first(slot))
@@ -99,11 +99,11 @@ class Clock:
         return F.when(double, start + width_us).otherwise(ends)
 
     def in_slots(self, width_s: float) -> bool:
-        """Return whether windows of a width are counted by the wall: each day has the same, whatever they last."""
+        """Return whether windows of a width follow the wall clock: each day has the same windows, regardless of their length."""
         return width_s > longest_change_s(self.tz)
 
     def face(self, at: Column, width_s: float | None) -> Column:
-        """Return what an instant is called on the wall: where its window's slot begins in a gap, the slot; else the time shown."""
+        """Return an instant's wall time; if its window's slot begins in a gap, the slot's start instead."""
         from pyspark.sql import functions as F
 
         wall = self.shown(at)
@@ -114,13 +114,13 @@ class Clock:
 
 
 def axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float | None = None) -> list[Column]:
-    """Return times as microseconds on one line, on which windows that are counted lie a width apart.
+    """Return times as microseconds on one axis, on which counted windows are one width apart.
 
-    Instants of windows that are longer than any change of the zone's clocks lie where the wall shows them; others as they are.
+    Instants of windows longer than any clock change of the zone become wall times; others stay as they are.
 
     Parameters
     ----------
-    step_s : float, optional, the width of the windows; left out, what is marked on the columns
+    step_s : float, optional, the width of the windows; by default the one marked on the columns
     """
     clock = Clock(zone())
     widths = [step_s or step_of(frame, time) for time in times]
@@ -131,7 +131,7 @@ def axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float | No
 
 
 def faces(frame: DataFrame, time: str, asking: str, step_s: float | None = None) -> Column | None:
-    """Return what instants are called on the wall of the zone, in microseconds; None for times whose days all have 24 hours."""
+    """Return instants as wall times of the zone, in microseconds; None for times whose days all have 24 hours."""
     clock = Clock(zone())
     if not _told_by(clock, frame, time):
         return None
@@ -145,28 +145,28 @@ def _told_by(clock: Clock, frame: DataFrame, time: str) -> bool:
 
 
 def slot_of(wall: Column, width_us: int | Column) -> Column:
-    """Return where the slot of a wall time begins; slots follow one another from midnight."""
+    """Return the start of a wall time's slot; slots are counted from midnight."""
     from pyspark.sql import functions as F
 
     return wall - F.pmod(wall, F.lit(width_us).cast("bigint"))
 
 
 def windowed(frame: DataFrame, at: Column, width_s: int | Column, tz: str) -> DataFrame:
-    """Return the frame with `START` and ``__end`` (instants) of the window that each row is in; both null without a time."""
+    """Return the frame with `START` and ``__end`` (instants) of each row's window; both null without a time."""
     from pyspark.sql import functions as F
 
     clock, width_us = Clock(tz), width_s * MICROS
     col = F.col
-    placed = (
+    with_slot = (
         frame.withColumn("__at", at)
         .withColumn("__slot", slot_of(clock.shown(col("__at")), width_us))
         .withColumn("__double", clock.double(col("__slot"), width_us))
     )
     second = col("__double") & (col("__at") >= clock.last(col("__slot")))
-    begun = placed.withColumn("__begin", clock.start(col("__slot"), second))
-    ended = begun.withColumn("__finish", clock.end(col("__slot"), col("__begin"), col("__double"), width_us))
+    with_begin = with_slot.withColumn("__begin", clock.start(col("__slot"), second))
+    with_end = with_begin.withColumn("__finish", clock.end(col("__slot"), col("__begin"), col("__double"), width_us))
     return (
-        ended.withColumn(START, F.timestamp_micros("__begin"))
+        with_end.withColumn(START, F.timestamp_micros("__begin"))
         .withColumn("__end", F.timestamp_micros("__finish"))
         .drop("__at", "__slot", "__double", "__begin", "__finish")
     )

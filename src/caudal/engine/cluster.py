@@ -1,7 +1,7 @@
-"""A Spark cluster on one machine: a master and workers, each a Java process, loopback only, no password.
+"""A Spark cluster on one machine: a master and workers, each a Java process, loopback only, without a password.
 
-It is for work and tests on a laptop: what happens when a worker dies can be tried here. Where a cluster is there, its address is set
-(``CAUDAL_MASTER``) and this is not used.
+It is for development and tests on a laptop, for example of a worker's death. A real cluster is configured by its address
+(``CAUDAL_MASTER``), and this is not used then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.request import urlopen
 from caudal.engine.connectors import SCALA
 from caudal.engine.java import java_home
 from caudal.engine.jvm import common_options, spark_home
-from caudal.engine.loopback import HOST, ended, free_port, killed, launched
+from caudal.engine.loopback import HOST, free_port, kill_program, start_program, stop_program
 from caudal.errors import EnvironmentProblem
 
 _PATIENCE_S = 60.0
@@ -31,7 +31,7 @@ _OPENED = (
     "sun.nio.ch",
     "sun.security.action",
 )
-_HEAP = "256m"  # of the master and of each worker, which do no work themselves
+_HEAP = "256m"  # of the master and of each worker; executors have their own
 
 
 class Cluster:
@@ -39,43 +39,43 @@ class Cluster:
 
     Parameters
     ----------
-    folder : Path, for logs and for what executors write
+    folder : Path, for logs and executors' files
     workers : int, numbered from 0; each offers one core and runs one executor
     memory : str, of an executor
     """
 
     def __init__(self, folder: Path, workers: int = 2, memory: str = "512m") -> None:
         self.folder, self._memory = Path(folder).absolute(), memory
-        self._ports = (free_port(), free_port())  # of the master, and of the page where it tells how things stand
+        self._ports = (free_port(), free_port())  # of the master, and of its status page
         self._master: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes] | None] = [None] * workers
 
     @property
     def address(self) -> str:
-        """What is set as ``CAUDAL_MASTER``."""
+        """The value for ``CAUDAL_MASTER``."""
         return f"spark://{HOST}:{self._ports[0]}"
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What Spark has to be told beside the address: executors as small as the workers."""
+        """Further settings for Spark: executors as small as the workers."""
         return {"spark.executor.memory": self._memory, "spark.executor.cores": "1"}
 
     def pid(self, worker: int) -> int | None:
-        """Return the Java process of a worker, while there is one."""
+        """Return the process id of a worker, or None if it does not run."""
         process = self._workers[worker]
         return process.pid if process is not None and process.poll() is None else None
 
     def alive(self) -> int:
-        """Return how many workers the master knows to be alive."""
+        """Return the number of workers that the master knows to be alive."""
         with urlopen(f"http://{HOST}:{self._ports[1]}/json/", timeout=5) as answer:
             return sum(worker["state"] == "ALIVE" for worker in json.load(answer)["workers"])
 
     def start(self) -> Cluster:
-        """Start what does not run, and wait until all of it is there.
+        """Start the processes that do not run, and wait until all answer.
 
         Raises
         ------
-        EnvironmentProblem : a process ended or does not answer; its last words are quoted
+        EnvironmentProblem : a process ended or does not answer; its last output is quoted
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -91,29 +91,29 @@ class Cluster:
         return self
 
     def start_worker(self, number: int, *, wait: bool = True) -> None:
-        """Start a worker that does not run."""
+        """Start a worker, unless it runs."""
         if self.pid(number) is not None:
             return
         folder = self.folder / f"worker-{number}"
-        where = ("--work-dir", str(folder), "--host", HOST, "--webui-port", "0")
+        place_options = ("--work-dir", str(folder), "--host", HOST, "--webui-port", "0")
         memory = f"{_bytes(self._memory) // 2**20 + 512}m"  # an executor takes more than its heap
         self._workers[number] = self._launched(
-            f"worker-{number}", "worker.Worker", *where, "--cores", "1", "--memory", memory, self.address
+            f"worker-{number}", "worker.Worker", *place_options, "--cores", "1", "--memory", memory, self.address
         )
         if wait:
             self._wait()
 
     def kill_worker(self, number: int) -> None:
-        """End a worker and its executors as a power cut would."""
+        """Kill a worker and its executors, as a power cut would."""
         if (process := self._workers[number]) is not None:
-            killed(process)
+            kill_program(process)
         self._workers[number] = None
 
     def stop(self) -> None:
-        """End all of it."""
+        """Stop all processes."""
         for process in (*self._workers, self._master):
             if process is not None:
-                ended(process, 10.0)
+                stop_program(process, 10.0)
         self._workers, self._master = [None] * len(self._workers), None
 
     def __enter__(self) -> Cluster:
@@ -131,30 +131,30 @@ class Cluster:
             **os.environ, "SPARK_HOME": str(spark_home()), "JAVA_HOME": str(java.path), "SPARK_LOCAL_IP": HOST,
             "SPARK_LOCAL_DIRS": str(self.folder / "scratch"), "SPARK_SCALA_VERSION": SCALA,
         }  # fmt: skip
-        return launched(command, self.folder / f"{name}.log", cwd=self.folder, environment=environment)
+        return start_program(command, self.folder / f"{name}.log", cwd=self.folder, environment=environment)
 
     def _wait(self) -> None:
         until = time.monotonic() + _PATIENCE_S
-        wanted = {f"worker-{number}": worker for number, worker in enumerate(self._workers) if worker is not None} | {
+        processes = {f"worker-{number}": worker for number, worker in enumerate(self._workers) if worker is not None} | {
             "master": self._master
         }
         while time.monotonic() < until:
-            for name, process in wanted.items():
+            for name, process in processes.items():
                 if process is None or process.poll() is not None:
                     raise self._problem(name, "ended")
             try:
-                if self.alive() >= len(wanted) - 1:
+                if self.alive() >= len(processes) - 1:
                     return
             except (OSError, ValueError):
                 pass
             time.sleep(0.1)
         raise self._problem("master", "does not answer, or lacks a worker")
 
-    def _problem(self, name: str, how: str) -> EnvironmentProblem:
+    def _problem(self, name: str, state: str) -> EnvironmentProblem:
         log = self.folder / f"{name}.log"
-        words = log.read_text(errors="replace").strip().splitlines()[-5:]
+        last_lines = log.read_text(errors="replace").strip().splitlines()[-5:]
         return EnvironmentProblem(
-            f"Spark's {name} {how}. Its last words: {' | '.join(words) or 'none'}", fix=f"All it said is in '{log}'."
+            f"Spark's {name} {state}. Its last words: {' | '.join(last_lines) or 'none'}", fix=f"All it said is in '{log}'."
         )
 
 

@@ -1,8 +1,8 @@
-"""The jars that Spark needs beyond its own, pinned here and nowhere else.
+"""The jars that Spark needs in addition to its own, pinned only here.
 
-They are resolved once by Spark's own resolver and kept in the user's cache, so that a second start needs neither network nor the
-seconds that a resolution takes. ``CAUDAL_IVY_SETTINGS`` names an Ivy settings file where a mirror must be used. Beside the names pinned
-here, Maven coordinates of the user's and paths of jars are connectors too: JDBC drivers come that way.
+They are resolved once by Spark's own resolver and kept in the user's cache, so that later starts need neither the network nor the
+time of a resolution. ``CAUDAL_IVY_SETTINGS`` names an Ivy settings file, for a mirror. In addition to the names pinned
+here, a user's Maven coordinates and paths of jars are connectors too, for example JDBC drivers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HADOOP = "3.4.2"
 
 @dataclass(frozen=True)
 class Group:
-    """Coordinates that are resolved together, by default with what they need but ``excludes`` (``group:artifact``)."""
+    """Coordinates that are resolved together, by default with their dependencies except ``excludes`` (``group:artifact``)."""
 
     coordinates: tuple[str, ...]
     excludes: tuple[str, ...] = ()
@@ -42,15 +42,15 @@ _KAFKA_TOKENS = f"org.apache.spark:spark-token-provider-kafka-0-10_{SCALA}"
 
 CONNECTORS: dict[str, tuple[Group, ...]] = {
     "avro": (Group((f"org.apache.spark:spark-avro_{SCALA}:{SPARK}",)),),
-    # Spark has a bridge in place of commons-logging; the real one would log past our settings.
+    # Spark replaces commons-logging by a bridge; the real library would ignore our log settings.
     "delta": (Group((f"io.delta:delta-spark_4.1_{SCALA}:4.4.0",), excludes=("commons-logging:commons-logging",)),),
     "postgresql": (Group(("org.postgresql:postgresql:42.7.8",)),),
-    # The token provider of 4.1.1 is not to be had everywhere; that of 4.0.0 fits, but must not pull in its older clients.
+    # The token provider of 4.1.1 is not available everywhere; that of 4.0.0 fits, but must not pull in its older clients.
     "kafka": (
         Group((f"org.apache.spark:spark-sql-kafka-0-10_{SCALA}:{SPARK}",), excludes=(_KAFKA_TOKENS,)),
         Group((f"{_KAFKA_TOKENS}:4.0.0",), excludes=("org.apache.kafka:kafka-clients", "org.apache.hadoop:hadoop-client-runtime")),
     ),
-    # The AWS bundle weighs 600 MB; these few modules of it are what S3A uses.
+    # The AWS bundle has 600 MB; S3A uses only these few modules of it.
     "s3": (
         Group((f"org.apache.hadoop:hadoop-aws:{HADOOP}",), excludes=("software.amazon.awssdk:bundle",)),
         Group((f"org.apache.spark:spark-hadoop-cloud_{SCALA}:{SPARK}",), transitive=False),
@@ -61,23 +61,23 @@ CONNECTORS: dict[str, tuple[Group, ...]] = {
     ),
 }
 
-# Programs with a Java process of their own. They bring all they need, and none of it may come near Spark's class path.
+# Programs with a Java process of their own. They bring all dependencies, none of which may be on Spark's class path.
 PROGRAMS: dict[str, tuple[Group, ...]] = {
     "broker": (Group((f"org.apache.kafka:kafka_{SCALA}:4.1.0",)),),
-    # A name node and a data node, for tests; WebHDFS needs what Java itself had up to 10.
+    # A name node and a data node, for tests; WebHDFS needs a library that Java included up to version 10.
     "hdfs": (Group((f"org.apache.hadoop:hadoop-client-minicluster:{HADOOP}",)), Group(("javax.xml.bind:jaxb-api:2.3.1",))),
 }
-# Taken from Spark's own jars: its resolver leaves Scala's library out, and the newer SLF4J has a way to log4j beside it.
+# Taken from Spark's own jars: its resolver omits Scala's library, and the newer SLF4J needs a bridge to log4j.
 _BORROWED = ("scala-library", "slf4j-api", "log4j-slf4j2-impl")
 
 
 def program(name: str) -> list[Path]:
-    """Return all jars of the program ``name`` of ``PROGRAMS``.
+    """Return all jars of a program in ``PROGRAMS``.
 
     Raises
     ------
     EnvironmentProblem
-        when a jar cannot be had; nothing is kept of a resolution that failed
+        when a jar is not available; a failed resolution leaves nothing behind
     """
     if not kept_at(name).is_dir():
         _resolve([name])
@@ -89,7 +89,7 @@ def program(name: str) -> list[Path]:
 
 
 def jars(names: Iterable[str]) -> list[Path]:
-    """Return the jars of the connectors ``names``, in a fixed order and without those that Spark has itself.
+    """Return the jars of the connectors ``names``, in a fixed order and without those that Spark already has.
 
     Parameters
     ----------
@@ -98,42 +98,42 @@ def jars(names: Iterable[str]) -> list[Path]:
     Raises
     ------
     NotThere
-        when a name is not one of ``CONNECTORS``, or there is no such jar
+        when a name is not one of ``CONNECTORS``, or a jar does not exist
     EnvironmentProblem
-        when a jar cannot be had; nothing is kept of a resolution that failed
+        when a jar is not available; a failed resolution leaves nothing behind
     """
-    own = [name for name in sorted(set(names)) if is_jar(name)]
-    # What the user names comes first: of two versions of a driver it is the one that is meant.
-    wanted = sorted({*names} - {*own}, key=lambda name: (name in CONNECTORS, name))
-    for name in wanted:
+    user_jars = [name for name in sorted(set(names)) if is_jar(name)]
+    # The user's names come first: they win if there are two versions of a driver.
+    others = sorted({*names} - {*user_jars}, key=lambda name: (name in CONNECTORS, name))
+    for name in others:
         if name not in CONNECTORS and not is_coordinates(name):
             raise NotThere(
                 f"There is no connector '{name}'.",
                 nearest=nearest(name, CONNECTORS),
                 fix=f"Known: {', '.join(sorted(CONNECTORS))}; or give group:artifact:version, or the path of a jar.",
             )
-    for name in own:
+    for name in user_jars:
         if not Path(name).is_file():
             raise NotThere(
                 f"There is no jar '{name}'.", nearest=nearest(Path(name).name, _neighbours(Path(name))), fix="Check its path."
             )
-    missing = [name for name in wanted if not kept_at(name).is_dir()]
+    missing = [name for name in others if not kept_at(name).is_dir()]
     if missing:
         _resolve(missing)
-    unique: dict[str, Path] = {name: Path(name) for name in own}
-    for name in wanted:
+    unique: dict[str, Path] = {name: Path(name) for name in user_jars}
+    for name in others:
         for jar in sorted(kept_at(name).glob("*.jar")):
             unique.setdefault(artifact(jar.name.split("_", 1)[-1]), jar)
     return list(unique.values())
 
 
 def is_coordinates(name: str) -> bool:
-    """Tell whether a connector is named by its Maven coordinates."""
+    """Return whether a connector is named by its Maven coordinates."""
     return re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", name) is not None
 
 
 def is_jar(name: str) -> bool:
-    """Tell whether a connector is a jar of the user's."""
+    """Return whether a connector is a user's jar."""
     return name.endswith(".jar") and not is_coordinates(name)
 
 
@@ -142,7 +142,7 @@ def _neighbours(jar: Path) -> list[str]:
 
 
 def kept_at(name: str) -> Path:
-    """Return the folder of the cache that holds the jars of one connector once they are resolved."""
+    """Return the cache folder for the resolved jars of a connector."""
     pinned = hashlib.sha256(repr(_groups(name)).encode()).hexdigest()[:12]
     return cache_dir("connectors") / f"{name.split(':')[-2] if is_coordinates(name) else name}-{pinned}"
 
@@ -154,7 +154,7 @@ def _groups(name: str) -> tuple[Group, ...]:
 
 
 def artifact(file_name: str) -> str:
-    """Return what a jar is, without its version.
+    """Return a jar's name without its version.
 
     Examples
     --------
@@ -165,21 +165,21 @@ def artifact(file_name: str) -> str:
 
 
 def _resolve(names: list[str]) -> None:
-    own = {artifact(jar.name) for jar in (spark_home() / "jars").glob("*.jar")}
-    # Ivy's folders are not safe for two processes at once, so each resolution has its own.
+    spark_artifacts = {artifact(jar.name) for jar in (spark_home() / "jars").glob("*.jar")}
+    # Two processes cannot share Ivy's folders, so each resolution has its own.
     with contextlib.ExitStack() as ending:
         scratch = ending.enter_context(tempfile.TemporaryDirectory(dir=cache_dir("connectors"), prefix=".resolving-"))
         log = ending.enter_context(open(Path(scratch, "log"), "w+b"))
         gateway = launch({}, stdout=log, stderr=subprocess.STDOUT)
         try:
             for name in names:
-                made = Path(scratch, "made", kept_at(name).name)
-                made.mkdir(parents=True)
+                resolved_folder = Path(scratch, "made", kept_at(name).name)
+                resolved_folder.mkdir(parents=True)
                 for group in _groups(name):
                     for jar in _resolved(gateway.jvm, group, Path(scratch, "ivy"), name, Path(scratch, "log")):
-                        if name in PROGRAMS or artifact(jar.name.split("_", 1)[-1]) not in own:
-                            shutil.copy2(jar, made / jar.name)
-                put_folder(made, kept_at(name))
+                        if name in PROGRAMS or artifact(jar.name.split("_", 1)[-1]) not in spark_artifacts:
+                            shutil.copy2(jar, resolved_folder / jar.name)
+                put_folder(resolved_folder, kept_at(name))
         finally:
             gateway.close_jvm()
 
@@ -192,7 +192,7 @@ def _resolved(jvm: Any, group: Group, ivy: Path, name: str, log: Path) -> list[P
     option = jvm.scala.Option.apply(settings) if settings else none
     resolver = jvm.org.apache.spark.util.DependencyUtils
     try:
-        found = resolver.resolveMavenDependencies(
+        resolved_paths = resolver.resolveMavenDependencies(
             group.transitive, ",".join(group.excludes), ",".join(group.coordinates), None, str(ivy), option
         )
     except Py4JJavaError as error:
@@ -204,4 +204,4 @@ def _resolved(jvm: Any, group: Group, ivy: Path, name: str, log: Path) -> list[P
             coordinates=", ".join(group.coordinates),
             log=log.read_text(errors="replace")[-4000:],
         ) from None
-    return [Path(path) for path in found.mkString("\n").splitlines()]
+    return [Path(path) for path in resolved_paths.mkString("\n").splitlines()]

@@ -1,7 +1,7 @@
-"""What Spark's Python workers of this machine are forked from: ``python -m caudal.engine.daemon pyspark.worker``, started by Spark.
+"""The process from which Spark forks its Python workers: ``python -m caudal.engine.daemon pyspark.worker``, started by Spark.
 
-PySpark's own daemon, with what every task pays for otherwise done once before the first fork. Measured with a dozen tasks of
-images: 11 % of the workers' time.
+PySpark's own daemon, but the start-up work of every task is done once, before the first fork. Measured with a dozen tasks of
+images, this saves 11 % of the workers' time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zipimport
 
 from pyspark import daemon
 
-IMPORTED = ("pandas", "pyarrow")  # by each worker that is given Arrow data
+IMPORTED = ("pandas", "pyarrow")  # by each worker that gets Arrow data
 
 
 def main() -> None:
@@ -24,10 +24,10 @@ def main() -> None:
         for name in IMPORTED:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
-    # A worker asks at each task whether modules have come, and Python then reads the lists of PySpark's own archives again, 0.1 s
-    # each time. Archives do not change under a running Spark; new ones have new names.
+    # At each task a worker invalidates the import caches, and Python then reads the directories of PySpark's archives again, 0.1 s
+    # each time. Archives do not change while Spark runs; new ones have new names.
     zipimport.zipimporter.invalidate_caches = _as_it_was  # type: ignore[assignment]
-    # After each task a worker looks through all objects for rubbish; those that are there now are none.
+    # After each task a worker runs the garbage collector; the objects that exist now need not be scanned.
     gc.collect()
     gc.freeze()
     daemon.worker = _until_java_goes
@@ -38,7 +38,7 @@ _worker = daemon.worker
 
 
 def _until_java_goes(sock: socket.socket, authenticated: bool) -> int:
-    """Do a task as PySpark's worker does; where Java has closed the socket, an idle worker ends without a word about it."""
+    """Run a task as PySpark's worker does; if Java has closed the socket, an idle worker ends without an error message."""
     try:
         return int(_worker(sock, authenticated))  # type: ignore[no-untyped-call]
     except (BrokenPipeError, ConnectionResetError):
@@ -46,7 +46,7 @@ def _until_java_goes(sock: socket.socket, authenticated: bool) -> int:
 
 
 def _as_it_was(_: zipimport.zipimporter) -> None:
-    """Read nothing again."""
+    """Do nothing: no cache is invalidated."""
 
 
 if __name__ == "__main__":

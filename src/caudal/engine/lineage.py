@@ -1,7 +1,7 @@
-"""Which input columns each column of a table is made of, told by Spark's analysed plan. What the plan does not tell is unknown.
+"""The input columns from which each column of a table is made, by Spark's analysed plan. What the plan does not show is unknown.
 
-The plan is walked from its leaves. For each operator a rule says what its output columns are made of; an operator without a rule
-passes on the columns that it has from below, and what else it gives is unknown. Nothing is guessed from names.
+The plan is walked from its leaves. A rule per operator tells the origins of its output columns; an operator without a rule
+passes on its input columns, and the origins of its other columns are unknown. Nothing is guessed from names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Column = tuple[str, str]  # table, column
 IDENTITY, TRANSFORMATION, AGGREGATION = "identity", "transformation", "aggregation"
 _STRENGTH = {IDENTITY: 0, TRANSFORMATION: 1, AGGREGATION: 2}
-# Operators whose rows come out of a Python, R or JVM function or a script: what is in their columns cannot be seen.
+# Operators whose rows come from a Python, R or JVM function or a script: the origins of their columns cannot be seen.
 HIDING = (
     "MapInPandas", "MapInArrow", "PythonMapInArrow", "FlatMapGroupsInPandas", "FlatMapGroupsInArrow", "FlatMapCoGroupsInPandas",
     "FlatMapCoGroupsInArrow", "FlatMapGroupsInPandasWithState", "TransformWithStateInPandas", "TransformWithStateInPySpark",
@@ -30,60 +30,60 @@ PYTHON = ("PythonUDF", "PythonUDAF", "PythonUDTF")
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a column is made of.
+class Origins:
+    """The origins of a column.
 
     Parameters
     ----------
-    direct : how its value comes from input columns: ``identity``, ``transformation`` or ``aggregation``
-    python : the input columns that pass through a Python function on their way
-    indirect : input columns that have a say in the value without being part of it (a condition, a window's order)
-    unknown : str, optional, what hides where the value comes from
-    fields : of a structure, what each of its fields is made of
-    null : it is nothing but a null that was written down
+    direct : how its value is derived from input columns: ``identity``, ``transformation`` or ``aggregation``
+    python : the input columns that pass through a Python function
+    indirect : input columns that influence the value without being part of it (a condition, a window's order)
+    unknown : str, optional, what hides the value's origin
+    fields : for a structure, the origins of each field
+    null : bool, True for a literal null
     """
 
     direct: Mapping[Column, str] = field(default_factory=dict)
     python: frozenset[Column] = frozenset()
     indirect: frozenset[tuple[Column, str]] = frozenset()
     unknown: str | None = None
-    fields: Mapping[str, Made] | None = None
+    fields: Mapping[str, Origins] | None = None
     null: bool = False
 
-    def after(self, kind: str, *, python: bool = False) -> Made:
-        """Return what comes of it after one step more."""
-        direct = {one: max(was, kind, key=_STRENGTH.__getitem__) for one, was in self.direct.items()}
-        return Made(direct, frozenset(direct) if python else self.python, self.indirect, self.unknown, null=self.null)
+    def after(self, kind: str, *, python: bool = False) -> Origins:
+        """Return the origins after a further step."""
+        direct = {column: max(previous, kind, key=_STRENGTH.__getitem__) for column, previous in self.direct.items()}
+        return Origins(direct, frozenset(direct) if python else self.python, self.indirect, self.unknown, null=self.null)
 
-    def only_indirect(self, how: str) -> Made:
-        """Return it as something that has a say alone."""
-        return Made(indirect=self.indirect | {(one, how) for one in self.direct}, unknown=self.unknown)
+    def only_indirect(self, how: str) -> Origins:
+        """Return all origins as indirect ones."""
+        return Origins(indirect=self.indirect | {(column, how) for column in self.direct}, unknown=self.unknown)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What an operator gives: its columns in order, by Spark's numbers, and what decides which rows there are."""
+    """The output of an operator: its columns in order, by Spark's numbers, and the columns that decide which rows exist."""
 
-    columns: Mapping[int, Made]
+    columns: Mapping[int, Origins]
     order: tuple[int, ...]
-    deciding: Made = Made()
+    deciding: Origins = Origins()
 
 
 def column_lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return for each column of a frame the input columns that it is made of, JSON-ready.
+    """Return the input columns from which each column of a frame is made, JSON-ready.
 
     Parameters
     ----------
-    inputs : mapping of a table's name to its columns; the frame is made of frames that were aliased so
+    inputs : columns by table name; the frame is made of frames with these aliases
 
     Returns
     -------
     dict, ``columns``: ``{name: {"from": [{table, column, kind, python?}], "indirect": [{table, column, how}], "unknown"?: reason}}``;
-    ``rows``: the columns that decide which rows there are, ``{"indirect": […], "unknown"?: reason}``
+    ``rows``: the columns that decide which rows exist, ``{"indirect": […], "unknown"?: reason}``
     """
     try:
         return _lineage(frame, inputs)
-    except Exception as error:  # a plan that is not as expected is no reason to stop a build
+    except Exception as error:  # an unexpected plan must not stop a build
         why = f"the plan could not be read: {type(error).__name__}"
         return {
             "columns": {name: {"from": [], "indirect": [], "unknown": why} for name in frame.columns},
@@ -94,13 +94,13 @@ def column_lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dic
 def _lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     rows = _Walk(inputs).rows(analysed(frame))
     return {
-        "columns": {name: _told(rows.columns[number]) for name, number in zip(frame.columns, rows.order, strict=True)},
-        "rows": {name: one for name, one in _told(rows.deciding).items() if name != "from"},
+        "columns": {name: _document(rows.columns[number]) for name, number in zip(frame.columns, rows.order, strict=True)},
+        "rows": {name: part for name, part in _document(rows.deciding).items() if name != "from"},
     }
 
 
-def merged(parts: Iterable[Made]) -> Made:
-    """Return what is made of several things at once; the strongest kind holds."""
+def merge_origins(parts: Iterable[Origins]) -> Origins:
+    """Return the origins of a value made of several others; the strongest kind wins."""
     direct: dict[Column, str] = {}
     python: frozenset[Column] = frozenset()
     indirect: frozenset[tuple[Column, str]] = frozenset()
@@ -109,20 +109,20 @@ def merged(parts: Iterable[Made]) -> Made:
         for column, kind in part.direct.items():
             direct[column] = max(direct.get(column, kind), kind, key=_STRENGTH.__getitem__)
         python, indirect, unknown = python | part.python, indirect | part.indirect, unknown or part.unknown
-    return Made(direct, python, indirect, unknown)
+    return Origins(direct, python, indirect, unknown)
 
 
-def one_of(parts: Sequence[Made]) -> Made:
-    """Return what is one of several values; it stays itself where the others are nulls, and a structure does so field by field."""
+def alternative_origins(parts: Sequence[Origins]) -> Origins:
+    """Return the origins of a value that is one of several; nulls do not count, and structures are merged field by field."""
     values = [part for part in parts if not part.null]
     if len(values) < 2:
-        return replace(merged(parts), fields=values[0].fields if values else None, null=not values)
+        return replace(merge_origins(parts), fields=values[0].fields if values else None, null=not values)
     shapes = [value.fields for value in values]
     if all(shape is not None and list(shape) == list(shapes[0] or ()) for shape in shapes):
-        fields = {name: one_of([shape[name] for shape in shapes if shape is not None]) for name in shapes[0] or ()}
-        return replace(merged(parts), fields=fields)
-    same = all(value.direct == values[0].direct and value.direct and value.unknown is None for value in values)
-    return merged(parts) if same else merged(parts).after(TRANSFORMATION)
+        fields = {name: alternative_origins([shape[name] for shape in shapes if shape is not None]) for name in shapes[0] or ()}
+        return replace(merge_origins(parts), fields=fields)
+    is_same = all(value.direct == values[0].direct and value.direct and value.unknown is None for value in values)
+    return merge_origins(parts) if is_same else merge_origins(parts).after(TRANSFORMATION)
 
 
 class _Walk:
@@ -132,207 +132,219 @@ class _Walk:
         self._inputs = {name: set(columns) for name, columns in inputs.items()}
         self._shared: dict[int, Rows] = {}  # common table expressions by their number
 
-    def rows(self, node: PlanNode, outer: Mapping[int, Made] | None = None) -> Rows:
-        """Return what an operator gives."""
+    def rows(self, node: PlanNode, outer: Mapping[int, Origins] | None = None) -> Rows:
+        """Return an operator's output."""
         outer = outer or {}
         if node.kind == "WithCTE":
             *shared, plan = node.below
-            for one in shared:
-                self._shared[one.said["id"]] = self.rows(one.below[0], outer)
+            for definition in shared:
+                self._shared[definition.properties["id"]] = self.rows(definition.below[0], outer)
             return self.rows(plan, outer)
         if node.kind == "CTERelationRef":
-            return _renamed(self._shared.get(node.said["cteId"]), node)
+            return _renamed(self._shared.get(node.properties["cteId"]), node)
         below = [self.rows(child, outer) for child in node.below]
-        if (told := self._input(node, below)) is not None:
-            return told
+        if (input_rows := self._input(node, below)) is not None:
+            return input_rows
         if not below:
             return _leaf(node)
-        known = {**outer, **{number: made for child in below for number, made in child.columns.items()}}
-        deciding = merged([*(child.deciding for child in below), *self._deciding(node, known)])
+        origins = {**outer, **{number: origin for child in below for number, origin in child.columns.items()}}
+        deciding = merge_origins([*(child.deciding for child in below), *self._deciding(node, origins)])
         if node.kind in ("Union", "Intersect", "Except"):
             return _side_by_side(node.kind, below, deciding)
-        order, columns = self._columns(node, below, known)
+        order, columns = self._columns(node, below, origins)
         return Rows(columns, order, deciding)
 
     def _input(self, node: PlanNode, below: Sequence[Rows]) -> Rows | None:
-        """Return the columns of an input where its frame begins: the innermost alias of that name, over just its columns."""
-        if node.kind != "SubqueryAlias" or any(one.kind == "SubqueryAlias" for one in node.below[0].each()):
+        """Return an input's columns at the start of its frame: the innermost alias of that name, over exactly its columns."""
+        if node.kind != "SubqueryAlias" or any(child.kind == "SubqueryAlias" for child in node.below[0].each()):
             return None
-        name = node.said["identifier"]["name"]
+        name = node.properties["identifier"]["name"]
         names = _names(node.below[0])
         if name not in self._inputs or set(names) != self._inputs[name]:
             return None
         numbers = below[0].order
-        return Rows({number: Made({(name, one): IDENTITY}) for number, one in zip(numbers, names, strict=True)}, numbers)
+        return Rows({number: Origins({(name, column): IDENTITY}) for number, column in zip(numbers, names, strict=True)}, numbers)
 
-    def _columns(self, node: PlanNode, below: Sequence[Rows], known: Mapping[int, Made]) -> tuple[tuple[int, ...], dict[int, Made]]:
-        """Return the columns that an operator with one or two inputs gives."""
-        passed = tuple(number for child in below for number in child.order)
+    def _columns(
+        self, node: PlanNode, below: Sequence[Rows], origins: Mapping[int, Origins]
+    ) -> tuple[tuple[int, ...], dict[int, Origins]]:
+        """Return the output columns of an operator with one or two inputs."""
+        inherited = tuple(number for child in below for number in child.order)
         if node.kind in HIDING:
             return _hidden(node, node.kind)
         if node.kind == "Project":
-            return self._named(node.expressions("projectList"), known)
+            return self._named(node.expressions("projectList"), origins)
         if node.kind == "Aggregate":
-            return self._named(node.expressions("aggregateExpressions"), known)
+            return self._named(node.expressions("aggregateExpressions"), origins)
         if node.kind == "Window":
-            order, made = self._named(node.expressions("windowExpressions"), known)
-            return (*passed, *order), {**known, **made}
+            order, windowed = self._named(node.expressions("windowExpressions"), origins)
+            return (*inherited, *order), {**origins, **windowed}
         if node.kind == "Generate":
             generator = node.expressions("generator")[0]
-            given = [expression.attribute for expression in node.expressions("generatorOutput")]
-            values = _generated(generator.kind, self._of(generator, known), len(given))
-            dropped = set(_numbers(node.said.get("unrequiredChildIndex")))
-            kept = tuple(number for at, number in enumerate(passed) if at not in dropped)
-            return (*kept, *given), {**known, **dict(zip(given, values, strict=True))}
+            generated = [expression.attribute for expression in node.expressions("generatorOutput")]
+            values = _generated(generator.kind, self._of(generator, origins), len(generated))
+            dropped = set(_numbers(node.properties.get("unrequiredChildIndex")))
+            required = tuple(number for at, number in enumerate(inherited) if at not in dropped)
+            return (*required, *generated), {**origins, **dict(zip(generated, values, strict=True))}
         if node.kind == "Expand":
-            return self._expanded(node, known)
+            return self._expanded(node, origins)
         if node.kind == "LateralJoin":
-            right = self.rows(tree(node.said["right"][0]["plan"]), known)
-            return (*passed, *right.order), {**known, **right.columns}
+            right = self.rows(tree(node.properties["right"][0]["plan"]), origins)
+            return (*inherited, *right.order), {**origins, **right.columns}
         if node.kind == "Join" and _join_type(node) in ("LeftSemi", "LeftAnti"):
             return below[0].order, dict(below[0].columns)
         if (output := node.expressions("output")) and node.kind != "View":
-            order = tuple(one.attribute for one in output)
-            return order, {number: known.get(number, Made(unknown=f"the operator {node.kind}")) for number in order}
+            order = tuple(column.attribute for column in output)
+            return order, {number: origins.get(number, Origins(unknown=f"the operator {node.kind}")) for number in order}
         if node.kind == "AttachDistributedSequence":
-            own = node.expressions("sequenceAttr")[0].attribute
-            return (own, *passed), {**known, own: Made()}
-        return passed, dict(known)
+            sequence = node.expressions("sequenceAttr")[0].attribute
+            return (sequence, *inherited), {**origins, sequence: Origins()}
+        return inherited, dict(origins)
 
-    def _named(self, expressions: Sequence[PlanNode], known: Mapping[int, Made]) -> tuple[tuple[int, ...], dict[int, Made]]:
+    def _named(self, expressions: Sequence[PlanNode], origins: Mapping[int, Origins]) -> tuple[tuple[int, ...], dict[int, Origins]]:
         order = tuple(expression.attribute for expression in expressions)
-        made: dict[int, Made] = {}
+        named: dict[int, Origins] = {}
         for expression in expressions:
-            made[expression.attribute] = self._of(expression, {**known, **made})
-        return order, made
+            named[expression.attribute] = self._of(expression, {**origins, **named})
+        return order, named
 
-    def _expanded(self, node: PlanNode, known: Mapping[int, Made]) -> tuple[tuple[int, ...], dict[int, Made]]:
+    def _expanded(self, node: PlanNode, origins: Mapping[int, Origins]) -> tuple[tuple[int, ...], dict[int, Origins]]:
         order = tuple(expression.attribute for expression in node.expressions("output"))
-        told = node.said.get("projections")
-        if not told:
-            return order, {number: known.get(number, Made(unknown="the operator Expand")) for number in order}
-        made = [merged(self._of(tree(row[at]), known) for row in told) for at in range(len(order))]
-        return order, dict(zip(order, made, strict=True))
+        projections = node.properties.get("projections")
+        if not projections:
+            return order, {number: origins.get(number, Origins(unknown="the operator Expand")) for number in order}
+        merged_origins = [merge_origins(self._of(tree(row[at]), origins) for row in projections) for at in range(len(order))]
+        return order, dict(zip(order, merged_origins, strict=True))
 
-    def _deciding(self, node: PlanNode, known: Mapping[int, Made]) -> Iterable[Made]:
-        """Yield what has a say in which rows an operator gives, and in which order where that decides."""
+    def _deciding(self, node: PlanNode, origins: Mapping[int, Origins]) -> Iterable[Origins]:
+        """Yield the origins that decide which rows an operator outputs, and their order if it matters."""
         parts = {
             "Filter": (("condition",), "filter"), "Join": (("condition",), "join"), "Aggregate": (("groupingExpressions",), "group_by"),
             "Deduplicate": (("keys",), "group_by"), "Sort": (("order",), "sort"), "AsOfJoin": (("asOfCondition", "condition"), "join"),
             "FlatMapGroupsInPandas": (("groupingAttributes",), "group_by"),
         }.get(node.kind)  # fmt: skip
         if parts:
-            for one in node.expressions(*parts[0]):
-                yield self._of(one, known).only_indirect(parts[1])
+            for part in node.expressions(*parts[0]):
+                yield self._of(part, origins).only_indirect(parts[1])
         for expression in node.expressions("generator") if node.kind == "Generate" else ():
-            yield self._of(expression, known).only_indirect("filter")
+            yield self._of(expression, origins).only_indirect("filter")
 
-    def _of(self, node: PlanNode, known: Mapping[int, Made]) -> Made:
-        """Return what an expression is made of."""
+    def _of(self, node: PlanNode, origins: Mapping[int, Origins]) -> Origins:
+        """Return the origins of an expression."""
         if node.kind == "AttributeReference":
-            return known.get(node.attribute, Made(unknown=f"the column {node.said.get('name')}"))
+            return origins.get(node.attribute, Origins(unknown=f"the column {node.properties.get('name')}"))
         if node.kind == "OuterReference":
-            return merged(self._of(expression, known) for expression in node.expressions("e"))
+            return merge_origins(self._of(expression, origins) for expression in node.expressions("e"))
         if node.kind in SUBQUERIES:
-            rows = self.rows(tree(node.said["plan"]), known)
-            inside = merged(rows.columns[number] for number in rows.order)
-            below = [rows.deciding, *(self._of(child, known).only_indirect("filter") for child in node.below)]
-            return merged([inside if node.kind == "ScalarSubquery" else inside.only_indirect("filter"), *below])
+            rows = self.rows(tree(node.properties["plan"]), origins)
+            inside = merge_origins(rows.columns[number] for number in rows.order)
+            below = [rows.deciding, *(self._of(child, origins).only_indirect("filter") for child in node.below)]
+            return merge_origins([inside if node.kind == "ScalarSubquery" else inside.only_indirect("filter"), *below])
         if node.kind == "Literal":
-            return Made(null=node.said.get("value") is None)
-        parts = [self._of(child, known) for child in node.below]
+            return Origins(null=node.properties.get("value") is None)
+        parts = [self._of(child, origins) for child in node.below]
         if node.kind in ("Alias", "KnownNotNull", "KnownNullable"):
             return parts[0]
         if node.kind == "WindowExpression":
-            return merged([parts[0], parts[1].only_indirect("window")])
+            return merge_origins([parts[0], parts[1].only_indirect("window")])
         if node.kind == "AggregateExpression":
-            return merged([parts[0].after(AGGREGATION), *(part.only_indirect("filter") for part in parts[1:])])
+            return merge_origins([parts[0].after(AGGREGATION), *(part.only_indirect("filter") for part in parts[1:])])
         if node.kind == "CreateNamedStruct":
-            fields = {str(name.said.get("value")): parts[2 * at + 1] for at, name in enumerate(node.below[::2])}
-            return replace(merged(parts), fields=fields)
+            fields = {str(name.properties.get("value")): parts[2 * at + 1] for at, name in enumerate(node.below[::2])}
+            return replace(merge_origins(parts), fields=fields)
         if node.kind == "GetStructField" and parts[0].fields is not None:
-            return list(parts[0].fields.values())[int(node.said["ordinal"])]
-        if node.kind in ("CreateArray", "Explode", "Inline") and (held := one_of(parts)).fields is not None:
-            return held
+            return list(parts[0].fields.values())[int(node.properties["ordinal"])]
+        if node.kind in ("CreateArray", "Explode", "Inline") and (element := alternative_origins(parts)).fields is not None:
+            return element
         if node.kind == "Coalesce":
-            return one_of(parts)
+            return alternative_origins(parts)
         if node.kind in ("If", "CaseWhen"):
             conditions = range(0, len(parts) - len(parts) % 2, 2) if node.kind == "CaseWhen" else (0,)
-            value = one_of([part for at, part in enumerate(parts) if at not in conditions])
-            decided = merged([value, *(parts[at].only_indirect("conditional") for at in conditions)])
+            value = alternative_origins([part for at, part in enumerate(parts) if at not in conditions])
+            decided = merge_origins([value, *(parts[at].only_indirect("conditional") for at in conditions)])
             return replace(decided, fields=_decided(value.fields, decided.indirect))
-        made = merged(parts).after(AGGREGATION if node.kind == "PythonUDAF" else TRANSFORMATION, python=node.kind in PYTHON)
-        return replace(made, null=node.kind == "Cast" and parts[0].null)
+        derived = merge_origins(parts).after(
+            AGGREGATION if node.kind == "PythonUDAF" else TRANSFORMATION, python=node.kind in PYTHON
+        )
+        return replace(derived, null=node.kind == "Cast" and parts[0].null)
 
 
-def _decided(fields: Mapping[str, Made] | None, indirect: frozenset[tuple[Column, str]]) -> dict[str, Made] | None:
+def _decided(fields: Mapping[str, Origins] | None, indirect: frozenset[tuple[Column, str]]) -> dict[str, Origins] | None:
     return None if fields is None else {name: replace(field, indirect=field.indirect | indirect) for name, field in fields.items()}
 
 
-def _generated(kind: str, made: Made, columns: int) -> list[Made]:
-    """Return the columns that a generator gives; structures keep their fields apart."""
-    if made.fields is None:
-        return [made.after(TRANSFORMATION)] * columns
-    if kind == "Inline" and len(made.fields) == columns:
-        return list(made.fields.values())
-    return [made] if columns == 1 else [made.after(TRANSFORMATION)] * columns
+def _generated(kind: str, origin: Origins, columns: int) -> list[Origins]:
+    """Return the columns of a generator; structures keep their fields apart."""
+    if origin.fields is None:
+        return [origin.after(TRANSFORMATION)] * columns
+    if kind == "Inline" and len(origin.fields) == columns:
+        return list(origin.fields.values())
+    return [origin] if columns == 1 else [origin.after(TRANSFORMATION)] * columns
 
 
 def _leaf(node: PlanNode) -> Rows:
-    """Return the columns of an operator that nothing is below, and that is no input of ours."""
+    """Return the columns of a leaf operator that is not an input."""
     output = node.expressions("output")
-    order = tuple(one.attribute for one in output)
-    made = Made() if node.kind in CONSTANT else Made(unknown=f"rows that were handed to Spark ({node.kind})")
-    return Rows(dict.fromkeys(order, made), order)
+    order = tuple(column.attribute for column in output)
+    origin = Origins() if node.kind in CONSTANT else Origins(unknown=f"rows that were handed to Spark ({node.kind})")
+    return Rows(dict.fromkeys(order, origin), order)
 
 
 def _renamed(shared: Rows | None, node: PlanNode) -> Rows:
     order = tuple(expression.attribute for expression in node.expressions("output"))
     if shared is None:  # a query that refers to itself
-        return Rows(dict.fromkeys(order, Made(unknown="a query that refers to itself")), order)
-    return Rows({mine: shared.columns[theirs] for mine, theirs in zip(order, shared.order, strict=True)}, order, shared.deciding)
+        return Rows(dict.fromkeys(order, Origins(unknown="a query that refers to itself")), order)
+    return Rows(
+        {number: shared.columns[shared_number] for number, shared_number in zip(order, shared.order, strict=True)},
+        order,
+        shared.deciding,
+    )
 
 
-def _side_by_side(kind: str, below: Sequence[Rows], deciding: Made) -> Rows:
-    """Return a union column by column; of an intersection or a difference the right side only decides."""
+def _side_by_side(kind: str, below: Sequence[Rows], deciding: Origins) -> Rows:
+    """Return a union column by column; for an intersection or a difference the right side only decides."""
     first = below[0]
     if kind == "Union":
-        made = {
-            number: merged(child.columns[child.order[at]] for child in below if at < len(child.order))
+        columns = {
+            number: merge_origins(child.columns[child.order[at]] for child in below if at < len(child.order))
             for at, number in enumerate(first.order)
         }
-        return Rows(made, first.order, deciding)
-    others = [merged(child.columns[number] for number in child.order).only_indirect("filter") for child in below[1:]]
-    return Rows(first.columns, first.order, merged([deciding, *others]))
+        return Rows(columns, first.order, deciding)
+    others = [merge_origins(child.columns[number] for number in child.order).only_indirect("filter") for child in below[1:]]
+    return Rows(first.columns, first.order, merge_origins([deciding, *others]))
 
 
-def _hidden(node: PlanNode, why: str) -> tuple[tuple[int, ...], dict[int, Made]]:
+def _hidden(node: PlanNode, why: str) -> tuple[tuple[int, ...], dict[int, Origins]]:
     order = tuple(expression.attribute for expression in node.expressions("output", "serializer"))
-    return order, dict.fromkeys(order, Made(unknown=f"a function that Spark does not see into ({why})"))
+    return order, dict.fromkeys(order, Origins(unknown=f"a function that Spark does not see into ({why})"))
 
 
 def _names(node: PlanNode) -> list[str]:
-    """Return the names of the columns of the operators that an input begins with."""
-    held = node.expressions("projectList") or node.expressions("output")
-    return [str(one.said.get("name")) for one in held] if held else (_names(node.below[0]) if node.below else [])
+    """Return the column names of an input's first operators."""
+    expressions = node.expressions("projectList") or node.expressions("output")
+    return (
+        [str(expression.properties.get("name")) for expression in expressions]
+        if expressions
+        else (_names(node.below[0]) if node.below else [])
+    )
 
 
 def _join_type(node: PlanNode) -> str:
-    said = node.said.get("joinType") or {}
-    return str(said.get("object") or said.get("product-class") or "").rsplit(".", 1)[-1].rstrip("$")
+    join_type = node.properties.get("joinType") or {}
+    return str(join_type.get("object") or join_type.get("product-class") or "").rsplit(".", 1)[-1].rstrip("$")
 
 
-def _numbers(said: Any) -> list[int]:
-    """Return numbers, which Spark's JSON tells as a list or as text."""
-    return [int(part) for part in (said.strip("[]").split(",") if isinstance(said, str) else said or []) if str(part).strip()]
+def _numbers(listed: Any) -> list[int]:
+    """Return numbers, which Spark's JSON writes as a list or as text."""
+    return [int(part) for part in (listed.strip("[]").split(",") if isinstance(listed, str) else listed or []) if str(part).strip()]
 
 
-def _told(made: Made) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _document(origin: Origins) -> dict[str, Any]:
+    document: dict[str, Any] = {
         "from": [
-            {"table": table, "column": column, "kind": kind, **({"python": True} if (table, column) in made.python else {})}
-            for (table, column), kind in sorted(made.direct.items())
+            {"table": table, "column": column, "kind": kind, **({"python": True} if (table, column) in origin.python else {})}
+            for (table, column), kind in sorted(origin.direct.items())
         ],
-        "indirect": [{"table": table, "column": column, "how": how} for (table, column), how in sorted(made.indirect)],
+        "indirect": [{"table": table, "column": column, "how": how} for (table, column), how in sorted(origin.indirect)],
     }
-    return told if made.unknown is None else {**told, "unknown": made.unknown}
+    return document if origin.unknown is None else {**document, "unknown": origin.unknown}

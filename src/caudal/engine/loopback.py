@@ -1,4 +1,4 @@
-"""Java programs of our own on this machine, for this machine only: a port that is free, an end that comes with ours."""
+"""Java programs on this machine, for this machine only: a free port, and an end together with this process."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path
 from caudal.errors import EnvironmentProblem
 
 HOST = "127.0.0.1"
-# The program ends when its standard input does, so that it does not outlive a Python that is killed.
+# The program ends when its standard input does, so that it does not outlive a killed Python process.
 _TIED = 'exec 3<&0; (read _ <&3; kill $$ 2>/dev/null) & exec "$@" 3<&-'
 
 
-def launched(
+def start_program(
     command: Sequence[str], log: Path, *, cwd: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a program that ends with us; Ctrl-C does not reach it, and what it says is in ``log``."""
-    with log.open("ab") as said:
+    """Start a program that ends with this process; Ctrl-C does not reach it, and its output goes to ``log``."""
+    with log.open("ab") as output:
         return subprocess.Popen(
             ["sh", "-c", _TIED, "sh", *command],
             stdin=subprocess.PIPE,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env=None if environment is None else dict(environment),
@@ -33,39 +33,39 @@ def launched(
         )
 
 
-def ended(process: subprocess.Popen[bytes], wait_s: float) -> None:
-    """Ask a program to end, and make it end when it does not."""
+def stop_program(process: subprocess.Popen[bytes], wait_s: float) -> None:
+    """Ask a program to end, and kill it if it does not."""
     process.terminate()
     try:
         process.wait(wait_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    let_go(process)
+    close_pipe(process)
 
 
-def killed(process: subprocess.Popen[bytes]) -> None:
-    """End a program, and what it has started, as a power cut would."""
+def kill_program(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and its children, as a power cut would."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    let_go(process)
+    close_pipe(process)
 
 
-def let_go(process: subprocess.Popen[bytes]) -> None:
-    """Close what ties the program to us."""
+def close_pipe(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipe that ties the program to this process."""
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
 
 
 def free_port(port: int = 0) -> int:
-    """Return a port that can be listened on, ``port`` itself unless it is 0.
+    """Return a free port, ``port`` itself unless it is 0.
 
     Raises
     ------
-    EnvironmentProblem : another program listens there
+    EnvironmentProblem : another program listens on the port
     """
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

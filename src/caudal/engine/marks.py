@@ -1,7 +1,7 @@
-"""What a frame's columns say about themselves in their metadata: event time, keys, step, and when a value is known.
+"""Metadata of a frame's columns: event time, keys, step, and when a value is known.
 
-Spark keeps a column's metadata through filters, joins, selections and renames, so that what is declared once at the source is
-found again by whatever reads the frame.
+Spark keeps a column's metadata through filters, joins, selections and renames, so that a declaration at the source is
+available wherever the frame is read.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from caudal.errors import DeclarationProblem, nearest
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-EVENT_TIME = "caudal.event_time"  # true: tells when the row happened
-STEP_S = "caudal.step_s"  # the rows of a key lie on a grid of so many seconds
-KEY = "caudal.key"  # true: with the event time, names the row
-KNOWN = "caudal.known"  # name of the column that tells when this value is known
+EVENT_TIME = "caudal.event_time"  # true: the column is the row's time
+STEP_S = "caudal.step_s"  # the rows of a key are on a grid of this many seconds
+KEY = "caudal.key"  # true: together with the event time, it identifies the row
+KNOWN = "caudal.known"  # name of the column with the time from which this value is known
 
 
 def marked(column: str, **marks: Any) -> Column:
-    """Return a column with the given marks in place of its metadata: ``marked("x", **{KEY: True})``."""
+    """Return a column with the given marks instead of its metadata: ``marked("x", **{KEY: True})``."""
     from pyspark.sql import functions as F
 
     return F.col(quoted(column)).alias(column, metadata=marks)
 
 
 def quoted(name: str) -> str:
-    """Return a column's name so that Spark takes dots and blanks in it as they are."""
+    """Return a column's name quoted, so that Spark takes dots and blanks literally."""
     return "`" + name.replace("`", "``") + "`"
 
 
-def names(said: str | Sequence[str]) -> list[str]:
+def names(given: str | Sequence[str]) -> list[str]:
     """Return one name or several as a list."""
-    return [said] if isinstance(said, str) else list(said)
+    return [given] if isinstance(given, str) else list(given)
 
 
-def need(frame: DataFrame, columns: Sequence[str], asking: str) -> None:
-    """Hold that the frame has the columns that ``asking`` (a call, as the user wrote it) names."""
+def require_columns(frame: DataFrame, columns: Sequence[str], asking: str) -> None:
+    """Raise unless the frame has the columns that ``asking`` (a call, as the user wrote it) names."""
     for column in columns:
         if column not in frame.columns:
             raise DeclarationProblem(
@@ -51,40 +51,40 @@ def need(frame: DataFrame, columns: Sequence[str], asking: str) -> None:
 
 
 def event_time(frame: DataFrame, given: str | None, asking: str, option: str) -> str:
-    """Return the column that tells when a row happened: the one given, else the one that is marked."""
+    """Return the event time column: the given one, else the marked one."""
     if given is not None:
-        need(frame, [given], asking)
+        require_columns(frame, [given], asking)
         return given
-    found = [field.name for field in frame.schema.fields if (field.metadata or {}).get(EVENT_TIME)]
-    if len(found) == 1:
-        return found[0]
+    marked_columns = [field.name for field in frame.schema.fields if (field.metadata or {}).get(EVENT_TIME)]
+    if len(marked_columns) == 1:
+        return marked_columns[0]
     raise DeclarationProblem(
         f"{asking} cannot tell which column is the event time: "
-        + (f"{' and '.join(found)} both are." if found else "none is declared."),
+        + (f"{' and '.join(marked_columns)} both are." if marked_columns else "none is declared."),
         fix=f'Name it: {option}="…"'
-        + ("." if found else ', or declare event_time="…" on the source or table that the frame comes from.'),
+        + ("." if marked_columns else ', or declare event_time="…" on the source or table that the frame comes from.'),
     )
 
 
 def keys(frame: DataFrame, given: str | Sequence[str] | None, asking: str) -> list[str]:
-    """Return the columns that rows are grouped by: those given, else those that ``tumble`` marked."""
+    """Return the columns by which rows are grouped: the given ones, else those that ``tumble`` marked."""
     if given is not None:
-        said = names(given)
-        need(frame, said, asking)
-        return said
-    found = [field.name for field in frame.schema.fields if (field.metadata or {}).get(KEY)]
-    if found:
-        return found
+        given_names = names(given)
+        require_columns(frame, given_names, asking)
+        return given_names
+    marked_keys = [field.name for field in frame.schema.fields if (field.metadata or {}).get(KEY)]
+    if marked_keys:
+        return marked_keys
     raise DeclarationProblem(
         f"{asking} cannot tell whose past a row is to see.", fix='Name the key columns: by=["…"] (by=[] makes all rows one series).'
     )
 
 
 def step_s(frame: DataFrame, time: str, given: str | float | None, asking: str) -> float:
-    """Return the grid step of a time column in seconds: the one given, else the one that ``tumble`` marked."""
-    found = seconds(given) if given is not None else step_of(frame, time)
-    if found:
-        return found
+    """Return the grid step of a time column in seconds: the given one, else the one that ``tumble`` marked."""
+    step = seconds(given) if given is not None else step_of(frame, time)
+    if step:
+        return step
     raise DeclarationProblem(
         f"{asking} cannot tell how long a step of '{time}' is.",
         fix='Say it: step="15 minutes"; windows made by cd.tumble know their step.',
@@ -93,17 +93,17 @@ def step_s(frame: DataFrame, time: str, given: str | float | None, asking: str) 
 
 
 def step_of(frame: DataFrame, time: str) -> float | None:
-    """Return the step that is marked on a time column, or None."""
-    found = (frame.schema[time].metadata or {}).get(STEP_S)
-    return float(found) if found else None
+    """Return the step marked on a time column, or None."""
+    step = (frame.schema[time].metadata or {}).get(STEP_S)
+    return float(step) if step else None
 
 
-def worded(length: str | float) -> str:
-    """Return a duration as a part of a column name.
+def duration_name(length: str | float) -> str:
+    """Return a duration as part of a column name.
 
     Examples
     --------
-    >>> worded("15 minutes"), worded(7200)
+    >>> duration_name("15 minutes"), duration_name(7200)
     ('15_minutes', '2_hours')
     """
     return (length if isinstance(length, str) else duration_text(length)).strip().lower().replace(" ", "_").replace(".", "_")

@@ -1,4 +1,4 @@
-"""What a piece of work has cost on Spark: time, rows, bytes, shuffle and spill, added up over its stages."""
+"""The cost of a piece of work on Spark: time, rows, bytes, shuffle and spill, summed over its stages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COUNTED = {
 
 @dataclass(frozen=True)
 class Measures:
-    """Sums over the stages of a piece of work; ``wall_s`` is the clock's time, ``run_ms`` the tasks' time added up."""
+    """Sums over the stages of a piece of work; ``wall_s`` is elapsed time, ``run_ms`` the sum of the tasks' times."""
 
     wall_s: float
     stages: int
@@ -49,14 +49,14 @@ class Measures:
 
 
 class Measuring:
-    """Holds the measures once the work is done."""
+    """Holds the measures after the work is done."""
 
     def __init__(self) -> None:
         self._result: Measures | None = None
 
     @property
     def result(self) -> Measures:
-        """The measures; there are none before the ``with`` block has ended."""
+        """The measures; not available before the ``with`` block has ended."""
         if self._result is None:
             raise RuntimeError("The measures are there after the 'with' block, not inside it.")
         return self._result
@@ -64,7 +64,7 @@ class Measuring:
 
 @contextmanager
 def measure(spark: SparkSession) -> Iterator[Measuring]:
-    """Measure what runs on ``spark`` inside the block; work of other threads in the meantime is counted too.
+    """Measure the jobs on ``spark`` during the block, including those of other threads.
 
     Yields
     ------
@@ -77,15 +77,15 @@ def measure(spark: SparkSession) -> Iterator[Measuring]:
         yield measuring
     finally:
         wall_s = time.perf_counter() - begun
-        ours = [stage for stage in _stages(spark) if stage.stageId() not in earlier]
-        sums = {field: sum(getattr(stage, method)() for stage in ours) for field, method in _COUNTED.items()}
-        measuring._result = Measures(wall_s=wall_s, stages=len(ours), **sums)
+        new_stages = [stage for stage in _stages(spark) if stage.stageId() not in earlier]
+        sums = {field: sum(getattr(stage, method)() for stage in new_stages) for field, method in _COUNTED.items()}
+        measuring._result = Measures(wall_s=wall_s, stages=len(new_stages), **sums)
 
 
 def _stages(spark: SparkSession) -> list[Any]:
     context = spark.sparkContext
     scala = context._jsc.sc()
-    # Spark fills the store from a queue: what has just ended may still be in it.
+    # Spark fills the store from a queue: a stage that has just ended may still be queued.
     scala.listenerBus().waitUntilEmpty(10_000)
     gateway = context._gateway
     assert gateway is not None

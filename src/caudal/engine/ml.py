@@ -16,46 +16,46 @@ ROW = "_row"
 
 
 def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]], **more: Any) -> DataFrame:
-    """Return the inputs as a Spark frame: numbers as double, strings as string, nothing known as null; further columns by name."""
+    """Return the inputs as a Spark frame: numbers as double, strings as string, missing values as null; further columns by name."""
     from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
-    # `given` must be cast by the same function as everywhere else, then its NaN said as the null that Spark ML expects.
-    given = coerced(frame, inputs).reset_index(drop=True)
+    # The inputs must be cast by the same function as everywhere else; then NaN becomes the null that Spark ML expects.
+    cast = coerced(frame, inputs).reset_index(drop=True)
     missing: Any = None
-    given = given.astype(object).where(given.notna(), missing)
+    cast = cast.astype(object).where(cast.notna(), missing)
     fields = [StructField(input_["name"], StringType() if input_["type"] == "string" else DoubleType()) for input_ in inputs]
     for name, values in more.items():
-        given[name] = list(values)
+        cast[name] = list(values)
         fields.append(StructField(name, DoubleType()))
-    given[ROW] = range(len(given))
-    return spark.createDataFrame(given, StructType([*fields, StructField(ROW, LongType())]))
+    cast[ROW] = range(len(cast))
+    return spark.createDataFrame(cast, StructType([*fields, StructField(ROW, LongType())]))
 
 
 def ml_scored(
     model: Any, spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]], classes: Sequence[str] | None
 ) -> pd.DataFrame:
-    """Return what a fitted Spark ML model says of a pandas frame, with its index.
+    """Return the predictions of a fitted Spark ML model for a pandas frame, with its index.
 
     Parameters
     ----------
-    model : pyspark.ml Transformer that adds ``prediction`` (of classes: their place) and perhaps ``probability``
+    model : pyspark.ml Transformer that adds ``prediction`` (for classes, their index) and perhaps ``probability``
     """
     if frame.empty:
         return answer(frame, [])
-    said = model.transform(ml_frame(spark, frame, inputs))
-    collected: Any = told(said, ROW).toPandas()
-    found = collected.sort_values(ROW)
+    scored = model.transform(ml_frame(spark, frame, inputs))
+    collected: Any = scored_columns(scored, ROW).toPandas()
+    ordered = collected.sort_values(ROW)
     if classes is None:
-        return answer(frame, found[PREDICTION].to_numpy("float64"))
+        return answer(frame, ordered[PREDICTION].to_numpy("float64"))
     import numpy as np
 
-    names = np.asarray(list(classes), object)[found[PREDICTION].to_numpy("int64")]
-    shares = np.vstack(list(found["probability"])) if "probability" in found else None
+    names = np.asarray(list(classes), object)[ordered[PREDICTION].to_numpy("int64")]
+    shares = np.vstack(list(ordered["probability"])) if "probability" in ordered else None
     return answer(frame, names, shares, classes)
 
 
 def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFrame:
-    """Return a Spark frame with its inputs cast as the model knows them; further columns stay.
+    """Return a Spark frame with the inputs cast to the model's types; further columns stay.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFra
     return frame.withColumns({name: F.col(name).cast(kind) for name, kind in kinds.items()})
 
 
-def told(said: DataFrame, *keys: str) -> DataFrame:
+def scored_columns(scored: DataFrame, *keys: str) -> DataFrame:
     """Return keys, ``prediction`` and ``probability`` (array of double) of a scored Spark frame."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
 
     columns = [F.col(name) for name in (*keys, PREDICTION)]
-    if "probability" in said.columns:
+    if "probability" in scored.columns:
         columns.append(vector_to_array(F.col("probability")).alias("probability"))
-    return said.select(*columns)
+    return scored.select(*columns)

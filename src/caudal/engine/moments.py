@@ -1,7 +1,7 @@
-"""Times as microseconds, so that windows reckon in whole numbers.
+"""Times as microseconds, so that windows are computed in whole numbers.
 
-Local wall time (TIMESTAMP_NTZ) is reckoned without going through the session's time zone: a cast to TIMESTAMP would move the
-hours around a change of the clock.
+Local wall time (TIMESTAMP_NTZ) is converted without the session's time zone: a cast to TIMESTAMP would shift the
+hours around a clock change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def micros(frame: DataFrame, time: str, asking: str) -> Column:
 
     Raises
     ------
-    DeclarationProblem : the column is no date and no timestamp
+    DeclarationProblem : the column is neither a date nor a timestamp
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
@@ -44,6 +44,6 @@ def micros(frame: DataFrame, time: str, asking: str) -> Column:
     )
 
 
-def of(length_s: float) -> int:
-    """Return a length of time in microseconds."""
+def to_micros(length_s: float) -> int:
+    """Return a duration in microseconds."""
     return round(length_s * MICROS)

@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 @dataclass
 class PlanNode:
-    """An operator of a plan or a part of an expression: what kind it is, what it says, what is below it."""
+    """An operator of a plan or a part of an expression: its kind, its properties, and its children."""
 
     kind: str
-    said: Mapping[str, Any]
+    properties: Mapping[str, Any]
     below: list[PlanNode] = field(default_factory=list)
 
     @property
     def attribute(self) -> int:
-        """The number that Spark knows a column by (its ``exprId``)."""
-        return int(self.said["exprId"]["id"])
+        """Spark's number of the column (its ``exprId``)."""
+        return int(self.properties["exprId"]["id"])
 
     def expressions(self, *names: str) -> list[PlanNode]:
-        """Return the expressions that the node holds under these names."""
-        found: list[PlanNode] = []
+        """Return the node's expressions under the given names."""
+        trees: list[PlanNode] = []
         for name in names:
-            held = self.said.get(name)
-            if isinstance(held, list) and held:
-                found += [tree(one) for one in (held if isinstance(held[0], list) else [held]) if one]
-        return found
+            listed = self.properties.get(name)
+            if isinstance(listed, list) and listed:
+                trees += [tree(nodes) for nodes in (listed if isinstance(listed[0], list) else [listed]) if nodes]
+        return trees
 
     def each(self) -> Iterator[PlanNode]:
-        """Yield the node and all that is below it."""
+        """Yield the node and all its descendants."""
         yield self
         for child in self.below:
             yield from child.each()
 
 
 def analysed(frame: DataFrame) -> PlanNode:
-    """Return the plan of a frame as Spark has analysed it; nothing is computed."""
+    """Return a frame's analysed plan; nothing is computed."""
     plan = frame._jdf.queryExecution().analyzed()
     root = tree(json.loads(plan.toJSON()))
     if any(node.kind == "Expand" for node in root.each()):
@@ -50,24 +50,26 @@ def analysed(frame: DataFrame) -> PlanNode:
 
 
 def tree(listed: Sequence[Mapping[str, Any]]) -> PlanNode:
-    """Return nodes that are listed parent first as a tree."""
+    """Return a tree from a list of nodes in which parents come first."""
     nodes = iter(listed)
 
-    def following() -> PlanNode:
-        said = next(nodes)
-        node = PlanNode(str(said["class"]).rsplit(".", 1)[-1], said)
-        node.below = [following() for _ in range(said["num-children"])]
+    def next_node() -> PlanNode:
+        properties = next(nodes)
+        node = PlanNode(str(properties["class"]).rsplit(".", 1)[-1], properties)
+        node.below = [next_node() for _ in range(properties["num-children"])]
         return node
 
-    return following()
+    return next_node()
 
 
 def _with_projections(node: PlanNode, plan: Any) -> None:
-    """Give each Expand its projections, which Spark leaves out of its JSON."""
+    """Add the projections of each Expand, which Spark's JSON lacks."""
     if node.kind == "Expand":
         rows = plan.projections()
-        told = [[json.loads(rows.apply(i).apply(j).toJSON()) for j in range(rows.apply(i).size())] for i in range(rows.size())]
-        node.said = {**node.said, "projections": told}
+        projections = [
+            [json.loads(rows.apply(i).apply(j).toJSON()) for j in range(rows.apply(i).size())] for i in range(rows.size())
+        ]
+        node.properties = {**node.properties, "projections": projections}
     children = plan.children()
     for at, below in enumerate(node.below):
         if at < children.size():

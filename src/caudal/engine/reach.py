@@ -1,8 +1,8 @@
-"""How far back the rows of a frame look, told by Spark's analysed plan.
+"""How far back the rows of a frame look, by Spark's analysed plan.
 
-Each column looks back the sum along what it is made of: windows of caudal's own features say their length in the name of the column
-that they are ordered by (`looks_back`), and what they read may have looked back itself. Whatever else mixes rows of several days (a window, a
-grouping, a join without the day) is without bound. What is not known to keep rows apart counts as mixing them.
+A column's look-back is the sum along its origins: windows of caudal's own features have their length in the name of the column
+by which they are ordered (`looks_back`), and their input may look back itself. Anything else that mixes rows of several days (a window, a
+grouping, a join without the day) has no bound. An operator that is not known to keep days apart counts as mixing them.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _GROUPED = {
     "FlatMapGroupsInArrow": "groupingAttributes",
 }  # fmt: skip
 _DAY_S, _DAY_US = 86_400, 86_400_000_000
-# Columns of caudal's own that lie on the day of their row.
+# Columns of caudal's own that are on the day of their row.
 START, MIDNIGHT = "__caudal_start", "__caudal_midnight"
 
 
 @dataclass(frozen=True)
 class Input:
-    """What is known of a frame that a function is given.
+    """What is known of an input frame of a function.
 
     Parameters
     ----------
     columns : its columns, in order
-    event_time : str, optional, the one whose day it is read by; None where it is read whole
-    instant : whether that is an instant, whose day is a zone's
+    event_time : str, optional, the column by whose day it is read; None if it is read as a whole
+    instant : whether that column is an instant, whose day depends on a time zone
     """
 
     columns: Sequence[str]
@@ -57,8 +57,8 @@ class Reach:
 
     Parameters
     ----------
-    seconds : float, infinite where nothing bounds it
-    unbounded : what has no bound, in words
+    seconds : float, infinite without a bound
+    unbounded : descriptions of what has no bound
     """
 
     seconds: float = 0.0
@@ -67,7 +67,8 @@ class Reach:
 
 @dataclass(frozen=True)
 class _Value:
-    """How far a value looks back, and whether it tells the day of its row: ``day``, ``instant`` (a zone's clock tells), ``null`` or None."""
+    """How far a value looks back, and whether it determines its row's day: ``day``, ``instant`` (by a zone's clock), ``null`` or
+    None."""
 
     back_s: float = 0.0
     tells: str | None = None
@@ -80,14 +81,14 @@ class _Value:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What an operator gives.
+    """The output of an operator.
 
     Parameters
     ----------
     columns : by Spark's numbers
     order : the columns' numbers in order
-    deciding_s : how far back it looks which rows there are
-    inputs : inputs below that are read by days
+    deciding_s : how far back the decision looks which rows exist
+    inputs : inputs below that are read by day
     """
 
     columns: Mapping[int, _Value]
@@ -97,7 +98,7 @@ class _Rows:
 
 
 def looks_back(length_s: float, of: str = "") -> str:
-    """Return the name of the column of time by which a feature's window is ordered that looks back so long; ``of`` tells two apart.
+    """Return the name of the time column that orders a feature's window with this look-back; ``of`` distinguishes two of them.
 
     Examples
     --------
@@ -112,13 +113,13 @@ def reach(frame: DataFrame, inputs: Mapping[str, Input], *, declared: bool = Fal
 
     Parameters
     ----------
-    inputs : by name; the frame is made of frames that were aliased so
-    declared : whether what has no bound by itself is bounded by a declaration; only caudal's own features count then
+    inputs : inputs by name; the frame is made of frames with these aliases
+    declared : whether a declaration bounds everything else; only caudal's own features count then
     """
     walk = _Walk(inputs, declared)
     try:
         rows = walk.rows(analysed(frame))
-    except Exception as error:  # a plan that is not as expected may look back anywhere
+    except Exception as error:  # an unexpected plan may look back without bound
         return Reach(0.0 if declared else math.inf, (f"a plan that could not be read ({type(error).__name__})",))
     if not rows.inputs and any(input_.event_time for input_ in inputs.values()) and not declared:
         return Reach(math.inf, ("rows that did not stay on Spark",))
@@ -135,27 +136,27 @@ class _Walk:
         self.unbounded: list[str] = []
 
     def rows(self, node: PlanNode, outer: Mapping[int, _Value] | None = None) -> _Rows:
-        """Return what an operator gives."""
+        """Return an operator's output."""
         outer = outer or {}
         if node.kind == "WithCTE":
             *shared, plan = node.below
             for part in shared:
-                self._shared[part.said["id"]] = self.rows(part.below[0], outer)
+                self._shared[part.properties["id"]] = self.rows(part.below[0], outer)
             return self.rows(plan, outer)
         if node.kind == "CTERelationRef":
             return self._reference(node)
         below = [self.rows(part, outer) for part in node.below]
-        if (given := self._input(node, below)) is not None:
-            return given
+        if (input_rows := self._input(node, below)) is not None:
+            return input_rows
         if not below:
             return self._leaf(node)
-        known = {**outer, **{number: value for part in below for number, value in part.columns.items()}}
-        parted = frozenset(name for part in below for name in part.inputs)
+        values = {**outer, **{number: value for part in below for number, value in part.columns.items()}}
+        inputs_by_day = frozenset(name for part in below for name in part.inputs)
         decided = max(part.deciding_s for part in below)
-        decided = max([decided, *(value.back_s for value in self._deciding(node, known))])
-        decided = max(decided, self._mixing(node, below, known) if parted else 0.0)
-        order, columns = self._columns(node, below, known, decided)
-        return _Rows(columns, order, decided, parted)
+        decided = max([decided, *(value.back_s for value in self._deciding(node, values))])
+        decided = max(decided, self._mixing(node, below, values) if inputs_by_day else 0.0)
+        order, columns = self._columns(node, below, values, decided)
+        return _Rows(columns, order, decided, inputs_by_day)
 
     def _without_bound(self, what: str) -> float:
         if self._declared:
@@ -165,37 +166,37 @@ class _Walk:
 
     def _reference(self, node: PlanNode) -> _Rows:
         order = tuple(part.attribute for part in node.expressions("output"))
-        shared = self._shared.get(node.said["cteId"])
+        shared = self._shared.get(node.properties["cteId"])
         if shared is None:
             endless = self._without_bound("a query that refers to itself")
             return _Rows(dict.fromkeys(order, _Value(endless)), order, endless)
-        columns = {mine: shared.columns[theirs] for mine, theirs in zip(order, shared.order, strict=True)}
+        columns = {number: shared.columns[shared_number] for number, shared_number in zip(order, shared.order, strict=True)}
         return replace(shared, columns=columns, order=order)
 
     def _input(self, node: PlanNode, below: Sequence[_Rows]) -> _Rows | None:
         if node.kind != "SubqueryAlias" or any(part.kind == "SubqueryAlias" for part in node.below[0].each()):
             return None
-        name = node.said["identifier"]["name"]
-        given, names = self._inputs.get(name), _names(node.below[0])
-        if given is None or set(names) != set(given.columns):
+        name = node.properties["identifier"]["name"]
+        declared_input, names = self._inputs.get(name), _names(node.below[0])
+        if declared_input is None or set(names) != set(declared_input.columns):
             return None
         numbers = below[0].order
-        tells = INSTANT if given.instant and zone() != "UTC" else DAY
+        tells = INSTANT if declared_input.instant and zone() != "UTC" else DAY
         columns = {
-            number: _Value(tells=tells if column == given.event_time else None)
+            number: _Value(tells=tells if column == declared_input.event_time else None)
             for number, column in zip(numbers, names, strict=True)
         }
-        return _Rows(columns, numbers, 0.0, frozenset([name]) if given.event_time else frozenset())
+        return _Rows(columns, numbers, 0.0, frozenset([name]) if declared_input.event_time else frozenset())
 
     def _leaf(self, node: PlanNode) -> _Rows:
         order = tuple(part.attribute for part in node.expressions("output"))
-        # What was handed to Spark may have been computed from the rows of any day; files that a function reads by itself have none.
-        known = node.kind in (*CONSTANT, "LogicalRelation")
-        back_s = 0.0 if known else self._without_bound("rows that were handed to Spark")
+        # Rows handed to Spark may have been computed from any day; files that a function reads by itself have no day.
+        is_dayless = node.kind in (*CONSTANT, "LogicalRelation")
+        back_s = 0.0 if is_dayless else self._without_bound("rows that were handed to Spark")
         return _Rows(dict.fromkeys(order, _Value(back_s)), order, back_s)
 
     def _mixing(self, node: PlanNode, below: Sequence[_Rows], known: Mapping[int, _Value]) -> float:
-        """Return how far back it looks which rows an operator gives, because it puts rows of several days together."""
+        """Return how far back the choice of rows looks, because an operator combines rows of several days."""
         if node.kind in _ROW_BY_ROW or node.kind == "Window":
             return 0.0
         if node.kind in _GROUPED:
@@ -203,8 +204,8 @@ class _Walk:
             words = "dropDuplicates" if node.kind == "Deduplicate" else "a grouping"
             return 0.0 if any(value.on_the_day for value in groups) else self._without_bound(f"{words} without the day")
         if node.kind in ("Distinct", "Intersect", "Except"):
-            whole = any(below[0].columns[number].on_the_day for number in below[0].order)
-            return 0.0 if whole else self._without_bound("distinct rows without the day")
+            has_day = any(below[0].columns[number].on_the_day for number in below[0].order)
+            return 0.0 if has_day else self._without_bound("distinct rows without the day")
         if node.kind == "Join":
             if not (below[0].inputs and below[1].inputs) or self._same_day(node, known):
                 return 0.0
@@ -235,8 +236,8 @@ class _Walk:
     def _columns(
         self, node: PlanNode, below: Sequence[_Rows], known: Mapping[int, _Value], decided: float
     ) -> tuple[tuple[int, ...], dict[int, _Value]]:
-        passed = tuple(number for part in below for number in part.order)
-        parted = any(part.inputs for part in below)
+        inherited = tuple(number for part in below for number in part.order)
+        by_day = any(part.inputs for part in below)
         if node.kind == "Union":
             first = below[0].order
             return first, {number: _one_of([part.columns[part.order[at]] for part in below]) for at, number in enumerate(first)}
@@ -244,41 +245,41 @@ class _Walk:
             return below[0].order, dict(below[0].columns)
         if node.kind in ("Project", "Aggregate", "Window"):
             names = {"Project": "projectList", "Aggregate": "aggregateExpressions", "Window": "windowExpressions"}
-            order, made = [], dict(known)
+            order, values = [], dict(known)
             for part in node.expressions(names[node.kind]):
                 order.append(part.attribute)
-                made[part.attribute] = self._of(part, made, decided, parted=parted)
-            return ((*passed, *order) if node.kind == "Window" else tuple(order)), made
+                values[part.attribute] = self._of(part, values, decided, by_day=by_day)
+            return ((*inherited, *order) if node.kind == "Window" else tuple(order)), values
         if node.kind == "Join" and _join_type(node) in ("LeftSemi", "LeftAnti"):
             return below[0].order, dict(below[0].columns)
-        farthest = max([0.0, decided, *(known[number].back_s for number in passed)])
+        farthest = max([0.0, decided, *(known[number].back_s for number in inherited)])
         if node.kind == "Generate":
-            given = [part.attribute for part in node.expressions("generatorOutput")]
-            dropped = set(_numbers(node.said.get("unrequiredChildIndex")))
-            kept = tuple(number for at, number in enumerate(passed) if at not in dropped)
-            return (*kept, *given), {**known, **dict.fromkeys(given, _Value(farthest))}
+            generated = [part.attribute for part in node.expressions("generatorOutput")]
+            dropped = set(_numbers(node.properties.get("unrequiredChildIndex")))
+            required = tuple(number for at, number in enumerate(inherited) if at not in dropped)
+            return (*required, *generated), {**known, **dict.fromkeys(generated, _Value(farthest))}
         if (output := node.expressions("output", "serializer")) and node.kind != "View":
-            given_out = tuple(part.attribute for part in output)
-            return given_out, {number: known.get(number, _Value(farthest)) for number in given_out}
-        return passed, dict(known)
+            output_numbers = tuple(part.attribute for part in output)
+            return output_numbers, {number: known.get(number, _Value(farthest)) for number in output_numbers}
+        return inherited, dict(known)
 
-    def _of(self, node: PlanNode, known: Mapping[int, _Value], decided: float, *, parted: bool = False) -> _Value:
-        """Return how far an expression looks back, and whether it tells the day."""
+    def _of(self, node: PlanNode, known: Mapping[int, _Value], decided: float, *, by_day: bool = False) -> _Value:
+        """Return how far an expression looks back, and whether it determines the day."""
         if node.kind == "AttributeReference":
-            return known.get(node.attribute, _Value(self._without_bound(f"the column {node.said.get('name')}")))
+            return known.get(node.attribute, _Value(self._without_bound(f"the column {node.properties.get('name')}")))
         if node.kind == "OuterReference":
             return _Value(max((self._of(part, known, decided).back_s for part in node.expressions("e")), default=0.0))
         if node.kind in SUBQUERIES:
-            rows = self.rows(tree(node.said["plan"]), known)
+            rows = self.rows(tree(node.properties["plan"]), known)
             inside = max([rows.deciding_s, *(rows.columns[number].back_s for number in rows.order)])
             return _Value(max(inside, self._without_bound("a subquery") if rows.inputs else 0.0))
         if node.kind == "Literal":
-            return _Value(tells=NULL if node.said.get("value") is None else None)
-        parts = [self._of(part, known, decided, parted=parted) for part in node.below]
+            return _Value(tells=NULL if node.properties.get("value") is None else None)
+        parts = [self._of(part, known, decided, by_day=by_day) for part in node.below]
         back_s = max((part.back_s for part in parts), default=0.0)
         if node.kind == "WindowExpression":
-            return _Value(self._window(node, max(back_s, decided), known, parted))
-        if node.kind == "Alias" and node.said.get("name") in (START, MIDNIGHT):
+            return _Value(self._window(node, max(back_s, decided), known, by_day))
+        if node.kind == "Alias" and node.properties.get("name") in (START, MIDNIGHT):
             return _Value(back_s, DAY if zone() == "UTC" else INSTANT)
         if node.kind in (
             "Alias",
@@ -294,7 +295,7 @@ class _Walk:
         if node.kind == "CreateNamedStruct":
             return _Value(back_s, None, tuple(parts[1::2]))
         if node.kind == "GetStructField" and parts[0].fields:
-            return replace(parts[0].fields[int(node.said["ordinal"])], back_s=back_s)
+            return replace(parts[0].fields[int(node.properties["ordinal"])], back_s=back_s)
         if node.kind in ("Coalesce", "If", "CaseWhen"):
             values = parts
             if node.kind == "If":
@@ -304,32 +305,32 @@ class _Walk:
             return replace(_one_of(values), back_s=back_s)
         if node.kind in ("First", "Last", "Min", "Max", "AnyValue", "MinBy", "MaxBy"):
             return replace(parts[0], back_s=back_s)
-        return _Value(back_s, _told(node, parts))
+        return _Value(back_s, _determined_day(node, parts))
 
-    def _window(self, node: PlanNode, below: float, known: Mapping[int, _Value], parted: bool) -> float:
+    def _window(self, node: PlanNode, below: float, known: Mapping[int, _Value], by_day: bool) -> float:
         specification = node.below[1]
         orders = [part for part in specification.below if part.kind == "SortOrder"]
         for order in orders:
-            named = _OWN.fullmatch(str(order.below[0].said.get("name", "")))
-            if named:
-                length = named.group(1)
+            own_window = _OWN.fullmatch(str(order.below[0].properties.get("name", "")))
+            if own_window:
+                length = own_window.group(1)
                 return below + (float("inf") if length == "inf" else int(length) / 1_000_000)
-        if not parted:
+        if not by_day:
             return below
-        among = [
+        partition_keys = [
             part for part in specification.below if part.kind not in ("SortOrder", "SpecifiedWindowFrame", "UnspecifiedFrame$")
         ]
-        if any(self._of(part, known, below).on_the_day for part in among):
+        if any(self._of(part, known, below).on_the_day for part in partition_keys):
             return below
         return max(below, self._without_bound("a window without the day"))
 
 
-def _told(node: PlanNode, parts: Sequence[_Value]) -> str | None:
-    """Return whether a function of a time still tells the day."""
+def _determined_day(node: PlanNode, parts: Sequence[_Value]) -> str | None:
+    """Return whether a function of a time still determines the day."""
     if not parts:
         return None
     if node.kind == "Cast":
-        kind = str(node.said.get("dataType"))
+        kind = str(node.properties.get("dataType"))
         if parts[0].tells == NULL:
             return NULL
         return parts[0].tells if parts[0].tells == DAY and kind in ("date", "timestamp", "timestamp_ntz") else (
@@ -338,24 +339,28 @@ def _told(node: PlanNode, parts: Sequence[_Value]) -> str | None:
     if node.kind == "ParseToDate":
         return DAY if parts[0].tells == DAY else None
     if node.kind == "TruncTimestamp":
-        unit = str(node.below[0].said.get("value", "")).upper()
+        unit = str(node.below[0].properties.get("value", "")).upper()
         fine = unit in ("DAY", "DD", "HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND")
         return DAY if fine and len(parts) > 1 and parts[1].tells == DAY else None
-    if node.kind == "FromUTCTimestamp" and parts[0].tells in (INSTANT, DAY) and str(node.below[1].said.get("value")) == zone():
+    if (
+        node.kind == "FromUTCTimestamp"
+        and parts[0].tells in (INSTANT, DAY)
+        and str(node.below[1].properties.get("value")) == zone()
+    ):
         return DAY
     return None
 
 
 def _start_of_window(alias: PlanNode) -> tuple[PlanNode, bool] | None:
-    """Return the time that ``F.window`` cuts, and whether its windows follow one another from midnight; None for another column."""
+    """Return the time column of ``F.window``, and whether its windows are counted from midnight; None for another column."""
     struct = alias.below[0]
-    if struct.kind != "CreateNamedStruct" or len(struct.below) != 4 or str(struct.below[0].said.get("value")) != "start":
+    if struct.kind != "CreateNamedStruct" or len(struct.below) != 4 or str(struct.below[0].properties.get("value")) != "start":
         return None
     inside = [part for part in struct.below[1].each() if part.kind == "PreciseTimestampConversion"]
     times = [part.below[0] for part in inside[1:]]
-    widths = [part.below[1].said.get("value") for part in struct.below[1].each() if part.kind == "Remainder"]
+    widths = [part.below[1].properties.get("value") for part in struct.below[1].each() if part.kind == "Remainder"]
     offsets = {
-        str(part.below[1].said.get("value"))
+        str(part.below[1].properties.get("value"))
         for part in struct.below[1].each()
         if part.kind == "Subtract" and part.below[1].kind == "Literal"
     }
@@ -365,14 +370,14 @@ def _start_of_window(alias: PlanNode) -> tuple[PlanNode, bool] | None:
 
 
 def _one_of(values: Sequence[_Value]) -> _Value:
-    """Return what is one of several values, nulls aside."""
+    """Return the look-back of one of several values, nulls aside."""
     back_s = max((value.back_s for value in values), default=0.0)
-    there = [value for value in values if value.tells != NULL]
-    if not there:
+    non_null = [value for value in values if value.tells != NULL]
+    if not non_null:
         return _Value(back_s, NULL)
-    same = all(value.tells == there[0].tells for value in there)
-    shapes = {len(value.fields) for value in there}
+    is_same = all(value.tells == non_null[0].tells for value in non_null)
+    shapes = {len(value.fields) for value in non_null}
     fields = (
-        tuple(_one_of(list(parts)) for parts in zip(*(value.fields for value in there), strict=True)) if len(shapes) == 1 else ()
+        tuple(_one_of(list(parts)) for parts in zip(*(value.fields for value in non_null), strict=True)) if len(shapes) == 1 else ()
     )
-    return _Value(back_s, there[0].tells if same else None, fields)
+    return _Value(back_s, non_null[0].tells if is_same else None, fields)

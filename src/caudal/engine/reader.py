@@ -1,4 +1,4 @@
-"""What a table's function has Spark read beside its inputs: files are opened by Java, where Python sees nothing of it."""
+"""Record which files a table's function reads through Spark besides its inputs: Java opens them, so Python does not see it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _SPARK = f"{os.sep}pyspark{os.sep}"
 
 
 @contextmanager
-def noted(path: Callable[[str, str], None], unseen: Callable[[str], None]) -> Iterator[None]:
-    """Note what is read by ``spark.read`` in the block, but by caudal itself.
+def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]) -> Iterator[None]:
+    """Record what ``spark.read`` reads in the block, except by caudal itself.
 
     Parameters
     ----------
-    path : is told ``file`` or ``folder``, and the path
-    unseen : is told of what lies elsewhere: nobody knows whether it is still the same
+    path : called with ``file`` or ``folder``, and the path
+    unseen : called with a description of remote data, whose changes cannot be detected
     """
     from pyspark.sql.readwriter import DataFrameReader
 
-    def noting(name: str, read: Callable[..., Any]) -> Callable[..., Any]:
+    def recording(name: str, read: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(read)
-        def reads(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def recorded_read(self: Any, *args: Any, **kwargs: Any) -> Any:
             if not sys._getframe(1).f_code.co_filename.startswith(_CAUDAL) and _SPARK not in sys._getframe(1).f_code.co_filename:
                 if name == "jdbc":
                     unseen("a database")
@@ -38,15 +38,15 @@ def noted(path: Callable[[str, str], None], unseen: Callable[[str], None]) -> It
                     _note(place, path, unseen)
             return read(self, *args, **kwargs)
 
-        return reads
+        return recorded_read
 
-    kept = {name: getattr(DataFrameReader, name) for name in (*_OF_FILES, "jdbc") if hasattr(DataFrameReader, name)}
-    for name, read in kept.items():
-        setattr(DataFrameReader, name, noting(name, read))
+    originals = {name: getattr(DataFrameReader, name) for name in (*_OF_FILES, "jdbc") if hasattr(DataFrameReader, name)}
+    for name, read in originals.items():
+        setattr(DataFrameReader, name, recording(name, read))
     try:
         yield
     finally:
-        for name, read in kept.items():
+        for name, read in originals.items():
             setattr(DataFrameReader, name, read)
 
 
@@ -63,11 +63,11 @@ def _note(place: str, path: Callable[[str, str], None], unseen: Callable[[str], 
         unseen(f"files at {parts.scheme}://")
         return
     local = unquote(parts.path) if parts.scheme else place
-    for each in sorted(glob.glob(local)) or [local]:  # noqa: PTH207 (Spark's patterns are such)
-        if not Path(each).is_dir():
-            path("file", each)
+    for path_ in sorted(glob.glob(local)) or [local]:  # noqa: PTH207 (Spark's patterns are such)
+        if not Path(path_).is_dir():
+            path("file", path_)
             continue
-        for folder, _, names in os.walk(each):
+        for folder, _, names in os.walk(path_):
             path("folder", folder)
             for name in names:
                 path("file", str(Path(folder) / name))

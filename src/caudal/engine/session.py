@@ -1,4 +1,4 @@
-"""One Spark session a process: started when it is first asked for, quiet, and cleaned away when it ends."""
+"""One Spark session per process: started on demand, quiet, and cleaned up at its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from caudal.engine import cds, connectors as known, settings
 from caudal.engine.java import JavaHome, java_home
-from caudal.engine.jvm import Jvm, common_options, environment, joined, not_started
+from caudal.engine.jvm import Jvm, common_options, environment, joined, start_error
 from caudal.errors import EnvironmentProblem
 from caudal.secret import is_secret_name
 
@@ -29,7 +29,7 @@ _HADOOP = "spark.hadoop."
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides how a session starts."""
+    """Everything that decides how a session starts."""
 
     app: str
     master: str
@@ -68,22 +68,22 @@ def session(
     app: str = "caudal",
     brief: bool = False,
 ) -> SparkSession:
-    """Return the Spark session of this process, started when there is none.
+    """Return the Spark session of this process; start it if there is none.
 
     Parameters
     ----------
-    connectors : names from `caudal.engine.connectors.CONNECTORS`, Maven coordinates or paths of jars
+    connectors : names in `caudal.engine.connectors.CONNECTORS`, Maven coordinates or paths of jars
     master : str, optional, a cluster's address such as ``spark://host:7077``; from ``CAUDAL_MASTER`` or this process when left out
     cores : int, optional, tasks at once; all cores when left out
     memory : str, optional, the driver's heap such as ``4g``; from ``CAUDAL_MEMORY`` or the machine when left out
-    conf : Spark settings that win over ours; on a session that runs, those that can change while it runs
+    conf : Spark settings that override caudal's; in a running session, only those that can change while it runs
     app : str, the name that a cluster shows
-    brief : bool, whether there is so little to do that thorough compiling would cost Java more than it gives
+    brief : bool, whether there is so little to do that optimizing compilation would not pay
 
     Raises
     ------
     EnvironmentProblem
-        when no Java fits, a connector cannot be fetched, or the session that runs lacks one of ``connectors`` or a setting
+        when no Java fits, a connector cannot be fetched, or the running session lacks one of ``connectors`` or a setting
     """
     if has_died():
         stop(wait_s=1)
@@ -111,26 +111,26 @@ def _set(spark: SparkSession, name: str, value: str) -> None:
     if name.startswith(_HADOOP) and is_secret_name(name):
         spark.sparkContext._jsc.hadoopConfiguration().set(name.removeprefix(_HADOOP), value)
         return
-    have = spark.conf.get(name, None)
-    if have == value:
+    current = spark.conf.get(name, None)
+    if current == value:
         return
     try:
         spark.conf.set(name, value)
     except AnalysisException:
         raise EnvironmentProblem(
-            f"The Spark session that runs has '{have}' for {name}, and it cannot change while it runs.",
+            f"The Spark session that runs has '{current}' for {name}, and it cannot change while it runs.",
             fix="Call caudal.engine.stop() first, or leave the setting as it is.",
             setting=name,
         ) from None
 
 
-def beginning() -> str | None:
-    """Return what whoever asks for a session will wait for, in words; None where one runs already."""
+def start_description() -> str | None:
+    """Return a description of what the start of a session involves; None if one runs already."""
     if is_running():
         return None
     try:
         java = java_home()
-    except EnvironmentProblem:  # told when it is started
+    except EnvironmentProblem:  # reported when it is started
         return None
     if cds.enabled() and not cds.archive_file(java).is_file():
         return "Java and Spark are started; later runs do so in half the time, by an archive that is made after this one"
@@ -138,12 +138,12 @@ def beginning() -> str | None:
 
 
 def is_running() -> bool:
-    """Whether this process has a Spark session."""
+    """Return whether this process has a Spark session."""
     return _running is not None and _running.spark.sparkContext._jsc is not None
 
 
 def has_died(*, within_s: float = 0.0) -> bool:
-    """Return whether the Java process of this process's session has ended by itself, or does so in a moment."""
+    """Return whether the session's Java process has ended by itself, or does so within ``within_s``."""
     if _running is None:
         return False
     from pyspark import SparkContext
@@ -160,27 +160,27 @@ def has_died(*, within_s: float = 0.0) -> bool:
 
 
 def stop(*, wait_s: float = 60) -> None:
-    """End the session and its Java process, and remove what it kept on disk; nothing happens when there is none."""
+    """End the session and its Java process, and remove its files; do nothing if there is none."""
     global _running
     if _running is None:
         return
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-    ended, _running = _running, None
+    stopped, _running = _running, None
     gateway = SparkContext._gateway
-    # What fails here is Java having died before; the folder must go all the same.
+    # This fails only if Java has died before; the folder must be removed anyway.
     with contextlib.suppress(Exception):
-        ended.spark.stop()
+        stopped.spark.stop()
     if gateway is not None:
         with contextlib.suppress(Exception):
             Jvm(gateway).close_jvm(wait_s=wait_s)
         # Cleared, so that the next session starts a Java process with its own class path.
         SparkContext._gateway = SparkContext._jvm = None
-    # Where Java had died, its session has not been able to say that it has ended.
+    # If Java had died, the session could not reset these itself.
     SparkContext._active_spark_context = None
     SparkSession._instantiatedSession = None
-    shutil.rmtree(ended.folder, ignore_errors=True)
+    shutil.rmtree(stopped.folder, ignore_errors=True)
 
 
 def plan(
@@ -193,7 +193,7 @@ def plan(
     app: str = "caudal",
     brief: bool = False,
 ) -> Plan:
-    """Decide how a session starts; connectors that are not in the cache are fetched."""
+    """Decide how a session starts; fetch connectors that are not in the cache."""
     java = java_home()
     jars = tuple(known.jars(connectors)) if connectors else ()
     return Plan(
@@ -211,7 +211,7 @@ def plan(
 
 
 def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
-    """Start the session that ``chosen`` describes, with further options for its Java process."""
+    """Start the session described by ``chosen``, with further options for its Java process."""
     global _running
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
@@ -224,12 +224,12 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     )
     conf |= {"spark.driver.extraJavaOptions": joined(options)} | dict(chosen.conf)
     builder = SparkSession.builder.appName(chosen.app).master(chosen.master)
-    # What the builder is given stands in the arguments of the Java process, for all users of the machine to read.
+    # The builder's settings appear in the arguments of the Java process, which all users of the machine can read.
     secret = {name: value for name, value in conf.items() if name.startswith(_HADOOP) and is_secret_name(name)}
     for name, value in conf.items():
         if name not in secret:
             builder = builder.config(name, value)
-    # pandas-on-Spark, used inside a table function, wants it here and in the workers, which take it over from this process.
+    # pandas-on-Spark, used inside a table function, needs it here and in the workers, which inherit it from this process.
     os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
     try:
         with environment(chosen.java, local=chosen.local, class_path=chosen.class_path):
@@ -237,7 +237,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, PySparkRuntimeError):
-            raise not_started(chosen.java, error) from error
+            raise start_error(chosen.java, error) from error
         raise
     _remove_at_exit(spark, folder)
     for name, value in secret.items():
@@ -251,14 +251,14 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
 
 
 def _remove_at_exit(spark: SparkSession, folder: Path) -> None:
-    """Let Java remove the folder when it ends, for a Python that is killed cannot."""
+    """Let Java remove the folder when it ends, because a killed Python process cannot."""
     jvm = spark.sparkContext._jvm
     assert jvm is not None
     jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(folder)))
 
 
 def _without_checksum_files(spark: SparkSession) -> None:
-    """Let Hadoop write no ``.crc`` file beside each file of a local folder: Parquet has checksums of its own, and commits name files."""
+    """Stop Hadoop from writing a ``.crc`` file beside each local file: Parquet has its own checksums, and commits name files."""
     jvm = spark.sparkContext._jvm
     assert jvm is not None
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()
@@ -266,7 +266,7 @@ def _without_checksum_files(spark: SparkSession) -> None:
 
 
 def _at_exit(chosen: Plan) -> None:
-    """Stop, then have the archive made that this session had to do without."""
+    """Stop the session, then start making the archive that it lacked."""
     stop()
     if chosen.local and cds.wanted(chosen.archive):
         cds.dump_later()

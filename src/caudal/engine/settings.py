@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 UTC = "-Duser.timezone=UTC"
-"""For every Java process that reads rows: JDBC's times go through Java's own time zone, and some do not exist in others."""
+"""For every Java process that reads rows: JDBC converts times by Java's time zone, and some times do not exist in other zones."""
 WIDE_COLUMNS = 100
-"""Columns up to which Spark compiles a stage as a whole (spark.sql.codegen.maxFields); what it does for each of more takes long."""
+"""Number of columns up to which Spark compiles a stage as a whole (spark.sql.codegen.maxFields); wider stages are slow."""
 _GIB = 1024**3
-_SOCKET = f".{'0' * 36}.sock"  # how long PySpark's names are
-_LONGEST_SOCKET = 103  # bytes of a path; macOS takes the least
+_SOCKET = f".{'0' * 36}.sock"  # as long as PySpark's names
+_LONGEST_SOCKET = 103  # bytes of a path; the limit of macOS is the lowest
 
 
 def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path], folder: Path) -> dict[str, str]:
@@ -24,25 +24,25 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
     master : str, Spark's master URL
     cores : int, tasks that can run at once
     memory : str, the driver's heap, such as ``4g``
-    class_path : the connectors' jars; a session on this machine has them from `caudal.engine.jvm.environment`
-    folder : Path, for all that Spark writes beside the data; nothing goes to the working directory
+    class_path : the connectors' jars; a local session gets them from `caudal.engine.jvm.environment`
+    folder : Path, for everything that Spark writes besides the data; nothing goes to the working directory
     """
     chosen = {
         # Time zones are declared at the source; between the stages there is only UTC.
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        # The usual 200 are made for clusters; on small tables each partition is overhead.
+        # The default of 200 is meant for clusters; on small tables each partition is overhead.
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # Listing a few thousand folders is quicker here than as a job.
+        # Listing a few thousand folders is faster here than as a job.
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
         # Version 2 would let the files of a task that failed half-way be seen; the rename of version 1 is cheap on a disk, and on
         # S3 the magic committer takes its place.
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "1",
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-        # A page whose bytes have changed on the disk is no page of rows; Spark writes the sums and would not compare them.
+        # Refuse pages whose bytes have changed on disk; by default Spark writes checksums without verifying them.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -52,12 +52,12 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
     }
     if is_local(master) or master.startswith("spark://127.0.0.1:"):
         chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.local.dir": str(folder)}
-        chosen["spark.hadoop.hadoop.tmp.dir"] = str(folder)  # where S3A keeps what it sends
+        chosen["spark.hadoop.hadoop.tmp.dir"] = str(folder)  # where S3A buffers uploads
         if holds_sockets(folder):
-            # By TCP a Python worker waits 40 ms in each task for what Java holds back until the byte before is acknowledged.
+            # Over TCP a Python worker waits 40 ms in each task, because Java delays small packets until the last one is acknowledged.
             chosen |= {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": str(folder)}
     if is_local(master):
-        chosen["spark.python.daemon.module"] = "caudal.engine.daemon"  # the jars are on the class path of the process already
+        chosen["spark.python.daemon.module"] = "caudal.engine.daemon"  # the process has the jars on its class path already
     else:
         chosen["spark.executor.extraJavaOptions"] = UTC
         if class_path:
@@ -66,19 +66,19 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
         chosen |= {
             "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
             "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-            # Delta replays its log with 50 tasks otherwise, seconds for a small table.
+            # By default Delta replays its log with 50 tasks, which takes seconds for a small table.
             "spark.databricks.delta.snapshotPartitions": "2",
         }
     return chosen
 
 
 def is_local(master: str) -> bool:
-    """Whether driver and executor are one process on this machine."""
+    """Return whether driver and executor are one process on this machine."""
     return master == "local" or master.startswith("local[")
 
 
 def holds_sockets(folder: Path) -> bool:
-    """Whether Java and Python can meet at Unix sockets in a folder: not on Windows, and their paths are bounded."""
+    """Return whether Java and Python can use Unix sockets in a folder: not on Windows, and only with short paths."""
     return sys.platform != "win32" and len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET
 
 
@@ -96,7 +96,7 @@ def default_memory() -> str:
 
 
 def usable_memory() -> int:
-    """Return the bytes of memory of the machine, or of the container when that has less."""
+    """Return the memory of the machine in bytes, or of the container if that is less."""
     try:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not on Windows

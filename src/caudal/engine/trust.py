@@ -1,7 +1,7 @@
 """The certificates that this machine trusts, in the form that Java reads.
 
-The packaged Java brings its own list of authorities and knows nothing of one that a company has added to the machine. Python and
-every other program here use the machine's list, so the packaged Java is given that list too.
+The packaged Java has its own list of authorities, without those that a company has added to the machine. Python and
+every other program here use the machine's list, so the packaged Java gets that list too.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from caudal.engine.cache import cache_dir, put_file
 
-_PASSWORD = "changeit"  # noqa: S105  A key store wants one; its content is public.
+_PASSWORD = "changeit"  # noqa: S105  A key store needs one; its content is public.
 
 
 def trust_store() -> Path | None:
-    """Return a Java key store with the machine's trusted authorities, or None when the machine keeps no such list."""
+    """Return a Java key store with the machine's trusted authorities, or None if the machine has no such list."""
     listed = ssl.get_default_verify_paths().cafile
     if not listed or not Path(listed).is_file():
         return None

@@ -1,7 +1,7 @@
 """Make the class-data archive: ``python -m caudal.engine.warmup``.
 
-It runs a small job that touches what caudal's runs touch, so that the archive holds those classes too. With ``--idly`` it takes only
-what time others leave.
+It runs a small job that uses what caudal's runs use, so that the archive includes those classes too. With ``--idly`` it takes only
+idle CPU time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    """Make the archive if it is not there; return 0 when it is there afterwards."""
+    """Make the archive if it is missing; return 0 if it exists afterwards."""
     chosen = plan(cores=1, memory="1g")
     if not cds.enabled() or not chosen.local:
         return 1
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 
 
 def touch(spark: SparkSession, folder: Path) -> None:
-    """Write, read, join, aggregate and window a few rows, in the ways of a usual run."""
+    """Write, read, join, aggregate and window a few rows, as a typical run does."""
     from pyspark.sql import functions as f
     from pyspark.sql.window import Window
 

@@ -1,4 +1,5 @@
-"""What Spark's Python workers are told of a product's code: functions of its file are sent whole, its neighbours are found in its folder."""
+"""A product's code for Spark's Python workers: functions of its file are sent by value, its neighbour modules are found in its
+folder."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ def tell_workers(spark: SparkSession, module: str, root: Path, sources: str | No
 
     Parameters
     ----------
-    module : name of the module that the product's file is loaded as; no worker could import it
-    sources : digest of the user's modules, None where there are none. Workers of other sources have imported what was there before:
+    module : name under which the product's file is loaded; no worker could import it
+    sources : digest of the user's modules, None if there are none. Workers with other sources have imported older modules:
         Spark keeps them apart by their environment
     """
     from pyspark import cloudpickle

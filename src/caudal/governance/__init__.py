@@ -1,1 +1,1 @@
-"""What is known of a product's data and what is done about it: lineage, catalog, retention, erasure."""
+"""Governance of a product's data: lineage, catalog, retention, erasure."""

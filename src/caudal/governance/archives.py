@@ -1,7 +1,7 @@
-"""A subject's rows in zip archives, and in packed files of kinds that are not searched as they are packed.
+"""A subject's rows in zip archives, and in packed files of formats that cannot be searched while packed.
 
-Each member is searched as the source reads it, members that it does not read too. An archive is written anew with those members written anew;
-the others keep their content, their name, their time and their place.
+Each member is searched as the source reads it, including members that the source skips. A new archive is written with the changed members;
+the others keep their content, name, time and position.
 """
 
 from __future__ import annotations
@@ -19,78 +19,81 @@ from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import reveal
 from caudal.tables import erased
-from caudal.tables.raw_records import Is, RawKind, opened
+from caudal.tables.raw_records import Is, RawKind, open_unpacked
 
 KindOf = Callable[[str, int], RawKind]
 _FIX = "Erase it at its origin and deliver the file again."
-_FINDERS = ("__MACOSX", ".DS_Store")  # what macOS puts into archives: of folders and windows, no rows
+_FINDERS = ("__MACOSX", ".DS_Store")  # macOS adds these to archives: metadata without rows
 
 
 def edit(
     file: Path, column: str, is_subject: Is, to: Path | None, *, kind_of: KindOf, options: Options, format: str | None, room: Path, depth: int
 ) -> tuple[int, int]:  # fmt: skip
-    """Return how many rows of an archive are the subject's and how many of those that are read are not; write it without them to ``to``.
+    """Return how many rows of an archive are the subject's, and how many of the read ones are not; write it without the subject's
+    to ``to``.
 
     Parameters
     ----------
-    kind_of : tells how a member is read, by its name and by how many packings there are around it
-    options : of the source; ``members=`` says which are read, ``password=`` decrypts
-    room : Path, a folder for members while they are searched
+    kind_of : returns how a member is read, from its name and its nesting depth
+    options : the source's options; ``members=`` selects what is read, ``password=`` decrypts
+    room : Path, a temporary folder for members while they are searched
 
     Raises
     ------
-    NotThere : a member cannot be searched; or rows are the subject's, and the archive cannot be written without them
-    SourceProblem : it is broken, or unpacks to far more than an honest archive does
+    NotThere : a member cannot be searched; or the archive has rows of the subject and cannot be written without them
+    SourceProblem : the archive is broken, or unpacks to far more than a genuine archive does
     """
     if depth > bound("CAUDAL_MAX_NESTING"):
         raise NotThere(f"it is packed {depth} times over", fix=_FIX)
     room.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=room) as held, zipfile.ZipFile(file) as archive:
+    with tempfile.TemporaryDirectory(dir=room) as temporary, zipfile.ZipFile(file) as archive:
         if options.get("password"):
             archive.setpassword(reveal(options["password"]).encode())
         raw = RawFile(file, "", file.name, format)
-        within = Expansion(raw, file.stat().st_size)
+        expansion = Expansion(raw, file.stat().st_size)
         members = [member for member in archive.infolist() if not member.is_dir() and not _is_finders(member.filename)]
         read = {member.filename for member in _read(raw, members, options)}
         changed: dict[str, Path | None] = {}
-        gone = kept = 0
+        removed = kept = 0
         for number, member in enumerate(members):
-            plain = Path(held) / f"{number}-{PurePosixPath(member.filename).name[-80:]}"
-            new = Path(held) / f"{number}-new-{PurePosixPath(member.filename).name[-80:]}"
+            plain = Path(temporary) / f"{number}-{PurePosixPath(member.filename).name[-80:]}"
+            new_file = Path(temporary) / f"{number}-new-{PurePosixPath(member.filename).name[-80:]}"
             with archive.open(member) as stream:
-                write_plain(stream, plain, within)
-            mine, others = _searched(member.filename, plain, column, is_subject, kind_of, depth, None if to is None else new)
-            gone += mine
+                write_plain(stream, plain, expansion)
+            subject_rows, others = _searched(
+                member.filename, plain, column, is_subject, kind_of, depth, None if to is None else new_file
+            )
+            removed += subject_rows
             if member.filename in read:
                 kept += others if to is not None else 1
-            if mine:
-                changed[member.filename] = new if others > 0 else None
+            if subject_rows:
+                changed[member.filename] = new_file if others > 0 else None
             else:
-                new.unlink(missing_ok=True)
+                new_file.unlink(missing_ok=True)
             plain.unlink()
         if to is not None:
             _write(archive, to, changed)
-    return gone, kept
+    return removed, kept
 
 
 def repacked(
     file: Path, column: str, is_subject: Is, to: Path | None, *, kind: RawKind, ending: str, room: Path
 ) -> tuple[int, int]:
-    """Return the same of a file that is packed by itself, of a kind whose reader needs it unpacked.
+    """Return the same counts for a single packed file of a format whose reader needs it unpacked; write it without the rows.
 
     Parameters
     ----------
-    ending : of the file when it is unpacked, such as ``.xlsx``
+    ending : the unpacked file's extension, such as ``.xlsx``
     """
     room.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=room) as held:
-        plain, new = Path(held) / f"plain{ending}", Path(held) / f"new{ending}"
-        with opened(file, "rb") as stream:
+    with tempfile.TemporaryDirectory(dir=room) as temporary:
+        plain, new = Path(temporary) / f"plain{ending}", Path(temporary) / f"new{ending}"
+        with open_unpacked(file, "rb") as stream:
             write_plain(stream, plain, Expansion(RawFile(file, "", file.name), file.stat().st_size))
         if to is None:
             return erased.count(plain, kind, column, is_subject), 0
         counts = erased.without(plain, new, kind, column, is_subject)
-        with new.open("rb") as content, opened(to, "wb", like=file) as out:
+        with new.open("rb") as content, open_unpacked(to, "wb", like=file) as out:
             shutil.copyfileobj(content, out)
         return counts
 
@@ -112,12 +115,12 @@ def _is_finders(name: str) -> bool:
 def _read(raw: RawFile, members: list[zipfile.ZipInfo], options: Options) -> list[zipfile.ZipInfo]:
     try:
         return wanted_members(raw, members, options)
-    except SourceProblem:  # it was refused when it landed
+    except SourceProblem:  # the source refused it when it landed
         return []
 
 
 def _write(archive: zipfile.ZipFile, to: Path, changed: dict[str, Path | None]) -> None:
-    """Write an archive with some members in another content, or, where that is None, without them."""
+    """Write an archive in which some members have new content or, where that is None, are left out."""
     members = archive.infolist()
     if changed and any(member.flag_bits & 1 for member in members):
         raise NotThere("it is encrypted, and cannot be written so again", fix=_FIX)

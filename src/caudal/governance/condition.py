@@ -1,4 +1,4 @@
-"""``zone_id = 7 and pickup_at >= '2023-01-01'`` → a condition on Arrow rows; no JVM is needed."""
+"""Translate a condition such as ``zone_id = 7 and pickup_at >= '2023-01-01'`` to Arrow compute; no JVM is needed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _COMPARE = {"EQ": "equal", "NEQ": "not_equal", "GT": "greater", "GTE": "greater_
 
 
 def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
-    """Return what tells which rows of a table match.
+    """Return a function from a table to the mask of its matching rows.
 
     Raises
     ------
-    DeclarationProblem : it is no condition, or one of a kind that is not there
+    DeclarationProblem : the text is not a condition, or uses an unsupported kind of condition
     """
     import pyarrow as pa
     import sqlglot
@@ -30,7 +30,7 @@ def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
     try:
         parsed = sqlglot.parse_one(text, into=sqlglot.exp.Condition, dialect="spark")
     except SqlglotError:
-        raise DeclarationProblem(f"'{text}' is no condition.", fix="Write it as in SQL: zone_id = 7 and hour >= 8.") from None
+        raise DeclarationProblem(f"'{text}' is not a condition.", fix="Write it as in SQL: zone_id = 7 and hour >= 8.") from None
     return lambda rows: _filled(_of(parsed, rows, text))
 
 
@@ -51,10 +51,10 @@ def _of(node: Any, rows: pa.Table, text: str) -> Any:
     if isinstance(node, exp.In) and node.expressions:
         column = _column(node.this, rows, text)
         parts = [pc.equal(column, _value(expression, column.type, text)) for expression in node.expressions]
-        found = parts[0]
+        mask = parts[0]
         for part in parts[1:]:
-            found = pc.or_kleene(found, part)
-        return found
+            mask = pc.or_kleene(mask, part)
+        return mask
     if isinstance(node, exp.Between):
         column = _column(node.this, rows, text)
         low, high = (_value(node.args[name], column.type, text) for name in ("low", "high"))
@@ -67,11 +67,11 @@ def _of(node: Any, rows: pa.Table, text: str) -> Any:
 
 
 def value_as(text: str, type: pa.DataType) -> Any:
-    """Return a value written as text in the type of a column.
+    """Parse text as a value of a column's type.
 
     Raises
     ------
-    ValueError : it is no value of that type
+    ValueError : the text is not a value of that type
     """
     import pyarrow as pa
 
@@ -106,7 +106,7 @@ def _value(node: Any, type: pa.DataType, text: str) -> Any:
     try:
         return value_as(sign + node.this, type)
     except (ValueError, TypeError):
-        raise DeclarationProblem(f"'{node.this}' in '{text}' is no value of type {type}.") from None
+        raise DeclarationProblem(f"'{node.this}' in '{text}' is not a value of type {type}.") from None
 
 
 def _column(node: Any, rows: pa.Table, text: str) -> Any:
@@ -125,7 +125,7 @@ def _column(node: Any, rows: pa.Table, text: str) -> Any:
 
 def _unknown(text: str) -> DeclarationProblem:
     return DeclarationProblem(
-        f"'{text}' is a condition of a kind that is not there.",
+        f"'{text}' is a condition of an unsupported kind.",
         fix="Compare columns with values (=, <>, <, <=, >, >=, in, between, is null), joined by and, or, not.",
     )
 

@@ -1,4 +1,4 @@
-"""Rows of a subject that a search has found in one place."""
+"""Where a search has found rows of a subject."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from caudal.report.figures import plural
 
 
 @dataclass
-class Held:
+class Occurrence:
     """Rows of the subject in one place."""
 
     kind: str  # raw | table | quarantine | stream
     name: str  # source or table
-    file: str  # below the folder of the place
+    file: str  # relative to the folder of the place
     rows: int
-    current: bool  # the newest version (or the ledger) names it
-    row: LandedRow | None = None  # of the ledger, for a raw file
+    current: bool  # the newest version (or the ledger) names the file
+    row: LandedRow | None = None  # the ledger's row of a raw file
     stays: str | None = None  # why its rows cannot be erased
 
-    def told(self) -> PlaceDocument:
-        """Return it as a line of the plan and of the proof."""
+    def as_dict(self) -> PlaceDocument:
+        """Return the line of the plan and of the proof."""
         return {"kind": self.kind, "name": self.name, "file": self.file, "rows": self.rows, "current": self.current}
 
     def where(self) -> str:
-        """Return the place, and what it holds that stays, in words."""
+        """Return a sentence about the place and its rows that stay."""
         place = (
             f"raw file {self.file[:16]} of {self.name} ({self.row['path']})"
             if self.row is not None

@@ -1,7 +1,7 @@
-"""Whether a value is a subject's: exactly, by the value's type, and as it was written.
+"""Decide whether a value is a subject's: exactly, by the value's type, and as it was written.
 
-Numbers are compared as exact decimals, never as floats: 1234567890123456789 and 1234567890123456788 are two. Text is compared letter by letter:
-'007' is not 7 and 'Jo' is not 'jo'. What a raw file writes as text is read as the type that the source's column has: in a column of whole
+Numbers are compared as exact decimals, never as floats: 1234567890123456789 and 1234567890123456788 differ. Text is compared letter by letter:
+'007' is not 7 and 'Jo' is not 'jo'. Text in a raw file is read as the type of the source's column: in a column of whole
 numbers 007 and 7.0 are 7.
 """
 
@@ -19,19 +19,19 @@ from decimal import Decimal, InvalidOperation
 from caudal.tables.raw_records import Written
 
 NUMBERS = ("byte", "short", "integer", "int", "long", "bigint", "float", "double", "decimal")
-_PLAIN = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")  # a whole number as one writes it
+_PLAIN = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")  # a whole number in plain notation
 TIMES = ("date", "timestamp", "timestamp_ntz", "timestamp_utc")
 
 
 @dataclass(frozen=True)
 class Person:
-    """A subject: the declared column and the value that it bears, as it was given."""
+    """A subject: the declared column, and its value as the user gave it."""
 
     column: str
     value: str
 
     def is_it(self, value: object) -> bool:
-        """Tell whether a value is the subject's.
+        """Return whether a value is the subject's.
 
         Examples
         --------
@@ -60,7 +60,7 @@ class Person:
         return str(value) == self.value
 
     def is_written(self, value: object, kind: str | None) -> bool:
-        """Tell whether text of a raw file is the subject's in a column of a type; of another value, whether it is as `is_it` says.
+        """Return whether text in a raw file is the subject's, read as a column's type; other values are compared as by `is_it`.
 
         Examples
         --------
@@ -71,8 +71,8 @@ class Person:
             return self.is_it(value)
         base = (kind or "").partition("(")[0]
         if base in NUMBERS or (not base and isinstance(value, Written)):
-            mine, read = number(self.value), number(value)
-            return mine is not None and mine == read
+            own_number, other_number = number(self.value), number(value)
+            return own_number is not None and own_number == other_number
         if base in TIMES:
             return same_moment(value, self.value)
         if base == "boolean":
@@ -80,33 +80,33 @@ class Person:
         return False
 
     def could_be(self, figure: object) -> bool:
-        """Tell whether a figure of a profile, where decimals are floats and times are text, may be the subject's value."""
-        mine = number(self.value)
-        close = mine is not None and isinstance(figure, int | float) and float(mine) == float(figure)
-        return self.is_it(figure) or close or (isinstance(figure, str) and same_moment(figure, self.value))
+        """Return whether a profile's figure, in which decimals are floats and times are text, may be the subject's value."""
+        own_number = number(self.value)
+        equal_as_float = own_number is not None and isinstance(figure, int | float) and float(own_number) == float(figure)
+        return self.is_it(figure) or equal_as_float or (isinstance(figure, str) and same_moment(figure, self.value))
 
     def raw(self, kind: str | None) -> Callable[[object], bool]:
-        """Return what tells the subject's values in raw files of a source whose column has a type."""
+        """Return the test for the subject's values in raw files of a source whose column has a type."""
         return lambda value: self.is_written(value, kind)
 
     def digest(self, salt: str) -> str:
-        """Return what stands for the subject in records that are kept; 17850.0 is 17850, but 007 is not 7."""
+        """Return a digest that identifies the subject in stored records; 17850.0 is 17850, but 007 is not 7."""
         plain = _PLAIN.fullmatch(self.value.strip())
         value = plain[1] if plain else self.value
         return hashlib.sha256(f"{salt}\0{self.column}\0{value}".encode()).hexdigest()
 
     def _is_float(self, value: float) -> bool:
-        mine = number(self.value)
-        return mine is not None and value == value and abs(value) != float("inf") and mine == Decimal(repr(value))
+        own_number = number(self.value)
+        return own_number is not None and value == value and abs(value) != float("inf") and own_number == Decimal(repr(value))
 
     def is_exact_in(self, kind: str | None) -> bool:
-        """Tell whether a column of a type can tell the subject from its neighbours: doubles do not tell whole numbers of 17 digits apart."""
-        mine, bits = number(self.value), {"float": 24, "double": 53}.get(kind or "")
-        return mine is None or bits is None or abs(mine) < 1 << bits
+        """Return whether a column's type is precise enough to identify the subject: doubles confuse whole numbers of 17 digits."""
+        own_number, bits = number(self.value), {"float": 24, "double": 53}.get(kind or "")
+        return own_number is None or bits is None or abs(own_number) < 1 << bits
 
 
 def number(text: str) -> Decimal | None:
-    """Return the number that text writes in plain or scientific notation, exactly; None where it writes none.
+    """Return the number that text writes in plain or scientific notation, exactly; None if it is not a number.
 
     Examples
     --------
@@ -124,9 +124,9 @@ def number(text: str) -> Decimal | None:
 
 
 def same_moment(value: object, text: str) -> bool:
-    """Tell whether a time is the one that text writes; without an offset an instant is taken in UTC."""
-    one, other = _moment(value), _moment(text)
-    return one is not None and one == other
+    """Return whether a time is the one that text writes; an instant without an offset is taken as UTC."""
+    moment, written = _moment(value), _moment(text)
+    return moment is not None and moment == written
 
 
 def _moment(value: object) -> dt.datetime | None:
@@ -142,7 +142,7 @@ def _moment(value: object) -> dt.datetime | None:
 
 
 def _octets(text: str) -> tuple[bytes, ...]:
-    """Return the octets that text stands for: its own, those that 0x… writes, those of a UUID."""
+    """Return the bytes that text can stand for: its own, those of 0x…, those of a UUID."""
     octets = [text.encode()]
     with contextlib.suppress(ValueError):
         octets.append(uuid.UUID(text).bytes)

@@ -1,4 +1,4 @@
-"""The proof of an erasure: a document that says what was searched and what was found before and after, and its page."""
+"""The proof of an erasure: a document of what was searched and found, before and after, and its page."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def write_proof(folder: Path, document: Mapping[str, object]) -> dict[str, object]:
-    """Write the proof as JSON and as a page, and return it with its hash and where it lies.
+    """Write the proof as JSON and as a page; return it with its hash and its paths.
 
-    The hash is that of the document as JSON with sorted keys and without the hash itself: whoever has the file can compute it, and
+    The hash is that of the document as JSON with sorted keys and without the hash itself: anybody who has the file can compute it, and
     compare it with the one in the ledger.
     """
     from caudal.report.proof import proof_page
@@ -32,8 +32,8 @@ def digest(document: Mapping[str, object]) -> str:
     >>> digest({"a": 1, "sha256": "x"}) == digest({"a": 1})
     True
     """
-    said = {name: one for name, one in document.items() if name not in ("sha256", "json", "page")}
-    return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+    hashed = {name: value for name, value in document.items() if name not in ("sha256", "json", "page")}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
 def _put(path: Path, text: str) -> None:

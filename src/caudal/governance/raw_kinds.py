@@ -1,4 +1,4 @@
-"""How a raw file of a source is searched for a subject: by its format and packing, as the source reads it."""
+"""How a source's raw file is searched for a subject: by its format and packing, as the source reads it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from caudal.stages.ingest.raw import format_of, packing_of, path_of
 from caudal.tables import erased
 from caudal.tables.raw_records import Is, RawKind
 
-_UNPACKED_FIRST = ("parquet", "excel")  # what is searched in a plain file alone
+_UNPACKED_FIRST = ("parquet", "excel")  # formats that can be searched only when unpacked
 
 
 def raw_kind(source: Source, row: LandedRow, room: Path) -> RawKind:
@@ -22,7 +22,7 @@ def raw_kind(source: Source, row: LandedRow, room: Path) -> RawKind:
 
     Parameters
     ----------
-    room : Path, a folder for what a packed file holds, while it is searched
+    room : Path, a temporary folder for the content of a packed file while it is searched
     """
     if row["kind"] == "correction":
         return _kind(source, row["path"], room, "parquet")
@@ -30,24 +30,24 @@ def raw_kind(source: Source, row: LandedRow, room: Path) -> RawKind:
 
 
 def without_subject(file: Path, draft: Path, kind: RawKind, columns: Sequence[tuple[str, Is]]) -> tuple[int, int]:
-    """Write a raw file to ``draft`` without the rows that are the subject's in one of some columns; return how many go and how many stay.
+    """Write a raw file to ``draft`` without the subject's rows, by any of some columns; return the counts of removed and kept rows.
 
     Raises
     ------
-    NotThere : it cannot be written without them
+    NotThere : the file cannot be written without these rows
     """
     endings = "".join(draft.suffixes)
     parts = [draft.with_name(f"{draft.name.removesuffix(endings)}-{number}{endings}") for number in range(len(columns))]
-    gone = kept = 0
+    removed = kept = 0
     try:
         for part, (column, is_subject) in zip(parts, columns, strict=True):
-            went, kept = erased.without(file, part, kind, column, is_subject)
-            gone, file = gone + went, part
+            removed_by_column, kept = erased.without(file, part, kind, column, is_subject)
+            removed, file = removed + removed_by_column, part
         file.replace(draft)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-    return gone, kept
+    return removed, kept
 
 
 def _kind(source: Source, name: str, room: Path, declared: str | None, depth: int = 1) -> RawKind:
@@ -75,5 +75,5 @@ def _plain(format: str, options: Mapping[str, object], name: str, names: tuple[s
         return RawKind(format, options, names, edit=partial(workbooks.edit, options=options, names=names))
     if format == "csv" and not options.get("separator") and ".tsv" in name.lower():
         options = {**options, "separator": "\t"}
-    within = partial(spans, path=str(options["records"]), name=name) if format == "json" and "records" in options else None
-    return RawKind(format, options, names, within)
+    record_spans = partial(spans, path=str(options["records"]), name=name) if format == "json" and "records" in options else None
+    return RawKind(format, options, names, record_spans)

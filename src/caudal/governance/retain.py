@@ -1,8 +1,8 @@
-"""``caudal retain``: what may go by the declared times, shown first and deleted when told to.
+"""``caudal retain``: show what may be deleted by the declared retention times, and delete it on request.
 
-Raw files are never touched, nor any version that a model learned from which is in production or was within the last ninety days,
-nor the versions that these were made of. A day that goes is taken out by a commit; its files are deleted by the same command an hour
-later, when every reader has ended. Who is killed in between runs the same command again.
+Raw files are never touched, nor the training versions of models that are in production or were within the last ninety days,
+nor the versions that these were made of. An expired day is removed by a commit; its files are deleted by the same command an hour
+later, when every reader has finished. After a kill in between, the same command goes on.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from caudal.storage.place import Place
 from caudal.tables import lifespans
 from caudal.tables.home import Home
 
-ROLLBACK_S = 90 * 86400.0  # a version that was in production within this time may be wanted again
-READING_S = 3600.0  # whoever reads a version that is being replaced has so long to end
+ROLLBACK_S = 90 * 86400.0  # a version that was in production within this time may be restored
+READING_S = 3600.0  # readers of a replaced version have this long to finish
 
 
 @dataclass
-class Going:
-    """One thing that is to go: the files, and why."""
+class PlannedDeletion:
+    """Files that are due for deletion, and why."""
 
     kind: str
     table: str | None
@@ -49,19 +49,19 @@ class Going:
     files: list[lifespans.Lifespan] = field(default_factory=list)
     days: tuple[str, ...] = ()
 
-    def told(self) -> GoingDocument:
-        """Return it as a line of the plan."""
+    def as_dict(self) -> GoingDocument:
+        """Return the line of the plan."""
         size = sum(file.bytes for file in self.files)
         return {"kind": self.kind, "table": self.table, "name": self.name, "why": self.why, "files": len(self.files), "bytes": size}
 
 
 def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callable[[], float] = time.time) -> RetainDocument:
-    """Return what goes by the product's declared times and what stays although its time is over; with ``yes`` it is deleted.
+    """Return what the declared retention deletes, and what it protects although its time is over; with ``yes``, delete it.
 
     Raises
     ------
-    DeclarationProblem : nothing is declared, or a source is to lose days
-    LeaseHeld : a run or a stream of the product is at work
+    DeclarationProblem : no retention is declared, or it would delete days of a source
+    LeaseHeld : a run or a stream of the product is active
     """
     from caudal.streaming.sources import stream_lease
 
@@ -74,12 +74,12 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
         protected = live_versions(product, home, ledger, clock())
         plan = list(_plan(product, home, ledger, protected, clock()))
         if yes:
-            for one in plan:
-                _let_go(one, product, ledger, clock())
+            for deletion in plan:
+                _let_go(deletion, product, ledger, clock())
     stays: list[ProtectedVersion] = [
         {"table": table, "version": number, "why": why} for (table, number), why in sorted(protected.items())
     ]
-    lines = [one.told() for one in plan]
+    lines = [deletion.as_dict() for deletion in plan]
     return {
         "product": product.name, "done": yes, "going": lines, "files": sum(line["files"] for line in lines), "bytes": sum(line["bytes"] for line in lines),
         "protected": stays,
@@ -87,22 +87,23 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
 
 
 def live_versions(product: Product, home: Home, ledger: Ledger, now: float) -> dict[tuple[str, int], str]:
-    """Return the table versions that models in production, or of late in production, learned from, and what these were made of."""
-    found: dict[tuple[str, int], str] = {}
+    """Return the training tables' versions of models that are, or recently were, in production, with all versions these were made
+    of."""
+    reasons: dict[tuple[str, int], str] = {}
 
     def protect(table: str, number: int, why: str) -> None:
-        if (table, number) in found:
+        if (table, number) in reasons:
             return
-        found[table, number] = why
+        reasons[table, number] = why
         for name, version in delta.identity(home.table(product.name, table), number).get("inputs", {}).items():
             if name in product.nodes:
                 protect(name, int(version), why)
 
     for model in {row["model"] for row in ledger.find(model_versions, product=product.name)}:
         champion = ledger.champion(product.name, model)
-        decided = [row for row in ledger.find(decisions, product=product.name, model=model) if row["decision"] != "refused"]
-        lately = {row["version"] for row in decided if row["at"] >= now - ROLLBACK_S} | {
-            row["replaced"] for row in decided if row["at"] >= now - ROLLBACK_S
+        decision_rows = [row for row in ledger.find(decisions, product=product.name, model=model) if row["decision"] != "refused"]
+        recent = {row["version"] for row in decision_rows if row["at"] >= now - ROLLBACK_S} | {
+            row["replaced"] for row in decision_rows if row["at"] >= now - ROLLBACK_S
         }
         for row in ledger.find(model_versions, product=product.name, model=model):
             if champion is not None and row["version"] == champion["version"]:
@@ -111,54 +112,62 @@ def live_versions(product: Product, home: Home, ledger: Ledger, now: float) -> d
                     row["training_version"],
                     f"{model} version {row['version']}, in production, learned from it",
                 )
-            elif row["version"] in lately:
+            elif row["version"] in recent:
                 protect(
                     row["training_table"],
                     row["training_version"],
                     f"{model} version {row['version']}, lately in production, learned from it",
                 )
-    return found
+    return reasons
 
 
-def _plan(product: Product, home: Home, ledger: Ledger, protected: dict[tuple[str, int], str], now: float) -> Iterator[Going]:
+def _plan(
+    product: Product, home: Home, ledger: Ledger, protected: dict[tuple[str, int], str], now: float
+) -> Iterator[PlannedDeletion]:
     for name in tables_of(product):
-        mine = {number for table, number in protected if table == name}
+        protected_numbers = {number for table, number in protected if table == name}
         kept_days = _length(product, name, "days_s")
         if kept_days is not None and name not in product.sources:
             yield from _days(product, home, name, kept_days, now)
-            yield from _files_of_days(name, home.table(product.name, name), mine, now)
-        yield from _versions("versions", name, home.table(product.name, name), _length(product, name, "versions_s"), mine, now)
+            yield from _files_of_days(name, home.table(product.name, name), protected_numbers, now)
+        yield from _versions(
+            "versions", name, home.table(product.name, name), _length(product, name, "versions_s"), protected_numbers, now
+        )
         yield from _versions(
             "quarantine", name, home.quarantine(product.name, name), _length(product, name, "quarantine_s"), set(), now
         )
     pages = _length(product, None, "pages_s")
     if pages is not None:
-        old = [row["run_id"] for row in ledger.find(runs, product=product.name) if row["started_at"] <= now - pages]
-        yield from _loose("pages", home.page(product.name, "x").parent, [f"{one}.html" for one in old], f"older than {text(pages)}")
+        expired = [row["run_id"] for row in ledger.find(runs, product=product.name) if row["started_at"] <= now - pages]
+        yield from _loose(
+            "pages", home.page(product.name, "x").parent, [f"{run_id}.html" for run_id in expired], f"older than {text(pages)}"
+        )
     live = _length(product, None, "live_s")
     if live is not None and home.live(product.name).is_dir():
-        old = [
+        expired = [
             path.name
             for path in home.live(product.name).iterdir()
             if path.suffix == ".jsonl" and path.stat().st_mtime <= now - live
         ]
-        yield from _loose("live", home.live(product.name), old, f"older than {text(live)}")
+        yield from _loose("live", home.live(product.name), expired, f"older than {text(live)}")
 
 
-def _versions(kind: str, name: str, folder: Place, keep_s: float | None, protected: set[int], now: float) -> Iterator[Going]:
+def _versions(
+    kind: str, name: str, folder: Place, keep_s: float | None, protected: set[int], now: float
+) -> Iterator[PlannedDeletion]:
     newest = delta.version_of(folder)
     if keep_s is None or newest is None:
         return
     spans, times = lifespans.lifespans(folder)
-    gone = lifespans.expired(times, now - max(keep_s, READING_S), protected)
-    files = lifespans.needless(spans, folder, gone, newest)
+    expired_numbers = lifespans.expired(times, now - max(keep_s, READING_S), protected)
+    files = lifespans.unneeded_files(spans, folder, expired_numbers, newest)
     if files:
-        told = f"{min(gone)} to {max(gone)}" if len(gone) > 1 else str(min(gone))
-        yield Going(kind, name, f"versions {told}", f"replaced more than {text(keep_s)} ago", folder, files)
+        range_text = f"{min(expired_numbers)} to {max(expired_numbers)}" if len(expired_numbers) > 1 else str(min(expired_numbers))
+        yield PlannedDeletion(kind, name, f"versions {range_text}", f"replaced more than {text(keep_s)} ago", folder, files)
 
 
-def _days(product: Product, home: Home, name: str, keep_s: float, now: float) -> Iterator[Going]:
-    """Yield the days of a table's newest version that are over; their files go when no version names them any more."""
+def _days(product: Product, home: Home, name: str, keep_s: float, now: float) -> Iterator[PlannedDeletion]:
+    """Yield the expired days of a table's newest version; their files are deleted when no version names them any more."""
     folder, first = home.table(product.name, name), _first_day(product, keep_s, now)
     if delta.version_of(folder) is None:
         return
@@ -166,46 +175,52 @@ def _days(product: Product, home: Home, name: str, keep_s: float, now: float) ->
     days = tuple(sorted(day for day in version.days if day is not None and day < first))
     if days:
         files = [lifespans.Lifespan(file.path, file.bytes, 0) for file in version.files if file.day in days]
-        yield Going("days", name, f"{days[0]} to {days[-1]}", f"before {first}, older than {text(keep_s)}", folder, files, days)
+        yield PlannedDeletion(
+            "days", name, f"{days[0]} to {days[-1]}", f"before {first}, older than {text(keep_s)}", folder, files, days
+        )
 
 
-def _files_of_days(name: str, folder: Place, protected: set[int], now: float) -> Iterator[Going]:
-    """Yield the files of days that were taken out long enough ago for every reader to have ended."""
+def _files_of_days(name: str, folder: Place, protected: set[int], now: float) -> Iterator[PlannedDeletion]:
+    """Yield the files of days that were removed so long ago that every reader has finished."""
     newest = delta.version_of(folder)
     if newest is None:
         return
     spans, times = lifespans.lifespans(folder)
-    out = {number for number in times if lifespans.RETAINED in delta.identity(folder, number) and times[number] <= now - READING_S}
-    files = [span for span in spans if span.removed in out and not span.named_by(protected) and (folder / span.path).is_file()]
+    removals = {
+        number for number in times if lifespans.RETAINED in delta.identity(folder, number) and times[number] <= now - READING_S
+    }
+    files = [span for span in spans if span.removed in removals and not span.named_by(protected) and (folder / span.path).is_file()]
     if files:
-        yield Going("days", name, "files of days that were taken out", "no reader is left", folder, files)
+        yield PlannedDeletion("days", name, "files of days that were taken out", "no reader is left", folder, files)
 
 
-def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[Going]:
-    there = [lifespans.Lifespan(name, (folder / name).stat().st_size, 0) for name in names if (folder / name).is_file()]
-    if there:
-        yield Going(kind, None, kind, why, folder, there)
+def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[PlannedDeletion]:
+    files = [lifespans.Lifespan(name, (folder / name).stat().st_size, 0) for name in names if (folder / name).is_file()]
+    if files:
+        yield PlannedDeletion(kind, None, kind, why, folder, files)
 
 
-def _let_go(one: Going, product: Product, ledger: Ledger, now: float) -> None:
-    """Say what goes, then let it go: a line too many in the ledger harms nobody, a file that vanished unsaid does."""
-    said = {"name": one.name, "paths": [file.path for file in one.files][:1000], "days": list(one.days)}
-    ledger.add(deletions, {"product": product.name, "table": one.table, "kind": one.kind, "why": one.why, "who": who(), "at": now,
-                           "files": len(one.files), "bytes": sum(file.bytes for file in one.files), "document": said})  # fmt: skip
-    if one.days:
-        lifespans.without_days(one.folder, one.days, {"run_id": new_run_id(), "step": f"retain:{one.table}", "at": now})
+def _let_go(deletion: PlannedDeletion, product: Product, ledger: Ledger, now: float) -> None:
+    """Record a deletion, then do it: a superfluous ledger row is harmless, an unrecorded deletion is not."""
+    document = {"name": deletion.name, "paths": [file.path for file in deletion.files][:1000], "days": list(deletion.days)}
+    ledger.add(deletions, {"product": product.name, "table": deletion.table, "kind": deletion.kind, "why": deletion.why, "who": who(), "at": now,
+                           "files": len(deletion.files), "bytes": sum(file.bytes for file in deletion.files), "document": document})  # fmt: skip
+    if deletion.days:
+        lifespans.without_days(
+            deletion.folder, deletion.days, {"run_id": new_run_id(), "step": f"retain:{deletion.table}", "at": now}
+        )
     else:
-        lifespans.unlink(one.folder, one.files)
+        lifespans.unlink(deletion.folder, deletion.files)
 
 
 def _length(product: Product, table: str | None, what: str) -> float | None:
-    """Return how long something is kept: what is said of the table itself wins over what is said of all."""
-    said = [
+    """Return how long something is kept: a retention of the table itself wins over a general one."""
+    candidates = [
         retention for retention in product.retentions if getattr(retention, what) is not None and retention.table in (None, table)
     ]
-    own = [one for one in said if one.table == table]
-    found: float | None = getattr((own or said)[-1], what) if said else None
-    return found
+    table_specific = [retention for retention in candidates if retention.table == table]
+    length: float | None = getattr((table_specific or candidates)[-1], what) if candidates else None
+    return length
 
 
 def _first_day(product: Product, keep_s: float, now: float) -> str:

@@ -1,7 +1,7 @@
-"""A subject's samples in the embedded log of a stream: counted by decoding its messages.
+"""Count a subject's samples in the embedded log of a stream, by decoding its messages.
 
-They are not taken out: a stream's memory names messages by their offsets, and tells one log from another by the size and the checksum of the
-first, so that a log that was written anew is refused by the stream that has read it.
+They are not removed: a stream's checkpoint names messages by their offsets, and identifies a log by the size and the checksum of its
+first message, so that the stream refuses a log that was rewritten after it read it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from caudal.declarations.connection import Kafka
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
-from caudal.governance.held import Held
+from caudal.governance.held import Occurrence
 from caudal.governance.identity import Person
 from caudal.messaging.log import Reader
 from caudal.messaging.wire import Block, many
@@ -30,8 +30,8 @@ _STAYS = (
 
 def log_of(
     home: Home, product: Product, source: Source, who: Person, columns: set[str], searched: dict[str, int], not_searched: list[str]
-) -> Iterator[Held]:
-    """Yield the log of a stream where it holds samples of the subject; what cannot be searched is named."""
+) -> Iterator[Occurrence]:
+    """Yield a stream's log if it holds samples of the subject; record what cannot be searched."""
     connection: Any = source.connection
     if isinstance(connection, Kafka):
         not_searched.append(
@@ -47,18 +47,18 @@ def log_of(
                 blocks, wrong = many(batch.column("payload"), connection.wire)
                 unreadable += len(wrong)
                 samples += sum(_count(block, connection.channels, columns, who) for block in blocks)
-    except Exception as error:  # noqa: BLE001 what cannot be read is said, not passed over
+    except Exception as error:  # noqa: BLE001 what cannot be read is reported, not skipped
         not_searched.append(f"the log of stream {source.name}: {error}")
         return
     if unreadable:
         not_searched.append(f"the log of stream {source.name}: {unreadable} of its messages cannot be read")
     if samples:
-        yield Held("stream", source.name, "log", samples, True, stays=_STAYS)
+        yield Occurrence("stream", source.name, "log", samples, True, stays=_STAYS)
 
 
 def _count(block: Block, channels: tuple[str, ...], columns: set[str], who: Person) -> int:
-    """Return how many samples of a block are the subject's in one of some columns of the stream's table."""
-    mine = pa.array([False] * len(block), pa.bool_())
+    """Return how many samples of a block are the subject's, by any of some columns of the stream's table."""
+    mask = pa.array([False] * len(block), pa.bool_())
     if "device" in columns and who.is_it(block.device):
         return len(block)
     for name in columns - {"device"}:
@@ -70,5 +70,5 @@ def _count(block: Block, channels: tuple[str, ...], columns: set[str], who: Pers
             values = pa.array(block.values[:, channels.index(name)])
         else:
             continue
-        mine = pc.or_(mine, erased.which(values, name, {name}, who.is_it))
-    return int(mine.true_count)
+        mask = pc.or_(mask, erased.subject_mask(values, name, {name}, who.is_it))
+    return int(mask.true_count)

@@ -1,4 +1,4 @@
-"""One person's rows: by which columns they are known, and where they lie."""
+"""One person's rows: the columns that identify them, and the places that hold them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere, nearest
-from caudal.governance.held import Held
+from caudal.governance.held import Occurrence
 from caudal.governance.identity import TIMES, Person
 from caudal.governance.raw_kinds import raw_kind, without_subject
 from caudal.governance.stream_logs import log_of
@@ -22,93 +22,94 @@ from caudal.ledger.records import landed
 from caudal.runtime.column_lineage import flows
 from caudal.storage import delta
 from caudal.storage.parquet import read
-from caudal.storage.place import Place, below, local, source as opened
+from caudal.storage.place import Place, local, readable, relative_path
 from caudal.tables import erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import store_path
-from caudal.tables.raw_records import Is, RawKind, Written, bears
+from caudal.tables.raw_records import Is, RawKind, Written, has_subject
 
 QUARANTINE, RAW = "_quarantine", "_raw"
 
 
-def person(product: Product, text: str) -> Person:
+def parse_subject(product: Product, text: str) -> Person:
     """Return the subject that ``column=value`` names.
 
     Raises
     ------
-    DeclarationProblem : it is not of that form, or the column is not declared as one that names a person
+    DeclarationProblem : the text has another form, or the column is not declared as one that identifies a person
     """
     column, equals, value = text.partition("=")
     column = column.strip()
     if not equals or not column or not value:
         raise DeclarationProblem(f"'{text}' names no subject.", fix="Write --subject 'customer_id=42'.")
-    known = [subject.column for subject in product.subjects]
-    if column not in known:
+    declared = [subject.column for subject in product.subjects]
+    if column not in declared:
         raise DeclarationProblem(
-            f"'{column}' is not declared as a column that names a person.", nearest=nearest(column, known),
+            f"'{column}' is not declared as a column that names a person.", nearest=nearest(column, declared),
             fix=f'Declare it: product.subject("{column}").', where=str(product.where),
         )  # fmt: skip
     return Person(column, value)
 
 
 def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dict[str, set[str]]:
-    """Return the columns that bear the subject's value, by table: by their declared name, and by lineage where it goes on unchanged."""
-    said = next(subject for subject in product.subjects if subject.column == who.column)
-    found: dict[str, set[str]] = {}
+    """Return the columns that hold the subject's value, by table: by declared name, and by lineage where the value is carried
+    unchanged."""
+    declared = next(subject for subject in product.subjects if subject.column == who.column)
+    columns_by_table: dict[str, set[str]] = {}
     for name, folder, _ in places(home, product.name):
-        if who.column in fields_of(delta.read(folder).schema) and (not said.tables or name in said.tables):
-            found.setdefault(name, set()).add(who.column)
+        if who.column in fields_of(delta.read(folder).schema) and (not declared.tables or name in declared.tables):
+            columns_by_table.setdefault(name, set()).add(who.column)
     for name, node in product.sources.items():
-        if node.schema is not None and who.column in node.schema and (not said.tables or name in said.tables):
-            found.setdefault(name, set()).add(who.column)
-    start = {(table, column) for table, columns in found.items() for column in columns}
+        if node.schema is not None and who.column in node.schema and (not declared.tables or name in declared.tables):
+            columns_by_table.setdefault(name, set()).add(who.column)
+    start = {(table, column) for table, columns in columns_by_table.items() for column in columns}
     for table, carried in flows(product, ledger, start).items():
-        found.setdefault(table, set()).update(carried)
-    return found
+        columns_by_table.setdefault(table, set()).update(carried)
+    return columns_by_table
 
 
 def places(home: Home, product: str) -> Iterator[tuple[str, Place, bool]]:
-    """Yield every Delta table that lies in the product's lake, declared or not: name, folder, whether it is of quarantined rows."""
+    """Yield every Delta table in the product's lake, declared or not: name, folder, whether it is a quarantine table."""
     lake = home.table(product, "x").parent
-    for above, aside in ((lake, False), (lake / QUARANTINE, True)):
-        folders: list[Place] = sorted(above.iterdir(), key=str) if above.is_dir() else []
+    for parent, is_quarantine in ((lake, False), (lake / QUARANTINE, True)):
+        folders: list[Place] = sorted(parent.iterdir(), key=str) if parent.is_dir() else []
         for folder in folders:
             if delta.version_of(folder) is not None:
-                yield folder.name, folder, aside
+                yield folder.name, folder, is_quarantine
 
 
-def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[list[Held], dict[str, int], list[str]]:
-    """Return where the subject's rows lie, how many files were searched of which place, and what could not be searched."""
+def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[list[Occurrence], dict[str, int], list[str]]:
+    """Return the places of the subject's rows, the number of searched files by place, and what could not be searched."""
     columns = columns_of(product, home, ledger, who)
-    held: list[Held] = []
+    occurrences: list[Occurrence] = []
     searched: dict[str, int] = {}
     not_searched: list[str] = []
     for name, node in product.sources.items():
         if is_streamed(product, name):
             if home.stream(product.name, name).is_dir() and name in columns:
-                held += log_of(home, product, node, who, columns[name], searched, not_searched)
+                occurrences += log_of(home, product, node, who, columns[name], searched, not_searched)
         elif name in columns:
-            held += _raw(home, ledger, product, node, who, columns[name], searched, not_searched)
-    held += search_tables(product, home, who, columns, searched, not_searched)
-    return held, searched, not_searched
+            occurrences += _raw(home, ledger, product, node, who, columns[name], searched, not_searched)
+    occurrences += search_tables(product, home, who, columns, searched, not_searched)
+    return occurrences, searched, not_searched
 
 
 def search_tables(
     product: Product, home: Home, who: Person, columns: dict[str, set[str]], searched: dict[str, int], not_searched: list[str]
-) -> Iterator[Held]:
-    """Yield where the subject's rows lie in tables of the lake, quarantine included."""
-    for name, folder, aside in places(home, product.name):
+) -> Iterator[Occurrence]:
+    """Yield the places of the subject's rows in the lake's tables, quarantine included."""
+    for name, folder, is_quarantine in places(home, product.name):
         if name in columns:
-            label = f"{QUARANTINE}/{name}" if aside else name
+            label = f"{QUARANTINE}/{name}" if is_quarantine else name
             raw = {raw_column(product.sources[name], column) for column in columns[name]} if name in product.sources else set()
             kind = kind_of(product, home, name, columns[name])
             if not who.is_exact_in(kind):
                 not_searched.append(f"{label}: its column is a {kind}, which does not tell {who.column}s of so many digits apart")
-            yield from _table(folder, label, aside, columns[name] | raw, who, searched, kind)
+            yield from _table(folder, label, is_quarantine, columns[name] | raw, who, searched, kind)
 
 
 def kind_of(product: Product, home: Home, name: str, columns: set[str]) -> str | None:
-    """Return the type that a source's text is read as in a column: as its table has it, else as it is declared."""
+    """Return the type as which a source's text is read in a column: that of its table, else the declared one."""
     folder = home.table(product.name, name)
     if delta.version_of(folder) is not None:
         kinds = (field["type"] for field in delta.read(folder).schema["fields"] if field["name"] in columns)
@@ -118,12 +119,12 @@ def kind_of(product: Product, home: Home, name: str, columns: set[str]) -> str |
 
 
 def raw_column(source: Source, column: str) -> str:
-    """Return what a source's raw files call a column."""
-    return next((one.raw_name for one in source.schema or () if one.name == column), column)
+    """Return a column's name in a source's raw files."""
+    return next((declared.raw_name for declared in source.schema or () if declared.name == column), column)
 
 
 def in_raw(product: Product, home: Home, source: Source, who: Person, columns: set[str]) -> list[tuple[str, Is]]:
-    """Return what a source's raw files call columns, and what tells the subject's values there."""
+    """Return the columns' names in a source's raw files, each with the test for the subject's values."""
     return [(raw_column(source, column), who.raw(kind_of(product, home, source.name, {column}))) for column in sorted(columns)]
 
 
@@ -136,9 +137,9 @@ def _raw(
     columns: set[str],
     searched: dict[str, int],
     not_searched: list[str],
-) -> Iterator[Held]:
+) -> Iterator[Occurrence]:
     folder, scratch = home.raw(product.name, source.name), home.scratch(product.name)
-    asked = in_raw(product, home, source, who, columns)
+    raw_columns = in_raw(product, home, source, who, columns)
     if pattern := _time_pattern(source, kind_of(product, home, source.name, columns)):
         not_searched.append(
             f"raw files of {source.name}: their {who.column} is written as '{pattern}', which an erasure does not read"
@@ -148,65 +149,69 @@ def _raw(
     for row in rows.values():
         try:
             file, kind = local(store_path(folder, row["sha256"], row["path"]), scratch), raw_kind(source, row, scratch)
-            count = next((count for column, is_subject in asked if (count := erased.count(file, kind, column, is_subject))), 0)
-        except Exception as error:  # noqa: BLE001 a raw file may be anything; what cannot be read is said, not passed over
+            count = next(
+                (count for column, is_subject in raw_columns if (count := erased.count(file, kind, column, is_subject))), 0
+            )
+        except Exception as error:  # noqa: BLE001 a raw file may be anything; what cannot be read is reported, not skipped
             not_searched.append(f"raw file {row['sha256'][:16]} of {source.name} ({row['path']}): {error}")
             continue
         if count:
-            yield Held("raw", source.name, row["sha256"], count, True, row, _stays(file, kind, asked, scratch))
-    for left in erased.leftovers(folder, ledger, product.name, source.name):
-        yield Held("raw", source.name, below(left, folder).as_posix(), 0, False)
+            yield Occurrence("raw", source.name, row["sha256"], count, True, row, _stays(file, kind, raw_columns, scratch))
+    for file_ in erased.leftovers(folder, ledger, product.name, source.name):
+        yield Occurrence("raw", source.name, relative_path(file_, folder).as_posix(), 0, False)
 
 
 def _time_pattern(source: Source, kind: str | None) -> str | None:
-    """Return the pattern that a source's dates or times are written by, where a column of that type is read by one."""
+    """Return the pattern by which a source's dates or times are written, if a column of that type is read by one."""
     if kind not in TIMES:
         return None
     pattern = getattr(source.connection, "options", {}).get("date_format" if kind == "date" else "timestamp_format")
     return None if pattern is None else str(pattern)
 
 
-def _stays(file: Path, kind: RawKind, asked: Sequence[tuple[str, Is]], scratch: Path) -> str | None:
-    """Return why a raw file cannot be written without the subject's rows; only of workbooks and archives this is known by trying."""
+def _stays(file: Path, kind: RawKind, raw_columns: Sequence[tuple[str, Is]], scratch: Path) -> str | None:
+    """Return why a raw file cannot be written without the subject's rows, or None; for workbooks and archives, try it."""
     if kind.edit is None:
         return None
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as held:
+    with tempfile.TemporaryDirectory(dir=scratch) as temporary:
         try:
-            without_subject(file, Path(held) / f"tried{''.join(file.suffixes[-2:])}", kind, asked)
+            without_subject(file, Path(temporary) / f"tried{''.join(file.suffixes[-2:])}", kind, raw_columns)
         except (NotThere, EnvironmentProblem) as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 a library's sentence may repeat what a cell says
+        except Exception as error:  # noqa: BLE001 a library's message may contain a cell's value
             return f"writing it ends with {type(error).__name__}"
     return None
 
 
 def _table(
-    folder: Place, name: str, aside: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
-) -> Iterator[Held]:
+    folder: Place, name: str, is_quarantine: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
+) -> Iterator[Occurrence]:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    now = {unquote(file.path) for file in delta.read(folder).files}
+    current_paths = {unquote(file.path) for file in delta.read(folder).files}
     files = [lifespan.path for lifespan in lifespans.lifespans(folder)[0] if (folder / lifespan.path).is_file()]
     searched[name] = len(files)
     for path in files:
-        names = pq.read_schema(opened(folder / path))
-        wanted = [
-            name.name for name in names if name.name in columns or pa.types.is_nested(name.type) or (aside and name.name == RAW)
+        names = pq.read_schema(readable(folder / path))
+        searched_columns = [
+            name.name
+            for name in names
+            if name.name in columns or pa.types.is_nested(name.type) or (is_quarantine and name.name == RAW)
         ]
-        count = pc.sum(holding(read(folder / path, wanted), columns, who, kind)).as_py() or 0
+        count = pc.sum(subject_mask(read(folder / path, searched_columns), columns, who, kind)).as_py() or 0
         if count:
-            yield Held("quarantine" if aside else "table", name, path, count, path in now)
+            yield Occurrence("quarantine" if is_quarantine else "table", name, path, count, path in current_paths)
 
 
-def holding(rows: Any, columns: set[str], who: Person, kind: str | None = None) -> Any:
-    """Return for each row whether it is the subject's, in a column or within one; of quarantined ones, the raw values are looked at too.
+def subject_mask(rows: Any, columns: set[str], who: Person, kind: str | None = None) -> Any:
+    """Return the mask of the subject's rows, by columns or nested fields; in a quarantine table, the raw values are searched too.
 
     Parameters
     ----------
-    kind : the type of the source's column, that text which was set aside is read as
+    kind : the type of the source's column, as which quarantined text is read
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -214,23 +219,23 @@ def holding(rows: Any, columns: set[str], who: Person, kind: str | None = None) 
     mask = pa.array([False] * len(rows), pa.bool_())
     for name in rows.column_names:
         if name == RAW:
-            raw = (_said_of(text, columns, who, kind) for text in rows.column(name).to_pylist())
+            raw = (_raw_row_matches(text, columns, who, kind) for text in rows.column(name).to_pylist())
             mask = pc.or_(mask, pa.array(list(raw), pa.bool_()))
         else:
-            mask = pc.or_(mask, erased.which(rows.column(name), name, columns, who.is_it))
+            mask = pc.or_(mask, erased.subject_mask(rows.column(name), name, columns, who.is_it))
     return mask
 
 
-def _said_of(raw: str | None, columns: set[str], who: Person, kind: str | None) -> bool:
+def _raw_row_matches(raw: str | None, columns: set[str], who: Person, kind: str | None) -> bool:
     try:
         row = json.loads(raw or "null", parse_int=Written, parse_float=Written)
     except ValueError:
         return False
-    return isinstance(row, dict) and bears(row, columns, lambda value: who.is_written(value, kind))
+    return isinstance(row, dict) and has_subject(row, columns, lambda value: who.is_written(value, kind))
 
 
 def fields_of(schema: Any) -> set[str]:
-    """Return the names of a Delta schema's columns and of the fields within them."""
+    """Return the names of a Delta schema's columns and of their nested fields."""
     if isinstance(schema, dict):
         inner = set().union(*(fields_of(schema.get(part)) for part in ("type", "elementType", "keyType", "valueType")))
         return inner.union(*({field["name"]} | fields_of(field) for field in schema.get("fields", ())))

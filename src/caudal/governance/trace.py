@@ -1,7 +1,7 @@
-"""``caudal trace``: from a row of a table or of predictions back to the raw bytes, at the table versions that made it.
+"""``caudal trace``: follow a row of a table or of predictions back to the raw bytes, at the table versions that made it.
 
-A hop goes by values: an input row made this one if it is of the version that was read, and bears the same values in the columns
-that column lineage calls identical. Where that does not name rows, the files that could hold them are named instead.
+Rows are matched by value: an input row made this one if it is in the version that was read, and has the same values in the columns
+that column lineage calls identical. If that does not identify rows, the files that could hold them are named instead.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from caudal.ledger.records import lineages
 from caudal.runtime.column_lineage import lineage_of
 from caudal.runtime.opening import opened
 from caudal.storage import delta
-from caudal.tables.found import Found, matching
+from caudal.tables.found import MatchedRows, matching
 from caudal.tables.resolve import resolve_version
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHOWN = 3  # rows that are shown of each table
+SHOWN = 3  # rows shown of each table
 STEP_S = "caudal.step_s"
 
 
@@ -43,7 +43,7 @@ def trace(
 
     Raises
     ------
-    NotThere : there is no such table, version or row
+    NotThere : the table, version or row does not exist
     DeclarationProblem : the condition cannot be understood
     """
     product, home = load(folder), opened(settings)
@@ -55,272 +55,277 @@ def trace(
             fix=f"It has {', '.join(known)}.",
         )
     with contextlib.closing(home.ledger()) as ledger:
-        found_version = resolve_version(home, ledger, product.name, table, version, run_id)
-        found = _first(matching(found_version, condition(where)), limit)
-        if not found:
+        table_version = resolve_version(home, ledger, product.name, table, version, run_id)
+        matches = _first(matching(table_version, condition(where)), limit)
+        if not matches:
             raise NotThere(
-                f"No row of '{table}' (version {found_version.number}) matches.", fix="Widen --where, or look at another --version."
+                f"No row of '{table}' (version {table_version.number}) matches.", fix="Widen --where, or look at another --version."
             )
-        told = Trace(product, home, ledger)
-        _rows(told, table, found_version.number, found, "asked for", exact=True)
+        result = Trace(product, home, ledger)
+        _rows(result, table, table_version.number, matches, "asked for", exact=True)
         whole: dict[str, Any] = json_ready(
             {
-                "product": product.name, "table": table, "where": where, "hops": told.hops, "models": list(told.models.values()),
-                "files": [file for source, names in told.segments.items() for file in raw_files(told, source, names)],
+                "product": product.name, "table": table, "where": where, "hops": result.hops, "models": list(result.models.values()),
+                "files": [file for source, names in result.segments.items() for file in raw_files(result, source, names)],
             },
             text_or_number,
         )  # fmt: skip
         return whole
 
 
-def _rows(told: Trace, table: str, version: int, found: Sequence[Found], how: str, *, exact: bool) -> None:
-    """Note rows of a table, and go on to what they were made of."""
-    count = sum(len(one.rows) for one in found)
-    shown = [row for one in found for row in one.rows.slice(0, SHOWN).to_pylist()][:SHOWN]
-    kind = "prediction" if table in told.product.predictions else told.product.nodes[table].kind
+def _rows(result: Trace, table: str, version: int, matches: Sequence[MatchedRows], how: str, *, exact: bool) -> None:
+    """Record rows of a table, and go on to the rows that they were made of."""
+    count = sum(len(match_.rows) for match_ in matches)
+    sample = [row for match_ in matches for row in match_.rows.slice(0, SHOWN).to_pylist()][:SHOWN]
+    kind = "prediction" if table in result.product.predictions else result.product.nodes[table].kind
     hop = {
-        "table": table, "kind": kind, "version": version, "rows": count, "how": how, "exact": exact, "sample": shown,
-        "versions": sorted({one.version for one in found}), "made_by": _made_by(told, table, found),
+        "table": table, "kind": kind, "version": version, "rows": count, "how": how, "exact": exact, "sample": sample,
+        "versions": sorted({match_.version for match_ in matches}), "made_by": _made_by(result, table, matches),
     }  # fmt: skip
-    told.hops.append(hop)
-    node = told.product.nodes.get(table)
-    if table in told.product.sources:
-        names = {name for one in found for name in one.rows.column("_file").to_pylist() if name}
-        told.segments.setdefault(table, set()).update(names)
+    result.hops.append(hop)
+    node = result.product.nodes.get(table)
+    if table in result.product.sources:
+        names = {name for match_ in matches for name in match_.rows.column("_file").to_pylist() if name}
+        result.segments.setdefault(table, set()).update(names)
         return
-    for number, group in _by_version(found).items():
-        if table in told.product.predictions:
-            _of_predictions(told, table, group)
+    for number, group in _by_version(matches).items():
+        if table in result.product.predictions:
+            _of_predictions(result, table, group)
             continue
-        said = delta.identity(told.home.table(told.product.name, table), number)
+        identity = delta.identity(result.home.table(result.product.name, table), number)
         for name in node.inputs if node is not None else ():
-            if name in said.get("inputs", {}):
-                _inputs(told, table, name, int(said["inputs"][name]), group)
+            if name in identity.get("inputs", {}):
+                _inputs(result, table, name, int(identity["inputs"][name]), group)
 
 
-def _inputs(told: Trace, table: str, name: str, number: int, group: Sequence[Found]) -> None:
-    """Go from rows of a table to those of one of its inputs."""
-    node = told.product.nodes[name]
-    version = _version(told, name, number)
+def _inputs(result: Trace, table: str, name: str, number: int, group: Sequence[MatchedRows]) -> None:
+    """Follow rows of a table to those of one of its inputs."""
+    node = result.product.nodes[name]
+    version = _version(result, name, number)
     if version is None:
         return
-    keys, window = _keys(told, table, name, group[0].version), _window(told, table, name, group)
-    days = _days(told, table, name, group, timed=window is not None or node.event_time in keys)
-    looks = _looks_around(told, table, name)
+    keys, window = _keys(result, table, name, group[0].version), _window(result, table, name, group)
+    days = _days(result, table, name, group, timed=window is not None or node.event_time in keys)
+    looks = _looks_around(result, table, name)
     if not keys and window is None:
-        _could_hold(told, name, version, days, "no column of it is carried over unchanged")
+        _could_hold(result, name, version, days, "no column of it is carried over unchanged")
         return
-    picked = [one for one in keys.items() if name != table]
-    wanted = _same_values(picked, window, group, told.product.tz)
-    found = list(matching(version, wanted, days=days))
-    parts = [f"the same {', '.join(mine for mine, _ in picked)}"] if picked else []
+    input_keys = [key for key in keys.items() if name != table]
+    has_same_values = _same_values(input_keys, window, group, result.product.tz)
+    matches = list(matching(version, has_same_values, days=days))
+    parts = [f"the same {', '.join(column for column, _ in input_keys)}"] if input_keys else []
     parts += [f"{window[0]} within its {window[1]}"] if window else []
     parts += ["on the same day"] if days is not None and window is None else []
-    if not found:
-        _could_hold(told, name, version, days, f"none of its rows has {' and '.join(parts)}")
+    if not matches:
+        _could_hold(result, name, version, days, f"none of its rows has {' and '.join(parts)}")
         return
-    exact = not looks and _all_of_them(told, table, name, window, group, sum(len(one.rows) for one in found))
-    _rows(told, name, number, found, " and ".join(parts) + looks, exact=exact)
+    exact = not looks and _all_of_them(result, table, name, window, group, sum(len(match_.rows) for match_ in matches))
+    _rows(result, name, number, matches, " and ".join(parts) + looks, exact=exact)
 
 
 def _all_of_them(
-    told: Trace, table: str, name: str, window: tuple[str, str, int] | None, group: Sequence[Found], count: int
+    result: Trace, table: str, name: str, window: tuple[str, str, int] | None, group: Sequence[MatchedRows], count: int
 ) -> bool:
-    """Tell whether each input row that was found has surely gone into our rows: one for each, or a window's whole content."""
-    if count == sum(len(one.rows) for one in group):
+    """Return whether every matched input row certainly contributed: one per row, or a window's whole content."""
+    if count == sum(len(match_.rows) for match_ in group):
         return True
-    said = _lineage(told, table, group[0].version)
+    lineage = _lineage(result, table, group[0].version)
     deciding = {
-        origin["column"] for origin in said["rows"]["indirect"] if origin["how"] in ("filter", "join") and origin["table"] == name
+        origin["column"]
+        for origin in lineage["rows"]["indirect"]
+        if origin["how"] in ("filter", "join") and origin["table"] == name
     }
-    return window is not None and "unknown" not in said["rows"] and deciding <= {window[0]}
+    return window is not None and "unknown" not in lineage["rows"] and deciding <= {window[0]}
 
 
-def _could_hold(told: Trace, name: str, version: delta.Version, days: set[str | None] | None, why: str) -> None:
-    """Note that rows cannot be told, and which files could hold them."""
-    node = told.product.nodes[name]
+def _could_hold(result: Trace, name: str, version: delta.Version, days: set[str | None] | None, why: str) -> None:
+    """Record that the rows cannot be identified, and which files could hold them."""
+    node = result.product.nodes[name]
     files = [file for file in version.files if days is None or file.day in days]
-    told.hops.append(
+    result.hops.append(
         {
             "table": name, "kind": node.kind, "version": version.number, "rows": None, "exact": False, "how": f"its rows cannot be told: {why}",
             "days": sorted(map(str, days)) if days is not None else None, "could_hold": sum(file.rows for file in files),
             "files": [file.path for file in files][:50], "sample": [], "versions": [version.number], "made_by": [],
         }
     )  # fmt: skip
-    if name in told.product.sources:
+    if name in result.product.sources:
         names = {part.partition("=")[2] for file in files for part in Path(file.path).parts if part.startswith("_segment=")}
-        told.segments.setdefault(name, set()).update(names)
+        result.segments.setdefault(name, set()).update(names)
         return
-    said = delta.identity(version.folder, version.number)
+    identity = delta.identity(version.folder, version.number)
     for input_ in node.inputs:
-        above = said.get("inputs", {}).get(input_)
-        if above is not None and (found := _version(told, input_, int(above))) is not None:
+        number = identity.get("inputs", {}).get(input_)
+        if number is not None and (input_version := _version(result, input_, int(number))) is not None:
             _could_hold(
-                told,
+                result,
                 input_,
-                found,
+                input_version,
                 days
-                if told.product.nodes[input_].partition and days is not None and not told.product.tables[name].lookback_s
+                if result.product.nodes[input_].partition and days is not None and not result.product.tables[name].lookback_s
                 else None,
                 f"those of {name} cannot",
             )
 
 
-def _of_predictions(told: Trace, table: str, group: Sequence[Found]) -> None:
-    """Go from predictions to the model that made them and to the features that it was given."""
-    prediction = told.product.predictions[table]
-    model = told.product.models[prediction.model]
+def _of_predictions(result: Trace, table: str, group: Sequence[MatchedRows]) -> None:
+    """Follow predictions to the model that made them and to the features that it was given."""
+    prediction = result.product.predictions[table]
+    model = result.product.models[prediction.model]
     pairs = {
         pair
-        for one in group
-        for pair in zip(one.rows.column("model_version").to_pylist(), one.rows.column("input_version").to_pylist(), strict=True)
+        for match_ in group
+        for pair in zip(
+            match_.rows.column("model_version").to_pylist(), match_.rows.column("input_version").to_pylist(), strict=True
+        )
     }
     import pyarrow.compute as pc
 
     for of_model, of_input in sorted(pairs):
-        told.models.setdefault((model.name, of_model), model_of(told, model.name, of_model))
+        result.models.setdefault((model.name, of_model), model_of(result, model.name, of_model))
         parts = [
-            Found(
-                one.file,
-                one.version,
-                one.rows.filter(
+            MatchedRows(
+                match_.file,
+                match_.version,
+                match_.rows.filter(
                     pc.and_(
-                        pc.equal(one.rows.column("model_version"), of_model), pc.equal(one.rows.column("input_version"), of_input)
+                        pc.equal(match_.rows.column("model_version"), of_model),
+                        pc.equal(match_.rows.column("input_version"), of_input),
                     )
                 ),
             )
-            for one in group
+            for match_ in group
         ]
-        _inputs(told, table, model.features, of_input, [part for part in parts if len(part.rows)])
+        _inputs(result, table, model.features, of_input, [part for part in parts if len(part.rows)])
 
 
-def _keys(told: Trace, table: str, name: str, number: int) -> dict[str, list[str]]:
-    """Return the input's columns that are carried over unchanged, each with the columns that carry it."""
+def _keys(result: Trace, table: str, name: str, number: int) -> dict[str, list[str]]:
+    """Return the input's columns that are carried unchanged, each with the columns that carry it."""
     keys: dict[str, list[str]] = {}
-    for column, made in _lineage(told, table, number)["columns"].items():
+    for column, lineage in _lineage(result, table, number)["columns"].items():
         if (
-            len(made["from"]) == 1
-            and made["from"][0]["kind"] == "identity"
-            and made["from"][0]["table"] == name
-            and "unknown" not in made
+            len(lineage["from"]) == 1
+            and lineage["from"][0]["kind"] == "identity"
+            and lineage["from"][0]["table"] == name
+            and "unknown" not in lineage
         ):
-            keys.setdefault(made["from"][0]["column"], []).append(column)
+            keys.setdefault(lineage["from"][0]["column"], []).append(column)
     return keys
 
 
-def _lineage(told: Trace, table: str, number: int) -> dict[str, Any]:
-    """Return the column lineage of a table as it was when a version was made."""
-    rows = told.ledger.find(lineages, product=told.product.name, table=table)
-    then = [row for row in rows if row["version"] is None or row["version"] <= number]
-    return dict(then[-1]["document"]) if then else lineage_of(told.product, told.ledger, table)
+def _lineage(result: Trace, table: str, number: int) -> dict[str, Any]:
+    """Return a table's column lineage at the time a version was made."""
+    rows = result.ledger.find(lineages, product=result.product.name, table=table)
+    earlier_rows = [row for row in rows if row["version"] is None or row["version"] <= number]
+    return dict(earlier_rows[-1]["document"]) if earlier_rows else lineage_of(result.product, result.ledger, table)
 
 
-def _window(told: Trace, table: str, name: str, group: Sequence[Found]) -> tuple[str, str, int] | None:
-    """Return the input's event time, the column that holds a window's start, and its width, where rows are windows over that time."""
-    node, above = told.product.nodes.get(table), told.product.nodes[name]
-    if node is None or node.event_time is None or above.event_time is None:
+def _window(result: Trace, table: str, name: str, group: Sequence[MatchedRows]) -> tuple[str, str, int] | None:
+    """Return the input's event time, the column of the window's start, and its width, if rows are windows over that time."""
+    node, input_node = result.product.nodes.get(table), result.product.nodes[name]
+    if node is None or node.event_time is None or input_node.event_time is None:
         return None
-    made = _lineage(told, table, group[0].version)["columns"].get(node.event_time)
+    lineage = _lineage(result, table, group[0].version)["columns"].get(node.event_time)
     if (
-        made is None
-        or "unknown" in made
-        or {(origin["table"], origin["column"]) for origin in made["from"]} != {(name, above.event_time)}
+        lineage is None
+        or "unknown" in lineage
+        or {(origin["table"], origin["column"]) for origin in lineage["from"]} != {(name, input_node.event_time)}
     ):
         return None
-    if any(origin["kind"] == "identity" for origin in made["from"]):
+    if any(origin["kind"] == "identity" for origin in lineage["from"]):
         return None
-    schema = delta.read(told.home.table(told.product.name, table), group[0].version).schema
+    schema = delta.read(result.home.table(result.product.name, table), group[0].version).schema
     marks: dict[str, Any] = next((field["metadata"] for field in schema["fields"] if field["name"] == node.event_time), {})
-    return (above.event_time, node.event_time, int(marks[STEP_S])) if STEP_S in marks else None
+    return (input_node.event_time, node.event_time, int(marks[STEP_S])) if STEP_S in marks else None
 
 
-def _days(told: Trace, table: str, name: str, group: Sequence[Found], *, timed: bool) -> set[str | None] | None:
-    """Return the days that the input's rows can lie on; None where no promise narrows them down.
+def _days(result: Trace, table: str, name: str, group: Sequence[MatchedRows], *, timed: bool) -> set[str | None] | None:
+    """Return the days on which the input's rows can lie; None if nothing narrows them down.
 
-    A function may have looked back farther than is declared, unless its rows bear the input's own time.
+    A function may have looked back farther than declared, unless its rows have the input's own time.
     """
-    node, above = told.product.nodes.get(table), told.product.nodes[name]
-    if above.partition is None or any(one.file.day is None for one in group):
+    node, input_node = result.product.nodes.get(table), result.product.nodes[name]
+    if input_node.partition is None or any(match_.file.day is None for match_ in group):
         return None
-    days: set[str | None] = {one.file.day for one in group}
+    days: set[str | None] = {match_.file.day for match_ in group}
     if node is None or timed:  # a prediction lies on the day of its features
         return days
-    made = told.product.tables.get(table)
-    if made is None or not made.partition or (made.sql is None and _looks_around(told, table, name)):
+    declared = result.product.tables.get(table)
+    if declared is None or not declared.partition or (declared.sql is None and _looks_around(result, table, name)):
         return None
-    back = range(math.ceil(made.lookback_s / 86400) + 1)
+    back = range(math.ceil(declared.lookback_s / 86400) + 1)
     return {shifted(str(day), -ago) for day in days for ago in back}
 
 
-def _looks_around(told: Trace, table: str, name: str) -> str:
-    """Return a remark where functions over windows of rows have read other rows of the input as well."""
-    said = lineage_of(told.product, told.ledger, table)
-    parts = [*said["columns"].values(), said["rows"]]
+def _looks_around(result: Trace, table: str, name: str) -> str:
+    """Return a remark if window functions have also read other rows of the input."""
+    lineage = lineage_of(result.product, result.ledger, table)
+    parts = [*lineage["columns"].values(), lineage["rows"]]
     if any(origin["how"] == "window" and origin["table"] == name for part in parts for origin in part["indirect"]):
         return "; functions over windows have read rows around them too, which are not told one by one"
     return ""
 
 
 def _same_values(
-    keys: Sequence[tuple[str, list[str]]], window: tuple[str, str, int] | None, group: Sequence[Found], tz: str
+    keys: Sequence[tuple[str, list[str]]], window: tuple[str, str, int] | None, group: Sequence[MatchedRows], tz: str
 ) -> Callable[[pa.Table], pa.Array]:
-    """Return what tells the input's rows: of some row of ours they bear every value, and lie in its window."""
+    """Return a mask function for the input's rows that have every value of one of our rows, and lie in its window."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    ours = [row for one in group for row in one.rows.to_pylist()]
-    values = [{theirs: [row[one] for one in mine if row.get(one) is not None] for theirs, mine in keys} for row in ours]
+    ours = [row for match_ in group for row in match_.rows.to_pylist()]
+    values = [{theirs: [row[column] for column in mine if row.get(column) is not None] for theirs, mine in keys} for row in ours]
     spans = [(row[window[1]], window_end(row[window[1]], window[2], tz)) for row in ours] if window else []
 
-    def wanted(rows: pa.Table) -> pa.Array:
+    def has_same_values(rows: pa.Table) -> pa.Array:
         mask = pa.array([False] * len(rows), pa.bool_())
-        for at, said in enumerate(values):
-            one = pa.array([True] * len(rows), pa.bool_())
-            for column, among in said.items():
-                if among:
-                    one = pc.and_(one, pc.is_in(rows.column(column), pa.array(among, rows.column(column).type)))
+        for at, values_by_column in enumerate(values):
+            row_mask = pa.array([True] * len(rows), pa.bool_())
+            for column, allowed in values_by_column.items():
+                if allowed:
+                    row_mask = pc.and_(row_mask, pc.is_in(rows.column(column), pa.array(allowed, rows.column(column).type)))
             if window:
                 moment = rows.column(window[0])
                 low, high = (pa.scalar(end, moment.type) for end in spans[at])
-                one = pc.and_(one, pc.fill_null(pc.and_(pc.greater_equal(moment, low), pc.less(moment, high)), False))
-            mask = pc.or_(mask, one)
+                row_mask = pc.and_(row_mask, pc.fill_null(pc.and_(pc.greater_equal(moment, low), pc.less(moment, high)), False))
+            mask = pc.or_(mask, row_mask)
         return mask
 
-    return wanted
+    return has_same_values
 
 
-def _made_by(told: Trace, table: str, found: Sequence[Found]) -> list[dict[str, Any]]:
+def _made_by(result: Trace, table: str, matches: Sequence[MatchedRows]) -> list[dict[str, Any]]:
     """Return the runs that made the rows, with the versions that they read."""
-    folder = told.home.table(told.product.name, table)
-    said = {number: delta.identity(folder, number) for number in sorted({one.version for one in found})}
+    folder = result.home.table(result.product.name, table)
+    identities = {number: delta.identity(folder, number) for number in sorted({match_.version for match_ in matches})}
     return [
-        {"version": number, **{name: one.get(name) for name in ("run_id", "step", "at", "inputs", "code")}}
-        for number, one in said.items()
-        if one
+        {"version": number, **{name: identity.get(name) for name in ("run_id", "step", "at", "inputs", "code")}}
+        for number, identity in identities.items()
+        if identity
     ]
 
 
-def _by_version(found: Sequence[Found]) -> Mapping[int, list[Found]]:
-    groups: dict[int, list[Found]] = {}
-    for one in found:
-        groups.setdefault(one.version, []).append(one)
+def _by_version(matches: Sequence[MatchedRows]) -> Mapping[int, list[MatchedRows]]:
+    groups: dict[int, list[MatchedRows]] = {}
+    for match_ in matches:
+        groups.setdefault(match_.version, []).append(match_)
     return groups
 
 
-def _version(told: Trace, name: str, number: int) -> delta.Version | None:
+def _version(result: Trace, name: str, number: int) -> delta.Version | None:
     try:
-        return delta.read(told.home.table(told.product.name, name), number)
+        return delta.read(result.home.table(result.product.name, name), number)
     except NotThere:
-        told.hops.append({"table": name, "kind": told.product.nodes[name].kind, "version": number, "rows": None, "exact": False,
+        result.hops.append({"table": name, "kind": result.product.nodes[name].kind, "version": number, "rows": None, "exact": False,
                           "how": "this version is not kept any more", "sample": [], "versions": [number], "made_by": []})  # fmt: skip
         return None
 
 
-def _first(found: Iterable[Found], limit: int) -> list[Found]:
-    kept, left = [], limit
-    for one in found:
-        if left <= 0:
+def _first(matches: Iterable[MatchedRows], limit: int) -> list[MatchedRows]:
+    kept, remaining = [], limit
+    for match_ in matches:
+        if remaining <= 0:
             break
-        kept.append(Found(one.file, one.version, one.rows.slice(0, left)))
-        left -= len(kept[-1].rows)
+        kept.append(MatchedRows(match_.file, match_.version, match_.rows.slice(0, remaining)))
+        remaining -= len(kept[-1].rows)
     return kept

@@ -1,7 +1,7 @@
-"""A subject's rows in workbooks: found in every kind that is read, and taken out of an xlsx where all else stays as it is read.
+"""A subject's rows in workbooks: found in every readable kind, and removed from an xlsx if all else stays as it is.
 
-The cells of a row are emptied, and the row stays: what formulas, tables and header rows say of other rows goes on to be true, and readers
-pass over a row without values.
+The cells of a row are emptied, and the row stays: references of formulas, tables and header rows to other rows stay right, and readers
+skip a row without values.
 """
 
 from __future__ import annotations
@@ -28,45 +28,47 @@ _CARRIED = re.compile(
     r"\[Content_Types\]\.xml|_rels/\.rels|docProps/(app|core|custom)\.xml|xl/(workbook|styles|sharedStrings|calcChain)\.xml|xl/_rels/[^/]+\.rels"
     r"|xl/worksheets/(_rels/)?[^/]+|xl/theme/[^/]+|xl/tables/[^/]+|xl/printerSettings/[^/]+",
     re.IGNORECASE,
-)  # parts that openpyxl writes again, or that hold nothing but how to print
+)  # parts that openpyxl preserves, or that only hold print settings
 _ABOUT = ("docProps/core.xml", "docProps/app.xml")
-_TELLING = 4  # letters; shorter text, numbers, times and truth values may stand anywhere
+_TELLING = 4  # characters; shorter text, numbers, times and truth values may occur anywhere
 _PLAIN = re.compile(r"[\d\s:.,+\-TZeE]*|true|false")
 
 
 def edit(
     file: Path, column: str, is_subject: Is, to: Path | None, *, options: Mapping[str, object], names: Sequence[str]
 ) -> tuple[int, int]:
-    """Return how many rows of a workbook are the subject's and how many of those that are read are not; write it without them to ``to``.
+    """Return how many rows of a workbook are the subject's, and how many of the read ones are not; write it without them to ``to``.
 
-    Sheets that nobody reads are searched too, by their own header.
+    Sheets that the source does not read are searched too, by their own header.
 
     Raises
     ------
-    NotThere : rows are the subject's, and the workbook cannot be written without them and all else as it is
-    SourceProblem : it is broken or locked
+    NotThere : rows are the subject's, and the workbook cannot be written without them while all else stays as it is
+    SourceProblem : the workbook is broken or locked
     """
     if options.get("decimal") == ",":
         is_subject = with_comma(is_subject)
     before = _sheets(file, options, names)
     marked = {name: _marked(sheet, column, is_subject) for name, sheet in before.items()}
-    gone = sum(map(len, marked.values()))
+    removed = sum(map(len, marked.values()))
     kept = sum(len(sheet.rows) for sheet in before.values() if sheet.read) - sum(
         len(marked[name]) for name, sheet in before.items() if sheet.read
     )
-    if to is not None and not gone:
+    if to is not None and not removed:
         shutil.copyfile(file, to)
     elif to is not None:
         _write(file, to, marked)
         _hold(file, to, before, _sheets(to, options, names), marked)
-    return gone, kept
+    return removed, kept
 
 
 def _sheets(file: Path, options: Mapping[str, object], names: Sequence[str]) -> dict[str, SheetRows]:
-    found = sheets(RawFile(file, "", file.name, "excel"), options)
+    sheet_rows = sheets(RawFile(file, "", file.name, "excel"), options)
     if options.get("header", True) is False and names:
-        return {name: SheetRows(_named(sheet.names, names), sheet.guesses, sheet.rows, sheet.read) for name, sheet in found.items()}
-    return found
+        return {
+            name: SheetRows(_named(sheet.names, names), sheet.guesses, sheet.rows, sheet.read) for name, sheet in sheet_rows.items()
+        }
+    return sheet_rows
 
 
 def _named(plain: list[str], names: Sequence[str]) -> list[str]:
@@ -80,14 +82,14 @@ def _marked(sheet: SheetRows, column: str, is_subject: Is) -> set[int]:
 
 
 def _write(file: Path, to: Path, marked: Marked) -> None:
-    """Write a workbook with the cells of some rows emptied."""
+    """Write a workbook in which the cells of some rows are empty."""
     kind = file.suffix.lower()
     if kind != ".xlsx":
         raise NotThere(f"workbooks of the kind {kind[1:] or 'without an ending'} can be searched, and not be written", fix=_FIX)
     with zipfile.ZipFile(file) as package:
-        lost = [name for name in package.namelist() if not name.endswith("/") and not _CARRIED.fullmatch(name)]
-    if lost:
-        raise NotThere(f"its part '{lost[0]}' would be lost when it is written without them", fix=_FIX)
+        lost_parts = [name for name in package.namelist() if not name.endswith("/") and not _CARRIED.fullmatch(name)]
+    if lost_parts:
+        raise NotThere(f"its part '{lost_parts[0]}' would be lost when it is written without them", fix=_FIX)
     require("openpyxl", extra="excel", for_="Writing workbooks without rows")
     import openpyxl
     from openpyxl.cell.cell import MergedCell
@@ -96,7 +98,7 @@ def _write(file: Path, to: Path, marked: Marked) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             book = openpyxl.load_workbook(file, rich_text=True)
-    except Warning as warning:  # what it tells of is lost
+    except Warning as warning:  # the part that it warns about is lost
         raise NotThere(f"something of it would be lost when it is written without them: {warning}", fix=_FIX) from None
     for name, numbers in marked.items():
         for number in numbers:
@@ -111,7 +113,7 @@ def _write(file: Path, to: Path, marked: Marked) -> None:
 
 
 def _save(book: Any, file: Path, to: Path) -> None:
-    """Save a workbook, with what the old one says of its author and its times: the same rows then give the same bytes, whoever was killed between."""
+    """Save a workbook with the author and times of the old one, so that the same rows give the same bytes, even after a kill."""
     saved = io.BytesIO()
     book.save(saved)
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(saved) as package, zipfile.ZipFile(to, "w") as new:
@@ -122,23 +124,25 @@ def _save(book: Any, file: Path, to: Path) -> None:
 
 
 def _hold(file: Path, new: Path, before: Mapping[str, SheetRows], after: Mapping[str, SheetRows], marked: Marked) -> None:
-    """Raise unless a workbook is what it was, without the rows; and where another part of it repeats what a row said."""
+    """Raise unless the new workbook equals the old one without the rows, and no other part of it repeats a row's text."""
     for name, sheet in before.items():
         rows = [row for row in sheet.rows if row[0] not in marked[name]]
-        now = after.get(name)
-        if now is None or (now.names, now.rows, now.read) != (sheet.names, rows, sheet.read):
+        sheet_after = after.get(name)
+        if sheet_after is None or (sheet_after.names, sheet_after.rows, sheet_after.read) != (sheet.names, rows, sheet.read):
             raise NotThere(f"other rows of its sheet '{name}' would not be read as they are (formulas, for one)", fix=_FIX)
     cells = _cells(new, {})
     if _cells(file, marked) != cells:
         raise NotThere("other cells of it would not be what they are (formulas, for one)", fix=_FIX)
-    gone = {
+    removed_texts = {
         text for name, sheet in before.items() for number, texts in sheet.rows if number in marked[name] for text in texts if text
     }
-    stays = "\n".join(str(cell) for _, of_sheet in cells for cell in of_sheet.values())
-    telling = [text for text in gone if len(text) >= _TELLING and not _PLAIN.fullmatch(text) and text not in stays]
+    remaining_text = "\n".join(str(cell) for _, of_sheet in cells for cell in of_sheet.values())
+    identifying = [
+        text for text in removed_texts if len(text) >= _TELLING and not _PLAIN.fullmatch(text) and text not in remaining_text
+    ]
     with zipfile.ZipFile(new) as package:
         for part in package.namelist():
-            if any(text in words for words in _words(package.read(part)) for text in telling):
+            if any(text in words for words in _words(package.read(part)) for text in identifying):
                 raise NotThere(f"its part '{part}' repeats what the rows say", fix=_FIX)
 
 
@@ -148,20 +152,20 @@ def _words(part: bytes) -> Iterator[str]:
 
 
 def _cells(file: Path, marked: Marked) -> list[tuple[tuple[str, str], dict[tuple[int, int], object]]]:
-    """Return each sheet's name and state, and its cells that hold something by row and column, without some rows."""
+    """Return each sheet's name and state, and its non-empty cells by row and column, without some rows."""
     require("python_calamine", extra="excel", for_="Reading workbooks")
     from python_calamine import CalamineWorkbook
 
     book = CalamineWorkbook.from_path(str(file))
     result = []
-    for about in book.sheets_metadata:
-        sheet = book.get_sheet_by_name(about.name)
-        left = (sheet.start or (0, 0))[1]
+    for metadata in book.sheets_metadata:
+        sheet = book.get_sheet_by_name(metadata.name)
+        first_column = (sheet.start or (0, 0))[1]
         cells: dict[tuple[int, int], object] = {
-            (number, left + at): cell
+            (number, first_column + at): cell
             for number, row in enumerate(sheet.iter_rows(), start=1)
-            if number not in marked.get(about.name, ())
+            if number not in marked.get(metadata.name, ())
             for at, cell in enumerate(row) if cell != ""
         }  # fmt: skip
-        result.append(((about.name, str(about.visible)), cells))
+        result.append(((metadata.name, str(metadata.visible)), cells))
     return result

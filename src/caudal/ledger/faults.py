@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from caudal.errors import EnvironmentProblem
-from caudal.storage.damage import damaged
+from caudal.storage.damage import damage_error
 
 _DAMAGED = ("malformed", "file is not a database", "file is encrypted", "database corruption", "no such table", "no such column")
 BACKUP = "Put it back from a backup, with the lake of that time, and run `caudal verify`; or move the home away and run the product again."
@@ -33,7 +33,7 @@ def ledger_problem(error: DBAPIError, step: str | None = None, file: Path | None
             **about,
         )
     if any(sign in why for sign in _DAMAGED):
-        return damaged(f"The ledger is damaged: {why}.", BACKUP, **about)
+        return damage_error(f"The ledger is damaged: {why}.", BACKUP, **about)
     if "locked" in why or "busy" in why:
         return EnvironmentProblem(
             f"The ledger is locked by another process{during}, and did not come free.",
@@ -80,7 +80,7 @@ def check_there(file: Path, lake: Path) -> None:
     except OSError:
         return  # whoever opens it says why it cannot
     if next((lake / "lake").glob("*/*/_delta_log/*.json"), None) is not None:
-        raise damaged(f"The ledger '{file}' {how}, and its home holds tables.", BACKUP, file=str(file))
+        raise damage_error(f"The ledger '{file}' {how}, and its home holds tables.", BACKUP, file=str(file))
 
 
 def _sqlite(error: DBAPIError) -> bool:

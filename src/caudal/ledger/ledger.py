@@ -19,7 +19,7 @@ from caudal.ledger.json_ready import json_ready
 from caudal.ledger.migrations.upgrade import upgrade
 from caudal.ledger.records import counters, decisions, model_versions, runs, steps
 from caudal.secret import shown
-from caudal.storage.driver import driven
+from caudal.storage.driver import url_with_driver
 
 if TYPE_CHECKING:
     from caudal.ledger.records import R, RowTable
@@ -50,7 +50,7 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.url = url
         try:
-            parsed = driven(url)
+            parsed = url_with_driver(url)
         except ArgumentError:
             raise DeclarationProblem(
                 f"The ledger's URL '{shown(url)}' is none.",

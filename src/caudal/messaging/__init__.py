@@ -1,1 +1,1 @@
-"""Messages: the log of a stream on disk, Kafka's broker for tests and trials, formats of messages, the live feed."""
+"""Messages: the log of a stream on disk, a Kafka broker for tests and trials, message formats, the live feed."""

@@ -1,6 +1,6 @@
 """A real Kafka broker for one machine: KRaft, one Java process, loopback only, no password.
 
-It is for work and tests on a laptop; where a cluster is there, its address is set (``CAUDAL_KAFKA``) and this is not used.
+It is for development and tests on a laptop; a real cluster is configured by ``CAUDAL_KAFKA``, and this is not used then.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import IO
 
 from caudal.engine.connectors import program
 from caudal.engine.java import java_home
-from caudal.engine.jvm import wished_options
-from caudal.engine.loopback import HOST, ended, free_port, killed, launched, let_go
+from caudal.engine.jvm import user_options
+from caudal.engine.loopback import HOST, close_pipe, free_port, kill_program, start_program, stop_program
 from caudal.errors import EnvironmentProblem
 from caudal.extras import require
 
@@ -63,12 +63,12 @@ broker.heartbeat.interval.ms=500
 
 
 class Broker:
-    """A broker whose topics lie in ``folder`` and are there again when it is started again.
+    """A broker whose topics are stored in ``folder`` and survive a restart.
 
     Parameters
     ----------
-    folder : Path, made when it is missing
-    port : int, 0 takes a free one and keeps it from start to start
+    folder : Path, created if it is missing
+    port : int, 0 takes a free one and keeps it across restarts
     heap : str, memory of the Java process
     """
 
@@ -84,27 +84,27 @@ class Broker:
 
     @property
     def pid(self) -> int | None:
-        """The Java process, while there is one."""
+        """The process id of the Java process, while it runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     @property
     def log(self) -> Path:
-        """File of what the broker says."""
+        """File of the broker's output."""
         return self.folder / "broker.log"
 
     def start(self) -> Broker:
-        """Start the broker and wait until it answers; nothing happens while it runs.
+        """Start the broker and wait until it answers; do nothing if it runs.
 
         Raises
         ------
-        EnvironmentProblem : Kafka's client is not installed, the port is taken, another broker is at work in the folder, Java or the jars cannot be had, or the broker ended
-            (its last words are quoted)
+        EnvironmentProblem : Kafka's client is not installed, the port is taken, another broker uses the folder, Java or the jars are not available, or the broker ended
+            (its last output is quoted)
         """
         if self.pid is not None:
             return self
         require("confluent_kafka", extra="kafka", for_="caudal broker")
         if self._process is not None:
-            let_go(self._process)
+            close_pipe(self._process)
         self.port = free_port(self.port)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._have()
@@ -115,7 +115,7 @@ class Broker:
         (self.folder / "log4j2.properties").write_text(_LOGGING)
         if not (self.folder / "data" / "meta.properties").is_file():
             self._format(settings)
-        self._process = launched([*self._java("kafka.Kafka"), str(settings)], self.log, cwd=self.folder)
+        self._process = start_program([*self._java("kafka.Kafka"), str(settings)], self.log, cwd=self.folder)
         try:
             self._wait()
         except BaseException:
@@ -128,23 +128,23 @@ class Broker:
 
         Raises
         ------
-        EnvironmentProblem : it ended by itself; its last words are quoted
+        EnvironmentProblem : the broker ended by itself; its last output is quoted
         """
         if self._process is not None:
             self._process.wait()
             raise self._ended()
 
     def stop(self, wait_s: float = 30.0) -> None:
-        """End the broker in good order."""
+        """Shut the broker down in good order."""
         if self._process is not None:
-            ended(self._process, wait_s)
+            stop_program(self._process, wait_s)
         self._process = None
         self._release()
 
     def kill(self) -> None:
-        """End the broker as a power cut would."""
+        """Kill the broker, as a power cut would."""
         if self._process is not None:
-            killed(self._process)
+            kill_program(self._process)
         self._process = None
         self._release()
 
@@ -155,22 +155,22 @@ class Broker:
         self.stop()
 
     def _have(self) -> None:
-        """Have the folder for this broker alone. Kafka has a lock of its own, but may answer before it has looked at it."""
+        """Lock the folder for this broker. Kafka has a lock of its own, but may answer before it checks it."""
         if self._hold is not None:
             return
-        hold = (self.folder / "broker.lock").open("wb")
+        lock_file = (self.folder / "broker.lock").open("wb")
         try:
             import fcntl
 
-            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # on Windows Kafka's has to do
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # on Windows Kafka's own lock has to suffice
             pass
         except OSError:
-            hold.close()
+            lock_file.close()
             raise EnvironmentProblem(
                 f"There is another broker at work in '{self.folder}'.", fix="Use that one, or give another folder."
             ) from None
-        self._hold = hold
+        self._hold = lock_file
 
     def _release(self) -> None:
         if self._hold is not None:
@@ -181,7 +181,7 @@ class Broker:
         jars = os.pathsep.join(map(str, program("broker")))
         logging = (self.folder / "log4j2.properties").as_uri()
         options = [f"-Xmx{self._heap}", "-Xshare:auto", "-XX:+ExitOnOutOfMemoryError", f"-Dlog4j2.configurationFile={logging}"]
-        return [str(java_home().java), *options, *wished_options(), "-cp", jars, main]
+        return [str(java_home().java), *options, *user_options(), "-cp", jars, main]
 
     def _format(self, settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -192,10 +192,10 @@ class Broker:
             "-c",
             str(settings),
         ]  # it may begin with a dash
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
-        if done.returncode:
+        completed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+        if completed.returncode:
             raise EnvironmentProblem(
-                f"Kafka could not make its folder '{self.folder / 'data'}': {(done.stderr or done.stdout).strip()[-500:]}",
+                f"Kafka could not make its folder '{self.folder / 'data'}': {(completed.stderr or completed.stdout).strip()[-500:]}",
                 fix="Give another folder, or remove what is in the way.",
             )
 
@@ -218,9 +218,9 @@ class Broker:
 
     def _ended(self) -> EnvironmentProblem:
         assert self._process is not None
-        words = self.log.read_text(errors="replace").strip().splitlines()[-5:]
-        how = "does not answer" if self._process.poll() is None else f"ended with {self._process.returncode}"
+        last_lines = self.log.read_text(errors="replace").strip().splitlines()[-5:]
+        state = "does not answer" if self._process.poll() is None else f"ended with {self._process.returncode}"
         return EnvironmentProblem(
-            f"The Kafka broker {how}. Its last words: {' | '.join(words) or 'none'}",
+            f"The Kafka broker {state}. Its last words: {' | '.join(last_lines) or 'none'}",
             fix=f"All it said is in '{self.log}'. Is another broker at work in this folder?",
         )

@@ -14,7 +14,7 @@ from caudal.messaging.updates import Update
 from caudal.storage.lease import lease
 
 MOST_BYTES = 16 * 2**20
-KEPT = 4  # files; minutes of a busy stream, for a page that is opened late or comes back
+KEPT = 4  # files: some minutes of a busy stream, for a page that is opened late or reloaded
 
 _WAIT_S = 10.0
 
@@ -31,20 +31,20 @@ class _Place(NamedTuple):
 class Feed:
     """Updates as JSON lines in ``<first number>.jsonl``; a line's place in its file is its number.
 
-    Appending takes a lock for as long as one line is written, so that several queries of a product can share its feed. Readers
-    take none: they stop at the last line's end. The feed is for looking at, and what it loses with the machine's power nobody
-    needs; the ledger keeps what counts.
+    Appending locks the feed while a line is written, so that several queries of a product can share it. Readers
+    take no lock: they stop at the end of the last line. The feed is only for display, so a loss by a power cut does not
+    matter; the ledger keeps what matters.
 
     Parameters
     ----------
     folder : Path, ``<home>/live/<product>``
-    most_bytes : a file that has grown to this is closed and the next begun
-    kept : how many files stay
+    most_bytes : a file that has reached this size is closed and the next one begun
+    kept : number of files that are kept
     """
 
     def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, kept: int = KEPT) -> None:
         self.folder, self._most_bytes, self._kept = folder, most_bytes, kept
-        self._known: _Place | None = None  # the end of what was read last, so that following reads only what is new
+        self._known: _Place | None = None  # the end of the last read, so that the next one reads only what is new
 
     def append(self, update: Update) -> int:
         """Write an update and return its number: 1 is the first, and a restart goes on counting.
@@ -53,7 +53,7 @@ class Feed:
 
         Raises
         ------
-        EnvironmentProblem : the disk does not take it; nothing of it is left
+        EnvironmentProblem : the disk does not accept it; no part of it is left
         """
         line = orjson.dumps(update, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -64,23 +64,23 @@ class Feed:
             inode = _write(place, line)
             self._known = _Place(place.file, place.at + len(line), place.number + 1, inode)
             if place.at == 0:
-                for old in self._files()[: -self._kept]:
-                    old.unlink(missing_ok=True)
+                for oldest in self._files()[: -self._kept]:
+                    oldest.unlink(missing_ok=True)
         return place.number + 1
 
     def tail(self, after: int) -> list[tuple[int, Update]]:
-        """Return the updates numbered above ``after`` that are still kept, each with its number."""
+        """Return the kept updates with a number above ``after``, each with its number."""
         return [(number, orjson.loads(line)) for number, line in self.lines(after)]
 
     def lines(self, after: int) -> list[tuple[int, bytes]]:
-        """Return the same as ``tail``, each update as the JSON that was written."""
-        found = []
+        """Return the same as ``tail``, each update as its JSON line."""
+        numbered = []
         for place, lines in self._from(after):
-            found += [(number, line) for number, line in enumerate(lines, place.number + 1) if number > after]
-        return found
+            numbered += [(number, line) for number, line in enumerate(lines, place.number + 1) if number > after]
+        return numbered
 
     def end(self) -> int:
-        """Return the number of the last update, 0 when there is none."""
+        """Return the number of the last update, 0 if there is none."""
         return self._end().number
 
     def _end(self) -> _Place:
@@ -93,27 +93,27 @@ class Feed:
         return end
 
     def _from(self, after: int, resume: bool = False) -> Iterator[tuple[_Place, list[bytes]]]:
-        """Give the whole lines of each file from the one that holds the line behind ``after`` on, and where they begin."""
+        """Yield the complete lines of each file, from the one with the line after ``after`` on, and their start."""
         files = self._files()
         first = max((index for index, file in enumerate(files) if _first(file) <= after + 1), default=0)
         for file in files[first:]:
-            known = self._known
+            last_end = self._known
             try:
                 with file.open("rb") as opened:
                     status = os.fstat(opened.fileno())
                     inode = status.st_ino
                     place = _Place(file, 0, _first(file) - 1, inode)
-                    # Another inode, or fewer bytes: the folder was emptied, and another feed has begun in it.
-                    same = known and (known.file, known.inode) == (file, inode) and known.at <= status.st_size
-                    if known and same and (resume or known.number <= after):
-                        place = known
+                    # Another inode, or fewer bytes: the folder was emptied, and a new feed has begun in it.
+                    is_same_file = last_end and (last_end.file, last_end.inode) == (file, inode) and last_end.at <= status.st_size
+                    if last_end and is_same_file and (resume or last_end.number <= after):
+                        place = last_end
                     opened.seek(place.at)
                     new = opened.read()
             except FileNotFoundError:  # rotated away meanwhile
                 continue
-            whole = new[: new.rfind(b"\n") + 1]
-            lines = whole.split(b"\n")[:-1]
-            self._known = _Place(file, place.at + len(whole), place.number + len(lines), inode)
+            complete = new[: new.rfind(b"\n") + 1]
+            lines = complete.split(b"\n")[:-1]
+            self._known = _Place(file, place.at + len(complete), place.number + len(lines), inode)
             yield place, lines
 
     def _files(self) -> list[Path]:
@@ -127,7 +127,7 @@ def _first(file: Path) -> int:
 def _write(place: _Place, line: bytes) -> int:
     handle = os.open(place.file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        os.ftruncate(handle, place.at)  # what a writer that died left of its last line
+        os.ftruncate(handle, place.at)  # removes the partial line of a writer that died
         written = os.pwrite(handle, line, place.at)
         if written < len(line):
             os.ftruncate(handle, place.at)

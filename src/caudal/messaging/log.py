@@ -7,8 +7,8 @@
                 lock                          held by the one writer
     <folder>/p1/…
 
-A segment's name is the offset of its first record. A record is there once its index entry is whole; the entry is written after the
-payload, so no reader ever sees half a record, and what a writer that died left behind them is cut off by the next one. What `append`
+A segment's name is the offset of its first record. A record exists once its index entry is complete; the entry is written after the
+payload, so no reader ever sees half a record, and the next writer truncates what a dead writer left behind. What `append`
 returned survives the death of the process; with ``sync`` it survives that of the machine.
 """
 
@@ -40,18 +40,18 @@ SCHEMA = pa.schema(
     ]
 )
 _SIZE = RECORD.itemsize
-_AT_A_TIME = 8 << 20  # bytes that a reader takes in one piece
+_AT_A_TIME = 8 << 20  # bytes that a reader reads at a time
 Payload = bytes | memoryview
 
 
 class Writer:
-    """Appends to a log; one writer at a time for each partition, others are refused.
+    """Appends to a log; each partition has one writer at a time, others are refused.
 
     Parameters
     ----------
-    folder : Path, made when it is missing
-    partitions : int, how many the log has; those that are there already stay
-    segment_bytes : int, size from which on a new segment is begun
+    folder : Path, created if it is missing
+    partitions : int, how many the log has; existing ones stay
+    segment_bytes : int, size at which a new segment is begun
     sync : bool, True waits for the disk at each append
     clock : seconds since 1970, for ``arrived``
     """
@@ -77,7 +77,7 @@ class Writer:
         Raises
         ------
         LeaseHeld : another writer has the partition
-        EnvironmentProblem : the disk is full or cannot be written; records before the fault are kept, none is half there
+        EnvironmentProblem : the disk is full or cannot be written; records before the fault are kept, no partial record remains
         """
         if partition not in self._open:
             self._open[partition] = _Tail(_place(self.folder, partition), self._segment_bytes, self._sync)
@@ -86,7 +86,7 @@ class Writer:
         return self._open[partition].append(payloads, int(self._clock() * 1e6) if arrived_us is None else arrived_us)
 
     def close(self) -> None:
-        """Let go of the partitions."""
+        """Release the partitions."""
         while self._open:
             self._open.popitem()[1].close()
 
@@ -98,11 +98,11 @@ class Writer:
 
 
 class Reader:
-    """Reads a log that may be written meanwhile, by this process or another.
+    """Reads a log, even while it is being written by this process or another.
 
     Parameters
     ----------
-    folder : Path; a log that is not there yet is empty
+    folder : Path; a log that does not exist yet is empty
     """
 
     def __init__(self, folder: Path) -> None:
@@ -111,30 +111,30 @@ class Reader:
 
     @property
     def partitions(self) -> int:
-        """How many partitions the log has now."""
+        """The current number of partitions."""
         count = len(self._bases)
         while _place(self.folder, count).is_dir():
             count += 1
         return count
 
     def end(self) -> list[int]:
-        """Return the offset behind the last record of each partition; a few system calls."""
+        """Return the offset after the last record of each partition; this takes a few system calls."""
         return [self._end(partition) for partition in range(self.partitions)]
 
     def first(self, partition: int) -> str | None:
-        """Return the index entry of the partition's first record in hexadecimal, None while there is none: it tells one log from another."""
+        """Return the index entry of the partition's first record in hexadecimal, None if there is none: it identifies the log."""
         if not self._end(partition):
             return None
         with _index(_place(self.folder, partition), self._bases[partition][0]).open("rb") as index:
             return index.read(_SIZE).hex()
 
     def size(self, partition: int, start: int, end: int) -> int:
-        """Return how many bytes the records from ``start`` to before ``end`` take, without reading them."""
+        """Return the size in bytes of the records from ``start`` to before ``end``, without reading them."""
         if start >= end:
             return 0
-        known, place, total = self._end(partition), _place(self.folder, partition), 0
+        end_offset, place, total = self._end(partition), _place(self.folder, partition), 0
         bases = self._bases[partition]
-        for base, stop in zip(bases, [*bases[1:], known], strict=True):
+        for base, stop in zip(bases, [*bases[1:], end_offset], strict=True):
             if base < end and stop > start:
                 with _index(place, base).open("rb") as index:
                     first = _entry(index.fileno(), max(start, base) - base)
@@ -145,27 +145,27 @@ class Reader:
     def read(self, partition: int, start: int, end: int) -> pa.RecordBatch:
         """Return the records from offset ``start`` to before ``end``: ``_partition, _offset, payload, arrived``.
 
-        A payload whose bytes are not what was written is null.
+        A payload whose bytes are not as they were written is null.
 
         Raises
         ------
-        NotThere : the log does not hold these offsets
+        NotThere : the log does not have these offsets
         """
         batches = list(self.batches(partition, start, end))
         return batches[0] if len(batches) == 1 else pa.concat_batches(batches or [_EMPTY])
 
     def batches(self, partition: int, start: int, end: int, max_bytes: int = _AT_A_TIME) -> Iterator[pa.RecordBatch]:
         """Yield the same records in pieces of about ``max_bytes``."""
-        known = self._end(partition)
-        if not 0 <= start <= end <= known:
+        end_offset = self._end(partition)
+        if not 0 <= start <= end <= end_offset:
             raise NotThere(
-                f"Partition {partition} of the log in '{self.folder}' has the offsets 0 to {known}, not {start} to {end}.",
+                f"Partition {partition} of the log in '{self.folder}' has the offsets 0 to {end_offset}, not {start} to {end}.",
                 fix="Was the folder emptied? A stream that has read from it needs a new checkpoint then.",
                 partition=partition,
             )
         bases = self._bases[partition]
         for number, base in enumerate(bases):
-            stop = bases[number + 1] if number + 1 < len(bases) else known
+            stop = bases[number + 1] if number + 1 < len(bases) else end_offset
             if base < end and stop > start:
                 yield from self._segment(partition, base, max(start, base), min(end, stop), max_bytes)
 
@@ -203,7 +203,7 @@ class Reader:
 
 
 class _Tail:
-    """The end of one partition, where a writer writes."""
+    """The end of one partition, where a writer appends."""
 
     def __init__(self, place: Path, segment_bytes: int, sync: bool) -> None:
         self._place, self._segment_bytes, self._sync = place, segment_bytes, sync
@@ -242,7 +242,7 @@ class _Tail:
             if self._sync:
                 os.fdatasync(self._index)
         except OSError as error:
-            self._recover()  # entries that were written whole may have been read already: they stay
+            self._recover()  # completely written entries may have been read already, so they stay
             raise EnvironmentProblem(
                 f"The log in '{self._place}' cannot be written: {error.strerror}.",
                 fix="Free space there and go on; nothing is half written.",
@@ -268,11 +268,11 @@ class _Tail:
         self._recover()
 
     def _recover(self) -> None:
-        """Cut off what a writer that died left behind the last whole record."""
+        """Truncate what a dead writer left after the last complete record."""
         size = os.fstat(self._data).st_size
         count = os.fstat(self._index).st_size // _SIZE
         self._position = 0
-        # Only a machine that lost its power can have kept an entry without its payload.
+        # Only a power cut can leave an entry without its payload.
         while count:
             record = _entry(self._index, count - 1)
             start, length = int(record["position"]), int(record["length"])
@@ -297,7 +297,7 @@ def _write(handle: int, content: Payload, position: int) -> None:
 
 
 def _batch(partition: int, offset: int, records: Array, start: int, piece: bytes) -> pa.RecordBatch:
-    """Return records as Arrow; the payloads are the bytes that were read, not copied."""
+    """Return records as Arrow; the payloads are not copied."""
     n = len(records)
     offsets = np.empty(n + 1, np.int32)
     offsets[:n] = records["position"] - np.uint64(start)

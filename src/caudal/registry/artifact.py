@@ -1,10 +1,10 @@
-"""The files of a model version: written aside, then renamed; known by one hash over all of them.
+"""The files of a model version: written to a temporary folder, then renamed; identified by one hash over all of them.
 
 | format | file | loading |
 |---|---|---|
-| ``skops`` | ``model.skops`` | builds only types that are known (``trust.py``); runs no code from the file |
-| ``spark`` | ``sparkml/`` | Spark ML's own; the classes it names must be Spark's |
-| ``pickle`` | ``model.pickle`` | only for what skops cannot store, and only where the settings trust pickle |
+| ``skops`` | ``model.skops`` | creates only known types (``trust.py``); runs no code from the file |
+| ``spark`` | ``sparkml/`` | Spark ML's own; only Spark's classes are allowed |
+| ``pickle`` | ``model.pickle`` | only for what skops cannot store, and only if the settings trust pickle |
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ _METADATA_FILE = re.compile(r"part-[0-9]{5}(-[0-9a-f-]{36}-c[0-9]{3}\.txt)?")
 
 @dataclass(frozen=True)
 class Written:
-    """A model on disk: its format, and the types in it that skops does not know by itself."""
+    """A stored model: its format, and the types in it that skops does not trust by default."""
 
     format: Format
     types: tuple[str, ...] = ()
 
 
 def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], what: str) -> Written:
-    """Write a fitted estimator into a folder and return how.
+    """Write a fitted estimator into a folder and return its format and types.
 
     Raises
     ------
-    EnvironmentProblem : it could not be loaded again under the same settings, so it is not stored
+    EnvironmentProblem : the model could not be loaded again under the same settings, so it is not stored
     """
     if kind == "spark":
         fitted.write().overwrite().save((folder / SPARK).absolute().as_uri())
-        # Checksum files of Hadoop's local file system say nothing that the hash does not.
+        # The hash makes the checksum files of Hadoop's local file system redundant.
         for crc in (folder / SPARK).rglob(".*.crc"):
             crc.unlink()
         return Written("spark")
@@ -62,8 +62,8 @@ def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], what: str)
     try:
         data = skops.io.dumps(fitted)
         types = tuple(skops.io.get_untrusted_types(data=data))
-        skops.io.loads(data, trusted=types)  # lambdas are found out only here; the object is our own, so this runs nothing new
-    # skops says in many ways that it cannot: TypeError, AttributeError, NotImplementedError, UnsupportedTypeException …
+        skops.io.loads(data, trusted=types)  # only this detects lambdas; the object is our own, so no foreign code runs
+    # skops has many errors for unsupported objects: TypeError, AttributeError, NotImplementedError, UnsupportedTypeException …
     except Exception:  # noqa: BLE001
         require_pickle(trust, what)
         (folder / PICKLED).write_bytes(pickle.dumps(fitted))
@@ -74,7 +74,7 @@ def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], what: str)
 
 
 def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str) -> Any:
-    """Return the fitted scikit-learn object of a folder, once its hash and its types are known to be right.
+    """Return the fitted scikit-learn object in a folder, after its hash and its types have been verified.
 
     The bytes that were hashed are the bytes that are loaded.
 
@@ -87,7 +87,7 @@ def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str
     try:
         if format == "pickle":
             require_pickle(trust, what)
-            return pickle.loads(files[PICKLED])  # noqa: S301 - the settings say that it may
+            return pickle.loads(files[PICKLED])  # noqa: S301 - the settings allow it
         import skops.io
 
         data = files[SKOPS]
@@ -96,7 +96,7 @@ def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str
         return skops.io.loads(data, trusted=types)
     except EnvironmentProblem:
         raise
-    # Whatever the loader raises here comes of libraries that differ from those of the training, or of a user's lost class.
+    # Errors of the loader come from library versions that differ from those of the training, or from a user's missing class.
     except Exception as error:
         raise EnvironmentProblem(
             f"{what} cannot be loaded: {type(error).__name__}: {error}.",
@@ -105,7 +105,7 @@ def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str
 
 
 def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], what: str) -> object:
-    """Return the fitted Spark ML model of a folder; the session is started when the files have proved right."""
+    """Return the fitted Spark ML model in a folder; the session is started after the files have been verified."""
     files = _files(folder, what)
     _same(files, sha256, folder, what)
     foreign = sorted(
@@ -120,32 +120,32 @@ def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], wha
 
 
 def digest(folder: Path) -> str:
-    """Return one hash over the names and bytes of all files of a folder."""
+    """Return one hash over the names and bytes of all files in a folder."""
     return _digest(_files(folder, folder.name))
 
 
 @contextmanager
 def renamed_into(target: Path) -> Iterator[Path]:
-    """Give a folder to write into, which becomes ``target`` when all went well: a kill leaves the target whole or absent.
+    """Yield a folder to write into, which becomes ``target`` on success: after a kill the target is complete or absent.
 
-    What killed trainings left in the making is swept; a target that nothing names is such a left-over too.
+    Folders left by killed trainings are removed, and so is an existing target, because no ledger row names it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for old in target.parent.glob(f"{MAKING}*"):
-        shutil.rmtree(old, ignore_errors=True)
-    build_context = target.parent / f"{MAKING}{uuid.uuid4().hex}"
-    build_context.mkdir()
+    for leftover in target.parent.glob(f"{MAKING}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    draft = target.parent / f"{MAKING}{uuid.uuid4().hex}"
+    draft.mkdir()
     try:
-        yield build_context
-        for path in build_context.rglob("*"):
+        yield draft
+        for path in draft.rglob("*"):
             if path.is_file():
                 _sync(path)
         if target.exists():
             shutil.rmtree(target)
-        build_context.rename(target)
+        draft.rename(target)
         _sync(target.parent)
     finally:
-        shutil.rmtree(build_context, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _files(folder: Path, what: str) -> dict[str, bytes]:
@@ -165,19 +165,19 @@ def _digest(files: dict[str, bytes]) -> str:
 
 
 def _same(files: dict[str, bytes], sha256: str, folder: Path, what: str) -> None:
-    found = _digest(files)
-    if found != sha256:
+    actual = _digest(files)
+    if actual != sha256:
         raise EnvironmentProblem(
-            f"The files of {what} are not those that were registered: sha256 {found[:16]}…, registered {sha256[:16]}….",
-            where=str(folder), fix="Restore the folder from a backup, roll back, or train again.", found=found, registered=sha256,
+            f"The files of {what} are not those that were registered: sha256 {actual[:16]}…, registered {sha256[:16]}….",
+            where=str(folder), fix="Restore the folder from a backup, roll back, or train again.", found=actual, registered=sha256,
         )  # fmt: skip
 
 
 def _spark_classes(files: dict[str, bytes], folder: Path, what: str) -> Iterator[str]:
-    """Yield the classes that Spark would be told to load.
+    """Yield the classes that Spark would load.
 
-    Spark reads all files below a folder ``metadata``, the largest first, whatever they are called, and takes the first line. So each such folder
-    has to hold one file, named as Spark names it, of one line, and no key of its JSON may stand twice.
+    Spark reads all files below a folder ``metadata``, regardless of their names, the largest first, and takes the first line. So each such folder
+    must hold exactly one file with a name of Spark's and one line, whose JSON has no repeated key.
     """
     folders: dict[str, list[str]] = {}
     for name in sorted(files):

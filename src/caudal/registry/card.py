@@ -1,4 +1,4 @@
-"""What the registry tells of models, as plain dictionaries for the terminal, the web app and the run page."""
+"""Summaries of models as plain dictionaries, for the terminal, the web app and the run page."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def listing(ledger: Ledger, product: str) -> list[Listed]:
     ``state`` is ``champion``, ``former champion``, ``refused`` or ``undecided``.
     """
     rows = ledger.find(model_versions, product=product)
-    decided = ledger.find(decisions, product=product)
+    decision_rows = ledger.find(decisions, product=product)
     champions = {model: row["version"] for model in {row["model"] for row in rows} if (row := ledger.champion(product, model))}
     return [
         {
             "product": product, "model": row["model"], "version": row["version"], "candidate": row["candidate"],
-            "state": _state(row, champions, decided), "metrics": row["metrics"], "created_at": row["created_at"],
+            "state": _state(row, champions, decision_rows), "metrics": row["metrics"], "created_at": row["created_at"],
             "training_rows": row["training_rows"], "training_from": row["training_from"], "training_until": row["training_until"],
             "format": row["format"], "run_id": row["run_id"],
         }
@@ -59,32 +59,36 @@ def listing(ledger: Ledger, product: str) -> list[Listed]:
 
 
 def card(ledger: Ledger, product: str, model: str, version: int | None = None) -> Card:
-    """Return all that is known of a version, the champion unless a number is given.
+    """Return everything about a version, by default the champion.
 
     The ``model_versions`` row, ``state``, the ``candidates`` of its training (best first is not implied: order of training), its
     ``decisions``, and the ``gates`` of the newest decision that had any.
 
     Raises
     ------
-    NotThere : there is no such version, or no champion
+    NotThere : the version does not exist, or there is no champion
     """
     row = version_row(ledger, product, model, version)
-    about = ledger.find(decisions, product=product, model=model, version=row["version"])
-    present = ledger.champion(product, model)
-    judged = [one for one in about if one["gates"]]
+    decision_rows = ledger.find(decisions, product=product, model=model, version=row["version"])
+    champion = ledger.champion(product, model)
+    with_gates = [decision for decision in decision_rows if decision["gates"]]
     return {
         **row,
-        "state": _state(row, {model: present["version"]} if present else {}, about),
+        "state": _state(row, {model: champion["version"]} if champion else {}, decision_rows),
         "candidates": ledger.find(candidates, product=product, model=model, run_id=row["run_id"]),
-        "decisions": about,
-        "gates": judged[-1]["gates"] if judged else [],
+        "decisions": decision_rows,
+        "gates": with_gates[-1]["gates"] if with_gates else [],
     }
 
 
-def _state(row: ModelVersionRow, champions: dict[str, int], decided: list[DecisionRow]) -> State:
+def _state(row: ModelVersionRow, champions: dict[str, int], decision_rows: list[DecisionRow]) -> State:
     if champions.get(row["model"]) == row["version"]:
         return "champion"
-    about = [one["decision"] for one in decided if one["model"] == row["model"] and one["version"] == row["version"]]
-    if any(one in ("promoted", "rolled back") for one in about):
+    verdicts = [
+        decision["decision"]
+        for decision in decision_rows
+        if decision["model"] == row["model"] and decision["version"] == row["version"]
+    ]
+    if any(verdict in ("promoted", "rolled back") for verdict in verdicts):
         return "former champion"
-    return "refused" if about else "undecided"
+    return "refused" if verdicts else "undecided"

@@ -1,4 +1,4 @@
-"""Decisions about versions: appended, never changed. The newest promotion or rollback says what is in production."""
+"""Decisions about versions: appended, never changed. The newest promotion or rollback determines what is in production."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def promote(
     ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[object] = (), who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
 ) -> DecisionRow:  # fmt: skip
-    """Put a version into production and return the decision. A version that is there already needs no second decision.
+    """Put a version into production and return the decision; a version already in production gets no second decision.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def promote(
 
     Raises
     ------
-    NotThere : there is no such version
+    NotThere : the version does not exist
     """
     version_row(ledger, product, model, version)
     champion = ledger.champion(product, model)
@@ -41,7 +41,7 @@ def refuse(
     ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[object] = (), who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
 ) -> DecisionRow:  # fmt: skip
-    """Record that a version did not pass, and return the decision; said twice of a version in a row, it is recorded once."""
+    """Record that a version did not pass, and return the decision; consecutive refusals of a version are recorded once."""
     version_row(ledger, product, model, version)
     before = ledger.find(decisions, product=product, model=model, version=version, newest=True, limit=1)
     if before and before[0]["decision"] == REFUSED:
@@ -53,7 +53,7 @@ def rollback(
     ledger: Ledger, product: str, model: str, version: int | None = None, *, who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
 ) -> DecisionRow:  # fmt: skip
-    """Put the champion before the present one back, or a given earlier champion, and return the decision.
+    """Restore the previous champion, or a given earlier one, and return the decision.
 
     Raises
     ------
@@ -61,21 +61,21 @@ def rollback(
     """
     champion = ledger.champion(product, model)
     if champion is None:
-        version_row(ledger, product, model)  # says what is missing
+        version_row(ledger, product, model)  # raises an error that says what is missing
         raise AssertionError("a model without champion has no champion's row")
-    line = succession(ledger, product, model)
-    if version is None and len(line) < 2:
+    champions = succession(ledger, product, model)
+    if version is None and len(champions) < 2:
         raise NotThere(
             f"Model '{model}' has had no champion before version {champion['version']}.",
             fix=f"Promote another version: `caudal model promote {model} VERSION --product {product}`.", model=model, version=champion["version"],
         )  # fmt: skip
-    target = line[-2] if version is None else version
+    target = champions[-2] if version is None else version
     if version is not None:
         version_row(ledger, product, model, version)
-        once = {row["version"] for row in history(ledger, product, model) if row["decision"] == PROMOTED}
-        if version not in once:
+        promoted = {row["version"] for row in history(ledger, product, model) if row["decision"] == PROMOTED}
+        if version not in promoted:
             raise NotThere(
-                f"Version {version} of model '{model}' was never in production; {', '.join(map(str, sorted(once)))} were.",
+                f"Version {version} of model '{model}' was never in production; {', '.join(map(str, sorted(promoted)))} were.",
                 fix=f"To put it there: `caudal model promote {model} {version} --product {product}`.", model=model, version=version,
             )  # fmt: skip
     if target == champion["version"]:
@@ -94,9 +94,9 @@ def history(ledger: Ledger, product: str, model: str) -> list[DecisionRow]:
 
 
 def succession(ledger: Ledger, product: str, model: str) -> list[int]:
-    """Return the champions that led to the present one, oldest first: a rollback takes away those after the one it goes back to.
+    """Return the champions that led to the present one, oldest first: a rollback removes those after the restored one.
 
-    So rolling back twice goes back two champions, not forth again.
+    So two rollbacks go back two champions, not back and forth.
     """
     line: list[int] = []
     for row in history(ledger, product, model):
@@ -115,9 +115,9 @@ def _append(
     ledger: Ledger, product: str, model: str, version: int, decision: str, gates: Iterable[Any], who: str, reason: str | None,
     run_id: str | None, clock: Clock, replaced: ModelVersionRow | None,
 ) -> DecisionRow:  # fmt: skip
-    told = [dict(gate) if isinstance(gate, Mapping) else gate.as_dict() for gate in gates]
+    gate_documents = [dict(gate) if isinstance(gate, Mapping) else gate.as_dict() for gate in gates]
     row = {
-        "product": product, "model": model, "version": version, "decision": decision, "gates": told, "who": who, "at": clock(),
+        "product": product, "model": model, "version": version, "decision": decision, "gates": gate_documents, "who": who, "at": clock(),
         "replaced": replaced["version"] if replaced else None, "reason": reason, "run_id": run_id,
     }  # fmt: skip
     ledger.add(decisions, row)

@@ -1,4 +1,4 @@
-"""What a model was trained with: Python and the libraries that its stored form depends on."""
+"""The environment of a training: Python and the libraries on which the stored model depends."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ LIBRARIES = ("caudal", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pya
 
 
 def environment(format: str, types: Iterable[str] = ()) -> dict[str, Any]:
-    """Return Python, platform and library versions, with the types that the stored model consists of beyond skops' own."""
-    found: dict[str, str] = {}
+    """Return Python, platform and library versions, with the model's types that skops does not trust by default."""
+    versions: dict[str, str] = {}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # run from the source tree, or a part that is not installed
             continue
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "libraries": found,
+        "libraries": versions,
         "format": format,
         "types": sorted(types),
     }
 
 
-def requirements(told: dict[str, Any]) -> str:
-    """Return the libraries as pip reads them."""
-    return "".join(f"{name}=={number}\n" for name, number in told["libraries"].items() if name != "caudal")
+def requirements(described: dict[str, Any]) -> str:
+    """Return the libraries in pip's format."""
+    return "".join(f"{name}=={number}\n" for name, number in described["libraries"].items() if name != "caudal")

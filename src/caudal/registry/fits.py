@@ -1,4 +1,4 @@
-"""What functions of tables had fitted when a version was trained: files of the version, so that it can transform new rows by its own."""
+"""What table functions had fitted when a version was trained: files of the version, so that it can transform new rows itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TableFits:
     Parameters
     ----------
     code : fingerprint of the table's declaration
-    fits : by name, the bytes that were kept
+    fits : the stored bytes, by name
     """
 
     code: str
@@ -28,35 +28,37 @@ class TableFits:
 
 
 Fits = Mapping[str, TableFits]
-"""By table: the features and what they are made of, as far as something is fitted there."""
+"""By table: the features and their inputs, as far as something is fitted there."""
 
 
 def write_fits(folder: Path, fits: Fits) -> None:
-    """Put fits among the files of a version in the making; nothing where there are none."""
+    """Write fits into the folder of a new version; do nothing if there are none."""
     if not fits:
         return
     (folder / FOLDER).mkdir()
-    told = {}
+    document = {}
     for table, fit in fits.items():
-        named = {name: hashlib.sha256(content).hexdigest() for name, content in fit.fits.items()}
-        for name, sha256 in named.items():
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in fit.fits.items()}
+        for name, sha256 in digests.items():
             (folder / FOLDER / sha256).write_bytes(fit.fits[name])
-        told[table] = {"code": fit.code, "fits": named}
-    (folder / LIST).write_text(json.dumps(told, indent=1))
+        document[table] = {"code": fit.code, "fits": digests}
+    (folder / LIST).write_text(json.dumps(document, indent=1))
 
 
 def read_fits(folder: Path) -> dict[str, TableFits] | None:
-    """Return the fits of a version; None for one that has none, or was registered before they were kept with it.
+    """Return the fits of a version; None if it has none, or was registered before fits were stored with it.
 
     Raises
     ------
-    EnvironmentProblem : a file is gone or is not what was written
+    EnvironmentProblem : a file is missing or has changed
     """
     if not (folder / LIST).exists():
         return None
     fits = {}
-    for table, told in json.loads((folder / LIST).read_text()).items():
-        fits[table] = TableFits(told["code"], {name: _content(folder / FOLDER / sha256) for name, sha256 in told["fits"].items()})
+    for table, table_document in json.loads((folder / LIST).read_text()).items():
+        fits[table] = TableFits(
+            table_document["code"], {name: _content(folder / FOLDER / sha256) for name, sha256 in table_document["fits"].items()}
+        )
     return fits
 
 

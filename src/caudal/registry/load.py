@@ -1,4 +1,4 @@
-"""A registered version, ready to predict. Nothing slow is imported here: the web app starts with it."""
+"""Load a registered version for prediction. Nothing slow is imported here, because the web app starts with it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class LoadedModel:
     Parameters
     ----------
     version : its number
-    candidate : name of the candidate it is
-    signature : what it takes and gives
+    candidate : name of the candidate
+    signature : its inputs and outputs
     estimator : the fitted pipeline
     trained_until : ISO time of its newest training row
     row : its row in the ledger
@@ -50,19 +50,19 @@ class LoadedModel:
 
         Raises
         ------
-        StepFailed : an input is missing or is no number
+        StepFailed : an input is missing or is not a number
         """
-        given = coerced(frame, self.signature["inputs"])
-        if given.empty:
+        inputs = coerced(frame, self.signature["inputs"])
+        if inputs.empty:
             return answer(frame, [])
         classes = getattr(self.estimator, "classes_", None)
-        shares = self.estimator.predict_proba(given) if classes is not None and hasattr(self.estimator, "predict_proba") else None
-        return answer(frame, self.estimator.predict(given), shares, classes)
+        shares = self.estimator.predict_proba(inputs) if classes is not None and hasattr(self.estimator, "predict_proba") else None
+        return answer(frame, self.estimator.predict(inputs), shares, classes)
 
 
 @dataclass(frozen=True)
 class LoadedSparkModel:
-    """A Spark ML version; Spark is started by the first prediction."""
+    """A Spark ML version; the first prediction starts Spark."""
 
     version: int
     candidate: str
@@ -86,7 +86,7 @@ class LoadedSparkModel:
         return ml_scored(self.estimator, self.spark(), frame, self.signature["inputs"], self.signature["output"]["classes"])
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        """Return a Spark frame with what the model says of it."""
+        """Return a Spark frame with the model's predictions."""
         from caudal.engine.ml import ml_columns
 
         return self.estimator.transform(ml_columns(frame, self.signature["inputs"]))  # type: ignore[no-any-return]
@@ -102,17 +102,17 @@ def load(
     spark: Callable[[], SparkSession] | None = None,
     trust: Sequence[str] = (),
 ) -> LoadedModel | LoadedSparkModel:
-    """Return a version of a model, the champion unless a number is given.
+    """Return a version of a model, by default the champion.
 
     Parameters
     ----------
-    spark : gives the Spark session to a Spark ML version; a local one is started unless given
-    trust : types that a stored model may hold beyond those known to be safe; ``"pickle"`` allows pickle
+    spark : returns the Spark session for a Spark ML version; by default a local one is started
+    trust : types that a stored model may contain besides the known safe ones; ``"pickle"`` allows pickle
 
     Raises
     ------
-    NotThere : there is no such version, or no champion
-    EnvironmentProblem : its files are gone, changed, hold foreign types, or need other libraries
+    NotThere : the version does not exist, or there is no champion
+    EnvironmentProblem : its files are missing or changed, contain foreign types, or need other libraries
     """
     row = version_row(ledger, product, model, version)
     folder = home.path / row["artifact"]
@@ -125,11 +125,11 @@ def load(
 
 
 def version_row(ledger: Ledger, product: str, model: str, version: int | None = None) -> ModelVersionRow:
-    """Return the ``model_versions`` row of a version, the champion's unless a number is given.
+    """Return the ``model_versions`` row of a version, by default the champion's.
 
     Raises
     ------
-    NotThere : with the versions that there are
+    NotThere : the version does not exist; the error lists the existing ones
     """
     if version is None:
         champion = ledger.champion(product, model)
@@ -137,11 +137,11 @@ def version_row(ledger: Ledger, product: str, model: str, version: int | None = 
             del champion["decision"]  # type: ignore[misc]  # of a copy: without it, it is the version's row
             return champion
     else:
-        found = ledger.find(model_versions, product=product, model=model, version=version)
-        if found:
-            return found[0]
-    there = [row["version"] for row in ledger.find(model_versions, product=product, model=model)]
-    if not there:
+        rows = ledger.find(model_versions, product=product, model=model, version=version)
+        if rows:
+            return rows[0]
+    existing = [row["version"] for row in ledger.find(model_versions, product=product, model=model)]
+    if not existing:
         raise NotThere(
             f"Product '{product}' has no trained version of a model '{model}'.",
             fix=f"Run `caudal run {product}` first.",
@@ -149,11 +149,13 @@ def version_row(ledger: Ledger, product: str, model: str, version: int | None = 
         )
     if version is None:
         raise NotThere(
-            f"Model '{model}' of product '{product}' has no champion: none of its {len(there)} versions was promoted.",
-            fix=f"See `caudal model show {model} --product {product}`, then promote one: `caudal model promote {model} {there[-1]} --product {product}`.",
+            f"Model '{model}' of product '{product}' has no champion: none of its {len(existing)} versions was promoted.",
+            fix=f"See `caudal model show {model} --product {product}`, then promote one: `caudal model promote {model} {existing[-1]} --product {product}`.",
             model=model,
         )
-    raise NotThere(f"Model '{model}' has no version {version}; it has {', '.join(map(str, there))}.", model=model, version=version)
+    raise NotThere(
+        f"Model '{model}' has no version {version}; it has {', '.join(map(str, existing))}.", model=model, version=version
+    )
 
 
 def _session() -> SparkSession:

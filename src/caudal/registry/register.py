@@ -1,7 +1,7 @@
-"""Registering: a trained model becomes a numbered version with its files, its figures and its environment.
+"""Registration: a trained model becomes a numbered version with its files, metrics and environment.
 
-The row in ``model_versions`` is the truth, and is written last: files first, MLflow next, then the rows in one transaction. A kill
-before the last leaves no version, and the same training then takes the same number again.
+The row in ``model_versions`` is decisive and written last: files first, MLflow next, then the rows in one transaction. A kill
+before that leaves no version, and the same training then gets the same number again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from caudal.tables.home import Home
 
 
 class CandidateResult(Protocol):
-    """How a candidate did, as training tells it."""
+    """The result of a candidate, as training reports it."""
 
     name: str
     baseline: bool
@@ -46,15 +46,15 @@ class Fitted(Protocol):
 
     @property
     def format(self) -> str:
-        """What it is made of."""
+        """The kind of model."""
 
     @property
     def estimator(self) -> Any:
-        """The object to be stored."""
+        """The object to store."""
 
 
 class Trained(Protocol):
-    """What a training gave."""
+    """The result of a training."""
 
     @property
     def results(self) -> Sequence[Any]:
@@ -66,7 +66,7 @@ class Trained(Protocol):
 
     @property
     def gates(self) -> Sequence[Any]:
-        """What each gate found (``GateResult``)."""
+        """Each gate's result (``GateResult``)."""
 
     chosen: str
     rule: str
@@ -82,7 +82,7 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class Registered:
-    """A version in the registry: its ``model_versions`` row; ``new`` tells whether this call made it."""
+    """A version in the registry: its ``model_versions`` row; ``new`` is True if this call created it."""
 
     row: ModelVersionRow
     new: bool
@@ -95,7 +95,7 @@ class Registered:
 
 
 def find(home: Home, ledger: Ledger, product: str, model: str, fingerprint: str) -> ModelVersionRow | None:
-    """Return the version that a training of this fingerprint gave, if its files are whole; asked before training again."""
+    """Return the version of an earlier training with this fingerprint, if its files are intact; training is skipped then."""
     for row in reversed(ledger.find(model_versions, product=product, model=model, fingerprint=fingerprint)):
         try:
             if artifact.digest(home.path / row["artifact"]) == row["artifact_sha256"]:
@@ -121,36 +121,36 @@ def register(
     trust: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> Registered:
-    """Store what a training gave (``Trained``) as the model's next version; the same fingerprint gives the same version again.
+    """Store a training's result (``Trained``) as the model's next version; the same fingerprint returns the same version.
 
-    MLflow's failure loses no model: the version is registered without ``mlflow_run``, and ``warning`` says why.
+    If MLflow fails, the version is registered without ``mlflow_run``, and ``warning`` says why.
 
     Parameters
     ----------
     fingerprint : of the training step: code, parameters and input versions
-    fits : what was fitted by the functions of the tables that it has learned from
-    trust : types that may be in a stored model beyond those known to be safe; ``"pickle"`` allows pickle
+    fits : what the functions of its training tables had fitted
+    trust : types that a stored model may contain besides the known safe ones; ``"pickle"`` allows pickle
 
     Raises
     ------
-    EnvironmentProblem : the model holds types that could not be loaded again under these settings
+    EnvironmentProblem : the model contains types that could not be loaded again under these settings
     """
-    if known := find(home, ledger, product, model, fingerprint):
-        return Registered(known, new=False)
+    if existing := find(home, ledger, product, model, fingerprint):
+        return Registered(existing, new=False)
     numbers = [row["version"] for row in ledger.find(model_versions, product=product, model=model)]
     version = max(numbers, default=0) + 1
     folder = home.models(product, model) / str(version)
-    with artifact.renamed_into(folder) as build_context:
+    with artifact.renamed_into(folder) as draft:
         what = _what(product, model, version)
-        written = artifact.write(build_context, trained.fitted.estimator, trained.fitted.format, trust, what)
-        around = environment(written.format, written.types)
-        _describe(build_context, trained, written, around)
-        write_fits(build_context, fits or {})
+        written = artifact.write(draft, trained.fitted.estimator, trained.fitted.format, trust, what)
+        training_environment = environment(written.format, written.types)
+        _describe(draft, trained, written, training_environment)
+        write_fits(draft, fits or {})
     row: ModelVersionRow = {
         "product": product, "model": model, "version": version, "candidate": trained.chosen, "created_at": clock(), "run_id": run_id,
         "fingerprint": fingerprint, "code": code, "training_table": training_table, "training_version": training_version,
         "training_rows": trained.rows, "training_from": trained.training_from, "training_until": trained.training_until,
-        "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": around,
+        "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": training_environment,
         "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.digest(folder), "format": written.format,
         "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
         "holdout": trained.holdout, "mlflow_run": None,
@@ -174,14 +174,14 @@ def _tracked(home: Path, row: ModelVersionRow, trained: Trained, folder: Path) -
             },
             signature=trained.signature,
         )  # fmt: skip
-    # MLflow is a second record; the model is not lost for want of it.
+    # MLflow is a second record; its failure must not lose the model.
     except Exception as error:  # noqa: BLE001
         return None, f"MLflow did not take version {row['version']} of '{row['model']}': {type(error).__name__}: {error}"
     return run, None
 
 
 def _enter(ledger: Ledger, row: ModelVersionRow, trained: Trained) -> None:
-    told = [
+    candidate_rows = [
         {
             "run_id": row["run_id"], "product": row["product"], "model": row["model"], "candidate": result.name, "metric": trained.metric,
             "score": result.score, "spread": result.spread, "folds": [dict(fold) for fold in result.folds], "seconds": result.seconds,
@@ -190,35 +190,35 @@ def _enter(ledger: Ledger, row: ModelVersionRow, trained: Trained) -> None:
         for result in trained.results
     ]  # fmt: skip
     with ledger.engine.begin() as connection:
-        same = (
+        of_training = (
             (candidates.c.run_id == row["run_id"]) & (candidates.c.product == row["product"]) & (candidates.c.model == row["model"])
         )
-        connection.execute(delete(candidates).where(same))
-        connection.execute(insert(candidates), told)
+        connection.execute(delete(candidates).where(of_training))
+        connection.execute(insert(candidates), candidate_rows)
         connection.execute(insert(model_versions), row)
         write_scores(connection, row, trained)
 
 
-def _describe(folder: Path, trained: Trained, written: artifact.Written, around: dict[str, Any]) -> None:
-    """Put signature, environment and MLflow's description beside the model, so that the folder explains itself."""
+def _describe(folder: Path, trained: Trained, written: artifact.Written, training_environment: dict[str, Any]) -> None:
+    """Write signature, environment and MLflow's description beside the model, so that the folder documents itself."""
     (folder / "signature.json").write_text(json.dumps(trained.signature, indent=1, allow_nan=False))
-    (folder / "environment.json").write_text(json.dumps(around, indent=1))
-    (folder / "requirements.txt").write_text(requirements(around))
+    (folder / "environment.json").write_text(json.dumps(training_environment, indent=1))
+    (folder / "requirements.txt").write_text(requirements(training_environment))
     if written.format == "skops":
-        (folder / "MLmodel").write_text(json.dumps(_mlmodel(written, around), indent=1))  # JSON is YAML too
+        (folder / "MLmodel").write_text(json.dumps(_mlmodel(written, training_environment), indent=1))  # JSON is YAML too
 
 
-def _mlmodel(written: artifact.Written, around: dict[str, Any]) -> dict[str, Any]:
-    """Return what lets ``mlflow.sklearn.load_model`` read the folder."""
+def _mlmodel(written: artifact.Written, training_environment: dict[str, Any]) -> dict[str, Any]:
+    """Return the description by which ``mlflow.sklearn.load_model`` can read the folder."""
     return {
         "flavors": {
             "sklearn": {
                 "pickled_model": artifact.SKOPS, "serialization_format": "skops", "skops_trusted_types": list(written.types),
-                "sklearn_version": around["libraries"]["scikit-learn"], "code": None,
+                "sklearn_version": training_environment["libraries"]["scikit-learn"], "code": None,
             },
             "python_function": {
                 "loader_module": "mlflow.sklearn", "model_path": artifact.SKOPS, "predict_fn": "predict",
-                "python_version": around["python"], "env": {"virtualenv": "requirements.txt"},
+                "python_version": training_environment["python"], "env": {"virtualenv": "requirements.txt"},
             },
         },
     }  # fmt: skip

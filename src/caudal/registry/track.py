@@ -1,6 +1,6 @@
-"""The run and the model version in MLflow, in a SQLite file below the home. The only place that imports mlflow.
+"""The run and the model version in MLflow, in a SQLite file in the home. The only module that imports mlflow.
 
-MLflow's experiments, runs and registered models can be looked at with ``mlflow ui --backend-store-uri sqlite:///HOME/mlflow.db``.
+MLflow's experiments, runs and registered models can be viewed with ``mlflow ui --backend-store-uri sqlite:///HOME/mlflow.db``.
 Production is decided in the ledger (``decide.py``), not by MLflow's aliases.
 """
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STORE = "mlflow.db"
-MAX_PARAMS = 100  # MLflow takes so many in one batch …
-MAX_VALUE = 6000  # … of so many characters
+MAX_PARAMS = 100  # MLflow's limit of one batch …
+MAX_VALUE = 6000  # … and of a value's characters
 MAX_METRICS = 1000
 
-# Nothing is sent anywhere, and nothing is asked of git or printed.
+# No telemetry, no calls of git, no output.
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR", "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -40,7 +40,7 @@ _ONE_AT_A_TIME = Lock()
 
 @dataclass(frozen=True)
 class Logged:
-    """A candidate's figures for MLflow: ``folds`` one mapping of metrics per fold."""
+    """A candidate's metrics for MLflow; ``folds`` has one mapping of metrics per fold."""
 
     name: str
     folds: Iterable[Mapping[str, Any]]
@@ -72,22 +72,22 @@ def track(
     client = _client(home)
     experiment = _experiment(client, product, artifact.parent.parent)
     mark = {"caudal.product": product, "caudal.model": model, "caudal.version": str(version), "caudal.fingerprint": fingerprint}
-    asked = (
+    condition = (
         f"tags.`caudal.fingerprint` = '{fingerprint}' and tags.`caudal.model` = '{model}' and tags.`caudal.version` = '{version}'"
     )
-    before = client.search_runs([experiment], asked, max_results=1)
-    if before and before[0].info.status == "FINISHED":
-        return _registered(client, product, model, version, str(before[0].info.run_id), artifact)
-    if before:  # a run that was killed while it was logged
-        client.delete_run(before[0].info.run_id)
+    earlier = client.search_runs([experiment], condition, max_results=1)
+    if earlier and earlier[0].info.status == "FINISHED":
+        return _registered(client, product, model, version, str(earlier[0].info.run_id), artifact)
+    if earlier:  # a run that was killed while it was logged
+        client.delete_run(earlier[0].info.run_id)
     run = client.create_run(
         experiment, run_name=f"{model} {version}", tags={**mark, **tags, "mlflow.source.name": "caudal"}
     ).info.run_id
     now_ms = int(time.time() * 1000)
-    for some in _batches([_param(name, value) for name, value in parameters.items()], MAX_PARAMS):
-        client.log_batch(run, params=some)
-    for some in _batches(_metrics(candidates, metrics, now_ms), MAX_METRICS):
-        client.log_batch(run, metrics=some)
+    for batch in _batches([_param(name, value) for name, value in parameters.items()], MAX_PARAMS):
+        client.log_batch(run, params=batch)
+    for batch in _batches(_metrics(candidates, metrics, now_ms), MAX_METRICS):
+        client.log_batch(run, metrics=batch)
     client.set_tag(run, "caudal.signature", json.dumps(signature)[:5000])
     client.set_tag(run, "caudal.artifact", artifact.as_posix())
     client.set_terminated(run)
@@ -95,21 +95,22 @@ def track(
 
 
 def warm_up(home: Path) -> Thread:
-    """Start importing MLflow and making its database beside other work, and return the thread: together they take seconds."""
+    """Import MLflow and create its database in a thread, which is returned: both take seconds."""
 
-    def warmed() -> None:
-        # What fails here fails again, and is told, when a version is registered.
+    def import_and_create() -> None:
+        # A failure here recurs, and is reported, when a version is registered.
         with suppress(Exception):
             _hush()
             _client(home)
 
-    thread = Thread(target=warmed, name="mlflow-warm-up", daemon=True)
+    thread = Thread(target=import_and_create, name="mlflow-warm-up", daemon=True)
     thread.start()
     return thread
 
 
 def _client(home: Path) -> MlflowClient:
-    """Return a client of the store below the home, which is made aside and renamed: half a schema could not be mended."""
+    """Return a client of the home's store, which is created under another name and renamed: a partial schema could not be
+    repaired."""
     import sqlite3
 
     from mlflow import MlflowClient
@@ -117,39 +118,39 @@ def _client(home: Path) -> MlflowClient:
     home.mkdir(parents=True, exist_ok=True)
     with _ONE_AT_A_TIME:
         if not (home / STORE).exists():
-            build_context = home / f".{STORE}-{uuid.uuid4().hex}"
+            draft = home / f".{STORE}-{uuid.uuid4().hex}"
             try:
-                build_context.write_bytes(_empty(MlflowClient).read_bytes())
-                with closing(sqlite3.connect(build_context)) as store:
+                draft.write_bytes(_empty(MlflowClient).read_bytes())
+                with closing(sqlite3.connect(draft)) as store:
                     store.execute("UPDATE experiments SET artifact_location = ?", ((home / "mlruns" / "0").absolute().as_uri(),))
                     store.commit()
-                build_context.rename(home / STORE)
+                draft.rename(home / STORE)
             finally:
-                build_context.unlink(missing_ok=True)
+                draft.unlink(missing_ok=True)
     return _at(MlflowClient, home / STORE)
 
 
 def _empty(kind: type[MlflowClient]) -> Path:
-    """Return a store with nothing in it, which this user has of each version of MLflow: to make one takes two seconds, mostly of migrations."""
+    """Return an empty store, cached per user and MLflow version: creating one takes two seconds, mostly for migrations."""
     import sqlite3
 
     from mlflow.version import VERSION
 
-    kept = cache_dir("mlflow") / f"{VERSION}-with-default.db"
-    if not kept.exists():
-        build_context = kept.with_name(f".{kept.name}-{uuid.uuid4().hex}")
+    cached = cache_dir("mlflow") / f"{VERSION}-with-default.db"
+    if not cached.exists():
+        draft = cached.with_name(f".{cached.name}-{uuid.uuid4().hex}")
         try:
             with _plain_artifact_root():
-                _at(kind, build_context).search_experiments(max_results=1)
-            # The experiment that MLflow makes first names a folder of this process. None is to be made by the next who opens the store:
-            # MLflow does not quote the name of the folder in which that process runs.
-            with closing(sqlite3.connect(build_context)) as store:
+                _at(kind, draft).search_experiments(max_results=1)
+            # MLflow's first experiment names a folder of this process. The next process that opens the store must not create one:
+            # MLflow does not quote the name of that process's working directory.
+            with closing(sqlite3.connect(draft)) as store:
                 store.execute("UPDATE experiments SET artifact_location = 'mlruns/0'")
                 store.commit()
-            build_context.rename(kept)
+            draft.rename(cached)
         finally:
-            build_context.unlink(missing_ok=True)
-    return kept
+            draft.unlink(missing_ok=True)
+    return cached
 
 
 @contextmanager
@@ -172,8 +173,12 @@ def _at(kind: type[MlflowClient], file: Path) -> MlflowClient:
 
 
 def _experiment(client: MlflowClient, product: str, artifacts: Path) -> str:
-    found = client.get_experiment_by_name(product)
-    return str(found.experiment_id if found else client.create_experiment(product, artifact_location=artifacts.absolute().as_uri()))
+    experiment = client.get_experiment_by_name(product)
+    return str(
+        experiment.experiment_id
+        if experiment
+        else client.create_experiment(product, artifact_location=artifacts.absolute().as_uri())
+    )
 
 
 def _registered(client: MlflowClient, product: str, model: str, version: int, run: str, artifact: Path) -> str:
@@ -199,14 +204,14 @@ def _param(name: str, value: object) -> Any:
 def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], now_ms: int) -> list[Any]:
     from mlflow.entities import Metric
 
-    told = [(name, value, 0) for name, value in metrics.items()]
+    values = [(name, value, 0) for name, value in metrics.items()]
     for candidate in candidates:
-        told += [
+        values += [
             (f"{candidate.name}/{name}", fold.get(name), step)
             for step, fold in enumerate(candidate.folds, start=1)
             for name in candidate.means
         ]
-    return [Metric(name, value, now_ms, step) for name, value, step in told if value is not None and math.isfinite(value)]
+    return [Metric(name, value, now_ms, step) for name, value, step in values if value is not None and math.isfinite(value)]
 
 
 def _batches(rows: list[Any], size: int) -> Iterator[list[Any]]:
@@ -215,10 +220,10 @@ def _batches(rows: list[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _hush() -> None:
-    """Keep MLflow and the migrations of its database from the terminal and from the network."""
+    """Keep MLflow and its database migrations from writing to the terminal and using the network."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     for name in ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic", "alembic.runtime.migration"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # MLflow uses what SQLAlchemy 2.1 is about to drop. A filter, for catch_warnings is not safe in a thread of its own.
+    # MLflow uses features that SQLAlchemy 2.1 deprecates. A filter, because catch_warnings is not thread-safe.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"mlflow(\.|$)")

@@ -1,7 +1,7 @@
-"""Which types a stored model may consist of: a fixed list, and what the settings add by name.
+"""The types that a stored model may contain: a fixed list, and those that the settings add by name.
 
-skops trusts scikit-learn's estimators, NumPy's arrays and universal functions by itself. What it does not know is compared with
-this list. A file never brings its own permission.
+skops trusts scikit-learn's estimators, NumPy's arrays and universal functions by default. Other types are compared with
+this list. A file never grants its own permission.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from caudal.errors import EnvironmentProblem
 
-PICKLE = "pickle"  # a setting, not a type: unpickling runs whatever the file says
+PICKLE = "pickle"  # a setting, not a type: unpickling runs any code in the file
 
 _DISTANCES = (
     "Euclidean", "SEuclidean", "Manhattan", "Chebyshev", "Minkowski", "Mahalanobis", "Hamming", "Canberra", "BrayCurtis", "Jaccard",
@@ -19,7 +19,7 @@ _DISTANCES = (
 
 # Parts of fitted scikit-learn estimators: plain data and arithmetic. PyFuncDistance, which calls any function, is left out.
 _PARTS = {
-    "functools": ("partial",),  # skops audits the function inside by itself
+    "functools": ("partial",),  # skops audits the wrapped function itself
     "numpy": ("dtype",),
     "numpy.random._pickle": ("__generator_ctor", "__randomstate_ctor"),
     "sklearn._loss.link": ("HalfLogitLink", "IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit"),
@@ -62,23 +62,23 @@ def unknown(types: Iterable[str], trust: Sequence[str] = ()) -> list[str]:
 
 
 def require_known(types: Iterable[str], trust: Sequence[str], what: str) -> None:
-    """Raise when a model holds types that are not known to be safe.
+    """Raise if a model contains types that are not known to be safe.
 
     Raises
     ------
-    EnvironmentProblem : with the types, and the setting that would trust them
+    EnvironmentProblem : the error names the types and the setting that would trust them
     """
     foreign = unknown(types, trust)
     if foreign:
         raise EnvironmentProblem(
             f"{what} holds types that are not known to be safe: {', '.join(foreign)}.",
-            fix=f"If they are yours, trust them by name: trust = [{', '.join(repr(one) for one in foreign)}] (CAUDAL_TRUST, comma-separated).",
+            fix=f"If they are yours, trust them by name: trust = [{', '.join(repr(type_) for type_ in foreign)}] (CAUDAL_TRUST, comma-separated).",
             types=", ".join(foreign),
         )
 
 
 def require_pickle(trust: Sequence[str], what: str) -> None:
-    """Raise unless the settings allow pickle, which runs whatever the file says."""
+    """Raise unless the settings allow pickle, which runs any code in the file."""
     if PICKLE not in trust:
         raise EnvironmentProblem(
             f"{what} can be stored only by pickle, and loading a pickle runs any code that is in it.",
@@ -87,5 +87,5 @@ def require_pickle(trust: Sequence[str], what: str) -> None:
         )
 
 
-def _covers(allowed: str, one: str) -> bool:
-    return one.startswith(allowed[:-1]) if allowed.endswith(".*") else one == allowed
+def _covers(allowed: str, type_: str) -> bool:
+    return type_.startswith(allowed[:-1]) if allowed.endswith(".*") else type_ == allowed

@@ -13,8 +13,8 @@ from caudal.ledger.records import landed
 from caudal.ledger.rows import LandedRow
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
-from caudal.storage.damage import VERIFY, damaged
-from caudal.storage.place import Place, below
+from caudal.storage.damage import VERIFY, damage_error
+from caudal.storage.place import Place, relative_path
 from caudal.tables.home import Home
 from caudal.tables.intact import hashes, missing
 from caudal.tables.landing import LandedFile, store_path
@@ -41,7 +41,7 @@ def check_tables(ws: Workspace, but: Collection[str] = ()) -> None:
         for folder in (ws.folder(name), ws.home.quarantine(ws.product.name, name)):
             if delta.version_of(folder) is not None and (faults := missing(delta.read(folder))):
                 more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-                raise damaged(f"Table '{name}' is damaged: {faults[0]}{more}.", VERIFY, table=name)
+                raise damage_error(f"Table '{name}' is damaged: {faults[0]}{more}.", VERIFY, table=name)
 
 
 def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tuple[str, int]]:
@@ -53,7 +53,7 @@ def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tu
     for name in names:
         for folder in (home.table(product, name), home.quarantine(product, name)):
             if delta.version_of(folder) is not None:
-                within = below(folder, tables)
+                within = relative_path(folder, tables)
                 files += [(str(within / unquote(file.path)), file.bytes) for file in delta.read(folder).files]
     return files
 
@@ -85,7 +85,7 @@ def checked_raw(ws: Workspace, source: str, files: Sequence[LandedFile]) -> None
     asked = [file for file in files if file.stored not in ws.verified]
     gone = [file for file in asked if not file.stored.exists()]
     if gone:
-        raise damaged(
+        raise damage_error(
             f"Raw file '{gone[0].stored}' of source '{source}' is gone; it came from '{gone[0].path}'.",
             "Lay it where it came from, or put the raw file back from a backup, and run again. " + VERIFY,
             file=str(gone[0].stored),
@@ -93,7 +93,7 @@ def checked_raw(ws: Workspace, source: str, files: Sequence[LandedFile]) -> None
         )
     for file, sha256 in zip(asked, hashes([file.stored for file in asked]), strict=True):
         if sha256 != file.sha256:
-            raise damaged(
+            raise damage_error(
                 f"Raw file '{file.stored}' of source '{source}' is not as it landed: its bytes have changed on the disk. "
                 f"It came from '{file.path}'.",
                 VERIFY,

@@ -152,11 +152,11 @@ class Workspace:
     @cached_property
     def spark(self) -> SparkSession:
         """The Spark session, started when first asked for."""
-        from caudal.engine.session import beginning, session
+        from caudal.engine.session import session, start_description
         from caudal.engine.workers import tell_workers
 
         connectors, conf = spark_needs(self.home.lake)
-        self.progress.awaited(beginning())
+        self.progress.awaited(start_description())
         started = session(
             connectors=self.connectors | connectors | drivers(self.product) | readers(self.product),
             master=self.settings.master,

@@ -1,4 +1,4 @@
-"""Addresses: what is secret in one is told apart from what may be shown, the same way for every scheme."""
+"""Addresses: separate the secret parts from those that may be shown, in the same way for every scheme."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AMBIGUOUS = "a '/', '?' or '#' before an '@' may be a part of its password"
 
 @dataclass(frozen=True)
 class _Parts:
-    """``scheme://user:password@host``, and the ``tail`` that begins at the path; ``fault`` says why it reads two ways."""
+    """``scheme://user:password@host``, and the ``tail`` from the path on; ``fault`` says why the address is ambiguous."""
 
     scheme: str
     user: str | None
@@ -27,7 +27,7 @@ class _Parts:
 
 
 class Address(Secret):
-    """An address as it was declared; its text is what may be shown: no password, no token, no secret parameter.
+    """An address as declared; its text form contains no password, token or secret parameter.
 
     Examples
     --------
@@ -46,15 +46,15 @@ class Address(Secret):
         self.user = unquote(parts.user) if parts and parts.user else None
         self.password = (
             Secret(unquote(parts.password), user=self.user) if parts and parts.password else None
-        )  # an empty one is none
+        )  # an empty password counts as none
         self.bare = f"{parts.scheme}{parts.host}{parts.tail}" if parts else text
         self.shown = shown(text)
         for password in passwords_of(text):
-            register(password, self.user if self.password else None)  # else the user is the token
+            register(password, self.user if self.password else None)  # without a password, the user is the token
 
     @property
     def is_secret(self) -> bool:
-        """Whether there is anything in it that is not shown."""
+        """Whether any part of it is hidden."""
         return self.shown != self._text
 
     @property
@@ -68,7 +68,7 @@ class Address(Secret):
 
     @property
     def secret_parameters(self) -> list[tuple[str, str]]:
-        """The names and values of its parameters that are not shown."""
+        """The names and values of its secret parameters."""
         options = self.bare.partition("?")[2].partition("#")[0].split("&")
         pairs = [(unquote(name), unquote(value)) for name, _, value in (option.partition("=") for option in options)]
         return [(name, value) for name, value in pairs if is_secret_name(name)]
@@ -78,7 +78,7 @@ class Address(Secret):
 
 
 def shown(text: str) -> str:
-    """Return an address without what is secret in it: password, token, parameters whose names say so.
+    """Return an address without its secrets: password, token, and parameters with secret names.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def shown(text: str) -> str:
 
 
 def passwords_of(text: str) -> list[str]:
-    """Return all that is secret in an address, as it is written and as it is meant.
+    """Return all secrets in an address, both as written and decoded.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def passwords_of(text: str) -> list[str]:
 
 
 def hide_in_addresses(text: str) -> str:
-    """Return a text in which no address shows what is secret.
+    """Return a text whose addresses show no secrets.
 
     Examples
     --------
@@ -133,10 +133,10 @@ def hide_in_addresses(text: str) -> str:
 
 
 def _parted(text: str) -> _Parts | None:
-    """Return the parts of an address; None where it is none.
+    """Return the parts of an address; None if the text is not an address.
 
-    By the standard, user and password end before the first ``/``, ``?`` or ``#``. An ``@`` behind that, where a ``:`` stood before it,
-    may as well end a password with such a sign unescaped: that reads two ways.
+    By the standard, user and password end before the first ``/``, ``?`` or ``#``. An ``@`` after that, with a ``:`` before it,
+    may also end a password that contains such a character unescaped: then the address is ambiguous.
     """
     scheme, mark, rest = text.partition("://")
     if not mark or not re.fullmatch(r"[A-Za-z][\w+.-]*", scheme):
@@ -150,25 +150,25 @@ def _parted(text: str) -> _Parts | None:
 
 
 def _is_token(parts: _Parts) -> bool:
-    """Web services take a token for the user; elsewhere a user without a password is just that."""
+    """Return whether the user is a token: web services accept one; elsewhere a user without a password is just a user."""
     return parts.password is None and parts.scheme in ("http://", "https://")
 
 
 def _pieces(text: str) -> list[str]:
-    """Return whatever may be the password of an address that reads two ways."""
+    """Return everything that may be the password of an ambiguous address."""
     login = text.partition("://")[2].rpartition("@")[0]
     return [part for part in (login, login.partition(":")[2], *re.split(r"[/?#@]", login.partition(":")[2])) if part]
 
 
 def without_secret_parameters(tail: str) -> str:
-    """Return the end of an address without the parameters that are secret.
+    """Return the end of an address without its secret parameters.
 
     Examples
     --------
     >>> without_secret_parameters("/a.csv?x=1&sig=12#2024")
     '/a.csv?x=1#2024'
     """
-    before, mark, options = tail.partition("?")
+    path, mark, options = tail.partition("?")
     options, sharp, fragment = options.partition("#")
     kept = [option for option in options.split("&") if not is_secret_name(unquote(option.partition("=")[0]))]
-    return before + (mark + "&".join(kept) if any(kept) else "") + sharp + fragment
+    return path + (mark + "&".join(kept) if any(kept) else "") + sharp + fragment

@@ -1,4 +1,4 @@
-"""A JDBC address without what is secret in it; every database has a dialect of its own."""
+"""A JDBC address without its secrets; every database has its own dialect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _USER = re.compile(r"^(jdbc:[^/]*://[^:/@]*:|jdbc:oracle:\w+:[^/@]*/)(.*)@")
 
 
 def is_jdbc(url: str) -> bool:
-    """Tell whether a URL is JDBC's."""
+    """Return whether a URL is a JDBC URL."""
     return url.startswith(PREFIX)
 
 
@@ -30,7 +30,7 @@ def shown(url: str) -> str:
 
 
 def passwords_of(url: str) -> list[str]:
-    """Return the passwords of a JDBC address, as they are written and as they are meant.
+    """Return the passwords in a JDBC address, both as written and decoded.
 
     Examples
     --------
@@ -41,19 +41,19 @@ def passwords_of(url: str) -> list[str]:
     written = [option.partition("=")[2] for option in options if is_secret_name(option.partition("=")[0])]
     if login := _USER.match(head):
         written.append(login[2])
-    meant = [form for word in written for form in (word, unquote(word), word.strip("{}"))]
-    return [form for form in dict.fromkeys(meant) if form]
+    decoded = [form for word in written for form in (word, unquote(word), word.strip("{}"))]
+    return [form for form in dict.fromkeys(decoded) if form]
 
 
 def _parted(url: str) -> tuple[str, str, list[str]]:
-    """Return what stands before the options, the sign that begins them, and the options."""
-    # A password in the login may hold the sign that begins the options: these begin behind the last @ before a host.
+    """Return the text before the options, the character that begins them, and the options."""
+    # A password in the login may contain the character that begins the options: the options begin after the last @ before a host.
     begin = login.end() if (login := re.match(r"jdbc:[^/;?]*(?://)?[^:/@;?]*[:/][^=]*@", url)) else 0
     sign = re.search("[?;]", url[begin:])
     if sign is None:
         return url, "", []
     mark, rest = sign[0], url[begin + sign.end() :]
-    # SQL Server's values may stand in braces, and hold the sign that ends them.
+    # SQL Server's values may be in braces, and contain the separator.
     options = rest.split("&") if mark == "?" else re.findall(r"(?:\{[^}]*\}|[^;])+", rest)
     return url[: begin + sign.start()], mark, [option for option in options if option]
 

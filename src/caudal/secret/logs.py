@@ -1,4 +1,4 @@
-"""Log records without secrets: for processes that are caudal's own, whichever library writes them."""
+"""Log records without secrets, for caudal's own processes, whichever library writes the records."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from caudal.secret.value import redact
 
 
 def redact_logs() -> None:
-    """Clear every log record of secrets from now on, also those of libraries; calling it again changes nothing."""
-    make = logging.getLogRecordFactory()
-    if getattr(make, "redacts", False):
+    """Redact secrets in every log record from now on, also in those of libraries; a second call changes nothing."""
+    factory = logging.getLogRecordFactory()
+    if getattr(factory, "redacts", False):
         return
 
-    def made(*given: object, **more: object) -> logging.LogRecord:
-        record = make(*given, **more)
+    def redacting_factory(*given: object, **more: object) -> logging.LogRecord:
+        record = factory(*given, **more)
         try:
             text = record.getMessage()
-        except (TypeError, ValueError):  # a faulty call of a library's; logging itself says so
+        except (TypeError, ValueError):  # a library's faulty call; logging itself reports it
             return record
         if (cleared := redact(text)) != text:
             record.msg, record.args = cleared, None
@@ -26,5 +26,5 @@ def redact_logs() -> None:
             record.exc_text = redact("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
         return record
 
-    made.redacts = True  # type: ignore[attr-defined]
-    logging.setLogRecordFactory(made)
+    redacting_factory.redacts = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(redacting_factory)

@@ -1,4 +1,4 @@
-"""Which names of options, headers and parameters hold secrets."""
+"""Which names of options, headers and parameters are those of secrets."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NAMES = re.compile(
 
 _NO_SECRET = re.compile(
     r"(?:provider|class|file|path|location|type|url|uri)$", re.IGNORECASE
-)  # they say where it is, or how it is had
+)  # these names tell where a secret is, or how to get it
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether what goes by a name is a secret.
+    """Return whether a value of this name is a secret.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def secrets_hidden(values: Mapping[str, object]) -> dict[str, object]:
-    """Return nested settings with every text under a secret's name made a `Secret`."""
+    """Return nested settings in which every text with a secret name is a `Secret`."""
     return {
         name: secrets_hidden(value)
         if isinstance(value, Mapping)

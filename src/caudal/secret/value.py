@@ -1,4 +1,4 @@
-"""A secret value: it shows as ``***`` and is never pickled; texts that repeat one are cleared of it."""
+"""A secret value: it is shown as ``***`` and never pickled; `redact` removes it from texts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from caudal.json_value import JsonValue
 
 STARS = "***"
-SHORTEST = 6  # a shorter value stands by chance in too many texts
+SHORTEST = 6  # a shorter value occurs by chance in too many texts
 _known: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 _lock = threading.Lock()
 
 
 class Secret:
-    """A text that only `reveal` gives away.
+    """A text that only `reveal` returns.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class Secret:
         register(text, user)
 
     def reveal(self) -> str:
-        """Return the text, for whoever has to send it."""
+        """Return the text, for code that has to send it."""
         return self._text
 
     def __repr__(self) -> str:
@@ -67,13 +67,13 @@ class Secret:
 
 
 def register(text: str, user: str | None = None) -> None:
-    """Have `redact` replace a value from now on; a password that is the user's name hides nothing."""
+    """Make `redact` replace a value from now on, except a password that equals the user's name."""
     global _pattern
     if len(text) < SHORTEST or text == user:
         return
     forms = {text, unquote(text)}
     if user is not None:
-        forms.add(base64.b64encode(f"{user}:{text}".encode()).decode())  # as HTTP's Basic authentication sends it
+        forms.add(base64.b64encode(f"{user}:{text}".encode()).decode())  # as HTTP Basic authentication sends it
     forms |= {
         written
         for form in tuple(forms)
@@ -88,17 +88,17 @@ def register(text: str, user: str | None = None) -> None:
 
 
 def _bounded(form: str) -> str:
-    """Return the expression for a value; a plain word is one only where it stands alone ("postgres" is not in "postgresql")."""
+    """Return the pattern for a value; a value of letters matches only as a whole word ("postgres" is not in "postgresql")."""
     return rf"(?<![A-Za-z]){re.escape(form)}(?![A-Za-z])" if form.isalpha() else re.escape(form)
 
 
 def redact(text: str) -> str:
-    """Return a text with every registered secret replaced, also where it is percent-encoded, quoted, or in a Basic header."""
+    """Return a text in which every registered secret is replaced, also if percent-encoded, quoted, or in a Basic header."""
     return text if _pattern is None else _pattern.sub(STARS, text)
 
 
 def redacted(value: JsonValue) -> JsonValue:
-    """Return a JSON-ready document with every text redacted; the keys are names and stay."""
+    """Return a JSON-ready document in which every text is redacted; keys stay."""
     if _pattern is None:
         return value
     if isinstance(value, str):
@@ -111,7 +111,7 @@ def redacted(value: JsonValue) -> JsonValue:
 
 
 def forget() -> None:
-    """Forget all registered values: tests of one process are not to hide one another's words."""
+    """Forget all registered values, so that tests in one process do not affect each other."""
     global _pattern
     with _lock:
         _known.clear()

@@ -1,4 +1,4 @@
-"""The API's addresses: what is served, how it is, and the hand-over to each model's operations."""
+"""The API's routes: what is served, its state, and the dispatch to each model's operations."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from caudal.serve.meter import Meter
 from caudal.serve.operations import Operations, operations
 from caudal.serve.schemas import Failure, Health, Models, Readiness
 from caudal.serve.served import Served
-from caudal.web.access import admitted
+from caudal.web.access import is_admitted
 
 WITHOUT_KEY = "Show the key to read why."
 
 
 class Counter:
-    """The operations of the champions, made once for each that comes to the shelf."""
+    """The operations of the champions, created once for each champion in the cache."""
 
     def __init__(self, app: OpenAPI, champions: ChampionCache, key: bool, featurizer_of: FeaturizerOf) -> None:
         self.app, self.champions, self.key, self.featurizer_of = app, champions, key, featurizer_of
-        self._made: dict[Name, tuple[Served, Operations]] = {}
+        self._operations: dict[Name, tuple[Served, Operations]] = {}
         self._document: tuple[list[int], dict[str, object]] | None = None
         self._lock = threading.Lock()
 
     def of(self, served: Served) -> Operations:
         """Return the operations of a champion."""
         name = (served.product, served.model)
-        made = self._made.get(name)
-        if made is None or made[0] is not served:
+        entry = self._operations.get(name)
+        if entry is None or entry[0] is not served:
             images = self.featurizer_of(served) is not None
-            made = (served, operations(served, self.champions.ledger, SECURITY if self.key else [], images=images))
-            self._made[name] = made
-        return made[1]
+            entry = (served, operations(served, self.champions.ledger, SECURITY if self.key else [], images=images))
+            self._operations[name] = entry
+        return entry[1]
 
     def document(self) -> dict[str, object]:
-        """Return the OpenAPI document of what is served now."""
+        """Return the OpenAPI document of the current champions."""
         served = self.champions.all()
-        shown = [one.decision["id"] for one in served]
+        decision_ids = [champion.decision["id"] for champion in served]
         with self._lock:
-            if self._document is None or self._document[0] != shown:
-                self._document = (shown, document(self.app, [self.of(one) for one in served], key=self.key))
+            if self._document is None or self._document[0] != decision_ids:
+                self._document = (decision_ids, document(self.app, [self.of(champion) for champion in served], key=self.key))
             return self._document[1]
 
 
 def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_of: FeaturizerOf, *, key: bool) -> Counter:
-    """Give an app its API and return the counter at which models are asked."""
+    """Add the API to an app, and return the counter that dispatches to the models."""
     counter = Counter(app, champions, key, featurizer_of)
     secured = SECURITY if key else None
     failures: dict[int | str, Any] = {401: Failure, 503: Failure} if key else {503: Failure}
@@ -71,11 +71,13 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
         champions.refresh()
         states = states_of(champions)
         reason = unready(champions, states)
-        able = bool(states) and all(state["ready"] for state in states) and not champions.ledger_gone
-        # A probe is told whether, never what: names, versions and folders are for those who have the key.
-        told = {"reason": reason, "models": states} if admitted() else {"reason": None if able else WITHOUT_KEY, "models": []}
-        response = jsonify({"ready": able, **told})
-        response.status_code = 200 if able else 503
+        is_ready = bool(states) and all(state["ready"] for state in states) and not champions.ledger_gone
+        # A probe learns only whether the server is ready: names, versions and folders are for holders of the key.
+        details = (
+            {"reason": reason, "models": states} if is_admitted() else {"reason": None if is_ready else WITHOUT_KEY, "models": []}
+        )
+        response = jsonify({"ready": is_ready, **details})
+        response.status_code = 200 if is_ready else 503
         return response
 
     text: dict[str, Any] = {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -110,7 +112,7 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
 
 
 def states_of(champions: ChampionCache) -> list[dict[str, Any]]:
-    """Return how each model is served: those in memory, and those promoted that could not be loaded."""
+    """Return the state of each model: those in memory, and promoted ones that could not be loaded."""
     states = []
     for product, model in sorted({*champions.held, *champions.faults}):
         served, fault = champions.held.get((product, model)), champions.faults.get((product, model))
@@ -131,16 +133,16 @@ def states_of(champions: ChampionCache) -> list[dict[str, Any]]:
 
 
 def unready(champions: ChampionCache, states: list[dict[str, object]]) -> str | None:
-    """Return what a reader of the readiness should know; None when all is well."""
+    """Return why models are not ready, or other problems; None if all is well."""
     if champions.ledger_fault:
         return champions.ledger_fault
     reasons = [f"{state['product']}/{state['model']}: {state['reason']}" for state in states if state["reason"]]
     if reasons or states:
         return " ".join(reasons) or None
     try:
-        known = [f"{product}/{model}" for product, model in champions.known()]
+        names = [f"{product}/{model}" for product, model in champions.known()]
     except SQLAlchemyError as error:
         return f"The ledger cannot be read: {type(error).__name__}"
-    if not known:
+    if not names:
         return "No model is trained yet: 'caudal run' trains and promotes one."
-    return f"No version is in production yet of {', '.join(known)}: 'caudal model promote' puts one there."
+    return f"No version is in production yet of {', '.join(names)}: 'caudal model promote' puts one there."

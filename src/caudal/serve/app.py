@@ -43,19 +43,19 @@ def create_app(
     home : Path, the folder with the stored models
     ledger_url : str, where the ledger is
     product, model : str, optional, serve only these
-    key : str, optional, what callers must show
-    trust : types that a stored model may hold beyond those known to be safe
-    loader : callable ``(product, model, version)``, optional, in place of the registry
-    refresh_s : float, how seldom the ledger is asked for promotions
-    lake : Place, optional, where tables lie when not in the home
+    key : str, optional, the key that callers must give
+    trust : types that a stored model may contain besides the known safe ones
+    loader : callable ``(product, model, version)``, optional, used instead of the registry
+    refresh_s : float, shortest time between two looks for promotions in the ledger
+    lake : Place, optional, the lake if it is not in the home
     """
     ledger = open_ledger(ledger_url)
-    whole = Home(home, ledger_url, lake)
+    home_ = Home(home, ledger_url, lake)
 
     def from_registry(product: str, model: str, version: int) -> LoadedModel:
         from caudal.registry import load
 
-        return load(whole, ledger, product, model, version, trust=trust)
+        return load(home_, ledger, product, model, version, trust=trust)
 
     champions = ChampionCache(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
     meter = Meter()
@@ -67,7 +67,7 @@ def create_app(
     measure(app, meter)
     guard(app, key)
     refuse(app)
-    featurizer_of = featurizers(whole, ledger)
+    featurizer_of = featurizers(home_, ledger)
     counter = offer_api(app, champions, meter, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, counter, key=key is not None)

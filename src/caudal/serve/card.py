@@ -1,4 +1,4 @@
-"""The model's card: what is in production, what it was trained on, how good it is, and who let it through."""
+"""The model's card: what is in production, its training data, its quality, and who approved it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from caudal.ledger.rows import CandidateRow, DecisionRow
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import Input
 
-# Metrics that say how far a prediction is off, in the unit of the prediction.
+# Metrics that are errors in the unit of the prediction.
 DISTANCES = {"mae": "mean absolute error", "rmse": "root mean squared error", "medae": "median absolute error"}
 
 
 def card_of(ledger: Ledger, served: Served) -> dict[str, Any]:
     """Return the card of a champion as a JSON-ready document; times are UTC."""
     name: dict[str, Any] = {"product": served.product, "model": served.model}
-    found = ledger.find(model_versions, **name, version=served.version)
-    if not found:
+    rows = ledger.find(model_versions, **name, version=served.version)
+    if not rows:
         raise NoChampion(f"The ledger has no row of version {served.version} of '{served.title}'.", fix="Run 'caudal model list'.")
-    version = found[0]
+    version = rows[0]
     compared = _compared(ledger.find(candidates, **name, run_id=version["run_id"]))
     card: dict[str, Any] = json_ready(
         {
@@ -33,11 +33,11 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, Any]:
             "trained_at": utc(version["created_at"]),
             "since": utc(served.decision["at"]),
             "decision": _decision(served.decision),
-            # A rollback judges nothing anew: what let the version through then still stands.
+            # A rollback evaluates no gates: those of the original promotion still hold.
             "gates": served.decision["gates"] or version["gates"] or [],
             "rule": version["rule"],
-            "score": next((one for one in compared if one["chosen"]), None),
-            "baseline": next((one for one in compared if one["baseline"]), None),
+            "score": next((candidate for candidate in compared if candidate["chosen"]), None),
+            "baseline": next((candidate for candidate in compared if candidate["baseline"]), None),
             "candidates": compared,
             "metrics": version["metrics"],
             "holdout": version["holdout"],
@@ -68,7 +68,7 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, Any]:
 
 
 def typical_error(ledger: Ledger, served: Served) -> dict[str, Any] | None:
-    """Return how far the champion was off on data it had not seen, over folds; None where its metric is no distance."""
+    """Return the champion's error on unseen data, over folds; None if its metric is not an error in the prediction's unit."""
     name: dict[str, Any] = {"product": served.product, "model": served.model}
     version = ledger.find(model_versions, **name, version=served.version)
     if not version:
@@ -92,28 +92,28 @@ def utc(seconds: float | None) -> str | None:
 
 def _compared(rows: list[CandidateRow]) -> list[dict[str, Any]]:
     """Return the candidates of a training run, the chosen one first and the baseline last."""
-    named = ("candidate", "metric", "score", "spread", "folds", "seconds", "chosen", "baseline", "error")
-    shown = [{name: value for name, value in row.items() if name in named} for row in rows]
-    return sorted(shown, key=lambda row: (not row["chosen"], row["baseline"], row["candidate"]))
+    columns = ("candidate", "metric", "score", "spread", "folds", "seconds", "chosen", "baseline", "error")
+    documents = [{name: value for name, value in row.items() if name in columns} for row in rows]
+    return sorted(documents, key=lambda row: (not row["chosen"], row["baseline"], row["candidate"]))
 
 
 def _decision(row: DecisionRow) -> dict[str, Any]:
-    named = ("version", "decision", "who", "reason", "replaced", "gates", "run_id")
-    return {"at": utc(row["at"]), **{name: value for name, value in row.items() if name in named}}
+    columns = ("version", "decision", "who", "reason", "replaced", "gates", "run_id")
+    return {"at": utc(row["at"]), **{name: value for name, value in row.items() if name in columns}}
 
 
-def _input(one: Input) -> dict[str, Any]:
+def _input(input_: Input) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "label": one.label,
-        "type": one.type,
-        "unit": one.unit,
-        "description": one.description,
-        "nullable": one.nullable,
-        "minimum": one.minimum,
-        "maximum": one.maximum,
-        "seen": one.seen_range or None,
-        "default": one.default,
-        "values": list(one.values) if one.values is not None else None,
-        "allowed": one.allowed,
+        "name": input_.name,
+        "label": input_.label,
+        "type": input_.type,
+        "unit": input_.unit,
+        "description": input_.description,
+        "nullable": input_.nullable,
+        "minimum": input_.minimum,
+        "maximum": input_.maximum,
+        "seen": input_.seen_range or None,
+        "default": input_.default,
+        "values": list(input_.values) if input_.values is not None else None,
+        "allowed": input_.allowed,
     }

@@ -1,4 +1,4 @@
-"""The champions held in memory, and how a promotion reaches them without a restart."""
+"""The champions in memory, and how a promotion reaches them without a restart."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class ChampionCache:
 
     Parameters
     ----------
-    load : callable ``(product, model, version)``, gives the loaded model
+    load : callable ``(product, model, version)``, returns the loaded model
     product, model : str, optional, serve only these
-    every_s : float, how seldom the ledger is asked
-    retry_s : float, when a version that did not load is tried again
+    every_s : float, shortest time between two looks at the ledger
+    retry_s : float, time after which a version that did not load is tried again
     """
 
     def __init__(
@@ -58,31 +58,31 @@ class ChampionCache:
     ) -> None:
         self.ledger, self.load, self.every_s, self.retry_s = ledger, load, every_s, retry_s
         self.only = {name: value for name, value in (("product", product), ("model", model)) if value}
-        self.held: dict[Name, Served] = {}  # replaced as a whole, never changed, so that readers need no lock
+        self.held: dict[Name, Served] = {}  # replaced as a whole and never changed, so that readers need no lock
         self.faults: dict[Name, Fault] = {}
         self.ledger_fault: str | None = None
-        self.ledger_gone = False  # the home was removed: what is held can be neither changed nor vouched for
-        self._asked_at = -float("inf")
-        self._asking = threading.Lock()
+        self.ledger_gone = False  # the home was removed: the cache can be neither updated nor verified
+        self._refreshed_at = -float("inf")
+        self._refreshing = threading.Lock()
 
     def refresh(self) -> None:
-        """Bring the champions in step with the ledger, at most once in ``every_s``.
+        """Bring the champions in line with the ledger, at most once in ``every_s``.
 
-        One thread asks, and loads; the others go on with what is held. Only the very first call makes them wait.
+        One thread looks and loads; the others go on with the cached champions. Only the very first call makes them wait.
         """
         now = time.monotonic()
-        if now - self._asked_at < self.every_s:
+        if now - self._refreshed_at < self.every_s:
             return
-        first = self._asked_at < 0
-        if not self._asking.acquire(blocking=first):
+        first = self._refreshed_at < 0
+        if not self._refreshing.acquire(blocking=first):
             return
         try:
-            if first and self._asked_at >= 0:  # another thread was first
+            if first and self._refreshed_at >= 0:  # another thread was first
                 return
             self._bring_in_step()
-            self._asked_at = time.monotonic()
+            self._refreshed_at = time.monotonic()
         finally:
-            self._asking.release()
+            self._refreshing.release()
 
     def get(self, product: str, model: str) -> Served:
         """Return the champion.
@@ -90,9 +90,9 @@ class ChampionCache:
         Raises
         ------
         NotThere
-            no such model; carries the nearest
+            the model does not exist; the error has the nearest name
         NoChampion
-            nothing was promoted yet, or what was promoted cannot be loaded
+            nothing was promoted yet, or the promoted version cannot be loaded
         """
         self.refresh()
         served = self.held.get((product, model))
@@ -104,12 +104,12 @@ class ChampionCache:
                 f"Version {fault.decision['version']} of '{product}/{model}' is promoted but cannot be loaded: {fault.reason}",
                 fix=f"Go back with 'caudal model rollback {model} --product {product}', or train again.",
             )
-        known = self.known()
-        if (product, model) not in known:
+        names = self.known()
+        if (product, model) not in names:
             raise NotThere(
                 f"No model '{product}/{model}' is served here.",
-                nearest=nearest(f"{product}/{model}", [f"{one}/{other}" for one, other in known]),
-                fix="See the list at /." if known else "Nothing is trained yet: 'caudal run' trains and promotes a model.",
+                nearest=nearest(f"{product}/{model}", [f"{product_name}/{model_name}" for product_name, model_name in names]),
+                fix="See the list at /." if names else "Nothing is trained yet: 'caudal run' trains and promotes a model.",
             )
         raise NoChampion(
             f"No version of '{product}/{model}' is in production yet.",
@@ -134,7 +134,7 @@ class ChampionCache:
             self.ledger_fault, self.ledger_gone = error.sentence(), True
             log.error(self.ledger_fault)
             return
-        except Exception as error:  # noqa: BLE001  a database may raise anything; what is held goes on being served
+        except Exception as error:  # noqa: BLE001  a database may raise anything; cached champions are still served
             self.ledger_fault = f"The ledger cannot be read: {str(error).partition(chr(10))[0]}"
             log.warning(self.ledger_fault)
             return
@@ -144,7 +144,7 @@ class ChampionCache:
             try:
                 served = Served(*name, decision, self.load(*name, decision["version"]))
                 try_out(served)
-            except Exception as error:  # whatever a stored model raises, the one before it goes on
+            except Exception as error:  # whatever a stored model raises, the previous one is still served
                 reason = error.sentence() if isinstance(error, CaudalError) else f"{type(error).__name__}: {error}"
                 log.error("version %s of %s/%s cannot be loaded: %s", decision["version"], *name, reason, exc_info=error)
                 self.faults = {**self.faults, name: Fault(decision, reason, time.monotonic())}
@@ -154,7 +154,7 @@ class ChampionCache:
                 self.faults = {other: fault for other, fault in self.faults.items() if other != name}
 
     def _newest(self) -> dict[Name, DecisionRow]:
-        """Return the decision in force on each model."""
+        """Return the current decision on each model."""
         ids = select(func.max(decisions.c.id)).where(decisions.c.decision.in_(("promoted", "rolled back")))
         ids = self._narrowed(ids, decisions).group_by(decisions.c.product, decisions.c.model)
         rows = self.ledger.rows(select(decisions).where(decisions.c.id.in_(ids)).order_by(decisions.c.id), decisions)
@@ -162,13 +162,13 @@ class ChampionCache:
 
     def _changed(self, newest: Mapping[Name, DecisionRow]) -> list[DecisionRow]:
         now = time.monotonic()
-        # A ledger that was put back from a backup may give an old number to another decision.
+        # A ledger restored from a backup may give an old number to another decision.
         settled = {(served.decision["id"], served.decision["at"]) for served in self.held.values()}
         settled |= {(fault.decision["id"], fault.decision["at"]) for fault in self.faults.values() if now - fault.at < self.retry_s}
         return [decision for decision in newest.values() if (decision["id"], decision["at"]) not in settled]
 
     def _forget_all_but(self, newest: Mapping[Name, DecisionRow]) -> None:
-        """Let go of models of which the ledger knows no decision: it was put back from a time before them."""
+        """Drop models without a decision in the ledger, which may have been restored from an earlier backup."""
         self.held = {name: served for name, served in self.held.items() if name in newest}
         self.faults = {name: fault for name, fault in self.faults.items() if name in newest}
 

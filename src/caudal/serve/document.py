@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: the fixed operations of the app, and those of each champion as its signature is now."""
+"""The OpenAPI 3.1 document: the app's fixed operations, and those of each champion by its current signature."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMES: dict[str, Any] = {
 
 
 def new_book(key: bool) -> OpenAPI:
-    """Return an app that describes itself; the one that serves is made by it too."""
+    """Return an app that describes its API; the serving app is created by it too."""
     book = OpenAPI(
         "caudal.serve",
         static_folder=STATIC,
@@ -35,15 +35,15 @@ def new_book(key: bool) -> OpenAPI:
 
 
 def document(app: OpenAPI, operations: Iterable[Operations], *, key: bool) -> dict[str, Any]:
-    """Return the document of an app and of the champions that it serves now."""
+    """Return the OpenAPI document of an app and of the champions that it serves now."""
     book = new_book(key)
     book.paths.update(app.paths)
     book.components_schemas.update(app.components_schemas)
-    for one in operations:
-        book.register_api(one.api)
-    made: dict[str, Any] = book.api_doc
-    for path in made["paths"].values():
+    for operation_set in operations:
+        book.register_api(operation_set.api)
+    openapi: dict[str, Any] = book.api_doc
+    for path in openapi["paths"].values():
         for method, operation in path.items():
             if method == "get":
-                operation["responses"].pop("422", None)  # the library adds it to all; these take no input
-    return made
+                operation["responses"].pop("422", None)  # the library adds it to all operations; these take no input
+    return openapi

@@ -1,4 +1,4 @@
-"""What a model of images needs to be asked with an image: the network, the components, and the images it has learned from."""
+"""What an image model needs to predict from an image: the network, the components, and its training images."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from caudal.ledger.records import model_versions
 from caudal.registry.fits import read_fits
 from caudal.serve.served import Served
 from caudal.storage import delta
-from caudal.storage.parquet import opened
+from caudal.storage.parquet import open_parquet
 from caudal.storage.place import place
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
-from caudal.tables.version_files import kept
+from caudal.tables.version_files import read_version_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 NEAREST = 6
 THUMBNAIL = 160
-MOST_PIXELS = 40_000_000  # of an image that is sent: a server decodes several at once
-_AGAIN_S = 30.0  # after which a lake that did not answer is asked again
+MOST_PIXELS = 40_000_000  # of a sent image: a server decodes several at once
+_AGAIN_S = 30.0  # until a lake that did not answer is tried again
 
 
 FeaturizerOf = Callable[[Served], "ImageFeaturizer | None"]
@@ -38,7 +38,7 @@ FeaturizerOf = Callable[[Served], "ImageFeaturizer | None"]
 
 @dataclass(frozen=True)
 class Near:
-    """An image that the model has learned from, and how far its features lie from those of the one that is asked about."""
+    """A training image, and the distance of its features from those of the sent image."""
 
     sha256: str
     label: str
@@ -51,9 +51,9 @@ class ImageFeaturizer:
 
     Parameters
     ----------
-    network, side : what the training images were embedded by, and their size
-    fitted : the components that the model's inputs are
-    features, images : the versions of the tables that it has learned from
+    network, side : the network that embedded the training images, and their size
+    fitted : the components that are the model's inputs
+    features, images : the versions of its training tables
     """
 
     network: Network
@@ -69,7 +69,7 @@ class ImageFeaturizer:
 
         Raises
         ------
-        UnreadableImage : it is no image, or none that can be decoded
+        UnreadableImage : the content is not an image, or cannot be decoded
         """
         from caudal.stages.features.embed import embed_image
 
@@ -77,24 +77,24 @@ class ImageFeaturizer:
         return dict(zip(self.inputs, map(float, values), strict=True))
 
     def nearest(self, row: dict[str, float], count: int = NEAREST) -> list[Near]:
-        """Return the training images whose components lie nearest, by Euclidean distance."""
+        """Return the training images with the nearest components, by Euclidean distance."""
         import numpy as np
 
         points, hashes, labels = self._learned
-        away = np.sqrt(((points - np.array([row[name] for name in self.inputs], np.float32)) ** 2).sum(axis=1))
-        return [Near(hashes[i], labels[i], round(float(away[i]), 4)) for i in np.argsort(away, kind="stable")[:count]]
+        distances = np.sqrt(((points - np.array([row[name] for name in self.inputs], np.float32)) ** 2).sum(axis=1))
+        return [Near(hashes[i], labels[i], round(float(distances[i]), 4)) for i in np.argsort(distances, kind="stable")[:count]]
 
     def thumbnail(self, sha256: str) -> bytes | None:
-        """Return a training image, small; None where there is none of this hash."""
+        """Return a training image as a thumbnail; None if there is none with this hash."""
 
         from caudal.stages.images.decode import thumbnail
 
         with self._lock:
-            found = self._places.get(sha256)
-        if found is None:
+            position = self._places.get(sha256)
+        if position is None:
             return None
-        path, group, number = found
-        with opened(place(path)) as file:
+        path, group, number = position
+        with open_parquet(place(path)) as file:
             content = file.read_row_group(group, columns=["content"]).column(0)[number].as_py()
         return thumbnail(content, THUMBNAIL, MAX_PIXELS)
 
@@ -108,30 +108,34 @@ class ImageFeaturizer:
 
     @cached_property
     def _places(self) -> dict[str, tuple[str, int, int]]:
-        """Where each image's bytes are: file, row group, row."""
+        """The position of each image's bytes: file, row group, row."""
 
-        found = {}
+        positions = {}
         for path in self.images.paths():
-            with opened(place(path)) as file:
+            with open_parquet(place(path)) as file:
                 for group in range(file.num_row_groups):
                     hashes = file.read_row_group(group, columns=["sha256"]).column(0).to_pylist()
-                    found.update({sha256: (path, group, number) for number, sha256 in enumerate(hashes)})
-        return found
+                    positions.update({sha256: (path, group, number) for number, sha256 in enumerate(hashes)})
+        return positions
 
 
 def featurizer_of(home: Home, ledger: Ledger, served: Served) -> ImageFeaturizer | None:
-    """Return the eye of a champion; None where its inputs do not come from images.
+    """Return the featurizer of a champion; None if its inputs do not come from images.
 
     Raises
     ------
-    CaudalError, OSError : what they came from is not there any more, or the lake does not answer
+    CaudalError, OSError : the tables behind its inputs are gone, or the lake does not answer
     """
     rows = ledger.find(model_versions, product=served.product, model=served.model, version=served.version)
     if not rows:
         return None
     table, version = str(rows[0]["training_table"]), int(rows[0]["training_version"])
-    own = read_fits(home.path / rows[0]["artifact"])
-    fits = own[table].fits if own and table in own else kept(home.table(served.product, table), version)
+    stored_fits = read_fits(home.path / rows[0]["artifact"])
+    fits = (
+        stored_fits[table].fits
+        if stored_fits and table in stored_fits
+        else read_version_files(home.table(served.product, table), version)
+    )
     return _eye(home, served, table, version, fits)
 
 
@@ -143,41 +147,42 @@ def _eye(home: Home, served: Served, table: str, version: int, fits: Mapping[str
     components = [content for name, content in fits.items() if name.startswith("pca:")]
     if len(components) != 1:
         return None
-    found = _up(home, served.product, table, version, f"{KEPT}:")
+    network_source = _up(home, served.product, table, version, f"{KEPT}:")
     fitted = Fitted.load(components[0])
     inputs = tuple(input_.name for input_ in served.signature.inputs)
-    if found is None or len(inputs) != len(fitted.components):
+    if network_source is None or len(inputs) != len(fitted.components):
         return None
-    said, images = found
-    network, side = network_of(said)
+    network_content, images = network_source
+    network, side = network_of(network_content)
     return ImageFeaturizer(network, side, fitted, inputs, delta.read(folder, version), images)
 
 
-def _up(home: Home, product: str, table: str, version: int, wanted: str) -> tuple[bytes, delta.Version] | None:
-    """Return what was kept under a name by the table or one that it was made from, and the version of what that one read."""
+def _up(home: Home, product: str, table: str, version: int, prefix: str) -> tuple[bytes, delta.Version] | None:
+    """Return the content stored under a name by the table or one of its inputs, and the version of the first table that this one
+    read."""
     folder = home.table(product, table)
     inputs = delta.identity(folder, version).get("inputs", {})
-    for name, content in kept(folder, version).items():
-        if name.startswith(wanted) and inputs:
+    for name, content in read_version_files(folder, version).items():
+        if name.startswith(prefix) and inputs:
             first, number = next(iter(inputs.items()))
             return content, delta.read(home.table(product, first), number)
     for name, number in inputs.items():
-        if (found := _up(home, product, name, number, wanted)) is not None:
-            return found
+        if (source := _up(home, product, name, number, prefix)) is not None:
+            return source
     return None
 
 
 def featurizers(home: Home, ledger: Ledger) -> FeaturizerOf:
-    """Return the function that gives a champion's eye, made once for each; None while what it is made from cannot be read."""
-    made: dict[tuple[str, str], tuple[Served, ImageFeaturizer | None, float]] = {}
+    """Return a function that returns a champion's featurizer, created once each; None while its tables cannot be read."""
+    cached: dict[tuple[str, str], tuple[Served, ImageFeaturizer | None, float]] = {}
 
     def featurizer(served: Served) -> ImageFeaturizer | None:
         name = (served.product, served.model)
-        if name not in made or made[name][0] is not served or time.monotonic() > made[name][2]:
+        if name not in cached or cached[name][0] is not served or time.monotonic() > cached[name][2]:
             try:
-                made[name] = (served, featurizer_of(home, ledger, served), float("inf"))
+                cached[name] = (served, featurizer_of(home, ledger, served), float("inf"))
             except (CaudalError, OSError):
-                made[name] = (served, None, time.monotonic() + _AGAIN_S)
-        return made[name][1]
+                cached[name] = (served, None, time.monotonic() + _AGAIN_S)
+        return cached[name][1]
 
     return featurizer

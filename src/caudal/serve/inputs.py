@@ -1,4 +1,4 @@
-"""The gate that every input passes: a strict pydantic model made from the signature, and its refusals in words."""
+"""Validation of every input: a strict pydantic model made from the signature, and its errors in words."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from caudal.serve.signature import Input, Signature
 
 Problem = dict[str, Any]
 
-# Trees compute in float32, where a larger number is an infinity; whole numbers are 64 bits wide.
+# Trees compute in float32, where a larger number becomes infinite; whole numbers have 64 bits.
 LARGEST_NUMBER = 3.4e38
 LARGEST_WHOLE = 2**63 - 1
 
-# What an answer describes of what is wrong is bounded: a body of 4 MB holds some hundred thousand faults.
+# The description of errors in an answer is limited: a body of 4 MB may contain some hundred thousand of them.
 MOST_PROBLEMS = 20  # of a row
 MOST_LISTED = 50  # names of inputs
 LONGEST_NAME = 100
@@ -36,19 +36,19 @@ class Strict(BaseModel):
 def model_of(signature: Signature, title: str) -> type[BaseModel]:
     """Return the pydantic model of one row; its JSON schema is the one in the OpenAPI document.
 
-    The fields go by aliases, since an input may be called ``copy`` or ``_day`` and a pydantic field may not.
+    The fields have aliases, because an input may be called ``copy`` or ``_day`` and a pydantic field may not.
     """
     fields: dict[str, Any] = {}
-    for index, one in enumerate(signature.inputs):
-        annotation = _annotation(one)
-        told = " ".join(text for text in (one.description, f"In {one.unit}." if one.unit else None) if text)
-        described = Field(
-            default=None if one.nullable else ...,
-            alias=one.name,
-            title=one.label,
-            description=told or None,
+    for index, input_ in enumerate(signature.inputs):
+        annotation = _annotation(input_)
+        description = " ".join(text for text in (input_.description, f"In {input_.unit}." if input_.unit else None) if text)
+        field_ = Field(
+            default=None if input_.nullable else ...,
+            alias=input_.name,
+            title=input_.label,
+            description=description or None,
         )
-        fields[f"input_{index}"] = (annotation | None if one.nullable else annotation, described)
+        fields[f"input_{index}"] = (annotation | None if input_.nullable else annotation, field_)
     start = signature.starting_values
     example = {input_.name: start[input_.name] for input_ in signature.inputs if input_.nullable or start[input_.name] is not None}
     config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [example]})
@@ -57,13 +57,13 @@ def model_of(signature: Signature, title: str) -> type[BaseModel]:
 
 @dataclass(frozen=True)
 class Row:
-    """A row that has passed the gate, or what is wrong with it.
+    """A validated row, or its errors.
 
     Attributes
     ----------
-    values : by input name; empty where something is wrong
-    problems : the first things that are wrong
-    more : how many further things are wrong
+    values : by input name; empty if there are errors
+    problems : the first errors
+    more : number of further errors
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -72,106 +72,106 @@ class Row:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no errors."""
         return not self.problems and not self.more
 
 
 def checked(values: object, signature: Signature, model: type[BaseModel], most: int = MOST_PROBLEMS) -> Row:
-    """Return the values of a row by input name, or what is wrong with them.
+    """Return the values of a row by input name, or its errors.
 
     Parameters
     ----------
-    most : how many things that are wrong are described; further ones are counted
+    most : number of errors that are described; further ones are counted
     """
     if not isinstance(values, dict):
-        told = [problem(None, "The row is not a JSON object.", values, "an object with one member for each input")]
-        return Row(problems=told[:most], more=len(told[most:]))
-    # An answer describes few of the members that are no inputs: the others need not pass the gate to be counted.
+        problems = [problem(None, "The row is not a JSON object.", values, "an object with one member for each input")]
+        return Row(problems=problems[:most], more=len(problems[most:]))
+    # An answer describes few of the unknown members: the others are counted without validation.
     foreign = [name for name in values if name not in signature.by_name]
-    unseen = max(0, len(foreign) - most)
-    if unseen:
+    uncounted = max(0, len(foreign) - most)
+    if uncounted:
         kept = set(foreign[:most])
         values = {name: value for name, value in values.items() if name in signature.by_name or name in kept}
     try:
         row = model.model_validate(values)
     except ValidationError as refused:
         errors = refused.errors(include_url=False, include_context=False)
-        return Row(problems=[_problem(error, signature) for error in errors[:most]], more=len(errors[most:]) + unseen)
-    if unseen:
-        return Row(more=unseen)
-    held = row.__dict__
-    return Row({input_.name: held[f"input_{index}"] for index, input_ in enumerate(signature.inputs)})
+        return Row(problems=[_problem(error, signature) for error in errors[:most]], more=len(errors[most:]) + uncounted)
+    if uncounted:
+        return Row(more=uncounted)
+    fields = row.__dict__
+    return Row({input_.name: fields[f"input_{index}"] for index, input_ in enumerate(signature.inputs)})
 
 
 def unusual(values: Mapping[str, Any], signature: Signature) -> list[dict[str, Any]]:
-    """Return a warning for each number that lies outside what the model was trained on, the first ``MOST_PROBLEMS`` of them."""
-    beyond = (input_ for input_ in signature.inputs if input_.unusual(values.get(input_.name)))
+    """Return a warning for each number outside the training range, the first ``MOST_PROBLEMS`` of them."""
+    outside = (input_ for input_ in signature.inputs if input_.unusual(values.get(input_.name)))
     return [
         {
-            "field": one.name, "warning": "The value lies outside what the model was trained on.", "got": _shown(values[one.name]),
-            "seen": one.seen_range,
+            "field": input_.name, "warning": "The value lies outside what the model was trained on.", "got": _shown(values[input_.name]),
+            "seen": input_.seen_range,
         }
-        for one in itertools.islice(beyond, MOST_PROBLEMS)
+        for input_ in itertools.islice(outside, MOST_PROBLEMS)
     ]  # fmt: skip
 
 
 def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, Any]:
-    """Return the values that a form's texts stand for; a text that stands for none stays, to be refused by the gate."""
+    """Return the values of a form's texts; a text that is not a value stays, and validation refuses it."""
     values: dict[str, Any] = {}
     for name, text in texts.items():
-        one = signature.by_name.get(name)
+        input_ = signature.by_name.get(name)
         text = text.strip()
-        if one is None:
+        if input_ is None:
             values[name] = text
         elif text != "":
-            values[name] = _value(text, one)
-        elif one.nullable:
+            values[name] = _value(text, input_)
+        elif input_.nullable:
             values[name] = None
     return values
 
 
 def problem(field: str | None, what: str, got: object, allowed: str, near: str | None = None) -> Problem:
-    """Return one refusal as the API shows it."""
+    """Return one error in the API's format."""
     return {"field": field, "problem": what, "got": _shown(got), "allowed": allowed, "nearest": near}
 
 
-def _annotation(one: Input) -> Any:
-    if one.values is not None:
-        if one.type == "string":
-            return Literal[one.values]
-        base: Any = {"double": float, "long": Annotated[int, BeforeValidator(_whole)], "boolean": bool}[one.type]
-        kind = {"double": "number", "long": "integer", "boolean": "boolean"}[one.type]
-        return Annotated[base, AfterValidator(_among(one.values)), WithJsonSchema({"type": kind, "enum": list(one.values)})]
-    if one.type == "double":
-        low = -LARGEST_NUMBER if one.minimum is None else one.minimum
-        high = LARGEST_NUMBER if one.maximum is None else one.maximum
+def _annotation(input_: Input) -> Any:
+    if input_.values is not None:
+        if input_.type == "string":
+            return Literal[input_.values]
+        base: Any = {"double": float, "long": Annotated[int, BeforeValidator(_whole)], "boolean": bool}[input_.type]
+        kind = {"double": "number", "long": "integer", "boolean": "boolean"}[input_.type]
+        return Annotated[base, AfterValidator(_among(input_.values)), WithJsonSchema({"type": kind, "enum": list(input_.values)})]
+    if input_.type == "double":
+        low = -LARGEST_NUMBER if input_.minimum is None else input_.minimum
+        high = LARGEST_NUMBER if input_.maximum is None else input_.maximum
         return Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)]
-    if one.type == "long":
-        least = -LARGEST_WHOLE if one.minimum is None else math.ceil(one.minimum)
-        most = LARGEST_WHOLE if one.maximum is None else math.floor(one.maximum)
+    if input_.type == "long":
+        least = -LARGEST_WHOLE if input_.minimum is None else math.ceil(input_.minimum)
+        most = LARGEST_WHOLE if input_.maximum is None else math.floor(input_.maximum)
         return Annotated[int, Field(ge=least, le=most), BeforeValidator(_whole)]
-    return bool if one.type == "boolean" else str
+    return bool if input_.type == "boolean" else str
 
 
 def _whole(value: Any) -> Any:
-    # JSON has one kind of number: 3.0 is a whole one.
+    # JSON has one number type: 3.0 is a whole number.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _among(values: tuple[Any, ...]) -> Any:
-    def known(value: Any) -> Any:
+    def check(value: Any) -> Any:
         if value not in values:
             raise PydanticCustomError("literal_error", "not among the allowed values")
         return value
 
-    return known
+    return check
 
 
 def _problem(error: Mapping[str, Any], signature: Signature) -> Problem:
     name = str(error["loc"][0]) if error["loc"] else None
-    one = signature.by_name.get(name or "")
+    input_ = signature.by_name.get(name or "")
     kind, got = error["type"], error["input"]
-    if one is None:
+    if input_ is None:
         near = nearest((name or "")[:LONGEST_NAME], signature.by_name)
         return problem(_shown(name), "The model has no such input.", got, f"only: {_listed(signature.by_name)}", near)
     near = None
@@ -181,15 +181,15 @@ def _problem(error: Mapping[str, Any], signature: Signature) -> Problem:
         what = "The value may not be null."
     elif isinstance(got, float) and not math.isfinite(got):
         what = "The value is not a finite number."
-    elif one.values is not None:
-        what, near = "The value is not one of those allowed.", nearest(str(got), [str(value) for value in one.values])
+    elif input_.values is not None:
+        what, near = "The value is not one of those allowed.", nearest(str(got), [str(value) for value in input_.values])
     elif kind == "greater_than_equal":
         what = "The value is too small."
     elif kind == "less_than_equal" or (isinstance(got, int) and abs(got) > LARGEST_NUMBER):
         what = "The value is too large."
     else:
-        what = f"The value is not {_noun(one)}."
-    return problem(name, what, got, one.allowed, near)
+        what = f"The value is not {_noun(input_)}."
+    return problem(name, what, got, input_.allowed, near)
 
 
 def _listed(names: Collection[str]) -> str:
@@ -197,17 +197,17 @@ def _listed(names: Collection[str]) -> str:
     return listed if len(names) <= MOST_LISTED else f"{listed} and {len(names) - MOST_LISTED} more"
 
 
-def _noun(one: Input) -> str:
-    return {"double": "a number", "long": "a whole number", "boolean": "true or false", "string": "text"}[one.type]
+def _noun(input_: Input) -> str:
+    return {"double": "a number", "long": "a whole number", "boolean": "true or false", "string": "text"}[input_.type]
 
 
-def _value(text: str, one: Input) -> Any:
-    if one.type == "boolean":
+def _value(text: str, input_: Input) -> Any:
+    if input_.type == "boolean":
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), text)
-    # float() would also take 1_000, nan and inf, which no one means in a form.
-    if one.type == "string" or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text, re.ASCII):
+    # float() would also accept 1_000, nan and inf, which nobody means in a form.
+    if input_.type == "string" or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text, re.ASCII):
         return text
-    if one.type == "long" and re.fullmatch(r"[+-]?\d{1,19}", text, re.ASCII):
+    if input_.type == "long" and re.fullmatch(r"[+-]?\d{1,19}", text, re.ASCII):
         return int(text)
     return float(text)
 

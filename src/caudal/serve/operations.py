@@ -1,4 +1,4 @@
-"""The operations of one model. Requests are answered by them, and the OpenAPI document is drawn from them."""
+"""The operations of one model: they answer the requests, and the OpenAPI document is generated from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from caudal.serve.schemas import Card, Failure, ImageBody, Problems, answer_mode
 from caudal.serve.served import Served
 
 MOST_ROWS = 1000
-MOST_ERRORS = 100  # that the answer to a batch describes
+MOST_ERRORS = 100  # that the answer to a batch describes in full
 MOST_ROW_ERRORS = 5  # of one row
 
 Handler = Callable[[], Response]
@@ -25,14 +25,14 @@ Handler = Callable[[], Response]
 
 @dataclass(frozen=True)
 class Operations:
-    """What can be done with one champion: handlers by path, and their description."""
+    """The operations of one champion: handlers by path, and their description."""
 
     handlers: dict[str, Handler]
     api: APIBlueprint
 
 
 def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str]]], *, images: bool = False) -> Operations:
-    """Return the operations of a champion; one that takes images is described so, and answered in ``serve/uploads.py``."""
+    """Return the operations of a champion; an image operation is only described here, and answered in ``serve/uploads.py``."""
     name, output = f"{served.product}/{served.model}", served.signature.output
     api = APIBlueprint(
         f"{served.product}_{served.model}",
@@ -43,7 +43,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         abp_responses={code: Failure for code in (401, 404, 503) if security or code != 401},
     )
     unit = f" in {output.unit}" if output.unit else ""
-    every, some = batch_models(served)
+    all_good, with_errors = batch_models(served)
     bad_body: dict[int | str, Any] = {400: Failure, 413: Failure, 415: Failure}
 
     def predict(body: Any) -> Response:
@@ -58,14 +58,14 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     def predict_batch(body: Any) -> Response:
         if not isinstance(body, list) or not 1 <= len(body) <= MOST_ROWS:
             got = f"{len(body)} rows" if isinstance(body, list) else body
-            refused = {"row": None, **problem(None, "The body is not a list of rows.", got, f"a list of 1 to {MOST_ROWS} rows")}
-            return _json({"errors": [refused], "more_errors": 0, "predictions": []}, 422)
+            error = {"row": None, **problem(None, "The body is not a list of rows.", got, f"a list of 1 to {MOST_ROWS} rows")}
+            return _json({"errors": [error], "more_errors": 0, "predictions": []}, 422)
         return _batch(served, body)
 
     def card() -> Response:
         return _json(card_of(ledger, served))
 
-    # The bodies' shapes are made at run time, so they cannot stand in the source as annotations.
+    # The bodies' models are created at run time, so they cannot be annotations in the source.
     predict.__annotations__["body"] = served.inputs
     predict_batch.__annotations__["body"] = rows_model(served, MOST_ROWS)
     api.post(
@@ -79,7 +79,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         summary=f"Predict {output.name}{unit} for many rows",
         description=f"At most {MOST_ROWS} rows. If one is bad the status is 422, the errors name it, and the rest is predicted. "
         f"{MOST_ROW_ERRORS} errors of a row and {MOST_ERRORS} in all are described, further ones counted.",
-        responses={200: every, 422: some, **bad_body},
+        responses={200: all_good, 422: with_errors, **bad_body},
     )(predict_batch)
     if images:
 
@@ -125,8 +125,8 @@ def _body() -> Any:
     if not request.is_json:
         raise UnsupportedMediaType("The body is not declared as JSON.")
     try:
-        # Not json.loads: it runs out of stack on deep nesting, and lets half surrogates through.
-        # NaN is let in, to be refused with its field's name.
+        # Not json.loads: it runs out of stack on deep nesting, and accepts lone surrogates.
+        # NaN is accepted here and refused later with its field's name.
         return from_json(request.get_data(cache=False), allow_inf_nan=True)
     except ValueError as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None

@@ -1,4 +1,4 @@
-"""The pages: models, form, card, and the API to try. They work without JavaScript; only trying the API needs it."""
+"""The pages: models, form, card, and an API explorer. They work without JavaScript, except the explorer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONG_LIST = 12
 
 
 def offer_pages(app: Flask, champions: ChampionCache, counter: Counter, *, key: bool) -> None:
-    """Give an app its pages (by ``route``, since ``get`` and ``post`` would describe them as operations of the API)."""
+    """Add the pages to an app, by ``route``: ``get`` and ``post`` would describe them as operations of the API."""
     app.jinja_env.filters["number"] = number
     app.jinja_env.filters["moment"] = moment
     app.jinja_env.globals.update(has_key=key, LONG_LIST=LONG_LIST, DISTANCES=DISTANCES)
@@ -76,12 +76,12 @@ def offer_pages(app: Flask, champions: ChampionCache, counter: Counter, *, key: 
 
 
 def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the operations of an OpenAPI document as the page shows them."""
-    shown = []
+    """Return the operations of an OpenAPI document in the page's format."""
+    documents = []
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             schema = _schema(document, operation.get("requestBody"))
-            shown.append(
+            documents.append(
                 {
                     "id": operation["operationId"],
                     "tag": operation["tags"][0],
@@ -94,11 +94,11 @@ def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
                     "statuses": [(status, answer["description"]) for status, answer in sorted(operation["responses"].items())],
                 }
             )
-    return shown
+    return documents
 
 
 def moment(iso: str | None) -> str:
-    """Return an ISO time as people read it.
+    """Return an ISO time in a format for people.
 
     Examples
     --------
@@ -120,14 +120,14 @@ def _form(champions: ChampionCache, served: Served, texts: dict[str, str], **mor
 
 
 def _call(served: Served, values: dict[str, Any]) -> str:
-    """Return the shell command that asks the API the same."""
+    """Return the shell command of the same API request."""
     quoted = json.dumps(values, ensure_ascii=False).replace("'", "'\\''")
     address = f"{request.url_root}api/v1/{served.product}/{served.model}/predict"
     return f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d '{quoted}'"
 
 
 def _text(value: Any) -> str:
-    """Return a value as the form's text; whole floats without their point."""
+    """Return a value as text for the form; whole floats without a decimal point."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -142,8 +142,8 @@ def _schema(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str, 
 def _followed(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     if "$ref" not in schema:
         return schema
-    found: dict[str, Any] = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
-    return found
+    referenced: dict[str, Any] = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return referenced
 
 
 def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
@@ -164,7 +164,7 @@ def _inputs(document: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, 
 
 def _type(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(_type(one) for one in schema["anyOf"])
+        return " or ".join(_type(alternative) for alternative in schema["anyOf"])
     if "enum" in schema:
         return f"one of {len(schema['enum'])} values"
     if "const" in schema:

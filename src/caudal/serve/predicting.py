@@ -1,4 +1,4 @@
-"""Rows in, answers out: the only place of this room that touches a model."""
+"""Rows in, answers out: the only module of this package that uses a model."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Answer = dict[str, object]
 
 
 def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer | Problem]:
-    """Return one answer a row, or the problem of a row from which the model cannot predict.
+    """Return one answer per row, or a problem for a row from which the model cannot predict.
 
     Raises
     ------
     NoChampion
-        the model fails on its own example too, so the fault is not the caller's
+        the model also fails on its own example, so the fault is not the caller's
     """
     if not rows:
         return []
     try:
         return _read(served, served.loaded.predict(frame_of(served, rows)), rows)
     except Exception as error:  # a model may raise anything
-        if len(rows) > 1:  # find the rows that it fails on
+        if len(rows) > 1:  # find the rows on which it fails
             return [answers(served, [row])[0] for row in rows]
         log.warning("%s version %s cannot predict from %s", served.title, served.version, rows[0], exc_info=error)
         if not _healthy(served):
@@ -45,26 +45,26 @@ def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer
 
 
 def is_problem(answer: Answer | Problem) -> bool:
-    """Say whether a row got a problem in place of an answer."""
+    """Return whether a row got a problem instead of an answer."""
     return "problem" in answer
 
 
 def frame_of(served: Served, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the rows as a frame with the columns, and types, of training."""
+    """Return the rows as a frame with the columns and types of training."""
     import pandas as pd
 
     columns = {input_.name: _column([row[input_.name] for row in rows], input_) for input_ in served.signature.inputs}
     return pd.DataFrame(columns, copy=False)
 
 
-def _column(values: list[Any], one: Input) -> np.ndarray[Any, Any]:
+def _column(values: list[Any], input_: Input) -> np.ndarray[Any, Any]:
     import numpy as np
 
-    if one.type == "double":
+    if input_.type == "double":
         return np.array(values, dtype="float64")  # None becomes NaN
-    if one.type != "string" and None not in values:
-        return np.array(values, dtype="int64" if one.type == "long" else "bool")
-    if one.type == "long":
+    if input_.type != "string" and None not in values:
+        return np.array(values, dtype="int64" if input_.type == "long" else "bool")
+    if input_.type == "long":
         return np.array(values, dtype="float64")
     column = np.empty(len(values), dtype=object)
     column[:] = values
@@ -72,17 +72,19 @@ def _column(values: list[Any], one: Input) -> np.ndarray[Any, Any]:
 
 
 def _read(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> list[Answer | Problem]:
-    found = predicted["prediction"].tolist()
-    if len(found) != len(rows):
-        raise ValueError(f"{len(rows)} rows gave {len(found)} predictions")
+    values = predicted["prediction"].tolist()
+    if len(values) != len(rows):
+        raise ValueError(f"{len(rows)} rows gave {len(values)} predictions")
     prefix = "probability_"
     shares = {name[len(prefix) :]: predicted[name].tolist() for name in predicted.columns if name.startswith(prefix)}
     output = served.signature.output
-    read: list[Answer | Problem] = []
-    for index, value in enumerate(found):
+    results: list[Answer | Problem] = []
+    for index, value in enumerate(values):
         numbers = [value, *(column[index] for column in shares.values())]
         if any(number is None or (isinstance(number, float) and not math.isfinite(number)) for number in numbers):
-            read.append(problem(None, "The prediction is not a finite number.", None, "values like those the model was trained on"))
+            results.append(
+                problem(None, "The prediction is not a finite number.", None, "values like those the model was trained on")
+            )
             continue
         answer: Answer = {
             "prediction": value,
@@ -96,12 +98,12 @@ def _read(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, o
         }
         if shares:
             answer["probabilities"] = {label: column[index] for label, column in shares.items()}
-        read.append(answer)
-    return read
+        results.append(answer)
+    return results
 
 
 def try_out(served: Served) -> None:
-    """Predict from the model's own example: what fails does so before it is served, and what is slow at first is over."""
+    """Predict from the model's own example, so that errors and slow first calls occur before it is served."""
     example = _example(served)
     if example is not None:
         _read(served, served.loaded.predict(frame_of(served, [example])), [example])
@@ -116,7 +118,7 @@ def _healthy(served: Served) -> bool:
 
 
 def _example(served: Served) -> dict[str, object] | None:
-    """Return a row that passes the gate; None when the signature has no whole example."""
+    """Return a valid row; None if the signature has no complete example."""
     start = {name: value for name, value in served.signature.starting_values.items() if value is not None}
     row = checked(start, served.signature, served.inputs)
     return row.values if row.good else None

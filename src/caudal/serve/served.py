@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LoadedModel(Protocol):
-    """What the registry gives: a version that predicts from a frame."""
+    """The registry's model: a version that predicts from a frame."""
 
     @property
     def version(self) -> int:
@@ -26,11 +26,11 @@ class LoadedModel(Protocol):
 
     @property
     def candidate(self) -> str:
-        """Name of the candidate it is."""
+        """Name of the candidate."""
 
     @property
     def signature(self) -> dict[str, Any]:
-        """What it takes and gives."""
+        """Its inputs and outputs."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` (and ``probability_<class>``) for each row of the frame."""
@@ -44,7 +44,7 @@ class NoChampion(CaudalError):
 
 @dataclass(frozen=True)
 class Served:
-    """A champion in memory. It never changes; a promotion puts another one in its place."""
+    """A champion in memory. It never changes; a promotion replaces it by another."""
 
     product: str
     model: str
@@ -58,15 +58,15 @@ class Served:
 
     @property
     def title(self) -> str:
-        """The name that its OpenAPI schemas begin with."""
+        """The prefix of its OpenAPI schemas' names."""
         return f"{self.product}.{self.model}"
 
     @cached_property
     def signature(self) -> Signature:
-        """What the model takes and gives."""
+        """The model's inputs and outputs."""
         return read_signature(self.loaded.signature)
 
     @cached_property
     def inputs(self) -> type[BaseModel]:
-        """The gate that its rows pass."""
+        """The pydantic model that validates its rows."""
         return model_of(self.signature, f"{self.title}.Inputs")

@@ -1,4 +1,4 @@
-"""``caudal serve``: the champions on one address, until they are asked to stop."""
+"""``caudal serve``: the champions on one address, until a signal stops the server."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def serve(
     loader: Load | None = None,
     lake: Place | None = None,
 ) -> None:
-    """Serve the champions until SIGINT or SIGTERM; requests under way are finished.
+    """Serve the champions until SIGINT or SIGTERM; current requests are finished.
 
     Parameters
     ----------
-    host, port : where; port 0 takes a free one
-    key : str, optional, what callers must show; demanded unless only this machine reaches the host
-    trust : types that a stored model may hold beyond those known to be safe
-    announce : callable, told the address once the champions are loaded; prints it when left out
-    lake : Place, optional, where tables lie when not in the home
+    host, port : the address; port 0 takes a free one
+    key : str, optional, the key that callers must give; required unless only this machine can reach the host
+    trust : types that a stored model may contain besides the known safe ones
+    announce : callable, called with the address once the champions are loaded; prints it by default
+    lake : Place, optional, the lake if it is not in the home
 
     Raises
     ------
     DeclarationProblem
         others reach the host and no key is set
     EnvironmentProblem
-        the address is taken or not this machine's
+        the address is taken or not one of this machine's
     """
     demand_key(host, key)
     app = create_app(home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake)
@@ -57,7 +57,7 @@ def serve(
 
 
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:
-    """Load the champions, say so, and look for promotions, so that no request has to wait for a model to load."""
+    """Load the champions, announce the address, and look for promotions, so that no request waits for a model to load."""
     champions: ChampionCache = app.extensions["caudal"]
     champions.refresh()
     announce(url)

@@ -1,4 +1,4 @@
-"""What a model takes and gives, read from the signature that training wrote."""
+"""A model's inputs and outputs, read from the signature that training wrote."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Input:
 
     @property
     def seen_range(self) -> str:
-        """The range of the training rows in words; empty when there is none."""
+        """The range of the training rows in words; empty if there is none."""
         return "" if self.seen is None else _between(*self.seen).strip()
 
     def unusual(self, value: Any) -> bool:
-        """Say whether a number lies outside what the model was trained on."""
+        """Return whether a number is outside the training range."""
         if self.seen is None or isinstance(value, bool) or not isinstance(value, int | float):
             return False
         return not self.seen[0] <= value <= self.seen[1]
 
     @property
     def allowed(self) -> str:
-        """What may be given, in words.
+        """The allowed values, in words.
 
         Examples
         --------
@@ -54,12 +54,12 @@ class Input:
 
     @property
     def limits(self) -> str:
-        """Its range in words; empty when there is none."""
+        """Its declared range in words; empty if there is none."""
         return "" if self.values is not None else _between(self.minimum, self.maximum).strip()
 
     @property
     def kind(self) -> str:
-        """What may be given, in words, less its unit."""
+        """The allowed values in words, without the unit."""
         if self.values is not None:
             return _one_of(self.values)
         if self.type in ("double", "long"):
@@ -69,7 +69,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """What a model predicts."""
+    """A model's output."""
 
     name: str
     type: str = "double"
@@ -146,17 +146,17 @@ def _input(document: Mapping[str, Any]) -> Input:
         document.get("minimum"),
         document.get("maximum"),
         document.get("default"),
-        # A null among the categories says that the input is nullable; it is not a category that can be chosen.
+        # A null among the categories means that the input is nullable; it is not a category to choose.
         tuple(value for value in values if value is not None) if values else None,
         (seen[0], seen[1]) if seen else None,
     )
 
 
-def _within(value: Any, one: Input) -> Any:
-    # A median that was rounded may lie a little outside of a narrow range.
+def _within(value: Any, input_: Input) -> Any:
+    # A rounded median may be slightly outside a narrow range.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    low, high = one.minimum, one.maximum
+    low, high = input_.minimum, input_.maximum
     return low if low is not None and value < low else high if high is not None and value > high else value
 
 
@@ -169,5 +169,5 @@ def _between(low: float | None, high: float | None) -> str:
 
 
 def _one_of(values: tuple[Any, ...], shown: int = 5) -> str:
-    named = ", ".join(repr(value) for value in values[:shown])
-    return f"one of {named}" if len(values) <= shown else f"one of {len(values)} values such as {named}"
+    examples = ", ".join(repr(value) for value in values[:shown])
+    return f"one of {examples}" if len(values) <= shown else f"one of {len(values)} values such as {examples}"

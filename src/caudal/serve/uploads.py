@@ -1,4 +1,4 @@
-"""Models asked with an image: through the API (a file, or JSON with base64) and by a page that shows it with the nearest training images."""
+"""Predictions from images: by the API (a file, or JSON with base64), and by a page that shows the nearest training images."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
 from caudal.web.server import MOST_BYTES
 
-MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 takes a third more than the image
+MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 is a third larger than the image
 
 
 def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: FeaturizerOf) -> None:
-    """Give an app the addresses at which models are asked with an image."""
+    """Add the routes for predictions from images to an app."""
     app.jinja_env.globals["eye_of"] = featurizer_of
 
-    def found(product: str, model: str) -> tuple[Served, ImageFeaturizer]:
+    def image_model(product: str, model: str) -> tuple[Served, ImageFeaturizer]:
         served = champions.get(product, model)
         featurizer = featurizer_of(served)
         if featurizer is None:
@@ -35,7 +35,7 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
     @app.route("/api/v1/<product>/<model>/predict/image", methods=["POST"])
     def predict_image(product: str, model: str) -> Response:
         request.max_content_length = MOST_IMAGE_BYTES
-        served, featurizer = found(product, model)
+        served, featurizer = image_model(product, model)
         answer = _asked(served, featurizer, _content())
         response = jsonify({"errors": [answer], "more_errors": 0} if is_problem(answer) else answer)
         response.status_code = 422 if is_problem(answer) else 200
@@ -44,7 +44,7 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
     @app.route("/<product>/<model>/image", methods=["POST"])
     def shown(product: str, model: str) -> str | tuple[str, int]:
         request.max_content_length = MOST_IMAGE_BYTES
-        served, featurizer = found(product, model)
+        served, featurizer = image_model(product, model)
         file = request.files.get("image")
         content = file.read() if file else b""
         answer = _asked(served, featurizer, content)
@@ -54,7 +54,7 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
 
     @app.route("/<product>/<model>/images/<sha256>.jpg", methods=["GET"])
     def training_image(product: str, model: str, sha256: str) -> Response:
-        _, featurizer = found(product, model)
+        _, featurizer = image_model(product, model)
         small = featurizer.thumbnail(sha256)
         if small is None:
             abort(404)
@@ -62,7 +62,7 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
 
 
 def _asked(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[str, object] | Problem:
-    """Return the model's answer for an image, with the nearest training images, or why there is none."""
+    """Return the model's answer for an image, with the nearest training images, or the problem."""
     from caudal.stages.images.decode import UnreadableImage
 
     try:
@@ -74,14 +74,14 @@ def _asked(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[
         return answer
     address = f"/{served.product}/{served.model}/images"
     near = [
-        {"label": one.label, "distance": one.distance, "image": f"{address}/{one.sha256}.jpg"}
-        for one in featurizer.nearest(row, NEAREST)
+        {"label": neighbour.label, "distance": neighbour.distance, "image": f"{address}/{neighbour.sha256}.jpg"}
+        for neighbour in featurizer.nearest(row, NEAREST)
     ]
     return {**answer, "nearest": near}
 
 
 def _content() -> bytes:
-    """Return the image of a request: a file of a form, JSON with base64, or the body itself."""
+    """Return a request's image: a file of a form, JSON with base64, or the body itself."""
     if request.mimetype == "multipart/form-data":
         file = request.files.get("image")
         if file is None:
@@ -89,17 +89,17 @@ def _content() -> bytes:
         return bytes(file.read())
     if not request.is_json:
         return request.get_data(cache=False)
-    said = request.get_json(silent=True)
-    if not isinstance(said, dict) or not isinstance(said.get("image"), str):
+    document = request.get_json(silent=True)
+    if not isinstance(document, dict) or not isinstance(document.get("image"), str):
         raise BadRequest('The body is no object with a text "image".')
     try:
-        return base64.b64decode(said["image"].partition("base64,")[2] or said["image"], validate=True)
+        return base64.b64decode(document["image"].partition("base64,")[2] or document["image"], validate=True)
     except (binascii.Error, ValueError):
         raise BadRequest('"image" is not base64.') from None
 
 
 def _picture(featurizer: ImageFeaturizer, content: bytes) -> str:
-    """Return an image as the network sees it, small, for a page."""
+    """Return an image at the network's size, for a page."""
     from caudal.stages.images.decode import thumbnail
 
     return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, featurizer.side, MOST_PIXELS)).decode()

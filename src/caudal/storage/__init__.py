@@ -1,1 +1,1 @@
-"""Where bytes lie: a folder, S3, HDFS; Delta commits and Parquet files; nothing about what they mean."""
+"""Storage of bytes: a folder, S3, HDFS; Delta commits and Parquet files; nothing about their meaning."""

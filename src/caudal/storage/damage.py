@@ -1,4 +1,4 @@
-"""What is stored and is not as it was stored: errors of the libraries that read it, each told in a sentence."""
+"""Detect damaged files from the errors of the libraries that read them, and say so in a sentence."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _GONE = (
 )
 
 
-def damaged(what: str, fix: str = VERIFY, **facts: Any) -> StorageDamaged:
-    """Return that something stored is not as it was stored; to try again changes nothing."""
+def damage_error(what: str, fix: str = VERIFY, **facts: Any) -> StorageDamaged:
+    """Return the error that stored data is not as it was written; a retry does not help."""
     return StorageDamaged(what, fix=fix, transient=False, **facts)
 
 
 @contextmanager
-def stored(file: PurePath | Any, what: str = "") -> Iterator[None]:
-    """Tell in a sentence that a stored file that the block reads is damaged or gone.
+def translate_damage(file: PurePath | Any, what: str = "") -> Iterator[None]:
+    """Raise an error that names the stored file if the block's reading of it shows that it is damaged or missing.
 
     Raises
     ------
-    StorageDamaged : it is
+    StorageDamaged : the file is damaged or missing
     """
     try:
         yield
@@ -55,33 +55,33 @@ def stored(file: PurePath | Any, what: str = "") -> Iterator[None]:
 
 
 def of_file(error: BaseException, file: PurePath | Any, what: str = "") -> StorageDamaged | None:
-    """Return what an error says of a stored file; None where the file is not to blame."""
-    about = f"{what}: " if what else ""
+    """Return the damage that an error shows of a stored file; None if the file is not the cause."""
+    prefix = f"{what}: " if what else ""
     if isinstance(error, FileNotFoundError):
-        return damaged(f"{about}'{file}' is gone.", file=str(file))
-    # An error of the machine has a number; without one it is Parquet's reader that can make nothing of the bytes.
+        return damage_error(f"{prefix}'{file}' is gone.", file=str(file))
+    # An error of the operating system has a number; without one, Parquet's reader cannot interpret the bytes.
     nonsense = isinstance(file, PurePath) and isinstance(error, OSError) and error.errno is None
     of_arrow = type(error).__module__.startswith("pyarrow") and not isinstance(error, OSError | MemoryError)
     if nonsense or of_arrow or is_damage(str(error)):
-        return damaged(f"{about}'{file}' is not as it was written: {first_line(error)}.", file=str(file))
+        return damage_error(f"{prefix}'{file}' is not as it was written: {first_line(error)}.", file=str(file))
     return None
 
 
 def is_damage(text: str) -> bool:
-    """Tell whether an error's text is that of a reader who found other bytes than were written."""
+    """Return whether an error's text is that of a reader that found other bytes than were written."""
     return any(sign in text for sign in _NOT_AS_WRITTEN)
 
 
 def of_text(text: str) -> StorageDamaged | None:
-    """Return what an error of Spark's says of a stored file; None where it is about something else."""
+    """Return the damage that a Spark error shows of a stored file; None if it is about something else."""
     gone = any(sign in text for sign in _GONE)
     if not gone and not is_damage(text):
         return None
-    named = re.search(r"(?:file:/*|s3a?://|hdfs://)?(/[^\n\"']*?/lake/[^\n\"']*?\.(?:snappy\.|zstd\.)?parquet)", text)
-    if named is None:
+    file_match = re.search(r"(?:file:/*|s3a?://|hdfs://)?(/[^\n\"']*?/lake/[^\n\"']*?\.(?:snappy\.|zstd\.)?parquet)", text)
+    if file_match is None:
         return None
-    how = "is gone" if gone and not is_damage(text) else "is not as it was written"
-    return damaged(f"'{named.group(1)}' {how}.", file=named.group(1))
+    state = "is gone" if gone and not is_damage(text) else "is not as it was written"
+    return damage_error(f"'{file_match.group(1)}' {state}.", file=file_match.group(1))
 
 
 def first_line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """Delta tables: Spark writes the Parquet files, this commits them. Readers see the old version or the new one.
 
-The commit is made by ``deltalake`` (Rust), in milliseconds and without a JVM; see ADR 2. Every commit carries the identity and
-the figures of the step that made it, so that the ledger can be brought back in step with the data after a kill.
+``deltalake`` (Rust) makes the commit, in milliseconds and without a JVM; see ADR 2. Every commit contains the identity and
+the figures of the step that made it, so that after a kill the ledger can be synchronized with the data.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from urllib.parse import unquote
 
 from caudal.errors import NotThere
 from caudal.storage import delta_log
-from caudal.storage.damage import VERIFY, damaged, first_line
+from caudal.storage.damage import VERIFY, damage_error, first_line
 from caudal.storage.mirror import delta_address
-from caudal.storage.place import Place, Remote, below as seen_from, delta_options, remove, source
+from caudal.storage.place import Place, Remote, delta_options, readable, relative_path, remove
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 DAY = "_day"  # the partition column of tables partitioned by event-time day
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of rows without an event time
-_REMEMBERED = 64  # versions of remote tables: a version never changes, and reading one takes some requests
+_REMEMBERED = 64  # cached versions of remote tables: a version never changes, and reading one takes several requests
 _seen: dict[tuple[Remote, int], Version] = {}
 
-# Threads of Delta's library come and go with the files that it opens at once, and each would have freed memory of its own to keep: a
-# stream that commits ten times a second came to hold 100 MB more in half an hour of event time, and 65 so. Read when it is imported.
+# Delta's library starts threads for the files that it opens at once, and each thread would keep freed memory of its own: a
+# stream with ten commits per second grew by 100 MB in half an hour of event time, and by 65 MB with this. Read at import.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:1000,muzzy_decay_ms:0")
 
 
@@ -47,18 +47,18 @@ class DataFile:
     bytes: int
     rows: int
     day: str | None = None  # ISO date; None in tables without partitions and for rows without an event time
-    sha256: str | None = field(default=None, compare=False)  # of its bytes as they were written, where a commit is to tell it
+    sha256: str | None = field(default=None, compare=False)  # of its bytes as written, if the commit is to record it
 
     @property
     def segment(self) -> str | None:
-        """The raw file that its rows come from, in tables that are written so."""
-        found = re.search(r"_segment=([0-9a-f]+)/", self.path)
-        return found.group(1) if found else None
+        """The raw file that its rows come from, in tables that are partitioned by raw file."""
+        match_ = re.search(r"_segment=([0-9a-f]+)/", self.path)
+        return match_.group(1) if match_ else None
 
 
 @dataclass(frozen=True)
 class Version:
-    """A published version of a table: its files, its schema (Spark JSON), and what the commit said of itself."""
+    """A published version of a table: its files, its schema (Spark JSON), and its commit info."""
 
     folder: Place
     number: int
@@ -78,19 +78,19 @@ class Version:
         return {file.day for file in self.files} if self.partitioned else set()
 
     def paths(self, days: Iterable[str | None] | None = None, segments: Iterable[str] | None = None) -> list[str]:
-        """Return absolute file names, of the given days and raw files only where given."""
-        wanted, those = None if days is None else set(days), None if segments is None else set(segments)
+        """Return absolute file names, limited to days and raw files if given."""
+        wanted_days, wanted_segments = None if days is None else set(days), None if segments is None else set(segments)
         return [
             str(self.folder / unquote(file.path))
             for file in self.files
-            if (wanted is None or file.day in wanted) and (those is None or file.segment in those)
+            if (wanted_days is None or file.day in wanted_days) and (wanted_segments is None or file.segment in wanted_segments)
         ]
 
 
 def version_of(folder: Place) -> int | None:
-    """Return the number of the newest version, or None where there is no table.
+    """Return the number of the newest version, or None if there is no table.
 
-    Versions follow one another without a gap, so the few after the last checkpoint are looked for by name: a table of a stream has
+    Version numbers have no gaps, so the few after the last checkpoint are looked up by name: a table of a stream has
     ten thousand versions a day, and listing them would take longer each time.
     """
     log = folder / "_delta_log"
@@ -107,26 +107,26 @@ def version_of(folder: Place) -> int | None:
 
 
 def read(folder: Place, version: int | None = None) -> Version:
-    """Return a table's version, the newest unless told.
+    """Return a version of a table, by default the newest.
 
     Raises
     ------
-    NotThere : there is no such table or version
+    NotThere : the table or version does not exist
     """
     if not isinstance(folder, Remote):
         return _read(folder, _open(folder, version))
     number = version_of(folder) if version is None else version
-    known = _seen.get((folder, number or 0))
-    if known is None or number is None:
-        known = _read(folder, _open(folder, number))
+    cached = _seen.get((folder, number or 0))
+    if cached is None or number is None:
+        cached = _read(folder, _open(folder, number))
         if len(_seen) >= _REMEMBERED:
             _seen.pop(next(iter(_seen)))
-        _seen[folder, known.number] = known
-    return known
+        _seen[folder, cached.number] = cached
+    return cached
 
 
 def forget() -> None:
-    """Look at every remote table anew: one may have been moved away and another be in its place."""
+    """Drop the cache of remote tables: a table may have been moved away and replaced by another."""
     _seen.clear()
 
 
@@ -148,9 +148,9 @@ def _read(folder: Place, table: DeltaTable) -> Version:
 
 
 def identity(folder: Place, version: int) -> dict[str, Any]:
-    """Return what the commit of a version said of itself; empty for commits that caudal did not make."""
-    if isinstance(folder, Remote) and (known := _seen.get((folder, version))) is not None:
-        return dict(known.identity)
+    """Return caudal's part of a version's commit info; empty for commits that caudal did not make."""
+    if isinstance(folder, Remote) and (cached := _seen.get((folder, version))) is not None:
+        return dict(cached.identity)
     entry = delta_log.entry_of(folder / "_delta_log", version)
     try:
         content = entry.read_bytes()
@@ -160,24 +160,24 @@ def identity(folder: Place, version: int) -> dict[str, Any]:
 
 
 def staged(folder: Place, below: Place) -> list[DataFile]:
-    """Return the Parquet files that Spark left under ``below``, which lies in the table's folder."""
+    """Return the Parquet files that Spark wrote under ``below``, which is in the table's folder."""
 
-    def measured(path: Place) -> DataFile:
+    def read_file(path: Place) -> DataFile:
         import pyarrow.parquet as pq
 
         with translate_storage_errors(path):
-            held = source(path)
-            rows = pq.read_metadata(held).num_rows
-        days = [part.partition("=")[2] for part in seen_from(path, below).parts if part.startswith(f"{DAY}=")]
+            opened = readable(path)
+            rows = pq.read_metadata(opened).num_rows
+        days = [part.partition("=")[2] for part in relative_path(path, below).parts if part.startswith(f"{DAY}=")]
         day = days[0] if days and days[0] != NO_DAY else None
-        return DataFile(seen_from(path, folder).as_posix(), path.stat().st_size, rows, day, _sum(held))
+        return DataFile(relative_path(path, folder).as_posix(), path.stat().st_size, rows, day, _sum(opened))
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(measured, sorted(below.rglob("*.parquet"))))
-    for file in found:
-        if file.rows == 0:  # a task without rows; no version is to name it
+        files = list(pool.map(read_file, sorted(below.rglob("*.parquet"))))
+    for file in files:
+        if file.rows == 0:  # a task without rows; no version should name it
             (folder / unquote(file.path)).unlink()
-    return [file for file in found if file.rows > 0]
+    return [file for file in files if file.rows > 0]
 
 
 def commit(
@@ -194,10 +194,10 @@ def commit(
 
     Parameters
     ----------
-    replace : ``"all"`` takes every older file out, ``"none"`` none of them, a set of days those of these days, a frozenset of
-        path fragments those whose path holds one of them
-    schema : Spark's JSON; with ``"all"`` it becomes the table's, else new columns are added to the table's
-    removed_kept : how long checkpoints tell of files that were taken out; said when the table is made. The files themselves stay
+    replace : ``"all"`` removes every older file, ``"none"`` none of them, a set of days the files of these days, a frozenset of
+        path fragments the files whose path contains one of them
+    schema : Spark's schema JSON; with ``"all"`` it replaces the table's, else new columns are added to the table
+    removed_kept : how long checkpoints list removed files; set when the table is created. The files themselves stay
     """
     from deltalake.exceptions import CommitFailedError
 
@@ -206,7 +206,7 @@ def commit(
         with translate_storage_errors(folder):
             _commit(folder, before, files, schema, partitioned, replace, identity, removed_kept)
     except CommitFailedError:
-        # A server can have taken the commit and died before it said so; asked again, it says that there is one.
+        # A server may have accepted the commit and died before it replied; the retry then fails because the commit exists.
         number = version_of(folder)
         if number is None or number == before or not isinstance(folder, Remote) or not _says(folder, number, identity):
             raise
@@ -226,17 +226,17 @@ def _commit(
     now_ms = int(time.time() * 1000)
     adds = [_add(file, partitioned, now_ms) for file in files]
     delta_schema = Schema.from_json(json.dumps(_storable(schema)))
-    said = _properties(identity, {file.path: file.sha256 for file in files if file.sha256 is not None}, len(files))
-    # Nothing of the log expires; to look whether anything has would take longer with each version.
-    after = PostCommitHookProperties(cleanup_expired_logs=False)
-    by = [DAY] if partitioned else []
+    properties = _properties(identity, {file.path: file.sha256 for file in files if file.sha256 is not None}, len(files))
+    # Nothing in the log expires; a search for expired entries would take longer with each version.
+    hook_properties = PostCommitHookProperties(cleanup_expired_logs=False)
+    partition_columns = [DAY] if partitioned else []
     options = delta_options(folder)
     if before is None:
         folder.mkdir(parents=True, exist_ok=True)
         create_table_with_add_actions(
-            delta_address(folder), delta_schema, adds, mode="error", partition_by=by, commit_properties=said,
+            delta_address(folder), delta_schema, adds, mode="error", partition_by=partition_columns, commit_properties=properties,
             configuration={
-                # Time travel by run is for ever: nothing of the log is cleaned up behind our back.
+                # Time travel by run has no limit: the log must never be cleaned up automatically.
                 "delta.logRetentionDuration": "interval 36500 days",
                 "delta.deletedFileRetentionDuration": removed_kept,
             },
@@ -245,19 +245,24 @@ def _commit(
         return
     table = _open(folder, None)
     if replace == "all":
-        if table.metadata().partition_columns != by:
+        if table.metadata().partition_columns != partition_columns:
             create_table_with_add_actions(
                 delta_address(folder),
                 delta_schema,
                 adds,
                 mode="overwrite",
-                partition_by=by,
-                commit_properties=said,
+                partition_by=partition_columns,
+                commit_properties=properties,
                 storage_options=options,
             )
         else:
             table.create_write_transaction(
-                adds, "overwrite", delta_schema, partition_by=by, commit_properties=said, post_commithook_properties=after
+                adds,
+                "overwrite",
+                delta_schema,
+                partition_by=partition_columns,
+                commit_properties=properties,
+                post_commithook_properties=hook_properties,
             )
     else:
         older = [] if replace == "none" else _read(folder, table).files
@@ -265,67 +270,73 @@ def _commit(
             table = _open(folder, None)
         removes = [_remove(file, partitioned, now_ms) for file in older if _leaves(file, replace)]
         table.create_write_transaction(
-            [*adds, *removes], "append", table.schema(), partition_by=by, commit_properties=said, post_commithook_properties=after
+            [*adds, *removes],
+            "append",
+            table.schema(),
+            partition_by=partition_columns,
+            commit_properties=properties,
+            post_commithook_properties=hook_properties,
         )
 
 
 def _properties(identity: Mapping[str, Any], hashes: Mapping[str, str] | None = None, adds: int | None = None) -> Any:
     from deltalake.transaction import CommitProperties
 
-    told = {
+    metadata = {
         "caudal": json.dumps(identity, default=str, allow_nan=False),
         **({delta_log.SUMS: json.dumps(hashes)} if hashes else {}),
     }
-    told |= {} if adds is None else {delta_log.ADDS: str(adds)}
-    return CommitProperties(custom_metadata=told, max_commit_retries=0)
+    metadata |= {} if adds is None else {delta_log.ADDS: str(adds)}
+    return CommitProperties(custom_metadata=metadata, max_commit_retries=0)
 
 
-def _sum(held: Any) -> str | None:
-    """Return the hash of a file that is about to be published; None of a large remote one: its server keeps sums of its own."""
+def _sum(opened_file: Any) -> str | None:
+    """Return the hash of a file that is about to be published; None for a large remote file: its server has checksums of its
+    own."""
     import pyarrow as pa
 
-    if isinstance(held, Path):
-        with held.open("rb") as opened:
+    if isinstance(opened_file, Path):
+        with opened_file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
-    if isinstance(held, pa.BufferReader):
-        held.seek(0)
-        return hashlib.sha256(held.read()).hexdigest()
+    if isinstance(opened_file, pa.BufferReader):
+        opened_file.seek(0)
+        return hashlib.sha256(opened_file.read()).hexdigest()
     return None
 
 
-def _says(folder: Place, number: int, said: Mapping[str, Any]) -> bool:
-    return bool(identity(folder, number) == json.loads(json.dumps(said, default=str)))
+def _says(folder: Place, number: int, expected: Mapping[str, Any]) -> bool:
+    return bool(identity(folder, number) == json.loads(json.dumps(expected, default=str)))
 
 
 def checkpoint(folder: Place) -> None:
-    """Sum up the log, so that a reader need not read every commit of it."""
+    """Write a checkpoint of the log, so that a reader need not read every commit."""
     _open(folder, None).create_checkpoint()
 
 
 def sweep(folder: Place, kept_names: Collection[str] = ()) -> int:
-    """Take away what a dead run left in a table's folder: files that no version names. Returns how many went.
+    """Delete files in a table's folder that no version names, left by a killed run. Return their number.
 
     Parameters
     ----------
-    kept_names : names of files that stay although no version names them yet
+    kept_names : names of files to keep although no version names them yet
     """
     if not folder.is_dir():
         return 0
     named = _named_ever(folder)
-    gone = 0
+    deleted = 0
     stages: list[Place] = list(folder.glob("part-*"))
     for stage in stages:
-        kept = False
+        has_kept_files = False
         for path in stage.rglob("*"):
             if path.is_file():
-                if seen_from(path, folder).as_posix() in named or path.name in kept_names:
-                    kept = True
+                if relative_path(path, folder).as_posix() in named or path.name in kept_names:
+                    has_kept_files = True
                 else:
                     path.unlink()
-                    gone += 1
-        if not kept:
+                    deleted += 1
+        if not has_kept_files:
             remove(stage)
-    return gone
+    return deleted
 
 
 def _named_ever(folder: Place) -> set[str]:
@@ -352,7 +363,9 @@ def _open(folder: Place, version: int | None) -> DeltaTable:
             raise NotThere(
                 f"Table '{folder.name}' has no version {version}; it has 0 to {newest}.", table=folder.name, cause=str(error)
             ) from None
-        raise damaged(f"The log of table '{folder.name}' is damaged: {first_line(error)}.", VERIFY, table=folder.name) from error
+        raise damage_error(
+            f"The log of table '{folder.name}' is damaged: {first_line(error)}.", VERIFY, table=folder.name
+        ) from error
 
 
 def _add(file: DataFile, partitioned: bool, now_ms: int) -> Any:
@@ -375,16 +388,16 @@ def _leaves(file: DataFile, replace: str | set[str | None] | frozenset[str]) -> 
 
 
 def _widen(table: DeltaTable, schema: Any) -> bool:
-    """Add columns that are new to a table and tell whether there were any."""
-    have = {field.name for field in table.schema().fields}
-    new = [field for field in schema.fields if field.name not in have]
+    """Add a schema's new columns to a table, and return whether there were any."""
+    existing = {field.name for field in table.schema().fields}
+    new = [field for field in schema.fields if field.name not in existing]
     if new:
         table.alter.add_columns(new)
     return bool(new)
 
 
 def _storable(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema with every column nullable: the expectations say what must not be null, the file format does not."""
+    """Return the schema with every column nullable: expectations enforce non-null values, the file format does not."""
     return {**schema, "fields": [{**field, "nullable": True} for field in schema["fields"]]}
 
 

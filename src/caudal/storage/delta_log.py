@@ -1,6 +1,6 @@
-"""The log of a Delta table, entry by entry: what each commit did and said of itself.
+"""The log of a Delta table, entry by entry: each commit's actions and commit info.
 
-An entry tells how many files it brings and their hashes, so that one that was cut off, or a file whose bytes changed, is seen.
+An entry records the number and hashes of the files it adds, so that a truncated entry, or a file whose bytes changed, is detected.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from caudal.storage.damage import damaged, first_line
+from caudal.storage.damage import damage_error, first_line
 from caudal.storage.place import Place
 
-ADDS = "caudal.adds"  # under which a commit tells how many files it brings
-SUMS = "caudal.sums"  # under which a commit tells the hashes of the files that it brings
+ADDS = "caudal.adds"  # commit info key: the number of files that the commit adds
+SUMS = "caudal.sums"  # commit info key: the hashes of the files that the commit adds
 
 
 def commits(folder: Place) -> list[Place]:
     """Return the commits of a table's log, oldest first."""
     log: Place = folder / "_delta_log"
-    found: list[Place] = [entry for entry in log.glob("*.json") if entry.stem.isdigit()]
-    return sorted(found, key=str)
+    entries: list[Place] = [entry for entry in log.glob("*.json") if entry.stem.isdigit()]
+    return sorted(entries, key=str)
 
 
 def entry_of(log: Place, version: int) -> Place:
-    """Return where the entry of a version lies in a log."""
+    """Return the path of a version's log entry."""
     return log / f"{version:020d}.json"
 
 
 def numbers(log: Place) -> list[int]:
-    """Return the versions that a log has entries of, in no order."""
+    """Return the versions that have log entries, in no order."""
     return [int(entry.stem) for entry in log.iterdir() if entry.suffix == ".json" and entry.stem.isdigit()]
 
 
 def checkpointed(log: Place) -> int | None:
-    """Return the version of the last checkpoint, or None where none is told of."""
+    """Return the version of the last checkpoint, or None if there is none."""
     try:
         return int(json.loads((log / "_last_checkpoint").read_text())["version"])
     except (OSError, ValueError, KeyError):
@@ -43,11 +43,11 @@ def checkpointed(log: Place) -> int | None:
 
 
 def actions(entry: Place) -> list[dict[str, Any]]:
-    """Return what an entry of a table's log says.
+    """Return the actions in a log entry.
 
     Raises
     ------
-    StorageDamaged : it is not as it was written
+    StorageDamaged : the entry is not as it was written
     """
     content = entry.read_bytes().splitlines()
     info_of(entry, content)
@@ -61,33 +61,33 @@ def actions(entry: Place) -> list[dict[str, Any]]:
 
 
 def info_of(entry: Place, lines: Sequence[bytes]) -> dict[str, Any]:
-    """Return what an entry of a log says of itself, and hold that it is whole: an entry that was cut off after a line is one by its form.
+    """Return an entry's commit info, and check that the entry is complete: one that was cut off after a line would still parse.
 
     Raises
     ------
-    StorageDamaged : it is empty, or names fewer files than were published with it
+    StorageDamaged : the entry is empty, or names fewer files than were published with it
     """
     try:
         if not any(lines):
             raise ValueError("it is empty")
-        told: dict[str, Any] = next((json.loads(line) for line in lines if line.startswith(b'{"commitInfo"')), {})
-        said: dict[str, Any] = told.get("commitInfo", {})
-        named = sum(line.startswith(b'{"add"') for line in lines)
-        if ADDS in said and int(said[ADDS]) != named:
-            raise ValueError(f"it names {named} files, and {said[ADDS]} were published")
+        first_action: dict[str, Any] = next((json.loads(line) for line in lines if line.startswith(b'{"commitInfo"')), {})
+        info: dict[str, Any] = first_action.get("commitInfo", {})
+        added = sum(line.startswith(b'{"add"') for line in lines)
+        if ADDS in info and int(info[ADDS]) != added:
+            raise ValueError(f"it names {added} files, and {info[ADDS]} were published")
     except ValueError as error:
         raise _unreadable(entry, error) from error
-    return said
+    return info
 
 
 def sums_of(actions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the hashes of the data files that an entry of a table's log has brought, as they were written, by path."""
-    told: Mapping[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-    return {unquote(path): sha256 for path, sha256 in json.loads(told.get(SUMS, "{}")).items()}
+    """Return the hashes of the data files that an entry's actions have added, by path."""
+    info: Mapping[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    return {unquote(path): sha256 for path, sha256 in json.loads(info.get(SUMS, "{}")).items()}
 
 
 def _unreadable(entry: Place, error: Exception) -> Exception:
-    return damaged(
+    return damage_error(
         f"The log of table '{entry.parent.parent.name}' is damaged: '{entry}' is not as it was written: {first_line(error)}.",
         table=entry.parent.parent.name,
         file=str(entry),

@@ -1,4 +1,4 @@
-"""A database's URL with the driver that is used for it."""
+"""A database's URL with the driver that caudal uses for it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def sqlite_url(file: Path) -> str:
     return encoded if make_url(encoded).database == str(file) else f"sqlite:///{file}"  # SQLAlchemy 2.0 decodes nothing
 
 
-def driven(said: str) -> URL:
-    """Return a URL with its driver: PostgreSQL's is psycopg.
+def url_with_driver(address: str) -> URL:
+    """Return a URL with its driver: psycopg for PostgreSQL.
 
     Raises
     ------
     EnvironmentProblem : psycopg is not installed
     """
-    said = Address(said).escaped  # SQLAlchemy ends a password at the first @
-    url = make_url(said.replace("postgres://", "postgresql://", 1) if said.startswith("postgres://") else said)
+    address = Address(address).escaped  # SQLAlchemy ends a password at the first @
+    url = make_url(address.replace("postgres://", "postgresql://", 1) if address.startswith("postgres://") else address)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername == "postgresql+psycopg":

@@ -1,4 +1,4 @@
-"""HDFS as Arrow and fsspec see it: the client of ``hdfs-native``, with the time at which a file was changed, and names as they are."""
+"""HDFS for Arrow and fsspec: the client of ``hdfs-native``, with modification times and literal names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from hdfs_native.fsspec import HdfsFileSystem
 
 
 class Hdfs(HdfsFileSystem):
-    """A file system that tells times as others do, and takes a ``?`` or ``#`` for a part of a name or a pattern."""
+    """A file system that reports modification times as others do, and takes ``?`` or ``#`` as part of a name or pattern."""
 
-    # A forked process empties fsspec's cache before it does anything else, and to let go of a client there is to wait for ever for its threads.
+    # A forked process first empties fsspec's cache, and releasing a client there would wait forever for its threads.
     cachable = False
 
     @classmethod
@@ -22,11 +22,11 @@ class Hdfs(HdfsFileSystem):
         return {**super()._convert_file_status(file_status), "mtime": file_status.modification_time / 1000}
 
     def isdir(self, path: str) -> bool:
-        """Tell whether it is a folder; a cluster that does not answer does not say so, which fsspec takes for no."""
+        """Return whether the path is a folder; raise if the cluster does not answer, which fsspec would take for no."""
         return self._is(path, "directory")
 
     def isfile(self, path: str) -> bool:
-        """Tell whether it is a file."""
+        """Return whether the path is a file."""
         return self._is(path, "file")
 
     def _is(self, path: str, kind: str) -> bool:

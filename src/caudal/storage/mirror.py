@@ -1,8 +1,8 @@
-"""Other names for folders whose path a library cannot spell: links that live as long as this process.
+"""Alternative names for folders whose path a library cannot handle: links that exist as long as this process.
 
-``deltalake`` writes into the folder that it is told and reads from that path decoded as a URL, so ``a%20b`` becomes ``a b`` and a backslash a
-slash; control characters it refuses. Such a table is shown to it in a folder of another name, in which the log is a link to the table's
-own: all that ``deltalake`` reads and writes is the log, and data files are named relative to the table.
+``deltalake`` writes to the given folder, but reads from that path decoded as a URL, so ``a%20b`` becomes ``a b`` and a backslash a
+slash; it refuses control characters. Such a table is presented to it in a folder with another name, in which the log is a link to the table's
+own: ``deltalake`` reads and writes only the log, and data files are named relative to the table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from caudal.storage.place import Place
 
-_WINDOWS = os.name == "nt"  # a backslash parts folders there, and links need a privilege
+_WINDOWS = os.name == "nt"  # a backslash separates folders there, and links need a privilege
 _NOT_PLAIN = re.compile(r"[^\w/.+=,@ \-]", re.ASCII)
 _UNSPEAKABLE = re.compile(r"%|\\|[\x00-\x1f\x7f]")
 
@@ -37,7 +37,8 @@ def delta_address(folder: Place) -> str:
 
 
 def plain_folder(folder: Path) -> Path:
-    """Return a path of plain characters that leads to a folder, for a library that takes paths for URLs: itself, or a link to it."""
+    """Return a path of plain characters to a folder, for a library that treats paths as URLs: the folder itself, or a link to
+    it."""
     if _WINDOWS or not _NOT_PLAIN.search(str(folder)):
         return folder
     link = _mirrors() / f"{_digest(folder)}-link"
@@ -52,7 +53,7 @@ def _digest(folder: Path) -> str:
 
 @functools.cache
 def _mirrors() -> Path:
-    usual = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="caudal-names-", dir="/tmp" if _NOT_PLAIN.search(usual) else usual))  # noqa: S108
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # links are taken away, not what they lead to
+    temporary = tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix="caudal-names-", dir="/tmp" if _NOT_PLAIN.search(temporary) else temporary))  # noqa: S108
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # removes the links, not their targets
     return folder

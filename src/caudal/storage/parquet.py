@@ -1,7 +1,7 @@
-"""Parquet files read and written by Arrow with the checksums of their pages: a page whose bytes have changed is no page of rows.
+"""Read and write Parquet files by Arrow with page checksums: a page whose bytes have changed is refused.
 
-Spark writes the same checksums and compares them too (`caudal.engine.settings`). They cover the values of a page, compressed, but
-neither its header nor the footer; `caudal.tables.intact` says what covers those.
+Spark writes and verifies the same checksums (`caudal.engine.settings`). They cover the compressed values of a page, but
+neither its header nor the footer; `caudal.tables.intact` covers those.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.storage.damage import stored
-from caudal.storage.place import Place, arrow_paths, source
+from caudal.storage.damage import translate_damage
+from caudal.storage.place import Place, arrow_paths, readable
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 WRITTEN: dict[str, Any] = {"write_page_checksum": True}
-"""What every writer of Parquet is told."""
+"""Options of every Parquet writer."""
 
 
-def opened(file: Place) -> pq.ParquetFile:
-    """Return a Parquet file, to be read with its pages' checksums compared."""
+def open_parquet(file: Place) -> pq.ParquetFile:
+    """Open a Parquet file for reading with verified page checksums."""
     import pyarrow.parquet as pq
 
-    with stored(file), translate_storage_errors(file):
-        return pq.ParquetFile(source(file), page_checksum_verification=True)
+    with translate_damage(file), translate_storage_errors(file):
+        return pq.ParquetFile(readable(file), page_checksum_verification=True)
 
 
 def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
@@ -35,22 +35,22 @@ def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
 
     Raises
     ------
-    StorageDamaged : the file is not as it was written, or not there
+    StorageDamaged : the file is not as it was written, or does not exist
     """
-    with opened(file) as parquet, stored(file), translate_storage_errors(file):
+    with open_parquet(file) as parquet, translate_damage(file), translate_storage_errors(file):
         return parquet.read(columns=None if columns is None else list(columns))
 
 
 def checked_format() -> ds.ParquetFileFormat:
-    """Return the format by which datasets are read with their pages' checksums compared."""
+    """Return a dataset format that verifies page checksums."""
     import pyarrow.dataset as ds
 
     return ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True))
 
 
 def dataset(paths: Sequence[str], schema: pa.Schema | None = None) -> ds.FileSystemDataset:
-    """Return Parquet files, wherever they lie, as one Arrow dataset; what reads it stands in `stored`."""
+    """Return Parquet files, local or remote, as one Arrow dataset; read it within `translate_damage`."""
     import pyarrow.dataset as ds
 
-    named, filesystem = arrow_paths(list(paths))
-    return ds.dataset(named, schema=schema, format=checked_format(), filesystem=filesystem)
+    file_names, filesystem = arrow_paths(list(paths))
+    return ds.dataset(file_names, schema=schema, format=checked_format(), filesystem=filesystem)

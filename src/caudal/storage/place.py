@@ -1,7 +1,8 @@
-"""Where the lake lies: a local folder, S3 or HDFS. A remote path is used as a `pathlib.Path` is; a local one is a `pathlib.Path`.
+"""The lake's location: a local folder, S3 or HDFS. A remote path has the interface of `pathlib.Path`; a local one is a
+`pathlib.Path`.
 
-Remote files are reached by `pyarrow.fs`, which comes with Arrow: S3 by its own client, HDFS by ``hdfs-native``. A file that is
-being written is seen when it is whole. Folders need not be made.
+Remote files are accessed through `pyarrow.fs`: S3 by Arrow's own client, HDFS by ``hdfs-native``. A file that is
+being written appears when it is complete. Folders need not be created.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 16
 _SMALL_BYTES = 1 << 18
-_MANY = 256  # small files that are kept: 64 MiB at most
+_MANY = 256  # cached small files: 64 MiB at most
 _kept: dict[Remote, tuple[Stat, bytes]] = {}
 
 
 class Stat(NamedTuple):
-    """What a listing says of a file."""
+    """A file's entry in a listing."""
 
     st_size: int
     st_mtime: float
@@ -43,8 +44,8 @@ class Remote:
     Parameters
     ----------
     root : ``s3://bucket`` or ``hdfs://host:port``
-    path : what comes below
-    stat : of a file that a listing has named
+    path : the path below the root
+    stat : size and time, if a listing has already returned them
     """
 
     __slots__ = ("_stat", "path", "root")
@@ -80,39 +81,39 @@ class Remote:
 
     @property
     def stem(self) -> str:
-        """The name without its ending."""
+        """The name without its extension."""
         return self.path.stem
 
     @property
     def suffix(self) -> str:
-        """The name's ending."""
+        """The name's extension."""
         return self.path.suffix
 
     @property
     def parent(self) -> Remote:
-        """The folder that it lies in."""
+        """The parent folder."""
         return Remote(self.root, self.path.parent)
 
     @property
     def key(self) -> str:
-        """What the file system calls it: ``bucket/path`` on S3, ``/path`` on HDFS."""
+        """The file system's name for the path: ``bucket/path`` on S3, ``/path`` on HDFS."""
         return f"{self.root.removeprefix('s3://')}/{self.path}" if self.root.startswith("s3:") else f"/{self.path}"
 
     def with_name(self, name: str) -> Remote:
-        """Return the path of a neighbour."""
+        """Return the path with another last part."""
         return Remote(self.root, self.path.with_name(name))
 
     def exists(self) -> bool:
-        """Tell whether there is such a file or folder."""
+        """Return whether the file or folder exists."""
         return self._stat is not None or self._info().type.name != "NotFound"
 
     def is_file(self) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether the path is an existing file."""
         return self._stat is not None or self._info().type.name == "File"
 
     def is_dir(self) -> bool:
-        """Tell whether there is such a folder."""
-        return next(self._listed(), None) is not None
+        """Return whether the path is an existing folder."""
+        return next(self._list(), None) is not None
 
     def stat(self) -> Stat:
         """Return size and time of change."""
@@ -124,22 +125,22 @@ class Remote:
         return _stat(info)
 
     def iterdir(self) -> Iterator[Remote]:
-        """Yield what lies in the folder."""
-        for info in self._listed():
+        """Yield the folder's entries."""
+        for info in self._list():
             yield self._below(info)
 
     def glob(self, pattern: str) -> Iterator[Remote]:
-        """Yield what lies in the folder and is called so."""
+        """Yield the folder's entries whose name matches."""
         return (path for path in self.iterdir() if fnmatchcase(path.name, pattern))
 
     def rglob(self, pattern: str) -> Iterator[Remote]:
-        """Yield the files in the folder and below that are called so; unlike `pathlib`, no folders."""
-        for info in self._listed(recursive=True):
+        """Yield the files in the folder and below whose name matches; unlike `pathlib`, no folders."""
+        for info in self._list(recursive=True):
             if info.type.name == "File" and fnmatchcase(info.base_name, pattern):
                 yield self._below(info)
 
     def open(self, mode: str = "r") -> Any:
-        """Return the file opened: ``r`` for text, ``rb`` to look here and there, ``wb`` to write it whole."""
+        """Open the file: ``r`` for text, ``rb`` for random access, ``wb`` to write it as a whole."""
         with translate_storage_errors(self):
             if mode == "wb":
                 return filesystem(self.root).open_output_stream(self.key)
@@ -147,19 +148,19 @@ class Remote:
         return opened if mode == "rb" else io.TextIOWrapper(opened, encoding="utf-8")
 
     def read_bytes(self) -> bytes:
-        """Return what the file holds."""
+        """Return the file's content."""
         with translate_storage_errors(self), filesystem(self.root).open_input_file(self.key) as opened:
             return cast(bytes, opened.read())
 
     def read_text(self) -> str:
-        """Return the text that the file holds."""
+        """Return the file's text."""
         return self.read_bytes().decode()
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        """Do nothing: folders are there when something lies in them."""
+        """Do nothing: a folder exists when it contains something."""
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Take the file away."""
+        """Delete the file."""
         try:
             with translate_storage_errors(self):
                 filesystem(self.root).delete_file(self.key)
@@ -168,7 +169,7 @@ class Remote:
                 raise
 
     def replace(self, target: Remote) -> Remote:
-        """Move the file to where another may be."""
+        """Move the file, replacing another."""
         with translate_storage_errors(self):
             if not self.root.startswith("s3:"):
                 target.unlink(missing_ok=True)
@@ -180,7 +181,7 @@ class Remote:
         with translate_storage_errors(self):
             return filesystem(self.root).get_file_info(self.key)
 
-    def _listed(self, recursive: bool = False) -> Iterator[Any]:
+    def _list(self, recursive: bool = False) -> Iterator[Any]:
         from pyarrow.fs import FileSelector
 
         with suppress(FileNotFoundError), translate_storage_errors(self):
@@ -194,19 +195,19 @@ class Remote:
 Place = Path | Remote
 
 
-def place(said: str | Path) -> Place:
+def place(text: str | Path) -> Place:
     """Return the place that a setting or a table's version names.
 
     Raises
     ------
-    DeclarationProblem : it is of a kind that is not known, or has a password in it
+    DeclarationProblem : the address is of an unknown kind, or contains a password
     """
-    found = address(str(said))
-    return Path(said).absolute() if found is None else Remote(found.root, PurePosixPath(found.path))
+    remote_address = address(str(text))
+    return Path(text).absolute() if remote_address is None else Remote(remote_address.root, PurePosixPath(remote_address.path))
 
 
-def below(path: Place, folder: Place) -> PurePath:
-    """Return a path as seen from a folder above."""
+def relative_path(path: Place, folder: Place) -> PurePath:
+    """Return a path relative to a parent folder."""
     if isinstance(path, Remote) and isinstance(folder, Remote):
         return path.path.relative_to(folder.path)
     assert isinstance(path, Path)
@@ -214,20 +215,20 @@ def below(path: Place, folder: Place) -> PurePath:
     return path.relative_to(folder)
 
 
-def overwrite(target: Place, made: Place) -> None:
-    """Put a file that was made beside it into the place of another."""
-    if isinstance(made, Remote):
+def overwrite(target: Place, new_file: Place) -> None:
+    """Replace a file with one that was written beside it."""
+    if isinstance(new_file, Remote):
         assert isinstance(target, Remote)
-        made.replace(target)
+        new_file.replace(target)
     else:
         assert isinstance(target, Path)
-        made.replace(target)
+        new_file.replace(target)
 
 
-def source(path: Place) -> Any:
-    """Return what Arrow and gzip read a file from: its name where it is local, else the file opened.
+def readable(path: Place) -> Any:
+    """Return what Arrow and gzip can read a file from: its name if it is local, else the opened file.
 
-    A small remote file is read whole and kept for a while: what is written is looked at several times before it is published.
+    A small remote file is read as a whole and cached: a written file is read several times before it is published.
     """
     import pyarrow as pa
 
@@ -236,15 +237,15 @@ def source(path: Place) -> Any:
     stat = path.stat()
     if stat.st_size > _SMALL_BYTES:
         return path.open("rb")
-    if (known := _kept.get(path)) is None or known[0] != stat:
-        _kept[path] = known = (stat, path.read_bytes())
+    if (cached := _kept.get(path)) is None or cached[0] != stat:
+        _kept[path] = cached = (stat, path.read_bytes())
         while len(_kept) > _MANY:
             _kept.pop(next(iter(_kept)), None)
-    return pa.BufferReader(known[1])
+    return pa.BufferReader(cached[1])
 
 
 def local(path: Place, folder: Path) -> Path:
-    """Return a file as one of this machine: itself, or a copy in ``folder``, for what reads nothing else."""
+    """Return a local path to a file: itself, or a copy in ``folder``, for libraries that read only local files."""
     import pyarrow.fs as pf
 
     if isinstance(path, Path):
@@ -263,8 +264,8 @@ def local(path: Place, folder: Path) -> Path:
 
 
 @contextmanager
-def target(path: Place) -> Iterator[Any]:
-    """Give what Arrow writes a file to."""
+def writable(path: Place) -> Iterator[Any]:
+    """Yield what Arrow can write a file to."""
     if isinstance(path, Path):
         yield path
         return
@@ -274,49 +275,50 @@ def target(path: Place) -> Iterator[Any]:
 
 
 def spark_path(path: Place | str) -> str:
-    """Return a path as Spark's Hadoop client spells it.
+    """Return a path in the notation of Spark's Hadoop client.
 
     Examples
     --------
     >>> spark_path("s3://lake/taxi"), spark_path("/home/lake")
     ('s3a://lake/taxi', '/home/lake')
     """
-    said = str(path)
-    return f"s3a://{said.removeprefix('s3://')}" if said.startswith("s3://") else said
+    text = str(path)
+    return f"s3a://{text.removeprefix('s3://')}" if text.startswith("s3://") else text
 
 
 def reader(spark: SparkSession) -> DataFrameReader:
-    """Return Spark's reader for files that are named one by one: it takes ``[ ] { } * ?`` and a backslash in a name for a pattern otherwise."""
+    """Return a Spark reader that takes file names literally; by default Spark takes ``[ ] { } * ?`` and a backslash for
+    patterns."""
     return spark.read.option("__globPaths__", "false")
 
 
-def put(file: Path, at: Place) -> None:
-    """Copy a local file to where none is, whole or not at all; whoever comes second leaves the first's.
+def put(file: Path, destination: Place) -> None:
+    """Copy a local file to a new path, completely or not at all; an existing file is left.
 
-    On S3 an upload is seen when it ends; on HDFS the file is written beside and then renamed.
+    On S3 an upload appears when it ends; on HDFS the file is written under another name and then renamed.
     """
     import pyarrow.fs as pf
 
-    if isinstance(at, Path):
-        at.parent.mkdir(parents=True, exist_ok=True)
-        file.replace(at)
+    if isinstance(destination, Path):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(destination)
         return
-    _kept.pop(at, None)
-    made = at if at.root.startswith("s3:") else at.with_name(f".{at.name}.{uuid4().hex}")
-    with translate_storage_errors(at):
+    _kept.pop(destination, None)
+    uploaded = destination if destination.root.startswith("s3:") else destination.with_name(f".{destination.name}.{uuid4().hex}")
+    with translate_storage_errors(destination):
         pf.copy_files(
             str(file),
-            made.key,
+            uploaded.key,
             source_filesystem=pf.LocalFileSystem(),
-            destination_filesystem=filesystem(at.root),
+            destination_filesystem=filesystem(destination.root),
             use_threads=False,
         )
-        if made is not at:
-            made.replace(at)
+        if uploaded is not destination:
+            uploaded.replace(destination)
 
 
 def remove(folder: Place) -> None:
-    """Take a folder away with all that is in it; nothing happens where there is none."""
+    """Delete a folder with its content; do nothing if it does not exist."""
     if isinstance(folder, Path):
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -324,27 +326,27 @@ def remove(folder: Place) -> None:
         filesystem(folder.root).delete_dir(folder.key)
 
 
-def move(origin: Place, to: Place) -> None:
-    """Move a folder to where none is. On S3 every file is copied and then taken away, so a kill can leave files at both places."""
-    remove(to)
-    if isinstance(origin, Path) and isinstance(to, Path):
-        to.parent.mkdir(parents=True, exist_ok=True)
-        origin.rename(to)
-    elif isinstance(to, Remote) and isinstance(origin, Remote) and origin.root.startswith("s3:"):
+def move(origin: Place, destination: Place) -> None:
+    """Move a folder to a new path. On S3 every file is copied and then deleted, so a kill can leave files at both places."""
+    remove(destination)
+    if isinstance(origin, Path) and isinstance(destination, Path):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        origin.rename(destination)
+    elif isinstance(destination, Remote) and isinstance(origin, Remote) and origin.root.startswith("s3:"):
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(lambda file: file.replace(to / below(file, origin)), list(origin.rglob("*"))))
-    elif isinstance(to, Remote) and isinstance(origin, Remote):
-        with translate_storage_errors(to):
-            filesystem(to.root).create_dir(to.parent.key, recursive=True)
-            filesystem(to.root).move(origin.key, to.key)
+            list(pool.map(lambda file: file.replace(destination / relative_path(file, origin)), list(origin.rglob("*"))))
+    elif isinstance(destination, Remote) and isinstance(origin, Remote):
+        with translate_storage_errors(destination):
+            filesystem(destination.root).create_dir(destination.parent.key, recursive=True)
+            filesystem(destination.root).move(origin.key, destination.key)
 
 
 def arrow_paths(paths: list[str]) -> tuple[list[str], Any]:
-    """Return files as Arrow names them, and the file system that they lie on; None where it is the machine's own."""
-    found = address(paths[0]) if paths else None
-    if found is None:
+    """Return Arrow's names of files, and their file system; None for local files."""
+    remote_address = address(paths[0]) if paths else None
+    if remote_address is None:
         return paths, None
-    return [cast(Remote, place(path)).key for path in paths], filesystem(found.root)
+    return [cast(Remote, place(path)).key for path in paths], filesystem(remote_address.root)
 
 
 def _stat(info: Any) -> Stat:
@@ -352,10 +354,10 @@ def _stat(info: Any) -> Stat:
 
 
 def delta_options(folder: Place) -> dict[str, str] | None:
-    """Return what ``deltalake`` is told about where a table lies."""
+    """Return ``deltalake``'s storage options for a table's folder."""
     return None if isinstance(folder, Path) else storage(folder.root)
 
 
-def spark_needs(at: Place) -> tuple[frozenset[str], dict[str, str]]:
-    """Return the connectors and the settings of a Spark that writes to a place."""
-    return (frozenset(), {}) if isinstance(at, Path) else (connectors(at.root), spark_settings(at.root))
+def spark_needs(destination: Place) -> tuple[frozenset[str], dict[str, str]]:
+    """Return the connectors and the settings of a Spark session that writes to a place."""
+    return (frozenset(), {}) if isinstance(destination, Path) else (connectors(destination.root), spark_settings(destination.root))

@@ -1,7 +1,7 @@
-"""How S3 and HDFS are reached by the three that do: Arrow, ``deltalake``, and Spark's Hadoop client.
+"""Access to S3 and HDFS by the three clients: Arrow, ``deltalake``, and Spark's Hadoop client.
 
-All take the usual chain of credentials (variables, profile, the machine's role) and ``AWS_ENDPOINT_URL``; caudal looks at no key and
-keeps none. All give up after a few tries: a server that is away is told of in seconds.
+All use the standard chain of credentials (variables, profile, the machine's role) and ``AWS_ENDPOINT_URL``; caudal reads no key and
+stores none. All give up after a few tries, so that an unreachable server is reported in seconds.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ _HDFS = {"dfs.client.failover.max.attempts": "3", "dfs.client.failover.sleep.max
 
 @dataclass(frozen=True)
 class Address:
-    """A remote place: ``s3://bucket`` or ``hdfs://host:port``, and the path below."""
+    """A remote address: ``s3://bucket`` or ``hdfs://host:port``, and the path below."""
 
     root: str
     path: str
 
 
-def address(said: str) -> Address | None:
-    """Return the remote place that a text names; None where it is a path of this machine.
+def address(text: str) -> Address | None:
+    """Parse a remote address; return None for a local path.
 
     Raises
     ------
-    DeclarationProblem : it is of another kind, names no bucket or host, or has a user or a password in it
+    DeclarationProblem : the address is of another kind, names no bucket or host, or contains a user or a password
 
     Examples
     --------
     >>> address("s3://lake/shop/"), address("/var/lake")
     (Address(root='s3://lake', path='shop'), None)
     """
-    scheme, mark, rest = said.partition("://")
+    scheme, mark, rest = text.partition("://")
     if not mark:
         return None
     host = rest.partition("/")[0]
     if "@" in host or "?" in rest:
         raise DeclarationProblem(
-            f"The lake's address is to hold no user, password or key: '{scheme}://…{rest.rpartition('@')[2].partition('?')[0]}'.",
+            f"The lake's address must not hold a user, password or key: '{scheme}://…{rest.rpartition('@')[2].partition('?')[0]}'.",
             fix="Leave it out; credentials come from the environment, a profile or the machine's role.",
         )
     if scheme not in SCHEMES:
@@ -56,13 +56,13 @@ def address(said: str) -> Address | None:
         )  # fmt: skip
     if not host:
         raise DeclarationProblem(
-            f"'{said}' names no {'bucket' if scheme == 's3' else 'host'}.", fix="Write s3://bucket/… or hdfs://host:port/…."
+            f"'{text}' names no {'bucket' if scheme == 's3' else 'host'}.", fix="Write s3://bucket/… or hdfs://host:port/…."
         )
     return Address(f"{scheme}://{host}", rest.partition("/")[2].strip("/"))
 
 
 def filesystem(root: str) -> Any:
-    """Return Arrow's file system for a root, made once; S3's is one for all buckets.
+    """Return Arrow's file system for a root, created once; S3 has one for all buckets.
 
     Raises
     ------
@@ -80,83 +80,85 @@ def _hdfs(root: str) -> Any:
 
     from caudal.storage.hdfs import Hdfs
 
-    at = urlsplit(root)
-    return pf.PyFileSystem(pf.FSSpecHandler(Hdfs(at.hostname, at.port, **_HDFS)))
+    url = urlsplit(root)
+    return pf.PyFileSystem(pf.FSSpecHandler(Hdfs(url.hostname, url.port, **_HDFS)))
 
 
 @functools.cache
-def _s3(at: str | None, region_name: str | None, key: str | None, profile: str | None) -> Any:  # the last two: whose client it is
+def _s3(
+    endpoint_url: str | None, region_name: str | None, key: str | None, profile: str | None
+) -> Any:  # the last two identify the credentials in the cache
     import pyarrow.fs as pf
 
     return pf.S3FileSystem(
-        endpoint_override=at, region=region_name, connect_timeout=_CONNECT_S, request_timeout=60,
+        endpoint_override=endpoint_url, region=region_name, connect_timeout=_CONNECT_S, request_timeout=60,
         retry_strategy=pf.AwsStandardS3RetryStrategy(max_attempts=_TRIES),
         tls_ca_file_path=os.environ.get("AWS_CA_BUNDLE") or None,
     )  # fmt: skip
 
 
 def storage(root: str) -> dict[str, str]:
-    """Return what ``deltalake`` is told about a root: a commit is a write that fails where there is a file already."""
+    """Return ``deltalake``'s options for a root: a commit is a write that fails if the file exists."""
     if not root.startswith("s3://"):
         return dict(_HDFS)
-    said = {
+    options = {
         "aws_conditional_put": "etag", "max_retries": str(_TRIES), "retry_timeout": "20s", "connect_timeout": f"{_CONNECT_S}s", "timeout": "60s",
     }  # fmt: skip
-    if at := endpoint():
-        # Without the last it would look for no profile where the server is not Amazon's.
-        said |= {
-            "aws_endpoint_url": at, "aws_allow_http": str(at.startswith("http://")).lower(), "aws_force_credential_load": "true",
+    if endpoint_url := endpoint():
+        # Without the last option it would ignore profiles for servers other than Amazon's.
+        options |= {
+            "aws_endpoint_url": endpoint_url, "aws_allow_http": str(endpoint_url.startswith("http://")).lower(), "aws_force_credential_load": "true",
         }  # fmt: skip
-    if name := region():
-        said["aws_region"] = name
-    return said
+    if region_name := region():
+        options["aws_region"] = region_name
+    return options
 
 
 def connectors(root: str) -> frozenset[str]:
-    """Return the connectors that Spark needs for a root; it has a client for HDFS itself."""
+    """Return the connectors that Spark needs for a root; its client for HDFS is built in."""
     return frozenset({"s3"} if root.startswith("s3://") else ())
 
 
 def spark_settings(root: str) -> dict[str, str]:
-    """Return the settings of a Spark that writes below a root."""
+    """Return the settings of a Spark session that writes below a root."""
     if not root.startswith("s3://"):
         return {
             "spark.hadoop.ipc.client.connect.max.retries": str(_TRIES),
             "spark.hadoop.ipc.client.connect.max.retries.on.timeouts": str(_TRIES),
             "spark.hadoop.ipc.client.connect.timeout": str(_CONNECT_S * 1000),
         }
-    said = {
+    options = {
         "spark.hadoop.fs.s3a.aws.credentials.provider": "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
         "spark.hadoop.fs.s3a.attempts.maximum": str(_TRIES),
         "spark.hadoop.fs.s3a.retry.limit": str(_TRIES),
         "spark.hadoop.fs.s3a.connection.establish.timeout": f"{_CONNECT_S}s",
-        # Files of a job are uploads that nobody sees until the job ends well; a rename would copy every byte.
+        # A job's files are uploads that stay invisible until the job succeeds; a rename would copy every byte.
         "spark.hadoop.fs.s3a.committer.name": "magic",
         "spark.hadoop.fs.s3a.committer.magic.enabled": "true",
         "spark.hadoop.fs.s3a.committer.magic.track.commits.in.memory.enabled": "true",
-        # What is written is in a folder of the step's own: there is nothing to be overwritten that would have to be asked for.
+        # Each step writes to a folder of its own, so Spark need not check for files to overwrite.
         "spark.hadoop.fs.s3a.create.performance": "true",
         "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory",
         "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
         "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
     }
-    if at := endpoint():
-        said |= {
-            "spark.hadoop.fs.s3a.endpoint": at,
+    if endpoint_url := endpoint():
+        options |= {
+            "spark.hadoop.fs.s3a.endpoint": endpoint_url,
             "spark.hadoop.fs.s3a.path.style.access": "true",
-            "spark.hadoop.fs.s3a.connection.ssl.enabled": str(at.startswith("https://")).lower(),
+            "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint_url.startswith("https://")).lower(),
         }
-    if name := region():
-        said["spark.hadoop.fs.s3a.endpoint.region"] = name
-    return said
+    if region_name := region():
+        options["spark.hadoop.fs.s3a.endpoint.region"] = region_name
+    return options
 
 
 def endpoint() -> str | None:
-    """Return the address of an S3 that is not Amazon's, as every AWS tool is told it."""
+    """Return the address of an S3 server other than Amazon's, from the variables of all AWS tools."""
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 def region() -> str | None:
-    """Return the region that was set; an S3 of one's own has none, and its clients want one."""
-    named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    return named or ("us-east-1" if endpoint() else None)
+    """Return the configured region; a server of one's own has none, but its clients require one."""
+    configured = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return configured or ("us-east-1" if endpoint() else None)

@@ -1,4 +1,4 @@
-"""Errors of S3 and HDFS, each told in a sentence: whoever reports them, Arrow, ``deltalake`` or Spark."""
+"""Translate errors of S3 and HDFS to sentences, whether Arrow, ``deltalake`` or Spark reports them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _REMOTE = (
 
 
 class Rooted(Protocol):
-    """What lies below a root."""
+    """A path below a root."""
 
     @property
     def root(self) -> str:
@@ -49,7 +49,7 @@ class Rooted(Protocol):
 
 @contextmanager
 def translate_storage_errors(path: Rooted | PurePath) -> Iterator[None]:
-    """Tell an error of the block that the place is to blame for in a sentence; a file that is not there stays what it is."""
+    """Translate the block's errors of S3 and HDFS to sentences; a missing file stays `FileNotFoundError`."""
     if isinstance(path, PurePath):
         yield
         return
@@ -58,55 +58,55 @@ def translate_storage_errors(path: Rooted | PurePath) -> Iterator[None]:
     except (CaudalError, FileNotFoundError):
         raise
     except Exception as error:
-        found = problem(str(error), path.root)
-        if found is None:
+        translated = problem(str(error), path.root)
+        if translated is None:
             raise
-        raise found from error
+        raise translated from error
 
 
 def of_spark(text: str, lake: object = "") -> EnvironmentProblem | None:
-    """Return what an error of Spark's says about S3 or HDFS; None where it is about something else.
+    """Return what a Spark error means for S3 or HDFS; None if it is about something else.
 
     Parameters
     ----------
-    lake : where the lake lies, for errors that name no place
+    lake : the lake's address, for errors that name no place
     """
-    if not any(one in text for one in _REMOTE):
+    if not any(sign in text for sign in _REMOTE):
         return None
-    at = re.search(r"(s3a|hdfs)://[^/\s\"'\]]+", text)
+    url = re.search(r"(s3a|hdfs)://[^/\s\"'\]]+", text)
     kind = "s3://" if "s3a" in text or "amazon" in text else "hdfs://"
-    if at is None and (own := re.match(r"\w+://[^/]+", str(lake))) and own.group().startswith(kind):
-        return problem(text, own.group())
-    root = at.group().replace("s3a://", "s3://") if at else kind
+    if url is None and (lake_root := re.match(r"\w+://[^/]+", str(lake))) and lake_root.group().startswith(kind):
+        return problem(text, lake_root.group())
+    root = url.group().replace("s3a://", "s3://") if url else kind
     return problem(text, root)
 
 
 def problem(text: str, root: str) -> EnvironmentProblem | None:
-    """Return what an error's text means; None where it is none of the place's."""
+    """Return what an error's text means; None if it is not about S3 or HDFS."""
     kind, _, name = root.partition("://")
-    if any(one in text for one in _NO_BUCKET):
+    if any(sign in text for sign in _NO_BUCKET):
         return EnvironmentProblem(
             f"There is no bucket '{name}'.", fix="Make it, or set CAUDAL_LAKE to one that is there.", lake=root, transient=False
         )
-    if any(column in text for column in _NO_KEY):
+    if any(sign in text for sign in _NO_KEY):
         return EnvironmentProblem(
             f"No credentials for bucket '{name}' were found.",
             fix="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role.",
             lake=root,
             transient=False,
         )
-    if kind == "s3" and any(one in text for one in _REFUSED):
+    if kind == "s3" and any(sign in text for sign in _REFUSED):
         return EnvironmentProblem(
             f"S3 refuses the credentials for bucket '{name}'.",
             fix="Check the key, the profile or the role: it has to list, read, write and delete there.",
             lake=root,
             transient=False,
         )
-    if kind == "hdfs" and any(one in text for one in _FORBIDDEN):
+    if kind == "hdfs" and any(sign in text for sign in _FORBIDDEN):
         return EnvironmentProblem(
             f"HDFS at {name} refuses: {_line(text, _FORBIDDEN)}.", fix="Give the user (HADOOP_USER_NAME) access.", lake=root, transient=False
         )  # fmt: skip
-    if any(one in text for one in _AWAY):
+    if any(sign in text for sign in _AWAY):
         where = (endpoint() or "Amazon") if kind == "s3" else name
         return EnvironmentProblem(
             f"{kind.upper()}{f' at {where}' if where else ''} does not answer.",
@@ -118,5 +118,5 @@ def problem(text: str, root: str) -> EnvironmentProblem | None:
 
 
 def _line(text: str, about: tuple[str, ...]) -> str:
-    lines = [line.strip() for line in text.splitlines() if any(one in line for one in about)]
+    lines = [line.strip() for line in text.splitlines() if any(sign in line for sign in about)]
     return (lines or [text])[0].removeprefix("↳").strip()[:200].rstrip(".")

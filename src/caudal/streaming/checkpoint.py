@@ -1,6 +1,6 @@
-"""What a stream remembers from one micro-batch to the next, written as a whole when the batch is done.
+"""The state that a stream keeps from one micro-batch to the next, written as a whole when the batch is done.
 
-A memory is a file of its batch's number, with a digest before it; a torn one is not taken. It is a pickle of our own arrays in a
+Each checkpoint is a file named by its batch, with a digest before it; an incomplete one is ignored. It is a pickle of our own arrays in a
 folder of our own: who can write there can run code as the stream's user anyway.
 """
 
@@ -34,21 +34,21 @@ MOVED = {
 
 @dataclass
 class Checkpoint:
-    """Everything that decides what the next micro-batch gives.
+    """Everything that the next micro-batch depends on.
 
     Parameters
     ----------
-    batch : int, the last one that is in here; -1 before the first
-    offsets : up to where messages have been taken, for each partition; None before the first
-    identity : of the source that these offsets are of, as its tap tells it
-    states : of each statistics table
+    batch : int, the last micro-batch that is included; -1 before the first
+    offsets : the offset up to which messages were taken, for each partition; None before the first
+    identity : identity of the source that the offsets belong to, as its tap reports it
+    states : the state of each statistics table
     pending : rows of each table that are not published yet
     files : captured files that are not published yet, each with its folder's name
-    outbox : rows that are to go out, by outlet, with their micro-batch
-    published : clock at the last publishing, seconds
-    counts : what is counted over the stream's life
+    outbox : rows that have yet to be sent, by outlet, each with its micro-batch
+    published : time of the last publication, seconds
+    counts : counters over the stream's whole life
     operators : states of detectors, by detection and device
-    seen : samples that detectors have looked at
+    seen : samples that detectors have processed
     """
 
     batch: int = -1
@@ -65,11 +65,11 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> int:
-    """Write a memory whole or not at all; return its bytes.
+    """Write a checkpoint atomically; return its size in bytes.
 
     Raises
     ------
-    EnvironmentProblem : it cannot be written; the memories before it are kept, and the stream goes on from the newest
+    EnvironmentProblem : it cannot be written; earlier checkpoints are kept, and the stream resumes from the newest
     """
     body = pickle.dumps(checkpoint, protocol=5)
     part = folder / f".{checkpoint.batch}.part"
@@ -89,17 +89,17 @@ def save(folder: Path, checkpoint: Checkpoint) -> int:
             fix=f"Free space there, three times as much: {GOES_ON}",
             bytes=len(body),
         ) from None
-    for old in _files(folder)[:-_KEPT]:
-        old.unlink(missing_ok=True)
+    for outdated in _files(folder)[:-_KEPT]:
+        outdated.unlink(missing_ok=True)
     return len(body)
 
 
 def newest(folder: Path) -> Checkpoint:
-    """Return the newest memory that is whole, or that of a stream that has not begun."""
+    """Return the newest complete checkpoint, or an empty one if the stream has not begun."""
     for file in reversed(_files(folder)):
-        read = file.read_bytes()
-        digest, body = read[len(_MAGIC) : len(_MAGIC) + 32], read[len(_MAGIC) + 32 :]
-        if read.startswith(_MAGIC) and hashlib.sha256(body).digest() == digest:
+        content = file.read_bytes()
+        digest, body = content[len(_MAGIC) : len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
+        if content.startswith(_MAGIC) and hashlib.sha256(body).digest() == digest:
             checkpoint: Any = _Unpickler(io.BytesIO(body)).load()
             assert isinstance(checkpoint, Checkpoint)
             return checkpoint

@@ -1,9 +1,9 @@
-"""One stream source at work: messages in, statistics out, each counted once.
+"""One stream source at work: it turns messages into statistics and counts each message once.
 
-What makes a kill harmless is the order: (1) messages between two offsets are computed from the memory of the micro-batch before; (2) the memory
-of this one is written whole: offsets, open windows, and rows that are due; (3) those rows are committed to their tables, each commit
-naming the micro-batch. Who dies before (2) has done nothing; who dies after it finds the rows in the memory, and in each table's
-newest commit whether it has got them.
+The order of the steps makes a kill harmless: (1) messages between two offsets are processed on top of the previous micro-batch's checkpoint; (2) the
+new checkpoint is written as a whole: offsets, open windows and pending rows; (3) the pending rows are committed to their tables, each commit
+naming the micro-batch. A process that dies before (2) has changed nothing; after (2), the next one finds the rows in the checkpoint, and each
+table's newest commit tells whether the table already has them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from caudal.streaming.checkpoint import Checkpoint, newest, save
 from caudal.streaming.micro_batch import MicroBatch
 from caudal.streaming.outlets import Outbox, Sender
 from caudal.streaming.publish import SET_ASIDE, hold, publish, unreadable
-from caudal.streaming.task import Found, Work
+from caudal.streaming.task import TaskInput, TaskResult
 from caudal.streaming.watch import Watch, of_samples, of_windows
 from caudal.tables.home import Home
 
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 PARTS = ("read", "partials", "merge", "commit")
-"""The parts of a micro-batch whose seconds are told."""
+"""The parts of a micro-batch whose durations are reported."""
 PENDING_BYTES = 64 << 20
 SETTLE_S = 30.0
-"""Seconds for which partitions are waited for after their source was away."""
+"""How long, in seconds, event time waits for the slowest partition after the source was unreachable."""
 
 
 @dataclass
 class Step:
-    """What a micro-batch has given, for those who look on."""
+    """The result of one micro-batch, for its onlookers."""
 
     source: str
     batch: int
-    found: list[Found]
+    found: list[TaskResult]
     closed: dict[str, pa.Table]
     open: dict[str, pa.Table]
     anomalies: dict[str, pa.Table]
@@ -63,15 +63,15 @@ class Step:
 
 @dataclass
 class Engine:
-    """The operators of one source.
+    """The operators of one stream source.
 
     Parameters
     ----------
     platform : the name of an executor (``executors/``)
-    frame : gives messages between two offsets as Spark's frame, for executors that ask for it
-    publish_s : float, seconds between two versions of the tables; 0: each micro-batch is one
-    way_out : opens the way to an outlet; without it nothing goes out
-    onlookers : are told of each micro-batch when it has been done; what they do is not undone by a restart
+    frame : returns the messages between two offsets as a Spark frame, for executors that ask for it
+    publish_s : float, seconds between two versions of the tables; 0 publishes each micro-batch
+    way_out : returns the sender of an outlet; without it no rows are sent
+    onlookers : called after each micro-batch; a restart does not undo what they did
     """
 
     product: Product
@@ -117,17 +117,17 @@ class Engine:
         self._publish()
 
     def step(self) -> bool:
-        """Do what is there, and tell whether there was anything."""
+        """Process the messages that are available; return whether there were any."""
         moments = [time.perf_counter()]
         batch = self._take(moments)
         if batch is None:
             if (self.checkpoint.pending or self.checkpoint.files) and self._due():
                 self._publish()
             return False
-        end, found = batch
+        end, results = batch
         after = self._next(end)
-        closed, open_ = self._advance(after, found)
-        anomalies = self._watch(after, found, closed)
+        closed, open_ = self._advance(after, results)
+        anomalies = self._watch(after, results, closed)
         self._put_out(after, closed | anomalies)
         moments.append(time.perf_counter())
         self._remember(after)
@@ -135,15 +135,15 @@ class Engine:
             self._publish()
         moments.append(time.perf_counter())
         seconds = {part: later - earlier for part, (earlier, later) in zip(PARTS, pairwise(moments), strict=True)}
-        self._tell(Step(self.source.name, after.batch, found, closed, open_, anomalies, seconds, self.clock()), after)
+        self._tell(Step(self.source.name, after.batch, results, closed, open_, anomalies, seconds, self.clock()), after)
         return True
 
-    def _take(self, moments: list[float]) -> tuple[Offsets, list[Found]] | None:
-        """Return up to which offsets messages were taken, and what the tasks have found in them; None where there are none.
+    def _take(self, moments: list[float]) -> tuple[Offsets, list[TaskResult]] | None:
+        """Return the offsets up to which messages were taken, and the tasks' results; None if there are no messages.
 
         Parameters
         ----------
-        moments : the times are added at which reading and the tasks have ended
+        moments : receives the times at which reading and the tasks ended
         """
         self.tap.away = None
         try:
@@ -151,34 +151,34 @@ class Engine:
             if start != end:
                 self._hold_identity(self.tap.identity())
             self._check_outboxes()
-            if self.checkpoint.offsets is None and any(start):  # that it begins here is not to be forgotten
+            if self.checkpoint.offsets is None and any(start):  # remember where the stream begins
                 self.checkpoint = replace(self.checkpoint, offsets=start)
                 save(self._memories, self.checkpoint)
             moments.append(time.perf_counter())
-            found = self._taken(start, end) if start != end else []
+            results = self._taken(start, end) if start != end else []
         except SourceUnavailable as away:  # nothing has been done yet
             self.tap.away, start, end = away, (), ()
         if self.tap.away is not None:
             self._away_at = self.clock()
         if start == end:
             return None
-        self.tap.learn(sum(one.messages for one in found), sum(one.message_bytes for one in found))
+        self.tap.learn(sum(result.messages for result in results), sum(result.message_bytes for result in results))
         moments.append(time.perf_counter())
-        return end, found
+        return end, results
 
     def _tell(self, step: Step, after: Checkpoint) -> None:
-        """Let onlookers see a micro-batch that has been done."""
+        """Call the onlookers with a finished micro-batch."""
         for look in self.onlookers:
             look(step, after)
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close the outboxes and the tap."""
         for box in self.outboxes:
             box.stop()
         self.tap.close()
 
     def finish(self) -> None:
-        """Publish what is pending; open windows stay open, for the stream may go on."""
+        """Publish pending rows; open windows stay open, because the stream may go on."""
         self._publish()
         for box in self.outboxes:
             box.drain()
@@ -188,9 +188,9 @@ class Engine:
             save(self._memories, self.checkpoint)
 
     def end(self) -> None:
-        """Close every window and publish: the stream has ended for good, and what comes after is late.
+        """Close every window and publish: the stream has ended for good, and whatever arrives later is late.
 
-        Detectors and onlookers see these windows as they see those that a micro-batch closes.
+        Detectors and onlookers get these windows as they get those that a micro-batch closes.
         """
         began = time.perf_counter()
         after = self._next(self.checkpoint.offsets)
@@ -209,119 +209,120 @@ class Engine:
         self._tell(Step(self.source.name, after.batch, [], closed, open_, anomalies, seconds, self.clock()), after)
 
     def _next(self, offsets: Offsets | None) -> Checkpoint:
-        """Return a memory for the next micro-batch, that can be changed."""
+        """Return a copy of the checkpoint, for the next micro-batch to change."""
         before = self.checkpoint
-        pending = {name: list(some) for name, some in before.pending.items()}
+        pending = {name: list(tables) for name, tables in before.pending.items()}
         return replace(
             before, batch=before.batch + 1, offsets=offsets, states=dict(before.states), pending=pending, files=list(before.files),
             counts=dict(before.counts), operators=dict(before.operators),
         )  # fmt: skip
 
-    def _taken(self, start: Offsets, end: Offsets) -> list[Found]:
-        """Return what the executor has found."""
+    def _taken(self, start: Offsets, end: Offsets) -> list[TaskResult]:
+        """Return the results of the executor's tasks."""
         batch = MicroBatch(self.tap, start, end, self._work(), self.frame, tuple(self.tables), self._stage)
-        taken: list[Found] = EXECUTORS[self.platform].take(batch)
-        return taken
+        results: list[TaskResult] = EXECUTORS[self.platform].take(batch)
+        return results
 
-    def _work(self) -> Work:
+    def _work(self) -> TaskInput:
         connection: Any = self.source.connection
         tables = {name: (table, self.checkpoint.states[name].bounds) for name, table in self.tables.items()}
         keep = any(watch.declared.of == self.source.name for watch in self.watches)
         tz = self.product.tz if self.source.partition is not None else None
-        return Work(connection.channels, connection.wire, tables, str(self._stage), tz, keep)
+        return TaskInput(connection.channels, connection.wire, tables, str(self._stage), tz, keep)
 
-    def _advance(self, after: Checkpoint, found: list[Found]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+    def _advance(self, after: Checkpoint, results: list[TaskResult]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
-        reached = self._reached(found)
+        reached = self._reached(results)
         for name, declared in self.tables.items():
-            taken = [one.taken[name] for one in found if name in one.taken]
-            taken = [replace(one, newest_us=min(one.newest_us, reached)) for one in taken]
+            taken = [result.taken[name] for result in results if name in result.taken]
+            taken = [replace(parts, newest_us=min(parts.newest_us, reached)) for parts in taken]
             state, done, changed = advance(after.states[name], taken, declared)
             after.states[name] = state
             closed[name], open_[name] = rows(done, declared), rows(changed, declared)
             if len(done):
                 after.pending.setdefault(name, []).append(closed[name])
-        for one in found:
-            if one.rows:
-                after.pending.setdefault(self.source.name, []).extend(one.rows)
-            after.files += [(self._stage.name, file) for file in one.files]
-            if one.unreadable:
-                after.pending.setdefault(SET_ASIDE, []).append(unreadable(one))
+        for result in results:
+            if result.rows:
+                after.pending.setdefault(self.source.name, []).extend(result.rows)
+            after.files += [(self._stage.name, file) for file in result.files]
+            if result.unreadable:
+                after.pending.setdefault(SET_ASIDE, []).append(unreadable(result))
         for name in ("samples", "messages", "outside", "unreadable_messages"):
-            after.counts[name] = after.counts.get(name, 0) + sum(getattr(one, name) for one in found)
+            after.counts[name] = after.counts.get(name, 0) + sum(getattr(result, name) for result in results)
         return closed, open_
 
-    def _reached(self, found: list[Found]) -> int:
-        """Return the event time that the stream has come to.
+    def _reached(self, results: list[TaskResult]) -> int:
+        """Return the event time that the stream has reached.
 
-        After a source was away, its partitions do not come back together, and what was held back behind one of them is not late for
-        that: for a while, time is where the slowest has come to.
+        After an outage, a source's partitions do not come back together, and messages held back in one of them are not late because
+        of that: for a while, the slowest partition sets the time.
         """
-        for one in found:
-            for partition, at_us in one.newest.items():
+        for result in results:
+            for partition, at_us in result.newest.items():
                 self._newest[partition] = max(self._newest.get(partition, at_us), at_us)
         settling = self.clock() - self._away_at < SETTLE_S
         return (min if settling else max)(self._newest.values(), default=NEVER)
 
-    def _watch(self, after: Checkpoint, found: list[Found], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-        """Return what the detectors have found; they have learned what they saw."""
-        told = {}
-        kept = [samples for one in found for samples in one.kept]
+    def _watch(self, after: Checkpoint, results: list[TaskResult], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+        """Return the anomalies that the detectors found; the detectors have learned from the rows."""
+        anomalies = {}
+        kept = [samples for result in results for samples in result.kept]
         seen = after.seen
         for watch in self.watches:
             if watch.declared.of == self.source.name:
-                told[watch.declared.name], after.seen = of_samples(watch, kept, seen)
+                anomalies[watch.declared.name], after.seen = of_samples(watch, kept, seen)
             else:
-                told[watch.declared.name] = of_windows(watch, closed[watch.declared.of])
+                anomalies[watch.declared.name] = of_windows(watch, closed[watch.declared.of])
             after.operators |= watch.states()
-            if len(told[watch.declared.name]):
-                after.pending.setdefault(watch.declared.name, []).append(told[watch.declared.name])
-        return told
+            if len(anomalies[watch.declared.name]):
+                after.pending.setdefault(watch.declared.name, []).append(anomalies[watch.declared.name])
+        return anomalies
 
     def _check_outboxes(self) -> None:
-        """Raise when one cannot take more: what would come is then left where it is."""
+        """Raise if an outbox cannot take more rows; new messages then stay at the source."""
         for box in self.outboxes:
             box.check()
             if box.full:
                 raise SourceUnavailable(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
 
-    def _put_out(self, after: Checkpoint, come: Mapping[str, pa.Table]) -> None:
-        """Put rows on their way out; they are in the memory before they are sent."""
+    def _put_out(self, after: Checkpoint, closed: Mapping[str, pa.Table]) -> None:
+        """Put rows into the outboxes; the checkpoint holds them before they are sent."""
         for box in self.outboxes:
-            rows_of = come.get(box.declared.of)
+            rows_of = closed.get(box.declared.of)
             if rows_of is not None and len(rows_of):
                 box.put(after.batch, rows_of)
         after.outbox = {box.declared.name: box.waiting for box in self.outboxes}
 
     def _remember(self, after: Checkpoint) -> None:
-        """Write the memory; from here on its micro-batch has happened, and what it holds may go out."""
+        """Write the checkpoint: from here on its micro-batch counts as done, and its rows may be sent."""
         save(self._memories, after)
         self.checkpoint = after
         for box in self.outboxes:
             box.release(after.batch)
 
     def _due(self) -> bool:
-        pending = sum(one.nbytes for some in self.checkpoint.pending.values() for one in some)
+        pending = sum(table.nbytes for tables in self.checkpoint.pending.values() for table in tables)
         return self.clock() - self.checkpoint.published >= self.publish_s or pending > PENDING_BYTES
 
     def _publish(self) -> None:
-        """Commit the rows that the written memory holds."""
+        """Commit the rows that the saved checkpoint holds."""
         self.checkpoint = publish(self.checkpoint, self.product, self.source, self.home, self._owned, self.run_id, self.clock())
 
     def _hold_identity(self, identity: tuple[str | None, ...]) -> None:
-        """Raise when the offsets that are remembered are of another topic or log, whose place was taken; else remember this one."""
+        """Raise if the remembered offsets belong to another topic or log that this one has replaced; else remember this
+        identity."""
         before = self.checkpoint.identity
-        now = (*identity, *(None,) * (len(before) - len(identity)))
-        if any(was is not None and was != is_now for was, is_now in zip(before, now, strict=False)):
+        current = (*identity, *(None,) * (len(before) - len(identity)))
+        if any(old is not None and old != new for old, new in zip(before, current, strict=False)):
             raise EnvironmentProblem(
-                f"What '{self.source.name}' reads was made anew since the stream last read it: the topic or log that it has come to"
-                f" {sum(self.checkpoint.offsets or ())} messages of is gone, and another has its name.",
+                f"What '{self.source.name}' reads was made anew since the stream last read it: the topic or log of which it has read"
+                f" {sum(self.checkpoint.offsets or ())} messages is gone, and another has its name.",
                 fix=f"To read the new one from its beginning, move {self._memories.parent} and the tables made of it away;"
                 " or bring the old one back.",
                 source=self.source.name,
                 transient=False,
             )
-        self.checkpoint = replace(self.checkpoint, identity=tuple(now))
+        self.checkpoint = replace(self.checkpoint, identity=tuple(current))
 
     def _folder(self, name: str) -> Place:
         return self.home.table(self.product.name, name)

@@ -1,4 +1,4 @@
-"""What broke a stream, told in a sentence: what it is, and that the same command goes on."""
+"""Turn whatever breaks a stream into an error that says what broke, and that the same command goes on."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ GOES_ON = "the same command goes on from there; nothing is lost, and nothing is 
 
 
 def translate_stream_error(error: BaseException, what: str) -> CaudalError:
-    """Return an error of ``what``, such as ``the stream 'samples'``, as one that a reader can act on."""
+    """Return an error of ``what``, such as ``the stream 'samples'``, as one of caudal's errors, with a fix."""
     if isinstance(error, CaudalError):
         return error
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     if is_full(error):
         return EnvironmentProblem(
-            f"The disk is full: {what} cannot go on ({said}).", fix=f"Free space where --home lies: {GOES_ON}", step=what
+            f"The disk is full: {what} cannot go on ({reason}).", fix=f"Free space where --home lies: {GOES_ON}", step=what
         )
     return StepFailed(
-        f"{what[0].upper()}{what[1:]} broke: {type(error).__name__}: {said}",
+        f"{what[0].upper()}{what[1:]} broke: {type(error).__name__}: {reason}",
         fix="What it had done is kept: the same command goes on from there.",
         step=what,
     )
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether there was no room for what was to be written."""
+    """Return whether an error means that the disk is full."""
     return getattr(error, "errno", None) in _FULL or any(text in str(error) for text in _FULL_TEXTS)
 
 
 @contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
-    """Let whatever breaks in the block be one of our errors."""
+def translate_errors(what: str) -> Iterator[None]:
+    """Raise whatever breaks in the block as one of caudal's errors."""
     try:
         yield
     except CaudalError:

@@ -1,8 +1,8 @@
-"""A join at work beside the streams: what new versions of its inputs have added is looked up on the other side, and appended.
+"""A join at work beside the streams: it matches what new versions of its inputs add with the other side, and appends the result.
 
-Each commit names the versions that its rows were made of, and up to when left rows without a match have been given: that is all
-that there is to remember, for what is in memory can be read again from the inputs' tables. So who dies before a commit has done
-nothing, and who dies after it goes on from there. A pair of rows is found by the one that is taken second, hence once.
+Each commit names the versions that its rows were made of, and the time up to which left rows without a match were written. That is all
+the state there is, because what is in memory can be read again from the inputs' tables. So a process that dies before a commit has changed
+nothing, and one that dies after it resumes from there. A pair of rows is found when its second row is taken, hence once.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from caudal.engine.marks import KNOWN
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_of
 from caudal.json_value import JsonObject
-from caudal.stages.join import has_match, is_known, join_pairs, micros, pairs, unmatched
+from caudal.stages.join import has_match, is_known, join_pairs, micros, pairs
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.streaming.append import append, compact
 from caudal.streaming.side import Fixed, Side
-from caudal.tables.added import Lookup, last_said
+from caudal.tables.added import Lookup, last_commit_with
 from caudal.tables.home import Home
 
-_BYTES = 32 << 20  # rows taken for one commit
-_ROWS = 500_000  # left rows that are asked at once whether they have a match
-_SLACK_US = 10_000_000  # remembered beyond what is declared
+_BYTES = 32 << 20  # of rows taken for one commit
+_ROWS = 500_000  # left rows that are matched at once
+_SLACK_US = 10_000_000  # rows are kept this much longer than declared
 
 
-class Standing(NamedTuple):
-    """What a join's table says of itself: the inputs' versions that are in it, and up to when left rows were given without a match."""
+class JoinState(NamedTuple):
+    """The state of a join's table: its inputs' versions, and the time up to which left rows without a match were written."""
 
     inputs: Mapping[str, int]
     given_us: int
@@ -45,12 +45,12 @@ class Standing(NamedTuple):
 
 
 class Joining:
-    """A join of a stream with another, or with a table.
+    """A join of a stream with another stream or with a table.
 
     Attributes
     ----------
-    counts : rows given, those of them without a match, and pairs that came too late to be given
-    waits_for : the table that has no version yet, or None
+    counts : rows written, those of them without a match, and pairs that came too late to be written
+    waits_for : the input table that has no version yet, or None
     """
 
     def __init__(self, product: Product, declared: Join, home: Home, run_id: str, clock: Callable[[], float] = time.time) -> None:
@@ -66,40 +66,43 @@ class Joining:
         self._resume(folders)
 
     def step(self) -> bool:
-        """Take what has been published, up to some bytes, and commit what follows from it; tell whether there was anything."""
-        made = self._against_table(self.right) if isinstance(self.right, Fixed) else self._against_stream(self.right)
-        if made is None:
+        """Take what has been published, up to some bytes, and commit the resulting rows; return whether there was anything to
+        take."""
+        tables = self._against_table(self.right) if isinstance(self.right, Fixed) else self._against_stream(self.right)
+        if tables is None:
             return False
-        self._commit(made)
+        self._commit(tables)
         self._forget()
         return True
 
     def end(self) -> None:
-        """Take all that has been published, then give what left rows are still without a match: none will come."""
+        """Take all that has been published, then write the left rows that still have no match: none will come."""
         while self.step():
             pass
         while self._waiting_until(self._end_us):
             self._commit(self._without_match(self._end_us, []))
 
     def document(self) -> JsonObject:
-        """Return how it stands, JSON-ready."""
+        """Return the join's state, JSON-ready."""
         return {**self.counts, "inputs": self.inputs, "held_bytes": self.left.held_bytes, "waits_for": self.waits_for}
 
     def _against_stream(self, right: Side) -> list[pa.Table] | None:
-        found, overtaken, room = [], [], _BYTES
+        tables, overtaken, room = [], [], _BYTES
         shape = self._shape()
-        while room > 0 and (side := min((one for one in (self.left, right) if one.news), key=_newest, default=None)):
+        while room > 0 and (
+            side := min((candidate for candidate in (self.left, right) if candidate.news), key=_newest, default=None)
+        ):
             rows = side.take()
             room -= max(rows.nbytes, 1)
             if side is self.left:
                 others = right.near(micros(rows, shape.left_at), _within(shape))
-                found.append(join_pairs(rows, others, shape, *pairs(rows, others, shape)))
+                tables.append(join_pairs(rows, others, shape, *pairs(rows, others, shape)))
                 overtaken.append(rows.filter(pa.array(micros(rows, shape.left_at) < self._given_us)))
             else:
-                found.append(self._found_by(rows, shape))
+                tables.append(self._found_by(rows, shape))
         if shape.how == "left" and (overtaken or self._waiting_until(self._known_us)):
-            return [*found, *self._without_match(self._known_us, overtaken)]
-        return found if room < _BYTES else None
+            return [*tables, *self._without_match(self._known_us, overtaken)]
+        return tables if room < _BYTES else None
 
     def _against_table(self, right: Fixed) -> list[pa.Table] | None:
         if not self.left.news:
@@ -107,32 +110,32 @@ class Joining:
         self.waits_for = None if right.renew() else right.name
         if right.rows is None:
             return None
-        found, room, shape = [], _BYTES, self._shape(right.rows.column_names)
+        tables, room, shape = [], _BYTES, self._shape(right.rows.column_names)
         while room > 0 and self.left.news:
             rows = self.left.take()
             room -= max(rows.nbytes, 1)
-            found.append(join_pairs(rows, right.rows, shape, *pairs(rows, right.rows, shape)))
+            tables.append(join_pairs(rows, right.rows, shape, *pairs(rows, right.rows, shape)))
             if shape.how == "left":
-                found.append(self._alone(rows, right.rows, shape))
-        return found
+                tables.append(self._alone(rows, right.rows, shape))
+        return tables
 
     def _found_by(self, rows: pa.Table, shape: Shape) -> pa.Table:
-        """Return the pairs of new right rows and left rows; not those whose left row was given without a match."""
+        """Return the pairs of new right rows and left rows, except those whose left row was already written without a match."""
         left = self.left.near(micros(rows, str(shape.right_at)), _within(shape))
-        mine, theirs = pairs(left, rows, shape)
-        at = micros(left, shape.left_at)[mine]
+        left_index, right_index = pairs(left, rows, shape)
+        at = micros(left, shape.left_at)[left_index]
         if shape.how == "left" and np.any(at < self._given_us):
-            old = np.unique(mine[at < self._given_us])
+            earlier = np.unique(left_index[at < self._given_us])
             late = np.zeros(len(left), bool)
-            late[old] = is_known(
-                left.take(pa.array(old)), self._given_alone(np.unique(at[at < self._given_us]), shape), shape.left_keys
+            late[earlier] = is_known(
+                left.take(pa.array(earlier)), self._given_alone(np.unique(at[at < self._given_us]), shape), shape.left_keys
             )
-            self.counts["late"] += int(late[mine].sum())
-            mine, theirs = mine[~late[mine]], theirs[~late[mine]]
-        return join_pairs(left, rows, shape, mine, theirs)
+            self.counts["late"] += int(late[left_index].sum())
+            left_index, right_index = left_index[~late[left_index]], right_index[~late[left_index]]
+        return join_pairs(left, rows, shape, left_index, right_index)
 
     def _given_alone(self, at: Any, shape: Shape) -> pa.Table:
-        """Return the keys of left rows of some times that were given without a match."""
+        """Return the keys of the left rows at given times that were written without a match."""
         number = delta.version_of(self._folder)
         fields = [*(self.left.schema.field(name) for name in shape.left_keys), pa.field(shape.matched, pa.timestamp("us", "UTC"))]
         lookup = Lookup(self._folder, shape.left_at, pa.schema(fields))
@@ -140,31 +143,32 @@ class Joining:
         return rows.filter(pc.is_null(rows.column(shape.matched)))
 
     def _without_match(self, until_us: int, overtaken: list[pa.Table]) -> list[pa.Table]:
-        """Return left rows that no match will come for, of those before ``until_us`` a stretch, and of those that were overtaken all."""
+        """Return left rows that no match will come for: a stretch of those before ``until_us``, and all of those that were
+        overtaken."""
         assert isinstance(self.right, Side)
-        shape, asked = self._shape(), list(overtaken)
+        shape, tables = self._shape(), list(overtaken)
         while self._given_us < until_us:
             upto = until_us
             while self.left.count(self._given_us, upto) > _ROWS and upto > self._given_us + 1:
                 upto = self._given_us + (upto - self._given_us) // 2
-            asked.append(self.left.between(self._given_us, upto))
+            tables.append(self.left.between(self._given_us, upto))
             self._given_us = upto
-            if len(asked[-1]):
+            if len(tables[-1]):
                 break
-        rows = pa.concat_tables(asked or [self.left.schema.empty_table()])
+        rows = pa.concat_tables(tables or [self.left.schema.empty_table()])
         return [self._alone(rows, self.right.near(micros(rows, shape.left_at), _within(shape)), shape)]
 
     def _alone(self, rows: pa.Table, others: pa.Table, shape: Shape) -> pa.Table:
-        lone = rows.filter(pa.array(~has_match(rows, others, shape)))
-        self.counts["unmatched"] += len(lone)
-        return unmatched(lone, others.schema, shape)
+        unmatched = rows.filter(pa.array(~has_match(rows, others, shape)))
+        self.counts["unmatched"] += len(unmatched)
+        return unmatched(unmatched, others.schema, shape)
 
     def _waiting_until(self, until_us: int) -> bool:
         return self.declared.how == "left" and isinstance(self.right, Side) and self._given_us < until_us
 
     @property
     def _known_us(self) -> int:
-        """Left rows from before this moment have all the matches that they will have."""
+        """The time before which left rows have all the matches they will ever have."""
         assert isinstance(self.right, Side)
         return known_until(self._shape(), self.left, self.right)
 
@@ -174,23 +178,23 @@ class Joining:
 
     @property
     def inputs(self) -> dict[str, int]:
-        """The versions that have been taken."""
+        """The input versions that have been taken."""
         return {self.left.name: self.left.version, self.right.name: self.right.version}
 
     def _shape(self, names: list[str] | None = None) -> Shape:
         return shape(self.declared, *self._nodes) if names is None else settled(self.declared, *self._nodes, names)
 
-    def _commit(self, made: list[pa.Table]) -> None:
-        """Append rows in one commit that names what they were made of; a commit without rows says that there were none."""
-        rows = pa.concat_tables(made)
+    def _commit(self, tables: list[pa.Table]) -> None:
+        """Append rows in one commit that names the input versions; a commit without rows records that there were none."""
+        rows = pa.concat_tables(tables)
         self.counts["rows"] += len(rows)
         number = delta.version_of(self._folder)
-        said = {
+        identity = {
             "run_id": self._run_id, "step": f"join:{self.declared.name}", "code": code_of(self.declared), "inputs": self.inputs,
             "given_us": self._given_us, "counts": dict(self.counts), "upto": 0 if number is None else number + 1, "at": self._clock(),
         }  # fmt: skip
         partitioned = self.declared.partition is not None
-        marks = {name: {KNOWN: told} for name, told in self.declared.known.items() if name in rows.column_names}
+        marks = {name: {KNOWN: moment} for name, moment in self.declared.known.items() if name in rows.column_names}
         append(
             self._folder,
             [rows],
@@ -198,13 +202,13 @@ class Joining:
             moment=str(self.declared.event_time),
             tz=self._tz,
             partitioned=partitioned,
-            identity=said,
+            identity=identity,
             marks=marks,
         )
-        compact(self._folder, partitioned=partitioned, identity=said)
+        compact(self._folder, partitioned=partitioned, identity=identity)
 
     def _forget(self) -> None:
-        """Keep in memory what rows that come in time can still ask for."""
+        """Keep in memory only the rows that a punctual row can still match."""
         reach, sides = self._reach_us, [self.left, *([self.right] if isinstance(self.right, Side) else [])]
         behind = min((side.newest_us for side in sides if side.newest_us is not None), default=0)
         for side in sides:
@@ -217,44 +221,44 @@ class Joining:
         return late + round((self.declared.within_s or 0) * 1e6) + _SLACK_US
 
     def _resume(self, folders: Sequence[Place]) -> None:
-        """Go on from what the table's newest commit says."""
+        """Resume from what the table's newest commit says."""
         delta.sweep(self._folder)
-        said = standing(self.declared, self._nodes, self._folder, folders)
-        if said is None:
+        state = read_join_state(self.declared, self._nodes, self._folder, folders)
+        if state is None:
             return
-        if said.code != code_of(self.declared):
+        if state.code != code_of(self.declared):
             raise StepFailed(
                 f"Join '{self.declared.name}' was declared otherwise when its table was made.",
                 fix="Make it anew: caudal run.", where=str(self.declared.where), table=self.declared.name,
             )  # fmt: skip
-        for one, folder in zip((self.left, self.right), folders, strict=True):
-            number, has = said.inputs[one.name], delta.version_of(folder)
-            if number > (-1 if has is None else has):
+        for side, folder in zip((self.left, self.right), folders, strict=True):
+            number, newest = state.inputs[side.name], delta.version_of(folder)
+            if number > (-1 if newest is None else newest):
                 raise StepFailed(
-                    f"Join '{self.declared.name}' holds '{one.name}' up to version {number}, but that table has {has} at most.",
+                    f"Join '{self.declared.name}' holds '{side.name}' up to version {number}, but that table has {newest} at most.",
                     fix=f"Move {self._folder} away; it is made again from what there is.", table=self.declared.name,
                 )  # fmt: skip
-            if isinstance(one, Side):
-                one.resume(number, self._reach_us)
-        self._given_us = said.given_us
-        self.counts |= said.counts
+            if isinstance(side, Side):
+                side.resume(number, self._reach_us)
+        self._given_us = state.given_us
+        self.counts |= state.counts
 
 
-def standing(declared: Join, nodes: tuple[Node, Node], folder: Place, folders: Sequence[Place]) -> Standing | None:
-    """Return how a join's table stands, whoever has made it; None where there is none."""
-    found = last_said(folder, "inputs")
-    if found is None:
+def read_join_state(declared: Join, nodes: tuple[Node, Node], folder: Place, folders: Sequence[Place]) -> JoinState | None:
+    """Return the state of a join's table, whoever has written it; None if there is no table."""
+    commit = last_commit_with(folder, "inputs")
+    if commit is None:
         return None
-    number, said = found
-    given_us = said.get("given_us")
-    if given_us is None:  # made whole, by a run: it gave what a stream would have given
-        given_us = given_at(declared, nodes, folders, said["inputs"])
-    counts = said.get("counts") or {"rows": delta.read(folder, number).rows}
-    return Standing(said["inputs"], given_us, said["code"], counts)
+    number, identity = commit
+    given_us = identity.get("given_us")
+    if given_us is None:  # written by a run, which gives what a stream would have given
+        given_us = given_at(declared, nodes, folders, identity["inputs"])
+    counts = identity.get("counts") or {"rows": delta.read(folder, number).rows}
+    return JoinState(identity["inputs"], given_us, identity["code"], counts)
 
 
 def given_at(declared: Join, nodes: tuple[Node, Node], folders: Sequence[Place], inputs: Mapping[str, int]) -> int:
-    """Return up to when left rows without a match are given at versions of the inputs, microseconds."""
+    """Return the time up to which left rows without a match are written, at given versions of the inputs; microseconds."""
     if declared.how != "left" or not all(map(is_stream, nodes)):
         return 0
     sides = [Side(node, folder) for node, folder in zip(nodes, folders, strict=True)]
@@ -264,7 +268,7 @@ def given_at(declared: Join, nodes: tuple[Node, Node], folders: Sequence[Place],
 
 
 def known_until(shape: Shape, left: Side, right: Side) -> int:
-    """Return the moment before which left rows have all the matches that they will have: both watermarks less ``within``."""
+    """Return the time before which left rows have all the matches they will ever have: the smaller watermark less ``within``."""
     if left.newest_us is None or right.newest_us is None:
         return 0
     return max(min(left.newest_us - left.late_us, right.newest_us - right.late_us) - _within(shape), 0)

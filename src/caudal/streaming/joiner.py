@@ -1,4 +1,4 @@
-"""The thread that keeps joins up to date while the streams run, and what it tells those who look on."""
+"""The thread that keeps joins up to date while the streams run, and what it reports to the live feed."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _PAUSE_S = 0.2
 
 
 class Joiner(threading.Thread):
-    """Follows the published versions of what is joined, all joins of a product one after the other; what goes wrong ends the streams."""
+    """Follows the published versions of joined tables, one join of a product after the other; an error ends the streams."""
 
-    def __init__(self, joinings: Sequence[Joining], asked: threading.Event) -> None:
+    def __init__(self, joinings: Sequence[Joining], stop_requested: threading.Event) -> None:
         super().__init__(name="joins", daemon=True)
-        self._joinings, self._asked = joinings, asked
+        self._joinings, self._stop_requested = joinings, stop_requested
         self._ending = threading.Event()
         self._broke: tuple[Joining, BaseException] | None = None
 
     def run(self) -> None:
-        """Go on until asked to end."""
+        """Run until asked to stop."""
         while self._joinings and not self._ending.wait(_PAUSE_S):
             while self._each_did() and not self._ending.is_set():
                 pass
             if self._broke:
-                self._asked.set()
+                self._stop_requested.set()
                 return
 
     def stop(self) -> None:
-        """End after the step that is being done."""
+        """Stop after the current step."""
         self._ending.set()
         self.join()
 
     def finish(self, *, whole: bool, end: bool) -> None:
-        """Take, where asked, all that is published, and give the left rows that are still without a match; raise what went wrong."""
+        """Take all that is published, and write left rows without a match, as far as asked; raise the error that broke a join."""
         while (whole or end) and self._each_did():
             pass
         for joining in self._joinings if end else ():
@@ -49,32 +49,32 @@ class Joiner(threading.Thread):
         self._raise_what_broke()
 
     def documents(self) -> dict[str, JsonObject]:
-        """Return how each join stands, JSON-ready."""
+        """Return the state of each join, JSON-ready."""
         return {joining.declared.name: joining.document() for joining in self._joinings}
 
     def _each_did(self) -> bool:
-        """Let each do a step, however much one of them has to do; tell whether there was anything."""
+        """Do one step of each join, however much one of them has to do; return whether any had something to do."""
         return sum(self._did(joining) for joining in self._joinings) > 0
 
-    def _did(self, one: Joining, doing: Callable[[], object] | None = None) -> bool:
-        """Do a step, or what is given; tell whether there was anything. After a fault there is nothing any more."""
+    def _did(self, joining: Joining, action: Callable[[], object] | None = None) -> bool:
+        """Do a step, or the given action; return whether there was anything to do. After an error there is nothing any more."""
         if self._broke is not None:
             return False
         try:
-            return bool((doing or one.step)())
+            return bool((action or joining.step)())
         except Exception as error:  # noqa: BLE001 (it is raised again in the main thread)
-            self._broke = (one, error)
+            self._broke = (joining, error)
             return False
 
     def _raise_what_broke(self) -> None:
         if self._broke is None:
             return
-        one, error = self._broke
-        raise translate_stream_error(error, f"join '{one.declared.name}'") from error
+        joining, error = self._broke
+        raise translate_stream_error(error, f"join '{joining.declared.name}'") from error
 
 
 class FeedOfJoins(Feed):
-    """A feed whose updates tell how joins stand, too."""
+    """A feed whose updates include the state of the joins."""
 
     def __init__(self, folder: Path, joiner: Joiner) -> None:
         super().__init__(folder)
@@ -87,5 +87,5 @@ class FeedOfJoins(Feed):
 
 
 def joinings(ws: Workspace) -> list[Joining]:
-    """Return the joins of a product, each ready to go on."""
+    """Return a product's joins, ready to go on."""
     return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in of_kind(ws.product, "join")]

@@ -1,4 +1,4 @@
-"""What people who look on see of each micro-batch: one update of the live feed. At most once: it is not repeated after a restart."""
+"""The live feed's update for each micro-batch. It is written at most once: a restart does not repeat it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from caudal.messaging.updates import AnomalyUpdate, ClassUpdate, LatencyUpdate, 
 from caudal.stages.statistics import quantile_name
 from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
-from caudal.streaming.task import Found
+from caudal.streaming.task import TaskResult
 
 _RATE_S = 2.0
-_ROWS = 512  # of statistics in one update; more nobody can look at
+_ROWS = 512  # of statistics in one update, for the size of a page
 
 
 class Live:
@@ -32,7 +32,7 @@ class Live:
         """Append the update."""
         connection: Any = self._engine.source.connection
         channels = connection.channels
-        samples = sum(one.samples for one in step.found)
+        samples = sum(result.samples for result in step.found)
         rate = self._rate(step.done_at, samples * len(channels))
         states = checkpoint.states.values()
         newest = max((state.newest_us for state in states), default=0)
@@ -45,15 +45,15 @@ class Live:
             "late": sum(state.late for state in states), "duplicates": sum(state.duplicates for state in states),
             "unreadable": checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0),
             "total": checkpoint.counts.get("samples", 0) * len(channels),
-            "sensors": list(channels), "signal": next((one.signal for one in step.found if one.signal), None),
+            "sensors": list(channels), "signal": next((result.signal for result in step.found if result.signal), None),
             "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": self._classes(), "seconds": step.seconds,
         }  # fmt: skip
         if first is not None:
-            update["statistics"] = told(step.closed[first.name], first) + told(step.open[first.name], first)
+            update["statistics"] = statistics_rows(step.closed[first.name], first) + statistics_rows(step.open[first.name], first)
         self._feed.append(update)
 
     def _rate(self, now: float, readings: int) -> float:
-        """Return readings a second over the last two seconds: a micro-batch by itself jumps with the clock."""
+        """Return readings per second over the last two seconds: the rate of a single micro-batch fluctuates too much."""
         self._lately.append((now, readings))
         while len(self._lately) > 2 and self._lately[0][0] < now - _RATE_S:
             self._lately.popleft()
@@ -62,7 +62,7 @@ class Live:
 
 
 def anomalies(step: Step) -> list[AnomalyUpdate]:
-    """Return what detectors have found, as the feed has it."""
+    """Return the anomalies that detectors found, in the feed's format."""
     return [
         {"at": row["at"].timestamp(), "device": row["device"], "sensor": None, "score": row["score"], "detector": row["detector"]}
         for table in step.anomalies.values()
@@ -70,8 +70,8 @@ def anomalies(step: Step) -> list[AnomalyUpdate]:
     ]
 
 
-def told(rows: pa.Table, declared: Statistics) -> list[StatisticsUpdate]:
-    """Return rows of statistics as the feed has them."""
+def statistics_rows(rows: pa.Table, declared: Statistics) -> list[StatisticsUpdate]:
+    """Return rows of statistics in the feed's format."""
     places = {name: place for place, name in enumerate(declared.channels)}
     quantiles = {str(q): quantile_name(q) for q in declared.quantiles}
     return [
@@ -85,12 +85,12 @@ def told(rows: pa.Table, declared: Statistics) -> list[StatisticsUpdate]:
     ]  # fmt: skip
 
 
-def latency_s(found: Sequence[Found], now: float) -> LatencyUpdate | None:
-    """Return median and 95th percentile of the time from a reading to now, seconds; None where nothing came."""
-    pairs = [pair for one in found for pair in one.at_us]
+def latency_s(results: Sequence[TaskResult], now: float) -> LatencyUpdate | None:
+    """Return the median and 95th percentile of the time from a reading to now, seconds; None if there were no readings."""
+    pairs = [pair for result in results for pair in result.at_us]
     if not pairs:
         return None
-    late = now - np.concatenate([one for one, _ in pairs]) / 1e6
-    weight = np.concatenate([np.full(len(one), each) for one, each in pairs])
-    told = np.quantile(late, (0.5, 0.95), weights=weight, method="inverted_cdf")
-    return {"p50": float(told[0]), "p95": float(told[1])}
+    late = now - np.concatenate([at_us for at_us, _ in pairs]) / 1e6
+    weight = np.concatenate([np.full(len(at_us), samples) for at_us, samples in pairs])
+    quantiles = np.quantile(late, (0.5, 0.95), weights=weight, method="inverted_cdf")
+    return {"p50": float(quantiles[0]), "p95": float(quantiles[1])}

@@ -1,8 +1,8 @@
-"""A model follows a stream: windows that have closed are classified by the champion; labels that come later tell how well.
+"""A model follows a stream: the champion classifies closed windows, and later labels tell how well.
 
 The follower runs beside the stream and never holds it up. The product's own features function is called on the last stretch of closed
-windows and labels, so that what is classified live is what training has seen. Each (entity, time) is predicted once: after a restart the
-published predictions tell which. A new champion is taken up when its promotion is in the ledger; where none is there, and ``learn_after`` samples
+windows and labels, so that live features equal those of training. Each (entity, time) is predicted once: after a restart the
+published predictions tell which are done. A new champion is loaded when its promotion is in the ledger; if there is none, and ``learn_after`` samples
 have been captured, the training pipeline is run.
 """
 
@@ -35,12 +35,12 @@ from caudal.tables.frames import arrow
 if TYPE_CHECKING:
     import pandas as pd
 
-RECALL_S = 120.0  # how late a label may come to be compared
+RECALL_S = 120.0  # a label may come this late and is still compared
 _PAUSE_S = 0.2
-_MANY = 10_000  # predictions that are remembered without a look at their age
+_MANY = 10_000  # predictions that are kept without a look at their age
 _PUBLISH_S = 5.0
-_TRY_AGAIN_S = 60.0  # after a training that promoted nothing
-_FIRST_RECALL_S = 3600.0  # what a first champion, or a restart, is given to classify
+_TRY_AGAIN_S = 60.0  # until the next training, after one that promoted nothing
+_FIRST_RECALL_S = 3600.0  # how far back a first champion, or a restart, classifies
 
 
 class LiveScorer(threading.Thread):
@@ -48,7 +48,7 @@ class LiveScorer(threading.Thread):
 
     Attributes
     ----------
-    confusion : Counter of (actual, predicted), over what has been compared since the start
+    confusion : Counter of (actual, predicted), over the comparisons since the start
     trouble : str, why the last round failed, or empty; the next one tries again
     """
 
@@ -57,9 +57,9 @@ class LiveScorer(threading.Thread):
         features = ws.product.features_by_model[prediction.model]
         self._ws, self._prediction, self._features, self._engines, self._train = ws, prediction, features, engines, train
         self._model = ws.product.models[prediction.model]
-        self._come: dict[str, deque[pa.Table]] = {name: deque() for name in features.inputs}
+        self._queues: dict[str, deque[pa.Table]] = {name: deque() for name in features.inputs}
         self._recent: dict[str, pa.Table] = {}
-        self._said: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._predictions: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._pending: list[pa.Table] = []
         self._to_tell: deque[ClassUpdate] = deque(maxlen=1000)
         self._champion: LoadedModel | LoadedSparkModel | None = None
@@ -74,15 +74,15 @@ class LiveScorer(threading.Thread):
         self.trouble = ""
 
     def __call__(self, step: Step, checkpoint: Checkpoint) -> None:  # noqa: ARG002 (every onlooker's)
-        """Take what a micro-batch has brought: closed windows, or captured rows of a source."""
+        """Queue the result of a micro-batch: closed windows, or captured rows of a source."""
         for name, table in step.closed.items():
-            if name in self._come and len(table):
-                self._come[name].append(table)
-        if step.source in self._come:
-            self._come[step.source].extend(rows for one in step.found for rows in one.rows)
+            if name in self._queues and len(table):
+                self._queues[name].append(table)
+        if step.source in self._queues:
+            self._queues[step.source].extend(rows for result in step.found for rows in result.rows)
 
     def run(self) -> None:
-        """Go on until asked to end; a round that fails is told and tried again."""
+        """Run until asked to stop; a round that fails is reported and tried again."""
         self._recover()
         while not self._ending.wait(_PAUSE_S):
             self._round()
@@ -90,29 +90,29 @@ class LiveScorer(threading.Thread):
         self._round()
 
     def stop(self) -> None:
-        """End when what has come is done."""
+        """Stop when all that is queued is done."""
         self._ending.set()
         self.join()
 
-    def told(self) -> list[ClassUpdate]:
-        """Return what the live feed has not been told yet."""
+    def take_updates(self) -> list[ClassUpdate]:
+        """Return the updates that the live feed has not had yet."""
         return [self._to_tell.popleft() for _ in range(len(self._to_tell))]
 
     @property
     def name_of_model(self) -> str:
-        """The model that follows."""
+        """The name of the model that follows the stream."""
         return self._model.name
 
     def document(self) -> FollowerDocument:
-        """Return how it stands, JSON-ready."""
-        compared, right = (
+        """Return the state, JSON-ready."""
+        compared, correct = (
             sum(self.confusion.values()),
-            sum(count for (actual, said), count in self.confusion.items() if actual == said),
+            sum(count for (actual, predicted), count in self.confusion.items() if actual == predicted),
         )
         return {
             "predicted": self._predicted, "version": self._champion.version if self._champion else None,
-            "compared": compared, "accuracy": round(right / compared, 4) if compared else None,
-            "confusion": [{"actual": actual, "predicted": said, "count": count} for (actual, said), count in sorted(self.confusion.items())],
+            "compared": compared, "accuracy": round(correct / compared, 4) if compared else None,
+            "confusion": [{"actual": actual, "predicted": predicted, "count": count} for (actual, predicted), count in sorted(self.confusion.items())],
             "trouble": self.trouble or None,
         }  # fmt: skip
 
@@ -129,28 +129,29 @@ class LiveScorer(threading.Thread):
             self.trouble = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
 
     def _gather(self) -> bool:
-        """Put what has come to what is remembered; tell whether there is anything new."""
-        came = False
-        for name, queue in self._come.items():
+        """Add the queued rows to the recent ones; return whether there were any."""
+        has_new = False
+        for name, queue in self._queues.items():
             new = [queue.popleft() for _ in range(len(queue))]
             if not new:
                 continue
-            came = True
-            kept = _distinct(pa.concat_tables([*([self._recent[name]] if name in self._recent else []), *new]))
-            moment = kept.column("at" if "at" in kept.column_names else "window_end")
+            has_new = True
+            recent = _distinct(pa.concat_tables([*([self._recent[name]] if name in self._recent else []), *new]))
+            moment = recent.column("at" if "at" in recent.column_names else "window_end")
             since = pa.scalar(
                 pc.max(moment).cast(pa.int64()).as_py() - round((RECALL_S if self._rounds else _FIRST_RECALL_S) * 1e6), pa.int64()
             )
-            self._recent[name] = kept.filter(pc.greater_equal(moment.cast(pa.int64()), since))
-        return came and len(self._recent) > 0
+            self._recent[name] = recent.filter(pc.greater_equal(moment.cast(pa.int64()), since))
+        return has_new and len(self._recent) > 0
 
     def _champion_there(self) -> bool:
-        """Take up the champion, a new one too; train the first when there is enough to learn from."""
+        """Load the current champion, if needed; train the first one when there is enough to learn from. Return whether there is
+        one."""
         name, model = self._ws.product.name, self._model.name
         row = champion(self._ws.ledger, name, model)
         if row is None:
-            wanted, now = self._prediction.learn_after, time.monotonic()
-            if wanted and now >= self._try_at and self._captured() >= wanted:
+            needed, now = self._prediction.learn_after, time.monotonic()
+            if needed and now >= self._try_at and self._captured() >= needed:
                 self._try_at = now + _TRY_AGAIN_S
                 threading.Thread(target=self._train, name=f"training of {model}", daemon=True).start()
             return False
@@ -167,7 +168,7 @@ class LiveScorer(threading.Thread):
         return True
 
     def _captured(self) -> int:
-        """Return the samples that have been captured and published."""
+        """Return the number of samples that have been captured and published."""
         tables = [engine.source.name for engine in self._engines if engine.tables]
         return max((delta.read(self._ws.folder(name)).rows for name in tables if self._ws.version(name) is not None), default=0)
 
@@ -181,38 +182,41 @@ class LiveScorer(threading.Thread):
         )
         keys = [*self._features.entity, self._features.as_of]
         rows = rows.sort_values(keys, ignore_index=True)
-        known = [_key(row) in self._said for row in rows[keys].itertuples(index=False, name=None)]
+        known = [_key(row) in self._predictions for row in rows[keys].itertuples(index=False, name=None)]
         self._compare(rows, keys)
-        new = rows[[not one for one in known]].reset_index(drop=True)
+        new = rows[[not is_known for is_known in known]].reset_index(drop=True)
         if new.empty:
             return
-        said = predict(self._champion, self._features, new, input_version=-1)
-        table = pa.Table.from_pandas(said.drop(columns="input_version"), preserve_index=False)
-        named = {_key(row[key] for key in keys): row for row in _rows(said)}
-        updates = [self._update(row, None) for row in named.values()]
-        # From here on nothing can fail: what was said is known, to be published, and to be told.
-        self._said |= named
+        predictions = predict(self._champion, self._features, new, input_version=-1)
+        table = pa.Table.from_pandas(predictions.drop(columns="input_version"), preserve_index=False)
+        by_key = {_key(row[key] for key in keys): row for row in _rows(predictions)}
+        updates = [self._update(row, None) for row in by_key.values()]
+        # From here on nothing can fail: the predictions are remembered, published and reported together.
+        self._predictions |= by_key
         self._pending.append(table)
         self._to_tell.extend(updates)
-        self._predicted += len(named)
+        self._predicted += len(by_key)
         self._rounds += 1
         self._compare(rows, keys)
         self._forget()
 
     def _forget(self) -> None:
-        """Forget predictions that are too old to come again or to be compared: a stream may run for years. Looks when there are twice as many."""
-        if len(self._said) < self._full:
+        """Forget predictions that are too old to recur or to be compared, whenever their number has doubled: a stream may run for
+        years."""
+        if len(self._predictions) < self._full:
             return
-        newest = max((key[-1] for key in self._said), default=None)
+        newest = max((key[-1] for key in self._predictions), default=None)
         if newest is not None:
-            self._said = {key: row for key, row in self._said.items() if (newest - key[-1]).total_seconds() <= 2 * _FIRST_RECALL_S}
-        self._full = max(_MANY, 2 * len(self._said))
+            self._predictions = {
+                key: row for key, row in self._predictions.items() if (newest - key[-1]).total_seconds() <= 2 * _FIRST_RECALL_S
+            }
+        self._full = max(_MANY, 2 * len(self._predictions))
 
     def _compare(self, rows: pd.DataFrame, keys: list[str]) -> None:
-        """Compare predictions with labels that have come since."""
+        """Compare predictions with labels that have arrived since."""
         labelled = rows[rows[self._model.label].notna()]
         for key, actual in zip(labelled[keys].itertuples(index=False, name=None), labelled[self._model.label], strict=True):
-            row = self._said.get(_key(key))
+            row = self._predictions.get(_key(key))
             if row is not None and "actual" not in row:
                 row["actual"] = str(actual)
                 if not self._trained_on(row):
@@ -220,14 +224,14 @@ class LiveScorer(threading.Thread):
                 self._to_tell.append(self._update(row, str(actual)))
 
     def _trained_on(self, row: dict[str, Any]) -> bool:
-        """Tell whether the champion has learned from a row's time: to know it then is no merit."""
+        """Return whether the champion was trained on a row's time: a correct prediction there is no merit."""
         import pandas as pd
 
         until = self._champion.trained_until if self._champion else None
         if until is None:
             return False
-        told, moment = pd.Timestamp(until), pd.Timestamp(row[self._features.as_of])
-        return bool(moment.tz_localize(None) <= told.tz_localize(None))
+        end, moment = pd.Timestamp(until), pd.Timestamp(row[self._features.as_of])
+        return bool(moment.tz_localize(None) <= end.tz_localize(None))
 
     def _update(self, row: dict[str, Any], actual: str | None) -> ClassUpdate:
         label = str(row["prediction"])
@@ -238,7 +242,7 @@ class LiveScorer(threading.Thread):
         }  # fmt: skip
 
     def _frame(self, name: str) -> Any:
-        """Return what is remembered of an input as Spark's frame."""
+        """Return the recent rows of an input as a Spark frame."""
         if name not in self._recent:
             return self._ws.frame(name).limit(0) if self._ws.version(name) is not None else self._empty(name)
         return self._ws.marked(self._ws.spark.createDataFrame(self._recent[name]), self._ws.product.nodes.get(name))
@@ -252,35 +256,41 @@ class LiveScorer(threading.Thread):
         if not self._pending:
             return
         number = (delta.version_of(self._folder) or 0) + 1
-        said = {
+        identity = {
             "run_id": f"{self._ws.run_id}-{self._rounds}",
             "step": f"follow:{self._prediction.name}",
             "upto": number,
             "code": "follow",
         }
         append(
-            self._folder, self._pending, [], moment=self._features.as_of, tz=self._ws.product.tz, partitioned=False, identity=said
+            self._folder,
+            self._pending,
+            [],
+            moment=self._features.as_of,
+            tz=self._ws.product.tz,
+            partitioned=False,
+            identity=identity,
         )
         self._pending, self._published = [], time.monotonic()
 
     def _recover(self) -> None:
-        """Take up what was predicted before, so that nothing is predicted twice."""
+        """Load the published predictions, so that nothing is predicted twice."""
         delta.sweep(self._folder)
         if delta.version_of(self._folder) is None:
             return
         keys = (*self._features.entity, self._features.as_of)
         for row in _rows(arrow(delta.read(self._folder)).to_pandas()):
-            self._said[_key(row[key] for key in keys)] = row
-        self._predicted = len(self._said)
+            self._predictions[_key(row[key] for key in keys)] = row
+        self._predicted = len(self._predictions)
         self._forget()
 
     def _look_back(self) -> None:
-        """Take the last days of what has been published: what came before this follower, or before there was a champion."""
+        """Queue the last days of the published tables: rows from before this process, or before there was a champion."""
         for name in self._features.inputs:
             if self._ws.version(name) is not None:
                 published = delta.read(self._ws.folder(name))
                 days = set(sorted(published.days, key=str)[-2:]) if published.partitioned else None
-                self._come[name].append(_plain(arrow(published, days=days)))
+                self._queues[name].append(_plain(arrow(published, days=days)))
 
     @property
     def _folder(self) -> Place:
@@ -288,7 +298,7 @@ class LiveScorer(threading.Thread):
 
 
 def _distinct(table: pa.Table) -> pa.Table:
-    """Return the rows without those that came twice: over the wire, or from the queue and from what was published."""
+    """Return the rows without duplicates, which come over the wire or are both queued and published."""
     keys = ["device", "seq", "at"] if "at" in table.column_names else ["device", "sensor", "window_end"]
     numbered = table.select(keys).append_column("_row", pa.array(range(len(table)), pa.int64()))
     first = numbered.group_by(keys).aggregate([("_row", "min")]).column("_row_min")
@@ -296,7 +306,7 @@ def _distinct(table: pa.Table) -> pa.Table:
 
 
 def _key(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return the values that name a row; a moment is the same whether its frame says that it is UTC or not."""
+    """Return the values that identify a row; a time is the same whether its frame marks it as UTC or not."""
     import pandas as pd
 
     return tuple(pd.Timestamp(value).tz_localize(None) if isinstance(value, pd.Timestamp) else value for value in values)
@@ -312,12 +322,12 @@ def _plain(table: pa.Table) -> pa.Table:
 
 def _channels(engine: Engine) -> tuple[str, ...]:
     connection: Any = engine.source.connection
-    found: tuple[str, ...] = connection.channels
-    return found
+    channels: tuple[str, ...] = connection.channels
+    return channels
 
 
-def followed(ws: Workspace, engines: Sequence[Engine]) -> list[Prediction]:
-    """Return the predictions whose features are made of what streams give, and of nothing else."""
-    given = {engine.source.name for engine in engines} | {name for engine in engines for name in engine.tables}
+def live_predictions(ws: Workspace, engines: Sequence[Engine]) -> list[Prediction]:
+    """Return the predictions whose features depend on nothing but streams."""
+    streamed = {engine.source.name for engine in engines} | {name for engine in engines for name in engine.tables}
     predictions = ws.product.predictions.values()
-    return [prediction for prediction in predictions if set(ws.product.features_by_model[prediction.model].inputs) <= given]
+    return [prediction for prediction in predictions if set(ws.product.features_by_model[prediction.model].inputs) <= streamed]

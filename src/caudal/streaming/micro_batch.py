@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from caudal.stages.ingest.streams.tap import Offsets, Tap
 from caudal.storage.place import Place
-from caudal.streaming.task import Work
+from caudal.streaming.task import TaskInput
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,7 +28,7 @@ class MicroBatch:
     tap: Tap
     start: Offsets
     end: Offsets
-    work: Work
+    work: TaskInput
     frame: Callable[[Offsets, Offsets], DataFrame] | None
     tables: Collection[str]
     stage: Place

@@ -1,4 +1,4 @@
-"""The rows that a stream's memory holds, committed to their tables: each commit names the micro-batch, so that none is committed twice."""
+"""Commit the rows that a stream's checkpoint holds: each commit names the micro-batch, so that none is committed twice."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from caudal.declarations.statistics import Statistics
 from caudal.errors import StepFailed
 from caudal.stages.statistics.batch import marks
 from caudal.storage import delta
-from caudal.storage.place import Place, below
-from caudal.streaming.append import append, compact, upto
+from caudal.storage.place import Place, relative_path
+from caudal.streaming.append import append, compact, last_batch
 from caudal.streaming.checkpoint import Checkpoint
-from caudal.streaming.task import Captured, Found
-from caudal.streaming.watch import SCHEMA as ANOMALIES
+from caudal.streaming.task import Captured, TaskResult
+from caudal.streaming.watch import ANOMALY_SCHEMA
 from caudal.tables.home import Home
 
 SET_ASIDE = "_unreadable"
@@ -36,43 +36,46 @@ UNREADABLE = pa.schema(
 def publish(
     checkpoint: Checkpoint, product: Product, source: Source, home: Home, tables: Sequence[str], run_id: str, now: float
 ) -> Checkpoint:
-    """Commit the rows that a written memory holds, and return it without them; a table that names this micro-batch, or a later one, has got them.
+    """Commit the rows of a saved checkpoint, and return it without them; a table that names this micro-batch, or a later one, has
+    them already.
 
     Parameters
     ----------
-    tables : the tables that belong to the source's stream, its capture with them
+    tables : the tables that belong to the source's stream, including its capture
     now : seconds since 1970, UTC
     """
-    said = {"run_id": run_id, "step": f"stream:{source.name}", "upto": checkpoint.batch, "at": now, "code": "stream"}
+    identity = {"run_id": run_id, "step": f"stream:{source.name}", "upto": checkpoint.batch, "at": now, "code": "stream"}
     for name in tables:
         folder, node = home.table(product.name, name), product.nodes.get(name)
         files = [_data_file(folder, *file) for file in checkpoint.files] if name == source.name else []
-        some = checkpoint.pending.get(name, [])
+        parts = checkpoint.pending.get(name, [])
         if name in product.detections and delta.version_of(folder) is None and checkpoint.batch >= 0:
-            some = [ANOMALIES.empty_table(), *some]  # that nothing was found is told too
-        if (some or files) and upto(folder) < checkpoint.batch:
+            parts = [ANOMALY_SCHEMA.empty_table(), *parts]  # a table without rows says that no anomaly was found
+        if (parts or files) and last_batch(folder) < checkpoint.batch:
             partitioned = node is not None and node.partition is not None
             moment = (node.event_time if node is not None else None) or "at"
-            said_of = marks(node) if isinstance(node, Statistics) else None
-            append(folder, some, files, moment=moment, tz=product.tz, partitioned=partitioned, identity=said, marks=said_of)
-            compact(folder, partitioned=partitioned, identity=said)
+            column_marks = marks(node) if isinstance(node, Statistics) else None
+            append(
+                folder, parts, files, moment=moment, tz=product.tz, partitioned=partitioned, identity=identity, marks=column_marks
+            )
+            compact(folder, partitioned=partitioned, identity=identity)
     aside = home.quarantine(product.name, source.name)
-    if (some := checkpoint.pending.get(SET_ASIDE, [])) and upto(aside) < checkpoint.batch:
-        append(aside, some, [], moment="", tz="UTC", partitioned=False, identity=said)
+    if (parts := checkpoint.pending.get(SET_ASIDE, [])) and last_batch(aside) < checkpoint.batch:
+        append(aside, parts, [], moment="", tz="UTC", partitioned=False, identity=identity)
     return replace(checkpoint, pending={}, files=[], published=now)
 
 
 def hold(checkpoint: Checkpoint, product: Product, home: Home, tables: Sequence[str], memories: Path) -> None:
-    """Hold that the memory knows of all that the tables hold.
+    """Raise if a table holds rows that the checkpoint does not know of.
 
     Raises
     ------
-    StepFailed : it was lost, and the stream would count twice
+    StepFailed : the checkpoint was lost, and the stream would count messages twice
     """
     for name in tables:
-        if (held := upto(home.table(product.name, name))) > checkpoint.batch:
+        if (published := last_batch(home.table(product.name, name))) > checkpoint.batch:
             raise StepFailed(
-                f"Table '{name}' holds the stream up to micro-batch {held:.0f}, but {memories} knows of {checkpoint.batch} only.",
+                f"Table '{name}' holds the stream up to micro-batch {published:.0f}, but {memories} knows of {checkpoint.batch} only.",
                 fix=f"Bring that folder back; or, to begin anew, move {memories.parent} and the tables made of it away.",
                 table=name,
             )
@@ -80,11 +83,11 @@ def hold(checkpoint: Checkpoint, product: Product, home: Home, tables: Sequence[
 
 def _data_file(folder: Place, stage: str, file: Captured) -> delta.DataFile:
     place = folder / stage / file.name
-    return delta.DataFile(below(place, folder).as_posix(), place.stat().st_size, file.rows, file.day)
+    return delta.DataFile(relative_path(place, folder).as_posix(), place.stat().st_size, file.rows, file.day)
 
 
-def unreadable(found: Found) -> pa.Table:
-    """Return the messages of a task that hold no samples, as rows that are set aside."""
-    partitions, offsets, reasons, messages = zip(*found.unreadable, strict=True)
-    shown = [None if message is None else message.decode("utf-8", "backslashreplace") for message in messages]
-    return pa.table([partitions, offsets, [[reason] for reason in reasons], shown, messages], schema=UNREADABLE)
+def unreadable(result: TaskResult) -> pa.Table:
+    """Return a task's messages that hold no samples, as rows of the quarantine table."""
+    partitions, offsets, reasons, messages = zip(*result.unreadable, strict=True)
+    texts = [None if message is None else message.decode("utf-8", "backslashreplace") for message in messages]
+    return pa.table([partitions, offsets, [[reason] for reason in reasons], texts, messages], schema=UNREADABLE)

@@ -1,4 +1,4 @@
-"""An input of a join as it is published: what each version adds, recent rows in memory, older ones from the table's files."""
+"""An input of a join: the rows that each published version adds, recent ones in memory, older ones from the table's files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caudal.stages.join import first_of_keys, micros, new_rows
 from caudal.stages.statistics import schema as schema_of_statistics
 from caudal.storage import delta
 from caudal.storage.place import Place
-from caudal.tables.added import Lookup, added, there
+from caudal.tables.added import Lookup, added_files, has_version
 from caudal.tables.frames import arrow
 
 Array = np.ndarray[Any, Any]
@@ -23,7 +23,7 @@ _LAST = 1 << 62
 
 
 class Side:
-    """A stream's table, followed version by version; a sample that comes again is taken once.
+    """A stream's table, followed version by version; a sample that arrives again is taken once.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Side:
         self._rows, self._floor_us = self.schema.empty_table(), 0
 
     def resume(self, version: int, reach_us: int) -> None:
-        """Go on after a version, with the rows of the last ``reach_us`` in memory."""
+        """Resume after a version, with the rows of the last ``reach_us`` in memory."""
         self.version = version
         self.newest_us = self.newest_at(version)
         if self.newest_us is not None:
@@ -57,13 +57,13 @@ class Side:
     @property
     def news(self) -> bool:
         """Whether there is a version that has not been taken."""
-        return there(self.folder, self.version + 1)
+        return has_version(self.folder, self.version + 1)
 
     def take(self) -> pa.Table:
-        """Return the rows that the next version adds."""
-        came = self._lookup.rows([str(file) for file in added(self.folder, self.version + 1)])
-        at = micros(came, self._at)
-        rows = new_rows(came, self.near(at, 0), self._keys) if len(came) else came
+        """Return the rows that the next version adds, without those already taken."""
+        added_rows = self._lookup.rows([str(file) for file in added_files(self.folder, self.version + 1)])
+        at = micros(added_rows, self._at)
+        rows = new_rows(added_rows, self.near(at, 0), self._keys) if len(added_rows) else added_rows
         self.version += 1
         if len(rows):
             self.newest_us = max(int(at.max()), self.newest_us or 0)
@@ -72,7 +72,7 @@ class Side:
         return rows
 
     def near(self, at: Array, reach_us: int) -> pa.Table:
-        """Return rows that have been taken, among them all whose time is no further than ``reach_us`` from one of ``at``."""
+        """Return rows that have been taken, including all within ``reach_us`` of one of the times ``at``."""
         return self._both(at - reach_us, at + reach_us)
 
     def between(self, low: int, high: int) -> pa.Table:
@@ -82,31 +82,31 @@ class Side:
         return rows.filter(pc.and_(pc.greater_equal(at, low), pc.less(at, high)))
 
     def count(self, low: int, high: int) -> int:
-        """Return how many rows `between` would read from the table's files; those in memory are few."""
+        """Return how many rows `between` would read from the table's files; the rows in memory are few."""
         high = min(high, self._floor_us)
         return self._lookup.count(self.version, low, high) if low < high and self.version >= 0 else 0
 
     def forget(self, before_us: int) -> None:
-        """Keep no rows in memory from before a moment; they are in the table."""
+        """Drop rows from before a moment from memory; they stay in the table."""
         if before_us > self._floor_us:
             self._floor_us = before_us
             self._rows = self._rows.filter(pc.greater_equal(_number(self._rows, self._at), before_us)).combine_chunks()
 
     @property
     def held_bytes(self) -> int:
-        """What the rows in memory take."""
+        """The size of the rows in memory."""
         return int(self._rows.nbytes)
 
     def _both(self, low: Array, high: Array) -> pa.Table:
-        old = low < self._floor_us
-        if self.version < 0 or not old.any():
+        is_old = low < self._floor_us
+        if self.version < 0 or not is_old.any():
             return self._rows
-        older = self._lookup.near(self.version, low[old], np.minimum(high[old], self._floor_us - 1))
+        older = self._lookup.near(self.version, low[is_old], np.minimum(high[is_old], self._floor_us - 1))
         return pa.concat_tables([first_of_keys(older, self._keys), self._rows])
 
 
 class Fixed:
-    """A table that is no stream: its newest version, whole."""
+    """A table that is not a stream: its newest version, as a whole."""
 
     def __init__(self, node: Node, folder: Place) -> None:
         self.name, self.folder = node.name, folder
@@ -114,8 +114,8 @@ class Fixed:
         self.rows: pa.Table | None = None
 
     def renew(self) -> bool:
-        """Take up the newest version; tell whether there is one."""
-        if self.rows is None or there(self.folder, self.version + 1):
+        """Read the newest version; return whether there is one."""
+        if self.rows is None or has_version(self.folder, self.version + 1):
             newest = delta.version_of(self.folder)
             if newest is None:
                 return False
@@ -126,12 +126,12 @@ class Fixed:
 
 
 def _schema(node: Source | Statistics) -> pa.Schema:
-    """Return the Arrow schema of a stream's table, as it is declared."""
+    """Return the declared Arrow schema of a stream's table."""
     if isinstance(node, Statistics):
         return schema_of_statistics(node)
     connection: Any = node.connection
-    own = [("device", pa.int64()), ("seq", pa.int64()), ("at", pa.timestamp("us", "UTC"))]
-    return pa.schema([*own, *((name, pa.float32()) for name in connection.channels)])
+    fixed = [("device", pa.int64()), ("seq", pa.int64()), ("at", pa.timestamp("us", "UTC"))]
+    return pa.schema([*fixed, *((name, pa.float32()) for name in connection.channels)])
 
 
 def _number(rows: pa.Table, column: str) -> pa.ChunkedArray:

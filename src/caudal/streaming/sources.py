@@ -1,4 +1,4 @@
-"""A product's stream sources: which there are, the engine of each, and the lock that whoever runs them holds."""
+"""A product's stream sources, the engine of each, and the lock that a process holds while it runs them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
 
-def streamed(product: Product) -> list[Source]:
+def stream_sources(product: Product) -> list[Source]:
     """Return the product's stream sources."""
-    found: list[Source] = of_kind(product, "stream source")
-    if not found:
+    sources: list[Source] = of_kind(product, "stream source")
+    if not sources:
         raise DeclarationProblem(
             f"Product '{product.name}' has no stream.",
             fix="Declare a source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...).",
             where=str(product.where),
         )
-    return found
+    return sources
 
 
 def stream_lease(home: Home, product: Product) -> Path:
@@ -56,7 +56,7 @@ def engine_of(
     publish_s: float = 5.0,
     platform: str = "here",
 ) -> Engine:
-    """Return a source's engine, with its tap open until the streams end."""
+    """Return a source's engine; its tap stays open until ``open_`` closes."""
     from caudal.stages.ingest.streams import batch, open_tap
 
     place = ws.home.stream(ws.product.name, source.name)

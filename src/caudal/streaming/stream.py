@@ -24,17 +24,17 @@ from caudal.runtime.opening import checked, opened
 from caudal.runtime.workspace import Workspace
 from caudal.storage.lease import lease
 from caudal.streaming.engine import Engine
-from caudal.streaming.faults import told, translate_stream_error
+from caudal.streaming.faults import translate_errors, translate_stream_error
 from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
-from caudal.streaming.live_scorer import LiveScorer, followed
-from caudal.streaming.sources import engine_of, executor_of, stream_lease, streamed
+from caudal.streaming.live_scorer import LiveScorer, live_predictions
+from caudal.streaming.sources import engine_of, executor_of, stream_lease, stream_sources
 
 log = logging.getLogger(__name__)
-_AWAY_S = 0.5  # until a source that does not answer is asked again
+_AWAY_S = 0.5  # until a source that does not answer is tried again
 _PATIENCE_S = 600.0
 _LEDGER = "the ledger"
-_IDLE_S = 0.01  # between two looks at a source that had nothing
+_IDLE_S = 0.01  # between two polls of a source without messages
 
 
 def stream(
@@ -49,13 +49,13 @@ def stream(
     publish_s: float = 5.0,
     platform: str = "here",
 ) -> StreamDocument:
-    """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all that is there has been read.
+    """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all available messages have been read.
 
     Parameters
     ----------
-    train : trains and promotes, of a folder's product, on what has been captured, when there is enough to learn from and no champion
-    once : bool, True ends when what is there has been read
-    end : bool, True closes the windows that are open then: nothing more will come
+    train : trains and promotes a model of a folder's product on the captured samples; called when there are enough of them and no champion
+    once : bool, True ends when all available messages have been read
+    end : bool, True closes the windows that are still open: nothing more will arrive
     every_s : float, seconds between the beginnings of two micro-batches
     publish_s : float, seconds between two versions of a table
     platform : str, the name of an executor
@@ -64,15 +64,15 @@ def stream(
     ------
     DeclarationProblem : the product has no stream, or there is no such executor
     LeaseHeld : another process runs the product's streams
-    StepFailed : a stream broke; what it had done is kept, and the same command goes on from there
+    StepFailed : a stream broke; its results are kept, and the same command goes on from there
     """
     home, file = opened(settings), product_file(folder)
     settings = with_data(settings, file)
-    with told(_LEDGER):
+    with translate_errors(_LEDGER):
         ledger = home.ledger()
     with contextlib.closing(ledger):
         product = checked(load(file))
-        sources = streamed(product)
+        sources = stream_sources(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             executor = executor_of(platform)
             ws = Workspace(
@@ -84,18 +84,21 @@ def stream(
                 connectors=executor.connectors(sources),
                 observers=registered(),
             )
-            with _in_ledger(ws), _asked_to_stop() as asked, contextlib.ExitStack() as open_:
+            with _in_ledger(ws), _asked_to_stop() as stop_requested, contextlib.ExitStack() as open_:
                 engines = []
                 for source in sources:
-                    with told(f"the stream '{source.name}'"):
+                    with translate_errors(f"the stream '{source.name}'"):
                         engines.append(engine_of(ws, source, open_, publish_s, platform))
-                followers = [LiveScorer(ws, one, engines, lambda: train(folder, settings)) for one in followed(ws, engines)]
-                joiner = Joiner(joinings(ws), asked)
+                followers = [
+                    LiveScorer(ws, prediction, engines, lambda: train(folder, settings))
+                    for prediction in live_predictions(ws, engines)
+                ]
+                joiner = Joiner(joinings(ws), stop_requested)
                 _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
-                before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.clock()
+                counts_before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.clock()
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
-                threads = [Thread(engine, asked, every_s, until, once) for engine in engines]
+                threads = [Thread(engine, stop_requested, every_s, until, once) for engine in engines]
                 for thread in (*followers, *threads, joiner):
                     thread.start()
                 for thread in threads:
@@ -106,22 +109,23 @@ def stream(
                         thread.raise_what_broke()
                     end = end and all(thread.read_all for thread in threads)
                     for engine in engines:
-                        with told(f"the stream '{engine.source.name}'"):
+                        with translate_errors(f"the stream '{engine.source.name}'"):
                             engine.end() if end else engine.finish()
-                finally:  # after the engines: the windows that the end closes are classified too
+                finally:  # after the engines, so that the windows closed at the end are classified too
                     for follower in followers:
                         follower.stop()
                 joiner.finish(whole=once or end, end=end)
                 for engine in engines:
-                    _note(ws, engine, before[engine.source.name], since)
+                    _note(ws, engine, counts_before[engine.source.name], since)
                 _all_sent(engines)
             return document(engines, followers, time.monotonic() - began, joiner.documents())
 
 
 @contextlib.contextmanager
 def _in_ledger(ws: Workspace) -> Iterator[None]:
-    """Let the ledger know of this stream as of any run, and how it ended; one whose process died is told of by the next."""
-    with told(_LEDGER):
+    """Record this stream in the ledger like any run, and how it ended; the next stream records the end of one whose process
+    died."""
+    with translate_errors(_LEDGER):
         abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
         begin(ws, "stream")
     try:
@@ -129,26 +133,26 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
     except CaudalError as error:
         try:
             ended(ws, error)
-        except Exception as beside:  # noqa: BLE001 (a full disk takes no note of itself, and is what the user has to hear of)
-            log.warning("The ledger could not be told how the stream ended: %s", translate_stream_error(beside, _LEDGER).what)
+        except Exception as secondary:  # noqa: BLE001 (a full disk: the user has to see the first error)
+            log.warning("The ledger could not record how the stream ended: %s", translate_stream_error(secondary, _LEDGER).what)
         raise
-    with told(_LEDGER):
+    with translate_errors(_LEDGER):
         ended(ws, None)
 
 
 def _note(ws: Workspace, engine: Engine, before: Mapping[str, int], since: float) -> None:
-    """Tell the ledger what a stream has brought, as a run tells of its steps."""
+    """Record in the ledger what a stream has read, as a run records its steps."""
     counts = {name: count - before.get(name, 0) for name, count in engine.checkpoint.counts.items()}
-    name, now, came = engine.source.name, ws.clock(), counts.get("messages", 0)
+    name, now, messages = engine.source.name, ws.clock(), counts.get("messages", 0)
     ws.ledger.add(steps, {
         "run_id": ws.run_id, "product": ws.product.name, "step": f"land:{name}", "kind": "land", "name": name,
-        "state": "succeeded" if came else "skipped", "started_at": since, "finished_at": now, "seconds": round(now - since, 4),
-        "rows_read": counts.get("samples", 0), "output_version": ws.version(name), "detail": counts if came else {"why": "no new message"},
+        "state": "succeeded" if messages else "skipped", "started_at": since, "finished_at": now, "seconds": round(now - since, 4),
+        "rows_read": counts.get("samples", 0), "output_version": ws.version(name), "detail": counts if messages else {"why": "no new message"},
     })  # fmt: skip
 
 
 def _all_sent(engines: list[Engine]) -> None:
-    """Raise when rows still wait for where they are to go; they are kept, and the next stream sends them."""
+    """Raise if rows still wait in an outbox; they are kept, and the next stream sends them."""
     for box in (box for engine in engines for box in engine.outboxes if box.waiting):
         raise EnvironmentProblem(
             f"{sum(len(rows) for _, rows in box.waiting):,} rows of '{box.declared.of}' wait for outlet '{box.declared.name}': {box.trouble}",
@@ -158,41 +162,41 @@ def _all_sent(engines: list[Engine]) -> None:
 
 
 class Thread(threading.Thread):
-    """Does a source's micro-batches, one after another; what goes wrong ends the other sources too.
+    """Runs a source's micro-batches, one after another; an error ends the other sources too.
 
     Attributes
     ----------
-    read_all : bool, True when, at the end, all that was asked for had been read: only then may windows be closed for good
+    read_all : bool, True if, at the end, all requested messages had been read: only then may windows be closed for good
     """
 
-    def __init__(self, engine: Engine, asked: threading.Event, every_s: float, until: float | None, once: bool) -> None:
+    def __init__(self, engine: Engine, stop_requested: threading.Event, every_s: float, until: float | None, once: bool) -> None:
         super().__init__(name=f"stream {engine.source.name}", daemon=True)
-        self._engine, self._asked, self._every_s, self._until, self._once = engine, asked, every_s, until, once
+        self._engine, self._stop_requested, self._every_s, self._until, self._once = engine, stop_requested, every_s, until, once
         self._broke: BaseException | None = None
         self._away_since: float | None = None
         self.read_all = False
 
     def run(self) -> None:
-        """Go on until time is up, somebody asks to stop, or, where asked once, nothing is left."""
+        """Run until time is up, a stop is requested, or, with ``once``, no message is left."""
         try:
-            while not self._asked.is_set() and (self._until is None or time.monotonic() < self._until):
+            while not self._stop_requested.is_set() and (self._until is None or time.monotonic() < self._until):
                 began = time.monotonic()
-                did = self._engine.step()
+                had_messages = self._engine.step()
                 if self._away():
-                    self._asked.wait(_AWAY_S)
+                    self._stop_requested.wait(_AWAY_S)
                     continue
-                if self._once and not did:
+                if self._once and not had_messages:
                     self.read_all = True
                     return
                 if not self._once:
-                    self._asked.wait(max(self._every_s - (time.monotonic() - began), 0.0 if did else _IDLE_S))
+                    self._stop_requested.wait(max(self._every_s - (time.monotonic() - began), 0.0 if had_messages else _IDLE_S))
             self.read_all = not self._once and self._away_since is None
         except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
             self._broke = error
-            self._asked.set()
+            self._stop_requested.set()
 
     def _away(self) -> bool:
-        """Tell whether the source does not answer; it is waited for, but not for ever."""
+        """Return whether the source does not answer; the stream waits for it, but not forever."""
         away = self._engine.tap.away
         if away is None:
             if self._away_since is not None:
@@ -207,7 +211,7 @@ class Thread(threading.Thread):
         return True
 
     def raise_what_broke(self) -> None:
-        """Raise what went wrong, with the source's name."""
+        """Raise the error that ended the thread, with the source's name."""
         if self._broke is None:
             return
         if isinstance(self._broke, CaudalError):
@@ -216,10 +220,10 @@ class Thread(threading.Thread):
 
 
 def _look_on(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> None:
-    """Let followers and the live feed see each micro-batch."""
+    """Connect the followers and the live feed to each engine."""
 
     def classes() -> list[ClassUpdate]:
-        return [one for follower in followers for one in follower.told()]
+        return [update for follower in followers for update in follower.take_updates()]
 
     for engine in engines:
         shown = Live(feed, engine, classes if engine.tables else list)
@@ -229,11 +233,11 @@ def _look_on(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> 
 def document(
     engines: list[Engine], followers: list[LiveScorer], seconds: float, joins: dict[str, JsonObject] | None = None
 ) -> StreamDocument:
-    """Return what the streams have done, JSON-ready; counts are those since each stream's beginning."""
-    said: dict[str, dict[str, int | dict[str, StreamedTable]]] = {}
+    """Return the streams' results, JSON-ready; counts are those since each stream's beginning."""
+    sources: dict[str, dict[str, int | dict[str, StreamedTable]]] = {}
     for engine in engines:
         states = engine.checkpoint.states
-        said[engine.source.name] = {
+        sources[engine.source.name] = {
             "batches": engine.checkpoint.batch + 1,
             **engine.checkpoint.counts,
             "tables": {
@@ -249,7 +253,7 @@ def document(
     return {
         "product": engines[0].product.name,
         "seconds": round(seconds, 3),
-        "sources": said,
+        "sources": sources,
         "outlets": {outbox.declared.name: outbox.document() for engine in engines for outbox in engine.outboxes},
         "joins": joins or {},
         "models": {follower.name_of_model: follower.document() for follower in followers},
@@ -258,14 +262,14 @@ def document(
 
 @contextlib.contextmanager
 def _asked_to_stop() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C and SIGTERM set, while they would otherwise end the process."""
-    asked = threading.Event()
+    """Yield an event that Ctrl-C and SIGTERM set, instead of ending the process."""
+    stop_requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield stop_requested
         return
-    old = {one: signal.signal(one, lambda *_: asked.set()) for one in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, lambda *_: stop_requested.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield stop_requested
     finally:
-        for one, handler in old.items():
-            signal.signal(one, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What one task of a micro-batch does: messages → samples → what they add up to, and rows for the capture."""
+"""One task of a micro-batch: messages → samples → partial statistics, and rows for the capture."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from caudal.storage.place import place
 from caudal.tables.rows import by_day, write
 
 SCHEMA = "found binary"
-AHEAD_US = 300_000_000  # a clock that is further ahead than this is wrong, and would make all others late
-_INLINE_BYTES = 1 << 20  # captured values up to this size travel to the driver; more are written where they are
+AHEAD_US = 300_000_000  # a clock that is further ahead than this is wrong, and would make all other samples late
+_INLINE_BYTES = 1 << 20  # captured values up to this size are sent to the driver; larger ones are written by the task
 _POINTS = 32
-_SHOWN = 1024  # samples of a micro-batch that the live view's points are made of
+_SHOWN = 1024  # samples of a micro-batch from which the live view's points are made
 _KEPT = 100  # unreadable messages of a task whose bytes are kept
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a task has to know; it is sent to each.
+class TaskInput:
+    """The parameters of a task; they are sent to each.
 
     Parameters
     ----------
-    tables : the statistics to be made, each with what is known of earlier micro-batches
-    capture : the folder for captured rows that are too many to send
-    tz : whose days the captured rows are parted by, or None where they are not
-    keep : bool, True sends the samples themselves too, for detectors that look at each
+    tables : the statistics to compute, each with its bounds from earlier micro-batches
+    capture : the folder for captured rows that are too large to send
+    tz : time zone whose days partition the captured rows, or None
+    keep : bool, True also sends the samples themselves, for detectors
     """
 
     channels: tuple[str, ...]
@@ -51,7 +51,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Captured:
-    """A file of captured rows, all of one day where the table is parted by days."""
+    """A file of captured rows, all of one day if the table is partitioned by day."""
 
     name: str
     rows: int
@@ -59,15 +59,15 @@ class Captured:
 
 
 @dataclass
-class Found:
-    """What a task has found.
+class TaskResult:
+    """The result of a task.
 
     Parameters
     ----------
-    unreadable : (partition, offset, reason, message) of messages that hold no samples, the first ones
-    outside : int, samples whose device, number or time cannot be
-    rows : captured samples; files : captured files, where there are more
-    at_us : int64, event times, evenly taken, and ``weight``, how many samples each stands for
+    unreadable : (partition, offset, reason, message) of the first messages that hold no samples
+    outside : int, samples whose device, number or time is impossible
+    rows : captured samples; files : captured files, if the samples are too large to send
+    at_us : int64, event times, evenly sampled, and ``weight``, how many samples each stands for
     signal : points of one device: at seconds, least, greatest, mean by channel
     newest : partition → greatest event time of its samples, microseconds
     """
@@ -87,63 +87,65 @@ class Found:
     newest: dict[int, int] = field(default_factory=dict)
 
 
-def work(batches: Iterator[pa.RecordBatch], todo: Work) -> Iterator[pa.RecordBatch]:
-    """Yield one row: the pickled `Found`. Only our own tasks write it, and only the driver that sent them reads it."""
-    yield pa.record_batch([pa.array([pickle.dumps(found_in(batches, todo), protocol=5)], pa.binary())], names=["found"])
+def run_task(batches: Iterator[pa.RecordBatch], work: TaskInput) -> Iterator[pa.RecordBatch]:
+    """Yield one row: the pickled `TaskResult`. Only our own tasks write it, and only the driver that sent them reads it."""
+    yield pa.record_batch([pa.array([pickle.dumps(process_messages(batches, work), protocol=5)], pa.binary())], names=["found"])
 
 
-def found_in(batches: Iterator[pa.RecordBatch], todo: Work) -> Found:
-    """Return what messages hold."""
-    found = Found()
-    bounds = {name: given for name, (_, given) in todo.tables.items()}
-    parts: dict[str, list[TakenSamples]] = {name: [] for name in todo.tables}
+def process_messages(batches: Iterator[pa.RecordBatch], work: TaskInput) -> TaskResult:
+    """Return the samples and partial statistics in messages."""
+    result = TaskResult()
+    bounds = {name: table_bounds for name, (_, table_bounds) in work.tables.items()}
+    parts: dict[str, list[TakenSamples]] = {name: [] for name in work.tables}
     few: list[Samples] = []
-    with ThreadPoolExecutor(1, "capture") as beside:  # files are written while the next samples are added up
+    with ThreadPoolExecutor(1, "capture") as pool:  # files are written while the next samples are added up
         written: list[Future[list[Captured]]] = []
         for partition, batch in _by_partition(batches):
-            samples = _read(batch, todo, found)
+            samples = _read(batch, work, result)
             if len(samples) == 0:
                 continue
-            found.newest[partition] = max(found.newest.get(partition, NEVER), int(samples.at_us.max()))
+            result.newest[partition] = max(result.newest.get(partition, NEVER), int(samples.at_us.max()))
             if samples.values.nbytes > _INLINE_BYTES:
-                written.append(beside.submit(_written, samples, todo))
+                written.append(pool.submit(_written, samples, work))
             else:
                 few.append(samples)
-            _take(samples, todo, bounds, parts, found)
-        if few and sum(one.values.nbytes for one in few) > _INLINE_BYTES:
-            written.append(beside.submit(_written, join_samples(few), todo))
+            _take(samples, work, bounds, parts, result)
+        if few and sum(block.values.nbytes for block in few) > _INLINE_BYTES:
+            written.append(pool.submit(_written, join_samples(few), work))
             few = []
-        found.files = [one for future in written for one in future.result()]
-    found.rows = [one.table(todo.channels) for one in few]
-    for name, some in parts.items():
-        if some:
-            found.taken[name] = _one(some, todo.tables[name][0].gap_us)
-    return found
+        result.files = [file for future in written for file in future.result()]
+    result.rows = [block.table(work.channels) for block in few]
+    for name, table_parts in parts.items():
+        if table_parts:
+            result.taken[name] = _one(table_parts, work.tables[name][0].gap_us)
+    return result
 
 
 def _by_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
     for batch in batches:
         partition = np.asarray(batch.column("_partition"))
-        each = np.unique(partition)
-        for value in each.tolist():
-            yield value, batch if len(each) == 1 else batch.filter(pa.array(partition == value))
+        partitions = np.unique(partition)
+        for value in partitions.tolist():
+            yield value, batch if len(partitions) == 1 else batch.filter(pa.array(partition == value))
 
 
-def _take(samples: Samples, todo: Work, bounds: dict[str, Bounds], parts: dict[str, list[TakenSamples]], found: Found) -> None:
-    """Add samples to what has been found; those of later messages must know of them."""
-    found.samples += len(samples)
-    found.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
-    found.signal = signal(samples)
-    if todo.keep:
-        found.kept.append(samples)
-    for name, (declared, _) in todo.tables.items():
-        one = take_samples(samples, declared, bounds[name])
-        parts[name].append(one)
-        bounds[name] = Bounds(bounds[name].seen.with_(one.seen), bounds[name].closed)
+def _take(
+    samples: Samples, work: TaskInput, bounds: dict[str, Bounds], parts: dict[str, list[TakenSamples]], result: TaskResult
+) -> None:
+    """Add samples to the result, and to the bounds that later messages are compared with."""
+    result.samples += len(samples)
+    result.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
+    result.signal = signal(samples)
+    if work.keep:
+        result.kept.append(samples)
+    for name, (declared, _) in work.tables.items():
+        partial = take_samples(samples, declared, bounds[name])
+        parts[name].append(partial)
+        bounds[name] = Bounds(bounds[name].seen.with_(partial.seen), bounds[name].closed)
 
 
 def signal(samples: Samples) -> SignalUpdate:
-    """Return what one device's last samples look like, at most 32 points: for the live view."""
+    """Return the last samples of one device, at most 32 points, for the live view."""
     mine = samples.where(np.flatnonzero(samples.device == samples.device.min())[-_SHOWN:])
     order = np.argsort(mine.at_us, kind="stable")
     at, values = mine.at_us[order], mine.values[order]
@@ -155,30 +157,30 @@ def signal(samples: Samples) -> SignalUpdate:
     return cast("SignalUpdate", {"device": int(mine.device[0]), **points})  # arrays, which the feed writes as lists
 
 
-def _read(batch: pa.RecordBatch, todo: Work, found: Found) -> Samples:
+def _read(batch: pa.RecordBatch, work: TaskInput, result: TaskResult) -> Samples:
     payloads = batch.column("payload")
-    found.messages += len(payloads)
-    found.message_bytes += payloads.nbytes
-    blocks, unreadable = many(payloads, todo.wire)
-    right = [block for block in blocks if block.channels == len(todo.channels)]
-    wrong = len(blocks) - len(right)
-    found.unreadable_messages += len(unreadable) + wrong
-    for position, reason in unreadable[: _KEPT - len(found.unreadable)]:
+    result.messages += len(payloads)
+    result.message_bytes += payloads.nbytes
+    blocks, unreadable = many(payloads, work.wire)
+    valid = [block for block in blocks if block.channels == len(work.channels)]
+    wrong = len(blocks) - len(valid)
+    result.unreadable_messages += len(unreadable) + wrong
+    for position, reason in unreadable[: _KEPT - len(result.unreadable)]:
         message = payloads[position].as_py()
-        found.unreadable.append(
+        result.unreadable.append(
             (batch.column("_partition")[position].as_py(), batch.column("_offset")[position].as_py(), reason, message)
         )
-    if wrong and len(found.unreadable) < _KEPT:
-        counts = sorted({block.channels for block in blocks} - {len(todo.channels)})
-        reason = f"{wrong} blocks have {counts} channels, {len(todo.channels)} are declared"
-        found.unreadable.append((batch.column("_partition")[0].as_py(), batch.column("_offset")[0].as_py(), reason, None))
-    samples = of_blocks(right, len(todo.channels))
+    if wrong and len(result.unreadable) < _KEPT:
+        counts = sorted({block.channels for block in blocks} - {len(work.channels)})
+        reason = f"{wrong} blocks have {counts} channels, {len(work.channels)} are declared"
+        result.unreadable.append((batch.column("_partition")[0].as_py(), batch.column("_offset")[0].as_py(), reason, None))
+    samples = of_blocks(valid, len(work.channels))
     newest = batch.column("arrived").cast(pa.int64()).to_numpy(zero_copy_only=False).max(initial=0)
-    good = samples.bounded & (samples.at_us <= newest + AHEAD_US)
-    if good.all():
+    plausible = samples.bounded & (samples.at_us <= newest + AHEAD_US)
+    if plausible.all():
         return samples
-    found.outside += int((~good).sum())
-    return samples.where(good)
+    result.outside += int((~plausible).sum())
+    return samples.where(plausible)
 
 
 def _one(parts: list[TakenSamples], gap_us: int) -> TakenSamples:
@@ -191,12 +193,13 @@ def _one(parts: list[TakenSamples], gap_us: int) -> TakenSamples:
     )  # fmt: skip
 
 
-def _written(samples: Samples, todo: Work) -> list[Captured]:
-    """Write captured rows to files of this task's alone; if the task is run again, those ones are taken and these swept away."""
-    folder = place(todo.capture)
+def _written(samples: Samples, work: TaskInput) -> list[Captured]:
+    """Write captured rows to files of this task alone; if the task runs again, the later files are used and these are swept
+    away."""
+    folder = place(work.capture)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for day, rows in by_day(samples.table(todo.channels), "at", todo.tz):
+    for day, rows in by_day(samples.table(work.channels), "at", work.tz):
         file = folder / f"{uuid.uuid4().hex}.parquet"
         write(rows, file)
         files.append(Captured(file.name, len(rows), day))

@@ -1,4 +1,4 @@
-"""Detectors at work on a stream: one for each device, fed in order of time, remembered with the stream."""
+"""Detectors at work on a stream: one per device, fed in order of time, saved with the stream."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from caudal.stages.detect.operator import Operator
 
 log = logging.getLogger(__name__)
-SCHEMA = pa.schema([("device", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("detector", pa.string())])
+ANOMALY_SCHEMA = pa.schema(
+    [("device", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("score", pa.float64()), ("detector", pa.string())]
+)
 
 
 _PANE_US = 1_000_000
-_REMEMBERED = 60  # seconds in which a sample that comes again is known
+_REMEMBERED = 60  # seconds within which a repeated sample is recognized
 
 
 @dataclass
 class Watch:
-    """A detection and its operators; ``states`` is what has to be remembered of those that have learned since it was asked."""
+    """A detection and its operators, one per device; ``states`` returns those that have learned since its last call."""
 
     declared: Detection
     channels: int
@@ -35,7 +37,8 @@ class Watch:
     _learned: set[int] = field(default_factory=set)
 
     def restore(self, states: Mapping[str, bytes]) -> None:
-        """Take up what was remembered; a detector that was declared otherwise, or by another caudal, starts anew and says so."""
+        """Restore saved operators; one whose detector was declared differently, or saved by another caudal, starts anew and logs
+        that."""
         from caudal.stages.detect import restore_operator
         from caudal.stages.detect.state import StateProblem
 
@@ -51,29 +54,29 @@ class Watch:
         """Return the anomalies among readings, in the order given: float32 [n, channels]."""
         from caudal.stages.detect import operator
 
-        found = []
-        for one, moment, row in zip(device, at_us, values, strict=True):
-            if one not in self._operators:
-                self._operators[one] = operator(self.declared.detector, self.channels)
-            self._learned.add(one)
-            if (score := self._operators[one].score(int(moment), row)) >= self.declared.threshold:
-                found.append((int(one), int(moment), score))
-        devices, moments, scores = zip(*found, strict=True) if found else ((), (), ())
+        anomalies = []
+        for device_id, moment, row in zip(device, at_us, values, strict=True):
+            if device_id not in self._operators:
+                self._operators[device_id] = operator(self.declared.detector, self.channels)
+            self._learned.add(device_id)
+            if (score := self._operators[device_id].score(int(moment), row)) >= self.declared.threshold:
+                anomalies.append((int(device_id), int(moment), score))
+        devices, moments, scores = zip(*anomalies, strict=True) if anomalies else ((), (), ())
         at = pa.array(moments, pa.int64()).cast(pa.timestamp("us", "UTC"))
-        name = [self.declared.detector.kind] * len(found)
+        name = [self.declared.detector.kind] * len(anomalies)
         return pa.table(
-            [pa.array(devices, pa.int64()), at, pa.array(scores, pa.float64()), pa.array(name, pa.string())], schema=SCHEMA
+            [pa.array(devices, pa.int64()), at, pa.array(scores, pa.float64()), pa.array(name, pa.string())], schema=ANOMALY_SCHEMA
         )
 
     def states(self) -> dict[str, bytes]:
-        """Return the states of the operators that have learned since the last time."""
-        told = {f"{self.declared.name}/{device}": self._operators[device].state() for device in sorted(self._learned)}
+        """Return the states of the operators that have learned since the last call."""
+        states = {f"{self.declared.name}/{device}": self._operators[device].state() for device in sorted(self._learned)}
         self._learned.clear()
-        return told
+        return states
 
 
 def of_samples(watch: Watch, kept: Sequence[Samples], seen: Seen) -> tuple[pa.Table, Seen]:
-    """Return the anomalies among samples that have not been seen, in order of time, and what has been seen then."""
+    """Return the anomalies among samples that were not seen before, in order of time, and the updated record of seen samples."""
     fresh = []
     for samples in kept:
         group = samples.group(_PANE_US)
@@ -84,14 +87,14 @@ def of_samples(watch: Watch, kept: Sequence[Samples], seen: Seen) -> tuple[pa.Ta
         seen = seen.after(max(int(samples.at_us.max()) for samples in kept if len(samples)) // _PANE_US - _REMEMBERED)
     if not fresh:
         return watch.score([], [], []), seen
-    device, at_us = np.concatenate([one.device for one in fresh]), np.concatenate([one.at_us for one in fresh])
-    values = np.concatenate([one.values for one in fresh])
+    device, at_us = np.concatenate([samples_.device for samples_ in fresh]), np.concatenate([samples_.at_us for samples_ in fresh])
+    values = np.concatenate([samples_.values for samples_ in fresh])
     order = np.lexsort((device, at_us))
     return watch.score(device[order].tolist(), at_us[order].tolist(), values[order]), seen
 
 
 def of_windows(watch: Watch, closed: pa.Table) -> pa.Table:
-    """Return the anomalies among windows that have closed; a window is known when it ends."""
+    """Return the anomalies among closed windows; a window is known when it ends."""
     if len(closed) == 0:
         return watch.score([], [], [])
     each = slice(None, None, watch.channels)

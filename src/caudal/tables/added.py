@@ -1,4 +1,4 @@
-"""What each version of a table has added: for those who follow it."""
+"""The rows that each version of a table has added, for readers that follow the table."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ import numpy as np
 
 from caudal.errors import StepFailed
 from caudal.storage import delta, delta_log
-from caudal.storage.parquet import dataset, opened
+from caudal.storage.parquet import dataset, open_parquet
 from caudal.storage.place import Place, place
-from caudal.tables.intact import reading
+from caudal.tables.intact import name_damaged_file
 
 Array = np.ndarray[Any, Any]
 _DAY_US = 86_400_000_000
 _MOST_STRETCHES = 200
 
 
-def there(folder: Place, version: int) -> bool:
-    """Tell whether a table has a version of that number; costs the same however many there are."""
+def has_version(folder: Place, version: int) -> bool:
+    """Return whether a table has a version of that number; the cost does not depend on the number of versions."""
     return (folder / "_delta_log" / f"{version:020d}.json").is_file()
 
 
-def added(folder: Place, version: int) -> list[Place]:
-    """Return the files whose rows a version has added; putting small files together adds none.
+def added_files(folder: Place, version: int) -> list[Place]:
+    """Return the files whose rows a version has added; merging small files adds none.
 
     Raises
     ------
-    StepFailed : the version has taken rows away
+    StepFailed : the version has removed rows
     """
     actions = delta_log.actions(folder / "_delta_log" / f"{version:020d}.json")
     if any("remove" in action for action in actions):
         if "compacted" in delta.identity(folder, version):
             return []
         raise StepFailed(
-            f"Version {version} of table '{folder.name}' has taken rows away, and what follows it cannot know which.",
+            f"Version {version} of table '{folder.name}' has removed rows, and tables that follow it cannot know which.",
             fix="Move the tables that follow it away; they are made again from what there is.",
             table=folder.name,
         )
     return [folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
 
 
-def last_said(folder: Place, about: str) -> tuple[int, dict[str, Any]] | None:
-    """Return the newest version whose commit says something about ``about``, and what it says; None where none does."""
+def last_commit_with(folder: Place, about: str) -> tuple[int, dict[str, Any]] | None:
+    """Return the newest version whose commit info has the key ``about``, and that commit info; None if there is none."""
     newest = delta.version_of(folder)
-    for number in range(-1 if newest is None else newest, -1, -1):  # a column is added by a commit of its own, which says nothing
-        said = delta.identity(folder, number)
-        if about in said:
-            return number, said
+    for number in range(-1 if newest is None else newest, -1, -1):  # a column is added by a commit of its own, without the key
+        identity = delta.identity(folder, number)
+        if about in identity:
+            return number, identity
     return None
 
 
@@ -58,8 +58,8 @@ class Lookup:
 
     Parameters
     ----------
-    at : the column (UTC) that tells when a row happened
-    schema : Arrow schema of the columns that are wanted; what a file lacks is null
+    at : the column (UTC) of a row's time
+    schema : Arrow schema of the wanted columns; a column that a file lacks is null
     """
 
     def __init__(self, folder: Place, at: str, schema: Any) -> None:
@@ -67,24 +67,24 @@ class Lookup:
         self._bounds: dict[str, tuple[int, int] | None] = {}
 
     def newest_us(self, version: int) -> int | None:
-        """Return the greatest time in a version, microseconds; None where it has no row."""
-        found = [bounds for _, bounds in self._files(version)]
-        if any(one is None for one in found):
+        """Return the greatest time in a version, microseconds; None if it has no rows."""
+        file_bounds = [bounds for _, bounds in self._files(version)]
+        if any(time_range is None for time_range in file_bounds):
             import pyarrow.compute as pc
 
             moments = self.rows([str(file) for file, _ in self._files(version)]).column(self._at)
             return None if not len(moments) else int(pc.max(moments).cast("int64").as_py())
-        return max((one[1] for one in found if one is not None), default=None)
+        return max((time_range[1] for time_range in file_bounds if time_range is not None), default=None)
 
     def rows(self, files: list[str], between: Any = None) -> Any:
-        """Return rows of files as an Arrow table."""
+        """Return the rows of files as an Arrow table."""
         if not files:
             return self._schema.empty_table()
-        with reading(lambda: files, f"Table '{self.folder.name}'"):
+        with name_damaged_file(lambda: files, f"Table '{self.folder.name}'"):
             return dataset(files, self._schema).to_table(filter=between)
 
     def near(self, version: int, low: Array, high: Array) -> Any:
-        """Return the rows whose time lies in one of some stretches: int64 [n], both ends within."""
+        """Return the rows whose time lies in one of some ranges: int64 [n], both ends inclusive."""
         low, high = stretches(low, high)
         files = [
             file
@@ -105,41 +105,41 @@ class Lookup:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = None
+        condition = None
         for start, end in zip(low.tolist(), high.tolist(), strict=True):
-            first, last = (pa.scalar(one, pa.int64()).cast(self._schema.field(self._at).type) for one in (start, end))
-            one = (pc.field(self._at) >= first) & (pc.field(self._at) <= last)
-            found = one if found is None else found | one
-        return found
+            first, last = (pa.scalar(end_us, pa.int64()).cast(self._schema.field(self._at).type) for end_us in (start, end))
+            in_range = (pc.field(self._at) >= first) & (pc.field(self._at) <= last)
+            condition = in_range if condition is None else condition | in_range
+        return condition
 
     def _files(self, version: int, low: Array | None = None, high: Array | None = None) -> list[tuple[str, tuple[int, int] | None]]:
-        """Return the files of a version that can hold rows of some stretches, by day, and the first and last time in each."""
-        found = delta.read(self.folder, version)
+        """Return the files of a version that can hold rows of some ranges, by day, and the first and last time in each."""
+        table_version = delta.read(self.folder, version)
         paths = [
             path
-            for file, path in zip(found.files, found.paths(), strict=True)
+            for file, path in zip(table_version.files, table_version.paths(), strict=True)
             if low is None or high is None or _on(file.day, low, high)
         ]
-        known = {path: self._bounds[path] if path in self._bounds else self._bounds_of(path) for path in paths}
-        whole = set(found.paths())
-        self._bounds = {path: bounds for path, bounds in self._bounds.items() if path in whole} | known
-        return list(known.items())
+        bounds_by_path = {path: self._bounds[path] if path in self._bounds else self._bounds_of(path) for path in paths}
+        all_paths = set(table_version.paths())
+        self._bounds = {path: bounds for path, bounds in self._bounds.items() if path in all_paths} | bounds_by_path
+        return list(bounds_by_path.items())
 
     def _bounds_of(self, path: str) -> tuple[int, int] | None:
         """Return the first and the last time in a file, from its footer."""
-        with opened(place(path)) as file:
-            told = file.metadata
-        at = next((i for i in range(told.num_columns) if told.schema.column(i).path == self._at), None)
+        with open_parquet(place(path)) as file:
+            metadata = file.metadata
+        at = next((i for i in range(metadata.num_columns) if metadata.schema.column(i).path == self._at), None)
         if at is None:
             return None
-        groups = [told.row_group(i).column(at).statistics for i in range(told.num_row_groups)]
+        groups = [metadata.row_group(i).column(at).statistics for i in range(metadata.num_row_groups)]
         if any(group is None or not group.has_min_max for group in groups) or not groups:
             return None
         return min(_us(group.min) for group in groups), max(_us(group.max) for group in groups)
 
 
 def stretches(low: Array, high: Array) -> tuple[Array, Array]:
-    """Return stretches in order, none touching the next; where there are very many, those that lie close are made one.
+    """Return ranges in order, without overlaps; if there are very many, ranges that lie close are merged.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def stretches(low: Array, high: Array) -> tuple[Array, Array]:
 
 
 def _on(day: str | None, low: Array, high: Array) -> bool:
-    """Tell whether a day, in whatever time zone, can hold a time of some stretches."""
+    """Return whether a day, in any time zone, can contain a time of some ranges."""
     if day is None:
         return True
     start = (dt.date.fromisoformat(day) - dt.date(1970, 1, 1)).days * _DAY_US

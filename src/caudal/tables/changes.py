@@ -1,4 +1,4 @@
-"""What differs between two versions of a table, and the one case in which a commit is rewritten."""
+"""The difference between two versions of a table, and the only case in which a commit is rewritten."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from caudal.storage.place import Place, overwrite
 
 
 def changed_days(folder: Place, since: int, until: int) -> set[str | None]:
-    """Return the days whose files differ between two versions; days that were let go because their time was over did not change."""
+    """Return the days whose files differ between two versions; days removed by retention do not count as changed."""
     if since == until:
         return set()
-    if since > until:  # the table was moved away and made anew
+    if since > until:  # the table was moved away and created anew
         return delta.read(folder, until).days
     old, new = delta.read(folder, since), delta.read(folder, until)
-    let_go = {day for number in range(since + 1, until + 1) for day in delta.identity(folder, number).get("retained", ())}
-    return {file.day for file in set(old.files) ^ set(new.files)} - (let_go - new.days)
+    retained = {day for number in range(since + 1, until + 1) for day in delta.identity(folder, number).get("retained", ())}
+    return {file.day for file in set(old.files) ^ set(new.files)} - (retained - new.days)
 
 
 def changed_segments(folder: Place, since: int, until: int) -> set[str] | None:
-    """Return the raw files whose rows differ between two versions; None where files do not say which they come from."""
+    """Return the raw files whose rows differ between two versions; None if the files do not name their origin."""
     if since == until:
         return set()
     if since > until:
         return None
-    found = {file.segment for file in set(delta.read(folder, since).files) ^ set(delta.read(folder, until).files)}
-    return None if None in found else {one for one in found if one is not None}
+    segments = {file.segment for file in set(delta.read(folder, since).files) ^ set(delta.read(folder, until).files)}
+    return None if None in segments else {segment for segment in segments if segment is not None}
 
 
 def amend(folder: Place, blot: Callable[[dict[str, Any]], bool]) -> int:
-    """Rewrite what commits said of themselves where ``blot`` changes it; what they did to files stays. Returns how many were rewritten.
+    """Rewrite the commit info wherever ``blot`` changes it; file actions stay. Return the number of rewritten lines.
 
-    It is for the erasure of a person alone: figures of a commit can hold a person's value.
+    This is only for the erasure of a person: figures in a commit can contain a person's value.
     """
     count = 0
     for entry in delta_log.commits(folder):
         lines = entry.read_text().splitlines()
-        for at, line in enumerate(lines):
+        for number, line in enumerate(lines):
             action = json.loads(line) if line else {}
-            said = json.loads(action.get("commitInfo", {}).get("caudal", "{}"))
-            if said and blot(said):
-                action["commitInfo"]["caudal"] = json.dumps(said)
-                lines[at] = json.dumps(action)
+            commit_info = json.loads(action.get("commitInfo", {}).get("caudal", "{}"))
+            if commit_info and blot(commit_info):
+                action["commitInfo"]["caudal"] = json.dumps(commit_info)
+                lines[number] = json.dumps(action)
                 draft = entry.with_name(f".{entry.name}.amended")
                 with draft.open("wb") as out:
                     out.write(("\n".join(lines) + "\n").encode())

@@ -1,7 +1,7 @@
-"""Corrections: rows that replace quarantined ones. Each set is a landed file like any other, so a rebuild from raw gives them again.
+"""Corrections: rows that replace quarantined ones. Each set is a landed file like any other, so a rebuild from raw repeats them.
 
-The file is Parquet with the source's raw column names. Its footer says which rows it replaces (by key) and which landed files
-these came from.
+The file is Parquet with the source's raw column names. Its footer names the rows that it replaces (by key) and the landed files
+that these came from.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.storage.parquet import WRITTEN, opened
+from caudal.storage.parquet import WRITTEN, open_parquet
 from caudal.tables.landing import LandedFile
 
 if TYPE_CHECKING:
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 FOOTER = b"caudal.replaces"
 
 
-def key(columns: Sequence[str]) -> Column:
-    """Return what tells one row of a source from another: its values and the file it came from."""
+def row_key(columns: Sequence[str]) -> Column:
+    """Return an expression that identifies a source's row: a hash of its values and its file."""
     from pyspark.sql import functions as F
 
     return F.xxhash64("_file", *[F.coalesce(F.col(name).cast("string"), F.lit("\0")) for name in sorted(columns)])
 
 
-def write(rows: pa.Table, keys: Sequence[int], segments: Sequence[str], to: Path) -> None:
-    """Write corrected rows with what they replace."""
+def write(rows: pa.Table, keys: Sequence[int], segments: Sequence[str], file: Path) -> None:
+    """Write corrected rows, with the keys of the rows that they replace."""
     import pyarrow.parquet as pq
 
-    said = json.dumps({"keys": sorted(keys), "segments": sorted(segments)}).encode()
-    pq.write_table(rows.replace_schema_metadata({FOOTER: said}), to, **WRITTEN)
+    footer = json.dumps({"keys": sorted(keys), "segments": sorted(segments)}).encode()
+    pq.write_table(rows.replace_schema_metadata({FOOTER: footer}), file, **WRITTEN)
 
 
-def replaced(files: Sequence[LandedFile]) -> tuple[list[int], set[str]]:
-    """Return the keys of all rows that the corrections among ``files`` replace, and the files those rows came from."""
+def replaced_keys(files: Sequence[LandedFile]) -> tuple[list[int], set[str]]:
+    """Return the keys of all rows that the corrections among ``files`` replace, and the files of those rows."""
     keys: list[int] = []
     segments: set[str] = set()
     for file in files:
         if file.kind == "correction":
-            with opened(file.stored) as parquet:
+            with open_parquet(file.stored) as parquet:
                 footer = parquet.schema_arrow.metadata or {}
-            said = json.loads(footer.get(FOOTER, b'{"keys": [], "segments": []}'))
-            keys += said["keys"]
-            segments |= set(said["segments"])
+            content = json.loads(footer.get(FOOTER, b'{"keys": [], "segments": []}'))
+            keys += content["keys"]
+            segments |= set(content["segments"])
     return keys, segments

@@ -1,7 +1,7 @@
-"""Raw files without one subject's rows: the only case in which raw bytes change; see ADR 9.
+"""Raw files without one subject's rows: the only case in which raw bytes change (ADR 9).
 
-The new content is stored first, then the ledger names it in the old one's place and keeps a tombstone (old hash → new hash), then the
-old bytes are deleted. A content that has a tombstone is not landed again: what comes under its hash is taken for the new one.
+The new content is stored first, then the ledger names it instead of the old one and keeps a tombstone (old hash → new hash), then the
+old bytes are deleted. A content that has a tombstone is not landed again: the new content stands in for its hash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from caudal.ledger.records import landed, tombstones
 from caudal.ledger.rows import LandedRow
 from caudal.storage.place import Place, put
 from caudal.tables.landing import store_path
-from caudal.tables.raw_records import Is, RawKind, bears, opened, records
+from caudal.tables.raw_records import Is, RawKind, has_subject, open_unpacked, records
 
 AT_ORIGIN = "Erase it at its origin and deliver the files again."
 
@@ -36,35 +36,35 @@ def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
         return kind.edit(file, column, is_subject, None)[0]
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, None)[0]
-    with opened(file, "rb") as raw:
-        return sum(mine for _, mine in records(raw, kind, column, is_subject))
+    with open_unpacked(file, "rb") as raw:
+        return sum(is_mine for _, is_mine in records(raw, kind, column, is_subject))
 
 
 def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) -> tuple[int, int]:
-    """Write a raw file without the subject's rows, all else byte for byte; return how many rows went and how many stay.
+    """Write a raw file without the subject's rows, all else byte for byte; return the counts of removed and kept rows.
 
     Raises
     ------
-    NotThere : this file can be searched, and not be written without the rows
+    NotThere : this file can be searched, but cannot be written without the rows
     """
     if kind.edit is not None:
         return kind.edit(file, column, is_subject, to)
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, to)
-    gone = kept = 0
-    with opened(file, "rb") as raw, opened(to, "wb", like=file) as new:
-        for piece, mine in records(raw, kind, column, is_subject):
-            gone += mine
-            if not mine:
+    removed = kept = 0
+    with open_unpacked(file, "rb") as raw, open_unpacked(to, "wb", like=file) as new:
+        for piece, is_mine in records(raw, kind, column, is_subject):
+            removed += is_mine
+            if not is_mine:
                 new.write(piece)
-                kept += kind.format != "json" or bool(piece.strip(b"[] \t\r\n,"))  # what lies between values is none
-    return gone, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
+                kept += kind.format != "json" or bool(piece.strip(b"[] \t\r\n,"))  # text between values is not a record
+    return removed, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
-def which(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
-    """Return for each value of an Arrow column whether it is the subject's, or has it within under one of some names.
+def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
+    """Return a mask of an Arrow column's values that are the subject's, or contain it under one of some names.
 
-    Each different value is looked at once, however the column keeps them.
+    Each distinct value is tested once, however the column stores it.
     """
     import numpy as np
     import pyarrow as pa
@@ -77,19 +77,19 @@ def which(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
     if pa.types.is_dictionary(values.type) or pa.types.is_run_end_encoded(values.type):
         values = pc.run_end_decode(values) if pa.types.is_run_end_encoded(values.type) else values.dictionary_decode()
     if pa.types.is_nested(values.type):
-        return pa.array([bears({name: value}, columns, is_subject) for value in values.to_pylist()], pa.bool_())
+        return pa.array([has_subject({name: value}, columns, is_subject) for value in values.to_pylist()], pa.bool_())
     if name not in columns:
         return _nobody(values)
     try:
-        coded = values.dictionary_encode()
+        encoded = values.dictionary_encode()
     except pa.ArrowNotImplementedError:
         return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_())
-    different = coded.dictionary
-    if pa.types.is_float32(different.type):  # 0.1, not 0.10000000149011612
-        mine = [value is not None and is_subject(float(str(np.float32(value)))) for value in different.to_pylist()]
+    distinct = encoded.dictionary
+    if pa.types.is_float32(distinct.type):  # 0.1, not 0.10000000149011612
+        is_mine = [value is not None and is_subject(float(str(np.float32(value)))) for value in distinct.to_pylist()]
     else:
-        mine = [is_subject(value) for value in different.to_pylist()]
-    return pc.fill_null(pa.array(mine, pa.bool_()).take(coded.indices), False)
+        is_mine = [is_subject(value) for value in distinct.to_pylist()]
+    return pc.fill_null(pa.array(is_mine, pa.bool_()).take(encoded.indices), False)
 
 
 def _nobody(values: Any) -> Any:
@@ -99,7 +99,7 @@ def _nobody(values: Any) -> Any:
 
 
 def replace(folder: Place, ledger: Ledger, row: LandedRow, new: Path, *, rows: int, empty: bool, erasure: str, at: float) -> str:
-    """Put new content in the place of a landed file's and delete the old bytes; return the new hash."""
+    """Replace a landed file's content and delete the old bytes; return the new hash."""
     with new.open("rb") as raw:
         sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
     final = store_path(folder, sha256, row["path"])
@@ -107,8 +107,8 @@ def replace(folder: Place, ledger: Ledger, row: LandedRow, new: Path, *, rows: i
     with new.open("rb") as raw:
         os.fsync(raw.fileno())
     put(new, final)
-    same = (landed.c.product == row["product"]) & (landed.c.source == row["source"]) & (landed.c.sha256 == row["sha256"])
-    stone = {
+    is_file = (landed.c.product == row["product"]) & (landed.c.source == row["source"]) & (landed.c.sha256 == row["sha256"])
+    tombstone = {
         "product": row["product"],
         "source": row["source"],
         "old_sha256": row["sha256"],
@@ -119,58 +119,60 @@ def replace(folder: Place, ledger: Ledger, row: LandedRow, new: Path, *, rows: i
     }
     values: dict[str, Any] = {"sha256": sha256, **({"kind": "erased"} if empty else {})}
     with ledger.engine.begin() as connection:
-        connection.execute(insert(tombstones).values(stone))
-        connection.execute(update(landed).where(same).values(values))
+        connection.execute(insert(tombstones).values(tombstone))
+        connection.execute(update(landed).where(is_file).values(values))
     store_path(folder, row["sha256"], row["path"]).unlink(missing_ok=True)
     return sha256
 
 
 def leftovers(folder: Place, ledger: Ledger, product: str, source: str) -> list[Place]:
-    """Return old contents that have a tombstone and still lie there: who replaced them died before deleting them."""
+    """Return old contents that have a tombstone but still exist, because a process died before deleting them."""
     old = {row["old_sha256"] for row in ledger.find(tombstones, product=product, source=source)}
     return [file for file in folder.rglob("*") if file.name.split(".")[0] in old] if old else []
 
 
 def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
-    """Return how many rows are the subject's and how many are not; the others are written to ``to``, where there is one."""
+    """Return how many rows are the subject's and how many are not; write the others to ``to``, if given."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    held = pq.ParquetFile(file)
-    for field in held.schema_arrow:
+    parquet_file = pq.ParquetFile(file)
+    for field in parquet_file.schema_arrow:
         _hold_writable(field.type)
-    wanted = {field.name for field in held.schema_arrow if field.name.lower() == column.lower()}
-    looked = [field.name for field in held.schema_arrow if field.name in wanted or pa.types.is_nested(field.type)]
-    names = wanted | {column, column.lower()}
-    gone = kept = 0
-    writer = None if to is None else pq.ParquetWriter(to, held.schema_arrow, write_page_checksum=True)
+    subject_columns = {field.name for field in parquet_file.schema_arrow if field.name.lower() == column.lower()}
+    searched_columns = [
+        field.name for field in parquet_file.schema_arrow if field.name in subject_columns or pa.types.is_nested(field.type)
+    ]
+    names = subject_columns | {column, column.lower()}
+    removed = kept = 0
+    writer = None if to is None else pq.ParquetWriter(to, parquet_file.schema_arrow, write_page_checksum=True)
     try:
-        for batch in held.iter_batches(columns=None if writer else looked):
-            mine = pa.array([False] * len(batch), pa.bool_())
-            for name in looked:
-                mine = pc.or_(mine, which(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
-            gone, kept = gone + mine.true_count, kept + len(batch) - mine.true_count
+        for batch in parquet_file.iter_batches(columns=None if writer else searched_columns):
+            mask = pa.array([False] * len(batch), pa.bool_())
+            for name in searched_columns:
+                mask = pc.or_(mask, subject_mask(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
+            removed, kept = removed + mask.true_count, kept + len(batch) - mask.true_count
             if writer is not None:
-                writer.write_table(_without_spare_values(_others(batch, mine)))
+                writer.write_table(_without_spare_values(_others(batch, mask)))
     finally:
         if writer is not None:
             writer.close()
-    return gone, kept
+    return removed, kept
 
 
-def _others(batch: Any, mine: Any) -> Any:
-    """Return the rows that are not the subject's, as stretches of the batch: Arrow cannot pick single rows of every type."""
+def _others(batch: Any, mask: Any) -> Any:
+    """Return the rows that are not the subject's, as slices of the batch: Arrow cannot select single rows of every type."""
     import numpy as np
     import pyarrow as pa
 
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], mine.to_numpy(zero_copy_only=False), [True])).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], mask.to_numpy(zero_copy_only=False), [True])).astype(np.int8)))
     stretches = [batch.slice(begin, end - begin) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
     return pa.Table.from_batches(stretches, batch.schema)
 
 
 def _without_spare_values(rows: Any) -> Any:
-    """Return rows whose dictionaries hold the values that some row has and no other: a dictionary is written whole."""
+    """Return rows whose dictionaries contain only values that occur: a dictionary is written as a whole."""
     for place, column in enumerate(rows.schema):
         if _has_dictionary(column.type):
             rows = rows.set_column(place, column, _shed(rows.column(place).combine_chunks()))
@@ -184,7 +186,7 @@ def _has_dictionary(kind: Any) -> bool:
 
 
 def _hold_writable(kind: Any) -> None:
-    """Raise where a dictionary lies within a type that cannot be put together anew by `_shed`."""
+    """Raise if a dictionary lies within a type that `_shed` cannot rebuild."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -195,7 +197,7 @@ def _hold_writable(kind: Any) -> None:
 
 
 def _shed(values: Any) -> Any:
-    """Return the same values, with dictionaries of what they are alone."""
+    """Return the same values, with dictionaries that contain only these values."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -215,24 +217,24 @@ def _shed(values: Any) -> Any:
 
 
 def _avro(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
-    """Return how many records are the subject's and how many are not; the others are written to ``to``, where there is one."""
+    """Return how many records are the subject's and how many are not; write the others to ``to``, if given."""
     require("fastavro", extra="avro", for_="Searching and rewriting Avro files")
     import fastavro
 
     rows: list[Any] = []
-    gone = 0
-    with opened(file, "rb") as raw:
+    removed = 0
+    with open_unpacked(file, "rb") as raw:
         reader = fastavro.reader(raw)
         for row in reader:
-            if bears(row, {column, column.lower()}, is_subject):
-                gone += 1
+            if has_subject(row, {column, column.lower()}, is_subject):
+                removed += 1
             else:
                 rows.append(row)
         schema, codec = reader.writer_schema, reader.codec
     if to is not None:
-        with opened(to, "wb", like=file) as new:
+        with open_unpacked(to, "wb", like=file) as new:
             fastavro.writer(new, schema, rows, codec=codec)
-    return gone, len(rows)
+    return removed, len(rows)
 
 
 _WHOLE = {"parquet": _parquet, "avro": _avro}

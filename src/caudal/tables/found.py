@@ -1,4 +1,4 @@
-"""Rows of a table version that match a condition, file by file: each knows the commit that brought it."""
+"""Rows of a table version that match a condition, file by file, each with the version that added the file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from caudal.storage import delta, delta_log
-from caudal.storage.damage import stored
+from caudal.storage.damage import translate_damage
 from caudal.storage.parquet import dataset
 from caudal.storage.place import Place
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Rows of one data file, and the version whose commit brought the file."""
+class MatchedRows:
+    """Rows of one data file, and the version that added the file."""
 
     file: delta.DataFile
     version: int
@@ -29,33 +29,33 @@ class Found:
 def matching(
     version: delta.Version, wanted: Callable[[pa.Table], pa.Array], *, days: Iterable[str | None] | None = None,
     columns: Sequence[str] | None = None,
-) -> Iterator[Found]:  # fmt: skip
-    """Yield the rows for which ``wanted`` gives true; files without any are left out."""
+) -> Iterator[MatchedRows]:  # fmt: skip
+    """Yield the rows for which ``wanted`` returns true; files without matches are skipped."""
     import pyarrow as pa
     from deltalake import Schema
 
-    whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
-    schema = pa.schema([field for field in whole if field.name != delta.DAY and (columns is None or field.name in columns)])
-    brought = brought_in(version.folder, version.number)
-    among = None if days is None else set(days)
+    full_schema = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
+    schema = pa.schema([field for field in full_schema if field.name != delta.DAY and (columns is None or field.name in columns)])
+    version_by_path = version_by_file(version.folder, version.number)
+    wanted_days = None if days is None else set(days)
     for file in version.files:
-        if among is not None and file.day not in among:
+        if wanted_days is not None and file.day not in wanted_days:
             continue
         path = version.folder / unquote(file.path)
-        with stored(path, f"Table '{version.folder.name}'"):
+        with translate_damage(path, f"Table '{version.folder.name}'"):
             rows = dataset([str(path)], schema).to_table()
-        found = rows.filter(wanted(rows))
-        if len(found):
-            yield Found(file, brought.get(unquote(file.path), version.number), found)
+        matches = rows.filter(wanted(rows))
+        if len(matches):
+            yield MatchedRows(file, version_by_path.get(unquote(file.path), version.number), matches)
 
 
-def brought_in(folder: Place, until: int) -> dict[str, int]:
-    """Return for each file that a table has ever named, up to a version, the version that brought it."""
-    brought: dict[str, int] = {}
+def version_by_file(folder: Place, until: int) -> dict[str, int]:
+    """Return the version that added each file that a table has ever named, up to a version."""
+    version_by_path: dict[str, int] = {}
     for entry in delta_log.commits(folder):
         if int(entry.stem) > until:
             continue
         for action in delta_log.actions(entry):
             if "add" in action:
-                brought[unquote(action["add"]["path"])] = int(entry.stem)
-    return brought
+                version_by_path[unquote(action["add"]["path"])] = int(entry.stem)
+    return version_by_path

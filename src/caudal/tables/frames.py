@@ -9,7 +9,7 @@ from caudal.storage.delta import DAY, Version
 from caudal.storage.parquet import dataset
 from caudal.storage.place import reader, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
-from caudal.tables.intact import check_small, reading
+from caudal.tables.intact import check_small, name_damaged_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def frame(
     spark: SparkSession, version: Version, days: Iterable[str | None] | None = None, segments: Iterable[str] | None = None
 ) -> DataFrame:
-    """Return a table version as a Spark frame, without its partition column; of some days or raw files only where given."""
+    """Return a table version as a Spark frame, without its partition column; limited to some days or raw files, if given."""
     from pyspark.sql.types import StructType
 
     schema = StructType([field for field in StructType.fromJson(dict(version.schema)).fields if field.name != DAY])
@@ -32,7 +32,7 @@ def frame(
 
 
 def empty(spark: SparkSession, schema: Any) -> DataFrame:
-    """Return a frame of no rows, made without a Python worker; columns keep their metadata."""
+    """Return a frame without rows, made without a Python worker; columns keep their metadata."""
     from pyspark.sql import functions as F
 
     columns = [F.lit(None).cast(field.dataType).alias(field.name, metadata=dict(field.metadata)) for field in schema.fields]
@@ -53,5 +53,5 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     if not paths:
         return schema.empty_table()
     check_small(version, paths)
-    with translate_storage_errors(version.folder), reading(lambda: paths, f"Table '{version.folder.name}'"):
+    with translate_storage_errors(version.folder), name_damaged_file(lambda: paths, f"Table '{version.folder.name}'"):
         return dataset(paths, schema).to_table()

@@ -1,4 +1,4 @@
-"""Where things lie below the home folder."""
+"""The layout of the home folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from caudal.storage.place import Place
 
 @dataclass(frozen=True)
 class Home:
-    """The folder that holds ledger, models and run pages (``--home``, default ``.caudal``), and the lake unless that lies elsewhere."""
+    """The folder that holds ledger, models and run pages (``--home``, default ``.caudal``), and the lake unless that is
+    elsewhere."""
 
     path: Path
     ledger_url: str | None = None
@@ -32,7 +33,7 @@ class Home:
 
     @property
     def lake(self) -> Place:
-        """Where raw bytes and tables lie."""
+        """The root of raw bytes and tables."""
         return self.elsewhere or self.path
 
     def raw(self, product: str, source: str) -> Place:
@@ -72,17 +73,17 @@ class Home:
         return self.path / "live" / product
 
     def lease(self, product: str) -> Path:
-        """File whose lock is held while a run of the product is at work."""
+        """File that is locked while a run of the product is active."""
         return self.path / "leases" / f"{product}.lock"
 
     def fetched(self, product: str, source: str) -> Path:
-        """Folder of a source's downloads; kept over runs until they are landed, so that a broken one is taken up."""
+        """Folder of a source's downloads; kept across runs until they are landed, so that an interrupted one is resumed."""
         return self.path / "fetched" / product / source
 
     def staged(self, product: str, source: str) -> Place:
-        """Folder that Spark's executors write to, wherever they are, what they fetch for a source; emptied by each fetch."""
+        """Folder to which Spark's executors, wherever they run, write what they fetch for a source; emptied by each fetch."""
         return self.lake / "fetched" / product / source / "spark"
 
     def scratch(self, product: str) -> Path:
-        """Folder for files in the making; emptied at the start of each run."""
+        """Folder for unfinished files; emptied at the start of each run."""
         return self.path / "scratch" / product

@@ -1,4 +1,4 @@
-"""Raw landing: bytes copied by content hash, never changed, kept for ever."""
+"""Raw landing: bytes are copied by content hash, never changed, and kept forever."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from caudal.tables.home import Home
 
 
 class Arrival(Protocol):
-    """A file that has come: where from, and where its bytes can be read."""
+    """A file that has arrived: its origin, and a local path to its bytes."""
 
     @property
     def path(self) -> str:
-        """Where it came from."""
+        """Its path or address at the origin."""
 
     @property
     def local(self) -> Path:
-        """Where its bytes can be read."""
+        """A local path to its bytes."""
 
     @property
     def bytes(self) -> int:
-        """Their number."""
+        """Its size."""
 
     @property
     def modified_ns(self) -> int:
-        """When its origin says it changed, nanoseconds since 1970, UTC."""
+        """Its time of change at the origin, nanoseconds since 1970, UTC."""
 
     @property
     def etag(self) -> str | None:
-        """What its origin calls this content."""
+        """The origin's identifier of this content."""
 
 
 @dataclass(frozen=True)
 class LandedFile:
     """Raw bytes in the lake."""
 
-    path: str  # where it came from
+    path: str  # its path or address at the origin
     stored: Place
     sha256: str
     bytes: int
     new: bool
     kind: str = "data"
-    seq: int = 0  # its place in the order of landing
+    seq: int = 0  # its position in the order of landing
 
     @property
     def segment(self) -> str:
-        """The short name by which rows name the file they came from (column ``_file``)."""
+        """The short name by which rows refer to their file (column ``_file``)."""
         return self.sha256[:16]
 
     @property
@@ -69,55 +69,60 @@ def land(
     arrivals: Sequence[Arrival], home: Home, ledger: Ledger, *, product: str, source: str, run_id: str, kind: str = "data",
     changed: str = "replace", base: Path | None = None,
 ) -> list[LandedFile]:  # fmt: skip
-    """Copy what is new into the raw store and return every arrival with its hash.
+    """Copy new content into the raw store and return every arrival with its hash.
 
-    A file whose path, size and time of change are those of the path's newest content is not read again. The same bytes are stored once.
-    A content that comes again after another is the newest again. Files that count together (``changed="set"``) are told to the ledger in
-    one transaction, after all of them were copied. ``base`` is the folder that their paths lie below.
+    A file whose path, size and time of change equal those of the path's newest content is not read again. The same bytes are stored once.
+    A content that arrives again after another is the newest again. Files that belong together (``changed="set"``) are recorded in
+    one transaction, after all of them were copied. ``base`` is the folder to which their paths are relative.
     """
-    known = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # of each path the newest
+    known = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # the newest row of each path
     folder = home.raw(product, source)
-    there = _there(folder) if known and arrivals else lambda _: False
+    in_store = _there(folder) if known and arrivals else lambda _: False
     result = []
     together: list[dict[str, Any]] = []
     for arrival in arrivals:
         path = _printable(arrival.path)
         row = known.get(path)
-        if row is not None and _unchanged(row, arrival) and there(store_path(folder, row["sha256"], path)):
-            if row["kind"] == "refused":  # it lies at its origin again, or still
+        if row is not None and _unchanged(row, arrival) and in_store(store_path(folder, row["sha256"], path)):
+            if row["kind"] == "refused":  # the file is at its origin, still or again
                 ledger.change(landed, {"id": row["id"]}, kind=kind)
             result.append(LandedFile(path, store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
         sha256, size = _copy(arrival.local, folder, path, home.scratch(product))
         sha256 = _living(ledger, folder, product, source, path, sha256)
-        said = {
+        landed_row = {
             "product": product, "source": source, "path": path, "sha256": sha256, "bytes": size,
             "modified_ns": arrival.modified_ns, "landed_at": time.time(), "run_id": run_id, "kind": kind, "etag": arrival.etag,
             "base": None if base is None else str(base),
         }  # fmt: skip
-        same = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
-        if same:  # touched, or come again after another content; or landed by a run that died before it could say so
+        same_content = ledger.find(landed, product=product, source=source, path=path, sha256=sha256)
+        if same_content:  # touched, or arrived again after another content; or landed by a run that died before it recorded that
             ledger.renew(
-                landed, {"id": same[0]["id"]}, modified_ns=arrival.modified_ns, landed_at=time.time(), etag=arrival.etag, kind=kind
+                landed,
+                {"id": same_content[0]["id"]},
+                modified_ns=arrival.modified_ns,
+                landed_at=time.time(),
+                etag=arrival.etag,
+                kind=kind,
             )
         elif changed == "set":
-            together.append(said)
+            together.append(landed_row)
         else:
-            ledger.add(landed, said)
-        result.append(LandedFile(path, store_path(folder, sha256, path), sha256, size, not same, kind))
+            ledger.add(landed, landed_row)
+        result.append(LandedFile(path, store_path(folder, sha256, path), sha256, size, not same_content, kind))
     ledger.add(landed, *together)
     return result
 
 
 def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: str = "replace") -> list[LandedFile]:
-    """Return the landed files that make up a source now: of each path the newest content, each content once.
+    """Return the landed files that make up a source now: the newest content of each path, each content once.
 
     With ``changed="append"`` older contents of a path stay as well; with ``"set"`` the files of the newest folder are the source. A file that could not be read counts while it lies where it
-    came from: once it is taken away, its bytes are kept but not asked for again.
+    came from: once it is deleted there, its bytes are kept but not read again.
     """
     rows = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "erased"]
     if changed == "set":
-        # What a database gave is not to be had a second time, so a file that was refused goes on being asked for.
+        # A database cannot repeat an extraction, so a refused file still counts.
         data = [row for row in rows if row["kind"] != "correction"]
         rows = [row for row in rows if row["kind"] == "correction" or _set(row) == _set(data[-1])]
     else:
@@ -132,24 +137,24 @@ def current(home: Home, ledger: Ledger, *, product: str, source: str, changed: s
 
 
 def origin_of(row: LandedRow) -> Path:
-    """Return where a landed file of this machine came from."""
+    """Return the path from which a landed file of this machine came."""
     return Path(row["base"] or "", row["path"])
 
 
-def moved(ledger: Ledger, product: str, source: str, base: Path, named: Callable[[str], str]) -> None:
-    """Let a source's files lie below the data folder of now; those that an older home keeps by their whole paths get their names.
+def rebase_paths(ledger: Ledger, product: str, source: str, base: Path, named: Callable[[str], str]) -> None:
+    """Rebase a source's files onto the current data folder; files that an older home knows by absolute paths get relative names.
 
-    Where whole paths below several folders have the same name, the one that landed last gets it.
+    If several absolute paths get the same name, the one that landed last gets it.
     """
-    about = {"product": product, "source": source}
+    of_source = {"product": product, "source": source}
     rows = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "correction"]
-    for before in {row["base"] for row in rows} - {None, str(base)}:
-        ledger.change(landed, {**about, "base": before}, base=str(base))
+    for old_base in {row["base"] for row in rows} - {None, str(base)}:
+        ledger.change(landed, {**of_source, "base": old_base}, base=str(base))
     taken = {row["path"] for row in rows if row["base"] is not None}
     last = {named(row["path"]): row["path"] for row in rows if row["base"] is None}
     for name, path in last.items():
         if name != path and name not in taken:
-            ledger.change(landed, {**about, "path": path}, path=name, base=str(base))
+            ledger.change(landed, {**of_source, "path": path}, path=name, base=str(base))
 
 
 def _unchanged(row: LandedRow, arrival: Arrival) -> bool:
@@ -161,22 +166,22 @@ def _set(row: LandedRow) -> str:
 
 
 def _living(ledger: Ledger, folder: Place, product: str, source: str, path: str, sha256: str) -> str:
-    """Return the hash under which a content lives now: where a subject was erased from it, the old bytes are not kept again."""
-    came = sha256
-    while stones := ledger.find(tombstones, product=product, source=source, old_sha256=sha256, newest=True, limit=1):
-        sha256 = stones[0]["new_sha256"]
-    if sha256 != came:
-        store_path(folder, came, path).unlink(missing_ok=True)
+    """Return the hash under which a content exists now: after an erasure, its old bytes are not kept again."""
+    arrived_sha256 = sha256
+    while tombstone_rows := ledger.find(tombstones, product=product, source=source, old_sha256=sha256, newest=True, limit=1):
+        sha256 = tombstone_rows[0]["new_sha256"]
+    if sha256 != arrived_sha256:
+        store_path(folder, arrived_sha256, path).unlink(missing_ok=True)
     return sha256
 
 
 def _printable(path: str) -> str:
-    """Return a path as the ledger can keep it: bytes of a file name that are no UTF-8 are written as escapes."""
+    """Return a path that the ledger can store: bytes of a file name that are not UTF-8 become escapes."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def store_path(folder: Place, sha256: str, origin: str) -> Place:
-    """Return where bytes of a hash lie, under the endings of their origin's name."""
+    """Return the path of stored bytes by their hash, with the extension of their origin's name."""
     if origin.startswith(("http://", "https://")):  # an address may go on after the file's name
         origin = origin.partition("#")[0].partition("?")[0]
     name = Path(origin).name
@@ -186,20 +191,20 @@ def store_path(folder: Place, sha256: str, origin: str) -> Place:
 
 
 def _there(folder: Place) -> Callable[[Place], bool]:
-    """Return what tells whether bytes are in the raw store; a remote one is listed once instead of asked for each."""
+    """Return a function that tells whether bytes are in the raw store; a remote store is listed once."""
     if isinstance(folder, Path):
         return lambda file: file.exists()
     return {*folder.rglob("*")}.__contains__
 
 
 def _copy(origin: Path, folder: Place, path: str, scratch: Path) -> tuple[str, int]:
-    """Copy bytes under the name of their hash and return hash and size; a reader never sees a half-written file.
+    """Copy bytes to a path named by their hash, and return hash and size; a reader never sees a half-written file.
 
-    For a remote store they are copied on this machine first: what is sent is then what was hashed, and its name is known.
+    For a remote store they are copied on this machine first, so that exactly the hashed bytes are sent, under a known name.
     """
-    made_in = folder if isinstance(folder, Path) else scratch
-    made_in.mkdir(parents=True, exist_ok=True)
-    temporary = made_in / f".landing-{os.getpid()}-{time.monotonic_ns()}"
+    temporary_folder = folder if isinstance(folder, Path) else scratch
+    temporary_folder.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_folder / f".landing-{os.getpid()}-{time.monotonic_ns()}"
     digest, size = hashlib.sha256(), 0
     try:
         with _opened(origin, path) as source, temporary.open("wb") as target:

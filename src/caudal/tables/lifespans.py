@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from caudal.storage import delta, delta_log
 from caudal.storage.place import Place
 
-RETAINED = "retained"  # what a commit says of the days that it took out because their time was over
+RETAINED = "retained"  # the commit info's key with the days that retention removed
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Lifespan:
     removed: int | None = None
 
     def named_by(self, versions: Iterable[int]) -> bool:
-        """Tell whether any of some versions names the file."""
+        """Return whether any of some versions names the file."""
         return any(self.added <= version and (self.removed is None or version < self.removed) for version in versions)
 
 
 def lifespans(folder: Place) -> tuple[list[Lifespan], dict[int, float]]:
     """Return every file that a table has ever named, and when each version was committed (seconds since 1970, UTC)."""
-    born: dict[str, Lifespan] = {}
-    ended: list[Lifespan] = []
+    current: dict[str, Lifespan] = {}
+    past: list[Lifespan] = []
     times: dict[int, float] = {}
     for entry in delta_log.commits(folder):
         number = int(entry.stem)
@@ -40,16 +40,16 @@ def lifespans(folder: Place) -> tuple[list[Lifespan], dict[int, float]]:
         times[number] = next(
             (action["commitInfo"]["timestamp"] / 1000 for action in actions if "commitInfo" in action), entry.stat().st_mtime
         )
-        left = [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
-        ended += [replace(born.pop(path), removed=number) for path in left if path in born]
+        removed_paths = [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
+        past += [replace(current.pop(path), removed=number) for path in removed_paths if path in current]
         for action in (action["add"] for action in actions if "add" in action):
             path = unquote(action["path"])
-            born[path] = Lifespan(path, int(action["size"]), number)
-    return [*ended, *born.values()], times
+            current[path] = Lifespan(path, int(action["size"]), number)
+    return [*past, *current.values()], times
 
 
 def expired(times: Mapping[int, float], before: float, protected: Collection[int] = ()) -> set[int]:
-    """Return the versions that were replaced before a moment and that nobody protects; never the newest.
+    """Return the versions that were replaced before a moment and are not protected; never the newest.
 
     Examples
     --------
@@ -61,26 +61,26 @@ def expired(times: Mapping[int, float], before: float, protected: Collection[int
     return {old for old, at in replaced.items() if at <= before and old not in protected}
 
 
-def needless(spans: Iterable[Lifespan], folder: Place, gone: Collection[int], newest: int) -> list[Lifespan]:
-    """Return the files, as far as they are still there, that none but the versions ``gone`` name."""
+def unneeded_files(spans: Iterable[Lifespan], folder: Place, gone: Collection[int], newest: int) -> list[Lifespan]:
+    """Return the existing files that only the versions ``gone`` name."""
     kept = [number for number in range(newest + 1) if number not in gone]
     return [span for span in spans if not span.named_by(kept) and (folder / span.path).is_file()]
 
 
-def without_days(folder: Place, days: Collection[str], said: Mapping[str, Any]) -> int:
+def without_days(folder: Place, days: Collection[str], identity: Mapping[str, Any]) -> int:
     """Publish a version without some event-time days, and return its number; the files stay for older versions.
 
-    The commit carries on what the one before it said of code and inputs, so that nothing is made again because of it.
+    The commit keeps the code and the inputs of the one before, so that nothing is rebuilt because of it.
     """
     version = delta.read(folder)
-    about = {name: one for name, one in version.identity.items() if name != "done"}
+    kept_info = {name: value for name, value in version.identity.items() if name != "done"}
     return delta.commit(
-        folder, [], version.schema, partitioned=True, replace=set(days), identity={**about, **said, RETAINED: sorted(days)}
+        folder, [], version.schema, partitioned=True, replace=set(days), identity={**kept_info, **identity, RETAINED: sorted(days)}
     )
 
 
 def unlink(folder: Place, spans: Iterable[Lifespan]) -> tuple[int, int]:
-    """Delete data files, and folders that are empty then; return how many files went and their bytes."""
+    """Delete data files, and folders that are then empty; return the number of deleted files and their bytes."""
     files = size = 0
     for span in spans:
         path = folder / span.path
@@ -89,8 +89,8 @@ def unlink(folder: Place, spans: Iterable[Lifespan]) -> tuple[int, int]:
         except FileNotFoundError:
             continue
         files, size = files + 1, size + span.bytes
-        for above in path.parents if isinstance(path, Path) else ():
-            if above == folder or any(above.iterdir()):
+        for parent in path.parents if isinstance(path, Path) else ():
+            if parent == folder or any(parent.iterdir()):
                 break
-            above.rmdir()
+            parent.rmdir()
     return files, size

@@ -1,6 +1,6 @@
-"""The records of a raw file with their very bytes, and which of them are a subject's; see `caudal.tables.erased`.
+"""The records of a raw file with their original bytes, each marked as a subject's or not; see `caudal.tables.erased`.
 
-A file is taken as the reader of its format takes it. What cannot be told to be a subject's or not is an error, so that it is named.
+A file is parsed as the reader of its format parses it. If it cannot be decided whether a record is the subject's, an error says so.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _SPACE = " \t\r\n\ufeff"
 
 
 class Written(str):
-    """A number of a JSON file, as it is written there."""
+    """A number of a JSON file, as it is written in the file."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class RawKind:
-    """How a raw file is read: its format, of text how values are set apart, and the columns of a file without a header.
+    """How a raw file is read: its format and options, and the column names of a file without a header.
 
     Parameters
     ----------
-    spans : tells where in the text of a JSON document its rows begin and end, where they lie deeper (``records=``)
-    edit : of a file that no record can be cut out of, a workbook or an archive: searches it for a column's subject and, where the last
+    spans : returns the begin and end of each row in a JSON document's text, if rows are nested (``records=``)
+    edit : for a file from which no record can be cut, a workbook or an archive: searches it for a column's subject and, if the last
         argument is a path, writes it there without the subject's rows; returns how many rows are the subject's and how many are not
     """
 
@@ -47,33 +47,35 @@ class RawKind:
     edit: Callable[[Path, str, Is, Path | None], tuple[int, int]] | None = None
 
 
-def bears(value: Any, columns: set[str], is_subject: Is) -> bool:
-    """Tell whether a row (names and values, at any depth) has the subject under one of some names.
+def has_subject(value: Any, columns: set[str], is_subject: Is) -> bool:
+    """Return whether a row (names and values, at any depth) has the subject under one of some names.
 
     Examples
     --------
-    >>> bears({"order": {"by": [{"user": 7}]}}, {"user"}, lambda value: value == 7), bears({"user": {"id": 7}}, {"user"}, lambda value: value == 7)
+    >>> has_subject({"order": {"by": [{"user": 7}]}}, {"user"}, lambda value: value == 7), has_subject({"user": {"id": 7}}, {"user"}, lambda value: value == 7)
     (True, True)
     """
     if isinstance(value, Mapping):
         return any(
-            holds(inner, is_subject) if str(name).lower() in columns or name in columns else bears(inner, columns, is_subject)
+            contains_subject(inner, is_subject)
+            if str(name).lower() in columns or name in columns
+            else has_subject(inner, columns, is_subject)
             for name, inner in value.items()
         )
-    return isinstance(value, list | tuple) and any(bears(inner, columns, is_subject) for inner in value)
+    return isinstance(value, list | tuple) and any(has_subject(inner, columns, is_subject) for inner in value)
 
 
-def holds(value: Any, is_subject: Is) -> bool:
-    """Tell whether a value, or one within it, is the subject's."""
+def contains_subject(value: Any, is_subject: Is) -> bool:
+    """Return whether a value, or one nested in it, is the subject's."""
     if isinstance(value, Mapping):
-        return any(holds(inner, is_subject) for inner in value.values())
+        return any(contains_subject(inner, is_subject) for inner in value.values())
     if isinstance(value, list | tuple):
-        return any(holds(inner, is_subject) for inner in value)
+        return any(contains_subject(inner, is_subject) for inner in value)
     return is_subject(value)
 
 
 def records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator[Record]:
-    """Yield each record of a text file with its bytes, and whether it is the subject's; what is no record is nobody's.
+    """Yield each record of a text file with its bytes, and whether it is the subject's; text that is not a record never is.
 
     Raises
     ------
@@ -97,12 +99,12 @@ def records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Itera
 
 
 def with_comma(is_subject: Is) -> Is:
-    """Return what tells the subject's values where numbers are written with a decimal comma."""
+    """Return a test for the subject's values in files that write numbers with a decimal comma."""
     return lambda value: is_subject(value) or (isinstance(value, str) and is_subject(value.replace(".", "").replace(",", ".")))
 
 
-def opened(file: Path, mode: str, like: Path | None = None) -> Any:
-    """Return a file opened for its plain bytes; what is written is packed as ``like`` is."""
+def open_unpacked(file: Path, mode: str, like: Path | None = None) -> Any:
+    """Open a file for its uncompressed bytes; written bytes are compressed as ``like`` is."""
     name = (like or file).name.lower()
     if name.endswith(".gz"):
         return gzip.open(file, mode)
@@ -123,8 +125,8 @@ def _csv(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator
     options = kind.options
     encoding = str(options.get("encoding") or "utf-8")
     quote = options.get("quote", '"')
-    how: dict[str, Any] = {"delimiter": str(options.get("separator") or ",")}
-    how |= {"quotechar": str(quote)} if quote else {"quoting": csv.QUOTE_NONE}
+    dialect: dict[str, Any] = {"delimiter": str(options.get("separator") or ",")}
+    dialect |= {"quotechar": str(quote)} if quote else {"quoting": csv.QUOTE_NONE}
     csv.field_size_limit(1 << 30)
     taken: list[str] = []
 
@@ -134,7 +136,7 @@ def _csv(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator
             yield line
 
     names: list[str] | None = None if options.get("header", True) else [name.lower() for name in kind.names]
-    for record in csv.reader(lines(), **how):
+    for record in csv.reader(lines(), **dialect):
         pieces = taken.copy()
         taken.clear()
         if names is None:
@@ -143,9 +145,9 @@ def _csv(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator
             continue
         names = names or [f"column_{place}" for place in range(len(record))]
         open_ = bool(quote) and sum(piece.count(str(quote)) for piece in pieces) % 2
-        if len(pieces) > 1 and (open_ or len(record) != len(names)):  # a quote that is not closed: its lines are rows of their own
+        if len(pieces) > 1 and (open_ or len(record) != len(names)):  # an unclosed quote: each line is a row
             for piece in pieces:
-                row = next(csv.reader([piece], **how), [])
+                row = next(csv.reader([piece], **dialect), [])
                 yield _bytes(piece, encoding), _has(row, names, column, is_subject)
         else:
             yield _bytes("".join(pieces), encoding), _has(record, names, column, is_subject)
@@ -165,7 +167,7 @@ def _bytes(text: str, encoding: str) -> bytes:
 
 
 def _json(raw: IO[bytes], encoding: str, column: str, is_subject: Is) -> Iterator[Record]:
-    """Yield what lies between values too. Values may stand one a line, one after the other, or in one array."""
+    """Yield the values, and the text between them. Values may stand one per line, one after the other, or in one array."""
     text = raw.read().decode(encoding, errors="surrogateescape")
     decoder = json.JSONDecoder(parse_int=Written, parse_float=Written)
     names = {column, column.lower()}
@@ -184,23 +186,23 @@ def _json(raw: IO[bytes], encoding: str, column: str, is_subject: Is) -> Iterato
             if array or is_subject(text[start:place].strip()) or _mentions(text[start:place], is_subject):
                 raise NotThere(f"What begins at character {start} is no JSON, so whose it is cannot be told.") from None
             value = None
-        mine = bears(value, names, is_subject)
+        is_mine = has_subject(value, names, is_subject)
         if array:
             after = _past(text, place)
             element = text[begin:place]
             place = begin = after + 1 if text.startswith(",", after) else after
-            if not mine:
+            if not is_mine:
                 element, any_kept = ("," if any_kept else "") + element, True
-            yield _bytes(element, encoding), mine
+            yield _bytes(element, encoding), is_mine
         else:
             end = _past(text, place)
-            yield _bytes(text[begin:end], encoding), mine
+            yield _bytes(text[begin:end], encoding), is_mine
             place = begin = end
     yield _bytes(text[begin:], encoding), False
 
 
 def _json_rows(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator[Record]:
-    """Yield the rows of a document that lie deeper in it, and what is around them."""
+    """Yield the nested rows of a document, and the text around them."""
     encoding = str(kind.options.get("encoding") or "utf-8")
     text = raw.read().decode(encoding, errors="surrogateescape")
     assert kind.spans is not None
@@ -210,22 +212,22 @@ def _json_rows(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> It
     names = {column, column.lower()}
     first, last = (marked + spans[0][0], marked + spans[-1][1]) if spans else (len(text), len(text))
     around = (text[:first] + text[last:]).strip(_SPACE)
-    if around and bears(decoder.decode(around), names, is_subject):
+    if around and has_subject(decoder.decode(around), names, is_subject):
         raise NotThere(
             f"It has the subject's '{column}' outside of its rows.", fix="Erase it at its origin and deliver the files again."
         )
     yield _bytes(text[:first], encoding), False
     end, any_kept = first, False
     for start, stop in ((marked + start, marked + stop) for start, stop in spans):
-        mine = bears(decoder.raw_decode(text, start)[0], names, is_subject)
+        is_mine = has_subject(decoder.raw_decode(text, start)[0], names, is_subject)
         separator, end = text[end:start], stop
-        yield _bytes((separator if any_kept else "") + text[start:stop], encoding), mine
-        any_kept |= not mine
+        yield _bytes((separator if any_kept else "") + text[start:stop], encoding), is_mine
+        any_kept |= not is_mine
     yield _bytes(text[last:], encoding), False
 
 
 def _mentions(text: str, is_subject: Is) -> bool:
-    """Tell whether text that could not be read has the subject as one of its words, or between its quotes."""
+    """Return whether text that could not be parsed contains the subject as a word or in quotes."""
     import re
 
     return any(is_subject(word) for word in (*re.findall(r'"((?:[^"\\]|\\.)*)"', text), *re.split(r"[^\w.+-]+", text)) if word)

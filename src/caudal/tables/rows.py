@@ -8,28 +8,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from caudal.storage.parquet import WRITTEN
-from caudal.storage.place import Place, target
+from caudal.storage.place import Place, writable
 
 
 def write(rows: pa.Table, file: Place) -> None:
-    """Write rows; numbers as they are, for a dictionary of measured values costs seven times the time and is larger."""
+    """Write rows; numbers without a dictionary, which for measured values takes seven times as long and more space."""
     import pyarrow.parquet as pq
 
-    whole = [column.name for column in rows.schema if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type)]
-    words = [column.name for column in rows.schema if pa.types.is_string(column.type)]
-    with target(file) as to:
+    integers = [column.name for column in rows.schema if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type)]
+    texts = [column.name for column in rows.schema if pa.types.is_string(column.type)]
+    with writable(file) as out:
         pq.write_table(
             rows,
-            to,
+            out,
             compression="snappy",
-            use_dictionary=words,
-            column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
+            use_dictionary=texts,
+            column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
             **WRITTEN,
         )
 
 
 def by_day(rows: pa.Table, moment: str, tz: str | None) -> Iterator[tuple[str | None, pa.Table]]:
-    """Yield rows, where there are any, by the day (ISO) of a moment in a time zone, None without one; all together where there is no zone."""
+    """Yield rows by the day (ISO) of a moment in a time zone, None for rows without one; all together without a zone; nothing
+    without rows."""
     if tz is None or len(rows) == 0:
         if len(rows):
             yield None, rows

@@ -1,4 +1,5 @@
-"""Small things that belong to a table's version, such as a fitted PCA: files beside the table, named by their hash, told by the commit."""
+"""Small files that belong to a table's version, such as a fitted PCA: stored beside the table, named by hash, listed in the
+commit."""
 
 from __future__ import annotations
 
@@ -7,20 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from caudal.storage import delta
-from caudal.storage.damage import damaged, stored
+from caudal.storage.damage import damage_error, translate_damage
 from caudal.storage.place import Place
 
 FOLDER = "_kept"
 
 
-def keep(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
-    """Write things beside a table and return their hashes by name; no version names them yet."""
+def write_version_files(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
+    """Write files beside a table and return their hashes by name; no version lists them yet."""
     from caudal.engine.cache import put_file
 
-    found = {}
+    digests = {}
     for name, content in things.items():
-        found[name] = hashlib.sha256(content).hexdigest()
-        target = folder / FOLDER / found[name]
+        digests[name] = hashlib.sha256(content).hexdigest()
+        target = folder / FOLDER / digests[name]
         if target.exists():
             continue
         if isinstance(target, Path):
@@ -29,21 +30,21 @@ def keep(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
         else:
             with target.open("wb") as out:
                 out.write(content)
-    return found
+    return digests
 
 
 def hashes(folder: Place, version: int | None) -> dict[str, str]:
-    """Return the hashes of what belongs to a version, by name."""
+    """Return the hashes of the files that belong to a version, by name."""
     return dict(delta.identity(folder, version).get("kept", {})) if version is not None else {}
 
 
-def kept(folder: Place, version: int | None) -> dict[str, bytes]:
-    """Return what belongs to a version, by name."""
-    things = {}
+def read_version_files(folder: Place, version: int | None) -> dict[str, bytes]:
+    """Return the contents of the files that belong to a version, by name."""
+    contents = {}
     for name, sha256 in hashes(folder, version).items():
         file = folder / FOLDER / sha256
-        with stored(file, f"What table '{folder.name}' has fitted"):
-            things[name] = file.read_bytes()
-        if hashlib.sha256(things[name]).hexdigest() != sha256:
-            raise damaged(f"What table '{folder.name}' has fitted, '{file}', is not as it was written.", table=folder.name)
-    return things
+        with translate_damage(file, f"What table '{folder.name}' has fitted"):
+            contents[name] = file.read_bytes()
+        if hashlib.sha256(contents[name]).hexdigest() != sha256:
+            raise damage_error(f"What table '{folder.name}' has fitted, '{file}', is not as it was written.", table=folder.name)
+    return contents

@@ -1,4 +1,4 @@
-"""Versions of rows in landed files: which files hold a key that a newer file holds again."""
+"""Keys in several landed files: which files hold a key that a newer file holds again."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ if TYPE_CHECKING:
 
 
 def in_order(files: Sequence[LandedFile]) -> list[LandedFile]:
-    """Return the files of extractions, oldest first; corrections, which are rows by themselves, are left out."""
+    """Return the files of extractions, oldest first; corrections, which are independent rows, are left out."""
     return sorted((file for file in files if file.kind != "correction"), key=lambda file: (file.seq, file.path))
 
 
 Named = Callable[[str], str]
-"""What gives a key as it is told now, where older files hold it otherwise."""
+"""Translates a key of older files to its current form."""
 
 
-def touched(old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str], named: Named | None = None) -> set[str]:
-    """Return the segments of old files that hold a key of the new ones; ``named`` is for keys of one column."""
+def segments_with_keys(
+    old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str], named: Named | None = None
+) -> set[str]:
+    """Return the segments of old files that hold a key of the new ones; ``named`` is for keys of a single column."""
     import pyarrow as pa
 
     if not new or not old:
         return set()
-    again = pa.concat_tables([_keys(file, key, named) for file in new], promote_options="permissive")
-    return {file.segment for file in old if _meet(_keys(file, key, named), again)}
+    new_keys = pa.concat_tables([_keys(file, key, named) for file in new], promote_options="permissive")
+    return {file.segment for file in old if _meet(_keys(file, key, named), new_keys)}
 
 
 def superseded(files: Sequence[LandedFile], key: str, named: Named | None = None) -> list[tuple[str, str]]:
     """Return segment and key of every row whose key a newer file holds again."""
     newest: dict[str, str] = {}
-    gone: list[tuple[str, str]] = []
+    replaced: list[tuple[str, str]] = []
     for file in in_order(files):
         for value in _keys(file, [key], named).column(0).to_pylist():
             if value in newest:
-                gone.append((newest[value], value))
+                replaced.append((newest[value], value))
             newest[value] = file.segment
-    return gone
+    return replaced
 
 
 def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> pa.Table:
@@ -52,10 +54,10 @@ def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> p
     return pa.table({key[0]: pa.array([named(value) for value in keys.column(0).to_pylist()], keys.schema.field(0).type)})
 
 
-def _meet(one: pa.Table, other: pa.Table) -> bool:
+def _meet(keys: pa.Table, other_keys: pa.Table) -> bool:
     import pyarrow as pa
 
     try:
-        return bool(one.cast(other.schema).join(other, one.column_names, join_type="left semi").num_rows)
+        return bool(keys.cast(other_keys.schema).join(other_keys, keys.column_names, join_type="left semi").num_rows)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):  # a key of another type: look at the file again
         return True

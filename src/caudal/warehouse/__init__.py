@@ -1,1 +1,1 @@
-"""A warehouse on PostgreSQL: tables of the lake kept there whole, brought up to date in one transaction each."""
+"""A warehouse on PostgreSQL: tables of the lake are kept there whole, and each update is one transaction."""

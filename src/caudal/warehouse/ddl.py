@@ -1,4 +1,4 @@
-"""A table's shape in the catalog: made, looked at, and brought in line with what is declared."""
+"""A table's definition in the catalog: create it, inspect it, and bring it in line with the declaration."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ AND v.oid <> d.refobjid AND a.attname = ANY(%s) ORDER BY 1, 2
 """
 
 
-def named(target: Target) -> Identifier:
-    """Return the table as it stands in SQL."""
+def identifier(target: Target) -> Identifier:
+    """Return the table as an SQL identifier."""
     from psycopg.sql import Identifier
 
     return Identifier(target.schema, target.table)
 
 
 def regclass(target: Target) -> str:
-    """Return the table as ``to_regclass`` reads it."""
+    """Return the table's name as ``to_regclass`` reads it."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in (target.schema, target.table))
 
 
-def columns_there(connection: Connection[Any], target: Target) -> dict[str, Column]:
-    """Return the columns that the table has; none where it is not there."""
+def existing_columns(connection: Connection[Any], target: Target) -> dict[str, Column]:
+    """Return the table's existing columns; none if the table does not exist."""
     return {name: Column(name, type, comment) for name, type, comment in connection.execute(_COLUMNS, [regclass(target)])}
 
 
-def analysed(target: Target) -> Composed:
-    """Return what tells the planner of new rows at once, not when autovacuum comes by."""
+def analyze_statement(target: Target) -> Composed:
+    """Return the statement that updates the planner's statistics at once, instead of when autovacuum runs."""
     from psycopg.sql import SQL
 
-    return SQL("ANALYZE {}").format(named(target))
+    return SQL("ANALYZE {}").format(identifier(target))
 
 
 def create(connection: Connection[Any], target: Target, into: Identifier, *, logged: bool = True) -> None:
-    """Make a table with the target's columns and nothing else."""
+    """Create a table with the target's columns and nothing else."""
     from psycopg.sql import SQL
 
-    told = SQL(", ").join(_column(column) for column in target.columns)
-    connection.execute(SQL("CREATE {} TABLE {} ({})").format(SQL("" if logged else "UNLOGGED"), into, told))
+    definitions = SQL(", ").join(_column(column) for column in target.columns)
+    connection.execute(SQL("CREATE {} TABLE {} ({})").format(SQL("" if logged else "UNLOGGED"), into, definitions))
 
 
 def shape(connection: Connection[Any], target: Target) -> None:
-    """Bring key, indexes, comments and grants in line with what is declared; what is so already is not touched."""
+    """Bring key, indexes, comments and grants in line with the declaration; what already matches is left alone."""
     _drop_indexes(connection, target)
     _key(connection, target)
     _indexes(connection, target)
@@ -74,40 +74,40 @@ def shape(connection: Connection[Any], target: Target) -> None:
         _granted(connection, target)
 
 
-def alter(connection: Connection[Any], target: Target, there: dict[str, Column]) -> None:
+def alter(connection: Connection[Any], target: Target, existing: dict[str, Column]) -> None:
     """Give an emptied table the target's columns."""
     from psycopg.sql import SQL, Identifier
 
-    wanted = {column.name: column for column in target.columns}
-    for name in there.keys() - wanted.keys():
-        connection.execute(SQL("ALTER TABLE {} DROP COLUMN {}").format(named(target), Identifier(name)))
-    for name, one in wanted.items():
-        if name not in there:
-            connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(named(target), _column(one)))
-        elif there[name].type != one.type:
-            said = SQL("ALTER TABLE {0} ALTER COLUMN {1} TYPE {2} USING NULL::{2}")
-            connection.execute(said.format(named(target), Identifier(name), SQL(one.type)))
+    declared = {column.name: column for column in target.columns}
+    for name in existing.keys() - declared.keys():
+        connection.execute(SQL("ALTER TABLE {} DROP COLUMN {}").format(identifier(target), Identifier(name)))
+    for name, column in declared.items():
+        if name not in existing:
+            connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(identifier(target), _column(column)))
+        elif existing[name].type != column.type:
+            statement = SQL("ALTER TABLE {0} ALTER COLUMN {1} TYPE {2} USING NULL::{2}")
+            connection.execute(statement.format(identifier(target), Identifier(name), SQL(column.type)))
 
 
-def same(target: Target, there: Mapping[str, Column]) -> bool:
-    """Tell whether a table has the target's columns."""
-    return {one.name: one.type for one in there.values()} == {column.name: column.type for column in target.columns}
+def has_same_columns(target: Target, existing: Mapping[str, Column]) -> bool:
+    """Return whether a table has the target's columns."""
+    return {column.name: column.type for column in existing.values()} == {column.name: column.type for column in target.columns}
 
 
-def going(connection: Connection[Any], target: Target, there: Mapping[str, Column]) -> list[str]:
-    """Return the columns that a table is to lose, or whose type is to change.
+def removed_columns(connection: Connection[Any], target: Target, existing: Mapping[str, Column]) -> list[str]:
+    """Return the columns that a table would lose, or whose type would change.
 
     Raises
     ------
-    StepFailed : views use them
+    StepFailed : views depend on such columns
     """
-    wanted = {column.name: column.type for column in target.columns}
-    names = [name for name, one in there.items() if wanted.get(name) != one.type]
+    declared = {column.name: column.type for column in target.columns}
+    names = [name for name, column in existing.items() if declared.get(name) != column.type]
     views = [(view, column) for view, column in connection.execute(_VIEWS, [regclass(target), names])]
     if views:
-        told = ", ".join(f"'{view}' uses '{column}'" for view, column in views)
+        uses = ", ".join(f"'{view}' uses '{column}'" for view, column in views)
         raise StepFailed(
-            f"'{target.place}' is to lose columns, or change their types, that views depend on: {told}.",
+            f"'{target.place}' is to lose columns, or change their types, that views depend on: {uses}.",
             fix="Drop or change these views, run again, and make them anew.",
             views=[view for view, _ in views],
         )
@@ -126,53 +126,55 @@ def _drop_indexes(connection: Connection[Any], target: Target) -> None:
     for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
         if name not in target.all_indexes:
             connection.execute(SQL("DROP INDEX {}").format(Identifier(target.schema, name)))
-    unrefer(connection, target, kept=_references(target))
+    drop_references(connection, target, kept=_references(target))
 
 
 def _key(connection: Connection[Any], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
-    found = connection.execute(_KEY, [regclass(target)]).fetchone()
-    if found is not None and tuple(found[1]) == target.key:
+    constraint = connection.execute(_KEY, [regclass(target)]).fetchone()
+    if constraint is not None and tuple(constraint[1]) == target.key:
         return
-    if found is not None:
-        connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(named(target), Identifier(found[0])))
-        for name in found[1]:
-            connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(named(target), Identifier(name)))
+    if constraint is not None:
+        connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(target), Identifier(constraint[0])))
+        for name in constraint[1]:
+            connection.execute(SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(identifier(target), Identifier(name)))
     if target.key:
         columns = SQL(", ").join(Identifier(name) for name in target.key)
-        connection.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(named(target), columns))
+        connection.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(identifier(target), columns))
 
 
 def _indexes(connection: Connection[Any], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
-    have = {name for (name,) in connection.execute(_INDEXES, [regclass(target)])}
+    existing = {name for (name,) in connection.execute(_INDEXES, [regclass(target)])}
     for name, columns in target.all_indexes.items():
-        if name not in have:
-            told = SQL(", ").join(Identifier(column) for column in columns)
-            connection.execute(SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), named(target), told))
+        if name not in existing:
+            column_list = SQL(", ").join(Identifier(column) for column in columns)
+            connection.execute(SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), identifier(target), column_list))
 
 
-def refer(connection: Connection[Any], target: Target) -> None:
-    """Add the foreign keys that are missing; they are looked at when the transaction ends."""
+def add_references(connection: Connection[Any], target: Target) -> None:
+    """Add missing foreign keys; they are checked when the transaction ends."""
     from psycopg.sql import SQL, Identifier
 
-    have = {name for (name,) in connection.execute(_REFERENCES, [regclass(target)])}
+    existing = {name for (name,) in connection.execute(_REFERENCES, [regclass(target)])}
     for name, (column, table, other) in _references(target).items():
-        if name not in have:
-            said = SQL("ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
-            of = Identifier(target.schema, table)
-            connection.execute(said.format(named(target), Identifier(name), Identifier(column), of, Identifier(other)))
+        if name not in existing:
+            statement = SQL("ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED")
+            referenced = Identifier(target.schema, table)
+            connection.execute(
+                statement.format(identifier(target), Identifier(name), Identifier(column), referenced, Identifier(other))
+            )
 
 
-def unrefer(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
-    """Take foreign keys away."""
+def drop_references(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
+    """Drop foreign keys, except some."""
     from psycopg.sql import SQL, Identifier
 
     for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
         if name not in kept:
-            connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(named(target), Identifier(name)))
+            connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(target), Identifier(name)))
 
 
 def _references(target: Target) -> dict[str, tuple[str, str, str]]:
@@ -184,22 +186,22 @@ def _references(target: Target) -> dict[str, tuple[str, str, str]]:
 def _comments(connection: Connection[Any], target: Target) -> None:
     from psycopg.sql import SQL, Identifier, Literal
 
-    (have,) = connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [regclass(target)]).fetchone() or (None,)
-    if have != target.comment:
-        connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(named(target), Literal(target.comment)))
-    there = columns_there(connection, target)
+    (comment,) = connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [regclass(target)]).fetchone() or (None,)
+    if comment != target.comment:
+        connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(identifier(target), Literal(target.comment)))
+    existing = existing_columns(connection, target)
     for column in target.columns:
-        if there[column.name].comment != column.comment:
-            of = Identifier(target.schema, target.table, column.name)
-            connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(of, Literal(column.comment)))
+        if existing[column.name].comment != column.comment:
+            column_identifier = Identifier(target.schema, target.table, column.name)
+            connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column_identifier, Literal(column.comment)))
 
 
 def role(connection: Connection[Any], name: str) -> None:
-    """Make a role that may read, where it is not there.
+    """Create a role that may read, unless it exists.
 
     Raises
     ------
-    StepFailed : this user may not make roles; the statement for an administrator is told
+    StepFailed : this user may not create roles; the fix is the statement for an administrator
     """
     from psycopg import errors
     from psycopg.sql import SQL, Identifier
@@ -208,7 +210,7 @@ def role(connection: Connection[Any], name: str) -> None:
         return
     try:
         connection.execute(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(name)))
-    except errors.DuplicateObject:  # another has made it just now
+    except errors.DuplicateObject:  # another connection has just created it
         return
     except errors.InsufficientPrivilege:
         raise StepFailed(
@@ -222,14 +224,14 @@ def _granted(connection: Connection[Any], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
     grantee = str(target.grant)
-    to = SQL("PUBLIC") if grantee == "public" else Identifier(grantee)
-    asked = "SELECT has_schema_privilege(%s, %s, 'USAGE')"
-    if connection.execute(asked, [grantee, target.schema]).fetchone() != (True,):
-        connection.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(Identifier(target.schema), to))
-        if connection.execute(asked, [grantee, target.schema]).fetchone() != (True,):
+    recipient = SQL("PUBLIC") if grantee == "public" else Identifier(grantee)
+    privilege_query = "SELECT has_schema_privilege(%s, %s, 'USAGE')"
+    if connection.execute(privilege_query, [grantee, target.schema]).fetchone() != (True,):
+        connection.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(Identifier(target.schema), recipient))
+        if connection.execute(privilege_query, [grantee, target.schema]).fetchone() != (True,):
             raise StepFailed(
                 f"Role '{grantee}' may not use the schema '{target.schema}', and this user may not grant it.",
                 fix=f'An administrator has to run: GRANT USAGE ON SCHEMA "{target.schema}" TO "{grantee}";',
                 role=grantee,
             )
-    connection.execute(SQL("GRANT SELECT ON {} TO {}").format(named(target), to))
+    connection.execute(SQL("GRANT SELECT ON {} TO {}").format(identifier(target), recipient))

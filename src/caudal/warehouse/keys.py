@@ -1,4 +1,4 @@
-"""A declared key that the rows do not keep: which ones, told from the lake's own files."""
+"""Find the rows that violate a declared key, in the lake's own files."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from caudal.warehouse.target import Target
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIRST = 5  # that are named
+FIRST = 5  # duplicate keys that an error names
 
 
-def violation(target: Target, version: Version, error: Any) -> CaudalError:
-    """Return what is wrong with the key of a version, or what the warehouse said where its rows keep the key."""
+def key_error(target: Target, version: Version, error: Any) -> CaudalError:
+    """Return the error about a version's key; if its rows keep the key, the error of the warehouse."""
     key = ", ".join(target.key)
-    found = repeated(version, target.key) if target.key else None
-    if found is not None and found.num_rows:
-        named = "; ".join(_said(row) for row in found.slice(0, FIRST).to_pylist())
-        more = f" and {found.num_rows - FIRST:,} more" if found.num_rows > FIRST else ""
+    duplicates = repeated_keys(version, target.key) if target.key else None
+    if duplicates is not None and duplicates.num_rows:
+        examples = "; ".join(_key_text(row) for row in duplicates.slice(0, FIRST).to_pylist())
+        more = f" and {duplicates.num_rows - FIRST:,} more" if duplicates.num_rows > FIRST else ""
         return StepFailed(
-            f"'{target.place}' cannot have the key ({key}): {named}{more}.",
+            f"'{target.place}' cannot have the key ({key}): {examples}{more}.",
             fix=f'Nothing was published. Judge it before: expect=[ex.unique("{target.key[0]}").quarantine()], or name a wider key.',
             table=target.place,
-            duplicates=found.num_rows,
+            duplicates=duplicates.num_rows,
         )
-    empty = {name: count for name in target.key if (count := arrow(version, [name]).column(0).null_count if name != DAY else 0)}
-    if empty:
-        told = ", ".join(f"{name} in {count:,} row{'' if count == 1 else 's'}" for name, count in empty.items())
+    nulls = {name: count for name in target.key if (count := arrow(version, [name]).column(0).null_count if name != DAY else 0)}
+    if nulls:
+        counts = ", ".join(f"{name} in {count:,} row{'' if count == 1 else 's'}" for name, count in nulls.items())
         return StepFailed(
-            f"'{target.place}' cannot have the key ({key}): there is no {told}.",
-            fix=f'Nothing was published. Judge it before: expect=[ex.not_null("{next(iter(empty))}").quarantine()].',
+            f"'{target.place}' cannot have the key ({key}): there is no {counts}.",
+            fix=f'Nothing was published. Judge it before: expect=[ex.not_null("{next(iter(nulls))}").quarantine()].',
             table=target.place,
         )
     return StepFailed(f"'{target.place}' cannot be published: {str(error).strip().splitlines()[0]}.", fix="Nothing was published.")
 
 
-def repeated(version: Version, key: tuple[str, ...]) -> pa.Table:
-    """Return the keys that more than one row has, in order, with their number ``count_all``."""
+def repeated_keys(version: Version, key: tuple[str, ...]) -> pa.Table:
+    """Return the keys that more than one row has, in order, with their count ``count_all``."""
     import pyarrow.compute as pc
 
     names = [name for name in key if name != DAY]
@@ -49,8 +49,8 @@ def repeated(version: Version, key: tuple[str, ...]) -> pa.Table:
     return several.sort_by([(name, "ascending") for name in names])
 
 
-def _said(row: dict[str, Any]) -> str:
+def _key_text(row: dict[str, Any]) -> str:
     values = ", ".join(
-        f"{name}={one!r}" if isinstance(one, str) else f"{name}={one}" for name, one in row.items() if name != "count_all"
+        f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in row.items() if name != "count_all"
     )
     return f"{values} ({row['count_all']} rows)"

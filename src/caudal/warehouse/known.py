@@ -1,4 +1,4 @@
-"""What the warehouse says was published last: told in the transaction that brought the rows, so the two are never apart."""
+"""The warehouse's record of the last publication: written in the same transaction as the rows, so that the two always agree."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ CREATE TABLE {_TABLE} (
 
 @dataclass(frozen=True)
 class Published:
-    """A table as it was published.
+    """A publication of a table.
 
     Parameters
     ----------
     place : schema and table
     source : the lake's table
-    days : what files each day was made of; a table without days is one of no name
-    declared : what was declared of it
-    more : what else is to be remembered, by kind
+    days : a digest of each day's files; a table without days has one day, named ''
+    declared : a digest of the table's declaration
+    more : further state, by kind
     """
 
     place: str
@@ -57,30 +57,30 @@ class Published:
 
 
 def days_of(version: Version) -> dict[str, str]:
-    """Return for each day what its files are; rows without a day, and tables without days, have the day of no name."""
+    """Return a digest of each day's files; rows without a day, and tables without days, belong to the day ''."""
     files: dict[str, list[Any]] = {}
     for file in version.files:
         files.setdefault(file.day or "", []).append((file.path, file.bytes, file.rows))
-    return {day: hashlib.sha256(json.dumps(sorted(of)).encode()).hexdigest()[:20] for day, of in files.items()}
+    return {day: hashlib.sha256(json.dumps(sorted(day_files)).encode()).hexdigest()[:20] for day, day_files in files.items()}
 
 
-def changed(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
+def changed_days(old: Mapping[str, str], new: Mapping[str, str]) -> set[str]:
     """Return the days that differ.
 
     Examples
     --------
-    >>> sorted(changed({"a": "1", "b": "1"}, {"b": "2", "c": "1"}))
+    >>> sorted(changed_days({"a": "1", "b": "1"}, {"b": "2", "c": "1"}))
     ['a', 'b', 'c']
     """
-    return {day for day in before.keys() | now.keys() if before.get(day) != now.get(day)}
+    return {day for day in old.keys() | new.keys() if old.get(day) != new.get(day)}
 
 
 def prepare(connection: Connection[Any], schema: str) -> None:
-    """Make the schemas and the table of what was published, where they are not there.
+    """Create the schemas and the table of publications, unless they exist.
 
     Raises
     ------
-    StepFailed : this user may not; the statement for an administrator is told
+    StepFailed : this user may not create them; the fix is the statement for an administrator
     """
     from psycopg import errors
     from psycopg.sql import SQL, Identifier
@@ -102,23 +102,23 @@ def prepare(connection: Connection[Any], schema: str) -> None:
             connection.execute(_MADE)
 
 
-def last(connection: Connection[Any], place: str) -> Published | None:
-    """Return what was published to a place last."""
-    found = connection.execute(
+def last_publication(connection: Connection[Any], place: str) -> Published | None:
+    """Return the last publication to a place."""
+    row = connection.execute(
         f"SELECT place, product, source, version, rows, days, declared, run_id, more FROM {_TABLE} WHERE place = %s",  # noqa: S608
         [place],
     ).fetchone()
-    return None if found is None else Published(*found)
+    return None if row is None else Published(*row)
 
 
-def note(connection: Connection[Any], now: Published) -> None:
-    """Tell what is published, within the transaction that publishes it."""
-    connection.execute(f"DELETE FROM {_TABLE} WHERE place = %s", [now.place])  # noqa: S608
+def record_publication(connection: Connection[Any], published: Published) -> None:
+    """Record a publication, within the transaction that publishes it."""
+    connection.execute(f"DELETE FROM {_TABLE} WHERE place = %s", [published.place])  # noqa: S608
     connection.execute(
         f"INSERT INTO {_TABLE} (place, product, source, version, rows, days, declared, run_id, more)"  # noqa: S608
         " VALUES (%s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb)",
         [
-            now.place, now.product, now.source, now.version, now.rows, json.dumps(dict(now.days)), now.declared, now.run_id,
-            json.dumps(dict(now.more)),
+            published.place, published.product, published.source, published.version, published.rows, json.dumps(dict(published.days)), published.declared, published.run_id,
+            json.dumps(dict(published.more)),
         ],
     )  # fmt: skip

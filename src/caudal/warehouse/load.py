@@ -1,4 +1,4 @@
-"""Rows of a table version into a table of the warehouse: file by file, by ``COPY``."""
+"""Load rows of a table version into a table of the warehouse: file by file, by ``COPY``."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import StepFailed
 from caudal.storage.delta import DAY, DataFile, Version
 from caudal.tables.frames import arrow
-from caudal.warehouse.types import written
+from caudal.warehouse.types import copy_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from psycopg import Connection
     from psycopg.sql import Composable
 
-ROWS, BYTES = 65_536, 16 << 20  # that are turned into text at once, at most
+ROWS, BYTES = 65_536, 16 << 20  # converted to text at once, at most
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was loaded; ``zeros`` counts by column the texts that zero characters were taken out of."""
+    """The result of a load; ``zeros`` counts, by column, the texts from which zero characters were removed."""
 
     rows: int
     zeros: dict[str, int]
 
 
-def copied(
+def copy_files(
     connection: Connection[Any], into: Composable, version: Version, columns: Sequence[str], files: Iterable[DataFile]
 ) -> Loaded:
     """Copy the rows of some files of a version.
 
     Raises
     ------
-    StepFailed : other rows arrived than the version has
+    StepFailed : the number of rows that arrived is not that of the version
     """
     from psycopg.sql import SQL, Identifier
 
     names = SQL(", ").join(Identifier(name) for name in columns)
-    rows, zeros, told = 0, Counter[str](), 0
+    rows, zeros, expected = 0, Counter[str](), 0
     with connection.cursor() as cursor:
         with cursor.copy(SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, names)) as copy:
             for file in files:
-                told += file.rows
+                expected += file.rows
                 for batch in batches(version, file, columns):
                     copy.write(as_csv(batch, zeros))
                     rows += batch.num_rows
         arrived = cursor.rowcount
-    if not rows == arrived == told:
-        raise StepFailed(f"The lake says {told:,} rows, {rows:,} were read and {arrived:,} arrived.", fix="Run again.")
+    if not rows == arrived == expected:
+        raise StepFailed(f"The lake says {expected:,} rows, {rows:,} were read and {arrived:,} arrived.", fix="Run again.")
     return Loaded(rows, dict(zeros))
 
 
-def moved(connection: Connection[Any], into: Composable, table: pa.Table) -> None:
-    """Copy rows that are at hand."""
+def copy_table(connection: Connection[Any], into: Composable, table: pa.Table) -> None:
+    """Copy the rows of an Arrow table."""
     from psycopg.sql import SQL, Identifier
 
     names = SQL(", ").join(Identifier(name) for name in table.column_names)
@@ -65,16 +65,16 @@ def moved(connection: Connection[Any], into: Composable, table: pa.Table) -> Non
 
 
 def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa.RecordBatch]:
-    """Return the rows of one file, with its day where that is asked for."""
+    """Return the rows of one file, with its day if ``columns`` has it."""
     import pyarrow as pa
 
-    alone = replace(version, files=(file,))
-    table = arrow(alone, [name for name in columns if name != DAY])
+    one_file = replace(version, files=(file,))
+    table = arrow(one_file, [name for name in columns if name != DAY])
     if DAY in columns:
         day = pa.repeat(pa.scalar(file.day, pa.string()), table.num_rows).cast(pa.date32())
         table = table.add_column(list(columns).index(DAY), DAY, day)
-    fit = BYTES * table.num_rows // max(table.nbytes, 1)
-    return list(table.to_batches(max_chunksize=max(1, min(ROWS, fit))))
+    rows_in_bytes = BYTES * table.num_rows // max(table.nbytes, 1)
+    return list(table.to_batches(max_chunksize=max(1, min(ROWS, rows_in_bytes))))
 
 
 def as_csv(batch: pa.RecordBatch, zeros: Counter[str]) -> bytes:
@@ -82,12 +82,12 @@ def as_csv(batch: pa.RecordBatch, zeros: Counter[str]) -> bytes:
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    told = []
+    texts = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        text, found = written(column)
-        told.append(text)
-        if found:
-            zeros[name] += found
+        text, zero_count = copy_values(column)
+        texts.append(text)
+        if zero_count:
+            zeros[name] += zero_count
     out = pa.BufferOutputStream()
-    pc.write_csv(pa.RecordBatch.from_arrays(told, names=batch.schema.names), out, pc.WriteOptions(include_header=False))
+    pc.write_csv(pa.RecordBatch.from_arrays(texts, names=batch.schema.names), out, pc.WriteOptions(include_header=False))
     return bytes(out.getvalue())

@@ -1,7 +1,7 @@
-"""Tables of the lake made known to a Hive metastore, as external Delta tables: Spark and Trino then find them by name.
+"""Register the lake's tables with a Hive metastore, as external Delta tables: Spark and Trino then find them by name.
 
-A reader takes the rows from the table's own log, so that nothing is told again when a new version is published, only when columns are.
-Spark's jars have the metastore's client; this talks to it in Spark's Java process.
+Readers take the rows from the table's own log, so the metastore is updated only when columns change, not with each new version.
+Spark's jars include the metastore's client; it is called in Spark's Java process.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 
 from caudal.errors import EnvironmentProblem, StepFailed
 
-_CALL_S = 20  # until a metastore that does not answer is given up
+_CALL_S = 20  # until a metastore that does not answer counts as down
 _MARK = "caudal.product"
 
 
 @dataclass(frozen=True)
-class Known:
-    """A table as a metastore is told of it.
+class MetastoreTable:
+    """A table as it is registered with a metastore.
 
     Parameters
     ----------
     columns : name and Hive's type, in order
-    comments : what is said of columns
+    comments : the columns' comments
     """
 
     product: str
@@ -36,12 +36,12 @@ class Known:
 
     @property
     def names(self) -> tuple[str, str]:
-        """Database and table; a metastore has small letters only."""
+        """Database and table; a metastore has lower-case names only."""
         return self.product.lower(), self.table.lower()
 
 
 def hive_type(spark: str) -> str:
-    """Return Hive's type for one of Spark's, as its ``simpleString`` has it.
+    """Return Hive's type for a Spark type, as its ``simpleString`` writes it.
 
     Examples
     --------
@@ -51,28 +51,28 @@ def hive_type(spark: str) -> str:
     return re.sub(r"\btimestamp_(ntz|ltz)\b", "timestamp", spark)
 
 
-def register(jvm: Any, uri: str, known: Known) -> bool:
-    """Tell a metastore of a table; returns whether it had to be told.
+def register(jvm: Any, uri: str, known: MetastoreTable) -> bool:
+    """Register a table with a metastore; return whether anything had to be changed.
 
     Raises
     ------
-    EnvironmentProblem : it does not answer
-    StepFailed : it has a table of that name that caudal has not made, or refused this one
+    EnvironmentProblem : the metastore does not answer
+    StepFailed : the metastore has a table of that name that caudal has not made, or refused this one
     """
     from py4j.protocol import Py4JJavaError
 
     client = None
     try:
         client = _client(jvm, uri)
-        return _told(jvm, client, known)
+        return _register(jvm, client, known)
     except Py4JJavaError as error:
-        said = str(error.java_exception.toString()).splitlines()[0]
-        if "TTransportException" in said or "Could not connect" in said:
+        message = str(error.java_exception.toString()).splitlines()[0]
+        if "TTransportException" in message or "Could not connect" in message:
             raise EnvironmentProblem(
-                f"The metastore {uri} does not answer: {said[:300]}.",
+                f"The metastore {uri} does not answer: {message[:300]}.",
                 fix="Run again when it does; the tables themselves are published.",
             ) from None
-        raise StepFailed(f"The metastore {uri} refused '{'.'.join(known.names)}': {said[:300]}.", table=known.table) from None
+        raise StepFailed(f"The metastore {uri} refused '{'.'.join(known.names)}': {message[:300]}.", table=known.table) from None
     finally:
         if client is not None:
             client.close()
@@ -88,7 +88,7 @@ def _client(jvm: Any, uri: str) -> Any:
     return jvm.org.apache.hadoop.hive.metastore.HiveMetaStoreClient(conf)
 
 
-def _told(jvm: Any, client: Any, known: Known) -> bool:
+def _register(jvm: Any, client: Any, known: MetastoreTable) -> bool:
     api = jvm.org.apache.hadoop.hive.metastore.api
     database, name = known.names
     if database not in list(client.getAllDatabases()):
@@ -98,42 +98,46 @@ def _told(jvm: Any, client: Any, known: Known) -> bool:
     if not client.tableExists(database, name):
         client.createTable(_table(jvm, api, known))
         return True
-    there = client.getTable(database, name)
-    mine = dict(there.getParameters())
-    if mine.get(_MARK) != known.product:
+    existing = client.getTable(database, name)
+    parameters = dict(existing.getParameters())
+    if parameters.get(_MARK) != known.product:
         raise StepFailed(
             f"The metastore has a table '{database}.{name}' that product '{known.product}' has not made.",
             fix="Take it away there, or call the product or the table otherwise.",
             table=known.table,
         )
-    had = [(column.getName(), column.getType(), column.getComment()) for column in there.getSd().getCols()]
-    told = (had, _place(there.getSd().getLocation()), mine.get("comment"))
-    if told == ([(n.lower(), kind, known.comments.get(n)) for n, kind in known.columns], _place(known.location), known.comment):
+    columns = [(column.getName(), column.getType(), column.getComment()) for column in existing.getSd().getCols()]
+    registered = (columns, _place(existing.getSd().getLocation()), parameters.get("comment"))
+    if registered == (
+        [(column_name.lower(), kind, known.comments.get(column_name)) for column_name, kind in known.columns],
+        _place(known.location),
+        known.comment,
+    ):
         return False
     client.alter_table(database, name, _table(jvm, api, known))
     return True
 
 
 def _place(location: str) -> str:
-    """Return a location as it can be compared: Hadoop writes ``file:/`` where others write ``file:///``."""
+    """Return a location in a comparable form: Hadoop writes ``file:/`` where others write ``file:///``."""
     return re.sub("^file:/+", "file:/", location)
 
 
-def _table(jvm: Any, api: Any, known: Known) -> Any:
+def _table(jvm: Any, api: Any, known: MetastoreTable) -> Any:
     columns = jvm.java.util.ArrayList()
     for name, kind in known.columns:
         columns.add(api.FieldSchema(name.lower(), kind, known.comments.get(name)))
     path = jvm.java.util.HashMap()
     path.put("path", known.location)
     path.put("serialization.format", "1")
-    # What Spark itself writes for a table whose provider is not Hive; Hive alone must not read the folder as plain Parquet.
-    form = ("org.apache.hadoop.mapred.SequenceFileInputFormat", "org.apache.hadoop.hive.ql.io.HiveSequenceFileOutputFormat")
+    # Spark itself writes these for a table whose provider is not Hive, so that Hive does not read the folder as plain Parquet.
+    formats = ("org.apache.hadoop.mapred.SequenceFileInputFormat", "org.apache.hadoop.hive.ql.io.HiveSequenceFileOutputFormat")
     serde = api.SerDeInfo(None, "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe", path)
     storage = api.StorageDescriptor()
     storage.setCols(columns)
     storage.setLocation(known.location)
-    storage.setInputFormat(form[0])
-    storage.setOutputFormat(form[1])
+    storage.setInputFormat(formats[0])
+    storage.setOutputFormat(formats[1])
     storage.setSerdeInfo(serde)
     storage.setParameters(jvm.java.util.HashMap())
     storage.setBucketCols(jvm.java.util.ArrayList())
@@ -146,9 +150,9 @@ def _table(jvm: Any, api: Any, known: Known) -> Any:
     table.setSd(storage)
     table.setPartitionKeys(jvm.java.util.ArrayList())
     table.setTableType("EXTERNAL_TABLE")
-    told = {"EXTERNAL": "TRUE", "spark.sql.sources.provider": "delta", _MARK: known.product, "comment": known.comment}
+    properties = {"EXTERNAL": "TRUE", "spark.sql.sources.provider": "delta", _MARK: known.product, "comment": known.comment}
     parameters = jvm.java.util.HashMap()
-    for name, value in told.items():
+    for name, value in properties.items():
         if value is not None:
             parameters.put(name, value)
     table.setParameters(parameters)

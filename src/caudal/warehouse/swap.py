@@ -1,6 +1,6 @@
-"""One table published: what changed is replaced in one transaction, in the table that readers, views and grants know.
+"""Publish one table: replace what changed in one transaction, in the table that readers, views and grants refer to.
 
-Readers never wait for rows, and see the version of before until the transaction ends; why it is done so is told in ADR 10.
+Readers never wait for rows, and see the version before until the transaction ends; ADR 10 gives the reasons.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
 from caudal.storage.delta import Version
 from caudal.warehouse import ddl, known
-from caudal.warehouse.connect import hold
-from caudal.warehouse.keys import violation
-from caudal.warehouse.load import Loaded, copied
+from caudal.warehouse.connect import lock_place
+from caudal.warehouse.keys import key_error
+from caudal.warehouse.load import Loaded, copy_files
 from caudal.warehouse.target import Target
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done: which way, the rows that were written, the days that changed (None: all rows), and what was left out of texts."""
+    """The result of a publication: how it was done, rows written, days changed (None: all rows), and characters left out of
+    texts."""
 
     note: str
     rows: int
@@ -34,41 +35,41 @@ class Outcome:
 
 
 def publish(connection: Connection[Any], target: Target, version: Version, product: str, source: str, run_id: str) -> Outcome:
-    """Bring a table of the warehouse to a version of the lake's, and say what was done.
+    """Bring a table of the warehouse to a version of the lake's table, and return what was done.
 
     Raises
     ------
-    StepFailed : the table is another's, its key has duplicates, or a view uses a column that goes away
+    StepFailed : the table belongs to another product, its key has duplicates, or a view uses a removed column
     """
     from psycopg import errors
 
-    hold(connection, target.place)
+    lock_place(connection, target.place)
     known.prepare(connection, target.schema)
     if target.grant:
         ddl.role(connection, target.grant)
-    before, there = known.last(connection, target.place), ddl.columns_there(connection, target)
-    _mine(target, before, product, source, bool(there))
+    before, existing = known.last_publication(connection, target.place), ddl.existing_columns(connection, target)
+    _mine(target, before, product, source, bool(existing))
     now = known.Published(
         target.place, product, source, version.number, version.rows, known.days_of(version), target.digest(), run_id, {}
     )
     try:
-        if not there:
+        if not existing:
             return _created(connection, target, version, now)
         assert before is not None
-        if not ddl.same(target, there):
+        if not ddl.has_same_columns(target, existing):
             return _altered(connection, target, version, now)
         return _brought_up(connection, target, version, before, now)
     except (errors.UniqueViolation, errors.NotNullViolation) as error:
-        raise violation(target, version, error) from None
+        raise key_error(target, version, error) from None
 
 
-def _mine(target: Target, before: known.Published | None, product: str, source: str, there: bool) -> None:
-    if before is None and there:
+def _mine(target: Target, before: known.Published | None, product: str, source: str, exists: bool) -> None:
+    if before is None and exists:
         raise StepFailed(
             f"The warehouse has a table '{target.place}' that caudal has not made.",
             fix="Publish under another name (name=, schema=), or take that table away.",
         )
-    if before is not None and there and (before.product, before.source) != (product, source):
+    if before is not None and exists and (before.product, before.source) != (product, source):
         raise StepFailed(
             f"'{target.place}' is where product '{before.product}' publishes its '{before.source}'.",
             fix="Publish under another name (name=, schema=).",
@@ -76,20 +77,20 @@ def _mine(target: Target, before: known.Published | None, product: str, source: 
 
 
 def _created(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
-    """Nobody sees the table before the transaction ends, so that its indexes are made last, at once."""
+    """Create the table. Nobody sees it before the transaction ends, so its indexes are created last."""
     with connection.transaction():
-        ddl.create(connection, target, ddl.named(target))
-        loaded = copied(connection, ddl.named(target), version, target.names, version.files)
+        ddl.create(connection, target, ddl.identifier(target))
+        loaded = copy_files(connection, ddl.identifier(target), version, target.names, version.files)
         ddl.shape(connection, target)
-        known.note(connection, now)
-    connection.execute(ddl.analysed(target))
+        known.record_publication(connection, now)
+    connection.execute(ddl.analyze_statement(target))
     return Outcome("made", loaded.rows, zeros=loaded.zeros)
 
 
 def _brought_up(
     connection: Connection[Any], target: Target, version: Version, before: known.Published, now: known.Published
 ) -> Outcome:
-    days = known.changed(before.days, now.days)
+    days = known.changed_days(before.days, now.days)
     if not days and before.declared == now.declared:
         return Outcome("was there already", 0, ())
     whole = target.day is None or not before.days.keys() - days
@@ -98,51 +99,58 @@ def _brought_up(
         if days:
             delete(connection, target, None if whole else days)
             files = [file for file in version.files if (file.day or "") in days]
-            loaded = copied(connection, ddl.named(target), version, target.names, files)
+            loaded = copy_files(connection, ddl.identifier(target), version, target.names, files)
         ddl.shape(connection, target)
-        known.note(connection, now)
+        known.record_publication(connection, now)
     if days:
-        connection.execute(ddl.analysed(target))
-    said = "every row" if whole else f"{len(days)} day{'' if len(days) == 1 else 's'}"
+        connection.execute(ddl.analyze_statement(target))
+    scope = "every row" if whole else f"{len(days)} day{'' if len(days) == 1 else 's'}"
     return Outcome(
-        said if days else "keys, indexes, comments, readers", loaded.rows, None if whole else tuple(sorted(days)), loaded.zeros
+        scope if days else "keys, indexes, comments, readers", loaded.rows, None if whole else tuple(sorted(days)), loaded.zeros
     )
 
 
 def _altered(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
-    """Other columns: the rows are loaded beside, so that the table is locked for as long only as it takes to move them."""
+    """Change the columns: the rows are staged first, so that the table is locked only while they are moved."""
     from psycopg.sql import SQL, Identifier
 
-    there = ddl.columns_there(connection, target)
-    going = ddl.going(connection, target, there)
-    beside = Identifier(OWN_SCHEMA, "load_" + hashlib.sha256(target.place.encode()).hexdigest()[:20])
-    connection.execute(SQL("DROP TABLE IF EXISTS {}").format(beside))
-    ddl.create(connection, target, beside, logged=False)
+    existing = ddl.existing_columns(connection, target)
+    removed = ddl.removed_columns(connection, target, existing)
+    staging = Identifier(OWN_SCHEMA, "load_" + hashlib.sha256(target.place.encode()).hexdigest()[:20])
+    connection.execute(SQL("DROP TABLE IF EXISTS {}").format(staging))
+    ddl.create(connection, target, staging, logged=False)
     with connection.transaction():
-        loaded = copied(connection, beside, version, target.names, version.files)
+        loaded = copy_files(connection, staging, version, target.names, version.files)
     names = SQL(", ").join(Identifier(name) for name in target.names)
     with connection.transaction():
-        connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(ddl.named(target)))
+        connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(ddl.identifier(target)))
         delete(connection, target, None)
-        ddl.alter(connection, target, there)
-        connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(ddl.named(target), names, beside))
+        ddl.alter(connection, target, existing)
+        connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(ddl.identifier(target), names, staging))
         ddl.shape(connection, target)
-        connection.execute(SQL("DROP TABLE {}").format(beside))
-        known.note(connection, now)
-    connection.execute(ddl.analysed(target))
-    new = sorted(set(target.names) - there.keys())
-    said = [f"new columns {', '.join(new)}" if new else "", f"changed or removed {', '.join(sorted(going))}" if going else ""]
-    return Outcome("every row: " + "; ".join(one for one in said if one), loaded.rows, zeros=loaded.zeros)
+        connection.execute(SQL("DROP TABLE {}").format(staging))
+        known.record_publication(connection, now)
+    connection.execute(ddl.analyze_statement(target))
+    added = sorted(set(target.names) - existing.keys())
+    parts = [
+        f"new columns {', '.join(added)}" if added else "",
+        f"changed or removed {', '.join(sorted(removed))}" if removed else "",
+    ]
+    return Outcome("every row: " + "; ".join(part for part in parts if part), loaded.rows, zeros=loaded.zeros)
 
 
 def delete(connection: Connection[Any], target: Target, days: set[str] | None) -> None:
-    """Take the rows of some days out, or all of them; readers go on seeing them until the transaction ends."""
+    """Delete the rows of some days, or all; readers still see them until the transaction ends."""
     from psycopg.sql import SQL, Identifier, Literal
 
-    said = SQL("DELETE FROM {}").format(ddl.named(target))
+    statement = SQL("DELETE FROM {}").format(ddl.identifier(target))
     if days is not None:
         day = Identifier(str(target.day))
-        among = SQL("{} = ANY({}::date[])").format(day, Literal([day for day in days if day]))
-        none = SQL("{} IS NULL").format(day)
-        said = SQL("{} WHERE {} OR {}").format(said, among, none) if "" in days else SQL("{} WHERE {}").format(said, among)
-    connection.execute(said)
+        in_days = SQL("{} = ANY({}::date[])").format(day, Literal([day for day in days if day]))
+        without_day = SQL("{} IS NULL").format(day)
+        statement = (
+            SQL("{} WHERE {} OR {}").format(statement, in_days, without_day)
+            if "" in days
+            else SQL("{} WHERE {}").format(statement, in_days)
+        )
+    connection.execute(statement)

@@ -1,4 +1,4 @@
-"""What a table of the warehouse is to be: its columns, key, indexes, comments and readers."""
+"""The declared form of a table in the warehouse: its columns, key, indexes, comments and readers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from caudal.warehouse.types import type_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HIDDEN = ("_file",)  # of the lake alone
+HIDDEN = ("_file",)  # columns of the lake alone
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column there, with its type as the catalog writes it."""
+    """A column in the warehouse, with its type as the catalog writes it."""
 
     name: str
     type: str
@@ -30,7 +30,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Target:
-    """A table there.
+    """A table in the warehouse.
 
     Parameters
     ----------
@@ -60,16 +60,20 @@ class Target:
     @property
     def all_indexes(self) -> dict[str, tuple[str, ...]]:
         """Indexes by their names: those declared, and that of the day."""
-        wanted = [*self.indexes, *([(self.day,)] if self.day else [])]
-        return {index_name(self.table, one): one for one in dict.fromkeys(wanted) if one != self.key}
+        columns_of_indexes = [*self.indexes, *([(self.day,)] if self.day else [])]
+        return {
+            index_name(self.table, index_columns): index_columns
+            for index_columns in dict.fromkeys(columns_of_indexes)
+            if index_columns != self.key
+        }
 
     def digest(self) -> str:
-        """Return what identifies the declaration."""
-        said = [
+        """Return a digest of the declaration."""
+        declaration = [
             [[column.name, column.type, column.comment] for column in self.columns], self.key, self.indexes, self.comment, self.grant, self.day,
             self.references,
         ]  # fmt: skip
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(declaration).encode()).hexdigest()
 
 
 def schema_of(version: Version) -> pa.Schema:
@@ -81,11 +85,11 @@ def schema_of(version: Version) -> pa.Schema:
 
 
 def columns_of(version: Version, wanted: Sequence[str] | None, comments: Mapping[str, str], place: str) -> tuple[Column, ...]:
-    """Return a version's columns as the warehouse has them; the day, where it has one, is the last.
+    """Return a version's columns in the warehouse; its day, if it has one, is the last.
 
     Raises
     ------
-    StepFailed : a wanted column is not there, or a name is longer than PostgreSQL keeps
+    StepFailed : a wanted column does not exist, or a name is longer than PostgreSQL keeps
     """
     whole = schema_of(version)
     present = [name for name in whole.names if name != DAY]
@@ -104,11 +108,11 @@ def columns_of(version: Version, wanted: Sequence[str] | None, comments: Mapping
                 fix="Rename it in the table, or leave it out by columns=.",
                 column=name,
             )
-    told = [Column(name, type_of(whole.field(name).type), comments.get(name)) for name in names]
-    return (*told, *([Column(DAY, "date", "The day that the row belongs to.")] if version.partitioned else []))
+    result = [Column(name, type_of(whole.field(name).type), comments.get(name)) for name in names]
+    return (*result, *([Column(DAY, "date", "The day that the row belongs to.")] if version.partitioned else []))
 
 
 def index_name(table: str, columns: Sequence[str]) -> str:
-    """Return an index's name, which its table and columns decide."""
+    """Return an index's name, derived from its table and columns."""
     sha = hashlib.sha256(json.dumps([table, list(columns)]).encode()).hexdigest()[:10]
     return f"caudal_{sha}_" + "_".join(columns).encode()[:40].decode(errors="ignore")

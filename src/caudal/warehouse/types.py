@@ -1,4 +1,4 @@
-"""Arrow types → PostgreSQL's, and values as `COPY` reads them."""
+"""Translate Arrow types to PostgreSQL's, and values to what `COPY` reads."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def type_of(arrow: pa.DataType) -> str:
     return "jsonb" if t.is_nested(arrow) else "text"
 
 
-def written(column: pa.Array) -> tuple[pa.Array, int]:
-    """Return a column as Arrow's CSV writer gives it to `COPY`, and in how many values zero characters were left out.
+def copy_values(column: pa.Array) -> tuple[pa.Array, int]:
+    """Return a column in the form that Arrow's CSV writer gives to `COPY`, and the number of values that lost zero characters.
 
-    PostgreSQL keeps no text with a zero character.
+    PostgreSQL cannot store a text with a zero character.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -61,9 +61,9 @@ def written(column: pa.Array) -> tuple[pa.Array, int]:
     if type_of(kind).endswith("[]"):
         return _array(column)
     if t.is_nested(kind):
-        told = pa.array([None if value is None else _json(value, kind) for value in column.to_pylist()], pa.large_string())
-        text = pc.replace_substring(told, "\\u0000", "")
-        return text, int(pc.sum(pc.not_equal(told, text)).as_py() or 0)
+        documents = pa.array([None if value is None else _json(value, kind) for value in column.to_pylist()], pa.large_string())
+        text = pc.replace_substring(documents, "\\u0000", "")
+        return text, int(pc.sum(pc.not_equal(documents, text)).as_py() or 0)
     if t.is_decimal(kind) or t.is_time(kind):
         return column.cast(pa.string()), 0
     return column, 0
@@ -78,8 +78,8 @@ def _listed(arrow: pa.DataType) -> bool:
 def _without_zero(text: pa.Array) -> tuple[pa.Array, int]:
     import pyarrow.compute as pc
 
-    found = int(pc.sum(pc.match_substring(text, "\0")).as_py() or 0)
-    return (pc.replace_substring(text, "\0", ""), found) if found else (text, 0)
+    count = int(pc.sum(pc.match_substring(text, "\0")).as_py() or 0)
+    return (pc.replace_substring(text, "\0", ""), count) if count else (text, 0)
 
 
 def _array(column: pa.Array) -> tuple[pa.Array, int]:
@@ -88,7 +88,7 @@ def _array(column: pa.Array) -> tuple[pa.Array, int]:
     import pyarrow.compute as pc
     import pyarrow.types as t
 
-    values, found = written(column.flatten())
+    values, zero_count = copy_values(column.flatten())
     text = values.cast(pa.string())
     if t.is_large_string(values.type) or t.is_string(values.type):
         for mark in ("\\", '"'):
@@ -99,7 +99,7 @@ def _array(column: pa.Array) -> tuple[pa.Array, int]:
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), ",")
     whole = pc.binary_join_element_wise("{", joined, "}", "")
-    return pc.if_else(column.is_null(), None, whole), found
+    return pc.if_else(column.is_null(), None, whole), zero_count
 
 
 def _json(value: Any, kind: pa.DataType) -> str:
@@ -107,7 +107,7 @@ def _json(value: Any, kind: pa.DataType) -> str:
 
 
 def _plain(value: Any, kind: pa.DataType) -> Any:
-    """Return a nested value as JSON knows it; what it has no number for is text."""
+    """Return a nested value in JSON's types; a number that JSON lacks becomes text."""
     import pyarrow.types as t
 
     if value is None:
@@ -115,9 +115,9 @@ def _plain(value: Any, kind: pa.DataType) -> Any:
     if t.is_struct(kind):
         return {field.name: _plain(value[field.name], field.type) for field in kind}
     if t.is_map(kind):
-        return {str(key): _plain(one, kind.item_type) for key, one in value}
+        return {str(key): _plain(item, kind.item_type) for key, item in value}
     if _listed(kind):
-        return [_plain(one, kind.value_type) for one in value]
+        return [_plain(item, kind.value_type) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dt.date | dt.time):

@@ -1,1 +1,1 @@
-"""What the apps share: who may enter, connections, refusals, the server."""
+"""What the apps share: access, connections, refusals, the server."""

@@ -1,4 +1,4 @@
-"""Who may come in: the key, the cookie that stands for it, and the headers that bind browsers."""
+"""Access: the key, the cookie that stands for it, and the headers that restrict browsers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine reaches an address.
+    """Return whether only this machine can reach an address.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def is_loopback(host: str) -> bool:
 
 
 def demand_key(host: str, key: str | None) -> None:
-    """Refuse an address that others reach when no key is set, and a key that can be guessed on any address."""
+    """Refuse an address that others can reach without a key, and a key that can be guessed."""
     require_long(key)
     if not is_loopback(host) and not key:
         raise DeclarationProblem(
@@ -62,11 +62,11 @@ def demand_key(host: str, key: str | None) -> None:
 
 
 def require_long(key: str | None) -> None:
-    """Refuse a key that is too short to keep anybody out.
+    """Refuse a key that is too short to be safe.
 
     Raises
     ------
-    DeclarationProblem : it has fewer than ``SHORTEST_KEY`` characters
+    DeclarationProblem : the key has fewer than ``SHORTEST_KEY`` characters
     """
     if key and len(key) < SHORTEST_KEY:
         raise DeclarationProblem(
@@ -75,16 +75,16 @@ def require_long(key: str | None) -> None:
         )
 
 
-def admitted() -> bool:
-    """Say whether this request may see what only holders of the key see: it shows the key, its visitor has signed in, or there is no key."""
+def is_admitted() -> bool:
+    """Return whether this request has full access: it has the key, its visitor has signed in, or there is no key."""
     return request.environ.get(_ADMITTED) is True
 
 
 def guard(app: Flask, key: str | None) -> None:
-    """Make an app keep strangers out, and browsers from being used against it.
+    """Make an app require the key, and protect browsers from being used against it.
 
-    A visitor who signs in gets a cookie that is good for twelve hours, until logout, or until the server ends: sessions live in this process.
-    An address that shows wrong keys again and again has to wait, longer each time.
+    A visitor who signs in gets a cookie that is valid for twelve hours, until logout, or until the server ends: sessions live in this process.
+    An address that repeatedly sends wrong keys has to wait, longer each time.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _admitted(key: str, sessions: Sessions, wrong_keys: WrongKeys) -> bool:
 
 
 def _given() -> str | None:
-    """Return the key that was shown, None where none was; a wrong ``Authorization`` is not made good by a right ``X-API-Key``."""
+    """Return the key in the request, None if there is none; a right ``X-API-Key`` does not correct a wrong ``Authorization``."""
     header = request.headers.get("Authorization")
     if header is None:
         shown = request.headers.get("X-API-Key")
@@ -168,7 +168,7 @@ def _given() -> str | None:
 
 
 def _caller() -> str:
-    """Return the caller's address; of IPv6 the network of one customer, who has 2⁶⁴ addresses to change to."""
+    """Return the caller's address; for IPv6 the network of one customer, who has 2⁶⁴ addresses."""
     address = request.remote_addr or ""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -187,7 +187,7 @@ def _same(given: str, key: str) -> bool:
 
 
 def _asked_by_own_name() -> None:
-    """Stop a page elsewhere that points its own name at this machine to read the answers through a visitor's browser."""
+    """Refuse a foreign page that points its own host name at this machine to read answers through a visitor's browser."""
     try:
         name = urlsplit(f"//{request.host}").hostname or ""
     except ValueError:
@@ -197,14 +197,14 @@ def _asked_by_own_name() -> None:
 
 
 def _from_here() -> None:
-    """Stop a form that another site's page sends. Programs send neither header and are let through."""
+    """Refuse a form that another site's page sends. Programs send neither header and are admitted."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    # The browser's own word goes first: behind a proxy the origin's host may differ from the one asked for.
+    # The browser's own header goes first: behind a proxy the origin's host may differ from the requested one.
     from_here = origin is None or urlsplit(origin).netloc == request.host
     if not (from_here if site is None else site in ("same-origin", "none")):
         raise Forbidden("The form was sent from another site's page.")
 
 
 def _path_here(path: str) -> str:
-    """Return a path of this site, ``/`` for anything that leads elsewhere."""
+    """Return a path of this site; ``/`` for a path that leads elsewhere."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"

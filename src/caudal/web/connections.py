@@ -1,8 +1,8 @@
-"""Connections of the server: how many there are, and how long one may wait before it has sent a whole request.
+"""Connections of the server: their number, and how long each may wait before it has sent a complete request.
 
-Waitress closes connections that are silent, but a client that sends a byte now and then is never silent. Here a request has a deadline from
-its first byte to its last, and a newcomer takes the place of the connection that has waited longest without a request: whoever holds
-connections open keeps nobody out.
+Waitress closes idle connections, but a client that sends a byte now and then is never idle. Here a request has a deadline from
+its first byte to its last, and a new connection replaces the one that has waited longest without a request: a client that holds
+connections open cannot keep others out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEAD_S = 15.0  # for a connection's first request line and headers, and for each
 REQUEST_S = 90.0  # for a whole request with its body: 12 MB at 1 Mbit/s
 IDLE_S = 75.0  # between two requests of one connection
 MOST_CONNECTIONS = 1000
-SPARE_FILES = 40  # the ledger's connections, models that are loaded, pictures, the log
+SPARE_FILES = 40  # the ledger's connections, loaded models, pictures, the log
 LEAST_CONNECTIONS = 8
 LOOK_EVERY_S = 1.0
 TELL_EVERY_S = 30.0
@@ -34,31 +34,31 @@ TELL_EVERY_S = 30.0
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-def most_connections(asked: int = MOST_CONNECTIONS) -> int:
-    """Return how many connections fit into this process's file descriptors, whose soft limit is raised to the hard one where needed."""
+def most_connections(wanted: int = MOST_CONNECTIONS) -> int:
+    """Return how many connections this process's file descriptors allow; raise the soft limit towards the hard one if needed."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return asked
+        return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = asked + SPARE_FILES + _open_files()
+    needed = wanted + SPARE_FILES + _open_files()
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft == resource.RLIM_INFINITY:
-        return asked
-    return max(LEAST_CONNECTIONS, min(asked, soft - SPARE_FILES - _open_files()))
+        return wanted
+    return max(LEAST_CONNECTIONS, min(wanted, soft - SPARE_FILES - _open_files()))
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    """A connection that knows since when it has waited for the rest of a request.
+    """A connection that knows how long it has waited for the rest of a request.
 
     Attributes
     ----------
-    waiting_since : when the connection came, or the first byte of the request that is on its way; seconds since the epoch
-    served : whether it has brought a whole request
+    waiting_since : time of the connection's start, or of the first byte of the current request; seconds since the epoch
+    served : whether it has sent a complete request
     """
 
     def __init__(self, *positional: Any, **named: Any) -> None:
@@ -67,7 +67,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         super().__init__(*positional, **named)
 
     def received(self, data: bytes) -> bool:
-        """Take bytes, and note when a request begins and when one has come whole."""
+        """Process received bytes, and note when a request begins and when one is complete."""
         beginning = self.request is None
         whole_before = len(self.requests)
         taken = bool(super().received(data))
@@ -79,11 +79,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     @property
     def answered(self) -> bool:
-        """Whether no request of this connection is being worked on."""
+        """Whether no request of this connection is being processed."""
         return not self.requests
 
     def overdue(self, now: float) -> bool:
-        """Say whether the connection has had its time: for a head, a whole request, the next request, or to take its answer."""
+        """Return whether the connection has exceeded its time for a head, a request, the next request, or its answer."""
         if not self.answered:
             return False
         if self.total_outbufs_len:
@@ -94,11 +94,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
-    """Waitress' server with deadlines, and with room for newcomers.
+    """Waitress's server with deadlines, and with room for new connections.
 
     Parameters
     ----------
-    most : how many connections there may be at a time
+    most : most connections at a time
     """
 
     channel_class = Connection
@@ -109,17 +109,17 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         super().__init__(*positional, **named)
 
     def maintenance(self, now: float) -> None:
-        """Close the connections that have had their time."""
+        """Close the connections that have exceeded their time."""
         for connection in list(self.active_channels.values()):
             if connection.overdue(now):
                 connection.will_close = True
 
     def handle_accept(self) -> None:
-        """Take a newcomer; where there is no room, the connection that has waited longest without a request makes it."""
+        """Accept a connection; if there is no room, close the one that has waited longest without a request."""
         try:
             accepted = self.accept()
         except OSError as error:
-            # Without a descriptor the newcomer stays in the queue and comes again at once: one connection less lets it in.
+            # Without a free descriptor the new connection stays queued and is retried at once: closing another lets it in.
             self._tell("a connection cannot be taken: %s", error.strerror or error)
             self._make_room()
             return
@@ -135,14 +135,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         try:
             self.set_socket_options(sock)
             self.channel_class(self, sock, address, self.adj, map=self._map)
-        except OSError:  # the other side has gone again
+        except OSError:  # the client has disconnected
             sock.close()
 
     def _make_room(self) -> bool:
         waiting = [connection for connection in self.active_channels.values() if connection.answered]
         if not waiting:
             return False
-        # Those that have brought a request before are worth more than those that never have.
+        # Connections that have sent a request before are preferred to those that never have.
         oldest = min(waiting, key=lambda connection: (connection.served, connection.waiting_since))
         oldest.handle_close()
         return True
@@ -159,14 +159,14 @@ def server(app: Flask, listening: socket.socket, *, threads: int, most_bytes: in
 
     Parameters
     ----------
-    threads : how many requests are answered at a time
-    most_bytes : length of a body from which a request is refused before it is read
+    threads : most requests that are answered at a time
+    most_bytes : body length from which a request is refused before it is read
     """
     most = most_connections()
     adjustments = Adjustments(
         sockets=[listening],
         threads=threads,
-        ident=None,  # no one needs to know the software
+        ident=None,  # do not reveal the software
         max_request_body_size=most_bytes,
         clear_untrusted_proxy_headers=True,
         connection_limit=2 * MOST_CONNECTIONS + SPARE_FILES,  # never reached: `most` is the bound
@@ -174,17 +174,17 @@ def server(app: Flask, listening: socket.socket, *, threads: int, most_bytes: in
         asyncore_use_poll=True,  # select() knows no descriptor above 1,023
         log_socket_errors=False,
     )
-    described = (listening.family, listening.type, listening.proto, listening.getsockname())
+    socket_info = (listening.family, listening.type, listening.proto, listening.getsockname())
 
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(threads)
     return Server(
-        app, {}, True, listening, dispatcher=dispatcher, adj=adjustments, bind_socket=False, sockinfo=described, most=most
+        app, {}, True, listening, dispatcher=dispatcher, adj=adjustments, bind_socket=False, sockinfo=socket_info, most=most
     )
 
 
 def _open_files() -> int:
     try:
-        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  names alone are counted
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  only the number is needed
     except OSError:
         return 64

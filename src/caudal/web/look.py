@@ -1,4 +1,4 @@
-"""Templates and static files that all apps share: the frame of a page, the login, the refusal, the style sheet."""
+"""Templates and static files that all apps share: page layout, login, refusal, style sheet."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ STATIC = str(HERE / "static")
 
 
 def share_templates(app: Flask) -> None:
-    """Let an app's pages extend the shared ones; a template of its own comes first."""
+    """Let an app's pages extend the shared ones; the app's own templates come first."""
     shared = FileSystemLoader(HERE / "templates")
     app.jinja_loader = shared if app.jinja_loader is None else ChoiceLoader([app.jinja_loader, shared])

@@ -1,4 +1,4 @@
-"""Every refusal as a document for programs or a page for people; never a stack trace."""
+"""Every refusal is a document for programs or a page for people; never a stack trace."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ HINTS = {
 def refuse(
     app: Flask, hints: Mapping[int, str] = HINTS, callers_fault: Callable[[Exception], HTTPException | None] = lambda _: None
 ) -> None:
-    """Give an app its answers to whatever goes wrong, each status with its hint.
+    """Register an app's error handlers, each status with its hint.
 
     Parameters
     ----------
-    callers_fault : returns the answer to an exception that a wrong request has caused in a library; None for a fault of the server's own
+    callers_fault : returns the answer to a library's exception that a wrong request has caused; None for a fault of the server
     """
 
     @app.errorhandler(CaudalError)
-    def told(error: CaudalError) -> Response:
+    def handle_caudal_error(error: CaudalError) -> Response:
         status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 503)
         return _answer(status, type(error).__name__, error.what, error.nearest, error.fix)
 
     @app.errorhandler(HTTPException)
-    def http(error: HTTPException) -> Response:
+    def handle_http_error(error: HTTPException) -> Response:
         status = error.code or 500
         what = f"There is nothing at {request.path}." if status == 404 else error.description or error.name
         answer = _answer(status, error.name.replace(" ", ""), what, None, hints.get(status))
@@ -51,22 +51,22 @@ def refuse(
         return answer
 
     @app.errorhandler(SQLAlchemyError)
-    def ledger(error: SQLAlchemyError) -> Response:
+    def handle_ledger_error(error: SQLAlchemyError) -> Response:
         log.error("the ledger cannot be read", exc_info=error)
         return _answer(503, "LedgerProblem", "The ledger cannot be read now.", None, "Look at the server's log, and at /ready.")
 
     @app.errorhandler(Exception)
-    def unforeseen(error: Exception) -> Response:
+    def handle_other_error(error: Exception) -> Response:
         refusal = callers_fault(error)
         if refusal is not None:
             log.warning("a request to %s is refused", request.path, exc_info=error)
-            return http(refusal)
+            return handle_http_error(refusal)
         log.critical("a fault of caudal's own at %s %s", request.method, request.path, exc_info=error)
         return _answer(500, "Fault", "This is a fault of the server's own.", None, "Its log has the details.")
 
 
 def for_programs() -> bool:
-    """Say whether the caller wants JSON."""
+    """Return whether the caller wants JSON."""
     if request.path.startswith("/api/") or request.path in ("/openapi.json", "/health", "/ready", "/metrics"):
         return True
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"

@@ -18,36 +18,36 @@ MOST_BYTES = 4 * 2**20  # of a request's body
 
 
 def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None]) -> None:
-    """Serve any app until SIGINT or SIGTERM.
+    """Serve an app until SIGINT or SIGTERM.
 
     Parameters
     ----------
-    begin : callable, given the address once it listens, and the event that is set when the server stops; it is also the app's
-        extension ``stopped``, for answers that go on for as long as the server does
+    begin : called with the address once the server listens, and the event that is set when it stops; the event is also the app's
+        extension ``stopped``, for answers that last as long as the server
     """
     listening = _listen(host, port)
-    # The app answers a body that is too large with a document; far larger ones end here.
+    # The app answers a body that is too large with a document; the server refuses far larger ones.
     waiter = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
     stopped = app.extensions.setdefault("stopped", threading.Event())
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
+    def exit_on_signal(_number: int, _frame: FrameType | None) -> None:
         stopped.set()
         raise SystemExit(0)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, exit_on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         begin(_url(host, listening), stopped)
-        waiter.run()  # returns on SystemExit, once the requests under way are finished
+        waiter.run()  # returns on SystemExit, after the current requests are finished
     finally:
         stopped.set()
         waiter.close()
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 @contextmanager
 def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
-    """Serve an app in a thread on a port of this machine (0: a free one) and give its address.
+    """Serve an app in a thread on a local port (0: a free one) and yield its address.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
     """
     host = "127.0.0.1"
     listening = _listen(host, port)
-    # The app answers a body that is too large with a document; far larger ones end here.
+    # The app answers a body that is too large with a document; the server refuses far larger ones.
     waiter = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
     thread = threading.Thread(target=waiter.run, daemon=True)
     thread.start()
@@ -66,7 +66,7 @@ def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
         yield _url(host, listening)
     finally:
         app.extensions.setdefault("stopped", threading.Event()).set()
-        # Its sockets belong to its own thread, which is asked to close them; then its loop has nothing left and ends.
+        # Only its own thread may close its sockets; then its loop is empty and ends.
         waiter.trigger.pull_trigger(lambda: waiter.asyncore.close_all(waiter._map))
         thread.join(timeout=10)
         waiter.task_dispatcher.shutdown()

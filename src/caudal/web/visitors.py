@@ -1,4 +1,4 @@
-"""Who has signed in, and who has to wait after wrong keys: kept in this process's memory, in bounds."""
+"""Signed-in sessions, and addresses that must wait after wrong keys: kept in this process's memory, with limits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Sessions:
 
     Parameters
     ----------
-    lasting_s : how long one is good for, from its beginning
-    clock : callable, seconds that never go back
+    lasting_s : lifetime of a session, from its beginning
+    clock : callable, monotonic seconds
 
     Examples
     --------
@@ -41,7 +41,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def begin(self) -> str:
-        """Return the identifier of a new session; where there are too many, the oldest ends."""
+        """Return the identifier of a new session; if there are too many, the oldest ends."""
         identifier = secrets.token_urlsafe(24)
         with self._lock:
             self._ends[identifier] = self._clock() + self.lasting_s
@@ -50,20 +50,20 @@ class Sessions:
         return identifier
 
     def holds(self, identifier: object) -> bool:
-        """Say whether a session is good."""
+        """Return whether a session is valid."""
         with self._lock:
             ends = self._ends.get(identifier) if isinstance(identifier, str) else None
         return ends is not None and self._clock() < ends
 
     def end(self, identifier: object) -> None:
-        """End a session, for whoever has its cookie."""
+        """End a session for every holder of its cookie."""
         if isinstance(identifier, str):
             with self._lock:
                 self._ends.pop(identifier, None)
 
 
 class WrongKeys:
-    """Addresses that have shown wrong keys: after five in a row each further one costs a wait that doubles up to a minute.
+    """Addresses that sent wrong keys: after five in a row, each further one costs a wait that doubles up to a minute.
 
     Examples
     --------
@@ -77,11 +77,13 @@ class WrongKeys:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address: wrong keys in a row, when the newest came
+        self._tries: OrderedDict[str, tuple[int, float]] = (
+            OrderedDict()
+        )  # by address: number of consecutive wrong keys, and the time of the newest
         self._lock = threading.Lock()
 
     def count(self, caller: str) -> None:
-        """Note a wrong key."""
+        """Record a wrong key."""
         with self._lock:
             tries, _ = self._tries.pop(caller, (0, 0.0))
             self._tries[caller] = (tries + 1, self._clock())
@@ -89,12 +91,12 @@ class WrongKeys:
                 self._tries.popitem(last=False)
 
     def forget(self, caller: str) -> None:
-        """Note a right key: the address begins anew."""
+        """Record a right key: the address starts anew."""
         with self._lock:
             self._tries.pop(caller, None)
 
     def wait_s(self, caller: str) -> float:
-        """Return how long an address has to wait still."""
+        """Return how long an address still has to wait."""
         with self._lock:
             tries, at = self._tries.get(caller, (0, 0.0))
         if tries <= FREE_TRIES:
@@ -103,11 +105,11 @@ class WrongKeys:
         return max(0.0, at + wait - self._clock())
 
     def hold_back(self, caller: str) -> None:
-        """Refuse to look at a key from an address that has to wait.
+        """Refuse to check a key from an address that has to wait.
 
         Raises
         ------
-        TooManyRequests : with the seconds to wait as ``Retry-After``
+        TooManyRequests : the address has to wait; ``Retry-After`` says how long
         """
         wait = self.wait_s(caller)
         if wait > 0:

@@ -183,7 +183,7 @@ def rounds(watcher, ledger):
     """One look, noted."""
     seen = watcher.look(ledger)
     new = note(ledger, seen.events, schedule=seen.schedule) if seen.events or seen.schedule else []
-    watcher.told(seen.events)
+    watcher.recorded(seen.events)
     return new
 
 
@@ -218,7 +218,7 @@ def test_a_time_that_comes_between_a_look_and_its_note_is_not_lost(tmp_path):
     seen = watcher.look(ledger)
     clock.now += 2
     note(ledger, seen.events, schedule=seen.schedule)
-    watcher.told(seen.events)
+    watcher.recorded(seen.events)
     assert len(rounds(watcher, ledger)) == 1
 
 

@@ -40,7 +40,7 @@ def place(tmp_path):
     def look():
         seen = watcher.look(ledger)
         new = note(ledger, seen.events)
-        watcher.told(seen.events)
+        watcher.recorded(seen.events)
         return [Path(one.subject).name for one in new], seen.again_s
 
     yield tmp_path / "in", look, clock, ledger, home

@@ -47,7 +47,7 @@ class World:
         self.watcher._rests_until = 0.0
         seen = self.watcher.look(self.ledger)
         new = note(self.ledger, seen.events)
-        self.watcher.told(seen.events)
+        self.watcher.recorded(seen.events)
         return [seen.trouble] if seen.trouble else [f"{one.detail['images']} {one.subject.rpartition('/')[2]}" for one in new]
 
     def run(self, before_land: Any = lambda: None) -> int:

@@ -25,7 +25,7 @@ def test_new_and_changed_objects_are_events_once(s3, tmp_path, monkeypatch):
     def look():
         seen = watcher.look(ledger)
         new = note(ledger, seen.events)
-        watcher.told(seen.events)
+        watcher.recorded(seen.events)
         return seen.trouble or [event.subject.rpartition("/")[2] for event in new]
 
     assert look() == []

@@ -41,7 +41,7 @@ def test_each_growth_is_told_once(shop):
     def look(of=one):
         seen = of.look(ledger)
         new = note(ledger, seen.events)
-        of.told(seen.events)
+        of.recorded(seen.events)
         return [event.subject for event in new]
 
     assert look() == []  # no row, no watermark

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from caudal.errors import NotThere
 from caudal.storage import delta
-from caudal.storage.place import delta_options, target
+from caudal.storage.place import delta_options, writable
 from caudal.tables import changes
 from caudal.tables.frames import arrow
 
@@ -30,7 +30,7 @@ def stage(folder, run, rows_by_day):
     for day, rows in rows_by_day.items():
         place = folder / f"part-{run}" / "_verdict=good" / f"_day={day}"
         place.mkdir(parents=True)
-        with target(place / "part-0.parquet") as file:
+        with writable(place / "part-0.parquet") as file:
             pq.write_table(
                 pa.table({"n": pa.array(rows, pa.int64()), "at": pa.array([None] * len(rows), pa.timestamp("us"))}), file
             )

@@ -14,13 +14,13 @@ import pytest
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.storage import delta
-from caudal.storage.place import Remote, below, move, place, put, remove, source, spark_path, target
+from caudal.storage.place import Remote, move, place, put, readable, relative_path, remove, spark_path, writable
 from caudal.storage.remote import storage
 
 
 def write(path, said):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with target(path) as to:
+    with writable(path) as to:
         if isinstance(path, Remote):
             to.write(said)
         else:
@@ -30,7 +30,7 @@ def write(path, said):
 def test_files_are_written_listed_read_moved_and_taken_away(lake):
     for name in ("a.json", "x=1/b.json", "x=1/y=ü 2/c.csv"):
         write(lake / "t" / name, name.encode())
-    assert sorted(below(one, lake).as_posix() for one in lake.rglob("*.json")) == ["t/a.json", "t/x=1/b.json"]
+    assert sorted(relative_path(one, lake).as_posix() for one in lake.rglob("*.json")) == ["t/a.json", "t/x=1/b.json"]
     assert sorted(one.name for one in (lake / "t").iterdir()) == ["a.json", "x=1"]
     assert [one.name for one in (lake / "t").glob("x=*")] == ["x=1"]
     assert (lake / "t" / "x=1" / "y=ü 2" / "c.csv").read_text() == "x=1/y=ü 2/c.csv"
@@ -39,7 +39,11 @@ def test_files_are_written_listed_read_moved_and_taken_away(lake):
     assert ((lake / "t").is_dir(), (lake / "t").is_file(), (lake / "t/a.json").is_file()) == (True, False, True)
     assert not (lake / "t" / "nothing").exists()
     move(lake / "t" / "x=1", lake / "u" / "x=2")
-    assert sorted(below(one, lake).as_posix() for one in lake.rglob("*.*")) == ["t/a.json", "u/x=2/b.json", "u/x=2/y=ü 2/c.csv"]
+    assert sorted(relative_path(one, lake).as_posix() for one in lake.rglob("*.*")) == [
+        "t/a.json",
+        "u/x=2/b.json",
+        "u/x=2/y=ü 2/c.csv",
+    ]
     remove(lake / "u")
     remove(lake / "never there")
     assert not (lake / "u").is_dir()
@@ -56,7 +60,7 @@ def test_a_file_that_is_put_is_whole_and_what_is_read_again_is_what_was_written_
         made.write_bytes(said)
         put(made, at)
         assert at.read_bytes() == said
-        opened = source(at)
+        opened = readable(at)
         assert (opened.read() if isinstance(at, Remote) else opened.read_bytes()) == said
     assert [one.name for one in (lake / "raw" / "ab").iterdir()] == ["abc.csv"]
 

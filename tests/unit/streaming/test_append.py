@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from caudal.storage import delta
-from caudal.streaming.append import append, compact, upto
+from caudal.streaming.append import append, compact, last_batch
 from caudal.tables.frames import arrow
 
 
@@ -34,7 +34,7 @@ def test_every_version_can_be_read(table: Path) -> None:
     number = delta.version_of(table)
     assert number is not None
     assert number > 120  # compaction made some of them
-    assert delta.identity(table, number)["upto"] == upto(table) == 119
+    assert delta.identity(table, number)["upto"] == last_batch(table) == 119
     assert sorted(arrow(delta.read(table)).column("n").to_pylist()) == list(range(120))
     for version in range(0, number, 10):
         have = sorted(arrow(delta.read(table, version)).column("n").to_pylist())

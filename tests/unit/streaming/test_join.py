@@ -17,7 +17,7 @@ from caudal.errors import CaudalError, StepFailed
 from caudal.storage import delta
 from caudal.streaming import join as join_module
 from caudal.streaming.append import append
-from caudal.tables.added import added, last_said
+from caudal.tables.added import added_files, last_commit_with
 from caudal.tables.frames import arrow
 
 rows = st.lists(st.builds(Row, st.integers(0, 1), st.integers(0, 3), st.integers(0, 40)), max_size=40)
@@ -179,7 +179,7 @@ def test_a_commit_names_the_versions_and_one_that_says_nothing_is_passed_over(tm
     world.publish("a", [Row(0, 1, 0)])
     world.publish("b", [Row(0, 1, 1)])
     world.joining.step()
-    assert last_said(world.folder("ab"), "inputs")[1]["inputs"] == {"a": 0, "b": 0}
+    assert last_commit_with(world.folder("ab"), "inputs")[1]["inputs"] == {"a": 0, "b": 0}
     schema = delta.read(world.folder("ab")).schema
     more = {**schema, "fields": [*schema["fields"], {"name": "z", "type": "long", "nullable": True, "metadata": {}}]}
     delta._widen(delta._open(world.folder("ab"), None), _delta_schema(more))  # what dies between the two commits leaves
@@ -216,12 +216,12 @@ def test_a_version_that_took_rows_away_is_no_news_that_can_be_followed(tmp_path:
     for number in range(4):
         world.publish("a", [Row(0, number, 0)])
     world.together("a")
-    assert added(world.folder("a"), 4) == []
+    assert added_files(world.folder("a"), 4) == []
     delta.commit(
         world.folder("a"), [], delta.read(world.folder("a")).schema, partitioned=False, replace=frozenset({"part-"}), identity={}
     )
-    with pytest.raises(StepFailed, match="has taken rows away"):
-        added(world.folder("a"), 5)
+    with pytest.raises(StepFailed, match="has removed rows"):
+        added_files(world.folder("a"), 5)
 
 
 def test_a_table_beside_a_stream_holds_from_when_it_has_come(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from caudal.storage import delta
 from caudal.tables import changes, lifespans
-from caudal.tables.found import brought_in, matching
+from caudal.tables.found import matching, version_by_file
 
 SCHEMA = {
     "type": "struct",
@@ -42,9 +42,9 @@ def test_files_live_from_the_version_that_brought_them_to_the_one_that_took_them
     }  # fmt: skip
     gone = lifespans.expired(times, before=times[1])
     assert gone == {0}
-    assert [one.path for one in lifespans.needless(spans, table, gone, 1)] == ["part-0/_day=2023-01-02/x.parquet"]
-    assert lifespans.needless(spans, table, lifespans.expired(times, times[1], protected={0}), 1) == []
-    assert lifespans.unlink(table, lifespans.needless(spans, table, gone, 1))[0] == 1
+    assert [one.path for one in lifespans.unneeded_files(spans, table, gone, 1)] == ["part-0/_day=2023-01-02/x.parquet"]
+    assert lifespans.unneeded_files(spans, table, lifespans.expired(times, times[1], protected={0}), 1) == []
+    assert lifespans.unlink(table, lifespans.unneeded_files(spans, table, gone, 1))[0] == 1
     assert not (table / "part-0" / "_day=2023-01-02").exists()
     assert (table / "part-0" / "_day=2023-01-01").exists()
 
@@ -67,4 +67,4 @@ def test_what_a_commit_said_can_be_blotted_out_and_the_table_stays(table):
 def test_rows_know_the_version_that_brought_them(table):
     found = list(matching(delta.read(table), lambda rows: pa.array([True] * len(rows))))
     assert {(one.file.day, one.version) for one in found} == {("2023-01-01", 0), ("2023-01-02", 1)}
-    assert brought_in(table, 0) == {"part-0/_day=2023-01-01/x.parquet": 0, "part-0/_day=2023-01-02/x.parquet": 0}
+    assert version_by_file(table, 0) == {"part-0/_day=2023-01-01/x.parquet": 0, "part-0/_day=2023-01-02/x.parquet": 0}

@@ -251,13 +251,13 @@ NUMBERS = {
 )  # fmt: skip
 def test_values_are_compared_by_their_type(values, text, mine):
     column = values if isinstance(values, pa.Array) else pa.array(values)
-    mask = erased.which(column, "id", {"id"}, Person("id", text).is_it)
+    mask = erased.subject_mask(column, "id", {"id"}, Person("id", text).is_it)
     assert [place for place, is_mine in enumerate(mask.to_pylist()) if is_mine] == mine
 
 
 @pytest.mark.parametrize("value", NEIGHBOURS)
 def test_text_of_tables_is_compared_letter_by_letter(value):
-    mask = erased.which(pa.array(NEIGHBOURS), "id", {"id"}, Person("id", value).is_it)
+    mask = erased.subject_mask(pa.array(NEIGHBOURS), "id", {"id"}, Person("id", value).is_it)
     assert [other for other, is_mine in zip(NEIGHBOURS, mask.to_pylist(), strict=True) if is_mine] == [value]
 
 

@@ -15,7 +15,7 @@ from caudal.declarations.settings import Settings
 from caudal.engine.java import java_home
 from caudal.engine.jvm import spark_home
 from caudal.errors import EnvironmentProblem, StepFailed
-from caudal.warehouse.metastore import Known, _client, register
+from caudal.warehouse.metastore import MetastoreTable, _client, register
 
 SITE = """<configuration>
 <property><name>javax.jdo.option.ConnectionURL</name><value>jdbc:derby:;databaseName={place}/db;create=true</value></property>
@@ -74,7 +74,7 @@ def seen(jvm, uri, database, table):
 def test_tables_are_known_by_name(metastore, spark, tmp_path):
     jvm = spark.sparkContext._jvm
     columns = (("id", "bigint"), ("Größe", "decimal(9,2)"), ("tags", "array<struct<a:int>>"), ("at", "timestamp"))
-    trips = Known("Taxi", "Trips", (tmp_path / "lake" / "Trips").as_uri(), columns, "One a trip.", {"id": "Names it."})
+    trips = MetastoreTable("Taxi", "Trips", (tmp_path / "lake" / "Trips").as_uri(), columns, "One a trip.", {"id": "Names it."})
     assert register(jvm, metastore, trips) is True
     assert register(jvm, metastore, trips) is False
     kind, location, found, parameters = seen(jvm, metastore, "taxi", "trips")
@@ -114,4 +114,4 @@ def test_a_metastore_that_is_away(spark, tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with pytest.raises(EnvironmentProblem, match="does not answer"):
-        register(spark.sparkContext._jvm, f"thrift://127.0.0.1:{port}", Known("taxi", "trips", tmp_path.as_uri(), ()))
+        register(spark.sparkContext._jvm, f"thrift://127.0.0.1:{port}", MetastoreTable("taxi", "trips", tmp_path.as_uri(), ()))

@@ -20,8 +20,8 @@ from caudal.declarations.star import Dates, Dimension, Fact, Star
 from caudal.declarations.warehouse import Warehouse
 from caudal.errors import StepFailed
 from caudal.warehouse.connect import connected
-from caudal.warehouse.star.history import END, FIRST, Span, observed, surrogate, told
-from caudal.warehouse.star.publish import Given, publish
+from caudal.warehouse.star.history import END, FIRST, Span, add_observation, replace_states, surrogate
+from caudal.warehouse.star.publish import LakeTable, publish
 
 DAY = dt.timedelta(days=1)
 START = dt.datetime(2024, 1, 1)
@@ -48,7 +48,7 @@ def test_by_event_time_as_a_naive_model_has_it(versions):
         states = pd.DataFrame({"since": [float(n) for n, _ in version], "value": [value for _, value in version]})
         known = pd.concat([known[known["since"] < states["since"].min()], states])
         seen = [Span(START + n * DAY, END, ord(value)) for n, value in version]
-        spans = told(spans, seen)
+        spans = replace_states(spans, seen)
     model = known.sort_values("since")
     model = model[model["value"] != model["value"].shift()]
     starts = [START + n * DAY for n in model["since"]]
@@ -60,7 +60,7 @@ def test_by_event_time_as_a_naive_model_has_it(versions):
 def test_by_the_time_of_versions_as_a_naive_model_has_it(states):
     spans = []
     for n, value in enumerate(states):
-        spans = observed(spans, None if value is None else ord(value), START + n * DAY)
+        spans = add_observation(spans, None if value is None else ord(value), START + n * DAY)
     frame = pd.DataFrame({"n": range(len(states)), "value": pd.Series(states, dtype=object)})
     frame["run"] = (frame["value"].fillna("") != frame["value"].fillna("").shift()).cumsum()
     runs = frame.groupby("run").agg(first=("n", "min"), value=("value", "first")).reset_index(drop=True)
@@ -115,7 +115,8 @@ def published(url, folder, star=STAR, run="run"):
     from caudal.storage import delta
 
     given = {
-        name: Given(folder / name, delta.version_of(folder / name), f"Table {name}.", {"city": "Where."}) for name in star.tables
+        name: LakeTable(folder / name, delta.version_of(folder / name), f"Table {name}.", {"city": "Where."})
+        for name in star.tables
     }
     with connected(url, "America/New_York") as connection:
         return publish(connection, star, "shop", given, run)

@@ -264,7 +264,7 @@ def test_two_homes_at_once(tmp_path, url, reader):
     for one in threads:
         one.join()
     found = [row["id"] for row in there(reader)]
-    last = known.last(reader, "taxi.trips")
+    last = known.last_publication(reader, "taxi.trips")
     assert last is not None
     assert [arrow(one).column("id").to_pylist() for one in versions if known.days_of(one) == last.days] == [found]
 
@@ -290,7 +290,7 @@ def test_a_user_who_may_not_is_told_what_an_administrator_has_to_run(tmp_path, p
 def test_a_server_that_stops_while_rows_are_loaded(tmp_path, postgres, url, monkeypatch):
     published(url, write(tmp_path / "trips", rows([1, 2]), "at"), key=("id",))
     version = write(tmp_path / "trips", rows([2, 3], start=50), "at", replace={"2024-01-02", "2024-01-03"})
-    real, calls = swap.copied, []
+    real, calls = swap.copy_files, []
 
     def stopped(*args):
         if not calls:
@@ -298,7 +298,7 @@ def test_a_server_that_stops_while_rows_are_loaded(tmp_path, postgres, url, monk
             postgres.stop()
         return real(*args)
 
-    monkeypatch.setattr(swap, "copied", stopped)
+    monkeypatch.setattr(swap, "copy_files", stopped)
     try:
         with pytest.raises(EnvironmentProblem, match="does not answer"):
             published(url, version, key=("id",))
@@ -366,7 +366,7 @@ def test_killed_before_any_statement(tmp_path, url, reader):
                 ended = os.waitstatus_to_exitcode(int(forker.stdout.readline()))
                 exists = reader.execute("SELECT to_regclass('taxi.trips')").fetchone() != (None,)
                 seen = [row["id"] for row in there(reader)] if exists else None
-                told = known.last(reader, "taxi.trips") if exists else None
+                told = known.last_publication(reader, "taxi.trips") if exists else None
                 assert seen in (before, expected)
                 assert told is None or (told.version == number) == (seen == expected)
                 if ended == 0:

@@ -26,7 +26,7 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import changes
-from caudal.tables.version_files import hashes, keep, kept
+from caudal.tables.version_files import hashes, read_version_files, write_version_files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -57,7 +57,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
             return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
         if (found := adopt(ws, ws.folder(table.name), fingerprint)) is not None:
             return found
-    before = kept(ws.folder(table.name), ws.version(table.name)) if _same_code(ws, table, code) else {}
+    before = read_version_files(ws.folder(table.name), ws.version(table.name)) if _same_code(ws, table, code) else {}
     fits: Fits = "anew" if ws.learns else "keep"
     with build_context(before, "keep"):  # the function may be asked how far it looks back
         extent = Extent(why="whole table: what it fits is fitted anew") if due else extent_of(ws, table, code, inputs)
@@ -82,7 +82,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
             frame = _only(frame, table, extent.days, ws.product.tz)
         origin = Origin(
             step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
-            rows_read=_rows_read(ws, table, extent), kept=keep(folder, left.kept), reads=reads.document() if reads else {},
+            rows_read=_rows_read(ws, table, extent), kept=write_version_files(folder, left.kept), reads=reads.document() if reads else {},
         )  # fmt: skip
         detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
         with settings(ws, left.settings):
@@ -91,11 +91,11 @@ def work(ws: Workspace, table: Table) -> StepResult:
 
 def _called(ws: Workspace, table: Table, extent: Extent) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
     """Return the inputs' frames, what the table's function gives for them, and what it read beside them."""
-    from caudal.engine.reader import noted
+    from caudal.engine.reader import record_reads
 
     frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
     recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
-    with noted(recorder.path, recorder.reads.unseen.add):
+    with record_reads(recorder.path, recorder.reads.unseen.add):
         return frames, recorder.call(frame_of, ws, table, frames), recorder
 
 

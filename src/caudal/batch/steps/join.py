@@ -29,9 +29,9 @@ def work(ws: Workspace, declared: Join) -> StepResult:
 
 
 def _anew(ws: Workspace, declared: Join) -> bool:
-    from caudal.tables.added import last_said
+    from caudal.tables.added import last_commit_with
 
-    said = last_said(ws.folder(declared.name), "inputs")
+    said = last_commit_with(ws.folder(declared.name), "inputs")
     return said is None or said[1]["code"] != code_of(declared)
 
 

@@ -18,7 +18,7 @@ from caudal.ledger.rows import LandedRow
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.origin import base_of, former_name
-from caudal.tables.landing import LandedFile, land, moved, origin_of, store_path
+from caudal.tables.landing import LandedFile, land, origin_of, rebase_paths, store_path
 
 _TOLD = 3  # files that hold the same bytes as another
 SHOWN_LINKS = 5
@@ -30,7 +30,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
 
     base = None
     if isinstance(source.connection, Files) and (base := base_of(source.connection.pattern, ws.settings.data)) is not None:
-        moved(ws.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))
+        rebase_paths(ws.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))
     rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
     raw = ws.home.raw(ws.product.name, source.name)

@@ -25,11 +25,11 @@ def work(ws: Workspace, table: str) -> StepResult:
         return skipped("known already", fingerprint=fingerprint)
     from pyspark.sql.types import StructType
 
-    from caudal.warehouse.metastore import Known, hive_type, register
+    from caudal.warehouse.metastore import MetastoreTable, hive_type, register
 
     fields = StructType.fromJson(dict(version.schema)).fields
     columns = tuple((field.name, hive_type(field.dataType.simpleString())) for field in fields)
-    told = register(ws.spark.sparkContext._jvm, uri, Known(ws.product.name, table, location, columns, comment, comments))
+    told = register(ws.spark.sparkContext._jvm, uri, MetastoreTable(ws.product.name, table, location, columns, comment, comments))
     return StepResult(
         fingerprint=fingerprint, inputs={table: number}, detail={"note": "told" if told else "known already", "location": location}
     )

@@ -12,9 +12,9 @@ from caudal.declarations.schema import Schema
 from caudal.runtime.storage import checked_raw
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.origin import base_of, former_name
-from caudal.tables.corrections import key, replaced
+from caudal.tables.corrections import replaced_keys, row_key
 from caudal.tables.landing import LandedFile, current
-from caudal.tables.versions import in_order, superseded, touched
+from caudal.tables.versions import in_order, segments_with_keys, superseded
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -42,10 +42,10 @@ def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
 def outdated(ws: Workspace, source: Source, new: Sequence[LandedFile], old: Sequence[LandedFile]) -> list[LandedFile]:
     """Return the old files that hold a row which a new file tells again."""
     if isinstance(source.connection, Images):
-        return _again(old, touched(in_order(old), in_order(new), ("path",), _named(ws, source)))
+        return _again(old, segments_with_keys(in_order(old), in_order(new), ("path",), _named(ws, source)))
     if _by_key(source):
         assert isinstance(source.connection, Database)
-        return _again(old, touched(in_order(old), in_order(new), source.connection.key))
+        return _again(old, segments_with_keys(in_order(old), in_order(new), source.connection.key))
     return []
 
 
@@ -112,14 +112,14 @@ def _newest_images(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame
 
 def without_replaced(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:
     """Return the rows that no correction replaces."""
-    keys, _ = replaced(files_now(ws, source))
+    keys, _ = replaced_keys(files_now(ws, source))
     if not keys:
         return frame
     from pyspark.sql import functions as F
 
     own = [name for name in frame.columns if not name.startswith("_")]
     gone = F.broadcast(ws.spark.createDataFrame([(key,) for key in keys], "_key long"))
-    return frame.withColumn("_key", key(own)).join(gone, "_key", "left_anti").drop("_key")
+    return frame.withColumn("_key", row_key(own)).join(gone, "_key", "left_anti").drop("_key")
 
 
 def _by_key(source: Source) -> bool:

@@ -19,7 +19,7 @@ from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import remove, spark_path
 from caudal.tables.frames import arrow
-from caudal.tables.version_files import hashes, kept
+from caudal.tables.version_files import hashes, read_version_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def fits_now(ws: Workspace, table: str) -> dict[str, TableFits]:
     found = dict[str, TableFits]()
     for name in (*build(ws.product).upstream(table), table):
         if name in ws.product.tables and any(map(is_fit, hashes(ws.folder(name), ws.version(name)))):
-            fits = {fit: content for fit, content in kept(ws.folder(name), ws.version(name)).items() if is_fit(fit)}
+            fits = {fit: content for fit, content in read_version_files(ws.folder(name), ws.version(name)).items() if is_fit(fit)}
             found[name] = TableFits(_code(ws, name), fits)
     return found
 
@@ -50,7 +50,7 @@ def fits_of(ws: Workspace, champion: Champion) -> dict[str, TableFits]:
     if (fits := read_fits(ws.home.path / row["artifact"])) is not None:
         return fits
     table, number = str(row["training_table"]), int(row["training_version"])  # a version of before: its table knows
-    old = {name: content for name, content in kept(ws.folder(table), number).items() if is_fit(name)}
+    old = {name: content for name, content in read_version_files(ws.folder(table), number).items() if is_fit(name)}
     return {table: TableFits(_code(ws, table, number), old)} if old else {}
 
 

@@ -22,7 +22,7 @@ from caudal.runtime.faults import DYING_S, is_of_java
 from caudal.runtime.storage import checked_raw
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta, storage_errors
-from caudal.tables.corrections import replaced
+from caudal.tables.corrections import replaced_keys
 from caudal.tables.landing import LandedFile
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def change(ws: Workspace, source: Source) -> Change | None:
     new = [file for file in files if file.segment not in have]
     if not new and not gone:
         return None
-    _, corrected = replaced(new)  # files whose rows are corrected are read again, without those rows
+    _, corrected = replaced_keys(new)  # files whose rows are corrected are read again, without those rows
     again = [file for file in files if file.segment in corrected and file.segment in have]
     again += outdated(ws, source, new, [file for file in files if file.segment in have and file not in again])
     out = frozenset(f"_segment={segment}" for segment in gone | {file.segment for file in again})

@@ -25,9 +25,9 @@ def work(ws: Workspace, star: Star) -> StepResult:
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=version)
     from caudal.warehouse.connect import connected
-    from caudal.warehouse.star.publish import Given, publish
+    from caudal.warehouse.star.publish import LakeTable, publish
 
-    given = {name: Given(ws.folder(name), number, *said[name]) for name, number in inputs.items()}
+    given = {name: LakeTable(ws.folder(name), number, *said[name]) for name, number in inputs.items()}
     with connected(url, ws.product.tz) as connection:
         ws.held()
         outcome = publish(connection, star, ws.product.name, given, ws.run_id)

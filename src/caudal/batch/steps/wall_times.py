@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caudal.declarations.zone import ClockChange, clock_changes
-from caudal.storage.place import Place, source
+from caudal.storage.place import Place, readable
 
 _EPOCH = dt.datetime(1970, 1, 1)
 
@@ -30,7 +30,7 @@ def odd_wall_times(stage: Place, columns: Sequence[str], tz: str) -> list[str]:
     counts = {column: [0, 0] for column in columns}
     paths: list[Place] = list(stage.rglob("*.parquet"))
     for path in paths:
-        with pq.ParquetFile(source(path)) as file:
+        with pq.ParquetFile(readable(path)) as file:
             names = {file.schema_arrow.field(place).name for place in range(len(file.schema_arrow))}
             for group in range(file.num_row_groups):
                 for column in [column for column in columns if column in names]:

@@ -169,10 +169,10 @@ class _Analyser:
         }
 
     def _recorded(self, reads: list[Reads], function: Callable[..., Any], *args: Any) -> Any:
-        from caudal.engine.reader import noted
+        from caudal.engine.reader import record_reads
 
         recorder = Recorder(caudals=False)
-        with noted(recorder.path, recorder.reads.unseen.add):
+        with record_reads(recorder.path, recorder.reads.unseen.add):
             try:
                 return recorder.call(function, *args)
             finally:

@@ -17,7 +17,7 @@ from caudal.ledger.faults import BACKUP
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import steps
 from caudal.storage import delta
-from caudal.storage.driver import driven
+from caudal.storage.driver import url_with_driver
 from caudal.tables.home import Home
 
 _TOLD = 3
@@ -102,5 +102,5 @@ def _wrong(file: Path) -> str | None:
 
 def _file(home: Home) -> Path | None:
     url = make_url(home.url)
-    database = driven(home.url).database if url.get_backend_name() == "sqlite" else None
+    database = url_with_driver(home.url).database if url.get_backend_name() == "sqlite" else None
     return Path(database) if database else None

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from caudal.commands.verify.fault import Fault, Verified
 from caudal.errors import CaudalError
 from caudal.storage import delta, delta_log
-from caudal.storage.place import Place, below
+from caudal.storage.place import Place, relative_path
 from caudal.tables.intact import fault_of
 from caudal.tables.version_files import FOLDER as KEPT
 
@@ -82,7 +82,9 @@ def _check_files(
     told: Verified, product: str, folder: Place, name: str, title: str, adds: Mapping[str, int], live: set[str], hashes: Mapping[str, str],
 ) -> None:  # fmt: skip
     files = {
-        below(file, folder).as_posix(): file for file in folder.rglob("*.parquet") if "_delta_log" not in below(file, folder).parts
+        relative_path(file, folder).as_posix(): file
+        for file in folder.rglob("*.parquet")
+        if "_delta_log" not in relative_path(file, folder).parts
     }
     asked = [path for path in adds if path in live or path in files]
 

@@ -1,4 +1,4 @@
-"""The live view of a product's streams: controls and places; what is in them is drawn by ``assets/``."""
+"""The live view of a product's streams: controls and placeholders; ``assets/`` draws their content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from caudal.errors import NotThere
 PATH = "/live/"
 SPANS_S = (10, 30, 60, 120)
 
-# id, name, what the second line says before anything came
+# id, name, second line before the first update
 TILES = (
     ("rate", "Throughput", "readings/s"),
     ("p50", "Latency p50", "reading to result"),
@@ -31,7 +31,7 @@ TILES = (
 
 
 def layout(site: Site, path: str) -> Component | None:
-    """Return the live view of the product that a path names; None where the path is another page's."""
+    """Return the live view of the product in a path; None if the path is another page's."""
     if not path.startswith(PATH):
         return None
     home, product = site.home, path.removeprefix(PATH).strip("/")
@@ -44,7 +44,7 @@ def layout(site: Site, path: str) -> Component | None:
             html.P([html.A("Streams", href="/"), f" / {product}"], className="over"),
             html.Div([html.H1(product), _state()], className="title live-title"),
             _controls(home, product, list(last["sensors"]) if last else []),
-            html.Div([_tile(*one) for one in TILES], className="readout"),
+            html.Div([_tile(*tile) for tile in TILES], className="readout"),
             _signals(),
             html.Div([_focus(), html.Div([_classes(), _anomalies()])], className="columns"),
             html.Div([_batch(), platforms.panel(home, product)], className="columns even"),
@@ -54,7 +54,7 @@ def layout(site: Site, path: str) -> Component | None:
 
 
 def offer(app: Dash, site: Site) -> None:
-    """Give the page its callbacks; those that follow the stream run in the browser."""
+    """Register the page's callbacks; those that follow the stream run in the browser."""
     platforms.offer(app, site.home)
     for name, inputs in (
         ("follow", [Input("followed", "data")]),
@@ -78,20 +78,20 @@ def _state() -> Component:
 
 
 def _controls(home: Path, product: str, sensors: list[str]) -> Component:
-    # The browser's own lists: Dash's cannot be reached by keys, and their names are not read out. ``assets/callbacks.js`` follows them.
-    known = html.Select([html.Option(product, value=product) for product in products(home)], id="product")
-    done = [dcc.Store(id="followed", data=product)] + [
+    # Native lists: Dash's cannot be used by keyboard, and screen readers do not read their names. ``assets/callbacks.js`` follows them.
+    product_select = html.Select([html.Option(product, value=product) for product in products(home)], id="product")
+    stores = [dcc.Store(id="followed", data=product)] + [
         dcc.Store(id=f"done-{name}") for name in ("follow", "choose", "pause", "every", "none")
     ]
     return html.Section(
         [
-            _labelled("Product", known),
+            _labelled("Product", product_select),
             _labelled("Stream and device", html.Select([], id="stream")),
             html.Fieldset(
                 [
                     html.Legend("Time span"),
                     dcc.RadioItems(
-                        [{"label": f"{one} s" if one < 60 else f"{one // 60} min", "value": one} for one in SPANS_S],
+                        [{"label": f"{span_s} s" if span_s < 60 else f"{span_s // 60} min", "value": span_s} for span_s in SPANS_S],
                         30,
                         id="span",
                         inline=True,
@@ -114,7 +114,7 @@ def _controls(home: Path, product: str, sensors: list[str]) -> Component:
                 className="sensors",
             ),
             html.Button("Pause", id="pause", className="button second", type="button", **aria(pressed="false")),
-            *done,
+            *stores,
         ],
         className="card controls",
         **aria(label="Controls"),
@@ -122,8 +122,8 @@ def _controls(home: Path, product: str, sensors: list[str]) -> Component:
 
 
 def _labelled(label: str, control: Component) -> Component:
-    named: Any = control
-    return html.Div([html.Label(label, htmlFor=named.id), control], className="labelled")
+    element: Any = control
+    return html.Div([html.Label(label, htmlFor=element.id), control], className="labelled")
 
 
 def _tile(name: str, title: str, note: str) -> Component:
@@ -183,7 +183,7 @@ def _signals() -> Component:
 
 
 def _canvas(name: str, label: str) -> Component:
-    # React writes what it renders; the drawing is the browser's own, so nothing in here changes after the first time.
+    # React must not re-render the browser's drawing, so nothing in here changes after the first time.
     return html.Div(
         html.Canvas(id=f"canvas-{name}", role="img", **aria(label=label)), className=f"sheet sheet-{name}", id=f"sheet-{name}"
     )

@@ -1,4 +1,4 @@
-"""The page of runs: how each product stands, which step is at work, what waits, and who could not be told."""
+"""The page of runs: the state of each product, the current step, waiting events, and undelivered alerts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WORDS = {"new": "waiting", "taken": "at work", "failed": "failed"}
 
 
 def layout(site: Site, path: str) -> Component | None:
-    """Return the page; None where the path is another's."""
+    """Return the page; None if the path is another page's."""
     if path != PATH:
         return None
     clock = dcc.Interval(id="runs-clock", interval=EVERY_MS)
@@ -36,19 +36,19 @@ def layout(site: Site, path: str) -> Component | None:
 
 
 def offer(app: Dash, site: Site) -> None:
-    """Give the page its callback, and runs their pages."""
+    """Register the page's callback, and the route of the runs' pages."""
     ledgers = site.ledgers
 
     @app.callback(Output("runs", "children"), Input("runs-clock", "n_intervals"), prevent_initial_call=True)
-    def looked(_times: int) -> list[Component]:
+    def refresh(_times: int) -> list[Component]:
         return _products(ledgers)
 
     @site.server.route("/runs/<product>/<run_id>", methods=["GET"])
     def page(product: str, run_id: str) -> Response:
         ledger = ledgers.get()
-        found = ledger.find(runs, product=product, run_id=run_id) if ledger else []
+        rows = ledger.find(runs, product=product, run_id=run_id) if ledger else []
         file = ledgers.home.page(product, run_id)
-        if not found or not file.is_file():  # a name from outside leads nowhere that the ledger does not know
+        if not rows or not file.is_file():  # a name from the browser must be known to the ledger
             raise NotThere(f"Product '{product}' has no page of a run '{run_id}'.", fix="See the list at /runs.")
         return send_file(file)
 
@@ -62,13 +62,13 @@ def _products(ledgers: Ledgers) -> list[Component]:
 
 
 def _product(home: Home, ledger: Ledger, product: str, now: float) -> Component:
-    done = ledger.find(runs, product=product, newest=True, limit=SHOWN)
+    recent_runs = ledger.find(runs, product=product, newest=True, limit=SHOWN)
     return html.Section(
         [
             html.H2(product, id=f"runs-of-{product}"),
             *_up(ledger, product, now),
             *_untold(ledger, product, now),
-            html.Div(html.Table([_head(), html.Tbody([_run(home, row, now) for row in done])]), className="scroll"),
+            html.Div(html.Table([_head(), html.Tbody([_run(home, row, now) for row in recent_runs])]), className="scroll"),
         ],
         className="card",
         **aria(labelledby=f"runs-of-{product}"),
@@ -81,14 +81,14 @@ def _head() -> Component:
 
 def _run(home: Home, row: Mapping[str, Any], now: float) -> Component:
     running = row["state"] == "running"
-    told = (
+    run_link = (
         html.A(row["run_id"], href=f"/runs/{row['product']}/{row['run_id']}")
         if home.page(row["product"], row["run_id"]).is_file()
         else row["run_id"]
     )
     took = (row["finished_at"] or now) - row["started_at"]
     return html.Tr([
-        html.Th([told, html.Span(f" {row['command']}", className="quiet")], scope="row"),
+        html.Th([run_link, html.Span(f" {row['command']}", className="quiet")], scope="row"),
         html.Td(html.Span(row["state"], className=f"tag {_STATES.get(row['state'], '')}".strip())),
         html.Td(age(now - row["started_at"])),
         html.Td(duration(round(took, 0 if running else 1)), className="num"),
@@ -96,38 +96,38 @@ def _run(home: Home, row: Mapping[str, Any], now: float) -> Component:
     ])  # fmt: skip
 
 
-def _at_hand(one: Mapping[str, Any] | None, now: float) -> Component | str:
-    """Return which step is at work, and whether it takes longer than usual."""
-    if one is None:
+def _at_hand(step: Mapping[str, Any] | None, now: float) -> Component | str:
+    """Return the current step, and whether it takes longer than usual."""
+    if step is None:
         return ""
-    usual = f", {duration(one['expected_s'])} is usual" if one["expected_s"] is not None else ""
-    said = f"{one['step']} for {duration(round(now - one['since']))}{usual}"
-    return html.Span([said, " ", html.Span("slow", className="tag bad")]) if one["slow"] else said
+    usual_text = f", {duration(step['expected_s'])} is usual" if step["expected_s"] is not None else ""
+    text = f"{step['step']} for {duration(round(now - step['since']))}{usual_text}"
+    return html.Span([text, " ", html.Span("slow", className="tag bad")]) if step["slow"] else text
 
 
 def _up(ledger: Ledger, product: str, now: float) -> list[Component]:
-    """Return what waits for the daemon, and when it comes next."""
+    """Return the events that wait for the daemon, and its next schedules."""
     counted = ledger.rows(
         select(events.c.state, func.count().label("number")).where(events.c.product == product).group_by(events.c.state)
     )
-    said = [f"{plural(row['number'], 'event')} {_WORDS[row['state']]}" for row in counted if row["state"] in _WORDS]
+    parts = [f"{plural(row['number'], 'event')} {_WORDS[row['state']]}" for row in counted if row["state"] in _WORDS]
     for row in ledger.find(schedules, product=product):
         if row["next_at"] is not None:
             when = f"in {duration(round(row['next_at'] - now))}" if row["next_at"] > now else f"was due {age(now - row['next_at'])}"
-            said.append(f"{row['trigger']}: {when}")
-    return [html.P("; ".join(said), className="quiet")] if said else []
+            parts.append(f"{row['trigger']}: {when}")
+    return [html.P("; ".join(parts), className="quiet")] if parts else []
 
 
 def _untold(ledger: Ledger, product: str, now: float) -> list[Component]:
     """Return the alerts that could not be delivered."""
-    found = ledger.find(alerts, product=product, state="failed", newest=True, limit=TOLD)
+    failed_alerts = ledger.find(alerts, product=product, state="failed", newest=True, limit=TOLD)
     return [
         html.P(
             f"Not told: {row['happening']} of {row['subject']}, to {row['target']}: {row['error']} (tried {plural(row['attempts'], 'time')}, begun {age(now - row['at'])})",
             className="note bad",
             role="alert",
         )
-        for row in found
+        for row in failed_alerts
     ]
 
 

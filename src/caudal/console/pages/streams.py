@@ -1,4 +1,4 @@
-"""The first page: which streams there are, and which run."""
+"""The first page: the streams, and which of them run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVERY_MS = 2000
 
 
 def layout(site: Site, path: str) -> Component | None:
-    """Return the list of streams; None where the path is another page's."""
+    """Return the list of streams; None if the path is another page's."""
     if path != PATH:
         return None
     return html.Div(
@@ -27,7 +27,7 @@ def layout(site: Site, path: str) -> Component | None:
 
 
 def offer(app: Dash, site: Site) -> None:
-    """Give the page its callback: the list is looked at again every two seconds."""
+    """Register the page's callback, which refreshes the list every two seconds."""
 
     @app.callback(Output("streams", "children"), Input("streams-clock", "n_intervals"), prevent_initial_call=True)
     def looked(_times: int) -> list[Component]:
@@ -35,8 +35,8 @@ def offer(app: Dash, site: Site) -> None:
 
 
 def _cards(home: Path) -> list[Component]:
-    found = [_card(product, last_of(feed_of(home, product))) for product in products(home)]
-    return found or [_none()]
+    cards = [_card(product, last_of(feed_of(home, product))) for product in products(home)]
+    return cards or [_none()]
 
 
 def _card(product: str, last: Update | None) -> Component:

@@ -1,4 +1,4 @@
-"""Times that come: by APScheduler's calendar, counted from the last one that is in the ledger, so that missed ones are known."""
+"""Scheduled times, by APScheduler's calendar, counted from the last one in the ledger, so that missed ones are found."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import schedules
 from caudal.ledger.rows import ScheduleRow
 
-ON_TIME_S = 60.0  # what came so recently was not missed
-MOST = 1000  # runs that are made up for; of more, the newest
+ON_TIME_S = 60.0  # a time this recent was not missed
+MOST = 1000  # missed runs that are made up for; of more, only the newest
 
 
 @watches("clock")
@@ -34,7 +34,7 @@ def clock_watcher(watched: Watched) -> ClockWatcher | None:
 
 
 class ClockWatcher:
-    """One trigger by the clock."""
+    """A trigger by the clock."""
 
     def __init__(
         self, product: str, trigger: Timed, tz: str, of: str, pipeline: Literal["all", "predict"] = "all",
@@ -50,47 +50,47 @@ class ClockWatcher:
         return []
 
     def look(self, ledger: Ledger) -> Look:
-        """Return the times that have come since the last look that is in the ledger; the first look ever only begins to count."""
+        """Return the times that came due since the last recorded look; the first look ever only starts the count."""
         now = self._clock()
         if self._until is not None and now < self._next_at:
             return Look([], again_s=self._next_at - now)
         if self._until is None:
-            known = ledger.find(schedules, product=self.product, trigger=self.name)
-            self._until = known[0]["until"] if known else now
-        came = due(self.trigger, self._tz, self._until, now)
-        alone = self.trigger.missed == "all" and len(came) > 1
-        happened = [
+            recorded = ledger.find(schedules, product=self.product, trigger=self.name)
+            self._until = recorded[0]["until"] if recorded else now
+        times_due = due(self.trigger, self._tz, self._until, now)
+        alone = self.trigger.missed == "all" and len(times_due) > 1
+        events = [
             Event(
                 self.product,
                 self.name,
                 "time",
-                self._said(at),
+                self._local_time(at),
                 f"{at:.0f}",
                 at,
                 self._pipeline,
                 alone,
                 {"late_s": round(now - at, 1)},
             )
-            for at in came
+            for at in times_due
         ]
         following = next(times(self.trigger, self._tz, now), None)
         self._next_at = following if following is not None else float("inf")
         self._looked = now
         row: ScheduleRow = {"product": self.product, "trigger": self.name, "until": now, "next_at": following}
-        return Look(happened, again_s=self._next_at - now, schedule=row)
+        return Look(events, again_s=self._next_at - now, schedule=row)
 
-    def told(self, happened: list[Event]) -> None:
-        """Go on from the last look."""
+    def recorded(self, happened: list[Event]) -> None:
+        """Continue from the last look."""
         if self._looked:
             self._until = self._looked
 
-    def _said(self, at: float) -> str:
+    def _local_time(self, at: float) -> str:
         zone = getattr(self.trigger, "tz", None) or self._tz
         return dt.datetime.fromtimestamp(at, ZoneInfo(zone)).isoformat()
 
 
 def due(trigger: Timed, tz: str, since: float, now: float) -> list[float]:
-    """Return the times after ``since`` and up to ``now`` that a run is to be made for, by the trigger's policy.
+    """Return the times after ``since`` and up to ``now`` for which a run is due, by the trigger's policy for missed runs.
 
     Examples
     --------
@@ -102,11 +102,11 @@ def due(trigger: Timed, tz: str, since: float, now: float) -> list[float]:
         return list(_until(times(trigger, tz, since), now))[-MOST:]
     if trigger.missed == "skip":
         since = max(since, now - ON_TIME_S)
-    # A day before now will do for most; a year that was slept through need not be counted minute by minute.
+    # For most triggers a day before now is enough; a year without the daemon need not be counted minute by minute.
     for back_s in (ON_TIME_S, 86400.0, 32 * 86400.0, float("inf")):
-        found = list(_until(times(trigger, tz, max(since, now - back_s)), now))
-        if found or now - back_s <= since:
-            return found[-1:]
+        moments = list(_until(times(trigger, tz, max(since, now - back_s)), now))
+        if moments or now - back_s <= since:
+            return moments[-1:]
     return []
 
 
@@ -119,7 +119,7 @@ def times(trigger: Timed, tz: str, since: float) -> Iterator[float]:
             count += 1
     zone, last = ZoneInfo(trigger.tz or tz), since
     twice = parsed(trigger.expression).follows_time
-    # The day before too: what the clocks left out of it may come after midnight.
+    # Include the day before: a time that the clocks skipped may come after midnight.
     for day in _days(trigger, dt.datetime.fromtimestamp(since, zone).date() - dt.timedelta(days=1)):
         for at in _instants(day, zone, twice=twice):
             if at > last:
@@ -135,23 +135,23 @@ def _days(trigger: Cron, since: dt.date) -> Iterator[list[dt.datetime]]:
     """
     calendar = _calendar(trigger)
     moment: dt.datetime | None = calendar.get_next_fire_time(None, dt.datetime.combine(since, dt.time(), dt.UTC))
-    found: list[dt.datetime] = []
+    moments: list[dt.datetime] = []
     while moment is not None:
-        if found and moment.date() != found[0].date():
-            yield found
-            found = []
-        found.append(moment)
+        if moments and moment.date() != moments[0].date():
+            yield moments
+            moments = []
+        moments.append(moment)
         moment = calendar.get_next_fire_time(None, moment + dt.timedelta(microseconds=1))
-    yield found
+    yield moments
 
 
-def _instants(walls: list[dt.datetime], zone: ZoneInfo, *, twice: bool) -> list[float]:
-    """Return when a zone's clocks show these times; a time that they leave out comes as much later as they are put forward.
+def _instants(wall_times: list[dt.datetime], zone: ZoneInfo, *, twice: bool) -> list[float]:
+    """Return the instants at which a zone's clocks show these times; a skipped time is shifted by as much as the clocks are.
 
-    A time that comes twice counts once, unless the expression follows time.
+    A time that occurs twice counts once, unless the expression follows elapsed time.
     """
     moments = set()
-    for wall in walls:
+    for wall in wall_times:
         first, second = (wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
         moments.add(first)
         if twice and second > first:  # in a gap the second lies before the first
@@ -160,19 +160,19 @@ def _instants(walls: list[dt.datetime], zone: ZoneInfo, *, twice: bool) -> list[
 
 
 def _calendar(trigger: Cron) -> Any:
-    """Return APScheduler's trigger. It counts days of the week from Monday and wants both kinds of day; cron does neither."""
-    of = parsed(trigger.expression)
+    """Return APScheduler's trigger. It counts weekdays from Monday and requires both the day and the weekday; cron does neither."""
+    fields = parsed(trigger.expression)
     common = {
-        "minute": _listed(of.minutes),
-        "hour": _listed(of.hours),
-        "month": _listed(of.months),
+        "minute": _listed(fields.minutes),
+        "hour": _listed(fields.hours),
+        "month": _listed(fields.months),
         "second": "0",
         "timezone": dt.UTC,
     }
-    weekdays = None if of.weekdays is None else ",".join(DAYS[day] for day in of.weekdays)
-    if of.days is not None and weekdays is not None:
-        return OrTrigger([CronTrigger(day=_listed(of.days), **common), CronTrigger(day_of_week=weekdays, **common)])
-    return CronTrigger(day=_listed(of.days), day_of_week=weekdays, **common)
+    weekdays = None if fields.weekdays is None else ",".join(DAYS[day] for day in fields.weekdays)
+    if fields.days is not None and weekdays is not None:
+        return OrTrigger([CronTrigger(day=_listed(fields.days), **common), CronTrigger(day_of_week=weekdays, **common)])
+    return CronTrigger(day=_listed(fields.days), day_of_week=weekdays, **common)
 
 
 def _listed(values: tuple[int, ...] | None) -> str:

@@ -1,7 +1,7 @@
-"""Files that arrive: seen at once by watchdog, and by a look at the folder from time to time, so that nothing is missed.
+"""Arriving files: watchdog reports them at once, and a look at the folder from time to time misses none.
 
-watchdog only wakes; what has arrived is told by the same look that landing takes. A file that is being written waits until it has
-rested; names of files in the making (``.part``, ``.tmp``, a leading dot) are not looked at, so that a rename is an arrival.
+watchdog only wakes; arrivals are found by the same look that landing uses. A file that is being written waits until it has
+not changed for a while; names of incomplete files (``.part``, ``.tmp``, a leading dot) are ignored, so that a rename is an arrival.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ CHANGES = ("created", "modified", "moved", "closed", "deleted")  # not "opened":
 
 
 def trigger_of(source: Source) -> str:
-    """Return what events of a source say that they come from."""
+    """Return the trigger name of a source's events."""
     return f"source:{source.name}"
 
 
 def arrived(product: str, source: Source, file: Arrival, at: float, after: int = 0) -> Event:
-    """Return the event that a file has arrived.
+    """Return the event for an arrived file.
 
     Parameters
     ----------
-    after : place in the order of landing of the content that the path had before; 0 where none was landed. By it a content that comes back
+    after : landing number of the path's earlier content; 0 if none was landed. By it a content that comes back
         after another, with its old size and time, is another arrival
     """
     content = f"{file.path}\0{file.bytes}\0{file.modified_ns}"
@@ -73,58 +73,58 @@ class FileWatcher:
         self._connection = replace(source.connection, settle_s=max(source.connection.settle_s, settle_s))
         self._noted: set[str] = set()
         self._present: frozenset[str] | None = None  # while there are events that failed
-        self._gone: set[str] = set()  # files of such events that were seen to be taken away
+        self._gone: set[str] = set()  # files of such events that were seen to be deleted
 
     @property
     def name(self) -> str:
-        """What its events say that they come from."""
+        """The trigger name of its events."""
         return trigger_of(self.source)
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return the folders to be woken by, each with whether those below it count too."""
+        """Return the folders that wake the daemon, each with whether its subfolders count too."""
         base, parts = split_pattern(self._connection, self.data)
         return [(base, len(parts) > 1)]
 
     def look(self, ledger: Ledger) -> Look:
-        """Return the files that are new or have changed, and when to look again for those that are being written."""
+        """Return the new or changed files, and when to look again for those that are being written."""
         rows = ledger.find(landed, product=self.product, source=self.source.name)
         seen = {row["path"]: KnownFile(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
         landed_last = {row["path"]: row["seq"] for row in rows}
         try:
-            found = self._found(seen)
+            files = self._found(seen)
             mended = self._mended(ledger)
         except (SourceProblem, EnvironmentProblem) as problem:  # the folder is not there yet, or cannot be read
             return Look([], trouble=problem.sentence())
-        happened, keys = [], set()
-        for one in found:
-            event = arrived(self.product, self.source, one, self._clock(), landed_last.get(one.path, 0))
+        new_events, keys = [], set()
+        for file in files:
+            event = arrived(self.product, self.source, file, self._clock(), landed_last.get(file.path, 0))
             keys.add(event.key)
-            if one.settled and event.key not in self._noted:
-                happened.append(event)
-        self._noted &= keys  # what is landed, or gone, need not be remembered
+            if file.settled and event.key not in self._noted:
+                new_events.append(event)
+        self._noted &= keys  # landed or deleted files need not be remembered
         waiting = [
-            self._connection.settle_s - (self._clock() - one.modified_ns / 1e9)
-            for one in found
-            if not one.settled and one.link is None
+            self._connection.settle_s - (self._clock() - file.modified_ns / 1e9)
+            for file in files
+            if not file.settled and file.link is None
         ]
-        return Look(happened, again_s=max(min(waiting), 0.1) if waiting else None, mended=mended)
+        return Look(new_events, again_s=max(min(waiting), 0.1) if waiting else None, mended=mended)
 
-    def told(self, happened: list[Event]) -> None:
-        """Remember what the ledger knows now."""
+    def recorded(self, happened: list[Event]) -> None:
+        """Remember which events the ledger has."""
         self._noted |= {happening.key for happening in happened}
 
     def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
         return look(self._connection, data=self.data, seen=seen, clock=self._clock)
 
     def _mended(self, ledger: Ledger) -> bool:
-        """Tell whether a file was taken away since runs fail: it may have been the one that no run could read."""
+        """Return whether a file was deleted since runs failed: it may have been the unreadable one."""
         failed = ledger.find(events, product=self.product, trigger=self.name, state="failed")
         if not failed:
             self._present = None
             return False
         before, self._present = self._present, present(self._connection, self.data)
         self._gone -= self._present
-        # Those of the events themselves may have gone before this look, the first since the run failed; each is told of once.
+        # The failed events' own files may have been deleted before this look, the first since the run failed; each is reported once.
         gone = {row["subject"] for row in failed} - self._present - self._gone
         self._gone |= gone
         return bool(gone) or (before is not None and bool(before - self._present))
@@ -147,7 +147,7 @@ class Waker(FileSystemEventHandler):
         self._observer.join()
 
     def watch(self, places: list[tuple[Path, bool]]) -> None:
-        """Watch the folders that are there; those that are not are looked at from time to time, like all."""
+        """Watch the folders that exist; the others are looked at from time to time, like all."""
         for watched_place in places:
             folder, below = watched_place
             if not folder.is_dir():
@@ -155,11 +155,11 @@ class Waker(FileSystemEventHandler):
                     with contextlib.suppress(KeyError):
                         self._observer.unschedule(self._watched.pop(watched_place))
             elif watched_place not in self._watched:
-                # Where the system has no more watches to give, the look from time to time remains.
+                # If the system has no watches left, the periodic look remains.
                 with contextlib.suppress(OSError):
                     self._watched[watched_place] = self._observer.schedule(self, str(folder), recursive=below)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Wake, unless it was only a look."""
+        """Wake, unless the event was only an access."""
         if event.event_type in CHANGES:
             self._wake()

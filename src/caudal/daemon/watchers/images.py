@@ -1,8 +1,8 @@
-"""Images that arrive, in a folder or at an address: one event for all that have come since the last one, so that ten thousand are not as many rows.
+"""Arriving images, in a folder or at an address: one event for all images since the last one, so that many images are one row.
 
-Which images are known is told by the packs that were landed; each pack is read once. An event says that there are some to be done, and
-its run takes all that are there when it begins. So nothing is told while an event waits, and while more are being written
-it is told after `GATHER_S` at the latest.
+The landed packs tell which images are known; each pack is read once. An event says that there are new images, and
+its run takes all that are there when it begins. So nothing is reported while an event waits, and while more are being written
+an event follows after `GATHER_S` at the latest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from caudal.tables.home import Home
 from caudal.tables.landing import store_path
 
 GATHER_S = 10.0
-_REST = 4  # times as long as a look has taken: writers of many files wake whoever looks with each of them
+_REST = 4  # a pause is this many times as long as the look before: a writer of many files wakes the daemon with each of them
 
 
 @watches("images")
@@ -56,49 +56,49 @@ class ImageWatcher:
         self._packs: dict[str, Place] = {}
         self._known: dict[str, Mark] = {}
         self._noted: set[ListedImage] = set()
-        self._now: set[ListedImage] = set()  # what the last look would tell of
-        self._since: float | None = None  # when something was first seen that has not been told
+        self._now: set[ListedImage] = set()  # new images of the last look
+        self._since: float | None = None  # when the oldest unreported image was first seen
         self._rests_until = 0.0
 
     @property
     def name(self) -> str:
-        """What its events say that they come from."""
+        """The trigger name of its events."""
         return f"source:{self.source.name}"
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return the folder to be woken by; none where the images are far away."""
+        """Return the folder that wakes the daemon; none if the images are remote."""
         if self._connection.remote:
             return []
         base, parts = split_pattern(Files(self._connection.pattern), self.data)
         return [(base, len(parts) > 1)]
 
     def look(self, ledger: Ledger) -> Look:
-        """Return one event for the images that have come or changed since the last one."""
+        """Return one event for the images that arrived or changed since the last one."""
         began = time.monotonic()
         if began < self._rests_until:
             return Look([], again_s=self._rests_until - began)
         try:
             self._read_packs(ledger)
-            found = look(self._connection, data=self.data, known=self._known, clock=self._clock, attempts=1)
+            arrivals = look(self._connection, data=self.data, known=self._known, clock=self._clock, attempts=1)
         except (SourceProblem, EnvironmentProblem) as problem:  # the folder is not there yet, or does not answer
             return Look([], trouble=problem.sentence())
         self._rests_until = time.monotonic() + _REST * (time.monotonic() - began)
-        self._noted &= {*found.whole, *found.growing}  # what is landed, or gone, need not be remembered
-        self._now = {one for one in found.whole if one not in self._noted}
+        self._noted &= {*arrivals.whole, *arrivals.growing}  # landed or deleted images need not be remembered
+        self._now = {image for image in arrivals.whole if image not in self._noted}
         if not self._now:
             self._since = None
-            return Look([], again_s=self._again_s(found.growing))
-        # Asked after the look: an event that still waits will have a run that sees at least as much.
+            return Look([], again_s=self._again_s(arrivals.growing))
+        # The ledger is read after the look, so the run of an event that still waits sees at least as much.
         if ledger.find(events, product=self.product, trigger=self.name, state="new", limit=1):
             self._remember()
-            return Look([], again_s=self._again_s(found.growing))
+            return Look([], again_s=self._again_s(arrivals.growing))
         self._since = self._since or self._clock()
-        if found.growing and self._clock() < self._since + GATHER_S:
-            return Look([], again_s=self._again_s(found.growing))
-        return Look([self._event(sorted(self._now, key=lambda one: one.path))], again_s=self._again_s(found.growing))
+        if arrivals.growing and self._clock() < self._since + GATHER_S:
+            return Look([], again_s=self._again_s(arrivals.growing))
+        return Look([self._event(sorted(self._now, key=lambda image: image.path))], again_s=self._again_s(arrivals.growing))
 
-    def told(self, happened: Sequence[Event]) -> None:
-        """Remember what the ledger knows now."""
+    def recorded(self, happened: Sequence[Event]) -> None:
+        """Remember which events the ledger has."""
         if happened:
             self._remember()
 
@@ -107,20 +107,20 @@ class ImageWatcher:
         self._now, self._since = set(), None
 
     def _event(self, new: Sequence[ListedImage]) -> Event:
-        # The newest pack is part of it: an image that comes back after another of its name is another arrival.
+        # The newest pack is part of the digest: an image that comes back after another of its name is another arrival.
         digest = hashlib.sha256(max(map(_name, self._packs), default="").encode())
-        for one in new:
-            said = f"{one.path}\0{one.bytes}\0{one.modified_ns}\0{one.etag}\n"
-            digest.update(said.encode("utf-8", "surrogateescape"))
+        for image in new:
+            line = f"{image.path}\0{image.bytes}\0{image.modified_ns}\0{image.etag}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
         subject = new[0].path if len(new) == 1 else f"{len(new):,} images, {new[0].path} to {new[-1].path}"
-        detail = {"images": len(new), "bytes": sum(one.bytes for one in new)}
+        detail = {"images": len(new), "bytes": sum(image.bytes for image in new)}
         return Event(self.product, self.name, "images", subject, digest.hexdigest(), self._clock(), detail=detail)
 
     def _read_packs(self, ledger: Ledger) -> None:
-        """Bring what is known in step with the packs that were landed."""
+        """Update the known images from the landed packs."""
         rows = ledger.find(landed, product=self.product, source=self.source.name)
         packs = {row["path"]: store_path(self._raw, row["sha256"], row["path"]) for row in rows if row["kind"] == "data"}
-        if not self._packs.items() <= packs.items():  # one was replaced, such as by an erasure
+        if not self._packs.items() <= packs.items():  # a pack was replaced, for example by an erasure
             self._packs, self._known = {}, {}
         new = {path: stored for path, stored in packs.items() if path not in self._packs}
         if new and min(map(_name, new)) < max(map(_name, self._packs), default=""):  # of an image the newest pack counts
@@ -131,7 +131,7 @@ class ImageWatcher:
     def _again_s(self, growing: Sequence[ListedImage]) -> float | None:
         if not growing:
             return None
-        waiting = [self._connection.settle_s - (self._clock() - one.modified_ns / 1e9) for one in growing]
+        waiting = [self._connection.settle_s - (self._clock() - image.modified_ns / 1e9) for image in growing]
         return max(min(waiting), 0.1)
 
 

@@ -1,4 +1,4 @@
-"""Files at an address (S3, HDFS, SFTP …): listed from time to time; what is new or has changed is an event."""
+"""Files at an address (S3, HDFS, SFTP …): listed from time to time; a new or changed file is an event."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class ObjectWatcher(FileWatcher):
     """The objects of one source."""
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return no folder: nothing wakes whoever looks far away."""
+        """Return no folder: remote changes wake nobody."""
         return []
 
     def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
         return look_remote(self._connection, seen=seen, clock=self._clock)
 
     def _mended(self, ledger: Ledger) -> bool:
-        return False  # to list everything again is dear; what failed is tried again with the next event
+        return False  # another full listing is expensive; failed events are retried with the next event

@@ -32,29 +32,29 @@ class RowWatcher:
         assert isinstance(source.connection, Database)
         self.product, self._connection, self._data, self._clock = product, source.connection, data, clock
         self.name = f"source:{source.name}"
-        self._told: str | None = None
+        self._reported: str | None = None
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return no folder: a database is asked from time to time."""
+        """Return no folder: a database is queried from time to time."""
         return []
 
     def look(self, ledger: Ledger) -> Look:
-        """Return that the table has grown; what it was before is in it."""
+        """Return an event if the table has grown; it covers earlier growth that was not reported."""
         try:
-            found = state(self._connection, self._data)
+            growth = state(self._connection, self._data)
         except CaudalError as problem:  # it may be there again at the next look
             return Look([], trouble=problem.sentence())
-        if found is None:
+        if growth is None:
             return Look([])
-        most, late = found
-        happening = f"{most} {late}"
-        if happening == self._told:
+        watermark, overlap_rows = growth
+        happening = f"{watermark} {overlap_rows}"
+        if happening == self._reported:
             return Look([])
-        detail = {"watermark": str(most), "rows_from_the_overlap_on": late}
-        subject = f"{self._connection.what} up to {most}"
+        detail = {"watermark": str(watermark), "rows_from_the_overlap_on": overlap_rows}
+        subject = f"{self._connection.what} up to {watermark}"
         return Look([Event(self.product, self.name, "rows", subject, happening, self._clock(), detail=detail)])
 
-    def told(self, happened: list[Event]) -> None:
-        """Remember what was told of."""
+    def recorded(self, happened: list[Event]) -> None:
+        """Remember the reported state."""
         if happened:
-            self._told = happened[-1].happening
+            self._reported = happened[-1].happening

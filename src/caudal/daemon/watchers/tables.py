@@ -29,22 +29,22 @@ class TableWatcher:
         self.product, self.trigger, self._clock = product, trigger, clock
         self.name = f"{of}:{trigger}"[:200]
         self._folder = home.table(trigger.product, trigger.table)
-        self._told: int | None = None
+        self._reported: int | None = None
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return the folder of the table's log; none where it is remote: it is then looked at by the clock."""
+        """Return the folder of the table's log; none if it is remote: it is then polled."""
         return [(self._folder / "_delta_log", False)] if isinstance(self._folder, Path) else []
 
     def look(self, ledger: Ledger) -> Look:
-        """Return the newest version; those that it has overtaken are in it."""
+        """Return an event for the newest version; it covers older versions that were not reported."""
         number = delta.version_of(self._folder)
-        if number is None or number == self._told:
+        if number is None or number == self._reported:
             return Look([])
-        made_by = delta.identity(self._folder, number).get("run_id", "")
+        author = delta.identity(self._folder, number).get("run_id", "")
         subject = f"{self.trigger.product}.{self.trigger.table} version {number}"
-        return Look([Event(self.product, self.name, "table", subject, f"{number} {made_by}", self._clock())])
+        return Look([Event(self.product, self.name, "table", subject, f"{number} {author}", self._clock())])
 
-    def told(self, happened: list[Event]) -> None:
-        """Remember which version was told of."""
+    def recorded(self, happened: list[Event]) -> None:
+        """Remember the reported version."""
         if happened:
-            self._told = int(happened[-1].happening.split()[0])
+            self._reported = int(happened[-1].happening.split()[0])

@@ -1,4 +1,4 @@
-"""What goes over a wire: blocks of samples, and the three ways to write them."""
+"""The wire formats: blocks of samples, and the three ways to encode them."""
 
 from caudal.kinds import WIRES
 from caudal.messaging.wire.block import Array, Block

@@ -1,7 +1,7 @@
-"""Avro, one block or one sample a message, in Avro's single-object encoding: a marker, the schema's fingerprint, the record.
+"""Avro, one block or one sample per message, in Avro's single-object encoding: a marker, the schema's fingerprint, the record.
 
-`encode` writes blocks; `encode_samples` one sample a message, for those who want rows. A reader tells them apart by the
-fingerprint. Both are ordinary Avro by the schemas below. Floats lie in an Avro array as they lie in memory, so they are not
+`encode` writes blocks; `encode_samples` one sample per message, for consumers that want rows. A reader distinguishes them by the
+fingerprint. Both are ordinary Avro by the schemas below. Floats in an Avro array have the same bytes as in memory, so they are not
 decoded one by one.
 (Avro 1.12 specification, "Single object encoding", "Binary encoding".)
 """
@@ -88,14 +88,14 @@ def encode(block: Block) -> list[bytes]:
 
 
 def encode_samples(block: Block) -> list[bytes]:
-    """Return one message a sample."""
+    """Return one message per sample."""
     head = SAMPLE_HEAD + zigzag(block.device)
     rows = zip(block.seq.tolist(), block.at_us.tolist(), np.ascontiguousarray(block.values, "<f4"), strict=True)
     return [head + zigzag(seq) + zigzag(at) + _array(len(values), values.tobytes()) for seq, at, values in rows]
 
 
 def decode(payload: Bytes) -> list[Block]:
-    """Return the block, or the one sample as a block, that a message holds.
+    """Return the block that a message holds; a single sample becomes a block of one.
 
     Raises
     ------
@@ -116,7 +116,8 @@ def decode(payload: Bytes) -> list[Block]:
 
 
 def decode_many(messages: Sequence[Bytes | None], unreadable: list[tuple[int, str]]) -> list[Block] | None:
-    """Return the samples of many messages of one sample, one block for each device, or None when they are not all plain and sound."""
+    """Return the samples of many single-sample messages, one block per device; None if some message has another form or is
+    broken."""
     payloads = [payload for payload in messages if payload is not None]
     if len(payloads) < 2 or bytes(payloads[0][:_HEAD]) != SAMPLE_HEAD:
         return None
@@ -130,20 +131,20 @@ def decode_many(messages: Sequence[Bytes | None], unreadable: list[tuple[int, st
         return None
     fields, at = [], start + _HEAD
     for _ in range(4):
-        if (read := longs(data, at)) is None:
+        if (decoded := longs(data, at)) is None:
             return None
-        fields.append(read[0])
-        at = read[1]
+        fields.append(decoded[0])
+        at = decoded[1]
     device, seq, at_us, count = fields
     channels = int(count[0])
-    sound = (count == channels) & (at + 4 * channels + (1 if channels else 0) == ends) & (data[ends - 1] == 0)
-    if channels < 0 or not bool(sound.all()) or int(device.min()) < 0 or int(device.max()) >= 1 << 32:
+    is_valid = (count == channels) & (at + 4 * channels + (1 if channels else 0) == ends) & (data[ends - 1] == 0)
+    if channels < 0 or not bool(is_valid.all()) or int(device.min()) < 0 or int(device.max()) >= 1 << 32:
         return None
     values = data[at[:, None] + np.arange(4 * channels)].view("<f4")
     if bool((device == device[0]).all()):
         return [Block(int(device[0]), seq, at_us, values)]
     rows_of = {value: np.flatnonzero(device == value) for value in dict.fromkeys(device.tolist())}
-    return [Block(one, seq[rows], at_us[rows], values[rows]) for one, rows in rows_of.items()]
+    return [Block(device_id, seq[rows], at_us[rows], values[rows]) for device_id, rows in rows_of.items()]
 
 
 def _block(view: memoryview) -> Block:
@@ -179,14 +180,14 @@ def _array(count: int, items: bytes) -> bytes:
 
 
 def _longs(view: memoryview, at: int) -> tuple[Array, int]:
-    found: list[int] = []
+    values: list[int] = []
     while True:
         count, at = _count(view, at)
         if not count:
-            return np.array(found, np.int64), at
+            return np.array(values, np.int64), at
         for _ in range(count):
             value, at = long(view, at)
-            found.append(value)
+            values.append(value)
 
 
 def _floats(view: memoryview, at: int) -> tuple[Array, int]:

@@ -1,4 +1,4 @@
-"""The unit of data on every wire."""
+"""The unit of data in every wire format."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Block:
 
     @property
     def channels(self) -> int:
-        """Values a sample."""
+        """Number of values per sample."""
         return int(self.values.shape[1])
 
     def same(self, other: Block) -> bool:
-        """Whether both hold the same samples; NaN is the same as NaN."""
+        """Return whether both hold the same samples; NaN equals NaN."""
         return (
             self.device == other.device
             and np.array_equal(self.seq, other.seq)
@@ -50,7 +50,7 @@ class Block:
 
 
 def joined(blocks: list[Block]) -> Block:
-    """Return blocks of one device as one; the device is that of the first."""
+    """Return blocks of one device as one block; the device is that of the first."""
     if len(blocks) == 1:
         return blocks[0]
     return Block(

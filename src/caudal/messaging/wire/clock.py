@@ -1,4 +1,4 @@
-"""Regular sampling: sample times as a start and a step, where these give every time back to the microsecond."""
+"""Regular sampling: represent sample times as a start and a step, if these reproduce every time to the microsecond."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from caudal.messaging.wire.block import Array
 
-_FAR = 9_000_000_000_000_000  # microseconds; a thousandfold of more does not fit into int64
+_FAR = 9_000_000_000_000_000  # microseconds; as nanoseconds, a larger value does not fit into int64
 _LARGEST = 2**63 - 1
 
 
@@ -40,10 +40,10 @@ def numbers(seq0: int, n: int) -> Array:
 
 
 def start_and_step(at_us: Array) -> tuple[int, int] | None:
-    """Return ``(t0_ns, step_ns)`` from which `times` gives ``at_us`` back, or None when the times are not so regular.
+    """Return ``(t0_ns, step_ns)`` from which `times` reproduces ``at_us``, or None if the times are not regular enough.
 
-    A step is tried that a whole number of samples a second has, then the mean step; for each, the starts that fit every sample are
-    an interval, and it is either empty or holds the answer.
+    First the step of a whole number of samples per second is tried, then the mean step; for each, the starts that fit every sample form
+    an interval, which is either empty or contains the answer.
     """
     n = len(at_us)
     if n == 0:

@@ -1,4 +1,4 @@
-"""The wires by name: each is a file of this folder with its ``WIRE``."""
+"""The wire formats by name: each is a file of this folder with its ``WIRE``."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from caudal.messaging.wire.block import Block
 
 
 class Codec(Protocol):
-    """What each wire's module does; some have ``decode_many`` too, which does for many messages what `many` does, but faster."""
+    """The interface of each wire format's module; some have ``decode_many`` too, which does for many messages what `many` does, but faster."""
 
     def encode(self, block: Block) -> list[bytes]:
         """Return a block as messages."""
 
     def decode(self, payload: bytes | memoryview) -> list[Block]:
-        """Return a message's blocks, or raise ValueError saying what is wrong with it."""
+        """Return a message's blocks, or raise a ValueError that says what is wrong with it."""
 
 
 def codec(name: str) -> Codec:
-    """Return the wire of that name.
+    """Return the wire format of that name.
 
     Raises
     ------
-    DeclarationProblem : there is no such wire
+    DeclarationProblem : there is no wire format of that name
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""JSON, one sample a message: the wire that everybody can write.
+"""JSON, one sample per message: the format that everybody can write.
 
 ``{"device": 0, "seq": 1, "at": "2023-01-01T00:00:00.003906Z", "values": [4.5, null]}``; in place of ``at``, ``at_us`` gives the time in
-microseconds since 1970, UTC. A time without an offset is taken as UTC. ``null`` is a missing value, as is ``NaN``, which JSON has not
-and Python writes; infinities are written as null, and read where a sender writes ``Infinity``.
+microseconds since 1970, UTC. A time without an offset is taken as UTC. ``null`` is a missing value, and so is ``NaN``, which is not JSON
+but Python writes it; infinities are written as null, and read if a sender writes ``Infinity``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Bytes = bytes | memoryview
 
 
 def encode(block: Block) -> list[bytes]:
-    """Return one message a sample."""
+    """Return one message per sample."""
     at = np.datetime_as_string(block.at_us.astype("datetime64[us]"), unit="us")
     rows = zip(block.seq.tolist(), at.tolist(), np.ascontiguousarray(block.values, np.float32), strict=True)
     return [
@@ -38,16 +38,17 @@ def decode(payload: Bytes) -> list[Block]:
 
     Raises
     ------
-    ValueError : the message is no sample; it says why
+    ValueError : the message is not a sample; the error says why
     """
     device, seq, at_us, values = _sample(payload)
     return [Block(device, np.array([seq], np.int64), np.array([at_us], np.int64), _narrow(np.array([values], np.float64)))]
 
 
 def decode_many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, str]]) -> list[Block]:
-    """Return the samples of many messages, one block for each device and number of channels; those without one are noted.
+    """Return the samples of many messages, one block per device and number of channels; unreadable messages are added to
+    ``unreadable``.
 
-    Each message is read by itself, as `decode` does: what lies beside it changes nothing.
+    Each message is read by itself, as `decode` does, independent of the others.
     """
     groups: dict[tuple[int, int], tuple[list[int], list[int], list[object]]] = {}
     for position, payload in enumerate(payloads):
@@ -70,11 +71,11 @@ def decode_many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, st
 
 def _sample(payload: Bytes) -> tuple[int, int, int, list[float | None]]:
     """Return device, number, time and values of a message."""
-    said = _parsed(payload)
-    if type(said) is not dict:
-        raise ValueError(f"not a JSON object but {type(said).__name__}")
+    document = _parsed(payload)
+    if type(document) is not dict:
+        raise ValueError(f"not a JSON object but {type(document).__name__}")
     try:
-        device, seq, values = said["device"], said["seq"], said["values"]
+        device, seq, values = document["device"], document["seq"], document["values"]
     except KeyError as error:
         raise ValueError(f"{error} is missing") from None
     if type(device) is not int or not 0 <= device < 1 << 32:
@@ -83,7 +84,7 @@ def _sample(payload: Bytes) -> tuple[int, int, int, list[float | None]]:
         raise ValueError(f"'seq' is {seq!r}, not a whole number of 64 bits")
     if type(values) is not list or not _NUMBERS.issuperset(map(type, values)):
         raise ValueError("'values' is not a list of numbers and nulls")
-    return device, seq, _at_us(said), values
+    return device, seq, _at_us(document), values
 
 
 def _parsed(payload: Bytes) -> object:
@@ -103,22 +104,22 @@ def _whole(digits: str) -> int | float:
     return int(digits) if abs(value) < 1 << 62 or -(1 << 63) <= int(digits) < 1 << 64 else value
 
 
-def _at_us(said: dict[str, Any]) -> int:
-    if (at_us := said.get("at_us")) is not None:
+def _at_us(document: dict[str, Any]) -> int:
+    if (at_us := document.get("at_us")) is not None:
         if type(at_us) is not int or not -(1 << 63) <= at_us < 1 << 63:
             raise ValueError(f"'at_us' is {at_us!r}, not a whole number of microseconds")
         return int(at_us)
-    at = said.get("at")
+    at = document.get("at")
     if at is None:
         raise ValueError("'at' is missing, and so is 'at_us'")
     try:
-        found = datetime.fromisoformat(at)
+        moment = datetime.fromisoformat(at)
     except (TypeError, ValueError):
         raise ValueError(f"'at' is {at!r}, not a time such as 2023-01-01T00:00:00.003906Z") from None
-    since = (found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _narrow(values: Array) -> Array:
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite
         return values.astype(np.float32)

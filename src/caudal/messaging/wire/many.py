@@ -1,4 +1,4 @@
-"""Many messages at once: what can be read, and which cannot and why."""
+"""Decode many messages at once, and report which cannot be read and why."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ DAMAGED = "the stored bytes are damaged"
 
 
 def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], list[tuple[int, str]]]:
-    """Return the blocks of many messages, and position and reason of each message that cannot be read.
+    """Return the blocks of many messages, and the position and reason of each message that cannot be read.
 
-    Blocks keep the order of a device's samples. Messages of one sample are gathered into one block for each device; where a wire's
-    messages hold blocks, each is one. A null, by which the embedded log gives a damaged record, is a message that cannot be read.
+    Blocks keep the order of a device's samples. Single-sample messages are gathered into one block per device; if a format's
+    messages hold blocks, each stays one. A null, the embedded log's mark of a damaged record, is a message that cannot be read.
 
     Parameters
     ----------
@@ -32,13 +32,13 @@ def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], 
     decoder: Any = codec(wire)
     if hasattr(decoder, "decode_many") and (blocks := decoder.decode_many(views, unreadable)) is not None:
         return blocks, sorted(unreadable)
-    found: list[Block] = []
+    decoded: list[Block] = []
     for position, view in enumerate(views):
         try:
-            found += decoder.decode(view) if view is not None else ()
+            decoded += decoder.decode(view) if view is not None else ()
         except ValueError as error:
             unreadable.append((position, str(error)))
-    return (_gathered(found) if getattr(decoder, "GATHERED", False) else found), sorted(unreadable)
+    return (_gathered(decoded) if getattr(decoder, "GATHERED", False) else decoded), sorted(unreadable)
 
 
 def _gathered(blocks: list[Block]) -> list[Block]:

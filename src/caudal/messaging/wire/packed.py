@@ -1,4 +1,4 @@
-"""Packed blocks: a header of 44 bytes and the values as they lie in memory; the wire for millions of readings a second.
+"""Packed blocks: a header of 44 bytes and the values as they are in memory; the format for millions of readings per second.
 
 Little-endian throughout.
 
@@ -10,7 +10,7 @@ bytes  type      what
 3      u8        flags: 1 explicit sample numbers, 2 explicit times
 4–7    u32       device
 8–9    u16       channels
-10–11  u16       check of the header: CRC-32 of the others of its bytes, low half, never 0; 0 where the sender gives none
+10–11  u16       check of the header: CRC-32 of its other bytes, low half, never 0; 0 if the sender gives none
 12–15  u32       samples
 16–23  i64       number of the first sample; without flag 1 the others follow it one by one
 24–31  i64       time of the first sample, nanoseconds since 1970, UTC
@@ -64,7 +64,7 @@ def encode(block: Block) -> list[bytes]:
 
 
 def decode(payload: bytes | memoryview) -> list[Block]:
-    """Return the blocks that lie in a payload one after another; their values are views of it.
+    """Return the consecutive blocks in a payload; their values are views of it.
 
     Raises
     ------
@@ -79,8 +79,8 @@ def decode(payload: bytes | memoryview) -> list[Block]:
     return blocks
 
 
-def readdressed(message: bytes, device: int) -> bytes:
-    """Return the one block of a message as that of another device; the body is not looked at, so many devices cost little."""
+def with_device(message: bytes, device: int) -> bytes:
+    """Return a message's single block as that of another device; the body is not decoded, so that many devices cost little."""
     header = bytearray(message[: HEADER.size])
     header[4:8] = device.to_bytes(4, "little")
     header[10:12] = _check(bytes(header)).to_bytes(2, "little")
@@ -108,7 +108,7 @@ def _decoded(view: memoryview, start: int) -> tuple[Block, int]:
         raise ValueError(f"truncated: {len(view) - body} bytes of a body of {end - body}")
     if crc32(view[body:end]) != crc:
         raise ValueError("the checksum does not fit: the body's bytes were changed")
-    # Copied, since a header's length leaves them unaligned; there are few.
+    # Copied, because the header's length leaves them unaligned; they are small.
     seq = np.frombuffer(view, "<i8", n, body).copy() if flags & EXPLICIT_SEQ else numbers(seq0, n)
     at_us = np.frombuffer(view, "<i8", n, at).copy() if flags & EXPLICIT_TIME else times(t0_ns, step_ns, n)
     return Block(device, seq, at_us, np.frombuffer(view, "<f4", n * channels, values).reshape(n, channels)), end

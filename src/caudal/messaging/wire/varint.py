@@ -27,11 +27,11 @@ def zigzag(value: int) -> bytes:
 
 
 def long(view: bytes | memoryview, at: int) -> tuple[int, int]:
-    """Return the integer at position ``at`` and the position behind it.
+    """Return the integer at position ``at`` and the position after it.
 
     Raises
     ------
-    ValueError : the bytes end within it, or it is longer than 64 bits
+    ValueError : the bytes end within the integer, or it is longer than 64 bits
     """
     value = 0
     for index in range(_LONGEST):
@@ -47,20 +47,20 @@ def long(view: bytes | memoryview, at: int) -> tuple[int, int]:
 
 
 def longs(data: Array, at: Array) -> tuple[Array, Array] | None:
-    """Return the integers at many positions of ``data`` (uint8, with ten bytes to spare) and the positions behind them, or None.
+    """Return the integers at many positions of ``data`` (uint8, with ten spare bytes) and the positions after them, or None.
 
-    None where one of them is longer than 64 bits.
+    None if one of them is longer than 64 bits.
     """
     value = np.zeros(len(at), np.uint64)
-    at, going = at.copy(), np.ones(len(at), bool)
+    at, unfinished = at.copy(), np.ones(len(at), bool)
     for index in range(_LONGEST):
-        octet = np.where(going, data[np.minimum(at, len(data) - 1)], 0).astype(np.uint64)
+        octet = np.where(unfinished, data[np.minimum(at, len(data) - 1)], 0).astype(np.uint64)
         if index == _LONGEST - 1 and int(octet.max(initial=0)) > 1:
             return None
         value |= (octet & np.uint64(0x7F)) << np.uint64(7 * index)
-        at += going
-        going &= octet >= 0x80
-        if not going.any():
+        at += unfinished
+        unfinished &= octet >= 0x80
+        if not unfinished.any():
             break
     signed = (value >> np.uint64(1)).astype(np.int64) ^ -(value & np.uint64(1)).astype(np.int64)
     return signed, at

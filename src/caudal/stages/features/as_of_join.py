@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
 from caudal.engine.marks import KNOWN, quoted
-from caudal.engine.moments import micros, of
+from caudal.engine.moments import micros, to_micros
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -57,8 +57,8 @@ def as_of_join(
 
     caller = "as_of_join"
     group = marks.names(by)
-    marks.need(left, group, caller)
-    marks.need(right, group, caller)
+    marks.require_columns(left, group, caller)
+    marks.require_columns(right, group, caller)
     left_column = marks.event_time(left, left_time, caller, "left_time")
     right_column = marks.event_time(right, right_time, caller, "right_time")
     added = _right_columns(left, right, group, left_column, right_column)
@@ -83,7 +83,7 @@ def as_of_join(
     newest = F.last("__right", ignorenulls=True).over(so_far)
     joined = right_rows.unionByName(left_rows).withColumn("__found", newest)
     if tolerance is not None:
-        recent = F.col(time) - F.col("__found.__known_at") <= of(seconds(tolerance))
+        recent = F.col(time) - F.col("__found.__known_at") <= to_micros(seconds(tolerance))
         joined = joined.withColumn("__found", F.when(recent, F.col("__found")))
     columns = [
         F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in left.schema.fields

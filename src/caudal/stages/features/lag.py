@@ -10,7 +10,7 @@ from caudal.declarations.zone import DAY_S
 from caudal.engine import marks
 from caudal.engine.clock import axis, faces
 from caudal.engine.marks import quoted
-from caudal.engine.moments import of
+from caudal.engine.moments import to_micros
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -57,11 +57,13 @@ def lag(
 
     caller = "lag"
     names = marks.names(columns)
-    marks.need(frame, names, caller)
+    marks.require_columns(frame, names, caller)
     time = marks.event_time(frame, order, caller, "order")
     key_columns = marks.keys(frame, by, caller)
     lengths = _lengths(frame, time, [steps] if isinstance(steps, int | str) else list(steps), step)
-    worded = [marks.worded(length) for length in ([steps] if isinstance(steps, int | str) else steps) if isinstance(length, str)]
+    worded = [
+        marks.duration_name(length) for length in ([steps] if isinstance(steps, int | str) else steps) if isinstance(length, str)
+    ]
     grid_s = seconds(step) if step is not None else None
     wall = faces(frame, time, caller, grid_s)
     days = [name for name, length_s in lengths.items() if wall is not None and name in worded and length_s % DAY_S == 0]
@@ -74,7 +76,7 @@ def lag(
     added = {}
     for name, length_s in lengths.items():
         axis_column = face if name in days else instant
-        window = Window.partitionBy(*keys).orderBy(axis_column).rangeBetween(-of(length_s), -of(length_s))
+        window = Window.partitionBy(*keys).orderBy(axis_column).rangeBetween(-to_micros(length_s), -to_micros(length_s))
         clash = F.count(F.lit(1)).over(window) > 1
         if name in days:  # a wall time that the clocks show twice has two rows
             clash = F.count(F.lit(1)).over(window) > F.when(
@@ -113,5 +115,5 @@ def _lengths(frame: DataFrame, time: str, steps: Sequence[Steps], step: str | fl
             raise DeclarationProblem(
                 f"lag is asked for {lag_!r}, but rows lie {text(grid)} apart.", fix=f"Take a multiple of {text(grid)}.", lag=lag_
             )
-        lengths[str(lag_) if isinstance(lag_, int) else marks.worded(lag_)] = length_s
+        lengths[str(lag_) if isinstance(lag_, int) else marks.duration_name(lag_)] = length_s
     return lengths

@@ -10,7 +10,7 @@ from caudal.engine import marks
 from caudal.engine.clock import axis
 from caudal.engine.exact import addends, finite, mean
 from caudal.engine.marks import quoted
-from caudal.engine.moments import of
+from caudal.engine.moments import to_micros
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -59,8 +59,8 @@ def past_mean(
     columns, group = marks.names(column), marks.names(by)
     time = marks.event_time(frame, order, caller, "order")
     known_column = known or time
-    marks.need(frame, [*columns, *group, known_column], caller)
-    length = of(seconds(window))
+    marks.require_columns(frame, [*columns, *group, known_column], caller)
+    length = to_micros(seconds(window))
     if length <= 0:
         raise DeclarationProblem(
             f"past_mean is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing."
@@ -126,7 +126,7 @@ def past_mean(
 
 def _names(taken: Sequence[str], name: str | Sequence[str] | None, window: str | float) -> list[str]:
     if name is None:
-        return [f"{column}_past_mean_{marks.worded(window)}" for column in taken]
+        return [f"{column}_past_mean_{marks.duration_name(window)}" for column in taken]
     names = marks.names(name)
     if len(names) != len(taken):
         raise DeclarationProblem(

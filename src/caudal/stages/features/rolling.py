@@ -10,7 +10,7 @@ from caudal.engine import marks
 from caudal.engine.clock import axis
 from caudal.engine.exact import addends, finite, mean, sorted_std, total
 from caudal.engine.marks import quoted
-from caudal.engine.moments import of
+from caudal.engine.moments import to_micros
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem, nearest
 from caudal.stages.features.registered import feature
@@ -63,7 +63,7 @@ def rolling(
 
     caller = "rolling"
     columns = marks.names(column)
-    marks.need(frame, columns, caller)
+    marks.require_columns(frame, columns, caller)
     if stat not in STATISTICS:
         raise DeclarationProblem(
             f"rolling has no statistic '{stat}'.", nearest=nearest(stat, STATISTICS), fix=f"There are {', '.join(STATISTICS)}."
@@ -76,7 +76,7 @@ def rolling(
         raise DeclarationProblem(
             f"rolling is to give {len(columns)} columns the one name '{name}'.", fix="Call it for each column, or leave name out."
         )
-    length = of(seconds(window))
+    length = to_micros(seconds(window))
     if length <= 0:
         raise DeclarationProblem(
             f"rolling is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing."
@@ -110,10 +110,10 @@ def rolling(
                 first,
                 last,
                 f"__{len(running)}_",
-                f"sum of '{value_column}' over {marks.worded(window)}",
+                f"sum of '{value_column}' over {marks.duration_name(window)}",
             )
             running |= sums
-        added[name or f"{value_column}_{stat}_{marks.worded(window)}"] = F.when(F.col(at).isNotNull(), result)
+        added[name or f"{value_column}_{stat}_{marks.duration_name(window)}"] = F.when(F.col(at).isNotNull(), result)
     with_time = frame.withColumn(at, axis(frame, [time], caller)[0])
     return with_time.withColumns(running).withColumns(added).drop(at, *running)
 

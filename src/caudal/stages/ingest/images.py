@@ -22,7 +22,7 @@ from caudal.stages.ingest.files import growing_files, matching_files
 from caudal.stages.ingest.origin import base_of, former_name, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import without_user
-from caudal.storage.parquet import WRITTEN, opened
+from caudal.storage.parquet import WRITTEN, open_parquet
 from caudal.storage.place import Place, reader, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
 
@@ -143,7 +143,7 @@ def read_marks(files: Iterable[tuple[str, Place]], name_of: Callable[[str], str]
     known: dict[str, Mark] = {}
     names = ("path", "bytes", "modified_ns", "etag", "sha256")
     for _, file in sorted(files, key=lambda entry: entry[0].rpartition("/")[2]):
-        with translate_storage_errors(file), opened(file) as pack:
+        with translate_storage_errors(file), open_parquet(file) as pack:
             for batch in pack.iter_batches(1 << 16, columns=list(names)):
                 for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
                     known[name_of(path)] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)

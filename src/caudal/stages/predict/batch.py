@@ -95,11 +95,11 @@ def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFram
 def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
     from pyspark.sql import functions as F
 
-    from caudal.engine.ml import told
+    from caudal.engine.ml import scored_columns
 
     # The model casts its inputs, and a key may be one of them, so the keys are carried under names of their own.
     carried = frame.withColumns({f"_key_{name}": F.col(name) for name in keys})
-    predictions = told(model.transform(carried), *(f"_key_{name}" for name in keys)).withColumnsRenamed(
+    predictions = scored_columns(model.transform(carried), *(f"_key_{name}" for name in keys)).withColumnsRenamed(
         {f"_key_{name}": name for name in keys}
     )
     classes = model.signature["output"]["classes"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from caudal.engine.exact import Aggregate, exact_mean, exact_sum, sorted_std
-from caudal.engine.marks import need, quoted
+from caudal.engine.marks import quoted, require_columns
 from caudal.errors import DeclarationProblem, nearest
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def aggregate(frame: DataFrame, name: str, declared: object, caller: str) -> Agg
     statistic, column = parse_aggregate(name, declared, caller)
     if column is None:
         return _plain(F.count(F.lit(1)))
-    need(frame, [column], caller)
+    require_columns(frame, [column], caller)
     kind = frame.schema[column].dataType
     if statistic in _OF_NUMBERS and not _is_number(kind):
         raise DeclarationProblem(

@@ -188,7 +188,7 @@ def _fill_keys(numbered: DataFrame, keys: DataFrame, group: Sequence[str], last:
     """Return a row for every key of ``keys``, day of the frame and window, with the frame's row where there is one."""
     from pyspark.sql import functions as F
 
-    marks.need(keys, group, "fill_gaps(keys=…)")
+    marks.require_columns(keys, group, "fill_gaps(keys=…)")
     distinct_keys = keys.select(*(F.col(quoted(name)) for name in group)).distinct()
     days = numbered.select(MIDNIGHT).distinct()
     grid = (

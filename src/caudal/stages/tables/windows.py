@@ -10,7 +10,7 @@ from caudal.declarations.duration import seconds, text
 from caudal.declarations.zone import zone
 from caudal.engine import reach
 from caudal.engine.clock import Clock, windowed
-from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, need, quoted
+from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S, event_time, marked, names, quoted, require_columns
 from caudal.engine.moments import DAY_S, micros
 from caudal.errors import DeclarationProblem, nearest
 from caudal.stages.tables.aggregates import ADDITIVE, aggregate, parse_aggregate
@@ -142,7 +142,7 @@ def tumble(
             width=width,
         )
     by = names(by)
-    need(frame, by, caller)
+    require_columns(frame, by, caller)
     column = event_time(frame, time, caller, "time")
     micros(frame, column, caller)  # raises a clear error where it is not a time
     return Windows(frame, int(length), tuple(by), column)

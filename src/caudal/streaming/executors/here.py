@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from caudal.declarations.node import Source
 from caudal.streaming.micro_batch import MicroBatch
-from caudal.streaming.task import Found, found_in
+from caudal.streaming.task import TaskResult, process_messages
 
 EXECUTOR = "here"
 MOST_BYTES = 8 << 20
@@ -18,6 +18,6 @@ def connectors(sources: Sequence[Source]) -> frozenset[str]:
     return frozenset()
 
 
-def take(batch: MicroBatch) -> list[Found]:
-    """Return what is found in the messages of a micro-batch."""
-    return [found_in(batch.tap.read(batch.start, batch.end), batch.work)]
+def take(batch: MicroBatch) -> list[TaskResult]:
+    """Return the result for the messages of a micro-batch."""
+    return [process_messages(batch.tap.read(batch.start, batch.end), batch.work)]

@@ -12,7 +12,7 @@ from caudal.declarations.node import Source
 from caudal.stages.statistics import have_common_samples
 from caudal.streaming.executors import here
 from caudal.streaming.micro_batch import MicroBatch
-from caudal.streaming.task import SCHEMA, Found, work
+from caudal.streaming.task import SCHEMA, TaskResult, run_task
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -27,8 +27,8 @@ def connectors(sources: Sequence[Source]) -> frozenset[str]:
     return frozenset({"kafka"} if any(isinstance(source.connection, Kafka) for source in sources) else ())
 
 
-def take(batch: MicroBatch) -> list[Found]:
-    """Return what the tasks have found; if two have taken the same sample, one takes all."""
+def take(batch: MicroBatch) -> list[TaskResult]:
+    """Return the tasks' results; if two tasks took the same sample, one task processes all messages."""
     if batch.frame is None:
         return here.take(batch)
     try:
@@ -40,16 +40,16 @@ def take(batch: MicroBatch) -> list[Found]:
         raise
 
 
-def _by_spark(batch: MicroBatch, frame: DataFrame) -> list[Found]:
-    found = _collected(frame.mapInArrow(partial(work, todo=batch.work), SCHEMA))
+def _by_spark(batch: MicroBatch, frame: DataFrame) -> list[TaskResult]:
+    results = _collected(frame.mapInArrow(partial(run_task, work=batch.work), SCHEMA))
     for name in batch.tables:
-        if have_common_samples([each.taken[name] for each in found if name in each.taken]):
-            for file in (file for each in found for file in each.files):
+        if have_common_samples([result.taken[name] for result in results if name in result.taken]):
+            for file in (file for result in results for file in result.files):
                 (batch.stage / file.name).unlink(missing_ok=True)
-            return _collected(frame.coalesce(1).mapInArrow(partial(work, todo=batch.work), SCHEMA))
-    return found
+            return _collected(frame.coalesce(1).mapInArrow(partial(run_task, work=batch.work), SCHEMA))
+    return results
 
 
-def _collected(frame: DataFrame) -> list[Found]:
-    """Return what tasks have sent: pickles of our own tasks, over Spark's own channel."""
+def _collected(frame: DataFrame) -> list[TaskResult]:
+    """Return the results that tasks sent: pickles of our own tasks, over Spark's own channel."""
     return [pickle.loads(value) for value in frame.toArrow().column("found").to_pylist()]  # noqa: S301

@@ -1,4 +1,4 @@
-"""Where rows of a stream go besides the lake."""
+"""Where rows of a stream are sent besides the lake."""
 
 from caudal.streaming.outlets.outbox import Outbox, Sender
 from caudal.streaming.outlets.sender import sender_of

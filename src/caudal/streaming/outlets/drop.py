@@ -1,4 +1,4 @@
-"""Rows into a folder: a file a micro-batch, named by it, so that a second try writes the same file."""
+"""Send rows to a folder: one file per micro-batch, named after it, so that a second try writes the same file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sender(declared: Outlet, product: str, data: Path) -> DropSender:
 
 
 class DropSender:
-    """A folder. A file that is there is whole; whoever takes files away must not put older ones back."""
+    """Writes rows to a folder. A file that exists is complete; whoever takes files away must not put older ones back."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,7 +31,7 @@ class DropSender:
         return max((int(file.stem) for file in self._folder.glob("*.jsonl") if file.stem.isdigit()), default=-1)
 
     def send(self, batch: int, rows: pa.Table) -> None:
-        """Write the file beside, then move it in."""
+        """Write a temporary file, then rename it."""
         part, file = self._folder / f".{batch}.part", self._folder / f"{batch:012d}.jsonl"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -44,4 +44,4 @@ class DropSender:
             raise EnvironmentProblem(f"{file} cannot be written: {error.strerror}.", fix="Make room, or mend the folder.") from None
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resource is open."""

@@ -1,10 +1,10 @@
-"""Rows on their way out, each micro-batch's by itself, kept in the stream's memory until the other side has them.
+"""Rows on their way out, by micro-batch, kept in the stream's checkpoint until the receiver has them.
 
-What is promised follows from the order of three acts: the memory that holds the rows is written; they are sent; the memory forgets them.
+The guarantee follows from the order of three acts: the checkpoint with the rows is written; they are sent; the checkpoint forgets them.
 
-- at least once: who dies between sending and forgetting sends again;
-- exactly once: the other side knows, with the rows and in one act, which micro-batch they were of, and is asked before they are sent again;
-- at most once: rows of a memory that is read after a restart may have been sent, and are not sent again.
+- at least once: a process that dies between sending and forgetting sends again;
+- exactly once: the receiver stores the rows and their micro-batch's number in one act, and is asked for it before they are sent again;
+- at most once: rows in a checkpoint that is read after a restart may have been sent, and are not sent again.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from caudal.errors import EnvironmentProblem, StepFailed
 from caudal.report.documents import OutletDocument
 
 _TRY_AGAIN_S = 2.0
-MOST_BYTES = 64 << 20  # on their way; with more, the stream waits for the other side
+MOST_BYTES = 64 << 20  # of rows on their way; with more, the stream waits for the receiver
 Waiting = Sequence[tuple[int, pa.Table]]
 
 
 class Sender(Protocol):
-    """A place that rows go to."""
+    """A receiver of rows."""
 
     def upto(self) -> int:
-        """Return the last micro-batch that the place has, as far as it knows; -1 where it has none."""
+        """Return the last micro-batch that the receiver has, as far as it knows; -1 if it has none."""
 
     def send(self, batch: int, rows: pa.Table) -> None:
-        """Send rows, and return when the place has them.
+        """Send rows, and return when the receiver has them.
 
         Raises
         ------
-        EnvironmentProblem : it does not take them just now
+        EnvironmentProblem : the receiver does not accept rows at the moment
         """
 
     def close(self) -> None:
-        """Let go of the place."""
+        """Close the connection."""
 
 
 class Outbox(threading.Thread):
-    """An outlet at work, beside the stream: a slow or broken other side holds nothing up until too much waits for it.
+    """An outlet at work beside the stream: a slow or broken receiver delays nothing until too many rows wait for it.
 
     Attributes
     ----------
-    sent : int, rows since the start; lost : int, rows that could not be sent and, at most once, are not tried again
+    sent : int, rows since the start; lost : int, rows that failed and, with "at most once", are not tried again
     trouble : str, why rows wait, or empty
     """
 
@@ -65,22 +65,22 @@ class Outbox(threading.Thread):
 
     @property
     def waiting(self) -> list[tuple[int, pa.Table]]:
-        """What the memory has to hold."""
+        """The rows that the checkpoint has to hold."""
         return list(self._waiting)
 
     def put(self, batch: int, rows: pa.Table) -> None:
-        """Take rows, which are not sent before they are released: the memory has to hold them first."""
+        """Add rows; they are sent after `release`, because the checkpoint has to hold them first."""
         with self._change:
             self._waiting = [*self._waiting, (batch, rows)]
 
     def release(self, batch: int) -> None:
-        """Let what the memory holds go out."""
+        """Allow rows up to a micro-batch to be sent: the checkpoint holds them."""
         with self._change:
             self._released = batch
             self._change.notify_all()
 
     def drain(self) -> None:
-        """Return when nothing waits any more, or the other side has been tried and does not take it."""
+        """Return when no rows wait any more, or the receiver has been tried and does not accept them."""
         with self._change:
             tries, self._draining = self._tries, True
             self._change.notify_all()
@@ -89,7 +89,7 @@ class Outbox(threading.Thread):
             self._draining = False
 
     def stop(self) -> None:
-        """End, whatever waits."""
+        """Stop, even if rows wait."""
         with self._change:
             self._ending = True
             self._change.notify_all()
@@ -98,12 +98,12 @@ class Outbox(threading.Thread):
         self._sender.close()
 
     def check(self) -> None:
-        """Raise what makes going on senseless."""
+        """Raise the error that ended the sending, if any."""
         if self._broke is not None:
             raise self._broke
 
     def run(self) -> None:
-        """Send what is released, in order, and try again after a while where that fails."""
+        """Send released rows in order; try again after a while if that fails."""
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._ending or self._due, None)
@@ -141,11 +141,11 @@ class Outbox(threading.Thread):
 
     @property
     def full(self) -> bool:
-        """Whether so much waits that the stream must, too."""
+        """Whether so many rows wait that the stream must wait, too."""
         return bool(sum(rows.nbytes for _, rows in self._waiting) > MOST_BYTES)
 
     def document(self) -> OutletDocument:
-        """Return how it stands, JSON-ready."""
+        """Return the outlet's state, JSON-ready."""
         return {
             "of": self.declared.of, "to": self.declared.to.shown, "delivery": self.declared.delivery, "sent": self.sent,
             "waiting": sum(len(rows) for _, rows in self._waiting), "lost": self.lost, "trouble": self.trouble or None,
@@ -162,8 +162,8 @@ class Outbox(threading.Thread):
                     fix="Was the stream begun anew? Give the outlet another name or place, and nothing is taken for what was sent before.",
                     where=str(self.declared.where),
                 )
-        known: bool = batch <= self._upto
-        return known
+        has_batch: bool = batch <= self._upto
+        return has_batch
 
 
 def as_json(row: Mapping[str, Any]) -> bytes:

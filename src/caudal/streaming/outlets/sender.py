@@ -1,4 +1,4 @@
-"""Which sender an outlet's rows take: its place's kind is a file of this folder, with its ``OUTLET`` and ``sender``."""
+"""Choose an outlet's sender by the kind of its place, which is a file of this folder with its ``OUTLET`` and ``sender``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.streaming.outlets.outbox import Sender
 
 
 def sender_of(declared: Outlet, product: str, data: Path) -> Sender:
-    """Return what sends rows to an outlet's place.
+    """Return the sender for an outlet's place.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Rows into a Kafka topic. Exactly once: each micro-batch is a transaction, and its number is committed with it.
+"""Send rows to a Kafka topic. Exactly once: each micro-batch is a transaction, and its number is committed with it.
 
-The number lies where a consumer group's offset would: of the group ``caudal-<product>-<outlet>``, on partition 0 of the topic. Readers must
+The number is stored as the offset of the consumer group ``caudal-<product>-<outlet>`` on partition 0 of the topic. Readers must
 ask for ``isolation.level=read_committed``: librdkafka does so by itself, Kafka's Java client does not.
 """
 
@@ -28,7 +28,7 @@ def sender(declared: Outlet, product: str, data: Path) -> TopicSender:
 
 
 class TopicSender:
-    """A topic, by librdkafka."""
+    """Sends rows to a topic, by librdkafka."""
 
     def __init__(self, declared: Outlet, name: str) -> None:
         assert isinstance(declared.to, Topic)
@@ -42,18 +42,18 @@ class TopicSender:
         self._refusal = LoginRefusal()
 
     def upto(self) -> int:
-        """Return the micro-batch that was committed last."""
+        """Return the number of the last committed micro-batch."""
         from confluent_kafka import KafkaException, TopicPartition
 
         try:
             self._connected()
-            (found,) = self._group.committed([TopicPartition(self._topic, 0)], timeout=_WAIT_S)
+            (position,) = self._group.committed([TopicPartition(self._topic, 0)], timeout=_WAIT_S)
         except KafkaException as error:
             raise self._away(error) from None
-        return int(found.offset) - 1 if found.offset >= 0 else -1
+        return int(position.offset) - 1 if position.offset >= 0 else -1
 
     def send(self, batch: int, rows: pa.Table) -> None:
-        """Produce one message a row, and wait until the brokers have them all."""
+        """Produce one message per row, and wait until the brokers have them all."""
         from confluent_kafka import KafkaException, TopicPartition
 
         try:
@@ -69,11 +69,11 @@ class TopicSender:
             elif self._producer.flush(_WAIT_S) or self._failed:
                 raise KafkaException(self._failed or "it did not acknowledge in time")
         except KafkaException as error:
-            self.close()  # a transaction that was begun is given up, by this or by the next to begin one
+            self.close()  # aborts a transaction that was begun; else the next one does
             raise self._away(error) from None
 
     def close(self) -> None:
-        """Leave the broker; what has not been acknowledged is given up."""
+        """Close the connection; messages that were not acknowledged are dropped."""
         if self._producer is not None:
             self._producer.purge()
             self._producer.flush(0)
@@ -87,16 +87,16 @@ class TopicSender:
         from confluent_kafka import Consumer, Producer
 
         self._refusal.text = ""
-        told: dict[str, Any] = {
+        options: dict[str, Any] = {
             "bootstrap.servers": self._servers, "log_level": 0, "error_cb": self._refusal, **client_options(self._to),
         }  # fmt: skip
         if self._exactly:
-            self._group = Consumer({**told, "group.id": self._name, "enable.auto.commit": False})
-            told |= {"transactional.id": self._name, "transaction.timeout.ms": 60_000}
-        sure = {"acks": "all", "enable.idempotence": True} if self._patiently else {"acks": "1", "retries": 0}
-        producer = Producer({**told, **sure, "linger.ms": 5, "message.timeout.ms": round(_WAIT_S * 1000)})
+            self._group = Consumer({**options, "group.id": self._name, "enable.auto.commit": False})
+            options |= {"transactional.id": self._name, "transaction.timeout.ms": 60_000}
+        delivery = {"acks": "all", "enable.idempotence": True} if self._patiently else {"acks": "1", "retries": 0}
+        producer = Producer({**options, **delivery, "linger.ms": 5, "message.timeout.ms": round(_WAIT_S * 1000)})
         if self._exactly:
-            producer.init_transactions(_WAIT_S)  # gives up what another of this name has begun, and shuts it out
+            producer.init_transactions(_WAIT_S)  # aborts the transaction of an earlier producer of this name, and fences it off
         self._producer, self._failed = producer, ""
 
     def _produce(self, key: str, value: bytes) -> None:
@@ -113,10 +113,10 @@ class TopicSender:
             self._failed = error.str()
 
     def _away(self, error: Any) -> EnvironmentProblem:
-        why = error.args[0] if error.args else error
-        why = self._refusal.text or (why.str() if hasattr(why, "str") else why)
+        reason = error.args[0] if error.args else error
+        reason = self._refusal.text or (reason.str() if hasattr(reason, "str") else reason)
         return EnvironmentProblem(
-            f"Kafka at {self._servers} does not take rows for '{self._topic}': {why}.",
+            f"Kafka at {self._servers} does not take rows for '{self._topic}': {reason}.",
             fix=LOGIN_FIX if self._refusal.text else "Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
             topic=self._topic,
         )

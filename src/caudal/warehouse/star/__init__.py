@@ -1,1 +1,1 @@
-"""Stars: dimensions with their history, facts that point to what held when they happened."""
+"""Stars: dimensions with their history, and facts that refer to the dimension rows valid at their time."""

@@ -1,4 +1,4 @@
-"""The calendar as a dimension: one row a day."""
+"""The calendar as a dimension: one row per day."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def target(star: Star, dates: Dates) -> Target:
 
 
 def fill(connection: Connection[Any], calendar: Target, years: Iterable[int]) -> None:
-    """Have the calendar hold these years and no others, and the day that stands for none."""
+    """Make the calendar hold exactly these years, and the row that stands for no day."""
     from psycopg.sql import SQL, Identifier, Literal
 
-    table, surrogate = ddl.named(calendar), Identifier(calendar.columns[0].name)
-    have = {year for (year,) in connection.execute(SQL("SELECT DISTINCT year FROM {} WHERE year IS NOT NULL").format(table))}
-    wanted = set(years)
-    connection.execute(SQL("DELETE FROM {} WHERE year = ANY({})").format(table, Literal(sorted(have - wanted))))
-    for year in sorted(wanted - have):
+    table, surrogate = ddl.identifier(calendar), Identifier(calendar.columns[0].name)
+    existing = {year for (year,) in connection.execute(SQL("SELECT DISTINCT year FROM {} WHERE year IS NOT NULL").format(table))}
+    required = set(years)
+    connection.execute(SQL("DELETE FROM {} WHERE year = ANY({})").format(table, Literal(sorted(existing - required))))
+    for year in sorted(required - existing):
         connection.execute(SQL(_ROWS).format(table=table, year=Literal(year)))
     connection.execute(
         SQL("INSERT INTO {0} ({1}) SELECT {2} WHERE NOT EXISTS (SELECT FROM {0} WHERE {1} = {2})").format(

@@ -1,4 +1,4 @@
-"""A dimension's table: what has to be put in, changed and taken out of it."""
+"""A dimension's table: compute which rows are inserted, changed and removed."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from caudal.tables.frames import arrow
 from caudal.warehouse.star import history
 from caudal.warehouse.star.history import END, Span
 from caudal.warehouse.target import HIDDEN, Column, schema_of
-from caudal.warehouse.types import type_of, written
+from caudal.warehouse.types import copy_values, type_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-UNKNOWN = -1  # the member that stands for all that are not there
+UNKNOWN = -1  # the member that stands for every missing one
 CONTENT = "_content"
 History = dict[Any, list[Span]]
 
 
 @dataclass
 class Change:
-    """What becomes of a dimension.
+    """The change of a dimension.
 
     Parameters
     ----------
-    put : rows by surrogate key that are new or hold other values: the natural key, the stretch, the row that tells it
-    moved : surrogate keys of rows that end at another time
-    gone : surrogate keys of rows that are no more
-    touched : natural keys of all these
+    put : new or changed rows by surrogate key: the natural key, and the span with the row that it comes from
+    moved : new end times of rows, by surrogate key
+    gone : surrogate keys of removed rows
+    touched : natural keys of all changed members
     """
 
     put: dict[int, tuple[Any, Span]] = field(default_factory=dict)
@@ -44,11 +44,11 @@ class Change:
 
 
 def attributes(dimension: Dimension, schema: pa.Schema) -> list[str]:
-    """Return the columns beside the key.
+    """Return the columns other than the key.
 
     Raises
     ------
-    StepFailed : one that is asked for is not there, or bears a name that the dimension gives
+    StepFailed : a named column does not exist, or has a name that the dimension itself uses
     """
     present = [name for name in schema.names if name != DAY and name not in HIDDEN]
     for name in (dimension.key, *(dimension.columns or ()), *([dimension.since] if dimension.since else [])):
@@ -72,7 +72,7 @@ def attributes(dimension: Dimension, schema: pa.Schema) -> list[str]:
 def columns(dimension: Dimension, version: Version, comments: dict[str, str]) -> tuple[Column, ...]:
     """Return the dimension's columns in the warehouse."""
     schema = schema_of(version)
-    told = [
+    result = [
         Column(dimension.surrogate, "bigint", f"Names a row of {dimension.name}; {UNKNOWN} stands for what is not there."),
         *(
             Column(name, type_of(schema.field(name).type), comments.get(name))
@@ -84,31 +84,31 @@ def columns(dimension: Dimension, version: Version, comments: dict[str, str]) ->
         kind = "timestamp with time zone"
         if dimension.since and type_of(schema.field(dimension.since).type) != kind:
             kind = "timestamp without time zone"
-        told += [
+        result += [
             Column("valid_from", kind, "The row holds from this time on."),
             Column("valid_until", kind, "The row holds until before this time; 9999-12-31 where no end is known."),
             Column("is_current", "boolean", "Whether no end is known."),
         ]
-    return tuple(told)
+    return tuple(result)
 
 
-def followed(dimension: Dimension, known: History, versions: Iterator[tuple[Version, float | None]], read: Rows) -> Change:
-    """Return what has to change for the dimension to be what some more versions of its table say.
+def compute_change(dimension: Dimension, known: History, versions: Iterator[tuple[Version, float | None]], read: Rows) -> Change:
+    """Return the change that brings a dimension from its known history to that of some more versions of its table.
 
     Parameters
     ----------
-    known : the history as the warehouse has it
-    versions : with the time at which each was published, by the clock, in order
-    read : keeps the rows of versions that new rows are taken from
+    known : the history in the warehouse
+    versions : the versions in order, each with its time of publication
+    read : reads the versions' rows, from which new rows are taken
     """
-    now: History = {key: list(spans) for key, spans in known.items()}
+    history_: History = {key: list(spans) for key, spans in known.items()}
     touched: set[Any] = set()
     for version, at in versions:
-        touched |= _step(dimension, now, read, version, at)
-    return _difference(known, now, touched, dimension.changes == "keep")
+        touched |= _step(dimension, history_, read, version, at)
+    return _difference(known, history_, touched, dimension.changes == "keep")
 
 
-def _step(dimension: Dimension, now: History, read: Rows, version: Version, at: float | None) -> set[Any]:
+def _step(dimension: Dimension, history_: History, read: Rows, version: Version, at: float | None) -> set[Any]:
     keys, contents = read.of(version)
     touched = set()
     if dimension.since:
@@ -122,47 +122,48 @@ def _step(dimension: Dimension, now: History, read: Rows, version: Version, at: 
                     fix="Set such rows aside where the table is made.",
                 )
             by_key.setdefault(key, []).append(Span(start, END.replace(tzinfo=start.tzinfo), content, (version.number, index)))
-        for key, seen in by_key.items():
-            touched |= _set(now, key, history.told(now.get(key, []), seen))
+        for key, spans in by_key.items():
+            touched |= _set(history_, key, history.replace_states(history_.get(key, []), spans))
         return touched
     _once(dimension, keys)
     when = dt.datetime.fromtimestamp(at or 0.0, dt.UTC)
     for index, (key, content) in enumerate(zip(keys, contents, strict=True)):
         row = (version.number, index)
         if dimension.changes == "keep":
-            touched |= _set(now, key, history.observed(now.get(key, []), content, when, row))
+            touched |= _set(history_, key, history.add_observation(history_.get(key, []), content, when, row))
         else:
-            touched |= _set(now, key, [Span(history.FIRST, END, content, row)])
-    for key in now.keys() - set(keys):
-        touched |= _set(now, key, history.observed(now[key], None, when) if dimension.changes == "keep" else [])
+            touched |= _set(history_, key, [Span(history.FIRST, END, content, row)])
+    for key in history_.keys() - set(keys):
+        touched |= _set(history_, key, history.add_observation(history_[key], None, when) if dimension.changes == "keep" else [])
     return touched
 
 
-def _set(now: History, key: Any, spans: list[Span]) -> set[Any]:
-    if now.get(key, []) == spans:
+def _set(history_: History, key: Any, spans: list[Span]) -> set[Any]:
+    if history_.get(key, []) == spans:
         return set()
-    now[key] = spans
+    history_[key] = spans
     return {key}
 
 
-def _difference(known: History, now: History, touched: set[Any], dated: bool) -> Change:
+def _difference(known: History, history_: History, touched: set[Any], dated: bool) -> Change:
     change = Change()
     for key in touched:
-        old = {history.surrogate(key, one.start if dated else None): one for one in known.get(key, [])}
-        new = {history.surrogate(key, one.start if dated else None): one for one in now[key]}
-        for number, one in new.items():
-            if number not in old or old[number].content != one.content:
-                change.put[number] = (key, one)
-            elif old[number].until != one.until:
-                change.moved[number] = one.until
-        change.gone += [number for number in old if number not in new]
-        if old.keys() != new.keys() or any(old[number].until != new[number].until for number in new):
+        old_spans = {history.surrogate(key, span.start if dated else None): span for span in known.get(key, [])}
+        new_spans = {history.surrogate(key, span.start if dated else None): span for span in history_[key]}
+        for number, span in new_spans.items():
+            if number not in old_spans or old_spans[number].content != span.content:
+                change.put[number] = (key, span)
+            elif old_spans[number].until != span.until:
+                change.moved[number] = span.until
+        change.gone += [number for number in old_spans if number not in new_spans]
+        if old_spans.keys() != new_spans.keys() or any(old_spans[number].until != new_spans[number].until for number in new_spans):
             change.touched.add(key)
     return change
 
 
 class Rows:
-    """Rows of versions of a dimension's table; of one version at a time, so that a long history needs no more memory than a short one."""
+    """Rows of versions of a dimension's table, one version at a time, so that a long history needs no more memory than a short
+    one."""
 
     def __init__(self, dimension: Dimension, names: list[str]) -> None:
         self.dimension, self.names = dimension, names
@@ -170,7 +171,7 @@ class Rows:
         self._read: tuple[int, pa.Table] | None = None
 
     def of(self, version: Version) -> tuple[list[Any], list[int]]:
-        """Return keys and contents of a version's rows."""
+        """Return the keys and content digests of a version's rows."""
         self.versions[version.number] = version
         table = self.table(version.number)
         keys = table.column(self.dimension.key).to_pylist()
@@ -182,22 +183,22 @@ class Rows:
         return keys, contents(table, self.names)
 
     def table(self, number: int) -> pa.Table:
-        """Return a version's rows; a column that came later is null."""
+        """Return a version's rows; a column that was added later is null."""
         import pyarrow as pa
 
         if self._read is None or self._read[0] != number:
             version = self.versions[number]
-            there = schema_of(version).names
-            asked = [self.dimension.key, *([self.dimension.since] if self.dimension.since else []), *self.names]
-            table = arrow(version, [name for name in asked if name in there]).combine_chunks()
-            for name in asked:
-                if name not in there:
+            existing = schema_of(version).names
+            names = [self.dimension.key, *([self.dimension.since] if self.dimension.since else []), *self.names]
+            table = arrow(version, [name for name in names if name in existing]).combine_chunks()
+            for name in names:
+                if name not in existing:
                     table = table.append_column(name, pa.nulls(table.num_rows))
             self._read = (number, table)
         return self._read[1]
 
     def taken(self, change: Change) -> Iterator[pa.Table]:
-        """Yield the rows that are to be put in, with surrogate keys and stretches."""
+        """Yield the rows to insert, with surrogate keys and spans."""
         import pyarrow as pa
 
         by_version: dict[int, list[int]] = {}
@@ -207,7 +208,7 @@ class Rows:
         for version, numbers in by_version.items():
             spans = [change.put[number][1] for number in numbers]
             rows = self.table(version).take(pa.array([span.row[1] for span in spans if span.row]))
-            own = {
+            columns = {
                 self.dimension.surrogate: pa.array(numbers, pa.int64()),
                 self.dimension.key: rows.column(self.dimension.key),
                 **{name: rows.column(name) for name in self.names},
@@ -215,14 +216,14 @@ class Rows:
             }
             if self.dimension.changes == "keep":
                 kind = pa.timestamp("us", tz="UTC" if spans[0].start.tzinfo else None)
-                own["valid_from"] = pa.array([span.start for span in spans], kind)
-                own["valid_until"] = pa.array([span.until for span in spans], kind)
-                own["is_current"] = pa.array([span.until.replace(tzinfo=None) == END for span in spans])
-            yield pa.table(own)
+                columns["valid_from"] = pa.array([span.start for span in spans], kind)
+                columns["valid_until"] = pa.array([span.until for span in spans], kind)
+                columns["is_current"] = pa.array([span.until.replace(tzinfo=None) == END for span in spans])
+            yield pa.table(columns)
 
 
 def contents(table: pa.Table, names: list[str]) -> list[int]:
-    """Return for each row a number that stands for what its columns hold; nulls do not count, so that a new column changes nothing."""
+    """Return a digest of each row's columns as a number; nulls do not count, so that a new column changes nothing."""
     texts = [(name.encode() + b"\x1f", _texts(table.column(name))) for name in sorted(names)]
     return [
         history.number(b"\x1e".join(name + text.encode() for name, column in texts if (text := column[row]) is not None))
@@ -231,7 +232,7 @@ def contents(table: pa.Table, names: list[str]) -> list[int]:
 
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:
-    """Return values as texts that no version of a library writes otherwise."""
+    """Return values as texts that do not depend on a library's version."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -240,22 +241,22 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
         return [None if value is None else repr(value) for value in whole.to_pylist()]
     if t.is_timestamp(whole.type):
         return list(whole.cast(pa.timestamp("us", tz=whole.type.tz)).cast(pa.int64()).cast(pa.string()).to_pylist())
-    return list(written(whole)[0].cast(pa.large_string()).to_pylist())
+    return list(copy_values(whole)[0].cast(pa.large_string()).to_pylist())
 
 
 def _once(dimension: Dimension, keys: list[Any]) -> None:
-    twice = [key for key, times in Counter(keys).items() if times > 1]
-    if twice:
-        more = f" and {len(twice) - 5:,} more" if len(twice) > 5 else ""
-        named = f"({dimension.key}, {dimension.since})" if dimension.since else dimension.key
+    repeated = [key for key, times in Counter(keys).items() if times > 1]
+    if repeated:
+        more = f" and {len(repeated) - 5:,} more" if len(repeated) > 5 else ""
+        key_text = f"({dimension.key}, {dimension.since})" if dimension.since else dimension.key
         raise StepFailed(
-            f"Dimension '{dimension.name}' cannot have the key {named}: there are several rows of {', '.join(map(_said, twice[:5]))}{more}.",
+            f"Dimension '{dimension.name}' cannot have the key {key_text}: there are several rows of {', '.join(map(_key_text, repeated[:5]))}{more}.",
             fix=f'Nothing was published. Judge it before: expect=[ex.unique("{dimension.key}").quarantine()].',
-            duplicates=len(twice),
+            duplicates=len(repeated),
         )
 
 
-def _said(key: Any) -> str:
+def _key_text(key: Any) -> str:
     return f"({', '.join(map(str, key))})" if isinstance(key, tuple) else str(key)
 
 

@@ -1,4 +1,4 @@
-"""A fact's table: its columns, and its rows with the dimension rows that held when they happened."""
+"""A fact's table: its columns, and its rows with the dimension rows that were valid at their time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Link:
-    """A column whose value names a member of a dimension, and the column that points to its row."""
+    """A column that names a dimension's member, and the column that refers to the member's row."""
 
     column: str
     pointer: str
@@ -30,21 +30,21 @@ class Link:
 
 @dataclass(frozen=True)
 class Facts:
-    """A fact's table, with what its columns are taken from."""
+    """A fact's table, and where its columns come from."""
 
     declared: Fact
     target: Target
     links: tuple[Link, ...]
-    dates: Mapping[str, str]  # pointer to the calendar: the column that tells the day
+    dates: Mapping[str, str]  # column that refers to the calendar: column with the day's time
     own: tuple[str, ...]  # columns that come from the lake
 
 
 def facts_of(star: Star, fact: Fact, version: Version, description: str | None, comments: Mapping[str, str]) -> Facts:
-    """Return a fact's table as it is to be.
+    """Return a fact's declared table.
 
     Raises
     ------
-    StepFailed : a column that is named is not there, or one that is made is
+    StepFailed : a named column does not exist, or a generated one does already
     """
     schema = schema_of(version)
     present = [name for name in schema.names if name != DAY and name not in HIDDEN]
@@ -67,15 +67,15 @@ def facts_of(star: Star, fact: Fact, version: Version, description: str | None, 
     }
     links = tuple(Link(column, f"{stem(column, '_id')}_key", by_name[name]) for column, name in linked.items())
     dates = {f"{stem(column, '_at', '_time')}_{star.dates.surrogate}": column for column in fact.dates} if star.dates else {}
-    own = tuple(dict.fromkeys((*fact.key, fact.time, *linked, *dates.values(), *(fact.measures or present))))
+    lake_columns = tuple(dict.fromkeys((*fact.key, fact.time, *linked, *dates.values(), *(fact.measures or present))))
     for name in (*(link.pointer for link in links), *dates):
-        if name in own:
+        if name in lake_columns:
             raise StepFailed(f"Fact '{fact.name}' makes a column '{name}', and '{fact.of}' has one.", fix="Rename it there.")
     day = DAY if version.partitioned else None
     columns = [
         *(Column(link.pointer, "bigint", _pointed(link, fact)) for link in links),
         *(Column(name, "integer", f"The day of {column}; {UNKNOWN} where there is none.") for name, column in dates.items()),
-        *(Column(name, type_of(schema.field(name).type), comments.get(name)) for name in own),
+        *(Column(name, type_of(schema.field(name).type), comments.get(name)) for name in lake_columns),
         *([Column(DAY, "date", "The day that the row belongs to.")] if day else []),
     ]
     references = [(link.pointer, link.dimension.name, link.dimension.surrogate) for link in links]
@@ -85,16 +85,16 @@ def facts_of(star: Star, fact: Fact, version: Version, description: str | None, 
         star.schema, fact.name, tuple(columns), fact.key, tuple((name,) for name, *_ in references), description, star.grant, day,
         tuple(references),
     )  # fmt: skip
-    return Facts(fact, target, links, dates, (*own, *([DAY] if day else [])))
+    return Facts(fact, target, links, dates, (*lake_columns, *([DAY] if day else [])))
 
 
 def _pointed(link: Link, fact: Fact) -> str:
-    held = f" that held at {fact.time}" if link.dimension.changes == "keep" else ""
-    return f"The row of {link.dimension.name}{held}; {UNKNOWN} where there is none."
+    validity = f" that held at {fact.time}" if link.dimension.changes == "keep" else ""
+    return f"The row of {link.dimension.name}{validity}; {UNKNOWN} where there is none."
 
 
-def moved_in(connection: Connection[Any], facts: Facts, beside: Identifier) -> None:
-    """Move rows that were loaded beside into the fact's table, each with the rows of dimensions that it points to."""
+def insert_staged_rows(connection: Connection[Any], facts: Facts, staged: Identifier) -> None:
+    """Move staged rows into the fact's table, each with references to its dimension rows."""
     from psycopg.sql import SQL, Identifier
 
     names = [*(link.pointer for link in facts.links), *facts.dates, *facts.own]
@@ -102,17 +102,18 @@ def moved_in(connection: Connection[Any], facts: Facts, beside: Identifier) -> N
     values = [
         *(SQL("coalesce({}, {})").format(Identifier(f"d{n}", link.dimension.surrogate), SQL(str(UNKNOWN))) for n, link in enumerate(facts.links)),
         *(SQL("coalesce(to_char({}, 'YYYYMMDD')::integer, {})").format(Identifier("n", date), SQL(str(UNKNOWN))) for date in facts.dates.values()),
-        *(Identifier("n", one) for one in facts.own),
+        *(Identifier("n", name) for name in facts.own),
     ]  # fmt: skip
-    said = SQL("INSERT INTO {} ({}) SELECT {} FROM {} n{}")
-    told = SQL(", ").join(Identifier(name) for name in names)
-    connection.execute(said.format(ddl.named(facts.target), told, SQL(", ").join(values), beside, joins))
+    statement = SQL("INSERT INTO {} ({}) SELECT {} FROM {} n{}")
+    column_list = SQL(", ").join(Identifier(name) for name in names)
+    connection.execute(statement.format(ddl.identifier(facts.target), column_list, SQL(", ").join(values), staged, joins))
 
 
-def pointed_anew(connection: Connection[Any], facts: Facts, touched: Mapping[str, Identifier | None]) -> int:
-    """Let facts whose members changed point to the rows that hold now; ``touched`` names by dimension the table of their keys.
+def update_references(connection: Connection[Any], facts: Facts, touched: Mapping[str, Identifier | None]) -> int:
+    """Update facts of changed members to refer to the rows that are valid now; ``touched`` names the table of their keys, by
+    dimension.
 
-    None stands for all members.
+    None means all members.
     """
     from psycopg.sql import SQL, Identifier
 
@@ -121,43 +122,47 @@ def pointed_anew(connection: Connection[Any], facts: Facts, touched: Mapping[str
         if link.dimension.name not in touched:
             continue
         keys = touched[link.dimension.name]
-        among = SQL(" JOIN {} t ON t.key = {}").format(keys, Identifier("n", link.column)) if keys is not None else SQL("")
-        said = SQL(
+        touched_join = SQL(" JOIN {} t ON t.key = {}").format(keys, Identifier("n", link.column)) if keys is not None else SQL("")
+        statement = SQL(
             "UPDATE {table} f SET {pointer} = x.at FROM (SELECT n.ctid AS row, coalesce({surrogate}, {unknown}) AS at FROM {table} n"
             "{touched}{join}) x WHERE f.ctid = x.row AND f.{pointer} <> x.at"
         )
         moved += connection.execute(
-            said.format(
-                table=ddl.named(facts.target), pointer=Identifier(link.pointer), surrogate=Identifier("d0", link.dimension.surrogate),
-                unknown=SQL(str(UNKNOWN)), touched=among, join=_joined(facts, link, 0),
+            statement.format(
+                table=ddl.identifier(facts.target), pointer=Identifier(link.pointer), surrogate=Identifier("d0", link.dimension.surrogate),
+                unknown=SQL(str(UNKNOWN)), touched=touched_join, join=_joined(facts, link, 0),
             )
         ).rowcount  # fmt: skip
     return moved
 
 
 def _joined(facts: Facts, link: Link, number: int) -> Composed:
-    """Return the join of rows ``n`` with the dimension's row that held at their time."""
+    """Return the join of rows ``n`` with the dimension's row that was valid at their time."""
     from psycopg.sql import SQL, Identifier
 
-    of = f"d{number}"
+    alias = f"d{number}"
     table = Identifier(facts.target.schema, link.dimension.name)
-    said = SQL(" LEFT JOIN {} {} ON {} = {} AND {} <> {}").format(
-        table, Identifier(of), Identifier(of, link.dimension.key), Identifier("n", link.column),
-        Identifier(of, link.dimension.surrogate), SQL(str(UNKNOWN)),
+    join = SQL(" LEFT JOIN {} {} ON {} = {} AND {} <> {}").format(
+        table, Identifier(alias), Identifier(alias, link.dimension.key), Identifier("n", link.column),
+        Identifier(alias, link.dimension.surrogate), SQL(str(UNKNOWN)),
     )  # fmt: skip
     if link.dimension.changes != "keep":
-        return said
+        return join
     time = Identifier("n", facts.declared.time)
-    return said + SQL(" AND {0} >= {1} AND {0} < {2}").format(time, Identifier(of, "valid_from"), Identifier(of, "valid_until"))
+    return join + SQL(" AND {0} >= {1} AND {0} < {2}").format(
+        time, Identifier(alias, "valid_from"), Identifier(alias, "valid_until")
+    )
 
 
-def years(connection: Connection[Any], several: Iterable[Facts]) -> set[int]:
-    """Return the years that facts fall in."""
+def years(connection: Connection[Any], all_facts: Iterable[Facts]) -> set[int]:
+    """Return the years of all facts."""
     from psycopg.sql import SQL, Identifier
 
-    found: set[int] = set()
-    for facts in several:
+    result: set[int] = set()
+    for facts in all_facts:
         for pointer in facts.dates:
-            said = SQL("SELECT DISTINCT {0} / 10000 FROM {1} WHERE {0} > 0").format(Identifier(pointer), ddl.named(facts.target))
-            found |= {year for (year,) in connection.execute(said)}
-    return found
+            statement = SQL("SELECT DISTINCT {0} / 10000 FROM {1} WHERE {0} > 0").format(
+                Identifier(pointer), ddl.identifier(facts.target)
+            )
+            result |= {year for (year,) in connection.execute(statement)}
+    return result

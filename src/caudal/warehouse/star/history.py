@@ -1,6 +1,6 @@
-"""The history of a dimension's members: from versions of a table to stretches of time, half open, that follow one another.
+"""The history of a dimension's members: versions of a table become consecutive half-open time spans.
 
-It follows from the versions alone, in their order, so that a rebuild gives the same rows with the same keys.
+It depends only on the versions and their order, so that a rebuild gives the same rows with the same keys.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-FIRST = dt.datetime(1000, 1, 1)  # since ever; a time that every client can show
-END = dt.datetime(9999, 12, 31)  # until further notice
+FIRST = dt.datetime(1000, 1, 1)  # the beginning of time; every client can show it
+END = dt.datetime(9999, 12, 31)  # no known end
 Key = str | int | float | dt.date | object
 
 
 @dataclass(frozen=True)
 class Span:
-    """A member's state, from ``start`` on, until before ``until``.
+    """A member's state, from ``start`` until before ``until``.
 
     Parameters
     ----------
-    content : what its columns hold, hashed
-    row : which row of which version told it; None where only the warehouse has it
+    content : a digest of the member's columns
+    row : the version and row that it comes from; None if it is only in the warehouse
     """
 
     start: dt.datetime
@@ -31,27 +31,27 @@ class Span:
     row: tuple[int, int] | None = None
 
 
-def told(spans: Sequence[Span], seen: Sequence[Span]) -> list[Span]:
-    """Return a member's history after a version told its states, by event time.
+def replace_states(spans: Sequence[Span], seen: Sequence[Span]) -> list[Span]:
+    """Return a member's history after a version that gives its states by event time.
 
-    A version tells all of a member from its earliest state on; what was known of the time before that stays.
+    A version replaces the history from its earliest state on; the history before that stays.
 
     Examples
     --------
     >>> day = [dt.datetime(2024, 1, n) for n in range(1, 5)]
-    >>> late = told([Span(day[0], day[2], 1), Span(day[2], END, 3)], [Span(day[1], END, 2), Span(day[2], END, 3)])
-    >>> [(one.start.day, one.content) for one in late]
+    >>> late = replace_states([Span(day[0], day[2], 1), Span(day[2], END, 3)], [Span(day[1], END, 2), Span(day[2], END, 3)])
+    >>> [(span.start.day, span.content) for span in late]
     [(1, 1), (2, 2), (3, 3)]
     """
-    states = sorted(seen, key=lambda one: one.start)
+    states = sorted(seen, key=lambda span: span.start)
     before = [span for span in spans if span.start < states[0].start]
     return _joined([*before, *states])
 
 
-def observed(spans: Sequence[Span], content: int | None, at: dt.datetime, row: tuple[int, int] | None = None) -> list[Span]:
-    """Return a member's history after a version showed its state (None: it is gone) at a time.
+def add_observation(spans: Sequence[Span], content: int | None, at: dt.datetime, row: tuple[int, int] | None = None) -> list[Span]:
+    """Return a member's history after a version that shows its state (None: removed) at a time.
 
-    Its first state holds since ever: nothing else is known of the time before.
+    Its first state is valid from the beginning of time: nothing else is known of the time before.
     """
     current = spans[-1] if spans and _endless(spans[-1]) else None
     if current is not None and current.content == content:
@@ -64,20 +64,20 @@ def observed(spans: Sequence[Span], content: int | None, at: dt.datetime, row: t
 
 
 def surrogate(key: object, start: dt.datetime | None = None) -> int:
-    """Return the surrogate key of a member's state: the same whenever and wherever it is made, never negative.
+    """Return the surrogate key of a member's state: always the same for the same member and start, never negative.
 
     Examples
     --------
     >>> surrogate(4) == surrogate(4), surrogate(4) == surrogate("4"), surrogate(4) == surrogate(4, FIRST)
     (True, False, False)
     """
-    said = f"{type(key).__name__} {key}" + ("" if start is None else f" {start.isoformat()}")
-    return number(said.encode())
+    text = f"{type(key).__name__} {key}" + ("" if start is None else f" {start.isoformat()}")
+    return number(text.encode())
 
 
-def number(of: bytes) -> int:
-    """Return a whole number of 63 bits that stands for some bytes."""
-    return int.from_bytes(hashlib.blake2b(of, digest_size=8).digest(), "big") >> 1
+def number(content: bytes) -> int:
+    """Return a 63-bit number derived from some bytes."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
 
 
 def _endless(span: Span) -> bool:
@@ -85,10 +85,10 @@ def _endless(span: Span) -> bool:
 
 
 def _joined(states: Sequence[Span]) -> list[Span]:
-    """Return states in order as stretches that follow one another; a state that repeats the one before it is part of that."""
+    """Return ordered states as consecutive spans; a state that repeats the one before it is merged with it."""
     kept: list[Span] = []
     for state in states:
         if not kept or kept[-1].content != state.content:
             kept.append(state)
-    ends = [*(one.start for one in kept[1:]), END.replace(tzinfo=kept[0].start.tzinfo)] if kept else []
-    return [replace(one, until=until) for one, until in zip(kept, ends, strict=True)]
+    ends = [*(span.start for span in kept[1:]), END.replace(tzinfo=kept[0].start.tzinfo)] if kept else []
+    return [replace(span, until=until) for span, until in zip(kept, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""``product.star``: what changed is computed and laid beside; then dimensions, facts and calendar change in one transaction."""
+"""``product.star``: compute and stage what changed; then change dimensions, facts and calendar in one transaction."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from caudal.errors import NotThere, StepFailed
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.warehouse import ddl, known
-from caudal.warehouse.connect import hold
-from caudal.warehouse.keys import violation
-from caudal.warehouse.load import copied
+from caudal.warehouse.connect import lock_place
+from caudal.warehouse.keys import key_error
+from caudal.warehouse.load import copy_files
 from caudal.warehouse.star import dates, store
-from caudal.warehouse.star.dimension import Rows, attributes, columns, followed
-from caudal.warehouse.star.fact import Facts, facts_of, moved_in, pointed_anew, years
+from caudal.warehouse.star.dimension import Rows, attributes, columns, compute_change
+from caudal.warehouse.star.fact import Facts, facts_of, insert_staged_rows, update_references, years
 from caudal.warehouse.swap import Outcome, delete
 from caudal.warehouse.target import Column, Target, schema_of
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Identifier
 
-_TICK_S = 1e-6  # versions of one moment follow one another
+_TICK_S = 1e-6  # so that versions with the same time still have an order
 
 
 @dataclass(frozen=True)
-class Given:
-    """A table of the lake that a star is made of, at its version; with what is said of it and of its columns."""
+class LakeTable:
+    """A table of the lake from which a star is made, at its version, with its comments."""
 
     folder: Place
     version: int
@@ -40,15 +40,15 @@ class Given:
 
 
 @dataclass
-class Made:
-    """A table of the star on its way.
+class StarTable:
+    """A table of the star while it is published.
 
     Parameters
     ----------
-    there : the columns that it has in the warehouse; none where it is not there
-    beside : where its changes lie
-    days : of a fact, the days that are replaced
-    whole : of a dimension, whether any member may have changed
+    there : the columns that it has in the warehouse; none if it does not exist
+    beside : its staged changes
+    days : for a fact, the days that are replaced
+    whole : for a dimension, whether any member may have changed
     """
 
     target: Target
@@ -61,210 +61,224 @@ class Made:
 
     @property
     def anew(self) -> bool:
-        """Whether it is there with other columns."""
-        return bool(self.there) and not ddl.same(self.target, self.there)
+        """Whether the table exists with other columns."""
+        return bool(self.there) and not ddl.has_same_columns(self.target, self.there)
 
 
-def publish(connection: Connection[Any], star: Star, product: str, given: Mapping[str, Given], run_id: str) -> Outcome:
-    """Bring a star to the versions of its tables, and say what was done.
+def publish(connection: Connection[Any], star: Star, product: str, lake_tables: Mapping[str, LakeTable], run_id: str) -> Outcome:
+    """Bring a star to the versions of its tables, and return what was done.
 
     Raises
     ------
-    StepFailed : a table is another's, a key is not kept, a column is missing, or a view uses one that goes away
+    StepFailed : a table belongs to another product, a key is violated, a column is missing, or a view uses a removed one
     """
     from psycopg import errors
 
     place = f"{star.schema}.*"
-    hold(connection, place)
+    lock_place(connection, place)
     known.prepare(connection, star.schema)
     if star.grant:
         ddl.role(connection, star.grant)
-    before = known.last(connection, place)
+    before = known.last_publication(connection, place)
     _mine(connection, star, before, product)
     dimensions = {
-        dimension.name: _dimension(connection, star, dimension, given[dimension.of], before) for dimension in star.dimensions
+        dimension.name: _dimension(connection, star, dimension, lake_tables[dimension.of], before) for dimension in star.dimensions
     }
-    facts = [_facts(connection, star, fact, given) for fact in star.facts]
-    calendar = Made(dates.target(star, star.dates), None, {}) if star.dates else None
+    facts = [_facts(connection, star, fact, lake_tables) for fact in star.facts]
+    calendar = StarTable(dates.target(star, star.dates), None, {}) if star.dates else None
     if calendar:
-        calendar.there = ddl.columns_there(connection, calendar.target)
-    tables = [*dimensions.values(), *([calendar] if calendar else []), *(made for _, made in facts)]
-    for fact, made in facts:
-        _changed_days(made, before, fact.declared.name)
+        calendar.there = ddl.existing_columns(connection, calendar.target)
+    tables = [*dimensions.values(), *([calendar] if calendar else []), *(fact_table for _, fact_table in facts)]
+    for fact, fact_table in facts:
+        _changed_days(fact_table, before, fact.declared.name)
     idle = not any(table.beside or table.days or table.anew or not table.there for table in tables)
     if idle and before is not None and before.declared == _declared(star, tables) and _noted(before, tables):
         return Outcome("was there already", 0, ())
-    for fact, made in facts:
-        _beside(connection, fact, made)
+    for fact, fact_table in facts:
+        _beside(connection, fact, fact_table)
     now = known.Published(
-        place, product, star.name, max(one.version for one in given.values()), sum(made.note["rows"] for _, made in facts), {}, _declared(star, tables), run_id,
+        place, product, star.name, max(table.version for table in lake_tables.values()), sum(fact_table.note["rows"] for _, fact_table in facts), {}, _declared(star, tables), run_id,
         {"tables": {table.target.table: table.note for table in tables}},
     )  # fmt: skip
-    fact_of = {made.target.table: (made.target, made.version) for _, made in facts}
+    fact_of = {fact_table.target.table: (fact_table.target, fact_table.version) for _, fact_table in facts}
     try:
         return _together(connection, star, dimensions, facts, calendar, now)
     except (errors.UniqueViolation, errors.NotNullViolation) as error:
-        if (found := fact_of.get(error.diag.table_name or "")) and found[1]:
-            raise violation(found[0], found[1], error) from None
+        if (fact_target := fact_of.get(error.diag.table_name or "")) and fact_target[1]:
+            raise key_error(fact_target[0], fact_target[1], error) from None
         raise
 
 
 def _together(
-    connection: Connection[Any], star: Star, dimensions: Mapping[str, Made], facts: list[tuple[Facts, Made]], calendar: Made | None,
+    connection: Connection[Any], star: Star, dimensions: Mapping[str, StarTable], facts: list[tuple[Facts, StarTable]], calendar: StarTable | None,
     now: known.Published,
 ) -> Outcome:  # fmt: skip
-    """Make the changes that lie beside, all or none."""
-    tables = [*dimensions.values(), *([calendar] if calendar else []), *(made for _, made in facts)]
+    """Make the staged changes, all or none."""
+    tables = [*dimensions.values(), *([calendar] if calendar else []), *(fact_table for _, fact_table in facts)]
     with connection.transaction():
         if any(table.anew for table in tables):
-            for _, made in facts:
-                if made.there:
-                    ddl.unrefer(connection, made.target)
-        for one in tables:
-            if not one.there:
-                ddl.create(connection, one.target, ddl.named(one.target))
-            elif one.anew:
-                delete(connection, one.target, None)
-                ddl.alter(connection, one.target, one.there)
+            for _, fact_table in facts:
+                if fact_table.there:
+                    ddl.drop_references(connection, fact_table.target)
+        for table in tables:
+            if not table.there:
+                ddl.create(connection, table.target, ddl.identifier(table.target))
+            elif table.anew:
+                delete(connection, table.target, None)
+                ddl.alter(connection, table.target, table.there)
         for declared in star.dimensions:
-            if (made := dimensions[declared.name]).beside:
-                store.change(connection, declared, made.target, made.beside)
-        touched = {name: None if made.whole else made.beside.touched for name, made in dimensions.items() if made.beside}
-        moved = sum(pointed_anew(connection, fact, touched) for fact, made in facts if made.there and not made.anew)
+            if (dimension_table := dimensions[declared.name]).beside:
+                store.apply_changes(connection, declared, dimension_table.target, dimension_table.beside)
+        touched = {
+            name: None if dimension_table.whole else dimension_table.beside.touched
+            for name, dimension_table in dimensions.items()
+            if dimension_table.beside
+        }
+        moved = sum(
+            update_references(connection, fact, touched) for fact, fact_table in facts if fact_table.there and not fact_table.anew
+        )
         rows = 0
-        for fact, made in facts:
-            if made.days:
-                whole = made.target.day is None or made.anew
-                delete(connection, made.target, None if whole else made.days)
-                moved_in(connection, fact, made.beside[0])
-                rows += made.beside[1]
+        for fact, fact_table in facts:
+            if fact_table.days:
+                whole = fact_table.target.day is None or fact_table.anew
+                delete(connection, fact_table.target, None if whole else fact_table.days)
+                insert_staged_rows(connection, fact, fact_table.beside[0])
+                rows += fact_table.beside[1]
         if calendar:
             dates.fill(connection, calendar.target, years(connection, [fact for fact, _ in facts]))
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        for one in tables:
-            ddl.shape(connection, one.target)
-        for _, made in facts:
-            ddl.refer(connection, made.target)
-        known.note(connection, now)
+        for table in tables:
+            ddl.shape(connection, table.target)
+        for _, fact_table in facts:
+            ddl.add_references(connection, fact_table.target)
+        known.record_publication(connection, now)
     for table in tables:
         if table.beside:
-            connection.execute(ddl.analysed(table.target))
-    states = sum(made.note["changed"] for made in dimensions.values())
-    days = sum(len(made.days) for _, made in facts)
+            connection.execute(ddl.analyze_statement(table.target))
+    states = sum(dimension_table.note["changed"] for dimension_table in dimensions.values())
+    days = sum(len(fact_table.days) for _, fact_table in facts)
     counted = ((days, "day", "of facts"), (states, "row", "of dimensions"), (moved, "pointer", "set anew"))
-    said = [f"{number:,} {what}{'' if number == 1 else 's'} {of}" for number, what, of in counted]
-    return Outcome(", ".join(said), rows, tuple(sorted({day for _, made in facts for day in made.days})))
+    parts = [f"{number:,} {unit}{'' if number == 1 else 's'} {suffix}" for number, unit, suffix in counted]
+    return Outcome(", ".join(parts), rows, tuple(sorted({day for _, fact_table in facts for day in fact_table.days})))
 
 
-def _dimension(connection: Connection[Any], star: Star, dimension: Dimension, given: Given, before: known.Published | None) -> Made:
-    """Return a dimension's table with its changes laid beside, where there are any."""
-    newest = delta.read(given.folder, given.version)
+def _dimension(
+    connection: Connection[Any], star: Star, dimension: Dimension, lake_table: LakeTable, before: known.Published | None
+) -> StarTable:
+    """Return a dimension's table with its changes staged, if there are any."""
+    newest = delta.read(lake_table.folder, lake_table.version)
     indexes = ((dimension.key, "valid_from"),) if dimension.changes == "keep" else ((dimension.key,),)
     target = Target(
-        star.schema, dimension.name, columns(dimension, newest, dict(given.comments)), (dimension.surrogate,), indexes, given.comment, star.grant,
+        star.schema, dimension.name, columns(dimension, newest, dict(lake_table.comments)), (dimension.surrogate,), indexes, lake_table.comment, star.grant,
     )  # fmt: skip
-    made = Made(target, newest, ddl.columns_there(connection, target))
+    table = StarTable(target, newest, ddl.existing_columns(connection, target))
     last = _last(before, dimension.name)
-    goes_on = bool(made.there) and not made.anew and last.get("declared") == repr(dimension) and _same_lake(given, last)
-    if made.anew:
-        ddl.going(connection, target, made.there)
+    continues = bool(table.there) and not table.anew and last.get("declared") == repr(dimension) and _same_lake(lake_table, last)
+    if table.anew:
+        ddl.removed_columns(connection, target, table.there)
     files = _files(newest)
-    made.note = {"version": given.version, "files": files, "at": last.get("at", 0.0), "declared": repr(dimension), "changed": 0}
-    if goes_on and last["version"] == given.version:
-        return made
+    table.note = {
+        "version": lake_table.version,
+        "files": files,
+        "at": last.get("at", 0.0),
+        "declared": repr(dimension),
+        "changed": 0,
+    }
+    if continues and last["version"] == lake_table.version:
+        return table
     names = attributes(dimension, schema_of(newest))
     rows = Rows(dimension, names)
-    had = store.read(connection, dimension, target) if goes_on else {}
-    change = followed(dimension, had, _versions(dimension, given, last if goes_on else {}, made.note), rows)
-    if not goes_on and made.there:  # told from the beginning: what it was before goes
-        made.whole = True
-        there = [] if made.anew else store.surrogates(connection, dimension, target)
-        change.gone = [number for number in there if number not in change.put]
-    made.note["changed"] = len(change.put) + len(change.moved) + len(change.gone)
-    if made.note["changed"] or not made.there or made.anew:
-        made.beside = store.lay(connection, dimension, target, change, rows, newest)
-    return made
+    known_history = store.read(connection, dimension, target) if continues else {}
+    change = compute_change(dimension, known_history, _versions(dimension, lake_table, last if continues else {}, table.note), rows)
+    if not continues and table.there:  # rebuilt from the beginning: earlier rows are removed
+        table.whole = True
+        existing = [] if table.anew else store.surrogates(connection, dimension, target)
+        change.gone = [number for number in existing if number not in change.put]
+    table.note["changed"] = len(change.put) + len(change.moved) + len(change.gone)
+    if table.note["changed"] or not table.there or table.anew:
+        table.beside = store.stage_changes(connection, dimension, target, change, rows, newest)
+    return table
 
 
 def _versions(
-    dimension: Dimension, given: Given, last: Mapping[str, Any], note: dict[str, Any]
+    dimension: Dimension, lake_table: LakeTable, last: Mapping[str, Any], note: dict[str, Any]
 ) -> Iterator[tuple[delta.Version, float | None]]:
-    """Yield the versions that are not in the warehouse yet, each later than the one before it."""
+    """Yield the versions that the warehouse does not have yet, each with a later time than the one before."""
     first = int(last["version"]) + 1 if last else 0
     if dimension.changes == "overwrite":
-        first = given.version
+        first = lake_table.version
     at = float(last.get("at", 0.0))
-    for number in range(first, given.version + 1):
-        version = delta.read(given.folder, number)
+    for number in range(first, lake_table.version + 1):
+        version = delta.read(lake_table.folder, number)
         at = max(float(version.identity.get("at", 0.0)), at + _TICK_S)
         note["at"] = at
         yield version, at
 
 
-def _facts(connection: Connection[Any], star: Star, fact: Any, given: Mapping[str, Given]) -> tuple[Facts, Made]:
-    of = given[fact.of]
-    version = delta.read(of.folder, of.version)
-    facts = facts_of(star, fact, version, of.comment, of.comments)
-    made = Made(facts.target, version, ddl.columns_there(connection, facts.target))
-    if made.anew:
-        ddl.going(connection, made.target, made.there)
-    return facts, made
+def _facts(connection: Connection[Any], star: Star, fact: Any, lake_tables: Mapping[str, LakeTable]) -> tuple[Facts, StarTable]:
+    lake_table = lake_tables[fact.of]
+    version = delta.read(lake_table.folder, lake_table.version)
+    facts = facts_of(star, fact, version, lake_table.comment, lake_table.comments)
+    table = StarTable(facts.target, version, ddl.existing_columns(connection, facts.target))
+    if table.anew:
+        ddl.removed_columns(connection, table.target, table.there)
+    return facts, table
 
 
-def _changed_days(made: Made, before: known.Published | None, name: str) -> None:
-    assert made.version is not None
-    days = known.days_of(made.version)
+def _changed_days(table: StarTable, before: known.Published | None, name: str) -> None:
+    assert table.version is not None
+    days = known.days_of(table.version)
     last = _last(before, name)
-    made.note = {"version": made.version.number, "days": days, "rows": made.version.rows}
-    had = last.get("days", {}) if made.there and not made.anew else {}
-    made.days = known.changed(had, days)
+    table.note = {"version": table.version.number, "days": days, "rows": table.version.rows}
+    published_days = last.get("days", {}) if table.there and not table.anew else {}
+    table.days = known.changed_days(published_days, days)
 
 
-def _beside(connection: Connection[Any], fact: Facts, made: Made) -> None:
-    """Load the rows of the days that changed into a temporary table."""
+def _beside(connection: Connection[Any], fact: Facts, table: StarTable) -> None:
+    """Load the rows of changed days into a temporary table."""
     from psycopg.sql import SQL, Identifier
 
-    if not made.days:
+    if not table.days:
         return
-    assert made.version is not None
-    into: Identifier = Identifier(f"rows_{made.target.table}"[:60])
-    types = {column.name: column.type for column in made.target.columns}
-    told = SQL(", ").join(SQL("{} {}").format(Identifier(name), SQL(types[name])) for name in fact.own)
-    connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(into, told))
+    assert table.version is not None
+    into: Identifier = Identifier(f"rows_{table.target.table}"[:60])
+    types = {column.name: column.type for column in table.target.columns}
+    definitions = SQL(", ").join(SQL("{} {}").format(Identifier(name), SQL(types[name])) for name in fact.own)
+    connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(into, definitions))
     with connection.transaction():
-        files = [file for file in made.version.files if (file.day or "") in made.days]
-        loaded = copied(connection, into, made.version, fact.own, files)
+        files = [file for file in table.version.files if (file.day or "") in table.days]
+        loaded = copy_files(connection, into, table.version, fact.own, files)
     connection.execute(SQL("ANALYZE {}").format(into))
-    made.beside = (into, loaded.rows)
+    table.beside = (into, loaded.rows)
 
 
 def _mine(connection: Connection[Any], star: Star, before: known.Published | None, product: str) -> None:
-    ours = before.more["tables"] if before is not None else {}
+    own_tables = before.more["tables"] if before is not None else {}
     if before is not None and (before.product, before.source) != (product, star.name):
         raise StepFailed(
             f"The schema '{star.schema}' is where product '{before.product}' publishes its star '{before.source}'.",
             fix="Publish under another name (schema=).",
         )
     for name in star.names:
-        if name not in ours and ddl.columns_there(connection, Target(star.schema, name, ())):
+        if name not in own_tables and ddl.existing_columns(connection, Target(star.schema, name, ())):
             raise StepFailed(
                 f"The warehouse has a table '{star.schema}.{name}' that this star has not made.",
                 fix="Publish under another schema (schema=), or take that table away.",
             )
 
 
-def _declared(star: Star, tables: list[Made]) -> str:
+def _declared(star: Star, tables: list[StarTable]) -> str:
     return hashlib.sha256(
         json.dumps([repr(star.facts), repr(star.dimensions), *(table.target.digest() for table in tables)]).encode()
     ).hexdigest()
 
 
-def _last(before: known.Published | None, table: str) -> dict[str, Any]:
-    return dict(before.more["tables"].get(table, {})) if before is not None else {}
+def _last(before: known.Published | None, name: str) -> dict[str, Any]:
+    return dict(before.more["tables"].get(name, {})) if before is not None else {}
 
 
-def _noted(before: known.Published, tables: list[Made]) -> bool:
-    """Tell whether the versions of all tables are told of already."""
+def _noted(before: known.Published, tables: list[StarTable]) -> bool:
+    """Return whether the versions of all tables are recorded already."""
     return all(before.more["tables"].get(table.target.table, {}).get("version") == table.note.get("version") for table in tables)
 
 
@@ -272,11 +286,11 @@ def _files(version: delta.Version) -> str:
     return hashlib.sha256(json.dumps(known.days_of(version), sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _same_lake(given: Given, last: Mapping[str, Any]) -> bool:
-    """Tell whether the version that the warehouse has is one of this lake's."""
-    if last["version"] > given.version:
+def _same_lake(lake_table: LakeTable, last: Mapping[str, Any]) -> bool:
+    """Return whether the version in the warehouse comes from this lake."""
+    if last["version"] > lake_table.version:
         return False
     try:
-        return bool(_files(delta.read(given.folder, last["version"])) == last["files"])
+        return bool(_files(delta.read(lake_table.folder, last["version"])) == last["files"])
     except NotThere:
         return False

@@ -26,7 +26,7 @@ def windows() -> list[list[float]]:
     for block in BACKLOG.blocks():
         halves = [packed.encode(block.cut(0, 100))[0], packed.encode(block.cut(100, len(block)))[0]]
         for device in range(messages.DEVICES):
-            found = [blocks.summed(blocks.unpacked([packed.readdressed(half, device)])) for half in halves]
+            found = [blocks.summed(blocks.unpacked([packed.with_device(half, device)])) for half in halves]
             sums = reduce(blocks.merged, (one for each in found for one in each.sums))
             rows += blocks.statistics(device, int(found[0].second[0]), sums)
     return rows
@@ -45,7 +45,7 @@ def test_peers_read_packed_blocks_as_caudal_does() -> None:
 
 def test_sums_do_not_depend_on_the_order_of_devices() -> None:
     parts = [
-        blocks.unpacked([packed.readdressed(packed.encode(block)[0], device)]) for block in BACKLOG.blocks() for device in (3, 1)
+        blocks.unpacked([packed.with_device(packed.encode(block)[0], device)]) for block in BACKLOG.blocks() for device in (3, 1)
     ]
     found = blocks.summed(blocks.Samples(*(np.concatenate(some) for some in zip(*parts, strict=True))))
     assert found.device.tolist() == [1] * BACKLOG.seconds + [3] * BACKLOG.seconds

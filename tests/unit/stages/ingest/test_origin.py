@@ -17,7 +17,7 @@ from caudal.stages.ingest import KnownFile, RawFile, arrivals
 from caudal.stages.ingest.files import present
 from caudal.stages.ingest.origin import former_name, former_pattern
 from caudal.tables.home import Home
-from caudal.tables.landing import current, land, moved, origin_of
+from caudal.tables.landing import current, land, origin_of, rebase_paths
 
 PART = st.from_regex(r"[a-z .+()$\[{^-]{0,5}[a-z]", fullmatch=True)
 PATH = st.lists(PART, min_size=1, max_size=4)
@@ -103,7 +103,7 @@ def test_a_home_of_before_goes_on(data: Path, tmp_path: Path) -> None:
             data.rename(tmp_path / "twin")
             (tmp_path / "twin" / "in/b/1.csv").write_text("x\nnewer\n")
     held = {file.sha256 for file in current(home, ledger, **about)}
-    moved(ledger, "p", "s", tmp_path / "twin", former_name("in/*/*.csv", tmp_path / "twin"))
+    rebase_paths(ledger, "p", "s", tmp_path / "twin", former_name("in/*/*.csv", tmp_path / "twin"))
     rows = ledger.find(landed, **about)
     assert {(row["path"], row["base"]) for row in rows if row["base"]} == {
         (name, str(tmp_path / "twin")) for name in ("in/a/1.csv", "in/b/1.csv")

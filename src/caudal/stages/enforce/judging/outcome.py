@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import ExpectationStopped
 from caudal.stages.enforce.declared import Declared, Figures, TableExpectation
 from caudal.stages.enforce.judging import profile
-from caudal.storage.place import Place, source
+from caudal.storage.place import Place, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,7 +114,7 @@ def _reasons(files: Sequence[Place], rules: set[str]) -> tuple[Counter[str], int
     by_reason: Counter[str] = Counter()
     rows = unreadable = 0
     for path in files:
-        row_reasons: pa.ChunkedArray = pq.read_table(source(path), columns=["_reasons"], partitioning=None).column("_reasons")
+        row_reasons: pa.ChunkedArray = pq.read_table(readable(path), columns=["_reasons"], partitioning=None).column("_reasons")
         rows += len(row_reasons)
         for pair in pc.value_counts(pc.list_flatten(row_reasons)).to_pylist():
             by_reason[pair["values"]] += pair["counts"]

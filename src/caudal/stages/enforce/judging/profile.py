@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caudal.engine.settings import usable_cores
-from caudal.storage.place import Place, source
+from caudal.storage.place import Place, readable
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def rows(files: Sequence[Place]) -> int:
     """Return how many rows the files have, by their footers."""
     import pyarrow.parquet as pq
 
-    return sum(pq.read_metadata(source(file)).num_rows for file in files)
+    return sum(pq.read_metadata(readable(file)).num_rows for file in files)
 
 
 def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
@@ -100,7 +100,7 @@ def _of_file(path: Place) -> dict[str, RunningFigures]:
     """Return the figures of one file's columns."""
     import pyarrow.parquet as pq
 
-    with translate_storage_errors(path), pq.ParquetFile(source(path)) as file:
+    with translate_storage_errors(path), pq.ParquetFile(readable(path)) as file:
         kinds = {
             field.name: field.type for field in file.schema_arrow if not field.name.startswith("_") and not _is_nested(field.type)
         }

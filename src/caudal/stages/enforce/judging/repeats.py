@@ -18,7 +18,7 @@ from caudal.engine.settings import usable_cores
 from caudal.stages.enforce.judging.content import REASONS
 from caudal.stages.enforce.judging.profile import parquet
 from caudal.storage.parquet import WRITTEN
-from caudal.storage.place import Place, below, overwrite, source, target
+from caudal.storage.place import Place, overwrite, readable, relative_path, writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ def move_repeats(folder: Place, verdicts: Sequence[str], waiting: str, keys: Seq
     groups: dict[PurePath, list[tuple[Place, bool]]] = {}
     for verdict in verdicts:
         for file in parquet(folder / verdict):
-            groups.setdefault(below(file.parent, folder / verdict), []).append((file, verdict != verdicts[0]))
+            groups.setdefault(relative_path(file.parent, folder / verdict), []).append((file, verdict != verdicts[0]))
 
     def apart(group: tuple[PurePath, list[tuple[Place, bool]]]) -> bool:
         partition, files = group
@@ -71,14 +71,14 @@ def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: s
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lengths = [pq.read_metadata(source(file)).num_rows for file, _ in files]
+    lengths = [pq.read_metadata(readable(file)).num_rows for file, _ in files]
     ends = np.cumsum(lengths)
     if ends[-1] > MANY:
         return [np.ones(length, bool) for length in lengths]
     names = list(dict.fromkeys(name for key in keys for name in key.columns))
     tables, unread_of = [], []
     for (file, reasons), length in zip(files, lengths, strict=True):
-        table = pq.read_table(source(file), columns=[*names, REASONS] if reasons else names, partitioning=None)
+        table = pq.read_table(readable(file), columns=[*names, REASONS] if reasons else names, partitioning=None)
         unread_of.append(_unreadable(table.column(REASONS), rules) if reasons else np.zeros(length, bool))
         tables.append(table)
     unread = np.concatenate(unread_of)
@@ -142,17 +142,17 @@ def _split(file: Place, mask: Mask, waiting: Place) -> None:
     """Move the rows of a file that a mask selects into another file; the remaining rows replace the file."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(source(file)) as opened:
+    with pq.ParquetFile(readable(file)) as opened:
         codec = opened.metadata.row_group(0).column(0).compression.lower()
         table = opened.read()
     waiting.parent.mkdir(parents=True, exist_ok=True)
-    with target(waiting) as to:
+    with writable(waiting) as to:
         pq.write_table(table.filter(mask), to, compression=codec, **WRITTEN)
     if mask.all():
         file.unlink()
         return
     rest = file.with_name("." + file.name)
-    with target(rest) as to:
+    with writable(rest) as to:
         pq.write_table(table.filter(~mask), to, compression=codec, **WRITTEN)
     overwrite(file, rest)
 

@@ -14,7 +14,7 @@ from caudal.kinds import PACKINGS
 from caudal.stages.ingest.formats.lines import Lines
 from caudal.stages.ingest.limits import Expansion
 from caudal.stages.ingest.raw import RawFile
-from caudal.storage.place import Place, source
+from caudal.storage.place import Place, readable
 
 _BLOCK = 1 << 21
 _HEAD = 1 << 18
@@ -49,9 +49,9 @@ def open_plain(path: Place) -> IO[bytes]:
     with path.open("rb") as file:
         head = file.read(4)
     if head.startswith(PACKINGS[".gz"].MAGIC):
-        return gzip.open(source(path))  # type: ignore[return-value]
+        return gzip.open(readable(path))  # type: ignore[return-value]
     if head.startswith(PACKINGS[".bz2"].MAGIC) and path.name.endswith(".bz2"):  # three letters, which text may begin with
-        return bz2.open(source(path))
+        return bz2.open(readable(path))
     return path.open("rb")
 
 

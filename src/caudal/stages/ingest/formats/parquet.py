@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, begins, check_whole
-from caudal.storage.place import Place, reader, source, spark_path
+from caudal.storage.place import Place, readable, reader, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 
     check_whole(file.path, "parquet", file.name)
     try:
-        with translate_storage_errors(file.path), pq.ParquetFile(source(file.path)) as parquet:
+        with translate_storage_errors(file.path), pq.ParquetFile(readable(file.path)) as parquet:
             schema, stored = parquet.schema_arrow, parquet.metadata.schema
             int96 = {stored.column(i).path for i in range(len(stored)) if stored.column(i).physical_type == "INT96"}
     except (pa.ArrowException, OSError) as error:

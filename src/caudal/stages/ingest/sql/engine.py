@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from caudal.declarations.database import Database
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.secret import passwords_of, shown
-from caudal.storage.driver import driven
+from caudal.storage.driver import url_with_driver
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -29,7 +29,7 @@ def open_engine(source: Database, data: Path | None) -> Engine:
             f"{source.address!r} is asked by Spark, in a run.", fix='Ask by the clock: trigger=cd.every("15 minutes").'
         )
     try:
-        url = driven(address)
+        url = url_with_driver(address)
     except ArgumentError:
         raise SourceProblem(
             f"'{shown(address)}' is no database URL.", fix="Write it as postgresql://user@host/database or sqlite:///file.db."

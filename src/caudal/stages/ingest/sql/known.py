@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.database import Database
 from caudal.stages.ingest.arrival import KnownFile
 from caudal.stages.ingest.sql.text_watermark import step_back
-from caudal.storage.parquet import opened
+from caudal.storage.parquet import open_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +105,7 @@ class LandedRows:
             # A row without a watermark is read each time, so it may be in any file.
             if landed_file.stored is None or (last is not None and last < low and not noted.get("without")):
                 continue
-            with opened(landed_file.stored) as file:
+            with open_parquet(landed_file.stored) as file:
                 for batch in file.iter_batches(batch_size=10_000):
                     column = batch.column(source.watermark)
                     asked_again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))

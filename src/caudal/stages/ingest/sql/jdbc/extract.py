@@ -17,7 +17,7 @@ from caudal.stages.ingest.sql.jdbc.columns import JdbcTable, jdbc_table
 from caudal.stages.ingest.sql.jdbc.server import Server, connect
 from caudal.stages.ingest.sql.known import EarlierExtractions, resume_from
 from caudal.stages.ingest.sql.text_watermark import unordered_text
-from caudal.storage.place import Place, remove, source as opened, spark_path
+from caudal.storage.place import Place, readable as opened, remove, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
