@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caudal.batch.execute import execute
 from caudal.batch.plan import plan as steps_of
@@ -20,12 +21,15 @@ from caudal.graph.build import build
 from caudal.graph.load import load, product_file, with_data
 from caudal.graph.registered import declared_nodes, is_streamed, step_kind, tables_of
 from caudal.observers.registered import registered
-from caudal.report.documents import BackfillPlan, PlannedFile, PlannedSource, PlannedTable
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
 from caudal.runtime.opening import checked, held, opened
 from caudal.runtime.storage import check_tables
 from caudal.runtime.workspace import Process, Progress, Quiet, Workspace
 from caudal.storage import delta
+
+if TYPE_CHECKING:
+    from caudal.report.documents import BackfillPlan, PlannedFile, PlannedSource, PlannedTable
+
 
 MOST_DAYS = 36_600
 

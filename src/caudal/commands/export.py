@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from caudal.commands.status import the_product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
-from caudal.report.documents import ExportDocument
 from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.storage.place import spark_needs
 from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables.intact import check_small, name_damaged_file
 from caudal.tables.resolve import resolve_version
+
+if TYPE_CHECKING:
+    from caudal.report.documents import ExportDocument
+
 
 Written = Literal["parquet", "avro", "csv"]
 ENDINGS = {".parquet": "parquet", ".avro": "avro", ".csv": "csv"}

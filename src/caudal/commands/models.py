@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from caudal.commands.status import products, the_product
 from caudal.declarations.settings import Settings
@@ -13,10 +14,12 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.ledger.rows import DecisionRow
 from caudal.registry.card import Card, Listed
-from caudal.report.documents import HistoryLine, VersionDocument
 from caudal.runtime.lifecycle import who
 from caudal.runtime.opening import opened
 from caudal.tables.home import Home
+
+if TYPE_CHECKING:
+    from caudal.report.documents import HistoryLine, VersionDocument
 
 
 def listing(settings: Settings, product: str | None = None) -> list[VersionDocument]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -16,13 +16,16 @@ from caudal.engine.exact import in_any_magnitude
 from caudal.errors import NotThere
 from caudal.graph.load import load, product_file, with_data
 from caudal.graph.registered import of_kind
-from caudal.report.documents import ParityDocument, TableParity
 from caudal.runtime.lifecycle import new_run_id
 from caudal.runtime.opening import checked, opened
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables.frames import arrow
+
+if TYPE_CHECKING:
+    from caudal.report.documents import ParityDocument, TableParity
+
 
 _SHOWN = 5
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from caudal.declarations.join import Join, is_stream, keys_of, shape
 from caudal.declarations.node import Node
-from caudal.report.documents import ParityExample, TableParity
 from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -22,6 +21,8 @@ from caudal.tables.frames import arrow, empty, frame
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from caudal.report.documents import ParityExample, TableParity
 
 _SHOWN = 5
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caudal.batch.batch import run
 from caudal.batch.result import Result
@@ -17,7 +18,6 @@ from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.graph.load import load
 from caudal.ledger.records import landed
-from caudal.report.documents import QuarantineCount, QuarantinedRow
 from caudal.runtime.lifecycle import new_run_id
 from caudal.runtime.opening import held, opened
 from caudal.runtime.workspace import Progress, Workspace
@@ -26,6 +26,9 @@ from caudal.tables import corrections
 from caudal.tables.frames import arrow, frame
 from caudal.tables.home import Home
 from caudal.tables.landing import land
+
+if TYPE_CHECKING:
+    from caudal.report.documents import QuarantineCount, QuarantinedRow
 
 
 def listing(settings: Settings, product: str | None = None) -> list[QuarantineCount]:

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
@@ -17,20 +18,23 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, model_versions, runs, schedules, steps
 from caudal.messaging.feed import Feed
 from caudal.observers.alerts import ATTEMPTS, undelivered
-from caudal.report.documents import (
-    ModelStatus,
-    ProductStatus,
-    PublicationStatus,
-    StatusDocument,
-    StreamsStatus,
-    TableStatus,
-    UpStatus,
-)
 from caudal.report.sections.others import OWN
 from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.home import Home
+
+if TYPE_CHECKING:
+    from caudal.report.documents import (
+        ModelStatus,
+        ProductStatus,
+        PublicationStatus,
+        StatusDocument,
+        StreamsStatus,
+        TableStatus,
+        UpStatus,
+    )
+
 
 _LOOKED_AT = 200  # updates of the live feed: enough for each source to be among them
 

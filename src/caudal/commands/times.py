@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -11,8 +12,10 @@ from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.records import steps
 from caudal.observers.usual_times import RUN, Usual, history, usual_of
-from caudal.report.documents import ExecutionDocument, StepTimes, TimesDocument, UsualDocument
 from caudal.runtime.opening import opened
+
+if TYPE_CHECKING:
+    from caudal.report.documents import ExecutionDocument, StepTimes, TimesDocument, UsualDocument
 
 
 def times(settings: Settings, product: str | None, step: str | None = None) -> TimesDocument:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caudal.commands.status import product_name, products
 from caudal.declarations.settings import Settings
@@ -11,8 +12,10 @@ from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import steps
 from caudal.ledger.rows import StepRow
-from caudal.report.documents import WhyDocument, WhyStep
 from caudal.runtime.opening import opened
+
+if TYPE_CHECKING:
+    from caudal.report.documents import WhyDocument, WhyStep
 
 
 def explained(settings: Settings, about: Path | None) -> WhyDocument:

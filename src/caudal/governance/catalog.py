@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
@@ -15,12 +15,15 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import checks, declarations, landed, lineages, model_versions, profiles, runs, steps
 from caudal.observers.declared import declaration
 from caudal.registry import card
-from caudal.report.documents import FoundDocument
 from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
 from caudal.tables.landing import origin_of
+
+if TYPE_CHECKING:
+    from caudal.report.documents import FoundDocument
+
 
 Thing = dict[str, Any]
 HIDDEN = "•••"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from caudal.ledger.rows import LandedRow
-from caudal.report.documents import PlaceDocument
 from caudal.report.figures import plural
+
+if TYPE_CHECKING:
+    from caudal.report.documents import PlaceDocument
 
 
 @dataclass

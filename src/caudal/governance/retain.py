@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from caudal.declarations.duration import text
@@ -24,7 +25,6 @@ from caudal.graph.load import load
 from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, deletions, model_versions, runs
-from caudal.report.documents import GoingDocument, ProtectedVersion, RetainDocument
 from caudal.runtime.lifecycle import new_run_id, who
 from caudal.runtime.opening import held, opened
 from caudal.storage import delta
@@ -32,6 +32,10 @@ from caudal.storage.lease import lease
 from caudal.storage.place import Place
 from caudal.tables import lifespans
 from caudal.tables.home import Home
+
+if TYPE_CHECKING:
+    from caudal.report.documents import GoingDocument, ProtectedVersion, RetainDocument
+
 
 ROLLBACK_S = 90 * 86400.0  # a version that was in production within this time may be restored
 READING_S = 3600.0  # readers of a replaced version have this long to finish

@@ -5,10 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs, steps
-from caudal.report.documents import ExecutionDocument
+
+if TYPE_CHECKING:
+    from caudal.report.documents import ExecutionDocument
+
 
 REMEMBERED = 30  # executions that count
 ENOUGH = 5  # fewer say nothing of what is usual

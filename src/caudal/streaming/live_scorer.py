@@ -22,7 +22,6 @@ from caudal.engine.exact import in_any_magnitude
 from caudal.errors import NotThere
 from caudal.messaging.updates import ClassUpdate
 from caudal.registry import LoadedModel, LoadedSparkModel, champion, load
-from caudal.report.documents import FollowerDocument
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -34,6 +33,8 @@ from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from caudal.report.documents import FollowerDocument
 
 RECALL_S = 120.0  # a label may come this late and is still compared
 _PAUSE_S = 0.2

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
@@ -18,7 +19,6 @@ from caudal.ledger.records import runs, steps
 from caudal.messaging.feed import Feed
 from caudal.messaging.updates import ClassUpdate
 from caudal.observers.registered import registered
-from caudal.report.documents import StreamDocument, StreamedTable
 from caudal.runtime.lifecycle import abandon, begin, end as ended, new_run_id
 from caudal.runtime.opening import checked, opened
 from caudal.runtime.workspace import Workspace
@@ -29,6 +29,10 @@ from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
 from caudal.streaming.live_scorer import LiveScorer, live_predictions
 from caudal.streaming.sources import engine_of, executor_of, stream_lease, stream_sources
+
+if TYPE_CHECKING:
+    from caudal.report.documents import StreamDocument, StreamedTable
+
 
 log = logging.getLogger(__name__)
 _AWAY_S = 0.5  # until a source that does not answer is tried again

@@ -6,11 +6,14 @@ import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import manifests
-from caudal.report.documents import FaultDocument, FindingsDocument
 from caudal.tables.home import Home
+
+if TYPE_CHECKING:
+    from caudal.report.documents import FaultDocument, FindingsDocument
 
 
 @dataclass(frozen=True)

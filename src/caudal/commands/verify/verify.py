@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import TYPE_CHECKING
 
 from caudal.commands.status import products
 from caudal.commands.verify.fault import Findings, Verified
@@ -14,9 +15,11 @@ from caudal.commands.verify.tables import check_table
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, NotThere
 from caudal.ledger.ledger import Ledger
-from caudal.report.documents import VerifyDocument
 from caudal.runtime.opening import opened
 from caudal.storage.place import Place
+
+if TYPE_CHECKING:
+    from caudal.report.documents import VerifyDocument
 
 
 def verify(settings: Settings, product: str | None = None, *, deep: bool = False) -> VerifyDocument:

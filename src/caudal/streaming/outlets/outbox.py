@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 import pyarrow as pa
 
 from caudal.declarations.outlet import Outlet
 from caudal.errors import EnvironmentProblem, StepFailed
-from caudal.report.documents import OutletDocument
+
+if TYPE_CHECKING:
+    from caudal.report.documents import OutletDocument
+
 
 _TRY_AGAIN_S = 2.0
 MOST_BYTES = 64 << 20  # of rows on their way; with more, the stream waits for the receiver
