@@ -19,6 +19,9 @@ CHARACTER = 7.9  # widest of the usual monospace faces at 13 px (0.604 em)
 SMALL = 6.7  # the same at 11 px
 LONGEST_NAME = 30
 MARGIN = 8.0
+LEAST_SCALE = (
+    0.8  # a drawing that is a little too wide for its page is made smaller, down to what can still be read; then it is scrolled
+)
 
 _STYLE = """
 .cg{--ink:#1c2430;--soft:#5b6675;--paper:#fff;--line:#a3adba;
@@ -84,7 +87,7 @@ def as_svg(graph: Graph, states: Mapping[str, NodeState] | None = None, links: M
     width, total = drawn.width + 2 * MARGIN, drawn.height + 2 * MARGIN
     parts = [
         f'<svg class="cg" xmlns="http://www.w3.org/2000/svg" viewBox="{-MARGIN:g} {-MARGIN:g} {width:g} {total:g}" '
-        f'width="{width:g}" height="{total:g}" role="img" aria-label="{_attribute(_said(graph))}">',
+        f'width="{width:g}" height="{total:g}" style="max-width:100%;min-width:{LEAST_SCALE * width:g}px;height:auto" role="img" aria-label="{_attribute(_said(graph))}">',
         f"<style>{_style(graph)}</style>",
         f"<title>{escape(_said(graph))}</title>",
     ]
