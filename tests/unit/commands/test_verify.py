@@ -34,7 +34,7 @@ def home(tmp_path: Path) -> Home:
     table = home.table("p", "clean")
     write(table, pa.table({"n": [1, 2]}))
     write(table, pa.table({"n": [3]}))
-    version_files.keep(table, {"means": KEPT})
+    version_files.write_version_files(table, {"means": KEPT})
     model = home.models("p", "m") / "1"
     model.mkdir(parents=True)
     (model / "model.skops").write_bytes(b"model")

@@ -237,7 +237,7 @@ class KafkaTap(Tap):
 
 def _messages(partition: int, messages: Sequence[Any]) -> pa.RecordBatch:
     moments = pa.array([max(0, message.timestamp()[1]) * 1000 for message in messages], pa.int64())
-    return pa.record_messages(
+    return pa.record_batch(
         [
             pa.array([partition] * len(messages), pa.int32()), pa.array([message.offset() for message in messages], pa.int64()),
             pa.array([message.value() for message in messages], pa.binary()), moments.cast(pa.timestamp("us", "UTC")),
