@@ -159,9 +159,9 @@ class Joining:
         return [self._alone(rows, self.right.near(micros(rows, shape.left_at), _within(shape)), shape)]
 
     def _alone(self, rows: pa.Table, others: pa.Table, shape: Shape) -> pa.Table:
-        unmatched = rows.filter(pa.array(~has_match(rows, others, shape)))
-        self.counts["unmatched"] += len(unmatched)
-        return unmatched(unmatched, others.schema, shape)
+        without_match = rows.filter(pa.array(~has_match(rows, others, shape)))
+        self.counts["unmatched"] += len(without_match)
+        return unmatched(without_match, others.schema, shape)
 
     def _waiting_until(self, until_us: int) -> bool:
         return self.declared.how == "left" and isinstance(self.right, Side) and self._given_us < until_us
