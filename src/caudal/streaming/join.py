@@ -22,7 +22,7 @@ from caudal.engine.marks import KNOWN
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_of
 from caudal.json_value import JsonObject
-from caudal.stages.join import has_match, is_known, join_pairs, micros, pairs
+from caudal.stages.join import has_match, is_known, join_pairs, micros, pairs, unmatched
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.streaming.append import append, compact
