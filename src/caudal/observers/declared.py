@@ -63,6 +63,8 @@ def _short(where: str | None) -> str | None:
 class KeptDeclaration(RunObserver):
     """Keeps the declaration of each run's product in the ledger."""
 
+    order = 10
+
     def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Keep it where it has changed."""
         if document["run_id"] == ws.run_id:

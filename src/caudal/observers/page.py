@@ -14,6 +14,8 @@ from caudal.runtime.workspace import Workspace
 class RunPage(RunObserver):
     """Writes the page where the run's document says that it lies; a run that died has none."""
 
+    order = 0
+
     def run_ended(self, ws: Workspace, document: RunDocument) -> None:
         """Write the page."""
 

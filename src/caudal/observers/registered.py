@@ -20,9 +20,9 @@ _LOG = logging.getLogger(__name__)
 
 @cache
 def registered() -> tuple[RunObserver, ...]:
-    """Return an observer of each kind, ours before those of other packages."""
+    """Return an observer of each kind in their order, ours before those of other packages."""
     modules = (import_module(f"caudal.observers.{module.name}") for module in pkgutil.iter_modules(caudal.observers.__path__))
-    own = [module.OBSERVER for module in modules if hasattr(module, "OBSERVER")]
+    own = sorted((module.OBSERVER for module in modules if hasattr(module, "OBSERVER")), key=lambda observer: observer.order)
     return (
         *own,
         *(Foreign(entry.name, entry.load()()) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)),

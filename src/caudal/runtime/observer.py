@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from caudal.report.run_document import RunDocument
@@ -20,6 +20,8 @@ class RunObserver:
     >>> WakeSignal().run_began(None) is None
     True
     """
+
+    order: ClassVar[int] = 100
 
     def run_began(self, ws: Workspace) -> None:
         """Hear that the ledger knows of a run that has begun."""

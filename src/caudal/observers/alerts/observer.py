@@ -14,7 +14,9 @@ from caudal.runtime.workspace import Workspace
 
 
 class Alerts(RunObserver):
-    """Queues the alerts of a run and tries to deliver them."""
+    """Queues the alerts of a run, with its page, and tries to deliver them."""
+
+    order = 50
 
     def step_slow(self, ws: Workspace, step: str, expected_s: float, limit_s: float) -> None:
         """Queue and send that a step takes longer than usual."""

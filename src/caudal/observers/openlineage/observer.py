@@ -11,6 +11,8 @@ from caudal.runtime.workspace import Workspace
 class OpenLineage(RunObserver):
     """Queues the events of a run and tries to deliver them, where the settings ask for it."""
 
+    order = 60
+
     def run_began(self, ws: Workspace) -> None:
         """Queue and send the event of a run's start."""
         note_start(ws)
