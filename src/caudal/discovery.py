@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import distributions
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -185,6 +184,7 @@ def _files(folder: str) -> tuple[str, ...]:
 @cache
 def _installed() -> tuple[EntryPoint, ...]:
     """Return all entry points of groups of caudal's; a process reads them once, since that opens a file of each installed package."""
+    from importlib.metadata import distributions  # as long to import as all declarations
 
     first: dict[str, tuple[EntryPoint, ...]] = {}
     for distribution in distributions():  # what comes first on Python's path hides what is there once more

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import json
 import shutil
 import sys
@@ -18,10 +16,8 @@ from caudal.batch.batch import run
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require
-from caudal.ledger.records import model_versions
-from caudal.report.terminal import Progress as Display, summary
 from caudal.runtime.opening import opened
-from caudal.runtime.workspace import Progress, Quiet
+from caudal.runtime.workspace import Progress
 
 # NYC Taxi & Limousine Commission, trip record data.
 OFFICIAL = "https://d37ci6vzurychx.cloudfront.net"
@@ -89,6 +85,8 @@ def first_prediction(settings: Settings, product: str, port: int, keep: bool, to
 
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
     """Do the whole way and show it."""
+    from caudal.report.terminal import Progress as Display, summary
+    from caudal.runtime.workspace import Quiet
 
     given = prepare(settings, simulate=simulate)
     settings = replace(settings, data=given.folder)
@@ -132,6 +130,9 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
 
 
 def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
+    import contextlib
+
+    from caudal.ledger.records import model_versions
 
     with contextlib.closing(opened(settings).ledger()) as ledger:
         names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
@@ -170,6 +171,7 @@ def _official(folder: Path) -> list[str]:
 
 def _simulated(folder: Path) -> Path:
     """Write simulated trips, the same ones every time, unless they are there."""
+    import importlib.util
 
     if not (folder / "truth.json").is_file():
         require("faker", extra="demo", for_="Simulating trips")

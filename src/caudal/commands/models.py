@@ -13,7 +13,6 @@ from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.ledger.rows import DecisionRow
-from caudal.registry import card as of_version, history as decisions, listing as versions, promote as decide
 from caudal.registry.card import Card, Listed
 from caudal.runtime.lifecycle import who
 from caudal.runtime.opening import opened
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 def listing(settings: Settings, product: str | None = None) -> list[VersionDocument]:
     """Return every model version with its score and whether it is in production."""
+    from caudal.registry import listing as versions
 
     with _ledger(settings) as (home, ledger):
         names = [the_product(home, ledger, product)] if product else products(ledger)
@@ -33,6 +33,7 @@ def listing(settings: Settings, product: str | None = None) -> list[VersionDocum
 
 def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> Card:
     """Return all that is known of a model version; of the champion when none is named."""
+    from caudal.registry import card as of_version
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
@@ -41,6 +42,7 @@ def card(settings: Settings, model: str, version: int | None, product: str | Non
 
 def promote(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> DecisionRow:
     """Put a version into production by hand."""
+    from caudal.registry import promote as decide
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
@@ -58,6 +60,7 @@ def rollback(settings: Settings, model: str, to: int | None, reason: str, produc
 
 def history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:
     """Return every decision on a model, oldest first."""
+    from caudal.registry import history as decisions
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)

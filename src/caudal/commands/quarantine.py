@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
-from pyspark.sql import functions as F
-
 from caudal.batch.batch import run
 from caudal.batch.result import Result
 from caudal.commands.status import products, the_product
@@ -52,6 +49,7 @@ def show(
     settings: Settings, table: str, *, reason: str | None = None, limit: int = 20, product: str | None = None
 ) -> list[QuarantinedRow]:
     """Return quarantined rows of a table: reasons, the file they came from, raw values."""
+    import pyarrow.compute as pc
 
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
@@ -110,6 +108,7 @@ class _Correction:
 
 def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason: str | None, where: str | None) -> None:
     """Land corrected copies of the quarantined rows that match."""
+    from pyspark.sql import functions as F
 
     version = _quarantined(ws.home, ws.product.name, source.name)
     rows = frame(ws.spark, version)

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
-
-from caudal.engine.marks import quoted
 from caudal.errors import DeclarationProblem
 
 if TYPE_CHECKING:
@@ -28,6 +24,10 @@ def micros(frame: DataFrame, time: str, asking: str) -> Column:
     ------
     DeclarationProblem : the column is neither a date nor a timestamp
     """
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
+
+    from caudal.engine.marks import quoted
 
     kind, column = frame.schema[time].dataType, F.col(quoted(time))
     if isinstance(kind, TimestampNTZType):

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark import cloudpickle
-
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -25,6 +23,7 @@ def tell_workers(spark: SparkSession, module: str, root: Path, sources: str | No
     sources : digest of the user's modules, None if there are none. Workers with other sources have imported older modules:
         Spark keeps them apart by their environment
     """
+    from pyspark import cloudpickle
 
     if module in sys.modules:
         cloudpickle.register_pickle_by_value(sys.modules[module])  # type: ignore[no-untyped-call]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
-from caudal.graph.load import load
 from caudal.graph.registered import labels_where
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.ledger import Ledger
@@ -37,6 +36,7 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
     ----------
     samples : int, rows shown of each table; columns that identify a person are masked
     """
+    from caudal.graph.load import load
 
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:

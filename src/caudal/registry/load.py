@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.signature import answer, coerced
-from caudal.engine.session import session
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
@@ -160,6 +159,7 @@ def version_row(ledger: Ledger, product: str, model: str, version: int | None = 
 
 
 def _session() -> SparkSession:
+    from caudal.engine.session import session
 
     return session()
 

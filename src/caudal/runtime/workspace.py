@@ -11,19 +11,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import func, select
-
 from caudal.declarations.database import Database, connector
 from caudal.declarations.node import Node, Source
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
-from caudal.engine.session import session, start_description, stop
 from caudal.errors import CaudalError
 from caudal.graph.fingerprint import loaded_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.observer import RunObserver
-from caudal.stages.ingest.needs import connectors
 from caudal.storage import delta
 from caudal.storage.place import Place, spark_needs
 from caudal.tables.home import Home
@@ -156,6 +152,7 @@ class Workspace:
     @cached_property
     def spark(self) -> SparkSession:
         """The Spark session, started when first asked for."""
+        from caudal.engine.session import session, start_description
         from caudal.engine.workers import tell_workers
 
         connectors, conf = spark_needs(self.home.lake)
@@ -178,6 +175,7 @@ class Workspace:
 
     def _little(self) -> bool:
         """Return whether all that was ever landed is so little that a run of it takes seconds; images are no work of Java's."""
+        from sqlalchemy import func, select
 
         kinds = {name: source.connection.kind for name, source in self.product.sources.items()}
         if not _LANDED.issuperset(kinds.values()) or drivers(
@@ -202,6 +200,7 @@ class Workspace:
 
     def restart_spark(self) -> None:
         """Have a new Spark session from here on."""
+        from caudal.engine.session import stop
 
         self.__dict__.pop("spark", None)
         stop(wait_s=10)
@@ -236,5 +235,6 @@ def drivers(product: Product) -> frozenset[str]:
 
 def readers(product: Product) -> frozenset[str]:
     """Return the connectors that reading the files of the product's sources may need."""
+    from caudal.stages.ingest.needs import connectors
 
     return connectors(source.connection for source in product.sources.values())

@@ -8,7 +8,6 @@ from pathlib import Path
 from flask import Flask
 
 from caudal.ledger.ledger import open_ledger
-from caudal.registry import load
 from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.document import new_book
@@ -54,6 +53,7 @@ def create_app(
     home_ = Home(home, ledger_url, lake)
 
     def from_registry(product: str, model: str, version: int) -> LoadedModel:
+        from caudal.registry import load
 
         return load(home_, ledger, product, model, version, trust=trust)
 

@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-from pyspark.sql import functions as F
-
 from caudal.storage.parquet import WRITTEN, open_parquet
 from caudal.tables.landing import LandedFile
 
@@ -26,12 +23,14 @@ FOOTER = b"caudal.replaces"
 
 def row_key(columns: Sequence[str]) -> Column:
     """Return an expression that identifies a source's row: a hash of its values and its file."""
+    from pyspark.sql import functions as F
 
     return F.xxhash64("_file", *[F.coalesce(F.col(name).cast("string"), F.lit("\0")) for name in sorted(columns)])
 
 
 def write(rows: pa.Table, keys: Sequence[int], segments: Sequence[str], file: Path) -> None:
     """Write corrected rows, with the keys of the rows that they replace."""
+    import pyarrow.parquet as pq
 
     footer = json.dumps({"keys": sorted(keys), "segments": sorted(segments)}).encode()
     pq.write_table(rows.replace_schema_metadata({FOOTER: footer}), file, **WRITTEN)

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from caudal.engine.cache import put_file
 from caudal.storage import delta
 from caudal.storage.damage import damage_error, translate_damage
 from caudal.storage.place import Place
@@ -17,6 +16,7 @@ FOLDER = "_kept"
 
 def write_version_files(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
     """Write files beside a table and return their hashes by name; no version lists them yet."""
+    from caudal.engine.cache import put_file
 
     digests = {}
     for name, content in things.items():

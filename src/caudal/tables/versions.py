@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from caudal.storage.parquet import read
 from caudal.tables.landing import LandedFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def in_order(files: Sequence[LandedFile]) -> list[LandedFile]:
@@ -23,6 +25,7 @@ def segments_with_keys(
     old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str], named: Named | None = None
 ) -> set[str]:
     """Return the segments of old files that hold a key of the new ones; ``named`` is for keys of a single column."""
+    import pyarrow as pa
 
     if not new or not old:
         return set()
@@ -43,6 +46,7 @@ def superseded(files: Sequence[LandedFile], key: str, named: Named | None = None
 
 
 def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> pa.Table:
+    import pyarrow as pa
 
     keys = read(file.stored, key).replace_schema_metadata()
     if named is None:
@@ -51,6 +55,7 @@ def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> p
 
 
 def _meet(keys: pa.Table, other_keys: pa.Table) -> bool:
+    import pyarrow as pa
 
     try:
         return bool(keys.cast(other_keys.schema).join(other_keys, keys.column_names, join_type="left semi").num_rows)

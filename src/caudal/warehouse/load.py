@@ -7,15 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.csv as pc
-
 from caudal.errors import StepFailed
 from caudal.storage.delta import DAY, DataFile, Version
 from caudal.tables.frames import arrow
 from caudal.warehouse.types import copy_values
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from psycopg import Connection
     from psycopg.sql import Composable
 
@@ -68,6 +66,7 @@ def copy_table(connection: Connection[Any], into: Composable, table: pa.Table) -
 
 def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa.RecordBatch]:
     """Return the rows of one file, with its day if ``columns`` has it."""
+    import pyarrow as pa
 
     one_file = replace(version, files=(file,))
     table = arrow(one_file, [name for name in columns if name != DAY])
@@ -80,6 +79,8 @@ def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa
 
 def as_csv(batch: pa.RecordBatch, zeros: Counter[str]) -> bytes:
     """Return rows as CSV: an empty text is quoted, a null is not."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
 
     texts = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):

@@ -6,14 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import pyarrow as pa
-from deltalake import Schema
+from typing import TYPE_CHECKING
 
 from caudal.declarations.warehouse import too_long
 from caudal.errors import StepFailed, nearest
 from caudal.storage.delta import DAY, Version
 from caudal.warehouse.types import type_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 HIDDEN = ("_file",)  # columns of the lake alone
 
@@ -77,6 +78,8 @@ class Target:
 
 def schema_of(version: Version) -> pa.Schema:
     """Return a version's Arrow schema."""
+    import pyarrow as pa
+    from deltalake import Schema
 
     return pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql.types import NullType, StructType
-
 from caudal.declarations.node import Table
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -20,6 +18,7 @@ def other_columns(ws: Workspace, table: Table, frame: DataFrame) -> str | None:
     An input's columns may be named anew, and a pandas frame has whole numbers on one day and others on the next: rows of both kinds
     are no one table.
     """
+    from pyspark.sql.types import NullType, StructType
 
     number = ws.version(table.name)
     if number is None:

@@ -8,8 +8,6 @@ from caudal.declarations.star import Star
 from caudal.graph.fingerprint import code_of, digest
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
-from caudal.warehouse.connect import connected
-from caudal.warehouse.star.publish import LakeTable, publish
 
 
 def work(ws: Workspace, star: Star) -> StepResult:
@@ -26,6 +24,8 @@ def work(ws: Workspace, star: Star) -> StepResult:
     version = max(inputs.values())
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=version)
+    from caudal.warehouse.connect import connected
+    from caudal.warehouse.star.publish import LakeTable, publish
 
     given = {name: LakeTable(ws.folder(name), number, *said[name]) for name, number in inputs.items()}
     with connected(url, ws.product.tz) as connection:

@@ -13,9 +13,6 @@ from caudal.graph.registered import kind_of
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
 from caudal.storage import delta
-from caudal.warehouse.connect import connected
-from caudal.warehouse.swap import publish
-from caudal.warehouse.target import Target, columns_of
 
 
 def work(ws: Workspace, publication: Publication) -> StepResult:
@@ -32,6 +29,9 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     last = ws.ledger.last_success(ws.product.name, f"publish:{publication.name}")
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=number)
+    from caudal.warehouse.connect import connected
+    from caudal.warehouse.swap import publish
+    from caudal.warehouse.target import Target, columns_of
 
     version = delta.read(ws.folder(publication.of), number)
     target = Target(

@@ -14,7 +14,6 @@ from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError
 from caudal.graph.check import check as check_declaration
 from caudal.graph.load import load, product_file, with_data
-from caudal.stages.ingest.files import matching_files
 
 
 def check(folder: Path, settings: Settings, *, static: bool = False, note: Note = lambda _: None) -> list[CaudalError]:
@@ -48,6 +47,7 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
 
 def _files(product: Product, settings: Settings) -> dict[str, object]:
     """Return, by source whose columns are read from files, what those are now."""
+    from caudal.stages.ingest.files import matching_files
 
     found: dict[str, object] = {}
     for name, source in product.sources.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from openlineage.client import set_producer
@@ -136,6 +135,7 @@ def _verb(step: StepRow) -> str | None:
 
 
 def _engine() -> processing_engine_run.ProcessingEngineRunFacet:
+    from importlib.metadata import version
 
     return processing_engine_run.ProcessingEngineRunFacet(version("pyspark"), "spark", version("openlineage-python"))
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rich.text import Text
-
 from caudal.ledger.records import checks
 from caudal.ledger.rows import CheckRow, StepRow
 from caudal.report import charts
 from caudal.report.figures import count, plural, share
 from caudal.report.run_document import RunDocument
 from caudal.report.section import ReportedRun, ReportSection, TerminalPart
-from caudal.report.terminal.console import grid, inset
 
 
 class Expectations(ReportSection):
@@ -57,6 +54,9 @@ class Expectations(ReportSection):
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
         """Yield the quarantined rows by table and reason."""
+        from rich.text import Text
+
+        from caudal.report.terminal.console import grid, inset
 
         rows = grid("left", "right", "right", "fill")
         found = [

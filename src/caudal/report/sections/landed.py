@@ -12,7 +12,6 @@ from caudal.report.document import detail_of
 from caudal.report.figures import plural, size
 from caudal.report.run_document import LandedDocument, RunDocument
 from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
-from caudal.report.terminal.console import grid, inset
 
 FILES_SHOWN = 100
 _NOT_LANDED = {"waiting": "still being written", "link": "a link that is not followed"}
@@ -48,6 +47,7 @@ class Landed(ReportSection):
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
         """Yield a line for each source that brought something."""
+        from caudal.report.terminal.console import grid, inset
 
         rows = grid("left", "right", "right", "right")
         for name, source in document["landed"].items():

@@ -6,9 +6,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from caudal.declarations.metrics import METRICS
 from caudal.graph.registered import steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions, runs, steps
@@ -19,8 +16,6 @@ from caudal.report.figures import duration, held_out_score, places_of, score, va
 from caudal.report.run_document import ModelDocument, RunDocument
 from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
 from caudal.report.step_words import why
-from caudal.report.terminal.console import grid, inset, mark
-from caudal.report.terminal.tables import gates
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -147,6 +142,7 @@ def _in_production(ledger: Ledger, run: RunRow, model: str) -> int | None:
 
 def _better(metric: str | None) -> str | None:
     """Return whether lower or higher values of a metric are better; None for one that is not known."""
+    from caudal.declarations.metrics import METRICS
 
     return next((known[metric] for known in METRICS.values() if metric in known), None) if metric else None
 
@@ -190,6 +186,10 @@ def _learned(detail: StepDetail) -> str:
 
 
 def _lines(name: str, model: ModelDocument) -> TerminalPart:
+    from rich.text import Text
+
+    from caudal.report.terminal.console import inset, mark
+    from caudal.report.terminal.tables import gates
 
     better = f", {model['better']} is better" if model.get("better") else ""
     unit = f" in {model['unit']}" if model.get("unit") else ""
@@ -227,6 +227,9 @@ def _sentence(words: str) -> str:
 
 
 def _candidates(model: ModelDocument) -> Table:
+    from rich.text import Text
+
+    from caudal.report.terminal.console import grid
 
     rows = grid("left", "left", "right", "left", "fill")
     places = places_of(model["candidates"])

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.text import Text
-
 from caudal.graph.registered import kind_of_step, step_kind
 from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
 from caudal.report.section import ReportSection, RunRecord, TerminalPart
-from caudal.report.terminal.console import grid, inset
 
 OWN = ("landed", "tables", "models", "predictions", "warehouse")
 
@@ -31,6 +28,9 @@ class Others(ReportSection):
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
         """Yield a part for each that was made in this run."""
+        from rich.text import Text
+
+        from caudal.report.terminal.console import grid, inset
 
         states = {step["step"].partition(":")[2]: step["state"] for step in document["steps"]}
         for part, lines in document.get("others", {}).items():

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from rich.text import Text
-
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
 from caudal.report.figures import count, duration
 from caudal.report.run_document import RunDocument, StepDocument
 from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
 from caudal.report.step_words import days, why
-from caudal.report.terminal.console import grid, inset
 
 
 class Steps(ReportSection):
@@ -48,6 +45,9 @@ class Steps(ReportSection):
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
         """Yield the steps that were not started."""
+        from rich.text import Text
+
+        from caudal.report.terminal.console import grid, inset
 
         rows = grid("left", "fill")
         for step in document["steps"]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.text import Text
-
 from caudal.graph.registered import steps_where
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
@@ -13,7 +11,6 @@ from caudal.report.figures import count
 from caudal.report.run_document import RunDocument, TableDocument
 from caudal.report.section import ReportSection, RunRecord, TerminalPart
 from caudal.report.step_words import state_of_table
-from caudal.report.terminal.console import grid, inset
 
 
 class Tables(ReportSection):
@@ -27,6 +24,9 @@ class Tables(ReportSection):
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
         """Yield a line for each table that was written."""
+        from rich.text import Text
+
+        from caudal.report.terminal.console import grid, inset
 
         rows = grid("left", "right", "right", "right", "right", "right")
         rows.show_header = True

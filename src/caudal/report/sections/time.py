@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rich.text import Text
-
 from caudal.ledger.rows import RunRow, StepRow
 from caudal.report import charts
 from caudal.report.figures import duration, plural
 from caudal.report.run_document import RunDocument
 from caudal.report.section import ReportedRun, ReportSection, TerminalPart
-from caudal.report.terminal.console import grid, inset
 
 BAR = 24
 # Steps shorter than this share of the run are told together.
@@ -46,6 +43,9 @@ class Time(ReportSection):
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
         """Yield a bar for each step that took more than a moment."""
+        from rich.text import Text
+
+        from caudal.report.terminal.console import grid, inset
 
         rows = grid("left", "right", "fill")
         worked = [step for step in document["steps"] if step["state"] in ("succeeded", "failed")]

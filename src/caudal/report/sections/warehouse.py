@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.text import Text
-
 from caudal.graph.registered import steps_where
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
 from caudal.report.figures import count, plural
 from caudal.report.run_document import PublicationDocument, RunDocument
 from caudal.report.section import ReportSection, RunRecord, TerminalPart
-from caudal.report.terminal.console import grid, inset
 
 
 class Warehouse(ReportSection):
@@ -26,6 +23,9 @@ class Warehouse(ReportSection):
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
         """Yield a line for each publication."""
+        from rich.text import Text
+
+        from caudal.report.terminal.console import grid, inset
 
         rows = grid("left", "right", "fill")
         states = {step["step"]: step["state"] for step in document["steps"]}

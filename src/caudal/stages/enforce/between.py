@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import RowExpectation, is_time, literal, nan
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ class Between(RowExpectation):
     def broken(self, schema: StructType) -> Column:
         """Return where the value is below ``low``, above ``high`` or NaN."""
         from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
 
         value, kind = F.col(quoted(self.column)), schema[self.column].dataType
         out = nan(self.column, schema)

@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from caudal.declarations.expectation import Expectation
-from caudal.engine.marks import quoted
 from caudal.errors import DeclarationProblem
 
 if TYPE_CHECKING:
@@ -169,6 +168,8 @@ def is_number(type_: DataType) -> bool:
 def nan(column: str, schema: StructType) -> Column:
     """Return a condition that is true where a column is NaN."""
     from pyspark.sql import functions as F
+
+    from caudal.engine.marks import quoted
 
     floating = schema[column].dataType.typeName() in ("float", "double")
     return F.isnan(F.col(quoted(column))) if floating else F.lit(False)

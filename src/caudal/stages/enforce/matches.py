@@ -7,7 +7,6 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import RowExpectation
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ class Matches(RowExpectation):
     def broken(self, schema: StructType) -> Column:  # noqa: ARG002
         r"""Return where the text does not match whole; ``\A`` and ``\z`` because ``$`` would let a line end pass."""
         from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
 
         return ~F.col(quoted(self.column)).rlike(rf"\A(?:{self.pattern})\z")
 

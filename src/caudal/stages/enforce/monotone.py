@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.engine.marks import quoted
-from caudal.stages.enforce.declared import Among, ComparedExpectation, nan
+from caudal.stages.enforce.declared import Among, ComparedExpectation
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,6 +43,8 @@ class Monotone(ComparedExpectation):
         """Return the frame with ``flag`` true where the value is below the highest one before it."""
         from pyspark.sql import Window, functions as F
 
+        from caudal.engine.marks import quoted
+        from caudal.stages.enforce.declared import nan
         from caudal.stages.enforce.judging.content import content
 
         value, over = F.col(quoted(self.column)), F.col(quoted(self.over))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import RowExpectation
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ class NotNull(RowExpectation):
     def broken(self, schema: StructType) -> Column:  # noqa: ARG002
         """Return where the column is null."""
         from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
 
         return F.col(quoted(self.column)).isNull()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import RowExpectation, is_number, is_time, literal
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ class OneOf(RowExpectation):
     def broken(self, schema: StructType) -> Column:
         """Return where the value is not in the list."""
         from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
 
         kind = schema[self.column].dataType
         return ~F.col(quoted(self.column)).isin(*(literal(value, kind) for value in self.values))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import RowExpectation, is_number, nan
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ class Positive(RowExpectation):
     def broken(self, schema: StructType) -> Column:
         """Return where the number is too small or NaN."""
         from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
 
         value = F.col(quoted(self.column))
         return nan(self.column, schema) | ((value < 0) if self.or_zero else (value <= 0))

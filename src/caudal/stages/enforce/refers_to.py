@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.engine.marks import quoted
 from caudal.errors import nearest
 from caudal.stages.enforce.declared import Among, ComparedExpectation, is_number
 
@@ -59,6 +58,8 @@ class RefersTo(ComparedExpectation):
     def marked(self, frame: DataFrame, flag: str, among: Among) -> DataFrame:
         """Return the frame with ``flag`` true where the value is in no row of the other table."""
         from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
 
         other = among.others[self.table]
         self.fits_others(frame.schema, {self.table: other.schema})

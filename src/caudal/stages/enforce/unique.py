@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from caudal.engine.marks import quoted
 from caudal.errors import nearest
 from caudal.stages.enforce.declared import Declared
 
@@ -67,6 +66,8 @@ class Unique(Declared):
     def order(self) -> list[Column]:
         """Return the order of rows that the user declared."""
         from pyspark.sql import functions as F
+
+        from caudal.engine.marks import quoted
 
         first = [F.col(quoted(name)).asc_nulls_last() for name in self.first_by]
         return [*first, *(F.col(quoted(name)).desc_nulls_last() for name in self.last_by)]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
-
 from caudal.stages.gates.evidence import Champion, Evidence, GateResult, JudgingGate, share
 from caudal.stages.metrics.scores import gain, scores
-from caudal.stages.train.scikit import ScikitCandidate
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from caudal.stages.train.split import Fold
 
 
@@ -87,6 +86,8 @@ def _predict_champion(champion: Champion, evidence: Evidence, fold: Fold, test: 
         return champion.predict(test), "unseen by both"
     train = evidence.rows.frame.iloc[fold.train], evidence.rows.y.iloc[fold.train]
     if champion.format == "sklearn":
+        from caudal.stages.train.scikit import ScikitCandidate
+
         # Its stored pipeline prepares the inputs itself, so it is fitted without further steps.
         recipe = ScikitCandidate(champion.estimator, champion.signature["inputs"], evidence.rows.classes, evidence.model.seed)
         why = "for it has seen these rows" if answers else "for its features are made otherwise now"
@@ -98,6 +99,7 @@ def _predict_champion(champion: Champion, evidence: Evidence, fold: Fold, test: 
 
 
 def _may_have_seen(trained_until: str, cut: pd.Timestamp) -> bool:
+    import pandas as pd
 
     newest_row = pd.Timestamp(trained_until)
     if pd.isna(cut):  # rows without a time: any version trained before may have seen them

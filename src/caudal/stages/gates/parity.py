@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-import pandas as pd
-
 from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
 from caudal.stages.metrics.scores import error_metric, scores
 
@@ -33,6 +30,8 @@ class Parity(JudgingGate):
 
     def judge(self, evidence: Evidence) -> GateResult:
         """Return whether the errors of all groups, over the rows that were tested on, are alike."""
+        import numpy as np
+        import pandas as pd
 
         model, rows = evidence.model, evidence.rows
         metric = error_metric(model.metric, model.task)

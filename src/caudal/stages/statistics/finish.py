@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.merge import merge_partials
 from caudal.stages.statistics.partial import FINER, LARGEST, SQUARE_UNITS, SUM_UNITS, Partials, group_of
 from caudal.stages.statistics.sketch import merge_sketch, quantiles_of_counted, quantiles_of_loose, sketch_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Array = np.ndarray[Any, Any]
 _MOST_MISSING = 0.1  # of a window's samples
@@ -24,6 +26,7 @@ _TINY_VARIANCE = 2.0**-54  # below it, rounding squares to multiples of 2^-70 wo
 
 def schema(declared: Statistics) -> pa.Schema:
     """Return the schema of the rows."""
+    import pyarrow as pa
 
     moment = pa.timestamp("us", "UTC")
     fields = [
@@ -62,6 +65,7 @@ def windows(parts: Partials, declared: Statistics) -> Partials:
 
 def rows(parts: Partials, declared: Statistics) -> pa.Table:
     """Return the rows of windows (see `windows`), in order of device, window and sensor."""
+    import pyarrow as pa
 
     g, c = parts.count.shape
     end = parts.newest + declared.gap_us if declared.gap_us else (parts.pane + 1) * declared.pane_us
@@ -174,10 +178,12 @@ def _quantiles(parts: Partials, declared: Statistics) -> Array:
 
 
 def _known(values: Array, known: Array) -> pa.Array:
+    import pyarrow as pa
 
     return pa.array(values.ravel().astype(np.float64), mask=~known.ravel())
 
 
 def _moments(micros: Array) -> pa.Array:
+    import pyarrow as pa
 
     return pa.array(micros, pa.int64()).cast(pa.timestamp("us", "UTC"))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
-
-import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import from_arrow_schema
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import StepFailed
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 LARGEST_PANDAS_ROWS = 1_000_000
 
@@ -25,6 +24,7 @@ def as_frame(result: Any, name: str) -> DataFrame:
     ------
     StepFailed : the function returned nothing, or something that is not a frame
     """
+    from pyspark.sql import DataFrame
 
     if isinstance(result, DataFrame):
         return result
@@ -73,6 +73,9 @@ def _flat(frame: Any) -> Any:
 
 
 def _of_pandas(frame: Any, name: str) -> DataFrame:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+    from pyspark.sql.pandas.types import from_arrow_schema
 
     if len(frame) > LARGEST_PANDAS_ROWS:
         raise StepFailed(

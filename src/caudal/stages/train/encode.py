@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-
 Kind = Literal["boosting", "trees", "other"]
 
 # Histogram boosting splits on categories themselves, at most 255 bins of them, one of which is for missing values.
@@ -28,6 +22,8 @@ def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> An
 
     An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` of its own is returned unchanged.
     """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
 
     if _prepares_itself(estimator):
         return estimator
@@ -48,6 +44,7 @@ def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> An
 
 def kind_of(estimator: Any) -> Kind:
     """Return how an estimator treats its inputs, by its class; for a wrapper by the estimator that it wraps."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return "boosting"
@@ -58,12 +55,15 @@ def kind_of(estimator: Any) -> Kind:
 
 
 def _prepares_itself(estimator: Any) -> bool:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
 
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(isinstance(part, Pipeline | ColumnTransformer) for part in parts)
 
 
 def _for_strings(kind: Kind) -> Any:
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
     nan = float("nan")
     if kind == "boosting":
@@ -76,6 +76,9 @@ def _for_strings(kind: Kind) -> Any:
 
 
 def _for_numbers(kind: Kind, estimator: Any) -> Any:
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     if kind != "other" and estimator.__sklearn_tags__().input_tags.allow_nan:
         return "passthrough"

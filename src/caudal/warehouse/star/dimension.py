@@ -6,10 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.types as t
+from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.star import OF_VERSIONS, Dimension
 from caudal.errors import StepFailed, nearest
@@ -19,6 +16,9 @@ from caudal.warehouse.star import history
 from caudal.warehouse.star.history import END, Span
 from caudal.warehouse.target import HIDDEN, Column, schema_of
 from caudal.warehouse.types import copy_values, type_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 UNKNOWN = -1  # the member that stands for every missing one
 CONTENT = "_content"
@@ -184,6 +184,7 @@ class Rows:
 
     def table(self, number: int) -> pa.Table:
         """Return a version's rows; a column that was added later is null."""
+        import pyarrow as pa
 
         if self._read is None or self._read[0] != number:
             version = self.versions[number]
@@ -198,6 +199,7 @@ class Rows:
 
     def taken(self, change: Change) -> Iterator[pa.Table]:
         """Yield the rows to insert, with surrogate keys and spans."""
+        import pyarrow as pa
 
         by_version: dict[int, list[int]] = {}
         for number, (_, span) in change.put.items():
@@ -231,6 +233,8 @@ def contents(table: pa.Table, names: list[str]) -> list[int]:
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:
     """Return values as texts that do not depend on a library's version."""
+    import pyarrow as pa
+    import pyarrow.types as t
 
     whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if t.is_floating(whole.type):

@@ -6,8 +6,6 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from caudal.declarations.star import Dimension
 from caudal.storage.delta import Version
 from caudal.warehouse import ddl
@@ -56,6 +54,7 @@ def stage_changes(
     connection: Connection[Any], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version
 ) -> StagedChanges:
     """Stage a dimension's changes in temporary tables."""
+    import pyarrow as pa
     from psycopg.sql import SQL, Identifier
 
     staged = StagedChanges(*(Identifier(f"{what}_{dimension.name}"[:60]) for what in ("put", "moved", "gone", "touched")))

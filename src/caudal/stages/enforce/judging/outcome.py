@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from caudal.errors import ExpectationStopped
 from caudal.stages.enforce.declared import Declared, Figures, TableExpectation
 from caudal.stages.enforce.judging import profile
@@ -111,6 +108,8 @@ def outcome(
 
 def _reasons(files: Sequence[Place], rules: set[str]) -> tuple[Counter[str], int, int]:
     """Return the number of rows by reason, of all quarantined rows, and of those quarantined for their format."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
     by_reason: Counter[str] = Counter()
     rows = unreadable = 0

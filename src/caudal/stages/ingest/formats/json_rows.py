@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DEEPEST = 500  # levels of nested arrays and objects
 NO_OBJECT = "line is not a JSON object"
@@ -71,6 +72,7 @@ class Rows:
 
     def column(self, name: str) -> pa.Array:
         """Return the values of a key as text: strings decoded, all others as written."""
+        import pyarrow as pa
 
         values = [row.get(name) for row in self.values]
         try:
@@ -218,6 +220,7 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
     ----------
     batches : of ``text`` (binary: a line, or a whole file) and ``_file``
     """
+    import pyarrow as pa
 
     for rows, files in parse_rows(_pairs(batches, encoding, whole), whole):
         columns = [rows.column(name) for name in names]
@@ -233,6 +236,7 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
 
 def keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.RecordBatch]:
     """Yield one row with the keys of lines, as JSON in ASCII, which can hold any key."""
+    import pyarrow as pa
 
     found_keys = Keys()
     for rows, _ in parse_rows(_pairs(batches, encoding, False), whole=False):
@@ -295,6 +299,7 @@ def _pairs(batches: Iterable[pa.RecordBatch], encoding: str, whole: bool) -> Ite
 
 
 def _decode(octets: pa.Array, encoding: str, whole: bool) -> list[str]:
+    import pyarrow as pa
 
     if encoding == "utf-8" and not whole:
         return octets.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from caudal.stages.ingest.limits import MB, bound, line_too_long
 from caudal.stages.ingest.raw import RawFile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 APART = b"\1"  # a separator for readers that need one, for files that have none
 _NEWLINE, _RETURN = 10, 13
@@ -68,6 +69,7 @@ class Lines:
     def _look(self, block: bytes, following: bytes) -> None:
         if not block:
             return
+        import numpy as np
 
         octets = np.frombuffer(block, dtype=np.uint8)
         newlines = np.flatnonzero(octets == _NEWLINE)
@@ -85,6 +87,7 @@ class Lines:
 
     def _line_ends(self, block: bytes, octets: Any, newlines: Any, following: bytes) -> np.ndarray[Any, Any] | None:
         """Record the kinds of line ends, and return the carriage returns that stand alone."""
+        import numpy as np
 
         if b"\r" not in block:
             if len(newlines):
@@ -106,6 +109,7 @@ class Lines:
         """Raise SourceProblem for a line too long to hold in memory."""
         if self._most is None:
             return
+        import numpy as np
 
         begins = np.concatenate([[self._line_begins - self._offset], ends])
         lengths = np.append(ends, length) - begins
@@ -115,6 +119,7 @@ class Lines:
             self._line_begins = self._offset + int(ends[-1])
 
     def _look_at_quotes(self, octets: Any, newlines: Any, following: bytes) -> None:
+        import numpy as np
 
         assert self._quote is not None
         mark = self._quote[0]
