@@ -37,11 +37,11 @@ def module_of(name: str) -> str | None:
     """Return the module that has the function of a name; None where there is none."""
     if name in FUNCTIONS:
         return FUNCTIONS[name]
+    if find_spec(f"caudal.{name}") is not None:  # `from caudal import expect` asks for the name before it imports the module
+        return None
     for kinds in WORDS:
         if kinds.has_file(name):
             return kinds.module(name).__name__
-    if find_spec(f"caudal.{name}") is not None:  # `from caudal import expect` asks for the name before it imports the module
-        return None
     return next((kinds.module(name).__name__ for kinds in WORDS if name in kinds.added()), None)
 
 
