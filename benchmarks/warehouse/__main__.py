@@ -27,9 +27,9 @@ from tests.postgres import server
 
 from benchmarks.etl.data import write as trips
 from caudal.storage import delta
-from caudal.warehouse.connect import connected
-from caudal.warehouse.swap import publish
-from caudal.warehouse.target import Target, columns_of
+from caudal.warehouses.connect import connected
+from caudal.warehouses.swap import publish
+from caudal.warehouses.target import Target, columns_of
 
 
 def by_copy(url: str, csv: bytes, version: delta.Version) -> None:

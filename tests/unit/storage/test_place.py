@@ -74,8 +74,8 @@ def test_a_remote_path_travels_to_other_processes():
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ("s3://key:secret@lake/a", "no user, password or key"),
-        ("s3://lake/a?secret=x", "no user, password or key"),
+        ("s3://key:secret@lake/a", "must not hold a user, password or key"),
+        ("s3://lake/a?secret=x", "must not hold a user, password or key"),
         ("s3n://lake/a", "cannot lie on 's3n://'. Did you mean 's3'"),
         ("ftp://lake/a", "cannot lie on 'ftp://'"),
         ("s3:///a", "names no bucket"),
@@ -115,7 +115,7 @@ def test_a_server_that_is_away_is_told_of_in_seconds(kind, request, monkeypatch,
         with pytest.raises(EnvironmentProblem, match="does not answer") as caught:
             ask()
         assert time.monotonic() - began < 15
-        assert caught.value.facts["passing"]
+        assert caught.value.facts["transient"]
     if kind == "hdfs":  # who does not answer has not said that a folder is none
         from caudal.storage.hdfs import Hdfs
 
@@ -163,7 +163,7 @@ def test_keys_that_are_refused_are_told_of(monkeypatch, tmp_path):
     ):
         with pytest.raises(EnvironmentProblem, match="S3 refuses the credentials for bucket 'lake'") as caught:
             ask()
-        assert not caught.value.facts["passing"]
+        assert not caught.value.facts["transient"]
         assert "wrong" not in str(caught.value)
     server.shutdown()
     server.server_close()

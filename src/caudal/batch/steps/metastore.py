@@ -25,7 +25,7 @@ def work(ws: Workspace, table: str) -> StepResult:
         return skipped("known already", fingerprint=fingerprint)
     from pyspark.sql.types import StructType
 
-    from caudal.warehouse.metastore import MetastoreTable, hive_type, register
+    from caudal.warehouses.metastore import MetastoreTable, hive_type, register
 
     fields = StructType.fromJson(dict(version.schema)).fields
     columns = tuple((field.name, hive_type(field.dataType.simpleString())) for field in fields)

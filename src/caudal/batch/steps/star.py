@@ -24,8 +24,8 @@ def work(ws: Workspace, star: Star) -> StepResult:
     version = max(inputs.values())
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=version)
-    from caudal.warehouse.connect import connected
-    from caudal.warehouse.star.publish import LakeTable, publish
+    from caudal.warehouses.connect import connected
+    from caudal.warehouses.star.publish import LakeTable, publish
 
     given = {name: LakeTable(ws.folder(name), number, *said[name]) for name, number in inputs.items()}
     with connected(url, ws.product.tz) as connection:

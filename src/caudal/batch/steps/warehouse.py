@@ -29,9 +29,9 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     last = ws.ledger.last_success(ws.product.name, f"publish:{publication.name}")
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=number)
-    from caudal.warehouse.connect import connected
-    from caudal.warehouse.swap import publish
-    from caudal.warehouse.target import Target, columns_of
+    from caudal.warehouses.connect import connected
+    from caudal.warehouses.swap import publish
+    from caudal.warehouses.target import Target, columns_of
 
     version = delta.read(ws.folder(publication.of), number)
     target = Target(

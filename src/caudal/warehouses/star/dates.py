@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.star import Dates, Star
-from caudal.warehouse import ddl
-from caudal.warehouse.star.dimension import UNKNOWN
-from caudal.warehouse.target import Column, Target
+from caudal.warehouses import ddl
+from caudal.warehouses.star.dimension import UNKNOWN
+from caudal.warehouses.target import Column, Target
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -15,7 +15,7 @@ from caudal.declarations.settings import Settings
 from caudal.engine.java import java_home
 from caudal.engine.jvm import spark_home
 from caudal.errors import EnvironmentProblem, StepFailed
-from caudal.warehouse.metastore import MetastoreTable, _client, register
+from caudal.warehouses.metastore import MetastoreTable, _client, register
 
 SITE = """<configuration>
 <property><name>javax.jdo.option.ConnectionURL</name><value>jdbc:derby:;databaseName={place}/db;create=true</value></property>

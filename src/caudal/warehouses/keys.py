@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import CaudalError, StepFailed
 from caudal.storage.delta import DAY, Version
 from caudal.tables.frames import arrow
-from caudal.warehouse.target import Target
+from caudal.warehouses.target import Target
 
 if TYPE_CHECKING:
     import pyarrow as pa

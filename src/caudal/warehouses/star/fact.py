@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.star import Dimension, Fact, Star, stem
 from caudal.errors import StepFailed, nearest
 from caudal.storage.delta import DAY, Version
-from caudal.warehouse import ddl
-from caudal.warehouse.star.dimension import UNKNOWN
-from caudal.warehouse.target import HIDDEN, Column, Target, schema_of
-from caudal.warehouse.types import type_of
+from caudal.warehouses import ddl
+from caudal.warehouses.star.dimension import UNKNOWN
+from caudal.warehouses.target import HIDDEN, Column, Target, schema_of
+from caudal.warehouses.types import type_of
 
 if TYPE_CHECKING:
     from psycopg import Connection

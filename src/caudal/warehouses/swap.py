@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
 from caudal.storage.delta import Version
-from caudal.warehouse import ddl, known
-from caudal.warehouse.connect import lock_place
-from caudal.warehouse.keys import key_error
-from caudal.warehouse.load import Loaded, copy_files
-from caudal.warehouse.target import Target
+from caudal.warehouses import ddl, known
+from caudal.warehouses.connect import lock_place
+from caudal.warehouses.keys import key_error
+from caudal.warehouses.load import Loaded, copy_files
+from caudal.warehouses.target import Target
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from caudal.declarations.warehouse import too_long
 from caudal.errors import StepFailed, nearest
 from caudal.storage.delta import DAY, Version
-from caudal.warehouse.types import type_of
+from caudal.warehouses.types import type_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

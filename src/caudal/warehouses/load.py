@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import StepFailed
 from caudal.storage.delta import DAY, DataFile, Version
 from caudal.tables.frames import arrow
-from caudal.warehouse.types import copy_values
+from caudal.warehouses.types import copy_values
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,15 +12,15 @@ from caudal.declarations.star import Dimension, Star
 from caudal.errors import NotThere, StepFailed
 from caudal.storage import delta
 from caudal.storage.place import Place
-from caudal.warehouse import ddl, known
-from caudal.warehouse.connect import lock_place
-from caudal.warehouse.keys import key_error
-from caudal.warehouse.load import copy_files
-from caudal.warehouse.star import dates, store
-from caudal.warehouse.star.dimension import Rows, attributes, columns, compute_change
-from caudal.warehouse.star.fact import Facts, facts_of, insert_staged_rows, update_references, years
-from caudal.warehouse.swap import Outcome, delete
-from caudal.warehouse.target import Column, Target, schema_of
+from caudal.warehouses import ddl, known
+from caudal.warehouses.connect import lock_place
+from caudal.warehouses.keys import key_error
+from caudal.warehouses.load import copy_files
+from caudal.warehouses.star import dates, store
+from caudal.warehouses.star.dimension import Rows, attributes, columns, compute_change
+from caudal.warehouses.star.fact import Facts, facts_of, insert_staged_rows, update_references, years
+from caudal.warehouses.swap import Outcome, delete
+from caudal.warehouses.target import Column, Target, schema_of
 
 if TYPE_CHECKING:
     from psycopg import Connection

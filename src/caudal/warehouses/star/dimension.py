@@ -12,10 +12,10 @@ from caudal.declarations.star import OF_VERSIONS, Dimension
 from caudal.errors import StepFailed, nearest
 from caudal.storage.delta import DAY, Version
 from caudal.tables.frames import arrow
-from caudal.warehouse.star import history
-from caudal.warehouse.star.history import END, Span
-from caudal.warehouse.target import HIDDEN, Column, schema_of
-from caudal.warehouse.types import copy_values, type_of
+from caudal.warehouses.star import history
+from caudal.warehouses.star.history import END, Span
+from caudal.warehouses.target import HIDDEN, Column, schema_of
+from caudal.warehouses.types import copy_values, type_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

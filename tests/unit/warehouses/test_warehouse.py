@@ -19,11 +19,11 @@ from tests.lakes import write
 
 from caudal.errors import EnvironmentProblem, StepFailed
 from caudal.tables.frames import arrow
-from caudal.warehouse import known, swap
-from caudal.warehouse.connect import connected
-from caudal.warehouse.load import as_csv
-from caudal.warehouse.target import Column, Target, columns_of
-from caudal.warehouse.types import type_of
+from caudal.warehouses import known, swap
+from caudal.warehouses.connect import connected
+from caudal.warehouses.load import as_csv
+from caudal.warehouses.target import Column, Target, columns_of
+from caudal.warehouses.types import type_of
 
 
 @pytest.fixture
@@ -316,8 +316,8 @@ import os, signal, sys
 from pathlib import Path
 import deltalake.transaction, psycopg, psycopg.errors, pyarrow.compute, pyarrow.csv, pyarrow.dataset, pyarrow.parquet
 from caudal.storage import delta
-from caudal.warehouse import connect, swap
-from caudal.warehouse.target import Target, columns_of
+from caudal.warehouses import connect, swap
+from caudal.warehouses.target import Target, columns_of
 
 url, folder = sys.argv[1], Path(sys.argv[2])
 real = psycopg.Connection.execute

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from caudal.errors import StepFailed
-from caudal.warehouse.target import Column, Target
+from caudal.warehouses.target import Column, Target
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -178,7 +178,7 @@ def drop_references(connection: Connection[Any], target: Target, kept: Collectio
 
 
 def _references(target: Target) -> dict[str, tuple[str, str, str]]:
-    from caudal.warehouse.target import index_name
+    from caudal.warehouses.target import index_name
 
     return {index_name(target.table, (*reference, "reference")): reference for reference in target.references}
 

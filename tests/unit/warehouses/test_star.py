@@ -19,9 +19,9 @@ from tests.lakes import write
 from caudal.declarations.star import Dates, Dimension, Fact, Star
 from caudal.declarations.warehouse import Warehouse
 from caudal.errors import StepFailed
-from caudal.warehouse.connect import connected
-from caudal.warehouse.star.history import END, FIRST, Span, add_observation, replace_states, surrogate
-from caudal.warehouse.star.publish import LakeTable, publish
+from caudal.warehouses.connect import connected
+from caudal.warehouses.star.history import END, FIRST, Span, add_observation, replace_states, surrogate
+from caudal.warehouses.star.publish import LakeTable, publish
 
 DAY = dt.timedelta(days=1)
 START = dt.datetime(2024, 1, 1)
@@ -323,7 +323,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import deltalake.transaction, psycopg, psycopg.errors, pyarrow.compute, pyarrow.csv, pyarrow.dataset, pyarrow.parquet
-from tests.unit.warehouse import test_star
+from tests.unit.warehouses import test_star
 
 url, folder = sys.argv[1], Path(sys.argv[2])
 real = psycopg.Connection.execute

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.star import Dimension
 from caudal.storage.delta import Version
-from caudal.warehouse import ddl
-from caudal.warehouse.load import copy_table
-from caudal.warehouse.star.dimension import CONTENT, UNKNOWN, Change, History, Rows
-from caudal.warehouse.star.history import END, FIRST, Span
-from caudal.warehouse.target import Column, Target, schema_of
+from caudal.warehouses import ddl
+from caudal.warehouses.load import copy_table
+from caudal.warehouses.star.dimension import CONTENT, UNKNOWN, Change, History, Rows
+from caudal.warehouses.star.history import END, FIRST, Span
+from caudal.warehouses.target import Column, Target, schema_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
