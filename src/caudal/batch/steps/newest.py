@@ -68,7 +68,7 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
         return frame
     from pyspark.sql import functions as F
 
-    from caudal.stages.ingest import read
+    from caudal.stages.ingest.read import read
 
     assert isinstance(source.connection, Database)
     files = in_order(files_now(ws, source))

@@ -112,7 +112,9 @@ def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
 
 def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
-    from caudal.stages.ingest import LetIn, Outgrown, explain, read
+    from caudal.stages.ingest.explain import explain
+    from caudal.stages.ingest.let_in import LetIn, Outgrown
+    from caudal.stages.ingest.read import read
 
     checked_raw(ws, source.name, todo.files)
     raw = raw_files(source, todo.files)

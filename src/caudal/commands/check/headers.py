@@ -49,8 +49,9 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
     connection = source.connection
     if not isinstance(connection, Files) or connection.remote:
         return None
-    from caudal.stages.ingest import RawFile, read
+    from caudal.stages.ingest import RawFile
     from caudal.stages.ingest.files import matching_files
+    from caudal.stages.ingest.read import read
 
     try:
         files = matching_files(connection, data)
