@@ -52,11 +52,11 @@ from caudal.stages.features.lag import lag as lag  # Return the frame with the v
 from caudal.stages.features.past_mean import past_mean as past_mean  # Return the frame with the mean of ``column`` over rows of the same ``by`` that happened within ``window`` bef…
 from caudal.stages.features.pca import pca as pca  # Return the frame with ``pc_1``, ``pc_2`` … (double) instead of a column of arrays.
 from caudal.stages.features.rolling import rolling as rolling  # Return the frame with a statistic over the rows of the same key in the time before each row: ``pickups_mean_2…
-from caudal.stages.gates.beats import beats as beats  # Return the gate: better than a named candidate.
-from caudal.stages.gates.beats_baseline import beats_baseline as beats_baseline  # Return the gate: better than the naive baseline.
-from caudal.stages.gates.beats_champion import beats_champion as beats_champion  # Return the gate: not worse than what is in production.
-from caudal.stages.gates.limit import limit as limit  # Return the gate: a metric keeps a limit.
-from caudal.stages.gates.parity import parity as parity  # Return the gate: no group's error is more than ``max_ratio`` times another's.
+from caudal.stages.gates.beats import beats as beats  # Return a gate that passes where the chosen candidate beats a named candidate by at least ``margin`` (a share).
+from caudal.stages.gates.beats_baseline import beats_baseline as beats_baseline  # Return a gate that passes where the chosen candidate beats the naive baseline by at least ``margin`` (a share…
+from caudal.stages.gates.beats_champion import beats_champion as beats_champion  # Return a gate that passes where the new version is at most ``tolerance`` (a share) worse than the version in …
+from caudal.stages.gates.limit import limit as limit  # Return a gate that passes where a metric of the chosen candidate is at most ``limit`` (at least, where higher…
+from caudal.stages.gates.parity import parity as parity  # Return a gate that passes where no group's error is more than ``max_ratio`` times another's.
 from caudal.stages.tables.gaps import fill_gaps as fill_gaps  # Return the frame with a row for every window of a day, for each key seen on that day or for all ``keys``.
 from caudal.stages.tables.windows import tumble as tumble  # Put the rows of a frame into windows that follow one another without overlap, and never cross midnight.
 

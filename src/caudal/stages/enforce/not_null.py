@@ -29,7 +29,7 @@ class NotNull(RowExpectation):
         """The column."""
         return (self.column,)
 
-    def broken(self, schema: StructType) -> Column:  # noqa: ARG002
+    def violation(self, schema: StructType) -> Column:  # noqa: ARG002
         """Return where the column is null."""
         from pyspark.sql import functions as F
 

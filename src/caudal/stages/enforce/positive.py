@@ -37,7 +37,7 @@ class Positive(RowExpectation):
         if not is_number(kind):
             self.refuse(f"{self.name}: '{self.column}' is a {kind.simpleString()}, no number.", "Name a column of numbers.")
 
-    def broken(self, schema: StructType) -> Column:
+    def violation(self, schema: StructType) -> Column:
         """Return where the number is too small or NaN."""
         from pyspark.sql import functions as F
 
