@@ -179,7 +179,7 @@ def test_a_packing_is_seen_and_taken_off(ending: str, tmp_path: Path) -> None:
     assert fault(file, "csv") is None
     module = PACKINGS[ending]
     if module is not zip_packing:
-        with module.opened(file) as stream:
+        with module.open_file(file) as stream:
             assert stream.read() == CONTENT
     (broken := tmp_path / f"broken.csv{ending}").write_bytes(b"no" + packed)
     assert "does not begin with" in (fault(broken, "csv") or "")

@@ -86,7 +86,7 @@ class XlsxSheet:
             self._row, self._column = int(number) if number.isdecimal() else self._row + 1, -1
 
     def _go_to(self, place: str | None) -> None:
-        """Move to a cell's place; a cell without one is the next of its row."""
+        """Move to a cell's position; a cell without one is the next of its row."""
         match = _PLACE.fullmatch(place or "")
         if match is None:
             self._column += 1
@@ -152,9 +152,9 @@ def xlsb_used(content: bytes) -> Rectangle:
     return cells
 
 
-def _varint(content: bytes, at: int, most: int) -> tuple[int, int]:
+def _varint(content: bytes, at: int, max_bytes: int) -> tuple[int, int]:
     value = 0
-    for place in range(most):
+    for place in range(max_bytes):
         if at >= len(content):
             break
         octet = content[at]

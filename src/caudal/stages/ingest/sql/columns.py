@@ -143,21 +143,21 @@ def _postgres(connection: Connection, source: Database) -> list[Column]:
     for column, digits in zip(described, modifiers, strict=True):
         type = types[column.type_code]
         name = quoted(connection, column.name)
-        listed = type.element is not None
+        is_list = type.element is not None
         # How PostgreSQL packs the digits of a numeric: precision above, scale below; -1 where none were declared.
         precision, scale = (0, 0) if digits < 4 else ((digits - 4) >> 16, (digits - 4) & 0x7FF)
-        type_name, kind = (type.element, type.element_kind) if listed else (type.typname, type.typtype)
-        arrow, why = known_type(type_name, kind, precision, scale)
-        cast = text_cast(arrow, type_name, listed)
-        columns_.append(Column(column.name, name + _escape(cast), _listed(arrow) if listed else arrow, why=why))
+        type_name, kind = (type.element, type.element_kind) if is_list else (type.typname, type.typtype)
+        arrow, reason = known_type(type_name, kind, precision, scale)
+        cast = text_cast(arrow, type_name, is_list)
+        columns_.append(Column(column.name, name + _escape(cast), _listed(arrow) if is_list else arrow, why=reason))
     return columns_
 
 
-def text_cast(arrow: pa.DataType, type: str, listed: bool) -> str:
+def text_cast(arrow: pa.DataType, type: str, is_list: bool) -> str:
     """Return the cast that makes PostgreSQL return a type as text, where the driver does not do so by itself."""
     if str(arrow) != "string" or type in _READ:
         return ""
-    return "::text[]" if listed else "::text"
+    return "::text[]" if is_list else "::text"
 
 
 def _listed(arrow: pa.DataType) -> pa.DataType:
