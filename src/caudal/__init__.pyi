@@ -47,7 +47,7 @@ from caudal.stages.detect.surprise import surprise as surprise  # Return a detec
 from caudal.stages.features.as_of_join import as_of_join as as_of_join  # Return each left row with the columns of the newest right row of the same key known at or before its time.
 from caudal.stages.features.calendar import calendar as calendar  # Return the frame with parts of a time as numbers: ``pickup_at_hour``, ``pickup_at_weekday``.
 from caudal.stages.features.embed import embed as embed  # Return the images without their bytes, with their features: ``embedding`` (array of float) and ``network``.
-from caudal.stages.features.fitted import fitted as fitted  # Return the result of ``fit``: computed anew by each training pipeline that makes the table, otherwise the sto…
+from caudal.stages.features.fitted import fitted as fitted  # Return the result of ``fit``: computed anew by each training pipeline that builds the table, otherwise the st…
 from caudal.stages.features.lag import lag as lag  # Return the frame with the values of earlier rows: ``pickups_lag_1``, ``pickups_lag_4``, ``pickups_lag_1_day``.
 from caudal.stages.features.past_mean import past_mean as past_mean  # Return the frame with the mean of ``column`` over rows of the same ``by`` that happened within ``window`` bef…
 from caudal.stages.features.pca import pca as pca  # Return the frame with ``pc_1``, ``pc_2`` … (double) instead of a column of arrays.
@@ -58,7 +58,7 @@ from caudal.stages.gates.beats_champion import beats_champion as beats_champion 
 from caudal.stages.gates.limit import limit as limit  # Return a gate that passes where a metric of the chosen candidate is at most ``limit`` (at least, where higher…
 from caudal.stages.gates.parity import parity as parity  # Return a gate that passes where no group's error is more than ``max_ratio`` times another's.
 from caudal.stages.tables.gaps import fill_gaps as fill_gaps  # Return the frame with a row for every window of a day, for each key seen on that day or for all ``keys``.
-from caudal.stages.tables.windows import tumble as tumble  # Put the rows of a frame into windows that follow one another without overlap, and never cross midnight.
+from caudal.stages.tables.windows import tumble as tumble  # Return the rows of a frame put into windows that follow one another without overlap and never cross midnight.
 
 __all__ = [
     "CaudalError",

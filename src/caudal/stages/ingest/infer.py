@@ -32,7 +32,7 @@ def possible_types(
     """Return for each text column (``_r0``, ``_r1`` … named by ``names``) the types that all its values have.
 
     Rows of the wrong width, which go to quarantine, do not count. The first rows show which types are possible; only those are tried
-    on all rows. For a ``small`` frame all types are tried on all rows at once. Where the forms of the columns' texts were ``column_forms``, only
+    on all rows. For a ``small`` frame all types are tried on all rows at once. Where ``column_forms`` are given, only
     columns whose type they do not decide are read. Columns are turned into rows of (column, value), so that Spark plans one expression,
     however many columns there are.
     """

@@ -182,7 +182,7 @@ def test_a_wrong_declaration_is_told(api: Api, tmp_path: Path, way: str, more: d
 
 def test_a_page_that_is_none_and_one_elsewhere_are_refused(api: Api, tmp_path: Path) -> None:
     api.plan = ["html"]
-    with pytest.raises(SourceProblem, match="answered with what is no JSON; it begins with b'<html>"):
+    with pytest.raises(SourceProblem, match="did not answer with JSON; the answer begins with b'<html>"):
         fetched(source(api, "next"), tmp_path)
     api.next_host = "http://elsewhere.example"
     with pytest.raises(SourceProblem, match=r"is at another host, 'elsewhere.example'"):
