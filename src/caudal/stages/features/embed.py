@@ -209,7 +209,7 @@ def _session(model: Model) -> Any:
         name = inference.get_inputs()[0].name
 
         def run(pixels: Any) -> Any:
-            vectors = inference.run(None, {name: model.prepared(pixels)})[0]
+            vectors = inference.run(None, {name: model.prepare(pixels)})[0]
             return vectors.reshape(len(vectors), -1)
 
         _SESSIONS[model.sha256] = run

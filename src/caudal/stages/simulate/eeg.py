@@ -69,7 +69,7 @@ class Eeg(Played):
         return {"blink": self._blinks(at_s), "movement": self._moves(at_s), "eyes_closed": self.closed(at_s)}
 
     def closed(self, at_s: Array) -> Array:
-        """Return whether the eyes are closed at seconds of the stream; they turn about every ``turn_s``, open at first."""
+        """Return whether the eyes are closed at seconds of the stream; they open or close about every ``turn_s``, open at first."""
         turn = np.floor(at_s / self.turn_s).astype(np.int64)
         # Each change lies within the first two fifths of its turn, so that they keep their order.
         passed = at_s >= (turn + 0.4 * uniform(self.seed, _TURN, turn)[:, 0]) * self.turn_s

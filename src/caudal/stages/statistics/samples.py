@@ -34,7 +34,7 @@ class Samples:
 
     @property
     def bounded(self) -> Array:
-        """Which samples have a device, a number and a time within the bits of a key: bool [n]."""
+        """Return which samples have a device, a number and a time within the bits of a key: bool [n]."""
         good = (self.device >= 0) & (self.device < DEVICES) & (self.seq >= 0) & (self.seq < 1 << SEQ_BITS)
         return good & (self.at_us >= 0) & (self.at_us < 1 << 54)
 
