@@ -26,7 +26,7 @@ class Even(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:

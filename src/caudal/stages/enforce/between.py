@@ -50,12 +50,12 @@ class Between(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     @property
     def name(self) -> str:
-        """For example ``between(fare_usd, 0, 500)``; an open side is shown as ``…``."""
+        """Return the name, for example ``between(fare_usd, 0, 500)``; an open side is shown as ``…``."""
         bounds = ("…" if bound is None else str(bound) for bound in (self.low, self.high))
         return f"{self.kind}({self.column}, {', '.join(bounds)})"
 

@@ -52,7 +52,7 @@ class Distribution(TableExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:

@@ -54,7 +54,7 @@ class Matches(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:

@@ -36,7 +36,7 @@ class Monotone(ComparedExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Values, order and series."""
+        """Return the columns of values, order and series."""
         return (self.column, self.over, *self.by)
 
     def mark_violations(self, frame: DataFrame, flag: str, scope: ComparisonScope) -> DataFrame:

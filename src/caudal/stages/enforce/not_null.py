@@ -26,7 +26,7 @@ class NotNull(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def violation(self, schema: StructType) -> Column:  # noqa: ARG002

@@ -37,7 +37,7 @@ class OneOf(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:

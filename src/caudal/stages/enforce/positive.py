@@ -28,7 +28,7 @@ class Positive(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:

@@ -32,12 +32,12 @@ class RefersTo(ComparedExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """This table's column."""
+        """Return this table's column."""
         return (self.column,)
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The other table."""
+        """Return the other table."""
         return (self.table,)
 
     def fits_others(self, schema: StructType, others: Mapping[str, StructType]) -> None:

@@ -30,12 +30,12 @@ class Sql(RowExpectation):
 
     @property
     def name(self) -> str:
-        """The title, else the condition."""
+        """Return the title, else the condition."""
         return self.title or f"{self.kind}({self.condition})"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the condition names, in order of appearance."""
+        """Return the columns that the condition names, in order of appearance."""
         columns, fault = _parse_condition(self.condition)
         if fault is not None:
             self.refuse(f"{self.name}: {fault}", "Write a condition of one row, such as fare_usd >= 0 OR payment_type = 3.")

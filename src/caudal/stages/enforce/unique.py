@@ -51,7 +51,7 @@ class Unique(Declared):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The key, and the columns that decide which row stays."""
+        """Return the key, and the columns that decide which row stays."""
         return (*self.keys, *self.first_by, *self.last_by)
 
     def fits(self, schema: StructType) -> None:

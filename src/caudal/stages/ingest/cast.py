@@ -129,7 +129,7 @@ def _any(conditions: list[Column]) -> Column:
     return _any(conditions[:half]) | _any(conditions[half:])
 
 
-def _stored(take: ColumnBinding, raw_columns: dict[str, str]) -> Column:
+def _stored_value(take: ColumnBinding, raw_columns: dict[str, str]) -> Column:
     """Return the file's column; times and durations stored as counts are converted to microseconds, null where they are finer."""
     from pyspark.sql import functions as F
 
@@ -156,7 +156,7 @@ def _value(take: ColumnBinding, raw_columns: dict[str, str], options: Options, t
     target, rule = spark_type(take.field.type), take.rule
     if rule == "null":  # the file lacks the column, or has no value in it
         return F.lit(None).cast(target)
-    column = _stored(take, raw_columns)
+    column = _stored_value(take, raw_columns)
     if rule in ("same", "count"):
         return column
     if rule == "text":

@@ -23,14 +23,14 @@ class ColumnBinding:
     rule: str
 
 
-def agreed_schema(source: Source, known: Schema | None) -> Schema | None:
+def agreed_schema(source: Source, published: Schema | None) -> Schema | None:
     """Return the columns that are fixed before any file is read: the declared ones, then those that earlier files added."""
     if source.schema is None:
-        return known
-    if known is None or not source.schema.open:
+        return published
+    if published is None or not source.schema.open:
         return source.schema
     names = {name.casefold() for field in source.schema for name in (field.name, field.raw_name)}
-    undeclared = (field for field in known if field.name.casefold() not in names and not field.name.startswith("_"))
+    undeclared = (field for field in published if field.name.casefold() not in names and not field.name.startswith("_"))
     return Schema((*source.schema.fields, *(_optional(field) for field in undeclared)), True)
 
 
@@ -131,11 +131,11 @@ def _raw_name(column: AddedColumn) -> str:
     return column.name if column.name in column.raw or not column.raw else min(column.raw)
 
 
-def find_added_columns(base: Schema | None, files: Sequence[Inspected], known: Sequence[AddedColumn]) -> list[AddedColumn]:
+def find_added_columns(base: Schema | None, files: Sequence[Inspected], earlier: Sequence[AddedColumn]) -> list[AddedColumn]:
     """Return the columns that the files have and the agreed schema does not, including those known already."""
     unknown = [[column.name for column in unknown_columns(base, file)] for file in files]
     names = {name for field in base or () for name in (field.name, field.raw_name)}
-    return name_columns(dict.fromkeys(map(tuple, unknown)), known, names)
+    return name_columns(dict.fromkeys(map(tuple, unknown)), earlier, names)
 
 
 def bind(

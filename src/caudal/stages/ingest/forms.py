@@ -239,7 +239,7 @@ def forms_of(texts: pa.Array, likely: Form = _NO_FORM) -> Form:
     forms = _NO_FORM
     remaining = texts.drop_null()
     remaining = remaining.filter(pc.not_equal(pc.utf8_trim(remaining, " "), ""))
-    for form, pattern in sorted(_PATTERNS.items(), key=lambda entry: not entry[0] & _related(likely)):
+    for form, pattern in sorted(_PATTERNS.items(), key=lambda entry: not entry[0] & _related_forms(likely)):
         if not len(remaining):
             return forms
         matches = pc.match_substring_regex(remaining, pattern)
@@ -249,7 +249,7 @@ def forms_of(texts: pa.Array, likely: Form = _NO_FORM) -> Form:
     return forms | (Form.OTHER if len(remaining) else _NO_FORM)
 
 
-def _related(form: Form) -> Form:
+def _related_forms(form: Form) -> Form:
     """Return the forms whose patterns match the forms of a column."""
     if form & Form.EXACT_FRACTION:
         form |= Form.FRACTION | Form.SCIENTIFIC

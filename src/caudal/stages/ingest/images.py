@@ -117,7 +117,7 @@ def list_changed_images(
         listed_images = [ListedImage(file.path, file.bytes, file.modified_ns, file.etag) for file in remote_listing.files]
         changed = find_changed(listed_images)
         growing = remote_listing.growing({image.path for image in changed}, connection.settle_s, clock)
-        read_image = remote_listing.read
+        read_image = remote_listing.read_bytes
     else:
         matched = matching_files(Files(connection.pattern, required=connection.required, follow_links=True), data)
         base = base_folder(connection.pattern, data)

@@ -43,15 +43,15 @@ def possible_types(
         by_column = {i: types(column_forms[name].rows, ANY) for i, name in enumerate(names)}
         undecided = {i: possible for i, (possible, is_decided) in by_column.items() if not is_decided}
         by_forms = {i: possible for i, (possible, _) in by_column.items()}
-        return {names[i]: types for i, types in (by_forms | _not_contradicted(frame, undecided, options, tz)).items()}
+        return {names[i]: types for i, types in (by_forms | _drop_contradicted(frame, undecided, options, tz)).items()}
     if small:
-        return {names[i]: types for i, types in (all_types | _not_contradicted(frame, all_types, options, tz)).items()}
+        return {names[i]: types for i, types in (all_types | _drop_contradicted(frame, all_types, options, tz)).items()}
     rows = min(_SAMPLED_ROWS, max(20, _SAMPLED_VALUES // max(1, len(names))))
-    possible = all_types | _not_contradicted(frame.limit(rows), all_types, options, tz)
-    return {names[i]: types for i, types in (possible | _not_contradicted(frame, possible, options, tz)).items()}
+    possible = all_types | _drop_contradicted(frame.limit(rows), all_types, options, tz)
+    return {names[i]: types for i, types in (possible | _drop_contradicted(frame, possible, options, tz)).items()}
 
 
-def _not_contradicted(
+def _drop_contradicted(
     frame: DataFrame, possible: dict[int, frozenset[str]], options: Options, tz: str
 ) -> dict[int, frozenset[str]]:
     """Return the possible types that no value contradicts, for the columns that have a possible type and a value."""

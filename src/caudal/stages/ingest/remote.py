@@ -76,7 +76,7 @@ class RemoteFile:
 
     @property
     def mark(self) -> str:
-        """The identity of the file's content."""
+        """Return the identity of the file's content."""
         return f"{self.bytes} {self.etag or self.modified_ns}"
 
 
@@ -119,12 +119,12 @@ class Listing:
     Parameters
     ----------
     files : by address
-    read : returns the bytes of a file by its address
+    read_bytes : returns the bytes of a file by its address
     growing : returns the addresses whose files are still being written, or are younger than a number of seconds
     """
 
     files: list[RemoteFile]
-    read: Callable[[str], bytes]
+    read_bytes: Callable[[str], bytes]
     growing: Callable[[set[str], float, Clock], set[str]]
 
 
@@ -136,14 +136,14 @@ def listing(connection: Files, attempts: int | None = None) -> Listing:
         raise _with_retries(place.address, lambda: no_match_problem(place.fs, place.pattern, place.address), attempts=attempts)
     paths = {place.origin(file.path): file.path for file in files}
 
-    def read(origin: str) -> bytes:
+    def read_bytes(origin: str) -> bytes:
         return bytes(_with_retries(origin, lambda: place.fs.cat_file(paths[origin]), place=place))
 
     def growing(origins: set[str], settle_s: float, clock: Clock) -> set[str]:
         growing = _growing(place, [file for file in files if place.origin(file.path) in origins], settle_s, clock)
         return {place.origin(path) for path in growing}
 
-    return Listing([replace(file, path=place.origin(file.path)) for file in files], read, growing)
+    return Listing([replace(file, path=place.origin(file.path)) for file in files], read_bytes, growing)
 
 
 def _remote_pattern(connection: Files, attempts: int | None = None) -> RemotePattern:

@@ -116,7 +116,7 @@ class Client:
         TryAgain : a retry may help
         SourceProblem : the server refuses, and a retry cannot help
         """
-        plain, declared = without_user(url), self._declared(url, link)
+        plain, declared = without_user(url), self._declared_address(url, link)
         user, password = (declared.user, declared.password) if declared else (None, None)
         if self._connection.rate:
             _rate_limit(urlsplit(plain).netloc, self._connection.rate).wait()
@@ -145,7 +145,7 @@ class Client:
                 raise refusal(plain, answer)
         return answer
 
-    def _declared(self, url: str, link: bool) -> Address | None:
+    def _declared_address(self, url: str, link: bool) -> Address | None:
         """Return the declared address of a request; for a link, one of the same host."""
         if not link:
             return self._addresses.get(url)

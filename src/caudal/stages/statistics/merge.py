@@ -41,7 +41,7 @@ def merge_partials(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
     def add_up(name: str, axis: int = 0) -> Array:
         return np.add.reduceat(np.take(_all(parts, name, axis), order, axis=axis), starts, axis=axis)
 
-    loose, keys, sketch = _counted(group[starts], loose, _all(parts, "keys"), sketch)
+    loose, keys, sketch = _move_to_sketch(group[starts], loose, _all(parts, "keys"), sketch)
     kept_samples, values = _all(parts, "kept"), _all(parts, "values")
     line = np.lexsort((kept_samples[:, 2], kept_samples[:, 1], kept_samples[:, 0]))
     return Partials(
@@ -65,7 +65,7 @@ def _sessions(device: Array, oldest: Array, newest: Array, gap_us: int) -> tuple
     return order, np.flatnonzero(begins)
 
 
-def _counted(group: Array, loose: Array, keys: Array, sketch: Array) -> tuple[Array, Array, Array]:
+def _move_to_sketch(group: Array, loose: Array, keys: Array, sketch: Array) -> tuple[Array, Array, Array]:
     """Return the loose samples and the sketch; groups with too many loose samples are moved into the sketch."""
     at = np.searchsorted(group, loose)
     is_large = (np.bincount(at, minlength=len(group)) > MANY)[at]

@@ -169,13 +169,13 @@ class SheetRows:
     names : of its columns; ``column_<place>`` where the header has none
     guesses : the type of each column's cells, None where it has no cell
     rows : number in the sheet, from 1, and the texts of the columns, for each row with a value
-    read : False for a sheet that is not chosen
+    is_chosen : bool, False for a sheet that is not chosen
     """
 
     names: list[str]
     guesses: list[str | None]
     rows: list[tuple[int, list[str | None]]]
-    read: bool = True
+    is_chosen: bool = True
 
 
 def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
@@ -198,7 +198,7 @@ def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
                 raise
             rows = _sheet(file, book, name, {**options, "header": True})  # it may lack the header's row
         if rows is not None:
-            result[name] = replace(rows, read=name in chosen)
+            result[name] = replace(rows, is_chosen=name in chosen)
     return result
 
 

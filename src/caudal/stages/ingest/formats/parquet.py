@@ -95,7 +95,7 @@ def _type(type: pa.DataType) -> tuple[str, str]:
     if t.is_fixed_size_binary(type):
         return "binary", "binary"
     if t.is_nested(type):
-        ddl = _nested(type)
+        ddl = _nested_ddl(type)
         inner = _element(type)
         return (f"array<{inner}>" if inner else "nested", ddl) if ddl else ("unsupported", "")
     if t.is_duration(type):
@@ -126,19 +126,19 @@ def _element(type: pa.DataType) -> str | None:
     return _type(value)[0]
 
 
-def _nested(type: pa.DataType) -> str | None:
+def _nested_ddl(type: pa.DataType) -> str | None:
     import pyarrow.types as t
 
     if t.is_struct(type):
-        parts = [(type.field(i).name, _nested(type.field(i).type)) for i in range(type.num_fields)]
+        parts = [(type.field(i).name, _nested_ddl(type.field(i).type)) for i in range(type.num_fields)]
         if not parts or any(ddl is None for _, ddl in parts):
             return None
         return "struct<" + ",".join(f"`{name}`:{ddl}" for name, ddl in parts) + ">"
     if t.is_map(type):
-        key, value = _nested(type.key_type), _nested(type.item_type)
+        key, value = _nested_ddl(type.key_type), _nested_ddl(type.item_type)
         return f"map<{key},{value}>" if key and value else None
     if t.is_nested(type):
-        inner = _nested(type.value_type) if hasattr(type, "value_type") else None
+        inner = _nested_ddl(type.value_type) if hasattr(type, "value_type") else None
         return f"array<{inner}>" if inner else None
     if t.is_duration(type) or (t.is_timestamp(type) and type.unit == "ns"):
         return None  # Spark reads a bare count, whose unit may differ between files

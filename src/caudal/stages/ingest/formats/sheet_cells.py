@@ -42,7 +42,7 @@ class Rectangle:
 
     @property
     def cells(self) -> int:
-        """The number of cells of the rectangle."""
+        """Return the number of cells of the rectangle."""
         return 0 if self.bottom < 0 else (self.bottom - self.top + 1) * (self.right - self.left + 1)
 
 
@@ -194,13 +194,13 @@ class OdsSheet:
             self._cell = (self._column, times)
             self._column += times
             if any(key.startswith("office:") for key in attributes):
-                self._held()
+                self._add_cell()
 
     def _text(self, text: str) -> None:
         if self._cell is not None and text.strip():
-            self._held()
+            self._add_cell()
 
-    def _held(self) -> None:
+    def _add_cell(self) -> None:
         if self._cell is not None:
             self._found.add(self._row, self._cell[0], self._rows, self._cell[1])
             self._cell = None

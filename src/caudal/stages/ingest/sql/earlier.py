@@ -109,16 +109,16 @@ class LandedRows:
                 for batch in file.iter_batches(batch_size=10_000):
                     column = batch.column(source.watermark)
                     read_again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))
-                    self.newest.update(self._named(batch.filter(read_again)))
+                    self.newest.update(self._digests_by_key(batch.filter(read_again)))
 
     def new(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows that were not landed before unchanged."""
         import pyarrow as pa
 
-        is_new = [self.newest.get(key) != digest for key, digest in self._named(batch)]
+        is_new = [self.newest.get(key) != digest for key, digest in self._digests_by_key(batch)]
         return batch if all(is_new) else batch.filter(pa.array(is_new, pa.bool_()))
 
-    def _named(self, batch: pa.RecordBatch) -> Iterator[tuple[bytes, bytes]]:
+    def _digests_by_key(self, batch: pa.RecordBatch) -> Iterator[tuple[bytes, bytes]]:
         columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
         names = sorted(columns)
         for i in range(batch.num_rows):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
+from caudal.stages.ingest.sql.columns import Column, columns, quote_name, relation
 from caudal.stages.ingest.sql.copy import can_copy, copy_batches
 from caudal.stages.ingest.sql.earlier import EarlierExtractions, LandedRows, resume_from
 from caudal.stages.ingest.sql.text_watermark import FIX, check_watermarks
@@ -125,7 +125,7 @@ def _bounds(connection: Connection, source: Database, columns: Sequence[Column],
     if source.parallel == 1:
         return [(None, None)]
     key = next(column for column in columns if column.name == source.key[0])
-    name = quoted(connection, key.name)
+    name = quote_name(connection, key.name)
     least, greatest = connection.execute(text(f"SELECT min({name}), max({name}) FROM {relation(connection, source)}")).one()  # noqa: S608
     if least is None:
         return [(None, None)]
@@ -260,7 +260,7 @@ def _statement(
 
     conditions: list[str] = []
     parameters: list[Any] = []
-    key = quoted(connection, source.key[0]) if source.key else ""
+    key = quote_name(connection, source.key[0]) if source.key else ""
     if bounds[0] is not None:
         conditions.append(f"{key} >= :least")
         parameters.append(bindparam("least", bounds[0]))
@@ -268,12 +268,12 @@ def _statement(
         conditions.append(f"({key} < :most OR {key} IS NULL)" if bounds[0] is None else f"{key} < :most")
         parameters.append(bindparam("most", bounds[1]))
     if low is not None and source.watermark:
-        column = quoted(connection, source.watermark)
+        column = quote_name(connection, source.watermark)
         conditions.append(f"({column} >= :low OR {column} IS NULL)")
         parameters.append(bindparam("low", low))
-    selected = ", ".join(f"{column.sql} AS {quoted(connection, column.name)}" for column in columns)
+    selected = ", ".join(f"{column.sql} AS {quote_name(connection, column.name)}" for column in columns)
     condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = f" ORDER BY {', '.join(quoted(connection, column) for column in source.key)}" if source.key else ""
+    order = f" ORDER BY {', '.join(quote_name(connection, column) for column in source.key)}" if source.key else ""
     statement = text(f"SELECT {selected} FROM {relation(connection, source)}{condition}{order}").bindparams(*parameters)  # noqa: S608
     return statement.columns(**{column.name: column.sqlalchemy_type for column in columns if column.sqlalchemy_type is not None})
 

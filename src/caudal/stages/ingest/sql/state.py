@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from caudal.declarations.database import Database
-from caudal.stages.ingest.sql.columns import quoted, relation
+from caudal.stages.ingest.sql.columns import quote_name, relation
 from caudal.stages.ingest.sql.earlier import overlap_start
 from caudal.stages.ingest.sql.engine import open_engine, translate_sqlalchemy_error
 
@@ -24,7 +24,7 @@ def state(source: Database, data: Path | None) -> tuple[object, int] | None:
     engine = open_engine(source, data)
     try:
         with engine.connect() as connection:
-            column, rows = quoted(connection, source.watermark), relation(connection, source)
+            column, rows = quote_name(connection, source.watermark), relation(connection, source)
             greatest = connection.execute(text(f"SELECT max({column}) FROM {rows}")).scalar_one()  # noqa: S608
             if greatest is None:
                 return None

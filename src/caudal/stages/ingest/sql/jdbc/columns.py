@@ -34,9 +34,9 @@ class JdbcTable:
 
     def selection(self, server: Server) -> str:
         """Return the SQL that Spark reads as a table: the columns with the casts that keep their values."""
-        if all(column.sql == server.quoted(column.name) for column in self.columns):
+        if all(column.sql == server.quote_name(column.name) for column in self.columns):
             return self.relation
-        selected = ", ".join(f"{column.sql} AS {server.quoted(column.name)}" for column in self.columns)
+        selected = ", ".join(f"{column.sql} AS {server.quote_name(column.name)}" for column in self.columns)
         return f"(SELECT {selected} FROM {self.relation}) caudal_columns"  # noqa: S608 - the user's own words
 
 
@@ -73,7 +73,7 @@ def _relation(server: Server, source: Database) -> str:
     exact = [entry for entry in matching if entry[1] == name and (not schema or entry[0] == schema)] or matching
     if not exact:
         raise _no_table_problem(server, source, schema, name)
-    return (f"{server.quoted(exact[0][0])}." if schema and exact[0][0] else "") + server.quoted(exact[0][1])
+    return (f"{server.quote_name(exact[0][0])}." if schema and exact[0][0] else "") + server.quote_name(exact[0][1])
 
 
 def _no_table_problem(server: Server, source: Database, schema: str, name: str) -> SourceProblem:
@@ -108,7 +108,7 @@ def _postgres(server: Server, metadata: Any, source: Database) -> list[Column]:
         cast = text_cast(arrow, type, is_list)
         if type == "oid":  # Spark reads it as a number of twenty digits
             cast = "::int8[]" if is_list else "::int8"
-        expression = server.quoted(name) + cast
+        expression = server.quote_name(name) + cast
         if type in _INFINITE and not is_list and name != source.watermark:
             expression = _finite_expression(expression, name, type)
         columns.append(Column(name, expression, arrow, why=reason))
@@ -126,7 +126,7 @@ def _check_watermark(server: Server, source: Database, relation: str, columns: l
     type_ = next((str(column.type) for column in columns if column.name == source.watermark), "")
     if not server.postgresql or source.watermark is None or not type_.startswith(("timestamp", "date")):
         return
-    name = server.quoted(source.watermark)
+    name = server.quote_name(source.watermark)
     ((infinite,),) = server.rows(f"SELECT NOT (isfinite(min({name})) AND isfinite(max({name}))) FROM {relation}")  # noqa: S608
     if infinite:
         raise SourceProblem(
@@ -147,5 +147,5 @@ def _any(server: Server, metadata: Any) -> list[Column]:
             reason = f"{metadata.getColumnTypeName(place)} has no type of a table"
         elif type in (_NUMERIC, _DECIMAL) and not (0 < precision <= DIGITS and 0 <= scale <= precision):
             reason = "numeric without declared digits, or with too many"
-        columns.append(Column(name, server.quoted(name), None, why=reason))
+        columns.append(Column(name, server.quote_name(name), None, why=reason))
     return columns

@@ -79,7 +79,7 @@ def _ranges(server: Server, source: Database, table: JdbcTable) -> dict[str, str
     if source.parallel == 1:
         return {}
     key = next(column for column in table.columns if column.name == source.key[0])
-    name = server.quoted(key.name)
+    name = server.quote_name(key.name)
     ((least, greatest),) = server.rows(f"SELECT min({name}), max({name}) FROM {table.relation}", 2)  # noqa: S608
     if least is None:
         return {}

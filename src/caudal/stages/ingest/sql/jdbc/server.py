@@ -39,7 +39,7 @@ class Server:
         """Return whether it is PostgreSQL, whose types are mapped one by one."""
         return self.driver == "org.postgresql.Driver"
 
-    def quoted(self, name: str) -> str:
+    def quote_name(self, name: str) -> str:
         """Return a name quoted for a statement."""
         return str(self.dialect.quoteIdentifier(name))
 
