@@ -49,7 +49,7 @@ class Peaks:
         self.open = 0.0
 
     def fields(self) -> dict[str, Any]:
-        """Return the whole memory."""
+        """Return the memory."""
         return {"peaks": self.ring.rows, "peaks_seen": self.ring.seen, "peak": self.open, "peak_since": self.since}
 
     def restore(self, fields: Mapping[str, Any]) -> None:

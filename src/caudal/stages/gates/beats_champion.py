@@ -39,7 +39,7 @@ class BeatsChampion(JudgingGate):
         if lacking:
             return GateResult(
                 self.kind, True, {"champion": champion.version, "lacking": lacking},
-                f"Version {champion.version} cannot predict any more: the features no longer give {', '.join(lacking)}.",
+                f"Version {champion.version} cannot predict any more: the features no longer have {', '.join(lacking)}.",
             )  # fmt: skip
         fold = evidence.stretches[-1]
         test, actual = rows.frame.iloc[fold.test], rows.y.iloc[fold.test]

@@ -129,7 +129,7 @@ def _open(content: Octets) -> Image.Image:
 
 def _check(stored: Header, max_pixels: int) -> None:
     if stored.width * stored.height > max_pixels:
-        raise UnreadableImage(f"has {stored.width} × {stored.height} pixels, more than the {max_pixels:,} that are let in")
+        raise UnreadableImage(f"has {stored.width} × {stored.height} pixels, more than the allowed {max_pixels:,}")
     if min(stored.width, stored.height) < 1:
         raise UnreadableImage("has no pixels")
 

@@ -26,9 +26,9 @@ class Arrival:
 
     Parameters
     ----------
-    path : str, where it comes from: a path below the data folder, an absolute path, a URL, or ``simulated:function/name``
+    path : str, its origin: a path below the data folder, an absolute path, a URL, or ``simulated:function/name``
     local : Path, where its bytes can be read now
-    modified_ns : int, when it changed according to where it comes from, nanoseconds since 1970, UTC
+    modified_ns : int, when it changed according to its origin, nanoseconds since 1970, UTC
     etag : str, optional, the identifier that its server gives this content
     settled : bool, False while it is still being written; it is then skipped until the next look
     fault : str, optional, what is wrong with a file that is no longer being written

@@ -114,7 +114,7 @@ def _append(answer: requests.Response, part: Path, mode: str) -> None:
         except HTTPError as error:
             raise TryAgain(cause(error)) from None
     if expected is not None and received_bytes != int(expected):
-        raise TryAgain(f"{received_bytes} of {int(expected)} bytes came")
+        raise TryAgain(f"{received_bytes} of {int(expected)} bytes arrived")
 
 
 def _modified_ns(changed: str | None, etag: str | None, clock: Clock) -> int:

@@ -209,7 +209,7 @@ def frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: P
         name = F.regexp_extract("path", f"(?s){expression}", 1)
         rows = rows.withColumn("path", F.when(name == "", F.col("path")).otherwise(name))
     size = F.concat("width", F.lit(" × "), "height")
-    large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the {limits.max_pixels:,} that are let in"))
+    large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the allowed {limits.max_pixels:,}"))
     fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > limits.max_pixels, large))
     broken = fault.isNotNull()
     described = F.struct("path", "label", "sha256", "bytes", "modified_at")
@@ -246,7 +246,7 @@ def _row(image: ListedImage, read_image: Callable[[str], bytes], max_bytes: int)
     if image.gone:
         return {**row, "modified_at": None, "fault": "is not at its place any more"}
     if image.bytes > max_bytes:
-        return {**row, "fault": f"is {image.bytes:,} bytes large, more than the {max_bytes:,} that are let in; it was not copied"}
+        return {**row, "fault": f"is {image.bytes:,} bytes large, more than the allowed {max_bytes:,}; it was not copied"}
     try:
         content = read_image(image.path)
     except FileNotFoundError:

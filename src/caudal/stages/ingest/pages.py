@@ -156,7 +156,7 @@ def _fetch_page(client: Client, request: Mapping[str, Any], connection: Http) ->
             raise TryAgain(cause(error)) from None
     expected = answer.headers.get("Content-Length")
     if expected is not None and not answer.headers.get("Content-Encoding") and len(content) != int(expected):
-        raise TryAgain(f"{len(content)} of {expected} bytes came")
+        raise TryAgain(f"{len(content)} of {expected} bytes arrived")
     if connection.format not in (None, "json"):
         return PageResponse(content, None, None, answer)
     address = without_user(request["url"])

@@ -192,7 +192,7 @@ def _login(protocol: str, connection: Files) -> dict[str, Any]:
 
 
 def _hdfs(address: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    """Return HDFS by the lake's client; fsspec's own needs a Hadoop installation."""
+    """Return HDFS by the lake's client; that of fsspec needs a Hadoop installation."""
     from caudal.storage.hdfs import Hdfs
     from caudal.storage.remote import storage
 
@@ -319,7 +319,7 @@ def _append(place: RemotePattern, file_info: RemoteFile, part_file: Path) -> Non
             file.write(block)
             part_bytes += len(block)
     if part_bytes < file_info.bytes:
-        raise ConnectionError(f"{part_bytes} of {file_info.bytes} bytes came")
+        raise ConnectionError(f"{part_bytes} of {file_info.bytes} bytes arrived")
 
 
 def _buffer_options(fs: Any) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def partials(samples: Samples, declared: Statistics) -> Partials:
 
 
 def group_of(device: Array, pane: Array) -> Array:
-    """Return one number for device and pane in the same order as the pair; `Samples.bounded` keeps both within their bits."""
+    """Return one number for device and pane in the same order as the pair; `Samples.within_key_bits` keeps both within their bits."""
     group: Array = (device << PANE_BITS) + pane
     return group
 

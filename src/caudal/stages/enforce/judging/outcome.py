@@ -27,7 +27,7 @@ class CheckResult:
     rows : int, rows that it judged: all without format errors; for a table as a whole, the good ones
     broken : int, rows that break it; for a table as a whole 1 or 0
     passed : bool, False where it warned, set rows aside or stopped
-    message : str, for people
+    message : str, a sentence for users
     """
 
     expectation: str

@@ -220,7 +220,7 @@ def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path,
 
 def _sheet(file: RawFile, book: Any, sheet: str, options: Options) -> SheetRows | None:
     """Return a sheet's rows as texts, None when it has none."""
-    assert isinstance(file.path, Path)  # a copy, where the lake is far away
+    assert isinstance(file.path, Path)  # a local copy where the lake is remote
     errors = check_rectangle(file, sheet)
     rows = _rows(file, book, sheet, errors)
     header = _header(file, sheet, rows, options.get("header", True))

@@ -131,7 +131,7 @@ def _postgres(connection: Connection, source: Database) -> list[Column]:
     """Return the columns as PostgreSQL describes a result, where a domain is its base type."""
     from sqlalchemy import text
 
-    result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} LIMIT 0"))  # noqa: S608 - the user's own words
+    result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} LIMIT 0"))  # noqa: S608 - the user's SQL
     assert result.cursor is not None
     cursor: Any = result.cursor
     described = list(cursor.description or ())

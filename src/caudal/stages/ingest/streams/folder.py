@@ -52,16 +52,16 @@ class FolderSource(LogSource):
     def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802, ARG002 (Spark's)
         """Return the reader of a stream."""
         place = Path(self.options["folder"])
-        taking = FolderIntake(place, self.options["pattern"])
-        return FolderStream(place, int(self.options["cores"]), int(self.options.get("max_blocks", 0)), taking)
+        intake = FolderIntake(place, self.options["pattern"])
+        return FolderStream(place, int(self.options["cores"]), int(self.options.get("max_blocks", 0)), intake)
 
 
 class FolderStream(LogStream):
     """The stream of a log into which new files are copied whenever Spark asks for its end."""
 
-    def __init__(self, folder: Path, cores: int, max_blocks: int, taking: FolderIntake) -> None:
+    def __init__(self, folder: Path, cores: int, max_blocks: int, intake: FolderIntake) -> None:
         super().__init__(folder, cores, max_blocks)
-        self._intake = taking
+        self._intake = intake
 
     def latestOffset(self) -> Offsets:  # noqa: N802
         """Copy new files, then return the end."""

@@ -1,4 +1,4 @@
-"""A Kafka topic, by Spark's own connector."""
+"""A Kafka topic, read by Spark's connector or by librdkafka."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class KafkaTap(Tap):
                 self._at[partition] = offset + 1
             if idle > self._WAIT_S / waited:
                 self._forget_positions()
-                raise self._unavailable_problem(f"it gave no message for {self._WAIT_S:.0f} seconds")
+                raise self._unavailable_problem(f"no message arrived for {self._WAIT_S:.0f} seconds")
         for number, messages in messages_by_partition.items():
             high = end[number]
             cut = bisect_left(messages, high, key=lambda message: message.offset() or 0)

@@ -37,7 +37,7 @@ class JdbcTable:
         if all(column.sql == server.quote_name(column.name) for column in self.columns):
             return self.relation
         selected = ", ".join(f"{column.sql} AS {server.quote_name(column.name)}" for column in self.columns)
-        return f"(SELECT {selected} FROM {self.relation}) caudal_columns"  # noqa: S608 - the user's own words
+        return f"(SELECT {selected} FROM {self.relation}) caudal_columns"  # noqa: S608 - the user's SQL
 
 
 def jdbc_table(server: Server, source: Database) -> JdbcTable:
@@ -61,7 +61,7 @@ def jdbc_table(server: Server, source: Database) -> JdbcTable:
 
 
 def _relation(server: Server, source: Database) -> str:
-    """Return the SQL after FROM: a query, or the table with the database's own spelling, ignoring case."""
+    """Return the SQL after FROM: a query, or the table in the database's spelling, found ignoring case."""
     if source.table is None:
         return f"({(source.query or '').strip().rstrip(';')}) caudal_query"
     schema, _, name = source.table.rpartition(".")

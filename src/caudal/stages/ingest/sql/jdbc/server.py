@@ -105,7 +105,7 @@ def classes(source: Database) -> list[str]:
     if not drivers:
         raise SourceProblem(
             f"'{Path(connector_name).name}' holds no JDBC driver.",
-            fix="Name the driver's own jar or coordinates by driver=.",
+            fix="Name the driver's jar or coordinates by driver=.",
             driver=connector_name,
         )
     return drivers
