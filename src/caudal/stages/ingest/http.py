@@ -73,7 +73,7 @@ def _download(client: Client, url: str, folder: Path, landed_file: KnownFile | N
     part_bytes = part_file.stat().st_size if part_file.exists() and tag_file.exists() else 0
     if part_bytes:
         headers |= {"Range": f"bytes={part_bytes}-", "If-Range": tag_file.read_text()}
-    with client.ask(url, headers) as answer:
+    with client.get(url, headers) as answer:
         if answer.status_code == 304:
             if not downloaded or (
                 landed_file and (landed_file.modified_ns, landed_file.etag) == (downloaded["modified_ns"], downloaded["etag"])

@@ -149,7 +149,7 @@ def _first_request(pages: Pages, url: str, connection: Http, start: Any) -> dict
 
 
 def _fetch_page(client: Client, request: Mapping[str, Any], connection: Http) -> PageResponse:
-    with client.ask(request["url"], params=request["params"], link=request.get("link", False)) as answer:
+    with client.get(request["url"], params=request["params"], link=request.get("link", False)) as answer:
         try:
             content = answer.raw.read(decode_content=True)
         except (HTTPError, OSError) as error:

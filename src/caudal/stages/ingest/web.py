@@ -104,7 +104,7 @@ class Client:
         declared = [name for name, value in self._connection.params.items() if isinstance(value, Env | Secret)]
         return (*declared, *(name for address in self._addresses.values() for name, _ in address.secret_parameters))
 
-    def ask(
+    def get(
         self, url: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None, *, link: bool = False
     ) -> requests.Response:
         """Return the answer of a declared address (as shown) or of a ``link`` from a server, with its body unread.
