@@ -76,7 +76,7 @@ def test_what_is_no_image_lands_with_its_reason(folder: Path) -> None:
     rows, seen = landed(connection, folder)
     told = {Path(row["path"]).name: row["fault"] for row in rows if row["fault"]}
     assert told["note.jpg"] == "is no image: it begins with b'buy pear'"
-    assert told["video.jpg"].startswith("is 5,000 bytes large, more than the 4,000")
+    assert told["video.jpg"].startswith("is 5,000 bytes large, more than the allowed 4,000")
     assert {row["content"] for row in rows if row["path"].endswith("video.jpg")} == {None}
     rows, _ = landed(cd.images("in/pear/*.jpg", max_bytes=6000), folder, seen, at=6000.0)
     assert [Path(row["path"]).name for row in rows] == ["video.jpg"]
