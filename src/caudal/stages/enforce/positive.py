@@ -19,7 +19,7 @@ class Positive(RowExpectation):
     Parameters
     ----------
     column : str, a column of numbers
-    or_zero : bool, True lets zero through
+    or_zero : bool, True allows zero
     """
 
     kind: ClassVar[str] = "positive"

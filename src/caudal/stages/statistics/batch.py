@@ -83,7 +83,7 @@ def _sessions(chunked: DataFrame, declared: Statistics) -> DataFrame:
         return pa.table({"device": pa.array([key[0].as_py()], pa.int64()), "part": pa.array([pickled], pa.binary())})
 
     def merge_sessions(table: pa.Table) -> pa.Table:
-        parts = [pickle.loads(value) for value in table.column("part").to_pylist()]  # noqa: S301 (our own, of the task before)
+        parts = [pickle.loads(value) for value in table.column("part").to_pylist()]  # noqa: S301 (written by the task before)
         return rows(merge_partials(parts, declared.gap_us), declared)
 
     parts = chunked.groupBy("device", _SIZE).applyInArrow(partial_of_chunk, "device long, part binary")

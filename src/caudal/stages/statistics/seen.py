@@ -172,7 +172,7 @@ def _chained_runs(runs: Seen, begins: Array) -> Seen:
     none = np.zeros(len(starts), np.int64)
     joined = Seen(runs.group[starts], runs.low[starts], runs.high[ends], runs.first_us[starts], runs.last_us[ends], none)
     chain = np.cumsum(begins) - 1
-    # A run's distance from the new line is that of its worse end; its samples' distance from the run's own line is added.
+    # A run's distance from the new line is that of its worse end; its samples' distance from the run's previous line is added.
     distances = [np.abs(at - joined._line(chain, seq)) for at, seq in ((runs.first_us, runs.low), (runs.last_us, runs.high))]
     slack = np.maximum.reduceat(runs.slack_us + np.maximum(*distances), starts)
     return Seen(joined.group, joined.low, joined.high, joined.first_us, joined.last_us, slack)

@@ -101,7 +101,7 @@ def begin(declared: Statistics) -> State:
 
 
 def have_common_samples(results: list[TakenSamples]) -> bool:
-    """Return whether two tasks may have taken the same sample: then one task has to process the whole micro-batch."""
+    """Return whether two tasks may have processed the same sample: then one task has to process the whole micro-batch."""
     seen = Seen()
     for result in results:
         if seen.overlaps(result.seen):

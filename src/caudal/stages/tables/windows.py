@@ -60,7 +60,7 @@ class Windows:
         self._check_names(aggregates, fill, caller)
         from pyspark.sql import functions as F
 
-        # Under their own names, Spark could use one aggregate's result as another's input.
+        # The parts get temporary names: under the final ones, Spark could use one aggregate's result as another's input.
         by_name = {name: aggregate(self.frame, name, declared, caller) for name, declared in aggregates.items()}
         places = {name: [f"__{number}_{part}" for part in range(len(by_name[name].parts))] for number, name in enumerate(by_name)}
         parts = [part.alias(place) for name in by_name for part, place in zip(by_name[name].parts, places[name], strict=True)]

@@ -84,7 +84,7 @@ def rows(files: Sequence[Place]) -> int:
 def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
     """Return the figures of each column of a flat type: ``{nulls, min, max}``, for numbers ``mean`` and ``stddev`` too.
 
-    Columns whose names begin with ``_`` are caudal's own and are left out. Times are ISO text. Where a file does not hold the least
+    Columns whose names begin with ``_`` are internal and left out. Times are ISO text. Where a file does not hold the least
     and greatest of a text column (very long texts), they are None.
     """
     with ThreadPoolExecutor(usable_cores()) as threads:

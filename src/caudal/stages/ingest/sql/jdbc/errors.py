@@ -17,7 +17,7 @@ _NET = ("java.net.", "java.io.EOFException", "java.io.IOException")
 
 def translate_jdbc_error(error: Exception, source: Database) -> CaudalError | None:
     """Return a database's error as a CaudalError without the password; None where the error is not the database's."""
-    java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)  # py4j's, or PySpark's own
+    java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)  # of py4j's or of PySpark's error
     if java is None:
         return None
     chain = _chain(java)
