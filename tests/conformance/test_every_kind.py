@@ -149,7 +149,7 @@ def test_a_gate_says_what_it_asks_for(kind: str) -> None:
     assert isinstance(gate, GATES[kind])
     assert (*gate.metrics, *gate.candidates, *gate.columns) == asked
     assert gate.asks_champion == (kind == "beats_champion")
-    assert "Return the gate" in (getattr(cd, kind).__doc__ or "")
+    assert "Return a gate" in (getattr(cd, kind).__doc__ or "")
 
 
 @pytest.mark.parametrize("name", [name for name in SIMULATORS if name != "recording"])  # a recording needs its file
