@@ -101,7 +101,7 @@ def test_whole_packs_of_a_fetch_that_was_killed_are_taken_up(folder: Path, monke
         return row(*told)
 
     monkeypatch.setattr(images, "_row", killed)
-    asked = {"data": folder, "scratch": folder / "scratch", "seen": {}, "clock": lambda: 5000.0}
+    asked = {"data": folder, "scratch": folder / "scratch", "landed": {}, "clock": lambda: 5000.0}
     with pytest.raises(KeyboardInterrupt):
         arrivals(cd.images("in/*/*.jpg"), **asked)
     calls.clear()
