@@ -64,7 +64,7 @@ def bare(corpus: Sequence[Stream]) -> dict[str, Scores]:
             rows = zip(stream.at_us.tolist(), stream.values.astype(np.float32).tolist(), strict=True)
             strengths = [channel.strengths(at, value) for at, value in rows]
             for daily, weighing in weights.items():
-                scores = np.array([weighing.weighed(one) for one in strengths])
+                scores = np.array([weighing.weighted_mean(one) for one in strengths])
                 found.setdefault(f"shape {shape}, daily {daily:g}", []).append(scores)
     return found
 
@@ -83,7 +83,7 @@ def once(scores: np.ndarray, quiet: int) -> np.ndarray:
 def by_habit(scores: np.ndarray, quiet: int, habit: float) -> np.ndarray:
     """Return scores less where the stream's earlier peaks were as high, as ``surprise`` does."""
     reported, peaks = once(scores, quiet), Peaks(quiet)
-    earlier = np.array([peaks.earlier(score) for score in reported.tolist()])
+    earlier = np.array([peaks.count_earlier(score) for score in reported.tolist()])
     return np.asarray(reported * (1.0 + earlier) ** -habit)
 
 

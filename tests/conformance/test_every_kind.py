@@ -149,7 +149,7 @@ def test_a_gate_says_what_it_asks_for(kind: str) -> None:
     assert isinstance(gate, GATES[kind])
     assert (*gate.metrics, *gate.candidates, *gate.columns) == asked
     assert gate.asks_champion == (kind == "beats_champion")
-    assert "Return the gate" in (getattr(cd, kind).__doc__ or "")
+    assert "Return a gate" in (getattr(cd, kind).__doc__ or "")
 
 
 @pytest.mark.parametrize("name", [name for name in SIMULATORS if name != "recording"])  # a recording needs its file
@@ -179,7 +179,7 @@ def test_a_packing_is_seen_and_taken_off(ending: str, tmp_path: Path) -> None:
     assert fault(file, "csv") is None
     module = PACKINGS[ending]
     if module is not zip_packing:
-        with module.opened(file) as stream:
+        with module.open_file(file) as stream:
             assert stream.read() == CONTENT
     (broken := tmp_path / f"broken.csv{ending}").write_bytes(b"no" + packed)
     assert "does not begin with" in (fault(broken, "csv") or "")

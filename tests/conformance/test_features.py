@@ -170,7 +170,7 @@ def embed_case(frame: DataFrame, hours: DataFrame, trips: pd.DataFrame) -> tuple
     run = onnxruntime.InferenceSession(known.content, providers=["CPUExecutionProvider"])
     middle = slice((WHOLE - SIDE) // 2, (WHOLE + SIDE) // 2)
     pixels = {kind: np.asarray(Image.open(io.BytesIO(picture(kind))).convert("RGB"))[None, middle, middle] for kind in range(3)}
-    vectors = {kind: run.run(None, {run.get_inputs()[0].name: known.prepared(image)})[0][0] for kind, image in pixels.items()}
+    vectors = {kind: run.run(None, {run.get_inputs()[0].name: known.prepare(image)})[0][0] for kind, image in pixels.items()}
     table = trips[trips["id"] < 20][["id"]].assign(kind=trips["pickup"] % 3)
     table["embedding"] = table["kind"].map(lambda kind: vectors[kind].tolist())
     table["network"] = f"efficientnet-lite0@{known.sha256[:12]}/{SIDE}"

@@ -28,9 +28,9 @@ from openpyxl import Workbook, load_workbook
 from caudal.declarations.format import fixed_width
 from caudal.errors import SourceProblem
 from caudal.stages.ingest import RawFile
+from caudal.stages.ingest.added_columns import name_columns
 from caudal.stages.ingest.formats import csv as csv_format, excel, fixed_width as fixed_format
 from caudal.stages.ingest.infer import narrowest, possible_types
-from caudal.stages.ingest.let_in import name_columns
 
 BATCHES = int(os.environ.get("CAUDAL_EXAMPLES", "2"))
 SEED = int(os.environ.get("CAUDAL_SEED", "13"))

@@ -115,7 +115,7 @@ def connected(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
 def look(connection: Connection, data: Path, seen: dict[str, KnownFile] | None = None) -> list[Arrival]:
     scratch = data.parent / "scratch"
     scratch.mkdir(exist_ok=True)
-    return arrivals(connection, data=data, scratch=scratch, seen=seen or {})
+    return arrivals(connection, data=data, scratch=scratch, landed=seen or {})
 
 
 def test_an_arrival_can_be_read_and_says_what_it_is(connected: tuple[Connection, Connection, Path]) -> None:

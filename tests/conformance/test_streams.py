@@ -231,14 +231,14 @@ def test_a_sender_that_frames_nothing_is_told(tmp_path: Path) -> None:
 
 def test_files_are_taken_once_even_when_the_taker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from caudal.messaging.log import Reader
-    from caudal.stages.ingest.streams.folder import Taking, taken_files
+    from caudal.stages.ingest.streams.folder import FolderIntake, taken_files
 
     (drop := tmp_path / "drop").mkdir()
     for number in range(4):
         (drop / f"{number}.bin").write_bytes(b"%d" % number)
         os.utime(drop / f"{number}.bin", (number, number))
     place = tmp_path / "place"
-    taking = Taking(place, str(drop / "*.bin"))
+    taking = FolderIntake(place, str(drop / "*.bin"))
     real = Writer.append
 
     def killed(self: Writer, partition: int, payloads: Sequence[bytes], arrived_us: int | None = None) -> range:
@@ -252,7 +252,7 @@ def test_files_are_taken_once_even_when_the_taker_is_killed(tmp_path: Path, monk
     monkeypatch.undo()
     (drop / "4.bin").write_bytes(b"4")
     (drop / ".hidden.bin").write_bytes(b"5")
-    assert Taking(place, str(drop / "*.bin")).take() == 1
+    assert FolderIntake(place, str(drop / "*.bin")).take() == 1
     assert taking.take() == 0
     assert Reader(place).read(0, 0, 5)["payload"].to_pylist() == [b"0", b"1", b"2", b"3", b"4"]
     assert [Path(name).name for name in taken_files(place)] == [f"{number}.bin" for number in range(5)]

@@ -104,13 +104,13 @@ def the_clock_tells_what_is_newest(patch: Patch) -> None:
 
 def the_first_file_names_columns(patch: Patch) -> None:
     from caudal.stages.ingest import contract
-    from caudal.stages.ingest.let_in import LetIn, clean_name
+    from caudal.stages.ingest.added_columns import AddedColumn, clean_name
 
-    def named(files: Any, known: Sequence[LetIn], taken: Any) -> list[LetIn]:
+    def named(files: Any, known: Sequence[AddedColumn], taken: Any) -> list[AddedColumn]:
         columns, used = list(known), {name.casefold() for name in (*taken, *(column.name for column in known))}
         for name in dict.fromkeys(name for names in files for name in names):
             if not any(name in column.raw for column in columns):
-                columns.append(LetIn(clean_name(name, used), frozenset([name])))
+                columns.append(AddedColumn(clean_name(name, used), frozenset([name])))
                 used.add(columns[-1].name.casefold())
         return columns
 

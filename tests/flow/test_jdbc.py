@@ -77,7 +77,7 @@ def taken(source, spark, folder):
     """Return the files of an extraction, as tables."""
     folder.mkdir(parents=True, exist_ok=True)
     engine = Engine(lambda: spark, folder / "room")
-    return [pq.read_table(one.local) for one in arrivals(source, data=None, scratch=folder, seen={}, engine=engine)]
+    return [pq.read_table(one.local) for one in arrivals(source, data=None, scratch=folder, landed={}, engine=engine)]
 
 
 def in_order(table):
@@ -138,7 +138,7 @@ def test_only_what_changed_is_asked_for_whatever_the_watermark_is(shop, spark, t
     def came(name, at):
         source = cd.database(jdbc(shop), table="grown", watermark=name, overlap=asked[name][0], key="id")
         ids = []
-        for one in arrivals(source, data=None, scratch=tmp_path, seen=seen[name], clock=lambda: at, engine=engine):
+        for one in arrivals(source, data=None, scratch=tmp_path, landed=seen[name], clock=lambda: at, engine=engine):
             stored = one.local.rename(tmp_path / f"{name} {at} {one.name}")
             seen[name][one.path] = KnownFile(one.etag, one.modified_ns, one.bytes, stored.name, stored)
             ids += pq.read_table(stored)["id"].to_pylist()
@@ -175,7 +175,7 @@ def test_what_does_not_go_is_told_without_the_password(shop, spark, tmp_path, mo
         (cd.database(url, query="SELECT at::timestamp FROM odd"), SourceProblem, "'query' at .* cannot be read: .*overflow.*NULLIF"),
         (cd.database(url, table="odd", watermark="at"), SourceProblem, "an infinite time in 'at', its declared watermark"),
         (cd.database(jdbc(shop, user="bare"), table="rental"), SourceProblem, "may not be read: .*permission denied"),
-        (cd.database(jdbc(shop, user="guarded"), table="rental"), SourceProblem, "does not let this user in"),
+        (cd.database(jdbc(shop, user="guarded"), table="rental"), SourceProblem, "refuses this user"),
         (cd.database(jdbc(shop, database="shopp"), table="rental"), SourceProblem, "cannot be opened: .*\"shopp\" does not exist"),
         (cd.database(jdbc(shop, port=1), table="rental"), EnvironmentProblem, "does not answer: Connection to 127.0.0.1:1 refused"),
     ):  # fmt: skip

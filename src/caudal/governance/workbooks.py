@@ -51,8 +51,8 @@ def edit(
     before = _sheets(file, options, names)
     marked = {name: _marked(sheet, column, is_subject) for name, sheet in before.items()}
     removed = sum(map(len, marked.values()))
-    kept = sum(len(sheet.rows) for sheet in before.values() if sheet.read) - sum(
-        len(marked[name]) for name, sheet in before.items() if sheet.read
+    kept = sum(len(sheet.rows) for sheet in before.values() if sheet.is_chosen) - sum(
+        len(marked[name]) for name, sheet in before.items() if sheet.is_chosen
     )
     if to is not None and not removed:
         shutil.copyfile(file, to)
@@ -66,7 +66,8 @@ def _sheets(file: Path, options: Mapping[str, object], names: Sequence[str]) -> 
     sheet_rows = sheets(RawFile(file, "", file.name, "excel"), options)
     if options.get("header", True) is False and names:
         return {
-            name: SheetRows(_named(sheet.names, names), sheet.guesses, sheet.rows, sheet.read) for name, sheet in sheet_rows.items()
+            name: SheetRows(_named(sheet.names, names), sheet.guesses, sheet.rows, sheet.is_chosen)
+            for name, sheet in sheet_rows.items()
         }
     return sheet_rows
 
@@ -128,7 +129,11 @@ def _hold(file: Path, new: Path, before: Mapping[str, SheetRows], after: Mapping
     for name, sheet in before.items():
         rows = [row for row in sheet.rows if row[0] not in marked[name]]
         sheet_after = after.get(name)
-        if sheet_after is None or (sheet_after.names, sheet_after.rows, sheet_after.read) != (sheet.names, rows, sheet.read):
+        if sheet_after is None or (sheet_after.names, sheet_after.rows, sheet_after.is_chosen) != (
+            sheet.names,
+            rows,
+            sheet.is_chosen,
+        ):
             raise NotThere(f"other rows of its sheet '{name}' would not be read as they are (formulas, for one)", fix=_FIX)
     cells = _cells(new, {})
     if _cells(file, marked) != cells:

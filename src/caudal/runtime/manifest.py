@@ -198,7 +198,7 @@ def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str
     newest = {row["path"]: (row["bytes"], row["modified_ns"]) for row in rows}
     connection = Files(source["pattern"], source["format"], {}, source["settle_s"], source["required"])
     try:
-        found = arrivals(connection, data=settings.data, scratch=Path(), seen=seen, clock=time.time)
+        found = arrivals(connection, data=settings.data, scratch=Path(), landed=seen, clock=time.time)
     except CaudalError:
         return False  # the run itself will say what is wrong
     return all(newest.get(one.path) == (one.bytes, one.modified_ns) for one in found)

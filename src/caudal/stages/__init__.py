@@ -1,1 +1,1 @@
-"""Frames in, frames out. Stages do not know one another: they meet through tables."""
+"""Frames in, frames out. Stages do not import one another: they exchange tables."""

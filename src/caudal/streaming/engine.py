@@ -145,7 +145,7 @@ class Engine:
         ----------
         moments : receives the times at which reading and the tasks ended
         """
-        self.tap.away = None
+        self.tap.unavailable = None
         try:
             start, end, _ = self.tap.ends(self.checkpoint.offsets, EXECUTORS[self.platform].MOST_BYTES)
             if start != end:
@@ -157,8 +157,8 @@ class Engine:
             moments.append(time.perf_counter())
             results = self._taken(start, end) if start != end else []
         except SourceUnavailable as away:  # nothing has been done yet
-            self.tap.away, start, end = away, (), ()
-        if self.tap.away is not None:
+            self.tap.unavailable, start, end = away, (), ()
+        if self.tap.unavailable is not None:
             self._away_at = self.clock()
         if start == end:
             return None

@@ -201,7 +201,7 @@ class Thread(threading.Thread):
 
     def _away(self) -> bool:
         """Return whether the source does not answer; the stream waits for it, but not forever."""
-        away = self._engine.tap.away
+        away = self._engine.tap.unavailable
         if away is None:
             if self._away_since is not None:
                 log.warning("The source of '%s' answers again.", self._engine.source.name)

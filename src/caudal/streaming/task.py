@@ -176,7 +176,7 @@ def _read(batch: pa.RecordBatch, work: TaskInput, result: TaskResult) -> Samples
         result.unreadable.append((batch.column("_partition")[0].as_py(), batch.column("_offset")[0].as_py(), reason, None))
     samples = of_blocks(valid, len(work.channels))
     newest = batch.column("arrived").cast(pa.int64()).to_numpy(zero_copy_only=False).max(initial=0)
-    plausible = samples.bounded & (samples.at_us <= newest + AHEAD_US)
+    plausible = samples.within_key_bits & (samples.at_us <= newest + AHEAD_US)
     if plausible.all():
         return samples
     result.outside += int((~plausible).sum())

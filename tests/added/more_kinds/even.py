@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Even(RowExpectation):
-    """Every number is even. Null keeps it.
+    """Every number is even. A null passes.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ class Even(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
-        """Any column is let in."""
+        """Accept every column."""
 
-    def broken(self, schema: StructType) -> Column:
+    def violation(self, schema: StructType) -> Column:
         """Return where the number is odd."""
         from pyspark.sql import functions as F
 

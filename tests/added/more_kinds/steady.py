@@ -24,5 +24,5 @@ class Steady(JudgingGate):
 
 
 def steady(spread: float) -> Steady:
-    """Return the gate: the score differs by at most ``spread`` from fold to fold."""
+    """Return a gate that passes where the score differs by at most ``spread`` from fold to fold."""
     return Steady(spread)

@@ -62,7 +62,7 @@ class World:
             for row in rows
         }  # fmt: skip
         scratch = self.folder / "scratch" / str(self.runs)
-        found = arrivals(self.source.connection, data=self.folder, scratch=scratch, seen=seen, clock=lambda: self.now)
+        found = arrivals(self.source.connection, data=self.folder, scratch=scratch, landed=seen, clock=lambda: self.now)
         land(found, self.home, self.ledger, product="p", source="s", run_id=f"run-{self.runs}")
         import pyarrow.parquet as pq
 

@@ -96,11 +96,11 @@ def test_what_was_held_back_by_an_outage_is_not_late(tmp_path: Path) -> None:
     assert at_work.step()
     tap.gone = True
     assert not at_work.step()
-    assert tap.away is not None
+    assert tap.unavailable is not None
     tap.gone = False
     tap.add(0, range(2, 20))  # the first partition comes back long before the second
     assert at_work.step()
-    assert tap.away is None
+    assert tap.unavailable is None
     tap.add(1, range(2, 20))
     assert at_work.step()
     assert late(at_work) == 0

@@ -17,7 +17,7 @@ from caudal.ledger.records import landed
 from caudal.ledger.rows import LandedRow
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
-from caudal.stages.ingest.origin import base_of, former_name
+from caudal.stages.ingest.origin import base_folder, former_name
 from caudal.tables.landing import LandedFile, land, origin_of, rebase_paths, store_path
 
 _TOLD = 3  # files that hold the same bytes as another
@@ -29,7 +29,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
     from caudal.stages.ingest import Engine, KnownFile, arrivals
 
     base = None
-    if isinstance(source.connection, Files) and (base := base_of(source.connection.pattern, ws.settings.data)) is not None:
+    if isinstance(source.connection, Files) and (base := base_folder(source.connection.pattern, ws.settings.data)) is not None:
         rebase_paths(ws.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))
     rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
@@ -47,7 +47,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
     scratch = ws.home.fetched(ws.product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     found = arrivals(
-        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock,
+        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, landed=seen, clock=ws.clock,
         engine=Engine(lambda: ws.spark, ws.home.staged(ws.product.name, source.name)),
     )  # fmt: skip
     whole = [one for one in found if one.settled]

@@ -11,7 +11,7 @@ from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema
 from caudal.runtime.storage import checked_raw
 from caudal.runtime.workspace import Workspace
-from caudal.stages.ingest.origin import base_of, former_name
+from caudal.stages.ingest.origin import base_folder, former_name
 from caudal.tables.corrections import replaced_keys, row_key
 from caudal.tables.landing import LandedFile, current
 from caudal.tables.versions import in_order, segments_with_keys, superseded
@@ -57,7 +57,7 @@ def _named(ws: Workspace, source: Source) -> Callable[[str], str]:
     """Return what gives the path of an image as it is told now."""
     assert isinstance(source.connection, Images)
     pattern = source.connection.pattern
-    return former_name(pattern, base_of(pattern, ws.settings.data))
+    return former_name(pattern, base_folder(pattern, ws.settings.data))
 
 
 def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> DataFrame:
@@ -79,7 +79,7 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
     key = [named[column] for column in source.connection.key]
     mark = named[str(source.connection.watermark)]
     order = F.broadcast(ws.spark.createDataFrame([(file.segment, n) for n, file in enumerate(files)], "_file string, _place long"))
-    whole = read(ws.spark, raw_files(source, files), source, known=schema, tz=ws.product.tz).frame
+    whole = read(ws.spark, raw_files(source, files), source, published=schema, tz=ws.product.tz).frame
     version = F.struct("_place", F.col(f"`{mark}`").alias("_mark"))
     names = {column: f"_key{i}" for i, column in enumerate(key)}
     tops = (

@@ -112,8 +112,8 @@ def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
 
 def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
+    from caudal.stages.ingest.added_columns import AddedColumn, Outgrown
     from caudal.stages.ingest.explain import explain
-    from caudal.stages.ingest.let_in import LetIn, Outgrown
     from caudal.stages.ingest.read import read
 
     checked_raw(ws, source.name, todo.files)
@@ -123,12 +123,19 @@ def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
     if old is not None and todo.replace != "all":
         known = _known_schema(ws, source)
         kept = delta.identity(ws.folder(source.name), old).get("let_in")
-        let_in = None if kept is None else [LetIn.of(column) for column in kept]
+        let_in = None if kept is None else [AddedColumn.of(column) for column in kept]
     unpacked = ws.home.scratch(ws.product.name) / source.name / "unpacked"
     try:
         try:
             result = read(
-                ws.spark, raw, source, known=known, let_in=let_in, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data
+                ws.spark,
+                raw,
+                source,
+                published=known,
+                added_columns=let_in,
+                tz=ws.product.tz,
+                scratch=unpacked,
+                data=ws.settings.data,
             )
         except Outgrown as outgrown:
             todo = replace(todo, files=files_now(ws, source), replace="all")
@@ -137,7 +144,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
             result.notes[:0] = outgrown.notes
         origin = Origin(
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files),
-            let_in=tuple(column.as_dict() for column in result.let_in),
+            let_in=tuple(column.as_dict() for column in result.added_columns),
         )  # fmt: skip
         frame = newest(ws, source, without_replaced(ws, source, result.frame), result.schema)
         if isinstance(todo.replace, set):

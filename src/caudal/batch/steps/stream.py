@@ -24,8 +24,8 @@ def land(ws: Workspace, source: Source) -> StepResult:
             while engine.step():
                 pass
             engine.finish()
-            if engine.tap.away is not None:
-                raise engine.tap.away
+            if engine.tap.unavailable is not None:
+                raise engine.tap.unavailable
             counts = {name: count - before.get(name, 0) for name, count in engine.checkpoint.counts.items()}
     except LeaseHeld:
         return skipped("the product's streams are running")

@@ -268,7 +268,7 @@ def _foresight(ws: Workspace, node: Features, frames: dict[str, Any], made: Data
         shapes[name] = InputShape(schema=frames[name].schema, event_time=declared.event_time, known=known)
     try:
         leak = sees_future(
-            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0, on_nothing=made
+            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0, empty_result=made
         )  # fmt: skip
     except CaudalError as error:  # the function fails on made-up rows: told as any other fault of the declaration
         error.where = error.where or str(node.where)

@@ -25,7 +25,7 @@ from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, landed
 from caudal.stages.ingest import Arrival, KnownFile
-from caudal.stages.ingest.files import look, present, split_pattern
+from caudal.stages.ingest.files import list_changed, list_origins, split_pattern
 
 CHANGES = ("created", "modified", "moved", "closed", "deleted")  # not "opened": looking opens files
 
@@ -114,7 +114,7 @@ class FileWatcher:
         self._noted |= {happening.key for happening in happened}
 
     def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
-        return look(self._connection, data=self.data, seen=seen, clock=self._clock)
+        return list_changed(self._connection, data=self.data, landed=seen, clock=self._clock)
 
     def _mended(self, ledger: Ledger) -> bool:
         """Return whether a file was deleted since runs failed: it may have been the unreadable one."""
@@ -122,7 +122,7 @@ class FileWatcher:
         if not failed:
             self._present = None
             return False
-        before, self._present = self._present, present(self._connection, self.data)
+        before, self._present = self._present, list_origins(self._connection, self.data)
         self._gone -= self._present
         # The failed events' own files may have been deleted before this look, the first since the run failed; each is reported once.
         gone = {row["subject"] for row in failed} - self._present - self._gone

@@ -23,8 +23,8 @@ from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, landed
 from caudal.stages.ingest.files import split_pattern
-from caudal.stages.ingest.images import ListedImage, Mark, look, read_marks
-from caudal.stages.ingest.origin import base_of, former_name
+from caudal.stages.ingest.images import ListedImage, Mark, list_changed_images, read_marks
+from caudal.stages.ingest.origin import base_folder, former_name
 from caudal.storage.place import Place
 from caudal.tables.home import Home
 from caudal.tables.landing import store_path
@@ -79,12 +79,12 @@ class ImageWatcher:
             return Look([], again_s=self._rests_until - began)
         try:
             self._read_packs(ledger)
-            arrivals = look(self._connection, data=self.data, known=self._known, clock=self._clock, attempts=1)
+            arrivals = list_changed_images(self._connection, data=self.data, marks=self._known, clock=self._clock, attempts=1)
         except (SourceProblem, EnvironmentProblem) as problem:  # the folder is not there yet, or does not answer
             return Look([], trouble=problem.sentence())
         self._rests_until = time.monotonic() + _REST * (time.monotonic() - began)
-        self._noted &= {*arrivals.whole, *arrivals.growing}  # landed or deleted images need not be remembered
-        self._now = {image for image in arrivals.whole if image not in self._noted}
+        self._noted &= {*arrivals.ready, *arrivals.growing}  # landed or deleted images need not be remembered
+        self._now = {image for image in arrivals.ready if image not in self._noted}
         if not self._now:
             self._since = None
             return Look([], again_s=self._again_s(arrivals.growing))
@@ -125,7 +125,9 @@ class ImageWatcher:
         new = {path: stored for path, stored in packs.items() if path not in self._packs}
         if new and min(map(_name, new)) < max(map(_name, self._packs), default=""):  # of an image the newest pack counts
             new, self._known = packs, {}
-        self._known |= read_marks(new.items(), former_name(self._connection.pattern, base_of(self._connection.pattern, self.data)))
+        self._known |= read_marks(
+            new.items(), former_name(self._connection.pattern, base_folder(self._connection.pattern, self.data))
+        )
         self._packs = packs
 
     def _again_s(self, growing: Sequence[ListedImage]) -> float | None:

@@ -11,7 +11,7 @@ from caudal.declarations.connection import Files
 from caudal.declarations.trigger import OnArrival
 from caudal.ledger.ledger import Ledger
 from caudal.stages.ingest import Arrival, KnownFile
-from caudal.stages.ingest.remote import look_remote
+from caudal.stages.ingest.remote import list_changed_remote
 
 
 @watches("objects")
@@ -33,7 +33,7 @@ class ObjectWatcher(FileWatcher):
         return []
 
     def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
-        return look_remote(self._connection, seen=seen, clock=self._clock)
+        return list_changed_remote(self._connection, landed=seen, clock=self._clock)
 
     def _mended(self, ledger: Ledger) -> bool:
         return False  # another full listing is expensive; failed events are retried with the next event

@@ -28,7 +28,7 @@ from caudal.ledger.records import checks, profiles
 from caudal.ledger.rows import CheckRow, StepRow
 from caudal.runtime.column_lineage import lineage_of
 from caudal.runtime.workspace import Workspace
-from caudal.stages.ingest.origin import base_of
+from caudal.stages.ingest.origin import base_folder
 from caudal.storage import delta
 from caudal.storage.place import Place
 
@@ -75,7 +75,7 @@ class Datasets:
     def _base(self, source: str) -> Path | None:
         """Return the folder that a source's files are named below."""
         connection = self._ws.product.sources[source].connection
-        return base_of(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
+        return base_folder(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
 
     def judged(self, step: StepRow) -> InputDataset | None:
         """Return a table with what its expectations found in this run and how its columns look; None where nothing was judged."""

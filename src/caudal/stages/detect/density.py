@@ -24,11 +24,11 @@ _DENSE, _MOST, _LIMIT = (
     3.0,
     512,
     3.0,
-)  # beta × mu of the paper; clusters kept; distance at which the score is one half, in deviations
+)  # beta × mu of the paper; most clusters; distance at which the score is one half, in deviations
 
 
 def density(radius: float = 0.5, fade: float = 0.05, lags: int = 1) -> Detector:
-    """Return a detector of readings far from every dense cluster of earlier ones; clusters that are not visited fade.
+    """Return a detector of readings far from every dense cluster of earlier ones; clusters without new readings fade.
 
     Parameters
     ----------
@@ -70,19 +70,19 @@ class Density(Operator):
         return score
 
     def _learn(self, point: np.ndarray, distance: np.ndarray, dense: np.ndarray) -> None:
-        for kind in (dense, ~dense):
-            if kind.any():
-                nearest = int(np.flatnonzero(kind)[distance[kind].argmin()])
-                if self._joined(nearest, point):
+        for group in (dense, ~dense):
+            if group.any():
+                nearest = int(np.flatnonzero(group)[distance[group].argmin()])
+                if self._try_join(nearest, point):
                     break
         else:
-            self._begin(point)
+            self._add_cluster(point)
         self._seen += 1
         if self._seen % self._period == 0:
             self._prune()
 
-    def _joined(self, i: int, point: np.ndarray) -> bool:
-        """Add a reading to a cluster if the radius stays within bounds; return whether it was added."""
+    def _try_join(self, i: int, point: np.ndarray) -> bool:
+        """Add a reading to a cluster unless its radius would become too large, and return whether it was added."""
         faded = 2.0 ** (-self._fade * (self._seen - self._edited[i]))
         weight = self._weights[i] * faded + 1.0
         total = self._sums[i] * faded + point
@@ -93,7 +93,7 @@ class Density(Operator):
         self._weights[i], self._sums[i], self._squares[i], self._edited[i] = weight, total, squares, self._seen
         return True
 
-    def _begin(self, point: np.ndarray) -> None:
+    def _add_cluster(self, point: np.ndarray) -> None:
         if self._count == _MOST:
             self._prune()
         if self._count == _MOST:  # Still full: remove the lightest, so that memory stays bounded.
@@ -104,18 +104,18 @@ class Density(Operator):
         self._count += 1
 
     def _prune(self) -> None:
-        """Remove clusters that weigh less than one of their age would if it still got readings."""
+        """Remove clusters that weigh less than a cluster of their age that still gets readings."""
         n = self._count
         weights = self._weights[:n] * np.exp2(-self._fade * (self._seen - self._edited[:n]))
         age = self._seen - self._begun[:n] + self._period
         expected = (np.exp2(-self._fade * age) - 1.0) / (2.0 ** (-self._fade * self._period) - 1.0)  # equation 4.2
         self._keep(weights >= np.minimum(expected, _DENSE))
 
-    def _keep(self, kept: np.ndarray) -> None:
-        places = np.flatnonzero(kept)
+    def _keep(self, is_kept: np.ndarray) -> None:
+        kept_positions = np.flatnonzero(is_kept)
         for array in (self._sums, self._squares, self._weights, self._edited, self._begun):
-            array[: len(places)] = array[places]
-        self._count = len(places)
+            array[: len(kept_positions)] = array[kept_positions]
+        self._count = len(kept_positions)
 
     def fields(self) -> dict[str, Any]:
         """Return the clusters and the state that standardises readings."""

@@ -1,4 +1,4 @@
-"""Score readings by how few earlier ones fell near them: counts in random halvings of space.
+"""Score readings by how few earlier readings lie near them: counts in random halvings of space.
 
 Tan, Ting & Liu, "Fast Anomaly Detection for Streaming Data", IJCAI 2011, by River (``river.anomaly.HalfSpaceTrees``): the masses of the last
 full window score readings; those of the running window are counted and replace them when it is full. A reading's mass is the sum of
@@ -25,7 +25,7 @@ _EDGE = 3.0
 
 
 def half_space_trees(trees: int = 25, height: int = 8, window: int = 250, lags: int = 1, seed: int = 0) -> Detector:
-    """Return a detector of readings that fall where few have fallen, by random halvings of the space of all channels.
+    """Return a detector of readings in parts of space with few earlier readings, by random halvings of the space of all channels.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ class HalfSpaceTrees(Operator):
         """Restore the masses and the state that standardises readings."""
         if fields["river"] != version("river"):
             raise StateProblem(
-                f"The state of 'half_space_trees' is of River {fields['river']}, here is {version('river')}: its trees may be others.",
-                fix="Start the detector anew, or go on with that River.",
+                f"The state of 'half_space_trees' was written with River {fields['river']}, and {version('river')} is installed, whose trees may differ.",
+                fix="Start the detector anew, or install that version of River.",
             )
         self._points.restore(fields)
         if len(fields["masses"]):

@@ -1,4 +1,4 @@
-"""Score readings by how much less densely they lie than their neighbours.
+"""Score readings by how much less dense their surroundings are than those of their neighbours.
 
 Breunig, Kriegel, Ng & Sander, "LOF: Identifying Density-Based Local Outliers", SIGMOD 2000, definitions 3 to 7, over the last ``window``
 readings. All distances between them are kept and each reading renews one row, which costs 0.15 ms; River 0.26 computes all of them anew, 0.4 ms
@@ -22,21 +22,21 @@ _SMALL = 1e-9
 
 
 def local_outlier(neighbours: int = 10, window: int = 256, lags: int = 1) -> Detector:
-    """Return a detector of readings that lie less densely than their nearest neighbours do.
+    """Return a detector of readings whose surroundings are less dense than those of their nearest neighbours.
 
     Parameters
     ----------
-    neighbours : int, nearest earlier readings that density is taken of
+    neighbours : int, nearest earlier readings by which density is measured
     window : int, readings that are remembered
     lags : int, consecutive readings that make one point
     """
-    made = bounded("local_outlier", {"neighbours": (neighbours, 1, 512), "window": (window, 8, 4096), "lags": (lags, 1, 256)})
+    declared = bounded("local_outlier", {"neighbours": (neighbours, 1, 512), "window": (window, 8, 4096), "lags": (lags, 1, 256)})
     if 2 * neighbours >= window:
         raise DeclarationProblem(
-            f"{made.name}: a window of {window} readings is too small for {neighbours} neighbours.",
-            fix=f"Take window={4 * neighbours} or more.",
+            f"{declared.name}: a window of {window} readings is too small for {neighbours} neighbours.",
+            fix=f"Pass window={4 * neighbours} or more.",
         )
-    return made
+    return declared
 
 
 class LocalOutlier(Operator):
@@ -49,21 +49,21 @@ class LocalOutlier(Operator):
         window, lags = declared["window"], declared["lags"]
         self._points = Points(channels, lags)
         self._ring = Ring(window, (channels * lags,))
-        self._apart = np.full((window, window), np.inf)
+        self._distances = np.full((window, window), np.inf)
         self._nearest = np.full(window, np.inf)  # distance to the k-th nearest: definition 3
 
     def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
         """Return 1 - 1 / LOF; 0 until there are twice as many readings as neighbours."""
         point = self._points.point(row)
         k, count, place = self.declared["neighbours"], len(self._ring), self._ring.place
-        distance = np.sqrt(np.square(self._ring.held - point).sum(axis=1))
+        distance = np.sqrt(np.square(self._ring.filled - point).sum(axis=1))
         score = 0.0
         if count > 2 * k:
             neighbours = np.argpartition(distance, k - 1)[:k]
-            density_here = self._reach(distance[neighbours], neighbours)
-            their_neighbours = np.argpartition(self._apart[neighbours, :count], k - 1, axis=1)[:, :k]
-            density = self._reach(self._apart[neighbours[:, None], their_neighbours], their_neighbours)
-            factor = float(np.mean(density) / density_here)
+            own_density = self._reach(distance[neighbours], neighbours)
+            their_neighbours = np.argpartition(self._distances[neighbours, :count], k - 1, axis=1)[:, :k]
+            density = self._reach(self._distances[neighbours[:, None], their_neighbours], their_neighbours)
+            factor = float(np.mean(density) / own_density)
             score = 1.0 - 1.0 / factor if factor > 1.0 else 0.0
         self._learn(point, distance, place, k)
         return score
@@ -74,28 +74,28 @@ class LocalOutlier(Operator):
 
     def _learn(self, point: np.ndarray, distance: np.ndarray, place: int, k: int) -> None:
         count = len(self._ring)
-        replaced = self._apart[:count, place].copy()
+        replaced = self._distances[:count, place].copy()
         self._ring.add(point)
-        self._apart[place, :count], self._apart[:count, place] = distance, distance
-        self._apart[place, place] = np.inf
-        known = len(self._ring)
-        if known <= k:
+        self._distances[place, :count], self._distances[:count, place] = distance, distance
+        self._distances[place, place] = np.inf
+        filled_count = len(self._ring)
+        if filled_count <= k:
             return
         # The k-distance changes only for readings that had the replaced reading, or have the new one, among their nearest.
         changed = (
             np.flatnonzero((replaced <= self._nearest[:count]) | (distance <= self._nearest[:count]))
-            if count == known
-            else np.arange(known)
+            if count == filled_count
+            else np.arange(filled_count)
         )
         changed = np.union1d(changed, [place])
-        self._nearest[changed] = np.partition(self._apart[changed, :known], k - 1, axis=1)[:, k - 1]
+        self._nearest[changed] = np.partition(self._distances[changed, :filled_count], k - 1, axis=1)[:, k - 1]
 
     def fields(self) -> dict[str, Any]:
         """Return the window, its distances and the state that standardises readings."""
         return {
             "rows": self._ring.rows,
             "seen": self._ring.seen,
-            "apart": self._apart,
+            "apart": self._distances,
             "nearest": self._nearest,
             **self._points.fields(),
         }
@@ -103,5 +103,5 @@ class LocalOutlier(Operator):
     def restore(self, fields: Mapping[str, Any]) -> None:
         """Restore the window, its distances and the state that standardises readings."""
         self._ring.rows, self._ring.seen = fields["rows"], int(fields["seen"])
-        self._apart, self._nearest = fields["apart"], fields["nearest"]
+        self._distances, self._nearest = fields["apart"], fields["nearest"]
         self._points.restore(fields)

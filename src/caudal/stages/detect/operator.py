@@ -18,7 +18,7 @@ class Operator(ABC):
     """A detector of one device.
 
     Each kind has its name in ``kind``, scores in ``judge``, and stores and restores its whole memory with ``fields`` and ``restore`` as
-    plain numbers and arrays: the stored state needs no pickle, and a restarted stream goes on bit for bit.
+    plain numbers and arrays: the stored state needs no pickle, and a restarted stream continues with the same scores, bit for bit.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Operator(ABC):
         float from 0 to 1
         """
         if values.shape != (self.channels,):
-            raise ValueError(f"A reading of shape {values.shape} came to a detector of {self.channels} channels.")
+            raise ValueError(f"A reading of shape {values.shape} was given to a detector of {self.channels} channels.")
         row = np.asarray(values, dtype=np.float64)
         row = np.where(np.isfinite(row), row, np.nan)
         if np.isnan(row).all():
@@ -68,7 +68,7 @@ class Operator(ABC):
         return pack(self.declared, {"channels": self.channels, **self.fields()})
 
     @classmethod
-    def restored(cls, declared: Detector, stored: bytes) -> Self:
+    def from_state(cls, declared: Detector, stored: bytes) -> Self:
         """Return the detector as it was at ``state``: it gives the same scores, bit for bit.
 
         Raises
@@ -93,19 +93,21 @@ def detectors() -> Mapping[str, type[Operator]]:
 
 
 def operator(declared: Detector, channels: int) -> Operator:
-    """Return a detector without any memory yet."""
+    """Return a new detector with an empty memory."""
     return _kind(declared)(declared, channels)
 
 
 def restore_operator(declared: Detector, stored: bytes) -> Operator:
     """Return the detector of a stored state."""
-    return _kind(declared).restored(declared, stored)
+    return _kind(declared).from_state(declared, stored)
 
 
 def _kind(declared: Detector) -> type[Operator]:
-    known = detectors()
-    if declared.kind not in known:
+    kinds_by_name = detectors()
+    if declared.kind not in kinds_by_name:
         raise DeclarationProblem(
-            f"There is no detector '{declared.kind}'.", nearest=nearest(declared.kind, known), fix=f"Known are {', '.join(known)}."
+            f"There is no detector '{declared.kind}'.",
+            nearest=nearest(declared.kind, kinds_by_name),
+            fix=f"Use one of {', '.join(kinds_by_name)}.",
         )
-    return known[declared.kind]
+    return kinds_by_name[declared.kind]

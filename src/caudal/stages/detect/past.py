@@ -45,10 +45,10 @@ class Past:
         return math.log(n / as_large) / math.log(n + _FEWEST) + excess * min(beyond, _FAR)
 
     def fields(self) -> tuple[np.ndarray, int]:
-        """Return the kept figures and how many were seen in all."""
+        """Return the stored figures and the number of all figures so far."""
         return self.ring.rows, self.ring.seen
 
-    def restore(self, rows: np.ndarray, seen: int) -> None:
+    def restore(self, rows: np.ndarray, seen_count: int) -> None:
         """Restore the memory from the result of ``fields``."""
-        self.ring.rows, self.ring.seen = rows, seen
-        self._sorted = sorted(self.ring.held.tolist())
+        self.ring.rows, self.ring.seen = rows, seen_count
+        self._sorted = sorted(self.ring.filled.tolist())

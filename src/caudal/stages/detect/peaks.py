@@ -1,4 +1,4 @@
-"""Count how often a stream has already had scores as high as now: the peaks of its scores, each anomaly once."""
+"""Count how many earlier anomalies of a stream had scores as high as the current one: the peaks of its scores, each anomaly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Peaks:
 
     Scores that follow one another within ``apart`` readings belong to one anomaly: the declustering of extremes by runs (Coles, "An Introduction to
     Statistical Modeling of Extreme Values", 2001, section 5.3.2). With peaks, one threshold serves a spiky stream and a calm
-    one: the n-th spike of a size is not news, whatever share of the readings are spikes.
+    one: the n-th spike of a size is not new, however large the share of spikes is.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ class Peaks:
         self.apart = apart
         self.ring = Ring(_MEMORY)
         self._sorted: list[float] = []
-        self.open, self.since = 0.0, 0  # the peak of the anomaly that may go on, and readings since its last score
+        self.open, self.since = 0.0, 0  # the peak of the current anomaly, and readings since its last score
 
-    def earlier(self, score: float) -> int:
+    def count_earlier(self, score: float) -> int:
         """Return how many earlier peaks were at least as high; a score above 0 is learned."""
         self.since += 1
         if score <= 0.0:
@@ -49,7 +49,7 @@ class Peaks:
         self.open = 0.0
 
     def fields(self) -> dict[str, Any]:
-        """Return the whole memory."""
+        """Return the memory."""
         return {"peaks": self.ring.rows, "peaks_seen": self.ring.seen, "peak": self.open, "peak_since": self.since}
 
     def restore(self, fields: Mapping[str, Any]) -> None:
@@ -57,4 +57,4 @@ class Peaks:
         rows: np.ndarray = fields["peaks"]
         self.ring.rows, self.ring.seen = rows, int(fields["peaks_seen"])
         self.open, self.since = float(fields["peak"]), int(fields["peak_since"])
-        self._sorted = sorted(self.ring.held.tolist())
+        self._sorted = sorted(self.ring.filled.tolist())

@@ -1,4 +1,4 @@
-"""Turn readings into points with meaningful distances: every channel standardised by its own past, several readings joined."""
+"""Turn readings into points with meaningful distances: every channel standardised by its earlier readings, several readings joined."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-_MEMORY, _FAR = 2000, 6.0  # readings in the memory of mean and deviation; the farthest that a reading pulls them, in deviations
+_MEMORY, _FAR = (
+    2000,
+    6.0,
+)  # readings in the memory of mean and deviation; a reading further away than this counts as one at this distance, in deviations
 
 
 class Points:
@@ -29,19 +32,19 @@ class Points:
     def point(self, row: np.ndarray) -> np.ndarray:
         """Return float64 [lags × channels] in deviations, newest last; the reading is learned afterwards.
 
-        A missing value takes the last value of its channel: the mean would be odd for a channel with two levels.
+        A missing value gets the last value of its channel: the mean would be unusual for a channel with two levels.
         """
-        known = ~np.isnan(row)
-        first = known & (self.seen == 0)
-        self.mean[first] = row[first]
-        difference = np.where(known, row - self.mean, 0.0)
+        is_known = ~np.isnan(row)
+        is_first = is_known & (self.seen == 0)
+        self.mean[is_first] = row[is_first]
+        difference = np.where(is_known, row - self.mean, 0.0)
         # A constant channel has no deviation: the smallest step of float32 at this level replaces it.
         deviation = np.sqrt(self.variance) + 1e-6 * np.abs(self.mean) + 1e-12
-        standard = np.where(known, np.clip(difference / deviation, -1e6, 1e6), self.recent[-1])
+        standard = np.where(is_known, np.clip(difference / deviation, -1e6, 1e6), self.recent[-1])
         self.recent[:-1] = self.recent[1:]
         self.recent[-1] = standard
-        self.seen += known
-        weight = np.where(known, 1.0 / np.clip(self.seen, 1, _MEMORY), 0.0)
+        self.seen += is_known
+        weight = np.where(is_known, 1.0 / np.clip(self.seen, 1, _MEMORY), 0.0)
         limited = np.where(self.seen > 30, np.clip(difference, -_FAR * deviation, _FAR * deviation), difference)
         self.mean = self.mean + weight * limited
         self.variance = (1.0 - weight) * (self.variance + weight * limited * limited)

@@ -22,13 +22,13 @@ class Ring:
         return min(self.seen, len(self.rows))
 
     @property
-    def held(self) -> np.ndarray:
-        """The rows that are filled, as a view."""
+    def filled(self) -> np.ndarray:
+        """Return the filled rows, as a view."""
         return self.rows[: len(self)]
 
     @property
     def place(self) -> int:
-        """Where the next row goes."""
+        """Return the position of the next row."""
         return self.seen % len(self.rows)
 
     def add(self, row: np.ndarray | float) -> None:
@@ -38,4 +38,4 @@ class Ring:
 
     def ordered(self) -> np.ndarray:
         """Return the rows from the oldest to the newest, as a copy."""
-        return np.roll(self.rows, -self.place, axis=0) if self.seen > len(self.rows) else self.held.copy()
+        return np.roll(self.rows, -self.place, axis=0) if self.seen > len(self.rows) else self.filled.copy()

@@ -22,7 +22,7 @@ def robust_z(window: int = 256) -> Detector:
 
     Parameters
     ----------
-    window : int, readings that median and deviation are taken of
+    window : int, readings from which median and deviation are computed
 
     Examples
     --------
@@ -44,16 +44,16 @@ class RobustZ(Operator):
 
     def judge(self, at_us: int, row: np.ndarray) -> float:  # noqa: ARG002
         """Return z / (z + 3.5) of the channel with the largest z."""
-        known = np.flatnonzero(~np.isnan(row))
-        counts = np.minimum(self._seen[known], len(self._rows))
-        worst = 0.0
-        # Each channel has a window of its own last readings: with many missing values it holds fewer, or older ones.
+        present = np.flatnonzero(~np.isnan(row))
+        counts = np.minimum(self._seen[present], len(self._rows))
+        largest_z = 0.0
+        # Each channel has a separate window of its last readings: with many missing values it holds fewer, or older ones.
         for count in np.unique(counts[counts >= _FEWEST]).tolist():
-            channels = known[counts == count]
-            worst = max(worst, _worst(self._rows[:count, channels], row[channels]))
-        self._rows[self._seen[known] % len(self._rows), known] = row[known]
-        self._seen[known] += 1
-        return worst / (worst + _LIMIT)
+            channels = present[counts == count]
+            largest_z = max(largest_z, _worst(self._rows[:count, channels], row[channels]))
+        self._rows[self._seen[present] % len(self._rows), present] = row[present]
+        self._seen[present] += 1
+        return largest_z / (largest_z + _LIMIT)
 
     def fields(self) -> dict[str, Any]:
         """Return the window."""

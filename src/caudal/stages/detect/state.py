@@ -30,8 +30,8 @@ def pack(declared: Detector, fields: Mapping[str, Any]) -> bytes:
     body.write(len(head).to_bytes(4, "little") + head)
     for array in arrays.values():
         np.save(body, array, allow_pickle=False)
-    rest = body.getvalue()
-    return MAGIC + bytes([VERSION]) + hashlib.sha256(rest).digest() + rest
+    payload = body.getvalue()
+    return MAGIC + bytes([VERSION]) + hashlib.sha256(payload).digest() + payload
 
 
 def unpack(declared: Detector, stored: bytes) -> dict[str, Any]:
@@ -46,19 +46,19 @@ def unpack(declared: Detector, stored: bytes) -> dict[str, Any]:
     if stored[len(MAGIC)] != VERSION:
         raise StateProblem(
             f"The state of '{declared.kind}' has version {stored[len(MAGIC)]}; this caudal reads version {VERSION}.",
-            fix="Start the detector anew, or go on with the version that wrote it.",
+            fix="Start the detector anew, or continue with the version that wrote it.",
         )
-    rest = stored[_HEAD + 32 :]
-    if hashlib.sha256(rest).digest() != stored[_HEAD : _HEAD + 32]:
+    payload = stored[_HEAD + 32 :]
+    if hashlib.sha256(payload).digest() != stored[_HEAD : _HEAD + 32]:
         raise StateProblem(
-            f"The state of '{declared.kind}' is damaged: its digest does not fit.", fix="Take an earlier checkpoint."
+            f"The state of '{declared.kind}' is damaged: its digest does not match.", fix="Use an earlier checkpoint."
         )
-    length = int.from_bytes(rest[:4], "little")
-    head = json.loads(rest[4 : 4 + length])
+    length = int.from_bytes(payload[:4], "little")
+    head = json.loads(payload[4 : 4 + length])
     if head["declared"] != declared.as_dict():
         raise StateProblem(
-            f"The stored state is of {head['declared']}, not of {declared.as_dict()}.",
-            fix="A detector that is declared otherwise starts anew.",
+            f"The stored state belongs to {head['declared']}, not to {declared.as_dict()}.",
+            fix="Start the detector anew: its declaration has changed.",
         )
-    body = io.BytesIO(rest[4 + length :])
+    body = io.BytesIO(payload[4 + length :])
     return {**head["plain"], **{name: np.load(body, allow_pickle=False) for name in head["arrays"]}}

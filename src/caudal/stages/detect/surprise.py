@@ -1,9 +1,9 @@
-"""Score telemetry with a daily rhythm: out of range, odd for the time of day, of a new shape, and all three combined.
+"""Score telemetry with a daily rhythm: out of range, unusual for the time of day, of a new shape, and all three combined.
 
-Three views of each channel (``views``) give figures of different kinds. Each figure is ranked among its own past (``past``), so that 1 means a
+Three views of each channel (``views``) give figures of different kinds. Each figure is ranked among its earlier values (``past``), so that 1 means a
 record whatever the channel's units and distribution are, and the ranks are averaged: Fisher's combination of p-values ("Statistical
 Methods for Research Workers", 1932, section 21.1), on the scale that the memory allows. A score is reported only where it is the highest
-of the last readings, once per anomaly, as in Burnaev & Ishimtsev (arXiv 1608.04585, section 5), who stay silent after an alarm. A reported score
+of the last readings, once per anomaly, as in Burnaev & Ishimtsev (arXiv 1608.04585, section 5), who report nothing for some time after an alarm. A reported score
 is compared with the stream's earlier anomalies (``peaks``): each one at least as high lowers it, so that one threshold serves calm and spiky,
 short and long streams.
 """
@@ -34,18 +34,18 @@ class Channel:
         self.hour, self.half = Daily(_HOUR_S), Daily(_HOUR_S // 2)
         self.range, self.shape = Range(memory), Shape(declared["shape"], declared["neighbours"], memory)
         self.weights = (daily, _HALF * daily, 1.0, 1.0)
-        self.whole: float = sum(self.weights) * (1.0 + 3.0 * self.excess)
+        self.greatest_sum: float = sum(self.weights) * (1.0 + 3.0 * self.excess)
         self.pasts = tuple(Past(memory) for _ in self.weights)
         self.count, self.mean, self.squares = 0, 0.0, 0.0  # of all values: Welford 1962
 
     def score(self, at_us: int, value: float) -> float:
         """Return the weighted mean of the ranks, from 0 to 1; the value is learned."""
-        return self.weighed(self.strengths(at_us, value))
+        return self.weighted_mean(self.strengths(at_us, value))
 
-    def weighed(self, strengths: tuple[float, ...]) -> float:
+    def weighted_mean(self, strengths: tuple[float, ...]) -> float:
         """Return the weighted mean of ranks."""
         total: float = sum(weight * strength for weight, strength in zip(self.weights, strengths, strict=True))
-        return total / self.whole
+        return total / self.greatest_sum
 
     def strengths(self, at_us: int, value: float) -> tuple[float, ...]:
         """Return the rank of each view's figure among its past; the value is learned."""
@@ -95,18 +95,18 @@ def surprise(
     quiet: int = 120,
     habit: float = 0.3,
 ) -> Detector:
-    """Return a detector for telemetry with a daily rhythm: range, time of day and shape judged together, each against its own past.
+    """Return a detector for telemetry with a daily rhythm: range, time of day and shape judged together, each against its past.
 
     Parameters
     ----------
     shape : int, readings that make a shape
     neighbours : int, most similar earlier shapes that a shape is compared with
     memory : int, readings that are remembered
-    excess : float, weight of how far a record passes the last one
+    excess : float, weight of how far a record exceeds the last one
     daily : float, weight of the daily rhythm; the two other views weigh 1 each; 0 for data without a calendar
     quiet : int, readings after a score during which only a higher one is reported: one anomaly, one report
-    habit : float, how much a score loses for each earlier anomaly of the stream that was as high: it is divided by ``(1 + earlier) ** habit``;
-        0 leaves it as it is; without ``quiet`` it has no effect
+    habit : float, how much each earlier anomaly with a score as high lowers a score: it is divided by ``(1 + earlier) ** habit``;
+        0 does not change it; without ``quiet`` it has no effect
     """
     return bounded(
         "surprise",
@@ -129,31 +129,33 @@ class Surprise(Operator):
 
     def __init__(self, declared: Detector, channels: int) -> None:
         super().__init__(declared, channels)
-        self._each = [Channel(declared) for _ in range(channels)]
+        self._channels = [Channel(declared) for _ in range(channels)]
         self._recent = Ring(max(declared["quiet"], 1))
         self._peaks = Peaks(declared["quiet"])
 
     def judge(self, at_us: int, row: np.ndarray) -> float:
         """Return the score, lowered by earlier peaks as high, or 0 while a score as high was reported recently."""
-        scores = [channel.score(at_us, value) for channel, value in zip(self._each, row.tolist(), strict=True) if value == value]
+        scores = [
+            channel.score(at_us, value) for channel, value in zip(self._channels, row.tolist(), strict=True) if value == value
+        ]
         score = max(scores)
         if not self.declared["quiet"]:
             return score
-        highest = float(self._recent.held.max()) if len(self._recent) else 0.0
+        highest = float(self._recent.filled.max()) if len(self._recent) else 0.0
         self._recent.add(score)
         reported = score if score > highest else 0.0
-        earlier = self._peaks.earlier(reported)
+        earlier = self._peaks.count_earlier(reported)
         return float(reported * (1.0 + earlier) ** -self.declared["habit"])
 
     def fields(self) -> dict[str, Any]:
         """Return the memory of all channels."""
-        of_channels = {f"{i}_{name}": value for i, channel in enumerate(self._each) for name, value in channel.fields().items()}
+        of_channels = {f"{i}_{name}": value for i, channel in enumerate(self._channels) for name, value in channel.fields().items()}
         return {"recent": self._recent.rows, "recent_seen": self._recent.seen, **self._peaks.fields(), **of_channels}
 
     def restore(self, fields: Mapping[str, Any]) -> None:
         """Restore the memory of all channels."""
         self._recent.rows, self._recent.seen = fields["recent"], int(fields["recent_seen"])
         self._peaks.restore(fields)
-        for i, channel in enumerate(self._each):
+        for i, channel in enumerate(self._channels):
             prefix = f"{i}_"
             channel.restore({name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)})

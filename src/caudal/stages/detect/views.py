@@ -1,4 +1,4 @@
-"""Three views of one channel: its daily rhythm, its range, its shape. Each gives a figure that is large where a reading is odd."""
+"""Three views of one channel: its daily rhythm, its range, its shape. Each returns a figure that is large where a reading is unusual."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Daily:
         self.slots = np.zeros((_DAY_S // slot_s, 3))  # mean, variance, readings
 
     def figure(self, at_us: int, value: float, deviation: float) -> float:
-        """Return the distance; a tenth of ``deviation``, the whole channel's, stabilises slots that hardly vary."""
+        """Return the distance; a tenth of ``deviation``, that of the whole channel, stabilises slots that hardly vary."""
         slot = self.slots[(at_us // 1_000_000) % _DAY_S // self.slot_s]
-        mean, variance, seen = slot.tolist()
+        mean, variance, seen_count = slot.tolist()
         difference = value - mean
-        figure = abs(difference) / (variance**0.5 + self._MIXED * deviation + _TINY) if seen >= self._FEWEST else 0.0
-        weight = max(1.0 / (seen + 1.0), 1.0 / self._READINGS)
-        slot[:] = mean + weight * difference, (1.0 - weight) * (variance + weight * difference * difference), seen + 1.0
+        figure = abs(difference) / (variance**0.5 + self._MIXED * deviation + _TINY) if seen_count >= self._FEWEST else 0.0
+        weight = max(1.0 / (seen_count + 1.0), 1.0 / self._READINGS)
+        slot[:] = mean + weight * difference, (1.0 - weight) * (variance + weight * difference * difference), seen_count + 1.0
         return figure
 
 
@@ -51,7 +51,7 @@ class Range:
         """Return the share; 0 inside the range."""
         figure = 0.0
         if self.ring.seen >= self._FEWEST:
-            values = self.ring.held
+            values = self.ring.filled
             low, high = float(values.min()), float(values.max())
             figure = max(value - high, low - value, 0.0) / (high - low + _TINY)
         self.ring.add(value)
@@ -88,7 +88,7 @@ class Shape:
         if self.seen >= self._FIRST and self.seen % self._RENEWED == self._FIRST:
             self._renew()
         latest = self.values.rows[(self.values.seen - self.length + np.arange(self.length)) % len(self.values.rows)]
-        shape = self._seen_by_metric(latest)
+        shape = self._by_metric(latest)
         count, memory = min(self.seen, len(self.shapes)), len(self.shapes)
         figure = 0.0
         if self.seen >= self._FIRST:
@@ -101,18 +101,18 @@ class Shape:
         self.seen += 1
         return figure if np.isfinite(figure) else 0.0
 
-    def _seen_by_metric(self, shapes: np.ndarray) -> np.ndarray:
-        """Return shapes in the space where Euclidean distance is Mahalanobis distance, float32, clipped so that float32 can square them."""
+    def _by_metric(self, shapes: np.ndarray) -> np.ndarray:
+        """Return shapes transformed to the space where Euclidean distance is Mahalanobis distance, float32, clipped so that float32 can square them."""
         return np.clip(shapes @ self.metric, -1e15, 1e15).astype(np.float32)
 
     def _renew(self) -> None:
         """Learn the metric from the remembered shapes, and transform them by it."""
         count = min(self.seen, len(self.shapes))
         # The newest reading belongs to the shape that is being scored.
-        known = np.lib.stride_tricks.sliding_window_view(self.values.ordered()[:-1], self.length)[-count:]
-        size, axes = np.linalg.eigh(known.T @ known / count)
+        past_shapes = np.lib.stride_tricks.sliding_window_view(self.values.ordered()[:-1], self.length)[-count:]
+        size, axes = np.linalg.eigh(past_shapes.T @ past_shapes / count)
         self.metric = axes / np.sqrt(np.maximum(size, size[-1] * 1e-9 + 1e-12))
-        self.shapes[(self.seen - count + np.arange(count)) % len(self.shapes)] = self._seen_by_metric(known)
+        self.shapes[(self.seen - count + np.arange(count)) % len(self.shapes)] = self._by_metric(past_shapes)
 
     def fields(self) -> dict[str, Any]:
         """Return the readings, the shapes and their metric."""

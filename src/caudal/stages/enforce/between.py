@@ -36,13 +36,13 @@ class Between(RowExpectation):
             self.refuse(f"between({self.column}) has no bound.", "Give low=, high= or both.")
         if self.low is not None and self.high is not None:
             try:
-                wrong = self.low > self.high  # type: ignore[operator]
+                is_reversed = self.low > self.high  # type: ignore[operator]
             except TypeError:
                 self.refuse(
                     f"{self.name}: the bounds {self.low!r} and {self.high!r} are of different kinds.",
                     "Give two numbers or two times.",
                 )
-            if wrong:
+            if is_reversed:
                 self.refuse(
                     f"{self.name}: {self.low} is above {self.high}, so no value fits.",
                     f"Write between({self.column!r}, {self.high}, {self.low}).",
@@ -50,14 +50,14 @@ class Between(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     @property
     def name(self) -> str:
-        """For example ``between(fare_usd, 0, 500)``; an open side is shown as ``…``."""
-        shown = ("…" if bound is None else str(bound) for bound in (self.low, self.high))
-        return f"{self.kind}({self.column}, {', '.join(shown)})"
+        """Return the name, for example ``between(fare_usd, 0, 500)``; an open side is shown as ``…``."""
+        bounds = ("…" if bound is None else str(bound) for bound in (self.low, self.high))
+        return f"{self.kind}({self.column}, {', '.join(bounds)})"
 
     def fits(self, schema: StructType) -> None:
         """Raise DeclarationProblem where a bound is not of the column's kind."""
@@ -65,7 +65,7 @@ class Between(RowExpectation):
         for bound in (self.low, self.high):
             if bound is None:
                 continue
-            text = isinstance(bound, str)
+            is_text = isinstance(bound, str)
             if is_time(kind):
                 try:
                     dt.datetime.fromisoformat(str(bound))
@@ -74,14 +74,14 @@ class Between(RowExpectation):
                         f"{self.name}: '{bound}' is no time, but '{self.column}' is a {kind.simpleString()}.",
                         "Write it as 2023-01-31 or 2023-01-31 06:00.",
                     )
-            elif text != (kind.typeName() == "string"):
-                what = "text" if text else "a number"
+            elif is_text != (kind.typeName() == "string"):
+                kind_name = "text" if is_text else "a number"
                 self.refuse(
-                    f"{self.name}: {bound!r} is {what}, but '{self.column}' is a {kind.simpleString()}.",
+                    f"{self.name}: {bound!r} is {kind_name}, but '{self.column}' is a {kind.simpleString()}.",
                     "Give bounds of the column's type.",
                 )
 
-    def broken(self, schema: StructType) -> Column:
+    def violation(self, schema: StructType) -> Column:
         """Return where the value is below ``low``, above ``high`` or NaN."""
         from pyspark.sql import functions as F
 

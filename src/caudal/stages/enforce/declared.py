@@ -26,28 +26,28 @@ _MOST_DIGITS = 38  # of a decimal
 
 @dataclass(frozen=True, kw_only=True)
 class Declared(Expectation):
-    """An expectation that has a readable name and gives its parameters as plain values."""
+    """An expectation with a readable name and JSON-ready parameters."""
 
     @property
     def name(self) -> str:
-        """The expectation as one would write it, without the options that have their default."""
+        """Return the expectation as a product writes it, without the options that have their default."""
         parts = []
         for attribute in fields(self):
             value = getattr(self, attribute.name)
             if attribute.name in _SHARED or (attribute.default is not MISSING and value == attribute.default):
                 continue
-            shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            parts.append(shown if attribute.default is MISSING else f"{attribute.name}={shown}")
+            value_text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            parts.append(value_text if attribute.default is MISSING else f"{attribute.name}={value_text}")
         return f"{self.kind}({', '.join(parts)})"
 
     def parameters(self) -> dict[str, Any]:
         """Return every declared value, JSON-ready."""
-        return {name: _plain(value) for name, value in super().parameters().items()}
+        return {name: _as_json_value(value) for name, value in super().parameters().items()}
 
-    def refuse(self, what: str, fix: str | None = None, nearest: str | None = None, **facts: Any) -> NoReturn:
-        """Raise DeclarationProblem: this declaration cannot work."""
+    def refuse(self, problem: str, fix: str | None = None, nearest: str | None = None, **facts: Any) -> NoReturn:
+        """Raise DeclarationProblem for this expectation."""
         place = str(self.where) if self.where else None
-        raise DeclarationProblem(what, fix=fix, nearest=nearest, where=place, expectation=self.name, **facts)
+        raise DeclarationProblem(problem, fix=fix, nearest=nearest, where=place, expectation=self.name, **facts)
 
     def fits(self, schema: StructType) -> None:
         """Raise DeclarationProblem where the type of a column makes the expectation meaningless."""
@@ -58,15 +58,15 @@ class Declared(Expectation):
 
 @dataclass(frozen=True, kw_only=True)
 class RowExpectation(Declared):
-    """An expectation that each row keeps or breaks by itself."""
+    """An expectation that each row meets or breaks on its own."""
 
-    def broken(self, schema: StructType) -> Column:
-        """Return a condition that is true for rows that break the expectation (null counts as kept)."""
+    def violation(self, schema: StructType) -> Column:
+        """Return the condition under which a row breaks the expectation; a row for which it is null meets the expectation."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Among:
+class ComparisonScope:
     """The other rows and tables that a row is compared with.
 
     Parameters
@@ -83,12 +83,12 @@ class Among:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedExpectation(Declared):
-    """An expectation that each row keeps or breaks by comparison with other rows, of this table or of another."""
+    """An expectation that each row meets or breaks by comparison with other rows, of this table or of another."""
 
     shuffles: ClassVar[bool] = False  # True where judging it shuffles the whole frame
 
-    def marked(self, frame: DataFrame, flag: str, among: Among) -> DataFrame:
-        """Return the frame with a boolean column ``flag``, true for rows that break it; rows are neither added nor removed."""
+    def mark_violations(self, frame: DataFrame, flag: str, scope: ComparisonScope) -> DataFrame:
+        """Return the frame with a boolean column ``flag``, true for rows that break the expectation; rows are neither added nor removed."""
         raise NotImplementedError
 
 
@@ -114,16 +114,16 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class TableExpectation(Declared):
-    """An expectation that the table as a whole keeps or breaks; there are no rows to set aside, so it warns or stops."""
+    """An expectation that the table as a whole meets or breaks; there are no rows to set aside, so it warns or stops."""
 
     per_row: ClassVar[bool] = False
 
     def quarantine(self, max_share: float | None = None) -> Self:  # noqa: ARG002
-        """Raise: no single row is at fault."""
+        """Raise DeclarationProblem: the table as a whole breaks the expectation, so there are no rows to quarantine."""
         self.refuse(f"{self.name} judges the table as a whole, so there are no rows to quarantine.", "Use .warn() or .stop().")
 
     def fault(self, figures: Figures) -> str | None:
-        """Return what is wrong, or None."""
+        """Return a sentence that says how the table breaks the expectation, or None where it meets it."""
         raise NotImplementedError
 
 
@@ -175,9 +175,9 @@ def nan(column: str, schema: StructType) -> Column:
     return F.isnan(F.col(quoted(column))) if floating else F.lit(False)
 
 
-def _plain(value: Any) -> Any:
+def _as_json_value(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [_as_json_value(item) for item in value]
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     return str(value) if isinstance(value, Decimal) else value

@@ -52,7 +52,7 @@ class Distribution(TableExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
@@ -64,22 +64,22 @@ class Distribution(TableExpectation):
     def fault(self, figures: Figures) -> str | None:
         """Return a sentence that says how far the figure is off, or None."""
         current = self._figure(figures.rows, figures.profile)
-        earlier = [self._figure(version["rows"], version["columns"]) for version in figures.history[-self.last :]]
-        known = [figure for figure in earlier if figure is not None]
-        if current is None or not known:
+        figures_by_version = [self._figure(version["rows"], version["columns"]) for version in figures.history[-self.last :]]
+        earlier_figures = [figure for figure in figures_by_version if figure is not None]
+        if current is None or not earlier_figures:
             return None
-        mean = statistics.fmean(known)
+        mean = statistics.fmean(earlier_figures)
         if self.z is not None:
-            if len(known) < _FEWEST_FOR_Z:
+            if len(earlier_figures) < _FEWEST_FOR_Z:
                 return None
-            allowed = self.z * statistics.stdev(known)
+            allowed = self.z * statistics.stdev(earlier_figures)
         else:
             assert self.within is not None
             allowed = self.within * (1.0 if self.figure == "null_share" else abs(mean))
         # Sums taken in another order differ in the last digits.
         if abs(current - mean) <= allowed + 1e-9 * max(abs(mean), abs(current)):
             return None
-        return f"{self.figure} is {current:.6g}; {mean:.6g} ± {allowed:.6g} expected after {len(known)} earlier version{'s' * (len(known) > 1)}"
+        return f"{self.figure} is {current:.6g}; {mean:.6g} ± {allowed:.6g} expected after {len(earlier_figures)} earlier version{'s' * (len(earlier_figures) > 1)}"
 
     def _figure(self, rows: int, profile: Mapping[str, Mapping[str, Any]]) -> float | None:
         column_profile = profile.get(self.column)

@@ -35,7 +35,7 @@ class Freshness(TableExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
@@ -57,7 +57,7 @@ class Freshness(TableExpectation):
         age_s = figures.now - moment.timestamp()
         if age_s <= seconds(self.within):
             return None
-        return f"the newest '{self.column}' is {newest}, {_rounded(age_s)} ago; at most {text(seconds(self.within))} expected"
+        return f"the newest '{self.column}' is {newest}, {_age_text(age_s)} ago; at most {text(seconds(self.within))} expected"
 
 
 def freshness(column: str, within: str) -> Freshness:
@@ -72,7 +72,7 @@ def freshness(column: str, within: str) -> Freshness:
     return Freshness(column, within)
 
 
-def _rounded(length_s: float) -> str:
+def _age_text(length_s: float) -> str:
     for size in (86400, 3600, 60):
         if length_s >= 2 * size:
             return text(length_s // size * size)

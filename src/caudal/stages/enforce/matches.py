@@ -1,4 +1,4 @@
-r"""``matches``: texts follow a pattern."""
+r"""``matches``: texts match a pattern."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Matches(RowExpectation):
         except re.error as error:
             self.refuse(
                 f"{self.name}: the pattern is no regular expression: {error}.",
-                "Mend it, or escape what is meant literally with \\.",
+                "Correct it, or escape literal characters with \\.",
             )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
@@ -66,7 +66,7 @@ class Matches(RowExpectation):
                 "Use between or one_of, or cast the column to string.",
             )
 
-    def broken(self, schema: StructType) -> Column:  # noqa: ARG002
+    def violation(self, schema: StructType) -> Column:  # noqa: ARG002
         r"""Return where the text does not match whole; ``\A`` and ``\z`` because ``$`` would let a line end pass."""
         from pyspark.sql import functions as F
 

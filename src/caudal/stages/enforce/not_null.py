@@ -26,10 +26,10 @@ class NotNull(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
-    def broken(self, schema: StructType) -> Column:  # noqa: ARG002
+    def violation(self, schema: StructType) -> Column:  # noqa: ARG002
         """Return where the column is null."""
         from pyspark.sql import functions as F
 

@@ -31,30 +31,30 @@ class OneOf(RowExpectation):
             self.refuse(f"one_of({self.column}) allows no value.", f'List them: one_of("{self.column}", "a", "b").')
         if any(value is None or isinstance(value, list | tuple | set | dict) for value in self.values):
             self.refuse(
-                f"{self.name} lists what is no single value.",
+                f"{self.name} lists something that is not a single value.",
                 f'List values one by one: one_of("{self.column}", "a", "b"). Null is always let through.',
             )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
         """Raise DeclarationProblem where a value is not of the column's kind."""
         kind = schema[self.column].dataType
         for value in self.values:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            wrong = (is_number(kind) and not number and isinstance(value, str | bool)) or (
+            is_numeric = isinstance(value, int | float) and not isinstance(value, bool)
+            is_wrong_kind = (is_number(kind) and not is_numeric and isinstance(value, str | bool)) or (
                 kind.typeName() == "string" and not isinstance(value, str)
             )
-            if wrong or (is_time(kind) and number):
+            if is_wrong_kind or (is_time(kind) and is_numeric):
                 self.refuse(
                     f"{self.name}: {value!r} is never a {kind.simpleString()}, the type of '{self.column}'.",
                     "List values of the column's type.",
                 )
 
-    def broken(self, schema: StructType) -> Column:
+    def violation(self, schema: StructType) -> Column:
         """Return where the value is not in the list."""
         from pyspark.sql import functions as F
 

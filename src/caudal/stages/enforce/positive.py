@@ -19,7 +19,7 @@ class Positive(RowExpectation):
     Parameters
     ----------
     column : str, a column of numbers
-    or_zero : bool, True lets zero through
+    or_zero : bool, True allows zero
     """
 
     kind: ClassVar[str] = "positive"
@@ -28,7 +28,7 @@ class Positive(RowExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column."""
+        """Return the column."""
         return (self.column,)
 
     def fits(self, schema: StructType) -> None:
@@ -37,7 +37,7 @@ class Positive(RowExpectation):
         if not is_number(kind):
             self.refuse(f"{self.name}: '{self.column}' is a {kind.simpleString()}, no number.", "Name a column of numbers.")
 
-    def broken(self, schema: StructType) -> Column:
+    def violation(self, schema: StructType) -> Column:
         """Return where the number is too small or NaN."""
         from pyspark.sql import functions as F
 

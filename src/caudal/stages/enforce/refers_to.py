@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from caudal.errors import nearest
-from caudal.stages.enforce.declared import Among, ComparedExpectation, is_number
+from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope, is_number
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,12 +32,12 @@ class RefersTo(ComparedExpectation):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """This table's column."""
+        """Return this table's column."""
         return (self.column,)
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The other table."""
+        """Return the other table."""
         return (self.table,)
 
     def fits_others(self, schema: StructType, others: Mapping[str, StructType]) -> None:
@@ -55,13 +55,13 @@ class RefersTo(ComparedExpectation):
                 "Give both the same type.",
             )  # fmt: skip
 
-    def marked(self, frame: DataFrame, flag: str, among: Among) -> DataFrame:
+    def mark_violations(self, frame: DataFrame, flag: str, scope: ComparisonScope) -> DataFrame:
         """Return the frame with ``flag`` true where the value is in no row of the other table."""
         from pyspark.sql import functions as F
 
         from caudal.engine.marks import quoted
 
-        other = among.others[self.table]
+        other = scope.others[self.table]
         self.fits_others(frame.schema, {self.table: other.schema})
         key, exists = f"{flag}_key", f"{flag}_found"
         # Each key once: the join must not double a row.

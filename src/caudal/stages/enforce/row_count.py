@@ -29,7 +29,7 @@ class RowCount(TableExpectation):
 
     @property
     def name(self) -> str:
-        """For example ``row_count(1, …)``."""
+        """Return the name, for example ``row_count(1, …)``."""
         return f"{self.kind}({', '.join('…' if bound is None else str(bound) for bound in (self.low, self.high))})"
 
     def fault(self, figures: Figures) -> str | None:

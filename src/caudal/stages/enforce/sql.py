@@ -1,4 +1,4 @@
-"""``sql``: a condition of the user's own."""
+"""``sql``: a condition that the user writes in Spark SQL."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Sql(RowExpectation):
 
     @property
     def name(self) -> str:
-        """The title, else the condition."""
+        """Return the title, else the condition."""
         return self.title or f"{self.kind}({self.condition})"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the condition names, in order of appearance."""
-        columns, fault = _read(self.condition)
+        """Return the columns that the condition names, in order of appearance."""
+        columns, fault = _parse_condition(self.condition)
         if fault is not None:
             self.refuse(f"{self.name}: {fault}", "Write a condition of one row, such as fare_usd >= 0 OR payment_type = 3.")
         return columns
 
-    def broken(self, schema: StructType) -> Column:  # noqa: ARG002
+    def violation(self, schema: StructType) -> Column:  # noqa: ARG002
         """Return where the condition is false."""
         from pyspark.sql import functions as F
 
@@ -60,8 +60,8 @@ def sql(condition: str, *, name: str | None = None) -> Sql:
 
 
 @cache
-def _read(condition: str) -> tuple[tuple[str, ...], str | None]:
-    """Return the columns that a condition names, and the fault in it or None."""
+def _parse_condition(condition: str) -> tuple[tuple[str, ...], str | None]:
+    """Return the columns that a condition names, and a sentence that says what is wrong with it, or None."""
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError

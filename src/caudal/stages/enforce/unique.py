@@ -1,4 +1,4 @@
-"""``unique``: a key names one row."""
+"""``unique``: no two rows have the same key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Unique(Declared):
     (SQL's NULLS NOT DISTINCT, and what GROUP BY does), so that of rows with the same key, null or not, only the first passes.
 
     Keys are compared within a partition: in a table partitioned by day within the day, in a source within the file too, because an
-    incremental run sees no others. Where a key can come again on another day, leave the table unpartitioned.
+    incremental run sees no others. Where a key can occur again on another day, leave the table unpartitioned.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Unique(Declared):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The key, and the columns that decide which row stays."""
+        """Return the key, and the columns that decide which row stays."""
         return (*self.keys, *self.first_by, *self.last_by)
 
     def fits(self, schema: StructType) -> None:
@@ -69,8 +69,8 @@ class Unique(Declared):
 
         from caudal.engine.marks import quoted
 
-        first = [F.col(quoted(name)).asc_nulls_last() for name in self.first_by]
-        return [*first, *(F.col(quoted(name)).desc_nulls_last() for name in self.last_by)]
+        lowest_first = [F.col(quoted(name)).asc_nulls_last() for name in self.first_by]
+        return [*lowest_first, *(F.col(quoted(name)).desc_nulls_last() for name in self.last_by)]
 
 
 def unique(

@@ -1,4 +1,4 @@
-"""Features: columns computed from what was known at a row's time. One kind a file, named after it and marked with ``@feature``."""
+"""Features: columns computed from values known at a row's time. One kind a file, named after it and marked with ``@feature``."""
 
 from caudal.stages.features.as_of_join import as_of_join
 from caudal.stages.features.calendar import calendar

@@ -33,7 +33,7 @@ def as_of_join(
 
     Rows of both frames are sorted by time together and the last right row is carried forward: one sort, where a join by range would
     compare every left row with every earlier right row. Of right rows with the same key and time, the one whose other columns are
-    greatest, compared from left to right, is taken: the same one in every run.
+    greatest, compared from left to right, is taken: the same row in every run.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ def _right_columns(left: DataFrame, right: DataFrame, group: Sequence[str], left
             fix="Make both local wall time (timestamp_ntz) or both instants (timestamp): a cast is not a conversion between time zones.",
         )
     for field in right.schema.fields:
-        known = (field.metadata or {}).get(KNOWN)
-        if known in right.columns and known != right_column and field.name not in (*group, right_column):
+        known_at = (field.metadata or {}).get(KNOWN)
+        if known_at in right.columns and known_at != right_column and field.name not in (*group, right_column):
             raise DeclarationProblem(
-                f"as_of_join would show '{field.name}' from '{right_column}' on, but it is known at '{known}' only.",
-                fix=f'Say right_time="{known}".',
+                f"as_of_join would use '{field.name}' from '{right_column}' on, but it is known only at '{known_at}'.",
+                fix=f'Pass right_time="{known_at}".',
                 column=field.name,
             )
     added = [name for name in right.columns if name not in group and not (name == right_column and name in left.columns)]

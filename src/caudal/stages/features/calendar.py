@@ -34,7 +34,7 @@ def calendar(
     parts : hour (0–23), quarter_hour (0–95, of the day), weekday (0 Monday – 6 Sunday), day_of_month, day_of_year, month (1–12),
         is_weekend (boolean; Saturday and Sunday), and hour_sin, hour_cos (of the time of day, to the microsecond), weekday_sin,
         weekday_cos (of the day), year_sin, year_cos (of the day of the year): points on a circle, where 23:59 is next to 0:00
-    tz : str, optional, for instants (TIMESTAMP): the time zone whose clock is meant, e.g. ``America/New_York``; by default that of
+    tz : str, optional, for instants (TIMESTAMP): the time zone of the parts, e.g. ``America/New_York``; by default that of
         the product (UTC outside of one; ``cd.in_zone`` sets another)
 
     Raises
@@ -54,7 +54,7 @@ def calendar(
     if tz is not None:
         if not instant:
             raise DeclarationProblem(
-                f"calendar is given tz='{tz}', but '{column}' is local time already.", fix="Leave tz out.", column=column
+                f"calendar got tz='{tz}', but '{column}' is already local time.", fix="Leave tz out.", column=column
             )
         moment = F.from_utc_timestamp(moment, tz)
     added = {}
@@ -110,8 +110,8 @@ def _is_weekend(moment: Column) -> Column:
 def _share_of_day(moment: Column) -> Column:
     from pyspark.sql import functions as F
 
-    second = F.date_part(F.lit("SECOND"), moment).cast("double")  # with its fraction
-    return (F.hour(moment) * 3600 + F.minute(moment) * 60 + second) / 86400
+    seconds_of_minute = F.date_part(F.lit("SECOND"), moment).cast("double")  # with its fraction
+    return (F.hour(moment) * 3600 + F.minute(moment) * 60 + seconds_of_minute) / 86400
 
 
 def _share_of_week(moment: Column) -> Column:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CONTENT = "content"
-KEPT = "embed"  # the name under which the network is kept with the table, before the column
-# Spark reads the images and takes the features; the parts between are the worker's.
+KEPT = "embed"  # the network is stored with the table under this name and the column's
+# Parts of the work, in order; a worker measures the seconds of each.
 PARTS = ("load", "read", "decode", "resize", "infer", "write")
 
 
@@ -62,17 +62,17 @@ def embed(
 
     if content not in images.columns:
         raise DeclarationProblem(
-            f"embed is asked for images in '{content}', and there is no such column.", fix=f"It has {', '.join(images.columns)}."
+            f"embed reads images from '{content}', and there is no such column.", fix=f"It has {', '.join(images.columns)}."
         )
     if size % memory.STEP or floor % memory.STEP or not 0 < floor <= size:
         raise DeclarationProblem(
-            f"embed is asked for {size} px, and for no less than {floor}.",
-            fix=f"Both are multiples of {memory.STEP}, and the floor is not the larger.",
+            f"embed got size={size} and floor={floor}.",
+            fix=f"Both must be multiples of {memory.STEP}, and the floor at most the size.",
         )
     chosen, spark = load_model(network), images.sparkSession
-    workers, room = _worker_memory(spark)
+    workers, memory_bytes = _worker_memory(spark)
     plan = memory.plan(
-        memory=room, workers=workers, model=len(chosen.content), side=size, floor=floor,
+        memory=memory_bytes, workers=workers, model=len(chosen.content), side=size, floor=floor,
         batch=None if batch == "auto" else batch, largest=max_pixels,
         reserved=memory.WRITER if is_local(str(spark.sparkContext.master)) else 0,
     )  # fmt: skip
@@ -115,11 +115,11 @@ def embed_image(content: bytes, network: Network, side: int, max_pixels: int = M
 
 
 def network_of(stored: bytes) -> tuple[Network, int]:
-    """Return the network and the size that a table was made with, read from what is stored with the table.
+    """Return the network and the size that computed a table's features, from the bytes stored with the table.
 
     Raises
     ------
-    EnvironmentProblem : the network has changed since, or does not exist
+    EnvironmentProblem : the network has changed since then, or does not exist
     """
     fields: dict[str, Any] = json.loads(stored)
     side, model = fields.pop("side"), fields.pop("model")
@@ -127,7 +127,7 @@ def network_of(stored: bytes) -> tuple[Network, int]:
     network = Network(**fields)
     if (network.sha256 is not None and not Path(network.name).is_file()) or load_model(network).sha256 != model:
         raise EnvironmentProblem(
-            f"The network '{network.name}' is not the one that the features were made with.", fix="Run the product again."
+            f"The network '{network.name}' is not the one that computed the features.", fix="Run the product again."
         )
     return network, int(side)
 
@@ -172,26 +172,26 @@ def _embed_column(column: pa.Array, run: Any, plan: memory.Plan, spent_s: dict[s
     import pyarrow as pa
 
     faults: list[str | None] = []
-    waiting: list[Any] = []
+    images: list[Any] = []
     vectors: list[Any] = []
 
-    def infer_waiting() -> None:
-        if waiting:
+    def infer_images() -> None:
+        if images:
             start = time.perf_counter()
-            vectors.append(run(np.stack(waiting)))
+            vectors.append(run(np.stack(images)))
             spent_s["infer"] += time.perf_counter() - start
-            waiting.clear()
+            images.clear()
 
     for value in column:
         try:
             octets = value.as_buffer() if value.is_valid else b""
-            waiting.append(decode.pixels(octets, plan.side, plan.max_pixels, spent_s, plan.room))
+            images.append(decode.pixels(octets, plan.side, plan.max_pixels, spent_s, plan.room))
             faults.append(None)
         except decode.UnreadableImage as error:
             faults.append(str(error))
-        if len(waiting) == plan.batch:
-            infer_waiting()
-    infer_waiting()
+        if len(images) == plan.batch:
+            infer_images()
+    infer_images()
     flat = np.concatenate(vectors).astype(np.float32, copy=False) if vectors else np.zeros((0, 0), np.float32)
     lengths = np.array([0, *(0 if fault else flat.shape[1] for fault in faults)])
     offsets = pa.array(np.cumsum(lengths).astype(np.int32))
@@ -203,13 +203,13 @@ _SESSIONS: dict[str, Any] = {}
 
 
 def _session(model: Model) -> Any:
-    """Return this process's function that embeds; a worker that Spark reuses finds it in the cache."""
+    """Return the function that embeds pixels, from this process's cache: Spark reuses workers."""
     if model.sha256 not in _SESSIONS:
         inference = session(model.content)
         name = inference.get_inputs()[0].name
 
         def run(pixels: Any) -> Any:
-            vectors = inference.run(None, {name: model.prepared(pixels)})[0]
+            vectors = inference.run(None, {name: model.prepare(pixels)})[0]
             return vectors.reshape(len(vectors), -1)
 
         _SESSIONS[model.sha256] = run

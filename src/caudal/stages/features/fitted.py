@@ -11,10 +11,10 @@ from caudal.errors import DeclarationProblem
 
 
 def fitted(name: str, fit: Callable[[], Any]) -> Any:
-    """Return the result of ``fit``: computed anew by each training pipeline that makes the table, otherwise the stored one.
+    """Return the result of ``fit``: computed anew by each training pipeline that builds the table, otherwise the stored result.
 
-    Prediction transforms new rows by the values that the champion's own training fitted. A run that trains computes the table as a
-    whole, so that one table never mixes two fits; a fresh home therefore gives the same fit as one that has grown.
+    Prediction transforms new rows by the values that the champion's training fitted. A run that trains computes the table as a
+    whole, so that one table never mixes two fits; a fresh home therefore gives the same fit as a grown one.
 
     Parameters
     ----------
@@ -51,6 +51,6 @@ def _as_json(name: str, value: Any) -> bytes:
         return json.dumps(value, default=plain).encode()
     except (TypeError, ValueError):
         raise DeclarationProblem(
-            f"What is fitted under '{name}' cannot be kept: it is a {type(value).__name__}.",
-            fix="Give numbers, text, lists, or mappings with text as keys.",
+            f"The value fitted under '{name}' cannot be stored: it is a {type(value).__name__}.",
+            fix="Return numbers, text, lists, or mappings with text as keys.",
         ) from None

@@ -1,10 +1,10 @@
-"""Find out on made-up rows whether features see the future.
+"""Test on made-up rows whether features see the future.
 
 The function is run on made-up inputs, then on the same inputs with everything changed that becomes known after a moment T. Rows of
 features with ``as_of`` up to T must be the same in both runs. In whatever way the future enters (a lead, a centred window, a mean
 over all rows, a join with later rows, an aggregate that is known only when its window ends), the rows then differ.
 
-The trial cannot see a leak that needs values which made-up rows do not have (a certain category, a number past a threshold), or
+The test cannot detect a leak that needs values which made-up rows do not have (a certain category, a number past a threshold), or
 columns whose ``known`` is not declared. References: the idea is a non-interference test, Goguen & Meseguer 1982, "Security
 Policies and Security Models", applied to time; target leakage after Kaufman et al. 2012, "Leakage in Data Mining".
 """
@@ -22,8 +22,8 @@ from caudal.declarations.duration import text
 from caudal.engine.exact import in_any_magnitude
 from caudal.engine.marks import quoted
 from caudal.errors import DeclarationProblem, nearest
-from caudal.stages.features import invented
-from caudal.stages.features.invented import InputShape
+from caudal.stages.features import made_up_rows
+from caudal.stages.features.made_up_rows import InputShape
 from caudal.stages.features.reaches import Reaches, reaches
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def sees_future(
     *,
     spark: SparkSession,
     seed: int = 0,
-    on_nothing: DataFrame | None = None,
+    empty_result: DataFrame | None = None,
 ) -> Leak | None:
-    """Return how the features see the future, or None. No data is read; the function runs three times on a few hundred made-up rows.
+    """Return how the features see the future, or None. No data is read; the function runs on a few hundred made-up rows, at least three times.
 
     Parameters
     ----------
@@ -77,50 +77,50 @@ def sees_future(
     inputs : mapping of parameter name to shape
     as_of, entity : time and key columns of the features
     ignore : columns that need not be known at ``as_of``: labels, and columns kept for audit
-    on_nothing : DataFrame, the function's result for frames without rows, where it is known already
+    empty_result : DataFrame, the function's result for frames without rows, where it was computed already
 
     Raises
     ------
-    DeclarationProblem : the function fails on made-up rows, so nothing can be said about it
+    DeclarationProblem : the function fails on made-up rows, so the test gives no result
     """
     key = [entity] if isinstance(entity, str) else list(entity)
-    at = invented.moment(list(inputs.values()))
-    reach = _reaches(function, inputs, spark, on_nothing)
+    at = made_up_rows.moment(list(inputs.values()))
+    reach = _reaches(function, inputs, spark, empty_result)
     made_up = {
-        name: invented.rows(shape, key, at, _seed(seed, number), reach) for number, (name, shape) in enumerate(inputs.items())
+        name: made_up_rows.rows(shape, key, at, _seed(seed, number), reach) for number, (name, shape) in enumerate(inputs.items())
     }
 
-    def run_on(rows: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
-        frames = {name: invented.frame(spark, inputs[name], rows[name]) for name in inputs}
-        return in_any_magnitude(lambda: _collected(function(**frames), key, as_of, ignore, at), name=function)
+    def run_on(rows: Mapping[str, list[made_up_rows.Row]]) -> tuple[list[str], Values]:
+        frames = {name: made_up_rows.frame(spark, inputs[name], rows[name]) for name in inputs}
+        return in_any_magnitude(lambda: _collect_values(function(**frames), key, as_of, ignore, at), name=function)
 
-    def changed(name: str, gone: bool) -> list[invented.Row]:
-        return invented.change_later(inputs[name], made_up[name], key, at, seed, gone=gone)
+    def change_rows(name: str, missing: bool) -> list[made_up_rows.Row]:
+        return made_up_rows.change_later(inputs[name], made_up[name], key, at, seed, missing=missing)
 
     with _small_run(spark):
         columns, base = _run(run_on, made_up)
         differing: dict[str, tuple[Difference, bool]] = {}
-        for gone in (True, False):
+        for missing in (True, False):
             try:
-                _, other = _run(run_on, {name: changed(name, gone) for name in inputs})
+                _, changed = _run(run_on, {name: change_rows(name, missing) for name in inputs})
             except DeclarationProblem:
-                if not gone:
+                if not missing:
                     raise
-                continue  # the function fails on nulls or without later rows: the other variant decides
-            for difference in _differences(columns, base, other):
-                differing.setdefault(difference[0], (difference, gone))
+                continue  # the function fails on nulls or without later rows: the other kind of change decides
+            for difference in _differences(columns, base, changed):
+                differing.setdefault(difference[0], (difference, missing))
         if not differing:
             return None
         _, again = run_on(made_up)
         unstable = {difference[0] for difference in _differences(columns, base, again)}
         for name in (name for name in (*columns, _ROW) if name in differing):
             if name in unstable:
-                return _unstable(name, key, as_of)
-        difference, gone = next(differing[name] for name in (*columns, _ROW) if name in differing)
+                return _unstable_leak(name, key, as_of)
+        difference, missing = next(differing[name] for name in (*columns, _ROW) if name in differing)
         seen_inputs = [
             name
             for name in inputs
-            if len(inputs) == 1 or _sees_alone(run_on, made_up, changed, name, gone, difference[0], columns, base)
+            if len(inputs) == 1 or _sees_alone(run_on, made_up, change_rows, name, missing, difference[0], columns, base)
         ]
     also = [name for name in columns if name in differing and name != difference[0]]
     return _leak(difference, seen_inputs, inputs, key, as_of, at, also)
@@ -129,17 +129,19 @@ def sees_future(
 _ROW = "*"
 
 
-def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkSession, on_nothing: DataFrame | None) -> Reaches:
-    """Return how far the function may look; where it cannot be called on frames without rows, by its code alone."""
+def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkSession, empty_result: DataFrame | None) -> Reaches:
+    """Return how far the function may look; from its code alone where it cannot be called on frames without rows."""
     try:
-        if on_nothing is None:
-            on_nothing = function(**{name: invented.frame(spark, shape, []) for name, shape in inputs.items()})
-        return reaches(function, on_nothing)
-    except Exception:  # the run on made-up rows raises the same error again, and shows it
+        if empty_result is None:
+            empty_result = function(**{name: made_up_rows.frame(spark, shape, []) for name, shape in inputs.items()})
+        return reaches(function, empty_result)
+    except Exception:  # the run on made-up rows raises and reports the same error
         return reaches(function, None)
 
 
-def _run(run_on: Callable[..., tuple[list[str], Values]], made_up: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
+def _run(
+    run_on: Callable[..., tuple[list[str], Values]], made_up: Mapping[str, list[made_up_rows.Row]]
+) -> tuple[list[str], Values]:
     try:
         return run_on(made_up)
     except DeclarationProblem:
@@ -147,22 +149,24 @@ def _run(run_on: Callable[..., tuple[list[str], Values]], made_up: Mapping[str, 
     except Exception as error:
         cause = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise DeclarationProblem(
-            f"Whether the features see the future cannot be told: on made-up rows the function fails with {type(error).__name__}: {cause}",
-            fix="Let it do with any value of its columns' types (try_cast, coalesce).",
+            f"The test for features that see the future failed: on made-up rows the function raises {type(error).__name__}: {cause}",
+            fix="Let it accept any value of its columns' types (try_cast, coalesce).",
         ) from error
 
 
 def _sees_alone(
-    run_on: Any, made_up: Any, changed: Any, name: str, gone: bool, column: str, columns: Sequence[str], base: Values
+    run_on: Any, made_up: Any, change_rows: Any, name: str, missing: bool, column: str, columns: Sequence[str], base: Values
 ) -> bool:
     try:
-        _, other = run_on({**made_up, name: changed(name, gone)})
+        _, changed = run_on({**made_up, name: change_rows(name, missing)})
     except Exception:
         return False
-    return any(difference[0] == column for difference in _differences(columns, base, other))
+    return any(difference[0] == column for difference in _differences(columns, base, changed))
 
 
-def _collected(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime) -> tuple[list[str], Values]:
+def _collect_values(
+    result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime
+) -> tuple[list[str], Values]:
     """Return the features' names and, by key and ``as_of``, the rows up to the moment."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import TimestampType
@@ -190,20 +194,20 @@ def _is_time(frame: DataFrame, name: str) -> bool:
     return isinstance(frame.schema[name].dataType, DateType | TimestampNTZType | TimestampType)
 
 
-def _differences(columns: Sequence[str], base: Values, other: Values) -> Iterator[Difference]:
+def _differences(columns: Sequence[str], base: Values, changed: Values) -> Iterator[Difference]:
     """Yield each feature that differs, with the first key and values; rows that exist in one run only come last, since they explain least."""
-    both = sorted((name for name in base.keys() & other.keys() if len(base[name]) == len(other[name])), key=repr)
+    common_keys = sorted((name for name in base.keys() & changed.keys() if len(base[name]) == len(changed[name])), key=repr)
     for place, column in enumerate(columns):
         pairs = (
             (row_key, before[place], after[place])
-            for row_key in both
-            for before, after in zip(base[row_key], other[row_key], strict=True)
+            for row_key in common_keys
+            for before, after in zip(base[row_key], changed[row_key], strict=True)
         )
         if (pair := next((pair for pair in pairs if not _same(pair[1], pair[2])), None)) is not None:
             yield (column, *pair)
-    for name in sorted(base.keys() | other.keys(), key=repr):
-        if len(base.get(name, ())) != len(other.get(name, ())):
-            yield _ROW, name, len(base.get(name, ())), len(other.get(name, ()))
+    for name in sorted(base.keys() | changed.keys(), key=repr):
+        if len(base.get(name, ())) != len(changed.get(name, ())):
+            yield _ROW, name, len(base.get(name, ())), len(changed.get(name, ()))
             return
 
 
@@ -225,7 +229,7 @@ def _is_missing(value: Any) -> bool:
 
 def _leak(
     difference: Difference,
-    seen: Sequence[str],
+    seen_inputs: Sequence[str],
     inputs: Mapping[str, InputShape],
     key: Sequence[str],
     as_of: str,
@@ -234,47 +238,47 @@ def _leak(
 ) -> Leak:
     column, place, before, after = difference
     example = {**dict(zip([*key, as_of], place, strict=True)), "before": before, "after": after}
-    where = ", ".join(f"{name}={value}" for name, value in zip([*key, as_of], place, strict=True))
-    whose = " and ".join(f"'{name}'" for name in seen) or "several inputs together"
+    key_text = ", ".join(f"{name}={value}" for name, value in zip([*key, as_of], place, strict=True))
+    input_text = " and ".join(f"'{name}'" for name in seen_inputs) or "several inputs together"
     if column == _ROW:
-        row_message = f"whether there is a row ({where}) depends on what {whose} holds only after {at}."
-        fix = "Make rows of what is known at their time: no filter on labels or later rows; build windows in a table before, with fill and keys."
-        return Leak(column, tuple(seen), example, row_message, fix)
-    message = f"'{column}' at ({where}) is {before}, but {after} once {whose} differs after {at} only."
+        row_message = f"whether there is a row ({key_text}) depends on values of {input_text} that are known only after {at}."
+        fix = "Build rows from values known at their time: no filter on labels or later rows; build windows in a table before, with fill and keys."
+        return Leak(column, tuple(seen_inputs), example, row_message, fix)
+    message = f"'{column}' at ({key_text}) is {before}, but {after} when only values of {input_text} after {at} differ."
     if also:
         message += f" So do {', '.join(repr(name) for name in also[:8])}{f' and {len(also) - 8} more' if len(also) > 8 else ''}."
-    return Leak(column, tuple(seen), example, message, _fix(column, inputs), tuple(also))
+    return Leak(column, tuple(seen_inputs), example, message, _fix(column, inputs), tuple(also))
 
 
 def _fix(column: str, inputs: Mapping[str, InputShape]) -> str:
-    late = "; if it is there to be learned, declare it among labels=[…]."
+    declare_hint = "; if it is a value to be predicted, declare it among labels=[…]."
     for name, shape in inputs.items():
-        known = shape.known_at.get(column)
-        if known is not None:
-            when = f"at '{known.column}'" if known.column else f"{text(known.within_s or 0)} after its row"
+        known_at = shape.known_at.get(column)
+        if known_at is not None:
+            known_text = f"at '{known_at.column}'" if known_at.column else f"{text(known_at.within_s or 0)} after its row"
             return (
-                f"'{column}' of '{name}' is known {when} only: take an earlier one with cd.lag, cd.rolling or cd.past_mean, drop it, or "
+                f"'{column}' of '{name}' is known {known_text} only: take an earlier one with cd.lag, cd.rolling or cd.past_mean, drop it, or "
                 f'declare it among labels=["{column}"].'
             )
     for name, shape in inputs.items():
         unbounded = [
             late_column
-            for late_column, known in shape.known_at.items()
-            if known.column and known.within_s is None and not shape.step_s
+            for late_column, known_at in shape.known_at.items()
+            if known_at.column and known_at.within_s is None and not shape.step_s
         ]
         if unbounded:
             known_by = shape.known_at[unbounded[0]].column
             return (
-                f"Look back by what was known (cd.past_mean with known=, cd.as_of_join by '{known_by}'), or, where '{known_by}' of '{name}' is never "
-                f'later than a certain time, say so: known={{"{unbounded[0]}": "{known_by} within 3 hours"}}' + late
+                f"Use only values known before (cd.past_mean with known=, cd.as_of_join by '{known_by}'), or, where '{known_by}' of '{name}' is never "
+                f'later than a certain time, declare it: known={{"{unbounded[0]}": "{known_by} within 3 hours"}}' + declare_hint
             )
-    return "Look back with cd.lag, cd.rolling, cd.past_mean or cd.as_of_join" + late
+    return "Look back with cd.lag, cd.rolling, cd.past_mean or cd.as_of_join" + declare_hint
 
 
-def _unstable(column: str, key: Sequence[str], as_of: str) -> Leak:
-    what = "the rows themselves are" if column == _ROW else f"'{column}' is"
-    message = f"whether they do cannot be told, since {what} different each time on the same inputs."
-    fix = f"Take out what is random, or orders rows by less than {', '.join([*key, as_of])}."
+def _unstable_leak(column: str, key: Sequence[str], as_of: str) -> Leak:
+    subject = "the rows themselves are" if column == _ROW else f"'{column}' is"
+    message = f"the test gives no result, because {subject} different each time on the same inputs."
+    fix = f"Remove what is random, or what orders rows by less than {', '.join([*key, as_of])}."
     return Leak(column, (), {}, message, fix)
 
 

@@ -1,4 +1,4 @@
-"""``lag``: the value of exactly so long ago."""
+"""``lag``: the value at an exact distance in the past."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ def lag(
     instant, face = looks_back(max(lengths.values())), looks_back(max(lengths.values()), "face")
     keys = [F.col(quoted(name)) for name in key_columns]
     key_names = ", ".join(key_columns) or "nothing"
-    duplicate = F.raise_error(
-        F.lit(f"lag: rows have the same {time} within the same {key_names}; by=[…] has to name all key columns.")
-    )
+    duplicate = F.raise_error(F.lit(f"lag: several rows have the same {time} and {key_names}; by=[…] has to name all key columns."))
     added = {}
     for name, length_s in lengths.items():
         axis_column = face if name in days else instant
@@ -96,24 +94,22 @@ def lag(
 def _lengths(frame: DataFrame, time: str, steps: Sequence[Steps], step: str | float | None) -> dict[str, float]:
     """Return the lags in seconds by the suffix of their column's name."""
     if not steps:
-        raise DeclarationProblem("lag is asked for no lag.", fix='Say how long ago: [1, 4, 96] or ["1 day"].')
+        raise DeclarationProblem("lag got no steps.", fix='Pass how long ago: [1, 4, 96] or ["1 day"].')
     lengths = {}
     for lag_ in steps:
         if isinstance(lag_, bool) or not isinstance(lag_, int | str):
-            raise DeclarationProblem(
-                f"lag is asked for {lag_!r}.", fix='A lag is a whole number of steps or a duration such as "1 day".'
-            )
+            raise DeclarationProblem(f"lag got {lag_!r}.", fix='A lag is a whole number of steps or a duration such as "1 day".')
         length_s = lag_ * marks.step_s(frame, time, step, "lag") if isinstance(lag_, int) else seconds(lag_)
         if length_s <= 0:
             raise DeclarationProblem(
-                f"lag is asked for {lag_!r}, which is {'the present' if length_s == 0 else 'the future'}.",
-                fix="A feature sees the past only: lags are 1 and more.",
+                f"lag got {lag_!r}, which is {'the present' if length_s == 0 else 'the future'}.",
+                fix="A feature may use only the past: lags are at least 1.",
                 lag=lag_,
             )
         grid = marks.step_of(frame, time) if step is None else seconds(step)
         if grid and length_s % grid:
             raise DeclarationProblem(
-                f"lag is asked for {lag_!r}, but rows lie {text(grid)} apart.", fix=f"Take a multiple of {text(grid)}.", lag=lag_
+                f"lag got {lag_!r}, but rows lie {text(grid)} apart.", fix=f"Use a multiple of {text(grid)}.", lag=lag_
             )
         lengths[str(lag_) if isinstance(lag_, int) else marks.duration_name(lag_)] = length_s
     return lengths

@@ -56,7 +56,7 @@ class Fitted:
 
     @property
     def ratio(self) -> list[float]:
-        """The share of the variance that each component explains."""
+        """Return the share of the variance that each component explains."""
         return [float(variance / self.total) if self.total else 0.0 for variance in self.variance]
 
     def dump(self) -> bytes:
@@ -102,7 +102,7 @@ def pca(
     ----------
     frame : DataFrame, one array of numbers a row, all of the same length
     components : int, optional, how many; instead of it ``variance``, the least share of the variance that they explain
-    refit : ``always``, ``never``, or ``when 10% new``: when the number of rows has changed by so much since the last fit;
+    refit : ``always``, ``never``, or ``when 10% new``: when the number of rows has changed by more than this share since the last fit;
         in any case only a pipeline that trains fits again
 
     Raises
@@ -112,16 +112,14 @@ def pca(
     """
     if column not in frame.columns:
         raise DeclarationProblem(
-            f"pca is asked for '{column}', and there is no such column.", fix=f"It has {', '.join(frame.columns)}."
+            f"pca got the column '{column}', and there is no such column.", fix=f"It has {', '.join(frame.columns)}."
         )
     if (
         (components is None) == (variance is None)
         or (components is not None and components < 1)
         or (variance is not None and not 0 < variance <= 1)
     ):
-        raise DeclarationProblem(
-            "pca is to know how many components to give.", fix="Write components=64, or variance=0.95, one of them."
-        )
+        raise DeclarationProblem("pca needs exactly one of components and variance.", fix="Pass components=64 or variance=0.95.")
     limit = _refit_share(refit)
     context, key = current_build_context(), f"pca:{column}"
     context.asked.add(key)
@@ -130,22 +128,24 @@ def pca(
     if count == 0:
         if earlier is not None:
             context.kept[key] = earlier.dump()
-        return _without_rows(frame, column, components or (len(earlier.components) if earlier is not None else 1), prefix)
+        return _empty_result(frame, column, components or (len(earlier.components) if earlier is not None else 1), prefix)
     network = _network(frame)
     valid = (
         earlier is not None and earlier.network == network and len(earlier.components) == (components or len(earlier.components))
     )
-    due = earlier is not None and abs(count - earlier.rows) > limit * earlier.rows
-    refits = not valid or earlier is None or (due and context.fits == "anew")
-    if refits:
+    grown = earlier is not None and abs(count - earlier.rows) > limit * earlier.rows
+    fit_again = not valid or earlier is None or (grown and context.fits == "anew")
+    if fit_again:
         context.require(earlier, key)
-    elif due and context.fits == "keep":
+    elif grown and context.fits == "keep":
         context.put_off()
-    fitted = fit(frame, column, components=components, variance=variance, network=network) if refits or earlier is None else earlier
+    fitted = (
+        fit(frame, column, components=components, variance=variance, network=network) if fit_again or earlier is None else earlier
+    )
     context.kept[key] = fitted.dump()
     names = [f"{prefix}_{i + 1}" for i in range(len(fitted.components))]
-    context.told.append(lambda written: {"pca": {**_summary(fitted, refits), "points": _points(written, names, frame.columns)}})
-    return _transformed(frame, column, fitted, names)
+    context.told.append(lambda written: {"pca": {**_summary(fitted, fit_again), "points": _points(written, names, frame.columns)}})
+    return _transform_frame(frame, column, fitted, names)
 
 
 def fit(
@@ -166,12 +166,12 @@ def fit(
         (row["part"], (row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"]))) for row in parts.collect()
     ]
     if not moments_by_part:
-        raise StepFailed("pca has no rows to be fitted to.", fix="See what is in the features' quarantine.")
+        raise StepFailed("pca has no rows to fit.", fix="Look into the features' quarantine.")
     rows, mean, scatter = _merge_moments([moments for _, moments in sorted(moments_by_part, key=lambda part: part[0])])
     if rows < 2 or (components or 1) > min(rows, len(mean)):
         raise StepFailed(
-            f"pca is asked for {components or 'any number of'} components of {rows:,} rows with {len(mean):,} numbers.",
-            fix="Ask for no more than there are of either, of two rows at least.",
+            f"pca cannot fit {components or 'any'} components to {rows:,} rows with {len(mean):,} numbers.",
+            fix="The number of components is at most that of the rows and of the numbers; at least two rows are needed.",
         )
     values, vectors = np.linalg.eigh(scatter.reshape(len(mean), -1) / (rows - 1))
     values, vectors = np.maximum(values[::-1], 0.0), vectors.T[::-1]
@@ -238,12 +238,12 @@ def _matrix(column: pa.Array) -> np.ndarray[Any, Any]:
     """Return float64 [n, d] from a column of arrays; nulls are left out."""
     import numpy as np
 
-    known = column.drop_null()
-    flat = np.asarray(known.flatten(), dtype=np.float64)
-    return flat.reshape(len(known), -1) if len(known) else np.zeros((0, 0))
+    vectors = column.drop_null()
+    flat = np.asarray(vectors.flatten(), dtype=np.float64)
+    return flat.reshape(len(vectors), -1) if len(vectors) else np.zeros((0, 0))
 
 
-def _transformed(frame: DataFrame, column: str, fitted: Fitted, names: list[str]) -> DataFrame:
+def _transform_frame(frame: DataFrame, column: str, fitted: Fitted, names: list[str]) -> DataFrame:
     from pyspark.sql.types import DoubleType, StructField, StructType
 
     from caudal.engine.marks import quoted
@@ -265,12 +265,12 @@ def _transformed(frame: DataFrame, column: str, fitted: Fitted, names: list[str]
     return rows.mapInArrow(transform_pieces, StructType([*frame.select(*(quoted(name) for name in carried)).schema.fields, *added]))
 
 
-def _without_rows(frame: DataFrame, column: str, components: int, prefix: str) -> DataFrame:
+def _empty_result(frame: DataFrame, column: str, components: int, prefix: str) -> DataFrame:
     """Return a frame without rows that has the columns of the result."""
     from pyspark.sql import functions as F
 
-    nothing = F.lit(None).cast("double")
-    return frame.drop(column).withColumns({f"{prefix}_{i + 1}": nothing for i in range(components)})
+    null = F.lit(None).cast("double")
+    return frame.drop(column).withColumns({f"{prefix}_{i + 1}": null for i in range(components)})
 
 
 def _network(frame: DataFrame) -> str:
@@ -280,7 +280,7 @@ def _network(frame: DataFrame) -> str:
     if len(networks) > 1:
         raise StepFailed(
             f"The features come from {len(networks)} networks or sizes: {', '.join(sorted(map(str, networks)))}.",
-            fix="Make all of them anew: raise the memory, or declare the smaller size.",
+            fix="Compute all of them again: raise the memory, or declare the smaller size.",
         )
     return str(networks[0])
 
@@ -291,19 +291,19 @@ def _refit_share(refit: str) -> float:
         return -1.0 if refit == "always" else math.inf
     match = re.fullmatch(r"when (\d+(?:\.\d+)?)% new", refit)
     if match is None:
-        raise DeclarationProblem(f"pca is to be fitted again '{refit}'.", fix="Write always, never, or when 10% new.")
+        raise DeclarationProblem(f"pca got refit='{refit}'.", fix="Pass always, never, or when 10% new.")
     return float(match.group(1)) / 100
 
 
-def _summary(fitted: Fitted, again: bool) -> Mapping[str, Any]:
+def _summary(fitted: Fitted, fit_again: bool) -> Mapping[str, Any]:
     explained = sum(fitted.ratio)
     explanation = f"{len(fitted.components)} of {len(fitted.mean):,} components explain {explained:.1%} of the variance"
-    fit_text = f"fitted to {fitted.rows:,} rows" if again else f"as fitted to {fitted.rows:,} rows before"
+    fit_text = f"fitted to {fitted.rows:,} rows" if fit_again else f"as fitted to {fitted.rows:,} rows before"
     return {
         "ratio": [round(share, 6) for share in fitted.ratio],
         "said": f"{explanation}; {fit_text}.",
         "rows": fitted.rows,
-        "fitted": again,
+        "fitted": fit_again,
     }
 
 

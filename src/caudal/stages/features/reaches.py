@@ -1,8 +1,8 @@
-"""How far features may look, read from their plan and code: every length of time and count of rows that these name.
+"""How far features may look, read from their plan and code: every length of time and count of rows that occurs in them.
 
 A lag of 47 hours, a frame of 30 rows, ``interval 400 days``: whatever the function, the number that says how far it looks is
-a literal in Spark's analysed plan or, where Spark does not see into a Python function, among the constants of its code. A bare
-number may be of any unit, so each unit is tried; a reach too many costs only a few made-up rows.
+a literal in Spark's analysed plan or, where Spark cannot analyse a Python function, among the constants of its code. A bare
+number may be of any unit, so each unit is tried; an unneeded length costs only a few made-up rows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Reaches:
 
 
 def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
-    """Return the reaches that a function's plan and code name.
+    """Return the lengths and counts that occur in a function's plan and code.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ def _constants(function: Callable[..., Any]) -> list[tuple[float, str]]:
     """Return the numbers in the code of a function and of all that it uses in its module, alone or in a text such as ``"47 hours"``, each with the word after it."""
     constants: dict[tuple[float, str], None] = {}
     queue: list[Any] = [function]
-    seen: set[int] = set()
+    visited: set[int] = set()
     while queue:
         constant = queue.pop(0)
-        if id(constant) in seen:
+        if id(constant) in visited:
             continue
-        seen.add(id(constant))
+        visited.add(id(constant))
         if isinstance(constant, FunctionType):
             cells = [cell.cell_contents for cell in constant.__closure__ or () if cell != _EMPTY]
             queue += [constant.__code__, *(constant.__defaults__ or ()), *cells]

@@ -51,7 +51,7 @@ def rolling(
     by : key columns; by default those that ``tumble`` grouped by
     order : str, optional, the time column; by default the marked event time
     closed : ``"left"`` takes the times [t − window, t): neither the row itself nor one of the same time. ``"right"`` takes
-        (t − window, t]: only where the row's own value is known at its time
+        (t − window, t]: only where the row's value is known at its time
     name : str, optional, name of the new column; only for one column
 
     Raises
@@ -74,17 +74,15 @@ def rolling(
         )
     if name is not None and len(columns) > 1:
         raise DeclarationProblem(
-            f"rolling is to give {len(columns)} columns the one name '{name}'.", fix="Call it for each column, or leave name out."
+            f"rolling got one name, '{name}', for {len(columns)} columns.", fix="Call it for each column, or leave name out."
         )
     length = to_micros(seconds(window))
     if length <= 0:
-        raise DeclarationProblem(
-            f"rolling is asked for a window of {window!r}.", fix="A window looks back: it is longer than nothing."
-        )
+        raise DeclarationProblem(f"rolling got window={window!r}.", fix="A window has to be longer than zero.")
     time = marks.event_time(frame, order, caller, "order")
     key_columns = marks.keys(frame, by, caller)
     at = looks_back(seconds(window))
-    first, last = (-length, -1) if closed == "left" else (1 - length, 0)
+    window_start, window_end = (-length, -1) if closed == "left" else (1 - length, 0)
     ordered = Window.partitionBy(*(F.col(quoted(key)) for key in key_columns)).orderBy(at)
     added: dict[str, Column] = {}
     running: dict[str, Column] = {}
@@ -92,23 +90,23 @@ def rolling(
         kind = frame.schema[value_column].dataType
         if stat != "count" and not isinstance(kind, NumericType | BooleanType):
             raise DeclarationProblem(
-                f"rolling asks for the {stat} of '{value_column}', which is of type {kind.simpleString()}.",
-                fix="Take a column of numbers.",
+                f"rolling cannot compute the {stat} of '{value_column}', which is of type {kind.simpleString()}.",
+                fix="Name a column of numbers.",
                 column=value_column,
             )
-        value, window_rows = quoted(value_column), ordered.rangeBetween(first, last)
+        value, window_rows = quoted(value_column), ordered.rangeBetween(window_start, window_end)
         if stat in ("min", "max", "std"):
             result = _scan(F.expr(finite(value, kind)), stat, window_rows)
         elif stat == "count":
-            result = _difference(F.count(F.expr(finite(value, kind))), ordered, first, last)
+            result = _difference(F.count(F.expr(finite(value, kind))), ordered, window_start, window_end)
         else:
             sums, result = _sums(
                 value,
                 kind,
                 stat,
                 ordered,
-                first,
-                last,
+                window_start,
+                window_end,
                 f"__{len(running)}_",
                 f"sum of '{value_column}' over {marks.duration_name(window)}",
             )
@@ -126,29 +124,32 @@ def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
     return (F.min(value) if stat == "min" else F.max(value)).over(window)
 
 
-def _difference(aggregated: Column, ordered: WindowSpec, first: int, last: int) -> Column:
+def _difference(aggregated: Column, ordered: WindowSpec, window_start: int, window_end: int) -> Column:
     """Return a count or sum over a window: that of all rows up to its end minus that of all rows before its start."""
     from pyspark.sql import Window, functions as F
 
-    end = ordered.rangeBetween(Window.unboundedPreceding, last)
-    before = ordered.rangeBetween(Window.unboundedPreceding, first - 1)
+    end = ordered.rangeBetween(Window.unboundedPreceding, window_end)
+    before = ordered.rangeBetween(Window.unboundedPreceding, window_start - 1)
     zero = F.lit(0)
     return F.coalesce(aggregated.over(end), zero) - F.coalesce(aggregated.over(before), zero)
 
 
 def _sums(
-    value: str, kind: DataType, stat: str, ordered: WindowSpec, first: int, last: int, prefix: str, caller: str
+    value: str, kind: DataType, stat: str, ordered: WindowSpec, window_start: int, window_end: int, prefix: str, caller: str
 ) -> tuple[dict[str, Column], Column]:
     """Return columns of sums over the window, by names that begin with ``prefix``, and the statistic computed from them."""
     from pyspark.sql import functions as F
 
-    count, rest = f"{prefix}count", None
+    count, remainder = f"{prefix}count", None
     parts = addends(value, kind)
-    sums = {f"{prefix}{place}": _difference(F.sum(F.expr(digit)), ordered, first, last) for place, digit in enumerate(parts.digits)}
+    sums = {
+        f"{prefix}{place}": _difference(F.sum(F.expr(digit)), ordered, window_start, window_end)
+        for place, digit in enumerate(parts.digits)
+    }
     digits = list(sums)
-    sums[count] = _difference(F.count(F.expr(finite(value, kind))), ordered, first, last)
+    sums[count] = _difference(F.count(F.expr(finite(value, kind))), ordered, window_start, window_end)
     if parts.rest is not None:
-        rest = f"{prefix}rest"
-        sums[rest] = F.collect_list(F.expr(parts.rest)).over(ordered.rangeBetween(first, last))
-    result = total(digits, rest, kind, caller) if stat == "sum" else mean(digits, rest, kind, count)
+        remainder = f"{prefix}rest"
+        sums[remainder] = F.collect_list(F.expr(parts.rest)).over(ordered.rangeBetween(window_start, window_end))
+    result = total(digits, remainder, kind, caller) if stat == "sum" else mean(digits, remainder, kind, count)
     return sums, F.when(F.col(count) > 0, F.expr(result))

@@ -1,1 +1,1 @@
-"""What a version must pass to be promoted: one gate a file, found by its class; what gates judge by is in ``evidence``."""
+"""The gates that a version must pass to be promoted: one a file, found by its class; ``evidence`` holds what they judge by."""

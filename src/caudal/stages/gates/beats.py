@@ -1,4 +1,4 @@
-"""The gate: better than a named candidate."""
+"""``beats``: the chosen candidate is better than a named one."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Beats(JudgingGate):
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The candidate that is to be beaten."""
+        """Return the candidate that the chosen one has to beat."""
         return (self.candidate,)
 
     @property
     def aim(self) -> str:
-        """What the model is to do."""
+        """Return the requirement as it continues a sentence about the model."""
         return f"is to beat the candidate '{self.candidate}'"
 
     def judge(self, evidence: Evidence) -> GateResult:
-        """Return whether it is, by the mean score over the folds."""
+        """Return whether the chosen candidate is better, by the mean score over the folds."""
         return against(f"beats({self.candidate})", self.candidate, self.margin, evidence)
 
 
 def beats(candidate: str, margin: float = 0.0) -> Beats:
-    """Return the gate: better than a named candidate."""
+    """Return a gate that passes where the chosen candidate beats a named candidate by at least ``margin`` (a share)."""
     return Beats(candidate, margin)

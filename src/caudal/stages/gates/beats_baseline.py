@@ -1,4 +1,4 @@
-"""The gate: better than the naive baseline."""
+"""``beats_baseline``: the chosen candidate is better than the naive baseline."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class BeatsBaseline(JudgingGate):
     kind: ClassVar[str] = "beats_baseline"
 
     def judge(self, evidence: Evidence) -> GateResult:
-        """Return whether it is, by the mean score over the folds."""
+        """Return whether the chosen candidate is better, by the mean score over the folds."""
         return against(self.kind, BASELINE, self.margin, evidence)
 
 
 def beats_baseline(margin: float = 0.0) -> BeatsBaseline:
-    """Return the gate: better than the naive baseline."""
+    """Return a gate that passes where the chosen candidate beats the naive baseline by at least ``margin`` (a share)."""
     return BeatsBaseline(margin)

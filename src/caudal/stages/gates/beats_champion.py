@@ -1,4 +1,4 @@
-"""The gate: not worse than what is in production."""
+"""``beats_champion``: the new version is not worse than the version in production."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class BeatsChampion(JudgingGate):
 
     @property
     def asks_champion(self) -> bool:
-        """The champion is loaded to be compared with."""
+        """Return True: the champion is loaded, to be compared with."""
         return True
 
     def judge(self, evidence: Evidence) -> GateResult:
-        """Compare with the champion on the newest test stretch, which the challenger was fitted without.
+        """Return the comparison with the champion on the newest test stretch, which the challenger was not fitted to.
 
-        A champion that was trained on rows of that stretch would win by memory: in that case its recipe is fitted anew to the
+        A champion that was trained on rows of that stretch would have an unfair advantage: in that case its recipe is fitted anew to the
         challenger's training rows, and the two recipes are compared.
         """
         champion, model, rows = evidence.champion, evidence.model, evidence.rows
@@ -39,13 +39,13 @@ class BeatsChampion(JudgingGate):
         if lacking:
             return GateResult(
                 self.kind, True, {"champion": champion.version, "lacking": lacking},
-                f"Version {champion.version} cannot predict any more: the features no longer give {', '.join(lacking)}.",
+                f"Version {champion.version} cannot predict any more: the features no longer have {', '.join(lacking)}.",
             )  # fmt: skip
         fold = evidence.stretches[-1]
         test, actual = rows.frame.iloc[fold.test], rows.y.iloc[fold.test]
         try:
             prediction, how = _predict_champion(champion, evidence, fold, test)
-        # The champion may be any kind of model; a person has to judge its fault.
+        # The champion may be any kind of model and may raise any error; a person has to judge it.
         except Exception as raised:  # noqa: BLE001
             return GateResult(
                 self.kind,
@@ -76,13 +76,13 @@ class BeatsChampion(JudgingGate):
 
 
 def beats_champion(tolerance: float = 0.0) -> BeatsChampion:
-    """Return the gate: not worse than what is in production."""
+    """Return a gate that passes where the new version is at most ``tolerance`` (a share) worse than the version in production."""
     return BeatsChampion(tolerance)
 
 
 def _predict_champion(champion: Champion, evidence: Evidence, fold: Fold, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    answers = getattr(champion, "answers", True)  # False for one whose features are fitted differently now
-    if answers and champion.trained_until is not None and not _may_have_seen(champion.trained_until, fold.cut):
+    is_usable = getattr(champion, "answers", True)  # False for a champion whose features are fitted differently now
+    if is_usable and champion.trained_until is not None and not _may_be_trained_on(champion.trained_until, fold.cut):
         return champion.predict(test), "unseen by both"
     train = evidence.rows.frame.iloc[fold.train], evidence.rows.y.iloc[fold.train]
     if champion.format == "sklearn":
@@ -90,20 +90,20 @@ def _predict_champion(champion: Champion, evidence: Evidence, fold: Fold, test: 
 
         # Its stored pipeline prepares the inputs itself, so it is fitted without further steps.
         recipe = ScikitCandidate(champion.estimator, champion.signature["inputs"], evidence.rows.classes, evidence.model.seed)
-        why = "for it has seen these rows" if answers else "for its features are made otherwise now"
-        return recipe.fit(*train).predict(test), f"its recipe fitted anew, {why}"
+        reason = "because it was trained on these rows" if is_usable else "because its features are computed differently now"
+        return recipe.fit(*train).predict(test), f"its recipe fitted anew, {reason}"
     evaluation = evidence.evaluated.get(champion.candidate)
     if evaluation is not None and evaluation.predictions:
-        return evaluation.predictions[-1], "the candidate of its name fitted anew, for it has seen these rows"
-    return champion.predict(test), "though it has seen these rows in training"
+        return evaluation.predictions[-1], "the candidate of its name fitted anew, because it was trained on these rows"
+    return champion.predict(test), "although it was trained on these rows"
 
 
-def _may_have_seen(trained_until: str, cut: pd.Timestamp) -> bool:
+def _may_be_trained_on(trained_until: str, cut: pd.Timestamp) -> bool:
     import pandas as pd
 
     newest_row = pd.Timestamp(trained_until)
-    if pd.isna(cut):  # rows without a time: any version trained before may have seen them
+    if pd.isna(cut):  # rows without a time: any earlier version may have been trained on them
         return True
-    if (newest_row.tz is None) != (cut.tz is None):  # the features changed their kind of time: assume that it has seen them
+    if (newest_row.tz is None) != (cut.tz is None):  # the features changed their kind of time: assume that it was trained on them
         return True
     return bool(newest_row > cut)

@@ -1,4 +1,4 @@
-"""What every gate is, what it judges by and what it finds."""
+"""The base class of gates, the evidence that they judge by and their results."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ class Champion(Protocol):
 
     @property
     def version(self) -> int:
-        """Its number."""
+        """Return its number."""
 
     @property
     def candidate(self) -> str:
-        """Name of its candidate."""
+        """Return the name of its candidate."""
 
     @property
     def signature(self) -> dict[str, Any]:
-        """Its inputs and its output."""
+        """Return its inputs and its output."""
 
     @property
     def estimator(self) -> Any:
-        """The fitted object."""
+        """Return the fitted object."""
 
     @property
     def format(self) -> str:
-        """``sklearn`` or ``spark``."""
+        """Return ``sklearn`` or ``spark``."""
 
     @property
     def trained_until(self) -> str | None:
-        """ISO time of its newest training row."""
+        """Return the ISO time of its newest training row."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and perhaps ``probability_<class>``."""
@@ -64,7 +64,7 @@ class GateResult:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What gates judge by: the evaluations of one training, and the version in production."""
+    """The evaluations of one training and the version in production, by which gates judge."""
 
     model: Model
     rows: Rows
@@ -76,9 +76,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class JudgingGate(Gate, ABC):
-    """A gate: a frozen dataclass of what is declared, with its ``kind`` and its judgement, beside the function that products call.
+    """The base class of gates: a frozen dataclass of the declared values, with a ``kind`` and a judgement; products call the function in the same file.
 
-    What it names in ``metrics``, ``candidates`` and ``columns`` is held to what there is before anything is trained.
+    Before anything is trained, a check proves that the names in ``metrics``, ``candidates`` and ``columns`` exist.
     """
 
     @abstractmethod
@@ -87,7 +87,7 @@ class JudgingGate(Gate, ABC):
 
 
 def share(gained: float) -> str:
-    """Return by how much something is better, in words.
+    """Return a gain as words: by which share something is better or worse.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The gate: a metric keeps a limit."""
+"""``limit``: a metric of the chosen candidate is within a limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.stages.metrics.scores import better
 
 @dataclass(frozen=True)
 class Limit(JudgingGate):
-    """A metric of the chosen candidate is at most (``limit``); for scores where more is better, at least."""
+    """A metric of the chosen candidate is at most ``limit``; at least ``limit`` for metrics where higher is better."""
 
     metric: str
     limit: float
@@ -19,11 +19,11 @@ class Limit(JudgingGate):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metric that is limited."""
+        """Return the metric that is limited."""
         return (self.metric,)
 
     def judge(self, evidence: Evidence) -> GateResult:
-        """Return whether the mean over the folds keeps the limit."""
+        """Return whether the mean over the folds is within the limit."""
         value = evidence.chosen.metrics.get(self.metric)
         lower = better(self.metric) == "lower"
         name = f"limit({self.metric})"
@@ -35,10 +35,10 @@ class Limit(JudgingGate):
             name,
             passed,
             figures,
-            f"{evidence.chosen.name} has {self.metric} {value:.4g}; {'at most' if lower else 'at least'} {self.limit:g} asked.",
+            f"{evidence.chosen.name} has {self.metric} {value:.4g}; {'at most' if lower else 'at least'} {self.limit:g} required.",
         )
 
 
 def limit(metric: str, limit: float) -> Limit:
-    """Return the gate: a metric keeps a limit."""
+    """Return a gate that passes where a metric of the chosen candidate is at most ``limit`` (at least, where higher is better)."""
     return Limit(metric, limit)

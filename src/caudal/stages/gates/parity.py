@@ -1,4 +1,4 @@
-"""The gate: no group fares much worse than another."""
+"""``parity``: no group's error is much greater than another's."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Parity(JudgingGate):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column that tells the groups."""
+        """Return the column that holds each row's group."""
         return (self.column,)
 
     @property
     def aim(self) -> str:
-        """What the model is to do."""
+        """Return the requirement as it continues a sentence about the model."""
         return f"is to treat the groups of '{self.column}' alike"
 
     def judge(self, evidence: Evidence) -> GateResult:
-        """Return whether the errors of all groups, over the rows that were tested on, are alike."""
+        """Return whether the errors of all groups, over all test rows, are alike."""
         import numpy as np
         import pandas as pd
 
@@ -60,14 +60,14 @@ class Parity(JudgingGate):
             )  # fmt: skip
         worst, best = max(errors, key=lambda group_: errors[group_]), min(errors, key=lambda group_: errors[group_])
         ratio = errors[worst] / errors[best] if errors[best] else (1.0 if errors[worst] == 0 else None)
-        shown = "no finite ratio" if ratio is None else f"ratio {ratio:.2f}"
+        ratio_text = "no finite ratio" if ratio is None else f"ratio {ratio:.2f}"
         return GateResult(
             name, ratio is not None and ratio <= self.max_ratio, {**figures, "worst": worst, "best": best, "ratio": ratio},
-            f"{metric} {errors[worst]:.4g} for {worst}, {errors[best]:.4g} for {best}: {shown}, at most {self.max_ratio:g} asked"
+            f"{metric} {errors[worst]:.4g} for {worst}, {errors[best]:.4g} for {best}: {ratio_text}, at most {self.max_ratio:g} required"
             + (f"; {small} groups under {self.min_rows} rows left out." if small else "."),
         )  # fmt: skip
 
 
 def parity(column: str, max_ratio: float = 1.25, min_rows: int = 100) -> Parity:
-    """Return the gate: no group's error is more than ``max_ratio`` times another's."""
+    """Return a gate that passes where no group's error is more than ``max_ratio`` times another's."""
     return Parity(column, max_ratio, min_rows)

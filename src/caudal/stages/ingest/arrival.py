@@ -29,7 +29,7 @@ class Arrival:
     path : str, its origin: a path below the data folder, an absolute path, a URL, or ``simulated:function/name``
     local : Path, where its bytes can be read now
     modified_ns : int, when it changed according to its origin, nanoseconds since 1970, UTC
-    etag : str, optional, its origin's identifier of this content
+    etag : str, optional, the identifier that its server gives this content
     settled : bool, False while it is still being written; it is then skipped until the next look
     fault : str, optional, what is wrong with a file that is no longer being written
     link : str, optional, the target of a link that is not followed; there is nothing to land then
@@ -46,13 +46,13 @@ class Arrival:
 
     @property
     def name(self) -> str:
-        """The file's own name."""
+        """Return the file's name without its folder."""
         return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file that was landed before: what is remembered of it, and where its bytes are stored."""
+    """A file that was landed before: the facts by which a change is detected, and where its bytes are stored."""
 
     etag: str | None
     modified_ns: int
@@ -68,11 +68,11 @@ class Engine:
     Parameters
     ----------
     session : returns the session, and starts it if there is none yet
-    room : Place, a folder of this source alone that every executor can write to
+    folder : Place, a folder for this source alone that every executor can write to
     """
 
     session: Callable[[], SparkSession]
-    room: Place
+    folder: Place
 
 
 Fetch = Callable[..., list[Arrival]]
@@ -97,7 +97,7 @@ def fetches(kind: str, *, engine: bool = False) -> Callable[[_F], _F]:
 
 
 def arrivals(
-    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock = time.time,
+    connection: Connection, *, data: Path | None, scratch: Path, landed: Mapping[str, KnownFile], clock: Clock = time.time,
     engine: Engine | None = None,
 ) -> list[Arrival]:  # fmt: skip
     """Return the files that are new or have changed, and those that are still being written, sorted by origin.
@@ -105,8 +105,8 @@ def arrivals(
     Parameters
     ----------
     data : Path, optional, the folder that relative patterns refer to
-    scratch : Path, a folder of this source alone, for downloads; an interrupted download continues from there
-    seen : mapping of origin to the file that was landed from it; unchanged files are left out
+    scratch : Path, a folder for this source's downloads alone; an interrupted download continues from there
+    landed : mapping of origin to the file that was landed from it; unchanged files are left out
     engine : the run's Spark, for origins that are read by Spark
 
     Raises
@@ -116,7 +116,8 @@ def arrivals(
     fetch = _fetch(connection.kind)
     engine_argument = {"engine": engine} if connection.kind in _WITH_ENGINE else {}
     return sorted(
-        fetch(connection, data=data, scratch=scratch, seen=seen, clock=clock, **engine_argument), key=lambda arrival: arrival.path
+        fetch(connection, data=data, scratch=scratch, landed=landed, clock=clock, **engine_argument),
+        key=lambda arrival: arrival.path,
     )
 
 
@@ -129,7 +130,7 @@ def _fetch(kind: str) -> Fetch:
     # Its module is imported on first use: a product without HTTP sources does not pay for the client.
     if kind not in _FETCH and kind not in SOURCES:
         raise DeclarationProblem(
-            f"Nothing fetches connections of the kind '{kind}'.",
+            f"No function fetches connections of the kind '{kind}'.",
             nearest=nearest(kind, kinds()),
             fix=f"Register a function with @fetches('{kind}').",
             kind=kind,

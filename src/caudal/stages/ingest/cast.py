@@ -1,4 +1,4 @@
-"""Convert physical columns to the schema's columns, with the reasons why a row does not keep its format."""
+"""Convert physical columns to the schema's columns, with the reasons for a row's format errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cast_columns(
     names: Sequence[str],
     options: Options,
     tz: str,
-    texts: forms.Texts | None = None,
+    texts: forms.TextColumns | None = None,
 ) -> DataFrame:
     """Return the schema's columns, ``_file``, ``_format_errors`` and ``_raw``.
 
@@ -50,11 +50,11 @@ def cast_columns(
     frame : DataFrame, the used columns as ``_r0``, ``_r1`` …, ``_file`` and, for text formats, ``_line``: the text of a line that is not a row;
         ``_fault`` is the reader's reason
     names : the file's names of ``_r0``, ``_r1`` …, in order
-    texts : what is known of all values: columns whose values are all of the type are not checked for faults
+    texts : facts about all values of text columns: those whose values are all of the type are not checked for faults
     """
     from pyspark.sql import functions as F
 
-    texts = texts or forms.Texts()
+    texts = texts or forms.TextColumns()
     raw_columns = {name: f"_r{i}" for i, name in enumerate(names)}
     reasons = [reason for take in takes if not _is_surely_valid(take, texts) for reason in _reasons(take, raw_columns, options)]
     by_arrow = {
@@ -62,60 +62,61 @@ def cast_columns(
         for take in takes
         if len(takes) > WIDE_COLUMNS
         and take.column is not None
-        and take.column.name in texts.seen
+        and take.column.name in texts.column_forms
         and _is_read_by_arrow(take, texts)
     }
     quoted_names = [quoted(take.field.name) for take in takes]
     values = {take.field.name: _value(take, raw_columns, options, tz) for take in takes if take.field.name not in by_arrow}
     if by_arrow:
-        frame = forms.cast_by_arrow(frame, by_arrow, options, keep=bool(reasons))
+        frame = forms.cast_by_arrow(frame, by_arrow, options, keep_texts=bool(reasons))
         frame = frame.withColumns(values) if values else frame
-    nothing = [F.lit(None).cast("array<string>").alias("_format_errors"), F.lit(None).cast("string").alias("_raw")]
+    no_faults = [F.lit(None).cast("array<string>").alias("_format_errors"), F.lit(None).cast("string").alias("_raw")]
     has_lines = "_line" in frame.columns
     named_values = [value.alias(name) for name, value in values.items()]
     if not reasons and not has_lines:
-        return frame.selectExpr(*quoted_names, "_file", *_NOTHING) if by_arrow else frame.select(*named_values, "_file", *nothing)
+        return frame.selectExpr(*quoted_names, "_file", *_NOTHING) if by_arrow else frame.select(*named_values, "_file", *no_faults)
     line_columns = [name for name in ("_line", "_fault", "_number") if name in frame.columns]
-    options_ = {"ignoreNullFields": "false"}
-    errors, raw = nothing
+    json_options = {"ignoreNullFields": "false"}
+    errors, raw = no_faults
     if reasons:
         if not by_arrow:  # two steps, so that Spark computes a value once and checks the result for faults
             frame = frame.select(*named_values, *(f"_r{i}" for i in range(len(names))), "_file", *line_columns)
             named_values = [F.col(name) for name in quoted_names]
-        broken = _any([condition for condition, _ in reasons])
+        is_faulty = _any([condition for condition, _ in reasons])
         row_reasons = F.array(*(F.when(condition, F.lit(reason)) for condition, reason in reasons))
         # Text has many reasons: array_compact, which whole-stage code generation skips, compiles them separately; together with
         # the parsing they would be one method too long for the JVM to compile. The few reasons of typed files stay in the scan's code.
         errors = F.when(
-            broken, F.array_compact(row_reasons) if has_lines else F.array_except(row_reasons, F.array(F.lit(None).cast("string")))
+            is_faulty,
+            F.array_compact(row_reasons) if has_lines else F.array_except(row_reasons, F.array(F.lit(None).cast("string"))),
         )
         read_columns = (F.col(f"_r{i}").alias(name) for i, name in enumerate(names))
-        raw = F.when(broken, F.to_json(F.struct(*read_columns), options_) if names else F.lit("{}"))
+        raw = F.when(is_faulty, F.to_json(F.struct(*read_columns), json_options) if names else F.lit("{}"))
     if has_lines:
         is_line = F.col("_line").isNotNull()
         fault = F.col("_fault") if "_fault" in line_columns else F.lit(WRONG_WIDTH)
         errors = F.when(is_line, F.array(fault)).otherwise(errors)
         numbered = F.struct("_line", F.col("_number").alias("_line_number")) if "_number" in line_columns else F.struct("_line")
-        raw = F.when(is_line, F.to_json(numbered, options_)).otherwise(raw)
-    judged = {"_format_errors": errors.cast("array<string>"), "_raw": raw}
+        raw = F.when(is_line, F.to_json(numbered, json_options)).otherwise(raw)
+    fault_columns = {"_format_errors": errors.cast("array<string>"), "_raw": raw}
     if by_arrow:  # names instead of columns: PySpark calls Java some thirty times for each column object
-        return frame.withColumns(judged).selectExpr(*quoted_names, "_file", *judged)
-    return frame.select(*named_values, "_file", *(column.alias(name) for name, column in judged.items()))
+        return frame.withColumns(fault_columns).selectExpr(*quoted_names, "_file", *fault_columns)
+    return frame.select(*named_values, "_file", *(column.alias(name) for name, column in fault_columns.items()))
 
 
-def _is_read_by_arrow(take: ColumnBinding, texts: forms.Texts) -> bool:
+def _is_read_by_arrow(take: ColumnBinding, texts: forms.TextColumns) -> bool:
     """Return whether Arrow reads the same values of a column as `_value`, in rows and in quarantined lines."""
     assert take.column is not None
-    return take.rule == "text" and forms.arrow_reads(texts.seen[take.column.name].every, take.field.type)
+    return take.rule == "text" and forms.arrow_reads(texts.column_forms[take.column.name].every, take.field.type)
 
 
-def _is_surely_valid(take: ColumnBinding, texts: forms.Texts) -> bool:
+def _is_surely_valid(take: ColumnBinding, texts: forms.TextColumns) -> bool:
     """Return whether every row is known to have a valid value of the type, or null where that is allowed."""
     if take.column is None or take.rule != "text" or not take.field.nullable:
         return False
     name, type = take.column.name, take.field.type
     by_values = take.column.guess is None and type in texts.possible.get(name, ())
-    return by_values or (name in texts.seen and forms.arrow_reads(texts.seen[name].rows, type))
+    return by_values or (name in texts.column_forms and forms.arrow_reads(texts.column_forms[name].rows, type))
 
 
 def _any(conditions: list[Column]) -> Column:
@@ -128,7 +129,7 @@ def _any(conditions: list[Column]) -> Column:
     return _any(conditions[:half]) | _any(conditions[half:])
 
 
-def _stored(take: ColumnBinding, raw_columns: dict[str, str]) -> Column:
+def _stored_value(take: ColumnBinding, raw_columns: dict[str, str]) -> Column:
     """Return the file's column; times and durations stored as counts are converted to microseconds, null where they are finer."""
     from pyspark.sql import functions as F
 
@@ -155,7 +156,7 @@ def _value(take: ColumnBinding, raw_columns: dict[str, str], options: Options, t
     target, rule = spark_type(take.field.type), take.rule
     if rule == "null":  # the file lacks the column, or has no value in it
         return F.lit(None).cast(target)
-    column = _stored(take, raw_columns)
+    column = _stored_value(take, raw_columns)
     if rule in ("same", "count"):
         return column
     if rule == "text":

@@ -16,8 +16,8 @@ from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.stages.ingest.arrival import Arrival, Clock, Engine, KnownFile, fetches
 
 if TYPE_CHECKING:
+    from caudal.stages.ingest.sql.earlier import EarlierExtractions
     from caudal.stages.ingest.sql.extract import Range
-    from caudal.stages.ingest.sql.known import EarlierExtractions
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5  # before the second attempt; doubled before each one after it
@@ -29,15 +29,15 @@ def fetch(
     *,
     data: Path | None,
     scratch: Path,
-    seen: Mapping[str, KnownFile],
+    landed: Mapping[str, KnownFile],
     clock: Clock,
     engine: Engine | None = None,
 ) -> list[Arrival]:
     """Return the files of one extraction, none if it found nothing new; without JDBC all are of the same state of the database."""
     assert isinstance(connection, Database)
-    from caudal.stages.ingest.sql.known import declaration_key, earlier_extractions, stamp
+    from caudal.stages.ingest.sql.earlier import declaration_key, earlier_extractions, stamp
 
-    earlier = earlier_extractions(connection, seen)
+    earlier = earlier_extractions(connection, landed)
     at_us = max(int(clock() * 1e6), earlier.newest + 1 if earlier is not None else 0)
     continues = earlier is not None and bool(earlier.files) and connection.watermark is not None
     continued, file_mark = (earlier, stamp(at_us)) if continues else (None, "")
@@ -50,14 +50,14 @@ def fetch(
     if not continues and earlier is not None and connection.watermark is None and _is_unchanged(ranges_kept, earlier):
         return []
     set_name = earlier.set if continues and earlier is not None else f"{connection.address!r}/{connection.what}/{stamp(at_us)}"
-    from caudal.stages.ingest.sql.known import watermark_as_json
+    from caudal.stages.ingest.sql.earlier import watermark_as_json
 
     watermarks = [range_.last for range_ in ranges if range_.last is not None]
     notes = {
         "at": at_us,
         "declared": declaration_key(connection),
         "watermark": watermark_as_json(max(watermarks)) if watermarks else None,
-        "without": any(range_.without for range_ in ranges),
+        "without": any(range_.has_null for range_ in ranges),
     }
     return [
         Arrival(
@@ -92,7 +92,9 @@ def _by_jdbc(source: Database, earlier: EarlierExtractions | None, engine: Engin
     from caudal.stages.ingest.sql.jdbc.extract import extract
 
     if engine is None:
-        raise EnvironmentProblem(f"{source.address!r} is asked by Spark, and there is none here.", fix="Ask for it in a run.")
+        raise EnvironmentProblem(
+            f"{source.address!r} is read by Spark, and no Spark session is available.", fix="Read it in a run."
+        )
     return _with_retries(
         lambda: extract(engine, source, earlier, folder, mark), lambda error: translate_jdbc_error(error, source), folder
     )

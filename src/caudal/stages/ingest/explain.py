@@ -1,4 +1,4 @@
-"""Translate Spark's errors while reading into one sentence that names the user's file."""
+"""Translate Spark's reading errors into one sentence that names the user's file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caudal.stages.ingest.raw import RawFile
 
 
 def explain(error: BaseException, files: Sequence[RawFile]) -> SourceProblem | None:
-    """Return the problem of a raw file that a Spark error is about, or None when it is about something else.
+    """Return the problem of a raw file that a Spark error is about, or None where the error has another subject.
 
     The footer of a Parquet file can be intact while a block of values is damaged; only reading the block reveals that.
     """
@@ -28,17 +28,17 @@ def explain(error: BaseException, files: Sequence[RawFile]) -> SourceProblem | N
 
 
 def _messages(error: BaseException) -> str:
-    messages, seen = [], set()
+    messages, visited = [], set()
     cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    while cause is not None and id(cause) not in visited:
+        visited.add(id(cause))
         messages.append(str(cause))
         cause = cause.__cause__ or cause.__context__
     return "\n".join(messages)
 
 
 def _reason(error_text: str, file: RawFile) -> str:
-    """Return the innermost cause that Spark names, without its class path and without our name for the file."""
+    """Return the innermost cause that Spark names, without its class path, with the user's name for the file."""
     causes = re.findall(r"^Caused by: ([\w.$]+): (.+)$", error_text, flags=re.MULTILINE)
     if causes:
         kind, message = causes[-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 from caudal.declarations.connection import Connection, Files
 from caudal.errors import SourceProblem, nearest
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
-from caudal.stages.ingest.origin import base_of, origin
+from caudal.stages.ingest.origin import base_folder, origin
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
 
 FRESH_S = 2.0  # a file that changed this recently may still be growing
@@ -20,32 +20,32 @@ LOOK_AGAIN_S = 0.05
 
 @fetches("files")
 def fetch(
-    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock
+    connection: Connection, *, data: Path | None, scratch: Path, landed: Mapping[str, KnownFile], clock: Clock
 ) -> list[Arrival]:
     """Return the files that match the pattern and are new, have changed, or are still being written."""
     assert isinstance(connection, Files)
     if connection.remote:
         from caudal.stages.ingest.remote import fetch_remote
 
-        return fetch_remote(connection, scratch=scratch, seen=seen, clock=clock)
-    arrivals = look(connection, data=data, seen=seen, clock=clock)
+        return fetch_remote(connection, scratch=scratch, landed=landed, clock=clock)
+    arrivals = list_changed(connection, data=data, landed=landed, clock=clock)
     for arrival in arrivals:
         if arrival.fault is not None and arrival.link is None:
             raise SourceProblem(
                 f"'{arrival.local}' {arrival.fault}, and has not grown for {clock() - arrival.modified_ns / 1e9:.0f} s.",
-                fix="Deliver the file again, or move it away; nothing of it was taken.",
+                fix="Deliver the file again, or move it away; nothing of it was landed.",
                 file=str(arrival.local),
             )
     return arrivals
 
 
-def look(connection: Files, *, data: Path | None, seen: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
+def list_changed(connection: Files, *, data: Path | None, landed: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
     """Return the files that match the pattern and are new, have changed, are still being written, or are broken."""
     changed, links = [], list[Path]()
-    base = base_of(connection.pattern, data)
+    base = base_folder(connection.pattern, data)
     for path, stat in matching_files(connection, data, links):
-        known = seen.get(origin(path, base)) or seen.get(str(path))  # older homes keep whole paths
-        if known is None or (known.bytes, known.modified_ns) != (stat.st_size, stat.st_mtime_ns):
+        landed_file = landed.get(origin(path, base)) or landed.get(str(path))  # older homes keep whole paths
+        if landed_file is None or (landed_file.bytes, landed_file.modified_ns) != (stat.st_size, stat.st_mtime_ns):
             changed.append((path, stat))
     growing = growing_files(changed, clock)
     arrivals = []
@@ -59,9 +59,9 @@ def look(connection: Files, *, data: Path | None, seen: Mapping[str, KnownFile],
     return [*arrivals, *(Arrival(origin(path, base), path, 0, 0, settled=False, link=_target(path)) for path in links)]
 
 
-def present(connection: Files, data: Path | None) -> frozenset[str]:
+def list_origins(connection: Files, data: Path | None) -> frozenset[str]:
     """Return all files that match the pattern, landed before or not."""
-    base = base_of(connection.pattern, data)
+    base = base_folder(connection.pattern, data)
     return frozenset(origin(path, base) for path, _ in matching_files(connection, data))
 
 
@@ -75,7 +75,7 @@ def split_pattern(connection: Files, data: Path | None) -> tuple[Path, tuple[str
     pattern = Path(connection.pattern).expanduser()
     if not pattern.is_absolute() and data is None:
         raise SourceProblem(
-            f"The files '{connection.pattern}' are meant in the data folder, and none was given.",
+            f"The files '{connection.pattern}' are relative to the data folder, and no data folder was given.",
             fix="Pass --data DIR.",
             pattern=connection.pattern,
         )
@@ -84,7 +84,7 @@ def split_pattern(connection: Files, data: Path | None) -> tuple[Path, tuple[str
     else:
         assert data is not None
         base, parts = data.absolute(), pattern.parts
-    while len(parts) > 1 and not _magic(parts[0]):
+    while len(parts) > 1 and not _is_wildcard(parts[0]):
         base, parts = base / parts[0], parts[1:]
     return base, parts
 
@@ -103,19 +103,19 @@ def matching_files(connection: Files, data: Path | None, links: list[Path] | Non
             return []
         parent = next(folder for folder in base.parents if folder.is_dir())
         raise SourceProblem(
-            f"The folder '{base}' does not exist; '{connection.pattern}' was looked for there.",
+            f"The folder '{base}' does not exist; '{connection.pattern}' is searched there.",
             nearest=nearest(base.relative_to(parent).parts[0], _names(parent)),
-            fix=f"'{parent}' is the deepest folder of it that exists.",
+            fix=f"Of its parent folders, '{parent}' exists.",
             folder=str(base),
         )
     within = None if connection.follow_links else Path(os.path.realpath(base))
     matched = {path: stat for path in _match(base, parts, within, links) if (stat := _stat(path)) is not None}
     if not matched and connection.required:
         names = _names(base)
-        shown = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        names_text = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         literal = base.joinpath(*parts)
         raise SourceProblem(
-            f"No file matches '{'/'.join(parts)}' in '{base}'; it holds {shown or 'no file'}.",
+            f"No file matches '{'/'.join(parts)}' in '{base}'; it holds {names_text or 'no file'}.",
             nearest=nearest(parts[-1], names),
             fix=f"'{literal}' is a folder: write '{connection.pattern}/*'."
             if literal.is_dir()
@@ -131,26 +131,26 @@ def matching_files(connection: Files, data: Path | None, links: list[Path] | Non
 def _match(folder: Path, parts: tuple[str, ...], within: Path | None, links: list[Path]) -> Iterator[Path]:
     """Yield the files below a folder that match the parts of a pattern; a folder that cannot be read is an error, not an empty one.
 
-    Links that lead out of ``within`` are not followed, but added to ``links``: a user who may write into a landing folder need not be allowed
-    to read everything that this process can.
+    Links that lead out of ``within`` are not followed, but added to ``links``: a user who may write into a landing folder may have no right
+    to read other files that this process can read.
     """
-    head, rest = parts[0], parts[1:]
-    if head == "**" and not rest:
-        rest = ("*",)
+    head, remaining_parts = parts[0], parts[1:]
+    if head == "**" and not remaining_parts:
+        remaining_parts = ("*",)
     for entry in _entries(folder):
         if head == "**":
             if entry.is_dir(follow_symlinks=False):
                 yield from _match(Path(entry.path), parts, within, links)
         elif fnmatch.fnmatchcase(entry.name, head):
             if entry.is_symlink() and not _is_followed(Path(entry.path), within):
-                if not is_temporary(entry.name) and (not rest or _is_folder(entry)):
+                if not is_temporary(entry.name) and (not remaining_parts or _is_folder(entry)):
                     links.append(Path(entry.path))
-            elif rest and entry.is_dir():
-                yield from _match(Path(entry.path), rest, within, links)
-            elif not rest and entry.is_file() and not is_temporary(entry.name):
+            elif remaining_parts and entry.is_dir():
+                yield from _match(Path(entry.path), remaining_parts, within, links)
+            elif not remaining_parts and entry.is_file() and not is_temporary(entry.name):
                 yield Path(entry.path)
     if head == "**":
-        yield from _match(folder, rest, within, links)
+        yield from _match(folder, remaining_parts, within, links)
 
 
 def _is_followed(link: Path, within: Path | None) -> bool:
@@ -183,7 +183,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
-        raise _unreadable(folder, "folder", error) from None
+        raise _unreadable_problem(folder, "folder", error) from None
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -194,18 +194,18 @@ def _stat(path: Path) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(path, "file", error) from None
+        raise _unreadable_problem(path, "file", error) from None
 
 
 def _fault(path: Path, format: str) -> str | None:
     try:
         return fault(path, format)
     except OSError as error:
-        raise _unreadable(path, "file", error) from None
+        raise _unreadable_problem(path, "file", error) from None
 
 
 def growing_files(files: list[tuple[Path, os.stat_result]], clock: Clock) -> set[Path]:
-    """Return the files that changed between two looks; only recently changed files are looked at twice."""
+    """Return the files that change within a short wait; only recently changed files are checked."""
     recent = [(path, stat) for path, stat in files if abs(clock() - stat.st_mtime) < FRESH_S]
     if not recent:
         return set()
@@ -218,9 +218,9 @@ def growing_files(files: list[tuple[Path, os.stat_result]], clock: Clock) -> set
     return changed
 
 
-def _unreadable(path: Path, thing: str, error: OSError) -> SourceProblem:
+def _unreadable_problem(path: Path, kind: str, error: OSError) -> SourceProblem:
     return SourceProblem(
-        f"The {thing} '{path}' cannot be read: {(error.strerror or str(error)).lower()}.",
+        f"The {kind} '{path}' cannot be read: {(error.strerror or str(error)).lower()}.",
         fix="Give the user who runs caudal read access." if isinstance(error, PermissionError) else None,
         file=str(path),
     )
@@ -230,5 +230,5 @@ def _names(folder: Path) -> list[str]:
     return [entry.name for entry in _entries(folder) if not is_temporary(entry.name)]
 
 
-def _magic(part: str) -> bool:
+def _is_wildcard(part: str) -> bool:
     return any(sign in part for sign in "*?[")

@@ -59,17 +59,17 @@ class ColumnForms:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """What is known of the values of some files' text columns, by the names in the files.
+class TextColumns:
+    """Facts about the values of some files' text columns, by the names in the files.
 
     Parameters
     ----------
     possible : for undeclared columns, the types that all values have in rows of the file's width
-    seen : the columns' forms, where they were surveyed
+    column_forms : the columns' forms, where they were surveyed
     """
 
     possible: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    seen: Mapping[str, ColumnForms] = field(default_factory=dict)
+    column_forms: Mapping[str, ColumnForms] = field(default_factory=dict)
 
 
 # The only types (`infer.CANDIDATES`) that a text of a form can be converted to without loss.
@@ -99,7 +99,7 @@ _READ_BY_ARROW = {
     "timestamp": _TIMES,
     "timestamp_utc": _TIMES,
 }
-# RE2, in which '$' is the end of the text and nothing before it.
+# In RE2, '$' matches only at the end of the text.
 _FRACTION = r"-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9][0-9]*"
 _PATTERNS = {
     Form.SMALL_INTEGER: r"^(?:0|-?[1-9][0-9]{0,8})$",
@@ -173,18 +173,18 @@ def arrow_reads(form: Form, type: str) -> bool:
     return type == "string" or (type in _READ_BY_ARROW and not form & ~_READ_BY_ARROW[type])
 
 
-def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], options: Options, *, keep: bool) -> DataFrame:
+def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], options: Options, *, keep_texts: bool) -> DataFrame:
     """Return the frame with the typed columns first.
 
     Parameters
     ----------
     columns : mapping of a new column's name to the text column (``_r0`` …) and the type that it is read as
-    keep : bool, whether the source texts are kept, too
+    keep_texts : bool, whether the source texts are kept, too
     """
     from pyspark.sql.types import StructField, StructType
 
     schema_before = frame.schema
-    replaced = set() if keep else {text for text, _ in columns.values()}
+    replaced = set() if keep_texts else {text for text, _ in columns.values()}
     kept_fields = [field for field in schema_before.fields if field.name not in replaced]
     schema = StructType([*(StructField(name, _spark_type(type)) for name, (_, type) in columns.items()), *kept_fields])
     read_columns = partial(
@@ -213,33 +213,33 @@ def _survey(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows, others = [_NO_FORM] * len(places), [_NO_FORM] * len(places)
+    rows, forms_elsewhere = [_NO_FORM] * len(places), [_NO_FORM] * len(places)
     for batch in batches:
         columns = [_without_nulls(batch.column(place), nulls) for place in places]
         is_row = None if line is None or batch.column(line).null_count == len(batch) else pc.is_null(batch.column(line))
         for i, column in enumerate(columns):
             rows[i] |= forms_of(column if is_row is None else column.filter(is_row), rows[i])
             if is_row is not None:
-                others[i] |= forms_of(column.filter(pc.invert(is_row)), rows[i])
-    every = [int(form | other) for form, other in zip(rows, others, strict=True)]
+                forms_elsewhere[i] |= forms_of(column.filter(pc.invert(is_row)), rows[i])
+    every = [int(form | form_elsewhere) for form, form_elsewhere in zip(rows, forms_elsewhere, strict=True)]
     yield pa.RecordBatch.from_arrays(
         [pa.array([values], pa.list_(pa.int32())) for values in ([int(form) for form in rows], every)], names=["rows", "every"]
     )
 
 
-def forms_of(texts: pa.Array, first: Form = _NO_FORM) -> Form:
+def forms_of(texts: pa.Array, likely: Form = _NO_FORM) -> Form:
     """Return the forms of some texts.
 
     Parameters
     ----------
-    first : Form, those to try first
+    likely : Form, the forms to try first
     """
     import pyarrow.compute as pc
 
     forms = _NO_FORM
     remaining = texts.drop_null()
     remaining = remaining.filter(pc.not_equal(pc.utf8_trim(remaining, " "), ""))
-    for form, pattern in sorted(_PATTERNS.items(), key=lambda entry: not entry[0] & _related(first)):
+    for form, pattern in sorted(_PATTERNS.items(), key=lambda entry: not entry[0] & _related_forms(likely)):
         if not len(remaining):
             return forms
         matches = pc.match_substring_regex(remaining, pattern)
@@ -249,7 +249,7 @@ def forms_of(texts: pa.Array, first: Form = _NO_FORM) -> Form:
     return forms | (Form.OTHER if len(remaining) else _NO_FORM)
 
 
-def _related(form: Form) -> Form:
+def _related_forms(form: Form) -> Form:
     """Return the forms whose patterns match the forms of a column."""
     if form & Form.EXACT_FRACTION:
         form |= Form.FRACTION | Form.SCIENTIFIC

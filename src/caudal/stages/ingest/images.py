@@ -1,4 +1,4 @@
-"""Land images, which are many small files, in packs of Parquet, so that a hundred thousand of them become a few dozen files.
+"""Land images, which are many small files, in Parquet packs: a hundred thousand of them become a few dozen files.
 
 A pack holds the images' original bytes, with path, time, hash and header. A file that cannot be an image has its
 reason in the pack and goes to quarantine when the pack is read.
@@ -19,7 +19,7 @@ from caudal.declarations.images import COLUMNS, Images
 from caudal.extras import require
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.files import growing_files, matching_files
-from caudal.stages.ingest.origin import base_of, former_name, former_pattern, origin
+from caudal.stages.ingest.origin import base_folder, former_name, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.secret import without_user
 from caudal.storage.parquet import WRITTEN, open_parquet
@@ -43,63 +43,68 @@ GONE: Mark = (0, 0, None, False)
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An image as it is listed."""
+    """An image as its folder or address lists it."""
 
     path: str
     bytes: int
     modified_ns: int
     etag: str | None = None
     gone: bool = False  # it was landed, and does not exist any more
-    above: str = ""  # the data folder's own name: the label of an image that lies directly in it
+    above: str = ""  # the data folder's name: the label of an image that lies directly in it
 
-    def known_as(self, max_bytes: int) -> Mark:
-        """Return the mark that a pack has of it when it is unchanged."""
+    def mark_if_unchanged(self, max_bytes: int) -> Mark:
+        """Return the mark that a pack holds for this image if it is unchanged."""
         return (self.bytes, self.modified_ns if self.etag is None else 0, self.etag, self.bytes <= max_bytes)
 
     @property
     def label(self) -> str:
-        """The folder that it lies in."""
+        """Return the name of the folder that it lies in."""
         return self.path.rstrip("/").rpartition("/")[0].rpartition("/")[2] or self.above
 
 
 @dataclass(frozen=True)
 class ImageArrivals:
-    """The result of a look: the images that are new, have changed or are gone, those still being written, and the function that reads one."""
+    """The images that are new, have changed or are gone; those still being written; and the function that reads an image's bytes."""
 
-    whole: list[ListedImage]
+    ready: list[ListedImage]
     growing: list[ListedImage]
-    read: Callable[[str], bytes]
+    read_image: Callable[[str], bytes]
 
 
 @fetches("images")
 def fetch(
-    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock
+    connection: Connection, *, data: Path | None, scratch: Path, landed: Mapping[str, KnownFile], clock: Clock
 ) -> list[Arrival]:
     """Return the packs of the images that are new or have changed, including complete packs that a broken run left."""
     assert isinstance(connection, Images)
     require("PIL", extra="images", for_="Reading images")
-    shown = without_user(connection.pattern)
-    left_over = sorted(path for path in scratch.glob("*.parquet") if f"images:{shown}/{path.name}" not in seen)
-    known = read_marks(
-        [(origin, landed.stored) for origin, landed in seen.items() if landed.stored is not None]
-        + [(landed.name, landed) for landed in left_over],
-        former_name(connection.pattern, base_of(connection.pattern, data)),
+    address = without_user(connection.pattern)
+    leftover_packs = sorted(path for path in scratch.glob("*.parquet") if f"images:{address}/{path.name}" not in landed)
+    marks = read_marks(
+        [(origin, landed_file.stored) for origin, landed_file in landed.items() if landed_file.stored is not None]
+        + [(pack.name, pack) for pack in leftover_packs],
+        former_name(connection.pattern, base_folder(connection.pattern, data)),
     )
-    images = look(connection, data=data, known=known, clock=clock)
-    # A pack's name says which is newer, whatever the machine's clock does.
-    stamp = max([int(clock() * 1e6), *(int(Path(name).stem.partition("-")[0]) + 1 for name in (*seen, *map(str, left_over)))])
-    new_packs = write_packs(images.whole, images.read, connection, scratch, stamp)
-    now = clock()
-    return [Arrival(f"images:{shown}/{path.name}", path, path.stat().st_size, int(now * 1e9)) for path in [*left_over, *new_packs]]
+    images = list_changed_images(connection, data=data, marks=marks, clock=clock)
+    # Names order packs by age, even where the machine's clock goes back.
+    stamp = max(
+        [int(clock() * 1e6), *(int(Path(name).stem.partition("-")[0]) + 1 for name in (*landed, *map(str, leftover_packs)))]
+    )
+    new_packs = write_packs(images.ready, images.read_image, connection, scratch, stamp)
+    now_s = clock()
+    return [
+        Arrival(f"images:{address}/{path.name}", path, path.stat().st_size, int(now_s * 1e9))
+        for path in [*leftover_packs, *new_packs]
+    ]
 
 
-def look(
-    connection: Images, *, data: Path | None, known: Mapping[str, Mark], clock: Clock, attempts: int | None = None
+def list_changed_images(
+    connection: Images, *, data: Path | None, marks: Mapping[str, Mark], clock: Clock, attempts: int | None = None
 ) -> ImageArrivals:
-    """Return the images that are new or have changed compared with ``known``, the marks in packs; ``attempts`` limits tries at an address."""
+    """Return the images that are new or have changed compared with ``marks``, the marks in packs; ``attempts`` limits tries at an address."""
 
-    def unknown(matched: Iterable[ListedImage]) -> list[ListedImage]:
-        return [image for image in matched if known.get(_printable(image.path)) != image.known_as(connection.max_bytes)]
+    def find_changed(matched: Iterable[ListedImage]) -> list[ListedImage]:
+        return [image for image in matched if marks.get(_printable(image.path)) != image.mark_if_unchanged(connection.max_bytes)]
 
     above = ""
     if connection.remote:
@@ -110,29 +115,29 @@ def look(
             attempts,
         )
         listed_images = [ListedImage(file.path, file.bytes, file.modified_ns, file.etag) for file in remote_listing.files]
-        changed = unknown(listed_images)
-        growing = remote_listing.moving({image.path for image in changed}, connection.settle_s, clock)
-        read = remote_listing.read
+        changed = find_changed(listed_images)
+        growing = remote_listing.growing({image.path for image in changed}, connection.settle_s, clock)
+        read_image = remote_listing.read_bytes
     else:
         matched = matching_files(Files(connection.pattern, required=connection.required, follow_links=True), data)
-        base = base_of(connection.pattern, data)
+        base = base_folder(connection.pattern, data)
         above = base.name if base is not None else ""
         listed_images = [ListedImage(origin(path, base), stat.st_size, stat.st_mtime_ns, above=above) for path, stat in matched]
-        changed = unknown(listed_images)
+        changed = find_changed(listed_images)
         names = {image.path for image in changed}
         changed_files = [(path, stat) for path, stat in matched if origin(path, base) in names]
         growing = {origin(path, base) for path in growing_files(changed_files, clock)}
         growing |= {origin(path, base) for path, stat in changed_files if abs(clock() - stat.st_mtime) < connection.settle_s}
-        read = partial(_bytes, base or Path())
-    whole = [image for image in changed if image.path not in growing]
+        read_image = partial(_bytes, base or Path())
+    ready = [image for image in changed if image.path not in growing]
     if connection.gone == "quarantine":
         current_names = {_printable(image.path) for image in listed_images}
-        whole += [
+        ready += [
             ListedImage(path, 0, 0, gone=True, above=above)
-            for path, mark in known.items()
+            for path, mark in marks.items()
             if mark != GONE and path not in current_names
         ]
-    return ImageArrivals(whole, [image for image in changed if image.path in growing], read)
+    return ImageArrivals(ready, [image for image in changed if image.path in growing], read_image)
 
 
 def read_marks(files: Iterable[tuple[str, Place]], name_of: Callable[[str], str] = str) -> dict[str, Mark]:
@@ -140,38 +145,40 @@ def read_marks(files: Iterable[tuple[str, Place]], name_of: Callable[[str], str]
 
     ``name_of`` returns the current path of an image (`origin.former_name`).
     """
-    known: dict[str, Mark] = {}
+    marks: dict[str, Mark] = {}
     names = ("path", "bytes", "modified_ns", "etag", "sha256")
     for _, file in sorted(files, key=lambda entry: entry[0].rpartition("/")[2]):
         with translate_storage_errors(file), open_parquet(file) as pack:
             for batch in pack.iter_batches(1 << 16, columns=list(names)):
                 for path, size, modified_ns, etag, sha256 in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
-                    known[name_of(path)] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
-    return known
+                    marks[name_of(path)] = (size, modified_ns if etag is None else 0, etag, sha256 is not None)
+    return marks
 
 
-def write_packs(new: Sequence[ListedImage], read: Callable[[str], bytes], limits: Images, folder: Path, stamp: int) -> list[Path]:
+def write_packs(
+    new: Sequence[ListedImage], read_image: Callable[[str], bytes], limits: Images, folder: Path, stamp: int
+) -> list[Path]:
     """Write images into packs and return these; a pack gets its name only when it is complete."""
     import pyarrow.parquet as pq
 
-    packs_: list[Path] = []
+    packs: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
     for part in folder.glob("*.part"):
         part.unlink()
     writer: pq.ParquetWriter | None = None
-    held_bytes = image_count = 0
+    pack_bytes = image_count = 0
     part = folder / "pack.part"
 
     def end_pack() -> None:
-        nonlocal writer, held_bytes, image_count
+        nonlocal writer, pack_bytes, image_count
         if writer is not None:
             writer.close()
-            packs_.append(part.rename(folder / f"{stamp:020d}-{len(packs_):06d}.parquet"))
-        writer, held_bytes, image_count = None, 0, 0
+            packs.append(part.rename(folder / f"{stamp:020d}-{len(packs):06d}.parquet"))
+        writer, pack_bytes, image_count = None, 0, 0
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         for window in _windows(new, limits.max_bytes):
-            rows = [row for row in threads.map(lambda image: _row(image, read, limits.max_bytes), window) if row is not None]
+            rows = [row for row in threads.map(lambda image: _row(image, read_image, limits.max_bytes), window) if row is not None]
             if writer is None:
                 # Images are compressed already; compressing them again costs time and gains nothing.
                 writer = pq.ParquetWriter(
@@ -179,12 +186,12 @@ def write_packs(new: Sequence[ListedImage], read: Callable[[str], bytes], limits
                 )
             for group in _groups(rows):
                 writer.write_batch(_batch(group))
-            held_bytes += sum(len(row["content"] or b"") for row in rows)
+            pack_bytes += sum(len(row["content"] or b"") for row in rows)
             image_count += len(rows)
-            if held_bytes >= PACK_BYTES or image_count >= PACK_IMAGES:
+            if pack_bytes >= PACK_BYTES or image_count >= PACK_IMAGES:
                 end_pack()
     end_pack()
-    return packs_
+    return packs
 
 
 def frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: Path | None = None) -> DataFrame:
@@ -193,24 +200,24 @@ def frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: P
 
     from caudal.stages.ingest.cast import spark_type
 
-    own = [f"`{column.name}` {spark_type(column.type)}" for column in COLUMNS]
-    rows = reader(spark).schema(", ".join([*own, "fault string"])).parquet(*(spark_path(file.path) for file in files))
+    columns = [f"`{column.name}` {spark_type(column.type)}" for column in COLUMNS]
+    rows = reader(spark).schema(", ".join([*columns, "fault string"])).parquet(*(spark_path(file.path) for file in files))
     rows = rows.select("*", F.col("_metadata.file_name").alias("_pack"))
     if (
-        expression := former_pattern(limits.pattern, base_of(limits.pattern, data))
+        expression := former_pattern(limits.pattern, base_folder(limits.pattern, data))
     ) is not None:  # packs of older homes hold whole paths
         name = F.regexp_extract("path", f"(?s){expression}", 1)
         rows = rows.withColumn("path", F.when(name == "", F.col("path")).otherwise(name))
     size = F.concat("width", F.lit(" × "), "height")
-    large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the {limits.max_pixels:,} that are let in"))
+    large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the allowed {limits.max_pixels:,}"))
     fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > limits.max_pixels, large))
     broken = fault.isNotNull()
-    shown = F.struct("path", "label", "sha256", "bytes", "modified_at")
+    described = F.struct("path", "label", "sha256", "bytes", "modified_at")
     return rows.select(
         *COLUMNS.names,
         F.substring("_pack", 1, 16).alias("_file"),
         F.when(broken, F.array(F.concat(F.lit("image "), fault))).alias("_format_errors"),
-        F.when(broken, F.to_json(shown)).alias("_raw"),
+        F.when(broken, F.to_json(described)).alias("_raw"),
     )
 
 
@@ -228,7 +235,7 @@ def _schema() -> pa.Schema:
     return pa.schema(kinds.items())
 
 
-def _row(image: ListedImage, read: Callable[[str], bytes], max_bytes: int) -> dict[str, Any] | None:
+def _row(image: ListedImage, read_image: Callable[[str], bytes], max_bytes: int) -> dict[str, Any] | None:
     """Return an image as a row, with its fault; None when it was removed meanwhile."""
     from caudal.stages.images import decode
 
@@ -239,9 +246,9 @@ def _row(image: ListedImage, read: Callable[[str], bytes], max_bytes: int) -> di
     if image.gone:
         return {**row, "modified_at": None, "fault": "is not at its place any more"}
     if image.bytes > max_bytes:
-        return {**row, "fault": f"is {image.bytes:,} bytes large, more than the {max_bytes:,} that are let in; it was not copied"}
+        return {**row, "fault": f"is {image.bytes:,} bytes large, more than the allowed {max_bytes:,}; it was not copied"}
     try:
-        content = read(image.path)
+        content = read_image(image.path)
     except FileNotFoundError:
         return None
     row |= {"content": content, "sha256": hashlib.sha256(content).hexdigest()}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # In this order: an integer is also a number, a date is also a time.
 CANDIDATES = ("long", "double", "boolean", "date", "timestamp")
 ANY = frozenset(CANDIDATES)  # the possible types of a column without a value
-# The possible types of a column whose cells have a type of their own.
+# The possible types of a column whose cells have a type, such as a workbook's.
 _OF_CELLS = {"long": frozenset({"long", "double"}), "date": frozenset({"date", "timestamp"})}
 _SAMPLED_ROWS, _SAMPLED_VALUES = 1000, 200_000
 
@@ -27,31 +27,31 @@ def possible_types(
     tz: str,
     *,
     small: bool = False,
-    seen: Mapping[str, ColumnForms] | None = None,
+    column_forms: Mapping[str, ColumnForms] | None = None,
 ) -> dict[str, frozenset[str]]:
     """Return for each text column (``_r0``, ``_r1`` … named by ``names``) the types that all its values have.
 
     Rows of the wrong width, which go to quarantine, do not count. The first rows show which types are possible; only those are tried
-    on all rows. For a ``small`` frame all types are tried on all rows at once. Where the forms of the columns' texts were ``seen``, only
-    columns that these do not decide are read. Columns are turned into rows of (column, value), so that Spark plans one expression,
+    on all rows. For a ``small`` frame all types are tried on all rows at once. Where ``column_forms`` are given, only
+    columns whose type they do not decide are read. Columns are turned into rows of (column, value), so that Spark plans one expression,
     however many columns there are.
     """
     if "_line" in frame.columns:
         frame = frame.where("_line is null")
     all_types = dict.fromkeys(range(len(names)), ANY)
-    if seen is not None:
-        by_column = {i: types(seen[name].rows, ANY) for i, name in enumerate(names)}
-        unsettled = {i: possible for i, (possible, settled) in by_column.items() if not settled}
+    if column_forms is not None:
+        by_column = {i: types(column_forms[name].rows, ANY) for i, name in enumerate(names)}
+        undecided = {i: possible for i, (possible, is_decided) in by_column.items() if not is_decided}
         by_forms = {i: possible for i, (possible, _) in by_column.items()}
-        return {names[i]: types for i, types in (by_forms | _not_contradicted(frame, unsettled, options, tz)).items()}
+        return {names[i]: types for i, types in (by_forms | _drop_contradicted(frame, undecided, options, tz)).items()}
     if small:
-        return {names[i]: types for i, types in (all_types | _not_contradicted(frame, all_types, options, tz)).items()}
+        return {names[i]: types for i, types in (all_types | _drop_contradicted(frame, all_types, options, tz)).items()}
     rows = min(_SAMPLED_ROWS, max(20, _SAMPLED_VALUES // max(1, len(names))))
-    possible = all_types | _not_contradicted(frame.limit(rows), all_types, options, tz)
-    return {names[i]: types for i, types in (possible | _not_contradicted(frame, possible, options, tz)).items()}
+    possible = all_types | _drop_contradicted(frame.limit(rows), all_types, options, tz)
+    return {names[i]: types for i, types in (possible | _drop_contradicted(frame, possible, options, tz)).items()}
 
 
-def _not_contradicted(
+def _drop_contradicted(
     frame: DataFrame, possible: dict[int, frozenset[str]], options: Options, tz: str
 ) -> dict[int, frozenset[str]]:
     """Return the possible types that no value contradicts, for the columns that have a possible type and a value."""
@@ -85,7 +85,7 @@ def narrowest(possible: frozenset[str]) -> str:
 
 
 def of_cells(type: str) -> frozenset[str]:
-    """Return the types that a column may have whose cells have a type of their own, like those of a workbook.
+    """Return the possible types of a column whose cells have this type, as in a workbook.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The pages that a fetch has got so far, so that the next run continues at the page it had reached."""
+"""The pages that a fetch has stored so far, so that the next run continues at the page it had reached."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ class Journal:
     key: str
     began: float
     pages: list[Page] = field(default_factory=list)
-    asked: list[dict[str, object]] = field(default_factory=list)
+    requests: list[dict[str, object]] = field(default_factory=list)
     request: dict[str, object] | None = None
-    done: bool = False
+    finished: bool = False
     continued: bool = False
 
     @classmethod
-    def opened(cls, folder: Path, key: str, now: float) -> Journal:
+    def open(cls, folder: Path, key: str, now_s: float) -> Journal:
         """Return the journal of a recent interrupted fetch with the same request, else a new one."""
         file = folder / _FILE
         if file.exists():
             stored = json.loads(file.read_text())
-            if stored["key"] == key and abs(now - stored["began"]) < LASTS_S:
+            if stored["key"] == key and abs(now_s - stored["began"]) < LASTS_S:
                 pages = [Page(**page) for page in stored["pages"]]
                 return cls(folder, key, stored["began"], pages, stored["asked"], stored["request"], stored["done"], bool(pages))
-        return cls(folder, key, now).anew()
+        return cls(folder, key, now_s).clear()
 
-    def anew(self) -> Journal:
-        """Forget all pages."""
+    def clear(self) -> Journal:
+        """Remove all pages and return this journal."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        self.pages, self.asked, self.request, self.done, self.continued = [], [], None, False, False
+        self.pages, self.requests, self.request, self.finished, self.continued = [], [], None, False, False
         return self
 
     def add(self, content: bytes, records: int, since: Any, request: dict[str, Any], following: dict[str, Any] | None) -> None:
@@ -60,20 +60,20 @@ class Journal:
         name = f"{len(self.pages) + 1:06}"
         (self.folder / name).write_bytes(content)
         self.pages.append(Page(name, hashlib.sha256(content).hexdigest(), records, since))
-        self.asked.append(request)
+        self.requests.append(request)
         self.request = following
         self._write()
 
     def finish(self) -> None:
         """Record that no page follows."""
-        self.request, self.done = None, True
+        self.request, self.finished = None, True
         if self.pages:
             self._write()
 
     def _write(self) -> None:
         document = {
-            "key": self.key, "began": self.began, "pages": [asdict(page) for page in self.pages], "asked": self.asked, "request": self.request,
-            "done": self.done,
+            "key": self.key, "began": self.began, "pages": [asdict(page) for page in self.pages], "asked": self.requests, "request": self.request,
+            "done": self.finished,
         }  # fmt: skip
         temporary = self.folder / f".{_FILE}-{os.getpid()}"
         temporary.write_text(json.dumps(document))

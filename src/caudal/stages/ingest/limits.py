@@ -1,4 +1,4 @@
-"""Bounds on the resources that a file may take, which no honest file reaches; checked before Spark reads it."""
+"""Bounds on the resources that a file may take, far above those of ordinary files; checked before Spark reads a file."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ class Expansion:
 
         Raises
         ------
-        SourceProblem : the file unpacks to more than an honest one would
+        SourceProblem : the file unpacks to far more than its size
         """
         self.bytes += more
-        most = bound("CAUDAL_MAX_EXPANSION")
-        if self.bytes > FREE_BYTES and self.bytes > most * max(1, self.packed_bytes):
+        max_factor = bound("CAUDAL_MAX_EXPANSION")
+        if self.bytes > FREE_BYTES and self.bytes > max_factor * max(1, self.packed_bytes):
             raise SourceProblem(
-                f"'{self.file.name}' has {self.packed_bytes:,} bytes and unpacks to more than {self.bytes // MB:,} MB, over {most} times as much.",
-                fix="If it is meant to, raise CAUDAL_MAX_EXPANSION; else move the file away.",
+                f"'{self.file.name}' has {self.packed_bytes:,} bytes and unpacks to more than {self.bytes // MB:,} MB, over {max_factor} times its size.",
+                fix="If that is correct, raise CAUDAL_MAX_EXPANSION; else move the file away.",
                 file=self.file.name,
             )  # fmt: skip
 
 
 def line_too_long(file: RawFile, line: int) -> SourceProblem:
     """Return the problem of a file with a line too long to hold in memory."""
-    most = bound("CAUDAL_MAX_LINE_MB")
+    max_megabytes = bound("CAUDAL_MAX_LINE_MB")
     return SourceProblem(
-        f"'{file.name}': line {line} is longer than {most} MB.",
-        fix="If it is meant to be, raise CAUDAL_MAX_LINE_MB; else move the file away.",
+        f"'{file.name}': line {line} is longer than {max_megabytes} MB.",
+        fix="If that is correct, raise CAUDAL_MAX_LINE_MB; else move the file away.",
         file=file.name, line=line,
     )  # fmt: skip

@@ -26,7 +26,7 @@ def connectors(connections: Iterable[Connection]) -> frozenset[str]:
 
 
 def formats(connection: Connection) -> frozenset[str]:
-    """Return the formats that files of a connection can have; all formats where names do not show it."""
+    """Return the formats that files of a connection can have; all formats where their names do not show them."""
     if not isinstance(connection, Files | Http | Simulated):
         return frozenset()
     if connection.format is not None:

@@ -24,7 +24,7 @@ def is_relative(pattern: str) -> bool:
     return "://" not in pattern and not Path(pattern).expanduser().is_absolute()
 
 
-def base_of(pattern: str, data: Path | None) -> Path | None:
+def base_folder(pattern: str, data: Path | None) -> Path | None:
     """Return the folder that names of files are relative to; None where they are full paths or addresses."""
     return data.absolute() if data is not None and is_relative(pattern) else None
 

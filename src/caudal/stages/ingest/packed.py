@@ -50,7 +50,7 @@ def unpack(file: RawFile, options: Options, folder: Path, within: Expansion | No
     """
     if depth > bound("CAUDAL_MAX_NESTING"):
         raise SourceProblem(
-            f"'{file.name}' is packed {depth} times over.", fix="Have it packed once, or raise CAUDAL_MAX_NESTING.", file=file.name
+            f"'{file.name}' is packed {depth} times.", fix="Pack it once, or raise CAUDAL_MAX_NESTING.", file=file.name
         )
     within = within or Expansion(file, file.path.stat().st_size)
     check_whole(file.path, format_of(file.name, file.format), file.name)
@@ -67,7 +67,7 @@ def unpack(file: RawFile, options: Options, folder: Path, within: Expansion | No
 def _stream(path: Place, packing: str | None) -> IO[bytes]:
     assert isinstance(path, Path)  # a local copy where the lake is remote
     assert packing is not None
-    content: IO[bytes] = PACKINGS[packing].opened(path)
+    content: IO[bytes] = PACKINGS[packing].open_file(path)
     return content
 
 
@@ -75,21 +75,21 @@ def _unpack_members(file: RawFile, options: Options, folder: Path, within: Expan
     password = options.get("password")
     assert isinstance(file.path, Path)
     with _translate_unpack_errors(file, "zip"), zipfile.ZipFile(file.path) as archive:
-        wanted = wanted_members(file, [member for member in archive.infolist() if not member.is_dir()], options)
-        if any(member.flag_bits & 1 for member in wanted) and not password:
+        chosen = wanted_members(file, [member for member in archive.infolist() if not member.is_dir()], options)
+        if any(member.flag_bits & 1 for member in chosen) and not password:
             raise SourceProblem(
                 f"'{file.name}' is encrypted.", fix='Pass password=cd.env("NAME"), the variable that holds it.', file=file.name
             )
-        if any(member.compress_type == 99 for member in wanted):  # APPNOTE 6.3.10, 4.4.5: WinZip AES
+        if any(member.compress_type == 99 for member in chosen):  # APPNOTE 6.3.10, 4.4.5: WinZip AES
             raise SourceProblem(
                 f"'{file.name}' is encrypted by AES, which is not read.",
-                fix="Have it unpacked before it is delivered.",
+                fix="Unpack it before it is delivered.",
                 file=file.name,
             )
         if password:
             archive.setpassword(reveal(password).encode())
         files = []
-        for number, info in enumerate(wanted):
+        for number, info in enumerate(chosen):
             target = folder / f"{stem(file)}-{number}{_endings(info.filename)}"
             with archive.open(info) as stream:
                 write_plain(stream, target, within)
@@ -99,7 +99,7 @@ def _unpack_members(file: RawFile, options: Options, folder: Path, within: Expan
 
 
 def stem(file: RawFile) -> str:
-    """Return the beginning of the names of a file's parts; a member of an archive has parts of its own."""
+    """Return the prefix of the names of a file's parts."""
     return file.path.name.partition(".")[0]
 
 
@@ -112,17 +112,17 @@ def wanted_members(file: RawFile, members: list[zipfile.ZipInfo], options: Optio
     """Return the members that match ``members=``, else those of a known format; hidden ones never count."""
     pattern = options.get("members")
     names = [member.filename for member in members]
-    shown = [member for member in members if not any(part.startswith((".", "__MACOSX")) for part in Path(member.filename).parts)]
+    visible = [member for member in members if not any(part.startswith((".", "__MACOSX")) for part in Path(member.filename).parts)]
     if pattern:
-        chosen = [member for member in shown if fnmatch.fnmatchcase(member.filename, str(pattern))]
+        chosen = [member for member in visible if fnmatch.fnmatchcase(member.filename, str(pattern))]
     else:
-        chosen = [member for member in shown if file.format or _readable(member.filename)]
+        chosen = [member for member in visible if file.format or _readable(member.filename)]
     if not chosen:
         missing = f"no member that matches '{pattern}'" if pattern else "no member of a format that is read"
         raise SourceProblem(
             f"'{file.name}' has {missing}; it holds {', '.join(repr(name) for name in names[:5]) or 'nothing'}.",
             nearest=nearest(str(pattern), names) if pattern else None,
-            fix="Pass members='*.csv', or format= where the endings do not tell it.",
+            fix="Pass members='*.csv', or format= where the endings do not show it.",
             file=file.name,
         )
     return chosen
@@ -148,7 +148,7 @@ def _translate_unpack_errors(file: RawFile, packing: str) -> Iterator[None]:
                 file=file.name,
             ) from None
         if "password" in str(error).lower():
-            raise SourceProblem(f"The password of '{file.name}' is another one.", file=file.name) from None
+            raise SourceProblem(f"The password for '{file.name}' is wrong.", file=file.name) from None
         if isinstance(error, OSError) and error.errno is not None:  # a fault of the disk, not of the content
             raise
         reason = str(error).splitlines()[0].rstrip(". ") if str(error) else "it ends too early"

@@ -1,4 +1,4 @@
-"""Fetch answers in pages: each page is requested once and stored unchanged; an interrupted fetch continues at the page it had reached."""
+"""Fetch paged answers: each page is requested once and stored unchanged; an interrupted fetch continues at the page it had reached."""
 
 from __future__ import annotations
 
@@ -38,39 +38,39 @@ class PageResponse:
     answer: requests.Response
 
 
-def fetch_pages(connection: Http, client: Client, *, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
+def fetch_pages(connection: Http, client: Client, *, scratch: Path, landed: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
     """Return all pages of all addresses when any has changed; with ``since=`` only the pages of new records.
 
     They form one set (`tables.landing.current`): all of them are landed together, or none.
     """
     declared = _declaration_key(connection)
-    before = _earlier_pages(seen, declared)
+    before = _earlier_pages(landed, declared)
     start = before.since if connection.since and before else connection.since.start if connection.since else None
-    pages_found: list[tuple[str, Page, Path]] = []
+    fetched_pages: list[tuple[str, Page, Path]] = []
     for number, url in enumerate(connection.urls):
         folder = scratch / f"{hashlib.sha256(without_user(url).encode()).hexdigest()[:16]}"
         key = json.dumps([declared, number, start])
-        journal = Journal.opened(folder, key, clock())
+        journal = Journal.open(folder, key, clock())
         try:
             pages = _fetch_all(connection, client, url, journal, start)
         except SourceProblem as problem:
             if not journal.continued or problem.facts.get("status") not in (400, 404, 410):
                 raise
-            pages = _fetch_all(connection, client, url, journal.anew(), start)  # cursors expire
-        pages_found += [(f"{number + 1}-{i + 1}", page, folder / page.file) for i, page in enumerate(pages)]
+            pages = _fetch_all(connection, client, url, journal.clear(), start)  # cursors expire
+        fetched_pages += [(f"{number + 1}-{i + 1}", page, folder / page.file) for i, page in enumerate(pages)]
     if connection.since:
-        pages_found = [entry for entry in pages_found if entry[1].records]
-        if not pages_found:
+        fetched_pages = [entry for entry in fetched_pages if entry[1].records]
+        if not fetched_pages:
             return []
-    elif before and [page.sha256 for _, page, _ in pages_found] == before.contents:
+    elif before and [page.sha256 for _, page, _ in fetched_pages] == before.contents:
         return []
     at_ns = int(clock() * 1e9)
     stamp = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     folder_name = before.folder if connection.since and before else f"{without_user(connection.urls[0])}#{stamp}"
     names = f"{stamp}-" if connection.since else ""
-    newest = _greatest([page.since for _, page, _ in pages_found] + [start])
-    notes = json.dumps({"declared": declared, "since": newest, "pages": len(pages_found)})
-    return [Arrival(f"{folder_name}/{names}{name}", path, path.stat().st_size, at_ns, notes) for name, page, path in pages_found]
+    newest = _greatest([page.since for _, page, _ in fetched_pages] + [start])
+    notes = json.dumps({"declared": declared, "since": newest, "pages": len(fetched_pages)})
+    return [Arrival(f"{folder_name}/{names}{name}", path, path.stat().st_size, at_ns, notes) for name, page, path in fetched_pages]
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ class EarlierPages:
     since: Any
 
 
-def _earlier_pages(seen: Mapping[str, KnownFile], declared: str) -> EarlierPages | None:
+def _earlier_pages(landed: Mapping[str, KnownFile], declared: str) -> EarlierPages | None:
     sets: dict[str, list[tuple[str, KnownFile]]] = {}
-    for path, landed_file in seen.items():
+    for path, landed_file in landed.items():
         sets.setdefault(path.rpartition("/")[0], []).append((path, landed_file))
     if not sets:
         return None
-    folder = list(seen)[-1].rpartition("/")[0]  # the files are in the order of landing
+    folder = list(landed)[-1].rpartition("/")[0]  # the files are in the order of landing
     files = sets[folder]
     notes = [json.loads(file.etag or "{}") for _, file in files]
     if notes[0].get("declared") != declared:
@@ -109,29 +109,29 @@ def _declaration_key(connection: Http) -> str:
 def _fetch_all(connection: Http, client: Client, url: str, journal: Journal, start: Any) -> list[Page]:
     """Return the pages of an address; pages in the journal are not fetched again."""
     pages = connection.pages or _ONE
-    request = journal.request if journal.pages else _first(pages, url, connection, start)
+    request = journal.request if journal.pages else _first_request(pages, url, connection, start)
     while request is not None:
         if len(journal.pages) >= pages.most and pages.kind != "one":
             raise SourceProblem(
                 f"'{without_user(url)}' has more than {pages.most} pages.",
-                fix="Raise most= of cd.pages if that is meant.",
+                fix="Raise most= of cd.pages if that is correct.",
                 url=without_user(url),
             )
         try:
-            body = client.tried(url, partial(_fetch_page, client, request, connection))
+            body = client.with_retries(url, partial(_fetch_page, client, request, connection))
         except SourceProblem as problem:
             if problem.facts.get("status") == 404 and pages.kind in ("page", "offset") and journal.pages:
                 break  # some services answer 404 after the last page
             raise
         if journal.pages and body.records and journal.pages[-1].sha256 == hashlib.sha256(body.content).hexdigest():
             raise SourceProblem(
-                f"'{without_user(url)}' answers page {len(journal.pages) + 1} as it answers the page before.",
-                fix=f"Check that '{pages.parameter or pages.path or 'Link'}' is what tells its pages apart.",
+                f"'{without_user(url)}' returns the same content for page {len(journal.pages) + 1} as for the page before.",
+                fix=f"Check that '{pages.parameter or pages.path or 'Link'}' selects the page.",
                 url=without_user(url),
             )
-        following = _next(pages, request, body, url, client, not journal.pages)
-        if following is not None and (following in journal.asked or following == request):
-            raise SourceProblem(f"The pages of '{without_user(url)}' lead back to one that was read.", url=without_user(url))
+        following = _next_request(pages, request, body, url, client, not journal.pages)
+        if following is not None and (following in journal.requests or following == request):
+            raise SourceProblem(f"The pages of '{without_user(url)}' lead back to a page that was read.", url=without_user(url))
         if pages.kind not in ("page", "offset") or body.records or not journal.pages:
             journal.add(body.content, len(body.records or ()), _newest(connection, body), request, following)
         request = following
@@ -139,7 +139,7 @@ def _fetch_all(connection: Http, client: Client, url: str, journal: Journal, sta
     return journal.pages
 
 
-def _first(pages: Pages, url: str, connection: Http, start: Any) -> dict[str, Any]:
+def _first_request(pages: Pages, url: str, connection: Http, start: Any) -> dict[str, Any]:
     params: dict[str, Any] = {}
     if pages.kind in ("page", "offset"):
         params[pages.parameter] = pages.first
@@ -149,27 +149,27 @@ def _first(pages: Pages, url: str, connection: Http, start: Any) -> dict[str, An
 
 
 def _fetch_page(client: Client, request: Mapping[str, Any], connection: Http) -> PageResponse:
-    with client.ask(request["url"], params=request["params"], link=request.get("link", False)) as answer:
+    with client.get(request["url"], params=request["params"], link=request.get("link", False)) as answer:
         try:
             content = answer.raw.read(decode_content=True)
         except (HTTPError, OSError) as error:
             raise TryAgain(cause(error)) from None
     expected = answer.headers.get("Content-Length")
     if expected is not None and not answer.headers.get("Content-Encoding") and len(content) != int(expected):
-        raise TryAgain(f"{len(content)} of {expected} bytes came")
+        raise TryAgain(f"{len(content)} of {expected} bytes arrived")
     if connection.format not in (None, "json"):
         return PageResponse(content, None, None, answer)
-    shown = without_user(request["url"])
+    address = without_user(request["url"])
     try:
         document = json.loads(content)
     except ValueError as error:
         raise SourceProblem(
-            f"'{shown}' answered with what is no JSON; it begins with {content[:60]!r}: {error}.", url=shown
+            f"'{address}' did not answer with JSON; the answer begins with {content[:60]!r}: {error}.", url=address
         ) from None
-    return PageResponse(content, document, _records(document, str(connection.options.get("records", "")), shown), answer)
+    return PageResponse(content, document, _records(document, str(connection.options.get("records", "")), address), answer)
 
 
-def _records(document: Any, path: str, shown: str) -> list[Any]:
+def _records(document: Any, path: str, address: str) -> list[Any]:
     records = lookup(document, path)
     if records is None and path:
         missing = not isinstance(document, dict) or path.partition(".")[0] not in document
@@ -178,17 +178,17 @@ def _records(document: Any, path: str, shown: str) -> list[Any]:
     if not isinstance(records, list):
         lists = [key for key, value in document.items() if isinstance(value, list)] if isinstance(document, dict) else []
         raise SourceProblem(
-            f"'{shown}' has no list of records at '{path or 'its top'}'"
+            f"'{address}' has no list of records at '{path or 'its top'}'"
             + (f"; it has {', '.join(repr(key) for key in document)}." if isinstance(document, dict) else "."),
             nearest=lists[0] if lists else None,
             fix="Say where they are with records=.",
-            url=shown,
+            url=address,
         )
     return records
 
 
-def _next(
-    pages: Pages, request: Mapping[str, Any], body: PageResponse, url: str, client: Client, first: bool
+def _next_request(
+    pages: Pages, request: Mapping[str, Any], body: PageResponse, url: str, client: Client, is_first: bool
 ) -> dict[str, Any] | None:
     """Return the request of the next page, None after the last one."""
     if pages.kind == "one" or (pages.kind in ("page", "offset") and not body.records):
@@ -196,22 +196,22 @@ def _next(
     if pages.kind in ("page", "offset", "cursor"):
         params, name = dict(request["params"]), pages.parameter
         if pages.kind == "cursor":
-            params[name] = _link_at(body, pages.path, url, first)
+            params[name] = _link_at(body, pages.path, url, is_first)
         else:
             params[name] += 1 if pages.kind == "page" else len(body.records or ())
         return {"url": request["url"], "params": params} if params[name] else None
-    link = body.answer.links.get("next", {}).get("url") if pages.kind == "link" else _link_at(body, pages.path, url, first)
+    link = body.answer.links.get("next", {}).get("url") if pages.kind == "link" else _link_at(body, pages.path, url, is_first)
     if not link:
         return None
     return {"url": _same_host(urljoin(body.answer.url, str(link)), url, client), "params": {}, "link": True}
 
 
-def _link_at(body: PageResponse, path: str, url: str, first: bool) -> Any:
+def _link_at(body: PageResponse, path: str, url: str, is_first: bool) -> Any:
     parent_path, _, key = path.rpartition(".")
     parent = lookup(body.document, parent_path) if parent_path else body.document
-    if parent is None and first and body.records:  # later pages may omit it: no page follows
+    if parent is None and is_first and body.records:  # later pages may omit it: no page follows
         raise SourceProblem(
-            f"'{without_user(url)}' says nothing at '{path}' of what comes next.",
+            f"'{without_user(url)}' has nothing at '{path}', which should give the next page.",
             nearest=nearest(path.partition(".")[0], body.document) if isinstance(body.document, dict) else None,
             url=without_user(url),
         )
@@ -219,9 +219,9 @@ def _link_at(body: PageResponse, path: str, url: str, first: bool) -> Any:
 
 
 def _same_host(next_url: str, url: str, client: Client) -> str:
-    """Return the next page's address, without our secrets; only the declared host may get these."""
-    first, next_parts = urlsplit(without_user(url)), urlsplit(next_url)
-    if next_parts.hostname != first.hostname or next_parts.scheme not in ("http", "https"):
+    """Return the next page's address without the declared secrets, which only the declared host may get."""
+    declared_parts, next_parts = urlsplit(without_user(url)), urlsplit(next_url)
+    if next_parts.hostname != declared_parts.hostname or next_parts.scheme not in ("http", "https"):
         raise SourceProblem(
             f"The next page of '{without_user(url)}' is at another host, '{next_parts.hostname}'.",
             fix="Declare that address.",
@@ -229,8 +229,8 @@ def _same_host(next_url: str, url: str, client: Client) -> str:
         )
     # A service behind a proxy may not know that it is reached by https.
     scheme, host = (
-        (first.scheme, first.netloc)
-        if first.scheme == "https" and next_parts.scheme == "http"
+        (declared_parts.scheme, declared_parts.netloc)
+        if declared_parts.scheme == "https" and next_parts.scheme == "http"
         else (next_parts.scheme, next_parts.netloc)
     )
     query = urlencode(
@@ -247,8 +247,8 @@ def _newest(connection: Http, body: PageResponse) -> Any:
 
 def _greatest(values: list[Any]) -> Any:
     """Return the greatest of some numbers or texts; numbers in texts are numbers."""
-    known = [value for value in values if value is not None]
+    present = [value for value in values if value is not None]
     try:
-        return max(known, key=float) if known else None
+        return max(present, key=float) if present else None
     except (TypeError, ValueError):
-        return max(str(value) for value in known)
+        return max(str(value) for value in present)

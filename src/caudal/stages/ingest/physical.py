@@ -1,4 +1,4 @@
-"""The physical columns of a file and their types, in one vocabulary for all formats."""
+"""The physical columns of a file and their types, with the same type names for all formats."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class PhysicalColumn:
     name : str, as the file writes it
     type : str, one of the schema's types, or ``null`` (nothing in it), ``text`` (any type, written as text),
         ``nested`` (lists, structures, maps), ``unsupported``
-    shown : str, the file's own name of the type, for messages
+    native_type : str, the format's name of the type, for messages
     ddl : str, the type that Spark reads it as
     unit : str, optional, ``s | ms | ns``, of values stored as counts, which become microseconds in a table
-    guess : str, optional, for ``text``: the type that the file's own cells have
+    guess : str, optional, for ``text``: the type of the file's cells
     """
 
     name: str
     type: str
-    shown: str
+    native_type: str
     ddl: str = "string"
     unit: str | None = None
     guess: str | None = None
@@ -36,7 +36,7 @@ class PhysicalColumn:
 
 @dataclass(frozen=True)
 class Physical:
-    """The columns of a file and its reader options. Files with equal ones are read together."""
+    """The columns of a file and its reader options. Files with equal columns and options are read together."""
 
     format: str
     columns: tuple[PhysicalColumn, ...]
@@ -44,7 +44,7 @@ class Physical:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Column names in the file's order."""
+        """Return the column names in the file's order."""
         return tuple(column.name for column in self.columns)
 
 
@@ -62,16 +62,16 @@ Options = Mapping[str, object]
 
 def check_names(file: RawFile, names: tuple[str, ...]) -> None:
     """Raise SourceProblem where two columns have the same name, or names that differ only in case."""
-    first: dict[str, str] = {}
+    names_by_case: dict[str, str] = {}
     for name in names:
-        other = first.get(name.casefold())
-        first[name.casefold()] = name
-        if other is not None:
+        earlier_name = names_by_case.get(name.casefold())
+        names_by_case[name.casefold()] = name
+        if earlier_name is not None:
             raise SourceProblem(
                 f"'{file.name}' has two columns named '{name}'."
-                if other == name
-                else f"'{file.name}' has the columns '{other}' and '{name}', which differ in case only.",
-                fix="Have one of them renamed at its origin: tables know no difference between them.",
+                if earlier_name == name
+                else f"'{file.name}' has the columns '{earlier_name}' and '{name}', which differ in case only.",
+                fix="Rename one of them at its origin: table columns ignore case.",
                 file=file.name,
                 column=name,
             )

@@ -25,7 +25,7 @@ class RawFile:
     ----------
     path : Path, where it lies; its name begins with its hash and keeps the endings of ``name``
     sha256 : str, hexadecimal
-    name : str, the user's name of the file, used in errors
+    name : str, the user's name for the file, used in errors
     format : str, optional, the name of a format; by default that of the ending of ``name``
     """
 
@@ -57,7 +57,7 @@ def format_of(name: str, declared: str | None = None) -> str:
         return ARCHIVE
     if format_ is None:
         raise SourceProblem(
-            f"The format of '{name}' cannot be told by its ending.",
+            f"The ending of '{name}' does not show its format.",
             fix=f"Pass format= to the connection: {', '.join(FORMATS)}.",
             file=name,
         )
@@ -129,5 +129,5 @@ def check_whole(path: Place, format: str, name: str) -> None:
     reason = fault(path, format)
     if reason is not None:
         raise SourceProblem(
-            f"'{name}' {reason}.", fix="Deliver the file again, or move it away; nothing of it was taken.", file=name
+            f"'{name}' {reason}.", fix="Deliver the file again, or move it away; nothing of it was landed.", file=name
         )

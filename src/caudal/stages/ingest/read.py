@@ -1,4 +1,4 @@
-"""Read landed files into one typed frame that keeps the source's schema."""
+"""Read landed files into one typed frame with the source's schema."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ from caudal.declarations.schema import Schema
 from caudal.engine.settings import WIDE_COLUMNS
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.kinds import FORMATS
-from caudal.stages.ingest.contract import base_of, bind, check_present, let_in_of, matches, settle, unknown_columns
-from caudal.stages.ingest.forms import ColumnForms, Texts
-from caudal.stages.ingest.let_in import LetIn, Outgrown, rename_notes, retype_notes
+from caudal.stages.ingest.added_columns import AddedColumn, Outgrown, rename_notes, retype_notes
+from caudal.stages.ingest.contract import (
+    agreed_schema,
+    bind,
+    check_present,
+    find_added_columns,
+    match_columns,
+    resolve_schema,
+    unknown_columns,
+)
+from caudal.stages.ingest.forms import ColumnForms, TextColumns
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpack
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
 from caudal.stages.ingest.raw import RawFile, format_of
@@ -42,16 +50,16 @@ class ReadResult:
     Parameters
     ----------
     frame : DataFrame, the schema's columns, ``_file`` (first 16 hex digits of the file's SHA-256), ``_format_errors`` (array of
-        reasons, null for a row that keeps its format) and ``_raw`` (JSON of the original row, null for such a row)
-    schema : Schema, the wanted one, with the new columns that an open schema accepts
+        reasons, null for a row without format errors) and ``_raw`` (JSON of the original row, null for such a row)
+    schema : Schema, the declared one, with the new columns that an open schema accepts
     notes : for the reader of the run: new columns, names matched loosely, columns left out
-    let_in : the undeclared columns, with what their names and types follow from; pass them to the next reading
+    added_columns : the undeclared columns, with the facts that decide their names and types; pass them to the next reading
     """
 
     frame: DataFrame
     schema: Schema
     notes: list[str] = field(default_factory=list)
-    let_in: tuple[LetIn, ...] = ()
+    added_columns: tuple[AddedColumn, ...] = ()
 
 
 def read(
@@ -59,8 +67,8 @@ def read(
     files: Sequence[RawFile],
     source: Source,
     *,
-    known: Schema | None = None,
-    let_in: Sequence[LetIn] | None = None,
+    published: Schema | None = None,
+    added_columns: Sequence[AddedColumn] | None = None,
     tz: str = "UTC",
     scratch: Path | None = None,
     data: Path | None = None,
@@ -69,9 +77,9 @@ def read(
 
     Parameters
     ----------
-    known : Schema, optional, of the table published from earlier files
-    let_in : optional, the undeclared columns from reading those files; without it, names and types of
-        ``known`` are kept
+    published : Schema, optional, of the table published from earlier files
+    added_columns : optional, the undeclared columns from reading those files; without it, names and types of
+        ``published`` are kept
     tz : str, the product's time zone: instants become its wall time where wall time is declared
     data : Path, optional, the folder that relative patterns refer to
     scratch : Path, optional, a folder for unpacked files; it must exist until the frame's rows are written
@@ -79,7 +87,7 @@ def read(
     Raises
     ------
     SourceProblem : a file is broken, lacks a required column, or changes a type so that values could be lost; the error names the file
-    Outgrown : these files contradict names or types in ``let_in``: read the earlier files again, with these and without ``known``
+    Outgrown : these files contradict names or types in ``added_columns``: read the earlier files again, with these and without ``published``
     """
     if isinstance(source.connection, Images):
         from caudal.stages.ingest.images import frame
@@ -87,10 +95,10 @@ def read(
         return ReadResult(frame(spark, files, source.connection, data), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
-        return _read(spark, [part for part, _ in parts], source, known, let_in, tz, scratch or _process_folder())
+        return _read(spark, [part for part, _ in parts], source, published, added_columns, tz, scratch or _process_folder())
     except SourceProblem as error:
         # The sentence names a sheet or a member, but the whole landed file is refused.
-        error.facts["file"] = {part.name: whole.name for part, whole in parts}.get(
+        error.facts["file"] = {part.name: landed_file.name for part, landed_file in parts}.get(
             error.facts.get("file", ""), error.facts.get("file")
         )
         if error.facts["file"] is None:
@@ -99,31 +107,33 @@ def read(
 
 
 def _read(
-    spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, known_columns: Sequence[LetIn] | None, tz: str, scratch: Path
+    spark: SparkSession, files: Sequence[RawFile], source: Source, published: Schema | None, earlier_columns: Sequence[AddedColumn] | None, tz: str, scratch: Path
 ) -> ReadResult:  # fmt: skip
     options = _options(source, files)
-    inspected = _inspect(spark, files, source, known, options, scratch)
-    base = source.schema if known_columns is not None else base_of(source, known)
+    inspected = _inspect(spark, files, source, published, options, scratch)
+    base = source.schema if earlier_columns is not None else agreed_schema(source, published)
     if base is not None:
         for group in _groups(inspected):
             check_present(source, base, group[0])
-    let_in = let_in_of(base, inspected, known_columns or ())
-    if notes := rename_notes(known_columns or (), let_in):
+    added_columns = find_added_columns(base, inspected, earlier_columns or ())
+    if notes := rename_notes(earlier_columns or (), added_columns):
         raise Outgrown(notes)
     texts = {group[0].physical: _survey_texts(spark, group, base, options, tz) for group in _groups(inspected)}
-    let_in = _typed_by_values(inspected, texts, let_in, known_columns or ())
-    schema, notes = settle(source, base, inspected, let_in, known if known_columns is not None else None)
+    added_columns = _infer_types(inspected, texts, added_columns, earlier_columns or ())
+    schema, notes = resolve_schema(source, base, inspected, added_columns, published if earlier_columns is not None else None)
     frames = []
     for group in _groups(inspected):
-        takes, bind_notes = bind(source, schema, group[0], let_in, base)
-        used = [take.column for take in takes if take.column is not None and take.rule != "null"]
+        bindings, bind_notes = bind(source, schema, group[0], added_columns, base)
+        used = [binding.column for binding in bindings if binding.column is not None and binding.rule != "null"]
         raw = _format(group[0].physical.format).frame(spark, [file.file for file in group], group[0].physical, used)
-        frames.append(_cast(raw, takes, [column.name for column in used], options, tz, texts[group[0].physical]))
+        frames.append(_cast(raw, bindings, [column.name for column in used], options, tz, texts[group[0].physical]))
         notes += bind_notes
     if not frames:
         frames.append(_empty_frame(spark, source, schema))
     notes = [*(note for file in inspected for note in file.notes), *notes]
-    return ReadResult(reduce(lambda upper, lower: upper.union(lower), frames), schema, list(dict.fromkeys(notes)), tuple(let_in))
+    return ReadResult(
+        reduce(lambda upper, lower: upper.union(lower), frames), schema, list(dict.fromkeys(notes)), tuple(added_columns)
+    )
 
 
 def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> list[tuple[RawFile, RawFile]]:
@@ -157,9 +167,9 @@ def _process_folder() -> Path:
 
 
 def _inspect(
-    spark: SparkSession, files: Sequence[RawFile], source: Source, known: Schema | None, options: Options, scratch: Path
+    spark: SparkSession, files: Sequence[RawFile], source: Source, published: Schema | None, options: Options, scratch: Path
 ) -> list[Inspected]:
-    declared = source.schema or known
+    declared = source.schema or published
     expected = tuple(field.raw_name for field in declared) if declared else ()
 
     def inspect(file: RawFile) -> Inspected:
@@ -176,25 +186,25 @@ def _inspect(
         return list(threads.map(inspect, files))
 
 
-def _survey_texts(spark: SparkSession, group: list[Inspected], base: Schema | None, options: Options, tz: str) -> Texts:
-    """Return what is known of the values of text columns; where all columns are declared and few, no data is read."""
+def _survey_texts(spark: SparkSession, group: list[Inspected], base: Schema | None, options: Options, tz: str) -> TextColumns:
+    """Return facts about the values of text columns; where all columns are declared and few, no data is read."""
     from caudal.stages.ingest import forms
     from caudal.stages.ingest.infer import of_cells, possible_types
 
     file = group[0]
-    let_in = [column for column in unknown_columns(base, file) if column.type == "text"] if base is None or base.open else []
-    agreed = [column for column in (matches(base, file).values() if base else ()) if column.type == "text"]
-    by_values = [column for column in let_in if not column.guess]
-    seen: dict[str, ColumnForms] = {}
-    wide = len(let_in) + len(agreed) > WIDE_COLUMNS
+    added_columns = [column for column in unknown_columns(base, file) if column.type == "text"] if base is None or base.open else []
+    agreed = [column for column in (match_columns(base, file).values() if base else ()) if column.type == "text"]
+    by_values = [column for column in added_columns if not column.guess]
+    column_forms: dict[str, ColumnForms] = {}
+    wide = len(added_columns) + len(agreed) > WIDE_COLUMNS
     if forms.can_survey(spark, options) and (by_values or (wide and _bytes(group) < _SURVEYED_BYTES)):
-        seen = _column_forms(spark, group, [*let_in, *agreed] if wide else by_values, options)
-    possible = {column.name: of_cells(column.guess) for column in let_in if column.guess}
+        column_forms = _column_forms(spark, group, [*added_columns, *agreed] if wide else by_values, options)
+    possible = {column.name: of_cells(column.guess) for column in added_columns if column.guess}
     if by_values:
         frame = _format(file.physical.format).frame(spark, [part.file for part in group], file.physical, by_values)
         names = [column.name for column in by_values]
-        possible |= possible_types(frame, names, options, tz, small=_is_small(group), seen=seen or None)
-    return Texts(possible, seen)
+        possible |= possible_types(frame, names, options, tz, small=_is_small(group), column_forms=column_forms or None)
+    return TextColumns(possible, column_forms)
 
 
 def _column_forms(
@@ -214,31 +224,37 @@ def _column_forms(
     return forms.of_frame(format.frame(spark, files, physical, columns), names, options)
 
 
-def _typed_by_values(
-    inspected: list[Inspected], texts: Mapping[Physical, Texts], let_in: Sequence[LetIn], known_columns: Sequence[LetIn]
-) -> list[LetIn]:
+def _infer_types(
+    inspected: list[Inspected],
+    texts: Mapping[Physical, TextColumns],
+    added_columns: Sequence[AddedColumn],
+    earlier_columns: Sequence[AddedColumn],
+) -> list[AddedColumn]:
     """Return the undeclared columns with the types that their texts have.
 
     Raises
     ------
     Outgrown : columns of earlier files have another type now
     """
-    by_raw = {raw: column.name for column in let_in for raw in column.raw}
+    by_raw = {raw: column.name for column in added_columns for raw in column.raw}
     possible: dict[str, frozenset[str]] = {}
-    where: dict[str, str] = {}
+    file_names: dict[str, str] = {}
     for group in _groups(inspected):
         for raw, types in texts[group[0].physical].possible.items():
             name = by_raw[raw]
             possible[name] = possible.get(name, types) & types
-            where.setdefault(name, group[0].file.name)
-    if notes := retype_notes(known_columns, possible, where):
+            file_names.setdefault(name, group[0].file.name)
+    if notes := retype_notes(earlier_columns, possible, file_names):
         raise Outgrown(notes)
-    known = {column.name: column.possible for column in known_columns}
-    return [replace(column, possible=_intersection(known.get(column.name), possible.get(column.name))) for column in let_in]
+    earlier_types = {column.name: column.possible for column in earlier_columns}
+    return [
+        replace(column, possible=_intersection(earlier_types.get(column.name), possible.get(column.name)))
+        for column in added_columns
+    ]
 
 
 def _is_small(group: list[Inspected]) -> bool:
-    """Return whether reading files twice costs more than trying all types on all their values."""
+    """Return whether trying all types on all values is cheaper than reading the files twice."""
     return len(group) < 10 and _bytes(group) < _SMALL_BYTES
 
 
@@ -247,8 +263,8 @@ def _bytes(group: list[Inspected]) -> float:
     return sum(file.file.path.stat().st_size if isinstance(file.file.path, Path) else math.inf for file in group)
 
 
-def _intersection(before: frozenset[str] | None, now: frozenset[str] | None) -> frozenset[str] | None:
-    return now if before is None else before if now is None else before & now
+def _intersection(earlier: frozenset[str] | None, current: frozenset[str] | None) -> frozenset[str] | None:
+    return current if earlier is None else earlier if current is None else earlier & current
 
 
 def _groups(inspected: list[Inspected]) -> list[list[Inspected]]:
@@ -268,10 +284,10 @@ def _read_from_disk(file: RawFile) -> bool:
     return any(file.path.suffix in format.ENDINGS for format in FORMATS.values() if getattr(format, "READ_FROM_DISK", False))
 
 
-def _cast(raw: DataFrame, takes: Any, names: list[str], options: Options, tz: str, texts: Texts) -> DataFrame:
+def _cast(raw: DataFrame, bindings: Any, names: list[str], options: Options, tz: str, texts: TextColumns) -> DataFrame:
     from caudal.stages.ingest.cast import cast_columns
 
-    return cast_columns(raw, takes, names, options, tz, texts)
+    return cast_columns(raw, bindings, names, options, tz, texts)
 
 
 def _empty_frame(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:

@@ -29,7 +29,7 @@ AT_ONCE = 4
 FRESH_S = 10.0  # a file without a checksum that changed this recently may still be growing; remote clocks differ from ours
 LOOK_AGAIN_S = 1.0
 _BLOCK = 1 << 20
-# What an address's protocol needs beyond fsspec: the library, and the extra that brings it.
+# The library that a protocol needs beyond fsspec, and the extra that installs it.
 _LIBRARIES = {
     "s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "sftp": ("sshfs", "sftp"), "ssh": ("sshfs", "sftp"), "hdfs": ("hdfs_native", "hdfs"),
 }  # fmt: skip
@@ -42,12 +42,12 @@ class RemotePattern:
 
     Parameters
     ----------
-    shown : str, the pattern's address, without user and password
+    address : str, the pattern's address, without user and password
     connect : returns the file system, newly connected, and the pattern in its notation
     """
 
-    def __init__(self, shown: str, connect: Callable[[], tuple[Any, str]]) -> None:
-        self.shown, self._connect, self._lock = shown, connect, threading.Lock()
+    def __init__(self, address: str, connect: Callable[[], tuple[Any, str]]) -> None:
+        self.address, self._connect, self._lock = address, connect, threading.Lock()
         self.fs, self.pattern = connect()
 
     def renew(self, broken: Any) -> None:
@@ -58,8 +58,8 @@ class RemotePattern:
 
     def origin(self, path: str) -> str:
         """Return a file's address."""
-        protocol, _, rest = self.shown.partition("://")
-        host = rest.partition("/")[0]
+        protocol, _, host_and_path = self.address.partition("://")
+        host = host_and_path.partition("/")[0]
         inside = path.lstrip("/")
         # Object stores have the bucket in the path; the others have a host before it.
         return f"{protocol}://{inside}" if self.pattern.lstrip("/").startswith(f"{host}/") else f"{protocol}://{host}/{inside}"
@@ -76,39 +76,39 @@ class RemoteFile:
 
     @property
     def mark(self) -> str:
-        """The identity of the file's content."""
+        """Return the identity of the file's content."""
         return f"{self.bytes} {self.etag or self.modified_ns}"
 
 
-def fetch_remote(connection: Files, *, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
+def fetch_remote(connection: Files, *, scratch: Path, landed: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
     """Return the files that are new or have changed, downloaded into ``scratch``, and those that are still being written."""
     place = _remote_pattern(connection)
-    files = _with_retries(place.shown, lambda: _list_files(place), place=place)
+    files = _with_retries(place.address, lambda: _list_files(place), place=place)
     if not files and connection.required:
-        raise _with_retries(place.shown, lambda: no_match_problem(place.fs, place.pattern, place.shown))
-    new = [file for file in files if not _is_landed(file, seen.get(place.origin(file.path)))]
-    moving = _growing(place, new, connection.settle_s, clock)
+        raise _with_retries(place.address, lambda: no_match_problem(place.fs, place.pattern, place.address))
+    new = [file for file in files if not _is_landed(file, landed.get(place.origin(file.path)))]
+    growing = _growing(place, new, connection.settle_s, clock)
 
-    def fetched(file: RemoteFile) -> Arrival:
+    def fetch_file(file: RemoteFile) -> Arrival:
         origin = place.origin(file.path)
         folder = scratch / hashlib.sha256(origin.encode()).hexdigest()[:16]
         local = folder / origin.rpartition("/")[2]
-        if file.path in moving:
+        if file.path in growing:
             return Arrival(origin, local, file.bytes, file.modified_ns, file.etag, False)
         return _download(place, file, origin, local, connection, clock)
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as threads:
-        return list(threads.map(fetched, new))
+        return list(threads.map(fetch_file, new))
 
 
-def look_remote(connection: Files, *, seen: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
-    """Return the files that are new or have changed, as listed; nothing is fetched, and a server that does not answer is not asked again."""
+def list_changed_remote(connection: Files, *, landed: Mapping[str, KnownFile], clock: Clock) -> list[Arrival]:
+    """Return the files that are new or have changed, as listed; nothing is downloaded, and a server that does not answer is not tried again."""
     place = _remote_pattern(connection, attempts=1)
-    files = _with_retries(place.shown, lambda: _list_files(place), place=place, attempts=1)
-    new = [file for file in files if not _is_landed(file, seen.get(place.origin(file.path)))]
-    moving = _growing(place, new, connection.settle_s, clock)
+    files = _with_retries(place.address, lambda: _list_files(place), place=place, attempts=1)
+    new = [file for file in files if not _is_landed(file, landed.get(place.origin(file.path)))]
+    growing = _growing(place, new, connection.settle_s, clock)
     return [
-        Arrival(place.origin(file.path), Path(), file.bytes, file.modified_ns, file.etag, file.path not in moving) for file in new
+        Arrival(place.origin(file.path), Path(), file.bytes, file.modified_ns, file.etag, file.path not in growing) for file in new
     ]
 
 
@@ -119,64 +119,66 @@ class Listing:
     Parameters
     ----------
     files : by address
-    read : returns the bytes of a file by its address
-    moving : returns those of some addresses that are still being written, or younger than so many seconds
+    read_bytes : returns the bytes of a file by its address
+    growing : returns the addresses whose files are still being written, or are younger than a number of seconds
     """
 
     files: list[RemoteFile]
-    read: Callable[[str], bytes]
-    moving: Callable[[set[str], float, Clock], set[str]]
+    read_bytes: Callable[[str], bytes]
+    growing: Callable[[set[str], float, Clock], set[str]]
 
 
 def listing(connection: Files, attempts: int | None = None) -> Listing:
-    """Return the files that an address lists; nothing is fetched."""
+    """Return the files that an address lists; nothing is downloaded."""
     place = _remote_pattern(connection, attempts)
-    files = _with_retries(place.shown, lambda: _list_files(place), place=place, attempts=attempts)
+    files = _with_retries(place.address, lambda: _list_files(place), place=place, attempts=attempts)
     if not files and connection.required:
-        raise _with_retries(place.shown, lambda: no_match_problem(place.fs, place.pattern, place.shown), attempts=attempts)
+        raise _with_retries(place.address, lambda: no_match_problem(place.fs, place.pattern, place.address), attempts=attempts)
     paths = {place.origin(file.path): file.path for file in files}
 
-    def read(origin: str) -> bytes:
+    def read_bytes(origin: str) -> bytes:
         return bytes(_with_retries(origin, lambda: place.fs.cat_file(paths[origin]), place=place))
 
-    def moving(origins: set[str], settle_s: float, clock: Clock) -> set[str]:
+    def growing(origins: set[str], settle_s: float, clock: Clock) -> set[str]:
         growing = _growing(place, [file for file in files if place.origin(file.path) in origins], settle_s, clock)
         return {place.origin(path) for path in growing}
 
-    return Listing([replace(file, path=place.origin(file.path)) for file in files], read, moving)
+    return Listing([replace(file, path=place.origin(file.path)) for file in files], read_bytes, growing)
 
 
 def _remote_pattern(connection: Files, attempts: int | None = None) -> RemotePattern:
     import fsspec
 
-    shown, user = without_user(connection.pattern), connection.address.user if connection.address else None
-    protocol = shown.partition("://")[0]
+    address, user = without_user(connection.pattern), connection.address.user if connection.address else None
+    protocol = address.partition("://")[0]
     options = _defaults(protocol) | reveal_settings(connection.storage)
     if protocol in ("http", "https"):
-        raise SourceProblem(f"'{shown}' is an address of the web.", fix="Declare it with cd.http(…).", pattern=shown)
+        raise SourceProblem(f"'{address}' is an address of the web.", fix="Declare it with cd.http(…).", pattern=address)
 
     if protocol == "hdfs" and user:
         raise SourceProblem(
-            f"'{shown}' names a user, '{user}', who is not asked for.", fix=f"Set HADOOP_USER_NAME={user}.", pattern=shown
+            f"'{address}' names the user '{user}', which HDFS does not read from an address.",
+            fix=f"Set HADOOP_USER_NAME={user}.",
+            pattern=address,
         )
 
     def connect() -> tuple[Any, str]:
         if protocol in _LIBRARIES:
             library, extra = _LIBRARIES[protocol]
-            require(library, extra=extra, for_=f"'{shown}'")
+            require(library, extra=extra, for_=f"'{address}'")
         if protocol == "hdfs":
-            return _hdfs(shown, options)
+            return _hdfs(address, options)
         try:
-            fs, path = fsspec.url_to_fs(shown, skip_instance_cache=True, **_login(protocol, connection) | options)
+            fs, path = fsspec.url_to_fs(address, skip_instance_cache=True, **_login(protocol, connection) | options)
         except ImportError as error:
             raise EnvironmentProblem(
-                f"'{shown}' needs a library that is not installed: {error}.", fix="Install what fsspec needs for it."
+                f"'{address}' needs a library that is not installed: {error}.", fix="Install what fsspec needs for it."
             ) from None
         if protocol in ("s3", "s3a"):
             fs.retries = 1  # retries are done here, for every file system alike
         return fs, path
 
-    return _with_retries(shown, lambda: RemotePattern(shown, connect), user=user, attempts=attempts)
+    return _with_retries(address, lambda: RemotePattern(address, connect), user=user, attempts=attempts)
 
 
 def _login(protocol: str, connection: Files) -> dict[str, Any]:
@@ -189,14 +191,14 @@ def _login(protocol: str, connection: Files) -> dict[str, Any]:
     return {name: unquote(str(arguments[name])) for name in ("user", "username", "password") if arguments.get(name)}
 
 
-def _hdfs(shown: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    """Return HDFS by the lake's client; fsspec's own needs a Hadoop installation."""
+def _hdfs(address: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return HDFS by the lake's client; that of fsspec needs a Hadoop installation."""
     from caudal.storage.hdfs import Hdfs
     from caudal.storage.remote import storage
 
-    host, _, path = shown.removeprefix("hdfs://").partition("/")
+    host, _, path = address.removeprefix("hdfs://").partition("/")
     name, _, port = host.partition(":")
-    fs = Hdfs(name, int(port) if port else None, skip_instance_cache=True, **storage(shown), **options)
+    fs = Hdfs(name, int(port) if port else None, skip_instance_cache=True, **storage(address), **options)
     return fs, f"/{path}"
 
 
@@ -250,12 +252,12 @@ def _nanoseconds(time_: Any) -> int:
     return int(float(time_) * 1e9)
 
 
-def _is_landed(file: RemoteFile, seen: KnownFile | None) -> bool:
-    if seen is None:
+def _is_landed(file: RemoteFile, landed_file: KnownFile | None) -> bool:
+    if landed_file is None:
         return False
-    if file.etag and seen.etag:
-        return file.etag == seen.etag
-    return (file.bytes, file.modified_ns) == (seen.bytes, seen.modified_ns)
+    if file.etag and landed_file.etag:
+        return file.etag == landed_file.etag
+    return (file.bytes, file.modified_ns) == (landed_file.bytes, landed_file.modified_ns)
 
 
 def _growing(place: RemotePattern, files: list[RemoteFile], settle_s: float, clock: Clock) -> set[str]:
@@ -266,7 +268,7 @@ def _growing(place: RemotePattern, files: list[RemoteFile], settle_s: float, clo
     ]
     if recent:
         time.sleep(LOOK_AGAIN_S)
-        marks_again = {file.path: file.mark for file in _with_retries(place.shown, lambda: _list_files(place), place=place)}
+        marks_again = {file.path: file.mark for file in _with_retries(place.address, lambda: _list_files(place), place=place)}
         growing |= {file.path for file in recent if marks_again.get(file.path) != file.mark}
     return growing
 
@@ -294,7 +296,7 @@ def _download(place: RemotePattern, file: RemoteFile, origin: str, local: Path, 
             local.unlink()
             return unfinished
         raise SourceProblem(
-            f"'{origin}' {reason}.", fix="Deliver the file again, or move it away; nothing of it was taken.", file=origin
+            f"'{origin}' {reason}.", fix="Deliver the file again, or move it away; nothing of it was landed.", file=origin
         )
     return Arrival(origin, local, file.bytes, file.modified_ns, file.etag)
 
@@ -306,18 +308,18 @@ def _info(place: RemotePattern, path: str) -> RemoteFile:
 
 def _append(place: RemotePattern, file_info: RemoteFile, part_file: Path) -> None:
     """Fetch the rest of a partly downloaded file."""
-    have_bytes = part_file.stat().st_size if part_file.exists() else 0
-    if have_bytes > file_info.bytes:
+    part_bytes = part_file.stat().st_size if part_file.exists() else 0
+    if part_bytes > file_info.bytes:
         part_file.unlink()
-        have_bytes = 0
+        part_bytes = 0
     with place.fs.open(file_info.path, "rb", **_buffer_options(place.fs)) as remote, part_file.open("ab") as file:
-        if have_bytes:
-            remote.seek(have_bytes)
-        while have_bytes < file_info.bytes and (block := remote.read(min(_BLOCK, file_info.bytes - have_bytes))):
+        if part_bytes:
+            remote.seek(part_bytes)
+        while part_bytes < file_info.bytes and (block := remote.read(min(_BLOCK, file_info.bytes - part_bytes))):
             file.write(block)
-            have_bytes += len(block)
-    if have_bytes < file_info.bytes:
-        raise ConnectionError(f"{have_bytes} of {file_info.bytes} bytes came")
+            part_bytes += len(block)
+    if part_bytes < file_info.bytes:
+        raise ConnectionError(f"{part_bytes} of {file_info.bytes} bytes arrived")
 
 
 def _buffer_options(fs: Any) -> dict[str, Any]:
@@ -326,7 +328,7 @@ def _buffer_options(fs: Any) -> dict[str, Any]:
 
 
 def _with_retries(
-    what: str,
+    address: str,
     attempt_once: Callable[[], _T],
     progress: Callable[[], int] = lambda: 0,
     place: RemotePattern | None = None,
@@ -344,16 +346,16 @@ def _with_retries(
             return attempt_once()
         except Exception as error:
             if isinstance(error, CaudalError) or is_final(error):
-                raise translate_file_system_error(error, what, user) from None
+                raise translate_file_system_error(error, address, user) from None
             got_further = progress() > progress_before
             attempt, wait_s, progress_before = (
                 (1, BACKOFF_S, progress()) if got_further else (attempt + 1, wait_s * 2, progress_before)
             )
             if attempt > attempts:
                 raise SourceProblem(
-                    f"'{what}' could not be read in {attempts} attempt{'s' * (attempts > 1)}; the last one ended with: {summary(error)}.",
-                    fix="Check the host, and run again when it answers; what was fetched is kept and taken up.",
-                    url=what,
+                    f"'{address}' could not be read in {attempts} attempt{'s' * (attempts > 1)}; the last one ended with: {summary(error)}.",
+                    fix="Check the host, and run again when it answers; the run continues with the downloaded part.",
+                    url=address,
                     attempts=attempts,
                     transient=True,
                 ) from None

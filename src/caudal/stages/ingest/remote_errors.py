@@ -1,4 +1,4 @@
-"""Translate the errors of remote file systems into one sentence with the nearest right thing and the fix."""
+"""Translate the errors of remote file systems into one sentence with the nearest existing name and the fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CREDENTIALS = {
     "hdfs": "Name the user by HADOOP_USER_NAME.",
     "webhdfs": "Name the user by storage={'user': …}, or Kerberos by storage={'kerberos': True}.",
 }
-_FORBIDDEN = "AccessControlException"  # Hadoop's name for it
+_FORBIDDEN = "AccessControlException"  # Hadoop's exception for a missing permission
 _ALIKE = {"s3a": "s3", "ssh": "sftp"}
 _NO_LOGIN = (
     "NoCredentialsError",
@@ -35,62 +35,68 @@ def is_final(error: BaseException) -> bool:
     )
 
 
-def translate_file_system_error(error: BaseException, shown: str, user: str | None = None) -> CaudalError:
-    """Return an error of a file system as one of ours."""
+def translate_file_system_error(error: BaseException, address: str, user: str | None = None) -> CaudalError:
+    """Return an error of a file system as a CaudalError."""
     if isinstance(error, CaudalError):
         return error
-    protocol = shown.partition("://")[0]
+    protocol = address.partition("://")[0]
     protocol = _ALIKE.get(protocol, protocol)
     name = type(error).__name__
     if isinstance(error, OSError) and error.errno in (28, 122):  # no space, quota
         return EnvironmentProblem(
-            f"The disk is full: '{shown}' could not be downloaded.", fix="Free space where --home lies and run again.", url=shown
+            f"The disk is full: '{address}' could not be downloaded.",
+            fix="Free space where --home lies and run again.",
+            url=address,
         )
     if name in _NO_LOGIN or isinstance(error, PermissionError) or _FORBIDDEN in str(error):
-        who = f" to '{user}'" if user else ""
-        return SourceProblem(f"'{shown}' may not be read{who}: {summary(error)}.", fix=_CREDENTIALS.get(protocol), url=shown)
+        user_text = f" to '{user}'" if user else ""
+        return SourceProblem(
+            f"'{address}' may not be read{user_text}: {summary(error)}.", fix=_CREDENTIALS.get(protocol), url=address
+        )
     if name == "HostKeyNotVerifiable":
-        host = shown.partition("://")[2].partition("/")[0]
+        host = address.partition("://")[2].partition("/")[0]
         return SourceProblem(
             f"The host '{host}' is not known: its key is not among the known hosts.",
             fix=f"Check its key and add it to ~/.ssh/known_hosts (ssh {host.partition(':')[0]} asks), or pass storage={{'known_hosts': 'FILE'}}.",
-            url=shown,
+            url=address,
         )
     if isinstance(error, FileNotFoundError):
-        return SourceProblem(f"'{shown}' is not there any more.", fix="Run again.", url=shown)
+        return SourceProblem(f"'{address}' is not there any more.", fix="Run again.", url=address)
     if isinstance(error, ValueError) and "rotocol not known" in str(error):
         import fsspec
 
         return SourceProblem(
-            f"'{shown}' is of a kind that is not known.", nearest=nearest(protocol, fsspec.available_protocols()), url=shown
+            f"'{address}' has an unknown protocol.", nearest=nearest(protocol, fsspec.available_protocols()), url=address
         )
-    return SourceProblem(f"'{shown}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=shown)
+    return SourceProblem(
+        f"'{address}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=address
+    )
 
 
-def no_match_problem(fs: object, pattern: str, shown: str) -> SourceProblem:
+def no_match_problem(fs: object, pattern: str, address: str) -> SourceProblem:
     """Return why nothing matches a pattern: no such bucket or folder, or no such file in it."""
     parts = pattern.split("/")
     fixed = parts[: next((i for i, part in enumerate(parts[:-1]) if any(sign in part for sign in "*?[")), len(parts) - 1)]
-    wanted = "/".join(parts[len(fixed) :])
+    file_pattern = "/".join(parts[len(fixed) :])
     for depth in range(len(fixed), 0, -1):
         folder = "/".join(fixed[:depth]) or "/"
         names = _names(fs, folder)
         if names is None:
             continue
         if depth == len(fixed):
-            shown_names = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            names_text = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             return SourceProblem(
-                f"No file matches '{wanted}' of '{shown}'; there is {shown_names or 'no file'}.",
-                nearest=nearest(wanted, names),
-                pattern=shown,
+                f"No file matches '{file_pattern}' of '{address}'; there is {names_text or 'no file'}.",
+                nearest=nearest(file_pattern, names),
+                pattern=address,
             )
         return SourceProblem(
-            f"'{fixed[depth]}' of '{shown}' does not exist in '{folder}'.", nearest=nearest(fixed[depth], names), pattern=shown
+            f"'{fixed[depth]}' of '{address}' does not exist in '{folder}'.", nearest=nearest(fixed[depth], names), pattern=address
         )
     buckets = _names(fs, "") or []
-    if shown.startswith(("s3://", "s3a://", "gs://")):
-        return SourceProblem(f"The bucket '{fixed[0]}' does not exist.", nearest=nearest(fixed[0], buckets), pattern=shown)
-    return SourceProblem(f"Nothing is at '{shown}'.", nearest=nearest(fixed[0], buckets), pattern=shown)
+    if address.startswith(("s3://", "s3a://", "gs://")):
+        return SourceProblem(f"The bucket '{fixed[0]}' does not exist.", nearest=nearest(fixed[0], buckets), pattern=address)
+    return SourceProblem(f"Nothing is at '{address}'.", nearest=nearest(fixed[0], buckets), pattern=address)
 
 
 def _names(fs: Any, folder: str) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Secrets of sources: read when they are needed, and left out of everything that is shown or stored."""
+"""Secrets of sources: read when they are needed, and never shown or stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from caudal.secret import Secret, hide_in_addresses, redact
 
 
 def reveal(value: Any, user: str | None = None) -> str:
-    """Return the text of a declared value; for an `Env` the variable's content, which is hidden in all output from then on."""
+    """Return the text of a declared value; for an `Env` the variable's content, which is masked in all output from then on."""
     if isinstance(value, Secret):
         return value.reveal()
     if not isinstance(value, Env):
@@ -48,7 +48,7 @@ def mask_secrets(text: str) -> str:
 
 
 def without_user(url: str) -> str:
-    """Return a shown address without its user, by which landed files are known. On the web ``%40`` and ``@`` in a path are the same.
+    """Return an address without its user; landed files are identified by it. On the web ``%40`` and ``@`` in a path are the same.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files that a function writes: the same ones for the same seed, written once."""
+"""Files that a function writes: the same files for the same seed, written once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from caudal.stages.ingest.raw import format_of
 
 @fetches("simulated")
 def fetch(
-    connection: Connection, *, data: Path | None, scratch: Path, seen: Mapping[str, KnownFile], clock: Clock
+    connection: Connection, *, data: Path | None, scratch: Path, landed: Mapping[str, KnownFile], clock: Clock
 ) -> list[Arrival]:
     """Return the files that the function wrote into ``scratch``, or nothing when all of them were landed before.
 
@@ -29,7 +29,7 @@ def fetch(
     fingerprint = _fingerprint(connection)
     etags = [
         landed_file.etag
-        for path, landed_file in seen.items()
+        for path, landed_file in landed.items()
         if path.startswith(f"{function}/") and (landed_file.etag or "").startswith(fingerprint)
     ]
     # Every file carries the number of files, so that a run that died between two of them does not count as complete.
@@ -50,7 +50,7 @@ def fetch(
     if not written:
         raise SourceProblem(
             f"The simulation '{_name(connection.write)}' wrote no file.",
-            fix=f"Write files of a format that is read ({', '.join(FORMATS)}) into the folder it is given.",
+            fix=f"Write files of a format that is read ({', '.join(FORMATS)}) into the folder that it gets as an argument.",
             where=_where(connection.write),
         )
     return [

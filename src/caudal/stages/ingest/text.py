@@ -58,13 +58,13 @@ def parse_text(text: Column, type: str, options: Options, tz: str) -> Column:
     if options.get("decimal") == ",":
         text = _with_decimal_point(text)
     if type in ("double", "float"):
-        # Java reads '1d', '1f' and '0x1p3' as numbers.
+        # Java reads '1d', '1f' and '0x1p3' as numbers, too.
         return F.when(~text.rlike("[dDfFxX]"), text.try_cast(type))
     if type in ("long", "int"):
         spark_type = "bigint" if type == "long" else "int"
         # '17850.0' is an integer, as spreadsheets and pandas write it.
-        whole = F.when(F.contains(text, F.lit(".")), F.regexp_replace(text, r"\.0*\s*$", ""))
-        return F.coalesce(text.try_cast(spark_type), whole.try_cast(spark_type))
+        without_fraction = F.when(F.contains(text, F.lit(".")), F.regexp_replace(text, r"\.0*\s*$", ""))
+        return F.coalesce(text.try_cast(spark_type), without_fraction.try_cast(spark_type))
     digits = decimal_of(type)
     assert digits is not None, type
     unrounded = text.try_cast(f"decimal(38,{min(38, max(digits[1] + 6, 38 - digits[0] + digits[1]))})")
@@ -85,14 +85,14 @@ def without_loss(text: Column, type: str, options: Options, tz: str) -> Column:
         return F.when(F.lower(F.trim(text)).isin("true", "false"), value)
     if type in ("timestamp", "timestamp_utc", "date"):
         return F.when(~text.rlike(_BELOW_MICROSECONDS), value)
-    written = F.trim(_with_decimal_point(text) if options.get("decimal") == "," else text)
+    trimmed = F.trim(_with_decimal_point(text) if options.get("decimal") == "," else text)
     if type in ("long", "int"):
-        return F.when(written.rlike(_WHOLE), value)
+        return F.when(trimmed.rlike(_WHOLE), value)
     # Fifteen digits survive a double unchanged; more do where the shortest text of the double has the same ones.
-    is_short = F.length(F.ltrim(written, F.lit("-"))) <= 15
-    same_digits = written.contains(".") & (_digits(value.cast("string")) == _digits(written))
-    normal = F.abs(value).between(_LEAST_NORMAL, _GREATEST) | (_digits(written) == "")
-    return F.when(written.rlike(_NUMBER) & normal & (is_short | same_digits), value)
+    is_short = F.length(F.ltrim(trimmed, F.lit("-"))) <= 15
+    same_digits = trimmed.contains(".") & (_digits(value.cast("string")) == _digits(trimmed))
+    normal = F.abs(value).between(_LEAST_NORMAL, _GREATEST) | (_digits(trimmed) == "")
+    return F.when(trimmed.rlike(_NUMBER) & normal & (is_short | same_digits), value)
 
 
 # An integer; spreadsheets and pandas write '17850.0'.
@@ -137,8 +137,8 @@ def _in_range(moment: Column, type: str) -> Column:
     if type == "date":
         return F.when(moment.between(F.lit("0001-01-01").cast("date"), F.lit("9999-12-31").cast("date")), moment)
     spark_type = "timestamp_ntz" if type == "timestamp" else "timestamp_ltz"
-    first, last = (F.lit(bound).cast(spark_type) for bound in ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"))
-    return F.when(moment.between(first, last), moment)
+    earliest, latest = (F.lit(bound).cast(spark_type) for bound in ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"))
+    return F.when(moment.between(earliest, latest), moment)
 
 
 def _with_decimal_point(text: Column) -> Column:

@@ -23,46 +23,46 @@ from caudal.stages.ingest.secret import mask_secrets, reveal, without_user
 
 ATTEMPTS = 5
 BACKOFF_S = 0.25  # before the second attempt; doubled before each one after it
-LONGEST_WAIT_S = 60.0  # where a server asks for more, the run ends
+LONGEST_WAIT_S = 60.0  # where a server asks for a longer pause, the run ends
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 AT_ONCE = 4
 _T = TypeVar("_T")
 
 
 class TryAgain(Exception):
-    """A failure that a retry may mend."""
+    """A failure that a retry may solve."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         self.reason, self.wait_s = reason, wait_s
         super().__init__(reason)
 
 
-class Pace:
+class RateLimit:
     """Requests to one host at even intervals, so that no period has more than allowed."""
 
     def __init__(self, requests: float, period_s: float) -> None:
-        self._apart_s, self._free_at, self._lock = period_s / requests, 0.0, threading.Lock()
+        self._interval_s, self._free_at, self._lock = period_s / requests, 0.0, threading.Lock()
 
     def wait(self) -> None:
         """Wait for this request's turn."""
         with self._lock:
             now_s = time.monotonic()
             at_s = max(now_s, self._free_at)
-            self._free_at = at_s + self._apart_s
+            self._free_at = at_s + self._interval_s
         time.sleep(at_s - now_s)
 
 
-_PACES: dict[tuple[str, str], Pace] = {}
-_PACES_LOCK = threading.Lock()
+_RATE_LIMITS: dict[tuple[str, str], RateLimit] = {}
+_RATE_LIMITS_LOCK = threading.Lock()
 
 
-def _pace(host: str, rate: str) -> Pace:
-    with _PACES_LOCK:  # one for all sources of this process
-        return _PACES.setdefault((host, rate), Pace(*rate_of(rate)))
+def _rate_limit(host: str, rate: str) -> RateLimit:
+    with _RATE_LIMITS_LOCK:  # one for all sources of this process
+        return _RATE_LIMITS.setdefault((host, rate), RateLimit(*rate_of(rate)))
 
 
 class _Session(requests.Session):
-    """A session that sends secrets only to the host that they are for."""
+    """A session that sends secrets only to the declared host."""
 
     secret_headers: tuple[str, ...] = ()
 
@@ -100,11 +100,11 @@ class Client:
 
     @property
     def secret_params(self) -> tuple[str, ...]:
-        """The names of parameters whose values are secret."""
+        """Return the names of parameters whose values are secret."""
         declared = [name for name, value in self._connection.params.items() if isinstance(value, Env | Secret)]
         return (*declared, *(name for address in self._addresses.values() for name, _ in address.secret_parameters))
 
-    def ask(
+    def get(
         self, url: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None, *, link: bool = False
     ) -> requests.Response:
         """Return the answer of a declared address (as shown) or of a ``link`` from a server, with its body unread.
@@ -114,27 +114,27 @@ class Client:
         Raises
         ------
         TryAgain : a retry may help
-        SourceProblem : the server refuses for good
+        SourceProblem : the server refuses, and a retry cannot help
         """
-        plain, declared = without_user(url), self._declared(url, link)
+        plain, declared = without_user(url), self._declared_address(url, link)
         user, password = (declared.user, declared.password) if declared else (None, None)
         if self._connection.rate:
-            _pace(urlsplit(plain).netloc, self._connection.rate).wait()
+            _rate_limit(urlsplit(plain).netloc, self._connection.rate).wait()
         login = self._login or ((user, password.reveal() if password else "") if user else None)
-        own_params = {name: value for name, value in self._params.items() if not link or name in self.secret_params}
+        declared_params = {name: value for name, value in self._params.items() if not link or name in self.secret_params}
         if link and declared:
-            own_params |= dict(declared.secret_parameters)
+            declared_params |= dict(declared.secret_parameters)
         try:
             answer = self._session.get(
                 declared.bare if declared and not link else plain,
                 headers={**self._headers, **(headers or {})},
-                params={**own_params, **(params or {})},
+                params={**declared_params, **(params or {})},
                 auth=login,
                 stream=True,
                 timeout=self._connection.timeout_s,
             )
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
-            raise SourceProblem(f"'{plain}' cannot be asked: {mask_secrets(str(error))}.", url=plain) from None
+            raise SourceProblem(f"'{plain}' cannot be requested: {mask_secrets(str(error))}.", url=plain) from None
         except requests.RequestException as error:
             raise TryAgain(cause(error)) from None
         if answer.status_code in AGAIN:
@@ -145,16 +145,16 @@ class Client:
                 raise refusal(plain, answer)
         return answer
 
-    def _declared(self, url: str, link: bool) -> Address | None:
+    def _declared_address(self, url: str, link: bool) -> Address | None:
         """Return the declared address of a request; for a link, one of the same host."""
         if not link:
             return self._addresses.get(url)
         host = urlsplit(url).hostname
-        return next((address for shown, address in self._addresses.items() if urlsplit(shown).hostname == host), None)
+        return next((address for declared_url, address in self._addresses.items() if urlsplit(declared_url).hostname == host), None)
 
-    def tried(self, url: str, attempt_once: Callable[[], _T]) -> _T:
+    def with_retries(self, url: str, attempt_once: Callable[[], _T]) -> _T:
         """Return the result of ``attempt_once``, retried while it raises `TryAgain`."""
-        shown = without_user(url)
+        address = without_user(url)
         attempts = Retrying(
             retry=retry_if_exception_type((TryAgain, requests.RequestException)),
             stop=stop_after_attempt(ATTEMPTS),
@@ -164,26 +164,26 @@ class Client:
         try:
             return attempts(attempt_once)
         except (TryAgain, requests.RequestException) as error:
-            last = error.reason if isinstance(error, TryAgain) else cause(error)
+            reason = error.reason if isinstance(error, TryAgain) else cause(error)
             raise SourceProblem(
-                f"'{shown}' could not be fetched in {ATTEMPTS} attempts; the last one ended with: {last}.",
-                fix="Run again when the server answers; what was downloaded is kept and taken up.",
-                url=shown,
+                f"'{address}' could not be fetched in {ATTEMPTS} attempts; the last one ended with: {reason}.",
+                fix="Run again when the server answers; the run continues with the downloaded part.",
+                url=address,
                 attempts=ATTEMPTS,
                 transient=True,
             ) from None
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise EnvironmentProblem(
-                    f"The disk is full: '{shown}' could not be downloaded.",
+                    f"The disk is full: '{address}' could not be downloaded.",
                     fix="Free space where --home lies and run again.",
-                    url=shown,
+                    url=address,
                 ) from None
             raise
 
 
 def _pause_s(state: RetryCallState) -> float:
-    """Return how long to wait before the next attempt: twice as long as before the last one, or what the server asks for if that is longer."""
+    """Return how long to wait before the next attempt: twice as long as before the last one, or as long as the server asks, if that is longer."""
     error = state.outcome.exception() if state.outcome else None
     doubled: float = wait_exponential(BACKOFF_S)(state)
     return max(doubled, error.wait_s if isinstance(error, TryAgain) else 0.0)
@@ -220,14 +220,14 @@ def wait_s(headers: Mapping[str, str], url: str) -> float:
         seconds = float(retry_after)
     except ValueError:
         try:
-            now = parsedate_to_datetime(headers["Date"]).timestamp() if headers.get("Date") else time.time()
-            seconds = parsedate_to_datetime(retry_after).timestamp() - now
+            now_s = parsedate_to_datetime(headers["Date"]).timestamp() if headers.get("Date") else time.time()
+            seconds = parsedate_to_datetime(retry_after).timestamp() - now_s
         except ValueError:
             return 0.0
     if seconds > LONGEST_WAIT_S:
         raise SourceProblem(
-            f"'{url}' asks to be left alone for {seconds:.0f} s.",
-            fix="Run again after that; what was fetched is kept. A lower rate= avoids it.",
+            f"'{url}' asks for a pause of {seconds:.0f} s.",
+            fix="Run again after that; the run continues with the downloaded part. A lower rate= avoids it.",
             url=url,
             wait_s=seconds,
             transient=True,
@@ -239,10 +239,10 @@ def refusal(url: str, answer: requests.Response) -> SourceProblem:
     """Return the problem of a server's refusal."""
     fixes = {
         400: "The server does not understand the request; check the address and params=.",
-        401: "The server wants to know who asks: pass auth=cd.env('TOKEN'), or headers=.",
+        401: "The server requires a login: pass auth=cd.env('TOKEN'), or headers=.",
         403: "The server does not let this machine read it.",
         404: "Check the address; the file may not be published yet.",
-        410: "The file was taken away for good; find its new address.",
+        410: "The file was removed permanently; find its new address.",
     }
     code = answer.status_code
     return SourceProblem(f"'{url}' answered {code} {answer.reason}.", fix=fixes.get(code), url=url, status=code)

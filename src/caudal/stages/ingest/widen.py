@@ -22,7 +22,7 @@ _ORDER = ("int", "long", "float", "double")
 
 
 def rule(have: str, want: str, *, declared: bool) -> str | None:
-    """Return how a file's column becomes a column of the schema, or None when that would lose something.
+    """Return the name of the conversion from a file's column to a column of the schema, or None where it would lose values.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def common(left: str, right: str) -> str | None:
 
 
 def general(type: str) -> str:
-    """Return the type that a column gets when nobody declared it: the widest of its family, so that later files fit.
+    """Return the type of an undeclared column: the widest of its family, so that later files fit.
 
     Examples
     --------

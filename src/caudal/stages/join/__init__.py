@@ -1,4 +1,4 @@
-"""Join streams: find rows that belong together, in memory as they arrive, and over all captured rows."""
+"""Join streams: match rows in memory as they arrive, and over all captured rows."""
 
 from caudal.stages.join.pairs import first_of_keys, has_match, is_known, join_pairs, micros, new_rows, pairs, unmatched
 

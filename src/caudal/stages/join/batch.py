@@ -16,14 +16,14 @@ _INTEGERS, _NUMBERS = ("tinyint", "smallint", "int", "bigint"), ("float", "doubl
 
 
 def batch(
-    left: DataFrame, right: DataFrame, shape: Shape, known: Mapping[str, str] | None = None, given_us: int | None = None
+    left: DataFrame, right: DataFrame, shape: Shape, known: Mapping[str, str] | None = None, unmatched_before_us: int | None = None
 ) -> DataFrame:
     """Return the rows of a join; a stream's row that arrives twice counts once.
 
     Parameters
     ----------
     known : column → the column that holds when it is known; stored in the columns' metadata
-    given_us : left rows without a match are returned only before this moment; None returns all of them, if the join returns such rows at all
+    unmatched_before_us : left rows without a match are returned only before this moment; None returns all of them, if the join is a left join
     """
     from pyspark.sql import functions as F
 
@@ -32,9 +32,9 @@ def batch(
     right_rows = _distinct_rows(right, shape.right_keys, (*shape.right, *shape.on))
     names = {name: f"__right_{place}" for place, name in enumerate(dict.fromkeys((*shape.on, *shape.right)))}
     right_rows = right_rows.select(
-        F.lit(True).alias("__matched"), *(F.col(quoted(name)).alias(other) for name, other in names.items())
+        F.lit(True).alias("__matched"), *(F.col(quoted(name)).alias(renamed) for name, renamed in names.items())
     )
-    equal = _all([F.col(quoted(name)) == F.col(names[name]) for name in shape.on])
+    condition = _all([F.col(quoted(name)) == F.col(names[name]) for name in shape.on])
     if shape.within_us is not None and shape.right_at is not None:
         left_time, right_time = F.unix_micros(F.col(quoted(shape.left_at))), F.unix_micros(F.col(names[shape.right_at]))
         # Close rows lie in the same bucket of time or in neighbouring ones, so that not all rows of a key are compared with all others.
@@ -42,10 +42,12 @@ def batch(
         left_rows = left_rows.withColumn("__bucket", F.floor(left_time / width))
         buckets = F.sequence(F.floor((right_time - reach) / width), F.floor((right_time + reach) / width))
         right_rows = right_rows.withColumn("__bucket_too", F.explode(buckets))
-        equal = equal & (F.col("__bucket") == F.col("__bucket_too")) & (F.abs(left_time - right_time) <= reach)
-    matched = left_rows.join(right_rows, equal, shape.how)
-    if shape.how == "left" and given_us is not None:
-        matched = matched.where(F.col("__matched").isNotNull() | (F.unix_micros(F.col(quoted(shape.left_at))) < F.lit(given_us)))
+        condition = condition & (F.col("__bucket") == F.col("__bucket_too")) & (F.abs(left_time - right_time) <= reach)
+    matched = left_rows.join(right_rows, condition, shape.how)
+    if shape.how == "left" and unmatched_before_us is not None:
+        matched = matched.where(
+            F.col("__matched").isNotNull() | (F.unix_micros(F.col(quoted(shape.left_at))) < F.lit(unmatched_before_us))
+        )
     marks = {name: {KNOWN: known_column} for name, known_column in (known or {}).items()}
     left_columns = [F.col(quoted(name)).alias(name, metadata=marks.get(name, {})) for name in shape.left]
     return matched.select(
@@ -77,5 +79,5 @@ def _check_types(left: DataFrame, right: DataFrame, shape: Shape) -> None:
         if kinds[0] != kinds[1] and not any(all(kind in family for kind in kinds) for family in (_INTEGERS, _NUMBERS)):
             raise StepFailed(
                 f"Join '{shape.name}' is on '{name}', which is {kinds[0]} on the left and {kinds[1]} on the right.",
-                fix="Cast one of them in a table of its own.", where=shape.where, table=shape.name, column=name,
+                fix="Cast one of them in a separate table.", where=shape.where, table=shape.name, column=name,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Match rows in memory: which belong together, and which have arrived before."""
+"""Match rows in memory: which rows of two sides match, and which rows have arrived before."""
 
 from __future__ import annotations
 
@@ -49,21 +49,21 @@ def first_of_keys(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     return new_rows(rows, rows.slice(0, 0), keys)
 
 
-def new_rows(rows: pa.Table, known: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """Return the first row of each key that is not among the known rows."""
+def new_rows(rows: pa.Table, earlier: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return the first row of each key that is not among the earlier rows."""
     if not len(rows):
         return rows
-    known_codes, codes = _codes(known, rows, keys)
+    earlier_codes, codes = _codes(earlier, rows, keys)
     new = np.zeros(len(rows), bool)
     new[np.unique(codes, return_index=True)[1]] = True
-    new &= ~np.isin(codes, known_codes)
+    new &= ~np.isin(codes, earlier_codes)
     return rows if new.all() else rows.filter(pa.array(new))
 
 
-def is_known(rows: pa.Table, known: pa.Table, keys: Sequence[str]) -> Array:
-    """Return which rows have keys that are among the known rows: bool [n]."""
-    known_codes, codes = _codes(known, rows, keys)
-    matched: Array = np.isin(codes, known_codes)
+def is_known(rows: pa.Table, earlier: pa.Table, keys: Sequence[str]) -> Array:
+    """Return which rows have keys that are among the earlier rows: bool [n]."""
+    earlier_codes, codes = _codes(earlier, rows, keys)
+    matched: Array = np.isin(codes, earlier_codes)
     return matched
 
 
@@ -97,7 +97,7 @@ def _between(place: Array, low: Array, high: Array, codes: Array) -> tuple[Array
 
 
 def _codes(left: pa.Table, right: pa.Table, names: Sequence[str]) -> tuple[Array, Array]:
-    """Return a code for the values of some columns, equal where the values are equal; -1 where one is null, which equals nothing."""
+    """Return a code for the values of some columns, equal where the values are equal; -1 where one is null, which matches nothing."""
     left_count = len(left)
     codes, null = np.zeros(left_count + len(right), np.int64), np.zeros(left_count + len(right), bool)
     for name in names:
@@ -119,11 +119,11 @@ def _same_type(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[pa.Chunke
 
 
 def _check_types(left: pa.DataType, right: pa.DataType, name: str, shape: Shape) -> None:
-    """Raise where values of two types cannot be equal."""
+    """Raise StepFailed where values of two types cannot be equal."""
     if left != right and not any(kind(left) and kind(right) for kind, _ in _FAMILIES):
         raise StepFailed(
             f"Join '{shape.name}' is on '{name}', which is {left} on the left and {right} on the right.",
-            fix="Cast one of them in a table of its own.", where=shape.where, table=shape.name, column=name,
+            fix="Cast one of them in a separate table.", where=shape.where, table=shape.name, column=name,
         )  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""How good predictions are: one metric a file, found by ``METRIC``; what they judge is in ``judged``."""
+"""Metrics of predictions: one a file, found by ``METRIC``; ``judged`` holds the predictions and labels that they compare."""

@@ -1,4 +1,4 @@
-"""Share of right predictions."""
+"""Share of correct predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ORDER = 21
 
 
 def score(judged: Judged) -> float:
-    """Return the share of predictions that came true."""
+    """Return the share of predictions that equal the label."""
     return float((judged.truth == judged.guess).mean())
 
 

@@ -8,7 +8,7 @@ ORDER = 22
 
 
 def score(judged: Judged) -> float:
-    """Return the share of predictions that did not come true."""
+    """Return the share of predictions that differ from the label."""
     return 1 - float((judged.truth == judged.guess).mean())
 
 

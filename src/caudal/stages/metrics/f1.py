@@ -8,7 +8,7 @@ ORDER = 24
 
 
 def score(judged: Judged) -> float:
-    """Return it of the positive class, of several classes the mean of each one's."""
+    """Return F1 of the positive class; with more than two classes, the mean over all classes."""
     from sklearn.metrics import f1_score
 
     if judged.binary:

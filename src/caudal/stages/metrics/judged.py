@@ -1,4 +1,4 @@
-"""What a metric is, and what it judges: predictions beside what came true."""
+"""The type of a metric, and the predictions with their labels that a metric judges."""
 
 from __future__ import annotations
 
@@ -20,56 +20,56 @@ MIN_PROBABILITY = 1e-15  # keeps the logarithm finite, as scikit-learn does for 
 
 @dataclass(frozen=True)
 class Judged:
-    """Predictions of one stretch, in the order of the labels.
+    """The labels and predictions of one test stretch, in the same order.
 
     Parameters
     ----------
     actual : Series, the labels
-    said : DataFrame, ``prediction`` and ``probability_<class>``
+    predicted : DataFrame, ``prediction`` and ``probability_<class>``
     classes : the classes of a classification, sorted; the last of two counts as the positive one: 1 after 0, true after false, yes after no
     """
 
     actual: pd.Series
-    said: pd.DataFrame
+    predicted: pd.DataFrame
     classes: Sequence[str] = ()
 
     @cached_property
     def values(self) -> np.ndarray[Any, Any]:
-        """The labels as float64 [n], of a regression."""
+        """Return the labels of a regression, float64 [n]."""
         return self.actual.to_numpy("float64")
 
     @cached_property
-    def off(self) -> np.ndarray[Any, Any]:
-        """How far each prediction of a regression is off, float64 [n], not negative."""
+    def absolute_error(self) -> np.ndarray[Any, Any]:
+        """Return the distance of each prediction of a regression from its label, float64 [n], not negative."""
         import numpy as np
 
-        return np.abs(np.asarray(self.said[PREDICTION], "float64") - self.values)  # type: ignore[no-any-return]
+        return np.abs(np.asarray(self.predicted[PREDICTION], "float64") - self.values)  # type: ignore[no-any-return]
 
     @cached_property
     def truth(self) -> np.ndarray[Any, Any]:
-        """The classes that came true, object [n]."""
+        """Return the true classes, object [n]."""
         return self.actual.to_numpy(object)
 
     @cached_property
     def guess(self) -> np.ndarray[Any, Any]:
-        """The classes that were predicted, object [n]."""
-        return self.said[PREDICTION].to_numpy(object)
+        """Return the predicted classes, object [n]."""
+        return self.predicted[PREDICTION].to_numpy(object)
 
     @property
     def binary(self) -> bool:
-        """Whether there are two classes."""
+        """Return whether there are two classes."""
         return len(self.classes) == 2
 
     @cached_property
     def probabilities(self) -> np.ndarray[Any, Any] | None:
-        """The probability of each class, float64 [n, classes], each row's sum 1; None where the candidate gives none."""
+        """Return the probability of each class, float64 [n, classes], each row's sum 1; None where the candidate gives none."""
         import numpy as np
 
         columns = [f"probability_{name}" for name in self.classes]
-        if not any(name in self.said for name in columns):
+        if not any(name in self.predicted for name in columns):
             return None
         # A class that a fold's training rows did not contain has no column: its probability was zero.
-        share = np.clip(self.said.reindex(columns=columns, fill_value=0.0).to_numpy("float64"), MIN_PROBABILITY, 1.0)
+        share = np.clip(self.predicted.reindex(columns=columns, fill_value=0.0).to_numpy("float64"), MIN_PROBABILITY, 1.0)
         return share / share.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
@@ -79,7 +79,7 @@ class Metric:
 
     Parameters
     ----------
-    score : gives its value, None where it has none, such as the area under a curve of one class
+    score : returns the metric's value; None where it has none, such as the area under a curve of one class
     of_probabilities : bool, whether it needs the probability of each class, and so a candidate with ``predict_proba``
     """
 

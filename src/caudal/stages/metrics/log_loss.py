@@ -8,7 +8,7 @@ ORDER = 20
 
 
 def score(judged: Judged) -> float | None:
-    """Return the mean negative logarithm of the probability that was given to the class that came true."""
+    """Return the mean negative logarithm of the probability that was predicted for the true class."""
     import numpy as np
 
     share = judged.probabilities

@@ -9,7 +9,7 @@ ORDER = 10
 
 def score(judged: Judged) -> float:
     """Return the mean distance of predictions from labels, in the label's unit."""
-    return float(judged.off.mean())
+    return float(judged.absolute_error.mean())
 
 
 METRIC = Metric("mae", "regression", "lower", score)

@@ -8,11 +8,11 @@ ORDER = 12
 
 
 def score(judged: Judged) -> float | None:
-    """Return the mean share of the label that predictions are off; None where every label is 0."""
+    """Return the mean distance of predictions from labels as a share of the label; None where every label is 0."""
     import numpy as np
 
     nonzero = judged.values != 0  # a share of nothing has no value: such rows are left out
-    return float((judged.off[nonzero] / np.abs(judged.values[nonzero])).mean()) if nonzero.any() else None
+    return float((judged.absolute_error[nonzero] / np.abs(judged.values[nonzero])).mean()) if nonzero.any() else None
 
 
 METRIC = Metric("mape", "regression", "lower", score)

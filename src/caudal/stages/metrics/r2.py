@@ -8,11 +8,11 @@ ORDER = 13
 
 
 def score(judged: Judged) -> float | None:
-    """Return the share of the labels' scatter that predictions explain; None where labels do not differ."""
+    """Return the share of the labels' variance that predictions explain; None where all labels are equal."""
     import numpy as np
 
     scatter = float(np.square(judged.values - judged.values.mean()).sum())
-    return 1 - float(np.square(judged.off).sum()) / scatter if scatter else None
+    return 1 - float(np.square(judged.absolute_error).sum()) / scatter if scatter else None
 
 
 METRIC = Metric("r2", "regression", "higher", score)

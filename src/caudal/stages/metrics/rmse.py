@@ -11,7 +11,7 @@ def score(judged: Judged) -> float:
     """Return the root of the mean squared distance of predictions from labels, in the label's unit."""
     import numpy as np
 
-    return float(np.sqrt(np.square(judged.off).mean()))
+    return float(np.sqrt(np.square(judged.absolute_error).mean()))
 
 
 METRIC = Metric("rmse", "regression", "lower", score)

@@ -8,7 +8,7 @@ ORDER = 23
 
 
 def score(judged: Judged) -> float | None:
-    """Return the area under the curve, of several classes the mean of each against the rest; None where not every class came true."""
+    """Return the area under the curve; with more than two classes, the mean of each against the rest; None where some class has no label."""
     from sklearn.metrics import roc_auc_score
 
     share = judged.probabilities

@@ -15,7 +15,7 @@ from caudal.stages.metrics.judged import Judged
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["METRICS", "Better", "Scores", "better", "error_metric", "gain", "known_metric", "scores"]
+__all__ = ["METRICS", "Better", "Scores", "better", "error_metric", "gain", "require_metric", "scores"]
 
 Scores = dict[str, float | None]
 
@@ -51,7 +51,7 @@ def error_metric(metric: str, task: Task) -> str:
     return metric if better(metric) == "lower" else ("mae" if task == "regression" else "error_rate")
 
 
-def known_metric(model: Model, metric: str) -> str:
+def require_metric(model: Model, metric: str) -> str:
     """Return the metric after checking that the model's task has it.
 
     Raises

@@ -17,19 +17,19 @@ Which = Literal["unlabelled", "all", "latest"]
 
 
 class Model(Protocol):
-    """A loaded version."""
+    """A loaded version of a model."""
 
     @property
     def version(self) -> int:
-        """Its number."""
+        """Return its number."""
 
     @property
     def signature(self) -> dict[str, Any]:
-        """Its inputs and its output."""
+        """Return its inputs and its output."""
 
     @property
     def format(self) -> str:
-        """``sklearn`` or ``spark``."""
+        """Return ``sklearn`` or ``spark``."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and perhaps ``probability_<class>``."""
@@ -97,7 +97,7 @@ def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
 
     from caudal.engine.ml import scored_columns
 
-    # The model casts its inputs, and a key may be one of them, so the keys are carried under names of their own.
+    # The model casts its inputs, and a key may be one of them, so the keys are carried under other names.
     carried = frame.withColumns({f"_key_{name}": F.col(name) for name in keys})
     predictions = scored_columns(model.transform(carried), *(f"_key_{name}" for name in keys)).withColumnsRenamed(
         {f"_key_{name}": name for name in keys}

@@ -10,7 +10,7 @@ from caudal.messaging.wire.block import Array
 
 
 def uniform(seed: int, stream: int, positions: Array, width: int = 1) -> Array:
-    """Return numbers in [0, 1), float64 [positions, width]: a hash of the seed, the number of their purpose, and the position.
+    """Return numbers in [0, 1), float64 [positions, width]: a hash of the seed, the number of the random stream, and the position.
 
     (The finaliser of SplitMix64: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators".)
     """
@@ -43,8 +43,8 @@ class Coloured:
 
     def at(self, positions: Array) -> Array:
         """Return the noise at positions, float64 [positions, channels]."""
-        first, second = self.tables
-        noise: Array = (first[positions % len(first)] + second[positions % len(second)]) / np.sqrt(2)
+        first_table, second_table = self.tables
+        noise: Array = (first_table[positions % len(first_table)] + second_table[positions % len(second_table)]) / np.sqrt(2)
         return noise
 
 
@@ -68,7 +68,7 @@ def events(seed: int, stream: int, at_s: Array, slot_s: float, share: float, mar
     """
     slots = np.floor(at_s / slot_s).astype(np.int64)
     distinct, slot_number = np.unique(slots, return_inverse=True)
-    drawn = uniform(seed, stream, distinct, 4)
-    middle = distinct * slot_s + margin_s + drawn[:, 1] * (slot_s - 2 * margin_s)
-    since = np.where(drawn[slot_number, 0] < share, at_s - middle[slot_number], np.nan)
-    return since, drawn[slot_number, 2], drawn[slot_number, 3]
+    draws = uniform(seed, stream, distinct, 4)
+    middle = distinct * slot_s + margin_s + draws[:, 1] * (slot_s - 2 * margin_s)
+    since = np.where(draws[slot_number, 0] < share, at_s - middle[slot_number], np.nan)
+    return since, draws[slot_number, 2], draws[slot_number, 3]

@@ -61,15 +61,15 @@ class Eeg(Played):
 
     def label(self, positions: Array) -> Array:
         """Return 1 where the eyes are closed, [positions, 1]."""
-        return self.closed(self.seconds(positions)).astype(np.float64)[:, None]
+        return self.eyes_closed(self.seconds(positions)).astype(np.float64)[:, None]
 
     def marks(self, positions: Array) -> Mapping[str, Array]:
         """Return which samples lie in a blink (three standard deviations) and in a movement."""
         at_s = self.seconds(positions)
-        return {"blink": self._blinks(at_s), "movement": self._moves(at_s), "eyes_closed": self.closed(at_s)}
+        return {"blink": self._blinks(at_s), "movement": self._moves(at_s), "eyes_closed": self.eyes_closed(at_s)}
 
-    def closed(self, at_s: Array) -> Array:
-        """Return whether the eyes are closed at seconds of the stream; they turn about every ``turn_s``, open at first."""
+    def eyes_closed(self, at_s: Array) -> Array:
+        """Return whether the eyes are closed at seconds of the stream; they open or close about every ``turn_s``, open at first."""
         turn = np.floor(at_s / self.turn_s).astype(np.int64)
         # Each change lies within the first two fifths of its turn, so that they keep their order.
         passed = at_s >= (turn + 0.4 * uniform(self.seed, _TURN, turn)[:, 0]) * self.turn_s
@@ -79,12 +79,12 @@ class Eeg(Played):
     def _alpha(self, at_s: Array) -> Array:
         phase = 2 * np.pi * 10.2 * at_s + 1.4 * np.sin(2 * np.pi * 0.11 * at_s + self.seed)
         wobble = 1 + 0.4 * np.sin(2 * np.pi * 0.31 * at_s) * np.sin(2 * np.pi * 0.067 * at_s)
-        rhythm: Array = self.alpha_uv * np.where(self.closed(at_s), 1.0, 0.2) * wobble * np.sin(phase)
+        rhythm: Array = self.alpha_uv * np.where(self.eyes_closed(at_s), 1.0, 0.2) * wobble * np.sin(phase)
         return rhythm
 
     def _blinks(self, at_s: Array) -> Array:
         since, _, _ = events(self.seed, _BLINK, at_s, 4.0, 0.6, 0.3)
-        in_blink: Array = (np.abs(since) <= 3 * _BLINK_S) & ~self.closed(at_s)
+        in_blink: Array = (np.abs(since) <= 3 * _BLINK_S) & ~self.eyes_closed(at_s)
         return in_blink
 
     def _moves(self, at_s: Array) -> Array:

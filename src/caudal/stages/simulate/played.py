@@ -61,14 +61,14 @@ class Played:
         return {}
 
     def seconds(self, positions: Array) -> Array:
-        """Return the stream's own time, seconds from position 0; the signal follows it, not ``rate_hz``."""
+        """Return the time of the signal, seconds from position 0; it does not depend on ``rate_hz``."""
         at_s: Array = positions / self.natural_hz
         return at_s
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Yield the samples of positions ``start`` to before ``stop`` as they are sent: with gaps, repeats and out of order."""
-        for first, last in spans(start, stop):
-            order = self.sending.order(first, last)
+        for span_start, span_stop in spans(start, stop):
+            order = self.sending.order(span_start, span_stop)
             if len(order):
                 values = self.values(order)
                 if self.missing:
@@ -77,21 +77,21 @@ class Played:
 
     def labels(self, start: int, stop: int) -> Iterator[Block]:
         """Yield the labels of these positions, with the number and time of their samples; known ``label_delay_s`` later."""
-        for first, last in spans(start, stop):
-            positions = np.arange(first, last, dtype=np.int64)
+        for span_start, span_stop in spans(start, stop):
+            positions = np.arange(span_start, span_stop, dtype=np.int64)
             if (label := self.label(positions)) is not None:
                 yield self._block(positions, label)
 
     def facts(self, start: int, stop: int) -> dict[str, int]:
         """Return how many samples each disturbance affects in these positions; disturbances of the signal count only sent samples."""
         counts: dict[str, int] = {}
-        for first, last in spans(start, stop):
-            order = self.sending.order(first, last)
-            span_counts = self.sending.facts(first, last)
+        for span_start, span_stop in spans(start, stop):
+            order = self.sending.order(span_start, span_stop)
+            span_counts = self.sending.facts(span_start, span_stop)
             span_counts |= {name: int(np.count_nonzero(mark)) for name, mark in self.marks(np.unique(order)).items()}
             if self.missing:
-                drawn = uniform(self.seed, _MISSING, np.unique(order), len(self.channels)) < self.missing
-                span_counts["values_missing"] = int(np.count_nonzero(drawn))
+                is_missing = uniform(self.seed, _MISSING, np.unique(order), len(self.channels)) < self.missing
+                span_counts["values_missing"] = int(np.count_nonzero(is_missing))
             for name, count in span_counts.items():
                 counts[name] = counts.get(name, 0) + count
         return counts

@@ -15,7 +15,7 @@ from caudal.messaging.wire.block import Array
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates
 
-_ARTEFACT_UV = 1000.0  # a value further than this from a channel's median cannot come from a brain
+_ARTEFACT_UV = 1000.0  # a value further than this from a channel's median is an artefact
 
 
 @simulates("recording")

@@ -36,7 +36,9 @@ def simulator(name: str, **parameters: Any) -> Played:
     ------
     NotThere : there is no simulator of that name
     """
-    known = simulators()
-    if name not in known:
-        raise NotThere(f"There is no simulator '{name}'.", nearest=nearest(name, known), fix=f"Known: {', '.join(sorted(known))}.")
-    return known[name](**parameters)
+    by_name = simulators()
+    if name not in by_name:
+        raise NotThere(
+            f"There is no simulator '{name}'.", nearest=nearest(name, by_name), fix=f"Use one of {', '.join(sorted(by_name))}."
+        )
+    return by_name[name](**parameters)

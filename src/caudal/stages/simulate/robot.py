@@ -43,9 +43,9 @@ class Robot(Played):
         current = 2 + 1.5 * np.abs(np.cos(turn)) + 0.15 * self._hum.at(positions)
         # A worn bearing hums at 17 Hz, louder the longer it runs.
         current[:, _WORN] += at_s[:, 0] / (3600 * self.wear_h) * np.sin(2 * np.pi * 17 * at_s[:, 0])
-        since, strength, which = events(self.seed, _COLLISION, at_s[:, 0], 60.0, 0.3, 1.0)
+        since, strength, joint_draw = events(self.seed, _COLLISION, at_s[:, 0], 60.0, 0.3, 1.0)
         hit = np.where(self._hit(since), (5 + 10 * strength) * np.exp(-5 * since), 0.0)
-        current += hit[:, None] * (np.floor(which * _JOINTS)[:, None] == np.arange(_JOINTS))
+        current += hit[:, None] * (np.floor(joint_draw * _JOINTS)[:, None] == np.arange(_JOINTS))
         return np.column_stack([angle, current])
 
     def label(self, positions: Array) -> Array:

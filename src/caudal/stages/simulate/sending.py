@@ -1,4 +1,4 @@
-"""Decide which samples are lost, sent twice or late. All of it follows from seed and position, so that it can be counted."""
+"""Decide which samples are lost, sent twice or late. All of it follows from seed and position, so that the exact counts are known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sending:
     Parameters
     ----------
     lost : share of the groups of ``run`` samples that are never sent (drop-outs)
-    twice : share of the samples that are sent again, behind the group they are in
+    twice : share of the samples that are sent again, after the group they are in
     late : share of the groups that swap places with the next one (out of order)
     run : int, samples of a group
     """
@@ -33,10 +33,10 @@ class Sending:
     def order(self, start: int, stop: int) -> Array:
         """Return the positions from ``start`` to before ``stop`` in the order of sending, int64."""
         groups = np.arange(start // self.run, -(-stop // self.run), dtype=np.int64)
-        kept = groups[~self._drawn(_LOST, groups, self.lost)]
+        sent_groups = groups[~self._is_drawn(_LOST, groups, self.lost)]
         # A late group comes right after the next one, whose key is 2 (g + 1).
-        kept = kept[np.argsort(2 * kept + 3 * self._drawn(_LATE, kept, self.late), kind="stable")]
-        first_sent = kept[:, None] * self.run + np.arange(self.run)
+        sent_groups = sent_groups[np.argsort(2 * sent_groups + 3 * self._is_drawn(_LATE, sent_groups, self.late), kind="stable")]
+        first_sent = sent_groups[:, None] * self.run + np.arange(self.run)
         repeated = np.where(
             uniform(self.seed, _TWICE, first_sent.ravel()).reshape(first_sent.shape) < self.twice, first_sent, start - 1
         )
@@ -50,11 +50,11 @@ class Sending:
         A sample is late if it is first sent after a later sample.
         """
         order = self.order(start, stop)
-        first = order[np.sort(np.unique(order, return_index=True)[1])]
-        late = int(np.count_nonzero(first < np.maximum.accumulate(first))) if len(first) else 0
-        lost = stop - start - len(first)
-        return {"samples": stop - start, "sent": len(order), "lost": lost, "twice": len(order) - len(first), "late": late}
+        first_positions = order[np.sort(np.unique(order, return_index=True)[1])]
+        late = int(np.count_nonzero(first_positions < np.maximum.accumulate(first_positions))) if len(first_positions) else 0
+        lost = stop - start - len(first_positions)
+        return {"samples": stop - start, "sent": len(order), "lost": lost, "twice": len(order) - len(first_positions), "late": late}
 
-    def _drawn(self, stream: int, groups: Array, share: float) -> Array:
-        drawn: Array = uniform(self.seed, stream, groups)[:, 0] < share
-        return drawn
+    def _is_drawn(self, stream: int, groups: Array, share: float) -> Array:
+        is_drawn: Array = uniform(self.seed, stream, groups)[:, 0] < share
+        return is_drawn

@@ -34,11 +34,11 @@ class Traffic(Played):
         at_s, drift = self.seconds(positions), self._drift.at(positions)
         since, strength, _ = events(self.seed, _BURST, at_s, 1800.0, 0.5, 240.0)
         burst = np.where(np.abs(since) < 120, 1 + 3 * strength * np.cos(np.pi * since / 240), 1.0)
-        wanted = (300 - 220 * np.cos(2 * np.pi * (at_s / 86_400 - 0.15))) * np.exp(0.15 * drift[:, 0]) * burst
-        load = np.clip(wanted / 900, 0.02, 0.97)
+        demand = (300 - 220 * np.cos(2 * np.pi * (at_s / 86_400 - 0.15))) * np.exp(0.15 * drift[:, 0]) * burst
+        load = np.clip(demand / 900, 0.02, 0.97)
         outage = self.marks(positions)["outage"]
         error_share = np.where(outage, 0.6, 0.002 + 0.05 * load**6)
-        requests = np.floor(wanted + uniform(self.seed, _COUNT, positions)[:, 0])
+        requests = np.floor(demand + uniform(self.seed, _COUNT, positions)[:, 0])
         median = 12 / (1 - load) * np.exp(0.05 * drift[:, 1]) * np.where(outage, 8.0, 1.0)
         tail = median * (4 + 2 * np.exp(0.2 * drift[:, 2]))
         return np.column_stack([requests, np.floor(requests * error_share), median, tail, 100 * load])

@@ -34,12 +34,12 @@ def statistics(samples: DataFrame, declared: Statistics) -> DataFrame:
 
     chunk_us = declared.pane_us * max(declared.panes, _CHUNK_WINDOWS)
     at = F.unix_micros(F.col("at").cast("timestamp"))
-    first = F.floor(at / F.lit(chunk_us))
+    first_chunk = F.floor(at / F.lit(chunk_us))
     # Sliding windows reach into the next chunk, so its task gets the samples too.
-    last = F.floor((at + F.lit(declared.width_us - declared.pane_us)) / F.lit(chunk_us))
-    chunked = samples.select("device", "seq", "at", *declared.channels, F.explode(F.sequence(first, last)).alias(_SIZE))
+    last_chunk = F.floor((at + F.lit(declared.width_us - declared.pane_us)) / F.lit(chunk_us))
+    chunked = samples.select("device", "seq", "at", *declared.channels, F.explode(F.sequence(first_chunk, last_chunk)).alias(_SIZE))
 
-    def chunk(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:  # Spark reads the kind of the arguments from these hints
+    def chunk(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:  # Spark derives the kind of function from these type hints
         return _chunk(key[1].as_py(), table, declared, chunk_us)
 
     if declared.gap_us:
@@ -76,15 +76,15 @@ def _sessions(chunked: DataFrame, declared: Statistics) -> DataFrame:
     """Return the rows of sessions: partials of chunks merged for each device, because a session may be longer than a chunk."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    def part(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
+    def partial_of_chunk(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
         samples = of_table(table, declared.channels)
         new = Seen().new(samples.group(declared.pane_us), samples.seq, samples.at_us)
         pickled = pickle.dumps(partials(samples.where(new), declared), protocol=5)
         return pa.table({"device": pa.array([key[0].as_py()], pa.int64()), "part": pa.array([pickled], pa.binary())})
 
-    def whole(table: pa.Table) -> pa.Table:
-        parts = [pickle.loads(value) for value in table.column("part").to_pylist()]  # noqa: S301 (our own, of the task before)
+    def merge_sessions(table: pa.Table) -> pa.Table:
+        parts = [pickle.loads(value) for value in table.column("part").to_pylist()]  # noqa: S301 (written by the task before)
         return rows(merge_partials(parts, declared.gap_us), declared)
 
-    parts = chunked.groupBy("device", _SIZE).applyInArrow(part, "device long, part binary")
-    return parts.groupBy("device").applyInArrow(whole, from_arrow_schema(schema(declared)))
+    parts = chunked.groupBy("device", _SIZE).applyInArrow(partial_of_chunk, "device long, part binary")
+    return parts.groupBy("device").applyInArrow(merge_sessions, from_arrow_schema(schema(declared)))

@@ -56,10 +56,10 @@ def windows(parts: Partials, declared: Statistics) -> Partials:
         return parts
     shifted = []
     for ahead in range(declared.panes):
-        sketch, kept = parts.sketch.copy(), parts.kept.copy()
+        sketch, kept_samples = parts.sketch.copy(), parts.kept.copy()
         sketch[0] += ahead
-        kept[:, 1] += ahead
-        shifted.append(replace(parts, pane=parts.pane + ahead, loose=parts.loose + ahead, sketch=sketch, kept=kept))
+        kept_samples[:, 1] += ahead
+        shifted.append(replace(parts, pane=parts.pane + ahead, loose=parts.loose + ahead, sketch=sketch, kept=kept_samples))
     return merge_partials(shifted)
 
 
@@ -83,17 +83,17 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
         np.repeat(parts.device, c), pa.array(list(declared.channels) * g, pa.string()),
         _moments(np.repeat(start, c)), _moments(np.repeat(end, c)),
         n.ravel(), (parts.samples[:, None] - n).ravel(),
-        _known(parts.low, has), _known(parts.high, has), _known(mean, has_mean), _known(std, has_std),
+        _nullable(parts.low, has), _nullable(parts.high, has), _nullable(mean, has_mean), _nullable(std, has_std),
     ]  # fmt: skip
     if declared.quantiles:
         quantiles = _quantiles(parts, declared)
-        columns += [_known(quantiles[:, :, i], has) for i in range(len(declared.quantiles))]
+        columns += [_nullable(quantiles[:, :, i], has) for i in range(len(declared.quantiles))]
     if declared.ranges:
         width = len(declared.ranges) + 1
         columns.append(pa.ListArray.from_arrays(np.arange(0, g * c * width + 1, width, dtype=np.int32), parts.ranges.ravel()))
     if declared.bands:
         power = band_power(parts, declared)
-        columns += [_known(power[name], np.isfinite(power[name])) for name in declared.bands]
+        columns += [_nullable(power[name], np.isfinite(power[name])) for name in declared.bands]
     return pa.table([pa.array(column) if isinstance(column, np.ndarray) else column for column in columns], schema=schema(declared))
 
 
@@ -148,19 +148,19 @@ def _squared_differences(parts: Partials) -> Array:
     differences[parts.low == parts.high] = 0.0
     for cell in np.argwhere((parts.low < parts.high) & (n > 0) & (differences < squares * _CANCELS)):
         place = (slice(None), *cell)
-        exact_total, exact_squares = (_whole(pieces[place]) for pieces in (parts.sums, parts.squares))
+        exact_total, exact_squares = (_exact_integer(pieces[place]) for pieces in (parts.sums, parts.squares))
         count = int(n[tuple(cell)])
         # Units: of the sum 2^-50, of squares 2^-70. Python divides integers of any length with one rounding.
         differences[tuple(cell)] = max(0, ((exact_squares * count) << 30) - exact_total**2) / (count << 100)
     return differences
 
 
-def _whole(pieces: Array) -> int:
+def _exact_integer(pieces: Array) -> int:
     """Return the sum of pieces as an integer in the finest unit."""
-    whole = 0
+    total = 0
     for piece in pieces.tolist():
-        whole = (whole << FINER) + piece
-    return whole
+        total = (total << FINER) + piece
+    return total
 
 
 def _quantiles(parts: Partials, declared: Statistics) -> Array:
@@ -177,10 +177,10 @@ def _quantiles(parts: Partials, declared: Statistics) -> Array:
     return quantiles
 
 
-def _known(values: Array, known: Array) -> pa.Array:
+def _nullable(values: Array, is_known: Array) -> pa.Array:
     import pyarrow as pa
 
-    return pa.array(values.ravel().astype(np.float64), mask=~known.ravel())
+    return pa.array(values.ravel().astype(np.float64), mask=~is_known.ravel())
 
 
 def _moments(micros: Array) -> pa.Array:

@@ -19,7 +19,7 @@ def merge_partials(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
 
     Parameters
     ----------
-    gap_us : gap of sessions; sessions that are closer together become one
+    gap_us : gap of sessions; sessions with a smaller gap between them become one
     """
     parts = [part for part in parts if len(part)] or list(parts[:1])
     if len(parts) == 1:
@@ -31,24 +31,24 @@ def merge_partials(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
         order = np.argsort(group, kind="stable")
         starts = np.flatnonzero(np.concatenate(([True], group[order][1:] != group[order][:-1])))
     group = group[order]
-    first = order[starts]
+    first_rows = order[starts]
     loose, sketch = _all(parts, "loose"), _all(parts, "sketch", 1)
     if gap_us:
         session_of = np.repeat(group[starts], np.diff(np.append(starts, len(group))))
         loose = session_of[np.searchsorted(group, loose)]
         sketch = np.stack([session_of[np.searchsorted(group, sketch[0])], *sketch[1:]])
 
-    def added(name: str, axis: int = 0) -> Array:
+    def add_up(name: str, axis: int = 0) -> Array:
         return np.add.reduceat(np.take(_all(parts, name, axis), order, axis=axis), starts, axis=axis)
 
-    loose, keys, sketch = _counted(group[starts], loose, _all(parts, "keys"), sketch)
-    kept, values = _all(parts, "kept"), _all(parts, "values")
-    line = np.lexsort((kept[:, 2], kept[:, 1], kept[:, 0]))
+    loose, keys, sketch = _move_to_sketch(group[starts], loose, _all(parts, "keys"), sketch)
+    kept_samples, values = _all(parts, "kept"), _all(parts, "values")
+    line = np.lexsort((kept_samples[:, 2], kept_samples[:, 1], kept_samples[:, 0]))
     return Partials(
-        _all(parts, "device")[first], _all(parts, "pane")[first], added("samples"),
-        np.minimum.reduceat(_all(parts, "oldest")[order], starts), np.maximum.reduceat(_all(parts, "newest")[order], starts), added("count"),
+        _all(parts, "device")[first_rows], _all(parts, "pane")[first_rows], add_up("samples"),
+        np.minimum.reduceat(_all(parts, "oldest")[order], starts), np.maximum.reduceat(_all(parts, "newest")[order], starts), add_up("count"),
         np.minimum.reduceat(_all(parts, "low")[order], starts, axis=0), np.maximum.reduceat(_all(parts, "high")[order], starts, axis=0),
-        added("sums", 1), added("squares", 1), added("ranges"), loose, keys, sketch, kept[line], values[line],
+        add_up("sums", 1), add_up("squares", 1), add_up("ranges"), loose, keys, sketch, kept_samples[line], values[line],
     )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def _sessions(device: Array, oldest: Array, newest: Array, gap_us: int) -> tuple
     return order, np.flatnonzero(begins)
 
 
-def _counted(group: Array, loose: Array, keys: Array, sketch: Array) -> tuple[Array, Array, Array]:
+def _move_to_sketch(group: Array, loose: Array, keys: Array, sketch: Array) -> tuple[Array, Array, Array]:
     """Return the loose samples and the sketch; groups with too many loose samples are moved into the sketch."""
     at = np.searchsorted(group, loose)
     is_large = (np.bincount(at, minlength=len(group)) > MANY)[at]

@@ -72,12 +72,12 @@ class Partials:
 
     @property
     def group(self) -> Array:
-        """One number for device and pane, in the same order as the pair."""
+        """Return one number for device and pane, in the same order as the pair."""
         return group_of(self.device, self.pane)
 
     @property
     def bytes(self) -> int:
-        """Bytes that it takes."""
+        """Return the bytes in memory."""
         return sum(getattr(self, field.name).nbytes for field in fields(self))
 
     def where(self, mask: Array) -> Partials:
@@ -87,13 +87,13 @@ class Partials:
         at = np.searchsorted(self.sketch[0], self.group)
         counted = np.repeat(mask, np.diff(np.append(at, self.sketch.shape[1])))
         loose = mask[np.searchsorted(self.group, self.loose)]
-        kept = mask[np.searchsorted(self.group, group_of(self.kept[:, 0], self.kept[:, 1]))]
+        is_kept = mask[np.searchsorted(self.group, group_of(self.kept[:, 0], self.kept[:, 1]))]
         return replace(
             self,
             device=self.device[mask], pane=self.pane[mask], samples=self.samples[mask], oldest=self.oldest[mask], newest=self.newest[mask],
             count=self.count[mask], low=self.low[mask], high=self.high[mask], sums=self.sums[:, mask], squares=self.squares[:, mask],
             ranges=self.ranges[mask], loose=self.loose[loose], keys=self.keys[loose], sketch=self.sketch[:, counted],
-            kept=self.kept[kept], values=self.values[kept],
+            kept=self.kept[is_kept], values=self.values[is_kept],
         )  # fmt: skip
 
 
@@ -125,8 +125,8 @@ def partials(samples: Samples, declared: Statistics) -> Partials:
         starts = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
     device, at_us, values = samples.device, samples.at_us, samples.values
     pieces = _Pieces(len(samples), starts, declared)
-    for first, last in pieces.at_once():
-        pieces.take(values, first, last)
+    for first_piece, last_piece in pieces.at_once():
+        pieces.take(values, first_piece, last_piece)
     count, low, high, sums, squares, ranges = pieces.of_groups()
     return Partials(
         device[starts], pane[starts], np.diff(np.append(starts, len(samples))),
@@ -138,7 +138,7 @@ def partials(samples: Samples, declared: Statistics) -> Partials:
 
 
 def group_of(device: Array, pane: Array) -> Array:
-    """Return one number for device and pane in the same order as the pair; `Samples.bounded` keeps both within their bits."""
+    """Return one number for device and pane in the same order as the pair; `Samples.within_key_bits` keeps both within their bits."""
     group: Array = (device << PANE_BITS) + pane
     return group
 
@@ -173,17 +173,22 @@ class _Pieces:
 
     def at_once(self) -> Iterator[tuple[int, int]]:
         """Yield the range of pieces, first and last + 1, that are added together."""
-        first = 0
-        while first < len(self._bounds) - 1:
-            last = max(first + 1, int(np.searchsorted(self._bounds, self._bounds[first] + self._most, side="right")) - 1)
-            yield first, last
-            first = last
+        first_piece = 0
+        while first_piece < len(self._bounds) - 1:
+            last_piece = max(
+                first_piece + 1, int(np.searchsorted(self._bounds, self._bounds[first_piece] + self._most, side="right")) - 1
+            )
+            yield first_piece, last_piece
+            first_piece = last_piece
 
-    def take(self, values: Array, first: int, last: int) -> None:
+    def take(self, values: Array, first_piece: int, last_piece: int) -> None:
         """Add up the readings of some pieces."""
-        readings = values[self._bounds[first] : self._bounds[last]]
-        starts, lengths = self._bounds[first:last] - self._bounds[first], np.diff(self._bounds[first : last + 1])
-        pieces = slice(first, last)
+        readings = values[self._bounds[first_piece] : self._bounds[last_piece]]
+        starts, lengths = (
+            self._bounds[first_piece:last_piece] - self._bounds[first_piece],
+            np.diff(self._bounds[first_piece : last_piece + 1]),
+        )
+        pieces = slice(first_piece, last_piece)
         low, high = np.minimum.reduceat(readings, starts, axis=0), np.maximum.reduceat(readings, starts, axis=0)
         good: Array | None = None
         if not bool(np.isfinite(low).all() and np.isfinite(high).all() and max(-low.min(), high.max()) < LARGEST):
@@ -200,13 +205,15 @@ class _Pieces:
         _sums(readings, starts, coarse, self._sums[:, pieces], self._squares[:, pieces])
         if self._declared.quantiles:
             key = keys(readings, self._declared.centre, self._declared.resolution)
-            self.keys[self._bounds[first] : self._bounds[last]] = key if good is None else np.where(good, key, MISSING)
+            self.keys[self._bounds[first_piece] : self._bounds[last_piece]] = key if good is None else np.where(good, key, MISSING)
         if self._declared.ranges:
             # One number for piece and sensor.
-            cell = np.repeat(np.arange(last - first, dtype=np.int32) * readings.shape[1], lengths)[:, None] + np.arange(
+            cell = np.repeat(np.arange(last_piece - first_piece, dtype=np.int32) * readings.shape[1], lengths)[:, None] + np.arange(
                 readings.shape[1], dtype=np.int32
             )
-            self._ranges[pieces] = _ranges(readings, good, cell, self._declared.ranges).reshape(last - first, readings.shape[1], -1)
+            self._ranges[pieces] = _ranges(readings, good, cell, self._declared.ranges).reshape(
+                last_piece - first_piece, readings.shape[1], -1
+            )
 
     def of_groups(self) -> tuple[Array, ...]:
         """Return count, low, high, sums, squares and ranges of the groups."""
@@ -230,22 +237,22 @@ def _sums(values: Array, starts: Array, coarse: bool, sums: Array, squares: Arra
     square = x * x
     if coarse:
         total = np.add.reduceat(x, starts, axis=0) * (1 / SUM_UNITS[0])
-        whole = np.rint(total)
-        sums[0], sums[1] = whole, (total - whole) * (SUM_UNITS[0] / SUM_UNITS[1])
+        integers = np.rint(total)
+        sums[0], sums[1] = integers, (total - integers) * (SUM_UNITS[0] / SUM_UNITS[1])
     else:
         _piecewise(x, starts, SUM_UNITS, sums)
     _piecewise(square, starts, SQUARE_UNITS[: 2 if coarse else 3], squares)
 
 
 def _piecewise(x: Array, starts: Array, units: tuple[float, ...], out: Array) -> None:
-    """Add numbers in pieces, first the multiples of the first unit, then of the next those of the rest; ``x`` is overwritten."""
-    whole = np.empty_like(x)
+    """Add numbers in pieces, first the multiples of the first unit, then the multiples of the next unit in the remainder; ``x`` is overwritten."""
+    multiples = np.empty_like(x)
     np.multiply(x, 1 / units[0], out=x)
     for place, unit in enumerate(units):
-        np.rint(x, out=whole)
-        out[place] = np.add.reduceat(whole, starts, axis=0)
+        np.rint(x, out=multiples)
+        out[place] = np.add.reduceat(multiples, starts, axis=0)
         if place + 1 < len(units):
-            np.subtract(x, whole, out=x)
+            np.subtract(x, multiples, out=x)
             np.multiply(x, unit / units[place + 1], out=x)
 
 

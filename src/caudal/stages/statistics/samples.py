@@ -33,8 +33,8 @@ class Samples:
         return Samples(self.device[mask], self.seq[mask], self.at_us[mask], self.values[mask])
 
     @property
-    def bounded(self) -> Array:
-        """Which samples have a device, a number and a time within the bits of a key: bool [n]."""
+    def within_key_bits(self) -> Array:
+        """Return which samples have a device, a number and a time within the bits of a key: bool [n]."""
         good = (self.device >= 0) & (self.device < DEVICES) & (self.seq >= 0) & (self.seq < 1 << SEQ_BITS)
         return good & (self.at_us >= 0) & (self.at_us < 1 << 54)
 

@@ -1,8 +1,8 @@
-"""Remember which samples have been seen: the one rule of what makes two samples the same (ADR 0023).
+"""Remember which samples have arrived, and decide which two samples are the same (ADR 0023).
 
 A sample is identified by its device, its session and its number; event time shows the session. Two samples of a device with the same number
 are the same sample where their times are equal, and belong to two sessions where they are not: a device that restarts counts from the
-beginning, but its clock goes on. Nothing has to be remembered for that, and the order of arrival does not matter, so that a stream, a run and
+beginning, but its clock continues. No state is needed for that, and the order of arrival does not matter, so that a stream, a run and
 a join agree.
 """
 
@@ -50,12 +50,12 @@ class Seen:
     slack_us: Array = field(default_factory=_none)
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Restore stored runs; for those stored before runs had times, a number within the pane is known whatever its time is."""
+        """Restore stored runs; in states stored before runs had times, every number of the pane's runs counts as arrived."""
         unknown = np.zeros(len(state["low"]), np.int64)
         self.__dict__.update({"first_us": unknown, "last_us": unknown, "slack_us": unknown + _ANY_US, **state})
 
     def new(self, group: Array, seq: Array, at_us: Array) -> Array:
-        """Return which samples are new, neither seen before nor earlier among these: bool [n]."""
+        """Return which samples are new, neither among the stored ones nor earlier in the arguments: bool [n]."""
         own_groups, other_groups = _common_numbering(self.group, group)
         key, low, high = (other_groups << SEQ_BITS) + seq, (own_groups << SEQ_BITS) + self.low, (own_groups << SEQ_BITS) + self.high
         is_new = np.ones(len(key), bool)
@@ -68,14 +68,14 @@ class Seen:
         if len(key) > 1 and np.any(key[1:] <= key[:-1]):
             order = np.lexsort((at_us, key))
             keys, moments = key[order], at_us[order]
-            first = np.concatenate(([True], (keys[1:] != keys[:-1]) | (moments[1:] - moments[:-1] > SAME_US)))
+            is_earliest = np.concatenate(([True], (keys[1:] != keys[:-1]) | (moments[1:] - moments[:-1] > SAME_US)))
             earliest = np.zeros(len(key), bool)
-            earliest[np.minimum.reduceat(order, np.flatnonzero(first))] = True
+            earliest[np.minimum.reduceat(order, np.flatnonzero(is_earliest))] = True
             is_new &= earliest
         return is_new
 
     def with_(self, other: Seen) -> Seen:
-        """Return the samples that either has seen."""
+        """Return the samples of both."""
         if not len(other.low):
             return self
         if not len(self.low):
@@ -84,7 +84,7 @@ class Seen:
         return _join_runs(combined.where(np.lexsort((combined.first_us, combined.low, combined.group))))
 
     def overlaps(self, other: Seen) -> bool:
-        """Return whether both may have seen the same sample: they share a number of a group."""
+        """Return whether both may hold the same sample: they share a number of a group."""
         if not len(self.low) or not len(other.low):
             return False
         own_groups, other_groups = _common_numbering(self.group, other.group)
@@ -94,8 +94,8 @@ class Seen:
 
     def after(self, pane: int) -> Seen:
         """Return the runs of panes after ``pane``."""
-        kept = (self.group & ((1 << PANE_BITS) - 1)) > pane
-        return self if kept.all() else self.where(kept)
+        is_kept = (self.group & ((1 << PANE_BITS) - 1)) > pane
+        return self if is_kept.all() else self.where(is_kept)
 
     def where(self, mask: Array) -> Seen:
         """Return the runs that a mask (or positions) selects."""
@@ -110,7 +110,7 @@ class Seen:
 
     @property
     def bytes(self) -> int:
-        """Bytes that are remembered."""
+        """Return the bytes in memory."""
         return len(_FIELDS) * self.low.nbytes
 
 
@@ -172,7 +172,7 @@ def _chained_runs(runs: Seen, begins: Array) -> Seen:
     none = np.zeros(len(starts), np.int64)
     joined = Seen(runs.group[starts], runs.low[starts], runs.high[ends], runs.first_us[starts], runs.last_us[ends], none)
     chain = np.cumsum(begins) - 1
-    # A run's distance from the new line is that of its worse end; its samples' distance from the run's own line is added.
+    # A run's distance from the new line is that of its worse end; its samples' distance from the run's previous line is added.
     distances = [np.abs(at - joined._line(chain, seq)) for at, seq in ((runs.first_us, runs.low), (runs.last_us, runs.high))]
     slack = np.maximum.reduceat(runs.slack_us + np.maximum(*distances), starts)
     return Seen(joined.group, joined.low, joined.high, joined.first_us, joined.last_us, slack)

@@ -1,4 +1,4 @@
-"""A sketch of a distribution that adds up without error: readings counted by integer keys, finer near a centre.
+"""A sketch of a distribution that can be merged without error: readings counted by integer keys, finer near a centre.
 
 The keys are those of a log-linear histogram, as in HdrHistogram: the bits of ``1 + |x - centre| / resolution`` as a float32, cut to
 6 bits of the mantissa, so that a bin is at most 1/64 of its lower bound wide. Counts of equal keys are added, so order does not matter.
@@ -77,7 +77,7 @@ def _sorted_codes(at: Array, keys: Array, groups: int) -> Array:
 def merge_sketch(rows: Array) -> Array:
     """Return a sketch in order, with the counts of equal keys added.
 
-    Whole groups are moved to their place; only groups that come in several pieces are sorted.
+    Groups in one piece are moved to their position; only groups in several pieces are sorted.
     """
     starts = _changes(rows[0])
     groups = rows[0, starts]

@@ -19,7 +19,7 @@ SHOWN = 32  # devices whose open windows are shown
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a task needs to know: which samples have been seen, and up to which pane windows are closed."""
+    """The state that a task needs: the samples that have arrived, and the last pane that ends a closed window."""
 
     seen: Seen = field(default_factory=Seen)
     closed: int = NEVER
@@ -46,7 +46,7 @@ class TakenSamples:
 
 
 def take_samples(samples: Samples, declared: Statistics, bounds: Bounds) -> TakenSamples:
-    """Return the partials of the samples that have not been seen and are not late."""
+    """Return the partials of the samples that have not arrived before and are not late."""
     if len(samples) == 0:
         return TakenSamples(empty(declared), Seen(), 0, 0, 0, NEVER)
     count, newest = len(samples), int(samples.at_us.max())
@@ -54,7 +54,7 @@ def take_samples(samples: Samples, declared: Statistics, bounds: Bounds) -> Take
     late = samples.at_us // declared.pane_us <= bounds.closed
     late_count = int(late.sum())
     new = bounds.seen.new(group, samples.seq, samples.at_us)
-    duplicates = int((~new & ~late).sum())  # for closed windows the samples that arrived are forgotten
+    duplicates = int((~new & ~late).sum())  # the samples of closed windows are no longer stored
     if late_count or duplicates:
         counted = new & ~late
         samples, group = samples.where(counted), group[counted]
@@ -86,12 +86,12 @@ class State:
 
     @property
     def bounds(self) -> Bounds:
-        """What the tasks of the next micro-batch need to know."""
+        """Return the state that the tasks of the next micro-batch need."""
         return Bounds(self.seen, self.closed)
 
     @property
     def bytes(self) -> int:
-        """Bytes of the memory."""
+        """Return the bytes in memory."""
         return self.open.bytes + self.seen.bytes
 
 
@@ -101,7 +101,7 @@ def begin(declared: Statistics) -> State:
 
 
 def have_common_samples(results: list[TakenSamples]) -> bool:
-    """Return whether two tasks may have taken the same sample: then one task has to process the whole micro-batch."""
+    """Return whether two tasks may have processed the same sample: then one task has to process the whole micro-batch."""
     seen = Seen()
     for result in results:
         if seen.overlaps(result.seen):
@@ -126,13 +126,13 @@ def advance(state: State, results: list[TakenSamples], declared: Statistics) -> 
     seen = state.seen
     for result in results:
         seen = seen.with_(result.seen)
-    closed_windows, kept = _closed(open_, state.closed, closed, declared)
+    closed_windows, open_panes = _split_closed(open_, state.closed, closed, declared)
     next_state = State(
-        kept, seen.after(closed), newest, closed,
+        open_panes, seen.after(closed), newest, closed,
         state.readings + int(new.count.sum()), state.samples + sum(result.samples for result in results),
         state.duplicates + sum(result.duplicates for result in results), state.late + sum(result.late for result in results),
     )  # fmt: skip
-    return next_state, closed_windows, _changed(kept, new, closed, declared)
+    return next_state, closed_windows, _changed_windows(open_panes, new, closed, declared)
 
 
 def end_stream(state: State, declared: Statistics) -> tuple[State, Partials]:
@@ -140,11 +140,11 @@ def end_stream(state: State, declared: Statistics) -> tuple[State, Partials]:
     if len(state.open) == 0:
         return state, state.open
     last = int((state.open.newest.max() + declared.gap_us) // declared.pane_us) + declared.panes
-    closed_windows, kept = _closed(state.open, state.closed, last, declared)
-    return replace(state, open=kept, closed=last), closed_windows
+    closed_windows, open_panes = _split_closed(state.open, state.closed, last, declared)
+    return replace(state, open=open_panes, closed=last), closed_windows
 
 
-def _closed(open_: Partials, before: int, closed: int, declared: Statistics) -> tuple[Partials, Partials]:
+def _split_closed(open_: Partials, before: int, closed: int, declared: Statistics) -> tuple[Partials, Partials]:
     """Return the windows that end after pane ``before`` and up to pane ``closed``, and the panes that later windows need."""
     if closed <= before or len(open_) == 0:
         return open_.where(np.zeros(len(open_), bool)), open_
@@ -156,8 +156,8 @@ def _closed(open_: Partials, before: int, closed: int, declared: Statistics) -> 
     return closed_windows, open_.where(open_.pane > closed - declared.panes + 1)
 
 
-def _changed(open_: Partials, new: Partials, closed: int, declared: Statistics) -> Partials:
-    """Return the open windows' sums so far, only of the first devices that sent samples: nobody can read more."""
+def _changed_windows(open_: Partials, new: Partials, closed: int, declared: Statistics) -> Partials:
+    """Return the open windows' sums so far, only of the first devices that sent samples: more would not fit on a page."""
     is_shown = np.isin(open_.device, np.unique(new.device)[:SHOWN])
     if not is_shown.any():
         return open_.where(is_shown)
@@ -168,5 +168,5 @@ def _changed(open_: Partials, new: Partials, closed: int, declared: Statistics) 
 
 
 def as_dict(state: State) -> dict[str, object]:
-    """Return the counts that are shown to people."""
+    """Return the counts that are shown to users."""
     return {"readings": state.readings, "samples": state.samples, "duplicates": state.duplicates, "late": state.late}

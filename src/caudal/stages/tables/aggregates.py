@@ -32,15 +32,15 @@ def aggregate(frame: DataFrame, name: str, declared: object, caller: str) -> Agg
     from pyspark.sql import Column, functions as F
 
     if isinstance(declared, Column):
-        return _plain(declared)
+        return _single(declared)
     statistic, column = parse_aggregate(name, declared, caller)
     if column is None:
-        return _plain(F.count(F.lit(1)))
+        return _single(F.count(F.lit(1)))
     require_columns(frame, [column], caller)
     kind = frame.schema[column].dataType
     if statistic in _OF_NUMBERS and not _is_number(kind):
         raise DeclarationProblem(
-            f"{caller} asks for the {statistic} of '{column}', which is of type {kind.simpleString()}.",
+            f"{caller} cannot compute the {statistic} of '{column}', which is of type {kind.simpleString()}.",
             fix="Use count, count_distinct, min or max, or cast the column.",
             column=column,
         )
@@ -67,7 +67,7 @@ def _is_number(kind: DataType) -> bool:
     return isinstance(kind, NumericType | BooleanType)
 
 
-def _plain(aggregate: Column) -> Aggregate:
+def _single(aggregate: Column) -> Aggregate:
     from pyspark.sql import functions as F
 
     return Aggregate([aggregate], lambda parts: F.col(parts[0]))
@@ -76,13 +76,13 @@ def _plain(aggregate: Column) -> Aggregate:
 def _count(value: str, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return _plain(F.count(F.col(value)))
+    return _single(F.count(F.col(value)))
 
 
 def _count_distinct(value: str, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return _plain(F.count_distinct(F.col(value)))
+    return _single(F.count_distinct(F.col(value)))
 
 
 def _std(value: str, kind: DataType) -> Aggregate:
@@ -94,13 +94,13 @@ def _std(value: str, kind: DataType) -> Aggregate:
 def _min(value: str, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return _plain(F.min(F.col(value)))
+    return _single(F.min(F.col(value)))
 
 
 def _max(value: str, kind: DataType) -> Aggregate:
     from pyspark.sql import functions as F
 
-    return _plain(F.max(F.col(value)))
+    return _single(F.max(F.col(value)))
 
 
 # Each function takes a column's quoted name and its type.

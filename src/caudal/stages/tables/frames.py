@@ -33,32 +33,32 @@ def as_frame(result: Any, name: str) -> DataFrame:
     if on_spark is not None and isinstance(result, on_spark.Series):
         result = result.to_frame()
     if on_spark is not None and isinstance(result, on_spark.DataFrame):
-        return _of_pandas_on_spark(result)
+        return _convert_pandas_on_spark(result)
     if pandas is not None and isinstance(result, pandas.Series):
         result = result.to_frame()
     if pandas is not None and isinstance(result, pandas.DataFrame):
-        return _of_pandas(_flat(result), name)
+        return _convert_pandas(_flatten(result), name)
     if result is None:
-        raise StepFailed(f"The function of table '{name}' gave nothing: did you forget return?", table=name)
+        raise StepFailed(f"The function of table '{name}' returned nothing: did you forget return?", table=name)
     kind = f"{type(result).__module__}.{type(result).__qualname__}".removeprefix("builtins.")
     hint = (
         "Call .agg(…) on it."
         if type(result).__name__ in ("Windows", "GroupedData")
         else "Return a Spark, pandas-on-Spark or pandas frame."
     )
-    raise StepFailed(f"The function of table '{name}' gave a {kind}, which is no frame.", fix=hint, table=name)
+    raise StepFailed(f"The function of table '{name}' returned a {kind}, which is no frame.", fix=hint, table=name)
 
 
-def _of_pandas_on_spark(frame: Any) -> DataFrame:
+def _convert_pandas_on_spark(frame: Any) -> DataFrame:
     from pyspark.pandas.utils import PandasAPIOnSparkAdviceWarning
 
     with warnings.catch_warnings():
         # It advises against losing the index; a named one is a column by now, an unnamed one is a row number.
         warnings.simplefilter("ignore", PandasAPIOnSparkAdviceWarning)
-        return _flat(frame).to_spark()  # type: ignore[no-any-return]
+        return _flatten(frame).to_spark()  # type: ignore[no-any-return]
 
 
-def _flat(frame: Any) -> Any:
+def _flatten(frame: Any) -> Any:
     """Return a pandas-like frame whose named index levels are columns and whose columns have plain string names."""
     if frame.columns.nlevels > 1:
         frame = frame.copy()
@@ -72,14 +72,14 @@ def _flat(frame: Any) -> Any:
     return frame.reset_index(level=new_columns) if new_columns else frame
 
 
-def _of_pandas(frame: Any, name: str) -> DataFrame:
+def _convert_pandas(frame: Any, name: str) -> DataFrame:
     import pyarrow as pa
     from pyspark.sql import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema
 
     if len(frame) > LARGEST_PANDAS_ROWS:
         raise StepFailed(
-            f"The function of table '{name}' gave a pandas frame of {len(frame):,} rows; {LARGEST_PANDAS_ROWS:,} is the most.",
+            f"The function of table '{name}' returned a pandas frame of {len(frame):,} rows; {LARGEST_PANDAS_ROWS:,} are allowed.",
             fix="Stay on Spark: frame.pandas_api() has the same methods.",
             table=name,
         )
@@ -88,7 +88,7 @@ def _of_pandas(frame: Any, name: str) -> DataFrame:
         schema = from_arrow_schema(pa.Schema.from_pandas(frame, preserve_index=False), prefer_timestamp_ntz=True)
     except (pa.ArrowException, TypeError) as error:
         raise StepFailed(
-            f"The pandas frame of table '{name}' holds what no column can: {error}.",
+            f"The pandas frame of table '{name}' holds values that no column can hold: {error}.",
             fix="Give its columns one type each.",
             table=name,
         ) from error

@@ -35,8 +35,8 @@ def fill_gaps(
 
     The added rows depend only on the rows of the same day, so that a day recomputed alone gets the same rows again.
     With the keys of the day, a quiet quarter-hour in the morning has a row because the key was seen at some time of that day;
-    where even that must not be known beforehand, give ``keys``: then every key has every window of each day in the frame. A window
-    that the clocks of the product's zone skipped is not added; of an hour of instants that comes twice, both are (docs/adr/0017).
+    where even that may not be known beforehand, pass ``keys``: then every key has every window of each day in the frame. A window
+    that the clocks of the product's zone skipped is not added; of an hour of instants that occurs twice, both are (docs/adr/0017).
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def fill_gaps(
 
     caller = "fill_gaps"
     if within != "day":
-        raise DeclarationProblem(f'fill_gaps is asked to fill within="{within}".', fix='Only within="day" is there.')
+        raise DeclarationProblem(f'fill_gaps got within="{within}".', fix='Pass within="day", the only extent.')
     group = marks.keys(frame, by, caller)
     start = marks.event_time(frame, time, caller, "time")
     width = marks.step_s(frame, start, step, caller)
@@ -69,11 +69,11 @@ def fill_gaps(
         )
     values = _values(frame, value, (*group, start, END))
     grid = _Grid(int(width), isinstance(frame.schema[start].dataType, TimestampType), Clock(zone()))
-    numbered = grid.numbered(frame, quoted(start)).withColumn("__there", F.lit(True))
+    numbered = grid.with_numbers(frame, quoted(start)).withColumn("__there", F.lit(True))
     windows = _fill_keys(numbered, keys, group, grid.last) if keys is not None else _fill_days(numbered, group, grid.last)
-    windows = grid.placed(windows)
+    windows = grid.with_bounds(windows)
 
-    def filled(name: str) -> Column:
+    def value_of(name: str) -> Column:
         column = F.col(quoted(name))
         if name == start:
             return F.when(F.col("__there"), column).otherwise(F.col(START))
@@ -83,11 +83,11 @@ def fill_gaps(
             return column
         return F.when(F.col("__there"), column).otherwise(F.lit(values.get(name)).cast(frame.schema[name].dataType))
 
-    windows = windows.withColumn(START, filled(start))
-    start_column = F.col(START)  # its name says that it lies on the day
+    windows = windows.withColumn(START, value_of(start))
+    start_column = F.col(START)  # the column's name marks that it lies on the same day
     return windows.select(
         *(
-            (start_column if field.name == start else filled(field.name)).alias(field.name, metadata=field.metadata or {})
+            (start_column if field.name == start else value_of(field.name)).alias(field.name, metadata=field.metadata or {})
             for field in frame.schema.fields
         )
     )
@@ -113,53 +113,53 @@ class _Grid:
         return self.width_s * MICROS
 
     @property
-    def _twice(self) -> bool:
+    def _shows_times_twice(self) -> bool:
         return self.instants and not self.clock.steady
 
     @property
     def last(self) -> int:
-        """The greatest number."""
+        """Return the greatest window number of a day."""
         slots = DAY_S // self.width_s
-        return (2 * slots if self._twice else slots) - 1
+        return (2 * slots if self._shows_times_twice else slots) - 1
 
     def _wall(self, start: str) -> Column:
         from pyspark.sql import functions as F
 
-        if self._twice:
+        if self._shows_times_twice:
             return self.clock.shown(F.unix_micros(start))
         if self.instants:
             return F.unix_micros(start)
         return F.call_function("div", F.col(start) - F.expr(_EPOCH), F.expr(_MICROSECOND))  # without the session's time zone
 
-    def numbered(self, frame: DataFrame, start: str) -> DataFrame:
+    def with_numbers(self, frame: DataFrame, start: str) -> DataFrame:
         """Return the frame with the midnight of each window's day (microseconds of wall time) and the window's number in it."""
         from pyspark.sql import functions as F
 
         wall, slot = F.col("__wall"), F.col("__slot")
         frame = frame.withColumn("__wall", self._wall(start)).withColumn(MIDNIGHT, slot_of(wall, DAY_S * MICROS))
         number = F.floor((wall - F.col(MIDNIGHT)) / F.lit(self._width_us)).cast("int")
-        if not self._twice:
+        if not self._shows_times_twice:
             return frame.withColumn(AT, number)
         frame = frame.withColumn("__slot", slot_of(wall, self._width_us))
-        second = self.clock.double(slot, self._width_us) & (F.unix_micros(start) >= self.clock.last(slot))
-        return frame.withColumn(AT, number * 2 + F.when(second, F.lit(1)).otherwise(F.lit(0)))
+        is_second = self.clock.double(slot, self._width_us) & (F.unix_micros(start) >= self.clock.last(slot))
+        return frame.withColumn(AT, number * 2 + F.when(is_second, F.lit(1)).otherwise(F.lit(0)))
 
-    def placed(self, windows: DataFrame) -> DataFrame:
-        """Return the existing rows, and of the added ones those whose window the clocks show, with `START` and ``__end``."""
+    def with_bounds(self, windows: DataFrame) -> DataFrame:
+        """Return the existing rows and the added rows whose window the clocks show, with `START` and ``__end``."""
         from pyspark.sql import functions as F
 
-        number = F.floor(F.col("__window") / 2) if self._twice else F.col("__window")
+        number = F.floor(F.col("__window") / 2) if self._shows_times_twice else F.col("__window")
         slot, width = F.col("__slot"), self._width_us
-        # Step by step, so that each expression, being long, is computed once.
+        # One column after another, so that each long expression is computed once.
         windows = windows.withColumn("__slot", F.col(MIDNIGHT) + number.cast("bigint") * F.lit(width).cast("bigint"))
-        if self.clock.steady or not self._twice:
+        if self.clock.steady or not self._shows_times_twice:
             if not self.clock.steady:
                 windows = windows.where(F.col("__there") | ~self.clock.never(slot, width))
             return windows.withColumn(START, self._moment(slot)).withColumn("__end", self._moment(slot + width))
-        second = F.col("__window") % 2 == 1
+        is_second = F.col("__window") % 2 == 1
         windows = windows.withColumn("__double", self.clock.double(slot, width))
-        shown = F.when(second, F.col("__double")).otherwise(~self.clock.never(slot, width))
-        windows = windows.where(F.col("__there") | shown).withColumn("__begin", self.clock.start(slot, second))
+        exists = F.when(is_second, F.col("__double")).otherwise(~self.clock.never(slot, width))
+        windows = windows.where(F.col("__there") | exists).withColumn("__begin", self.clock.start(slot, is_second))
         ends = self.clock.end(slot, F.col("__begin"), F.col("__double"), width)
         return windows.withColumn(START, self._moment(F.col("__begin"))).withColumn("__end", self._moment(ends))
 
@@ -177,9 +177,9 @@ def _fill_days(numbered: DataFrame, group: Sequence[str], last: int) -> DataFram
     from pyspark.sql import Window, functions as F
 
     row = Window.partitionBy(*(F.col(quoted(name)) for name in group), F.col(MIDNIGHT)).orderBy(AT)
-    first = F.when(F.row_number().over(row) == 1, F.lit(0)).otherwise(F.col(AT))
-    until = F.greatest(F.col(AT), F.coalesce(F.lead(AT).over(row) - 1, F.lit(last)))
-    with_bounds = numbered.withColumn("__first", first).withColumn("__until", until)
+    first_window = F.when(F.row_number().over(row) == 1, F.lit(0)).otherwise(F.col(AT))
+    last_window = F.greatest(F.col(AT), F.coalesce(F.lead(AT).over(row) - 1, F.lit(last)))
+    with_bounds = numbered.withColumn("__first", first_window).withColumn("__until", last_window)
     windows = with_bounds.withColumn("__window", F.explode(F.sequence("__first", "__until")))
     return windows.withColumn("__there", F.col("__window") == F.col(AT))
 
@@ -197,11 +197,11 @@ def _fill_keys(numbered: DataFrame, keys: DataFrame, group: Sequence[str], last:
         .alias("grid")
     )
     rows = numbered.alias("rows")
-    same = (F.col(f"grid.{MIDNIGHT}") == F.col(f"rows.{MIDNIGHT}")) & (F.col("grid.__window") == F.col(f"rows.{AT}"))
+    is_same = (F.col(f"grid.{MIDNIGHT}") == F.col(f"rows.{MIDNIGHT}")) & (F.col("grid.__window") == F.col(f"rows.{AT}"))
     for name in group:
-        same &= F.col(f"grid.{quoted(name)}").eqNullSafe(F.col(f"rows.{quoted(name)}"))
+        is_same &= F.col(f"grid.{quoted(name)}").eqNullSafe(F.col(f"rows.{quoted(name)}"))
     # A full join keeps rows of other keys: filling never makes a table smaller.
-    joined = grid.join(rows, same, "full")
+    joined = grid.join(rows, is_same, "full")
     key_columns = [F.coalesce(F.col(f"grid.{quoted(name)}"), F.col(f"rows.{quoted(name)}")).alias(name) for name in group]
     other_columns = [F.col(f"rows.{quoted(name)}") for name in numbered.columns if name not in (*group, "__there", MIDNIGHT)]
     return joined.select(
@@ -219,7 +219,7 @@ def _values(frame: DataFrame, value: object, excluded: Sequence[str]) -> Mapping
         for name in value:
             if name not in frame.columns:
                 raise DeclarationProblem(
-                    f"fill_gaps is to fill '{name}', which the frame does not have.",
+                    f"fill_gaps got a value for '{name}', a column that the frame does not have.",
                     nearest=nearest(name, frame.columns),
                     fix=f"It has {', '.join(frame.columns)}.",
                 )

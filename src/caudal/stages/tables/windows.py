@@ -24,7 +24,7 @@ START, END = "window_start", "window_end"
 
 @dataclass(frozen=True)
 class Windows:
-    """Rows put into windows, to be aggregated by ``agg``."""
+    """Rows put into windows; ``agg`` aggregates them."""
 
     frame: DataFrame
     width_s: int
@@ -57,14 +57,14 @@ class Windows:
         DeclarationProblem : unknown statistic or column, a name used twice, no aggregate
         """
         caller = f'tumble(…, "{text(self.width_s)}").agg'
-        self._hold(aggregates, fill, caller)
+        self._check_names(aggregates, fill, caller)
         from pyspark.sql import functions as F
 
-        # Under their own names, Spark could use one aggregate's result as another's input.
+        # The parts get temporary names: under the final ones, Spark could use one aggregate's result as another's input.
         by_name = {name: aggregate(self.frame, name, declared, caller) for name, declared in aggregates.items()}
         places = {name: [f"__{number}_{part}" for part in range(len(by_name[name].parts))] for number, name in enumerate(by_name)}
         parts = [part.alias(place) for name in by_name for part, place in zip(by_name[name].parts, places[name], strict=True)]
-        frame, window = self._placed(caller)
+        frame, window = self._assign_windows(caller)
         grouped = frame.groupBy(*(F.col(quoted(name)) for name in self.by), window).agg(*parts)
         result = grouped.select(
             *(marked(name, **{KEY: True}) for name in self.by),
@@ -76,7 +76,7 @@ class Windows:
             return result
         return fill_gaps(result, self._values(fill, aggregates, caller), keys=keys)
 
-    def _placed(self, caller: str) -> tuple[DataFrame, Column]:
+    def _assign_windows(self, caller: str) -> tuple[DataFrame, Column]:
         """Return the rows that have a time, and the window that each is in: a struct of start and end."""
         from pyspark.sql import functions as F
         from pyspark.sql.types import TimestampType
@@ -87,9 +87,9 @@ class Windows:
         frame = windowed(self.frame.where(column.isNotNull()), micros(self.frame, self.time, caller), self.width_s, zone())
         return frame, F.struct(F.col(reach.START).alias("start"), F.col("__end").alias("end")).alias("__window")
 
-    def _hold(self, aggregates: Mapping[str, object], fill: object, caller: str) -> None:
+    def _check_names(self, aggregates: Mapping[str, object], fill: object, caller: str) -> None:
         if not aggregates:
-            raise DeclarationProblem(f"{caller} is asked for nothing.", fix='Name an aggregate: .agg(rows="count").')
+            raise DeclarationProblem(f"{caller} got no aggregate.", fix='Name one: .agg(rows="count").')
         reserved = (*self.by, START, END)
         for name in aggregates:
             if name in reserved:
@@ -99,9 +99,9 @@ class Windows:
         for name in fill if isinstance(fill, Mapping) else ():
             if name not in aggregates:
                 raise DeclarationProblem(
-                    f"{caller} is to fill '{name}', which it does not aggregate.",
+                    f"{caller} got a fill value for '{name}', which is not an aggregate.",
                     nearest=nearest(name, aggregates),
-                    fix=f"It makes {', '.join(aggregates)}.",
+                    fix=f"Its aggregates are {', '.join(aggregates)}.",
                 )
 
     def _values(self, fill: object, aggregates: Mapping[str, object], caller: str) -> Mapping[str, object]:
@@ -114,19 +114,19 @@ class Windows:
 def tumble(
     frame: DataFrame, width: str | float = "15 minutes", *, by: str | Sequence[str] = (), time: str | None = None
 ) -> Windows:
-    """Put the rows of a frame into windows that follow one another without overlap, and never cross midnight.
+    """Return the rows of a frame put into windows that follow one another without overlap and never cross midnight.
 
     ``cd.tumble(trips, "15 minutes", by=["zone"]).agg(pickups="count", fare_usd="avg")``
 
-    Windows are cut at local midnight: for wall time (TIMESTAMP_NTZ) its own, for instants (TIMESTAMP) by the clocks of the
+    Windows are cut at local midnight: for wall time (TIMESTAMP_NTZ) that of the column, for instants (TIMESTAMP) by the clocks of the
     product's zone (UTC outside of a product; ``cd.in_zone`` sets another). Where clocks change, a day of instants has 23 or 25 hours, and an
-    hour that comes twice is two windows (docs/adr/0017). Rows without a time are in no window; a null key is a key.
+    hour that occurs twice is two windows (docs/adr/0017). Rows without a time are in no window; a null key is a key.
 
     Parameters
     ----------
     frame : DataFrame, one row per event
     width : length of a window; it divides a day
-    by : key columns; each combination has windows of its own
+    by : key columns; each combination has separate windows
     time : str, optional, the time column; by default the event time declared on the source or table
 
     Raises
@@ -137,8 +137,8 @@ def tumble(
     length = seconds(width)
     if length <= 0 or length != int(length) or DAY_S % length:
         raise DeclarationProblem(
-            f"tumble is asked for windows of {text(length)}, which do not divide a day.",
-            fix="Windows never cross midnight; take whole seconds that divide a day, such as '15 minutes', '1 hour' or '1 day'.",
+            f"tumble got a width of {text(length)}, which does not divide a day.",
+            fix="Windows never cross midnight; use whole seconds that divide a day, such as '15 minutes', '1 hour' or '1 day'.",
             width=width,
         )
     by = names(by)

@@ -64,10 +64,10 @@ class FittedBaseline:
         values = np.tile(np.atleast_1d(np.asarray(self.overall, "float64")), (len(frame), 1))
         if self.by_group is not None:
             keys = pd.MultiIndex.from_frame(frame[list(self.group_by)])
-            known = pd.MultiIndex.from_tuples(
+            groups = pd.MultiIndex.from_tuples(
                 [group if isinstance(group, tuple) else (group,) for group in self.by_group.index], names=list(self.group_by)
             )
-            places = known.get_indexer(keys)
+            places = groups.get_indexer(keys)
             values[places >= 0] = self.by_group.to_numpy("float64").reshape(-1, width)[places[places >= 0]]
         if self.classes is None:
             return answer(frame, values[:, 0])

@@ -23,11 +23,11 @@ class Fitted(Protocol):
 
     @property
     def format(self) -> str:
-        """Its kind: ``sklearn``, ``spark`` or ``baseline``."""
+        """Return its kind: ``sklearn``, ``spark`` or ``baseline``."""
 
     @property
     def estimator(self) -> Any:
-        """The fitted object itself, to be stored."""
+        """Return the fitted object, to be stored."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and perhaps ``probability_<class>``, with the frame's index."""
@@ -55,7 +55,7 @@ def candidates(model: Model, rows: Rows, spark: Callable[[], SparkSession] | Non
     """
     if BASELINE in model.candidates:
         raise DeclarationProblem(
-            f"Model '{model.name}' declares a candidate '{BASELINE}'; the naive baseline of that name is always there.",
+            f"Model '{model.name}' declares a candidate '{BASELINE}'; every model has the naive baseline of that name.",
             fix="Give the candidate another name.", where=str(model.where or ""), candidate=BASELINE,
         )  # fmt: skip
     if not model.candidates:
@@ -80,7 +80,7 @@ def _candidate(model: Model, name: str, estimator: Any, rows: Rows, spark: Calla
     if is_spark_ml(estimator):
         if any(input_["name"] == LABEL for input_ in rows.inputs):
             raise DeclarationProblem(
-                f"Model '{model.name}' has an input '{LABEL}', the name that Spark ML candidates find the label under.",
+                f"Model '{model.name}' has an input '{LABEL}', the label's name for Spark ML candidates.",
                 fix="Rename the input.", where=str(model.where or ""), column=LABEL,
             )  # fmt: skip
         return SparkCandidate(estimator, rows.inputs, rows.classes, model.seed, _session(model, name, spark))

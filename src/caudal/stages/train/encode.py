@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 Kind = Literal["boosting", "trees", "other"]
 
-# Histogram boosting splits on categories themselves, at most 255 bins of them, one of which is for missing values.
+# Histogram boosting splits on categories directly, at most 255 bins of them, one of which is for missing values.
 MAX_NATIVE_CATEGORIES = 254
-# One-hot: values rarer than this share of the rows become one column, so that 265 zones cost no more than they are worth.
+# One-hot: values rarer than this share of the rows become one column, so that 265 zones do not become 265 columns.
 MIN_SHARE = 0.0005
 
 
@@ -20,7 +20,7 @@ def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> An
     - trees and forests: strings as ordinals, unknown ones −1, nulls −2; numbers filled with the median where the estimator takes no nulls
     - all others: strings as sparse one-hot columns; numbers filled with the median and scaled to unit variance
 
-    An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` of its own is returned unchanged.
+    An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` is returned unchanged.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline

@@ -58,10 +58,12 @@ def evaluate(
     model: Model, rows: Rows, folds_: Sequence[Fold], candidates: Mapping[str, Candidate], report: Report
 ) -> dict[str, Evaluation]:
     """Return each candidate's evaluation, by name, in the order of declaration."""
-    return {name: _evaluated(model, rows, folds_, name, candidate, report) for name, candidate in candidates.items()}
+    return {name: _evaluate_candidate(model, rows, folds_, name, candidate, report) for name, candidate in candidates.items()}
 
 
-def _evaluated(model: Model, rows: Rows, folds_: Sequence[Fold], name: str, candidate: Candidate, report: Report) -> Evaluation:
+def _evaluate_candidate(
+    model: Model, rows: Rows, folds_: Sequence[Fold], name: str, candidate: Candidate, report: Report
+) -> Evaluation:
     fold_figures: list[Mapping[str, Any]] = []
     predictions: list[pd.DataFrame] = []
     error: str | None = None
@@ -70,8 +72,8 @@ def _evaluated(model: Model, rows: Rows, folds_: Sequence[Fold], name: str, cand
         warnings.simplefilter("always")
         for number, fold in enumerate(folds_, start=1):
             try:
-                figures, prediction = _fold(model, rows, fold, candidate)
-            # A candidate is the user's code: an error of any kind is its result, and the others go on.
+                figures, prediction = _evaluate_fold(model, rows, fold, candidate)
+            # A candidate is the user's code: an error of any kind is its result, and the other candidates are still evaluated.
             except Exception as raised:  # noqa: BLE001
                 error = f"fold {number} of {len(folds_)}: {_one_line(raised)}"
                 report(f"{name} failed in {error}")
@@ -108,7 +110,7 @@ def _evaluated(model: Model, rows: Rows, folds_: Sequence[Fold], name: str, cand
     return Evaluation(result, tuple(predictions) if not error else ())
 
 
-def _fold(model: Model, rows: Rows, fold: Fold, candidate: Candidate) -> tuple[dict[str, Any], pd.DataFrame]:
+def _evaluate_fold(model: Model, rows: Rows, fold: Fold, candidate: Candidate) -> tuple[dict[str, Any], pd.DataFrame]:
     started = time.perf_counter()
     fitted = candidate.fit(rows.frame.iloc[fold.train], rows.y.iloc[fold.train])
     prediction = fitted.predict(rows.frame.iloc[fold.test])
@@ -116,7 +118,7 @@ def _fold(model: Model, rows: Rows, fold: Fold, candidate: Candidate) -> tuple[d
     figures = scores(model.task, rows.y.iloc[fold.test], prediction, rows.classes)
     if figures[model.metric] is None:
         raise ValueError(
-            f"{model.metric} has no value: {int(prediction.isna().any(axis=1).sum()):,} of {len(prediction):,} predictions are no number, or the candidate "
+            f"{model.metric} has no value: {int(prediction.isna().any(axis=1).sum()):,} of {len(prediction):,} predictions are not numbers, or the candidate "
             "gives no probabilities, or its test rows are all of one class."
         )
     test_stretch = {
@@ -127,8 +129,8 @@ def _fold(model: Model, rows: Rows, fold: Fold, candidate: Candidate) -> tuple[d
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known and len(known) == len(values) else None
+    present = [value for value in values if value is not None]
+    return statistics.fmean(present) if present and len(present) == len(values) else None
 
 
 def _warning_text(caught: warnings.WarningMessage) -> str:

@@ -1,4 +1,4 @@
-"""The gates that a version must pass to be promoted: what they name exists, and the result of each."""
+"""Check that the names in a model's gates exist, and judge a version by each gate."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from caudal.declarations.model import BASELINE, Model
 from caudal.errors import DeclarationProblem, nearest
 from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
-from caudal.stages.metrics.scores import known_metric
+from caudal.stages.metrics.scores import require_metric
 
 
 def check_gates(model: Model, columns: Sequence[str]) -> None:
-    """Raise where a gate names a candidate, metric or column that does not exist. This costs nothing, so it comes first."""
+    """Raise DeclarationProblem where a gate names a candidate, metric or column that does not exist; this is checked before training."""
     for gate in model.gates:
         for candidate in gate.candidates:
             if candidate not in (*model.candidates, BASELINE):
@@ -20,12 +20,12 @@ def check_gates(model: Model, columns: Sequence[str]) -> None:
                     nearest=nearest(candidate, model.candidates), where=str(model.where or ""), candidate=candidate,
                 )  # fmt: skip
         for metric in gate.metrics:
-            known_metric(model, metric)
+            require_metric(model, metric)
         for column in gate.columns:
             if column not in columns:
                 raise DeclarationProblem(
                     f"Model '{model.name}' {gate.aim}, which its features do not have.",
-                    nearest=nearest(column, columns), fix="Give it in the features' keep=[...].", where=str(model.where or ""),
+                    nearest=nearest(column, columns), fix="List it in the features' keep=[...].", where=str(model.where or ""),
                     column=column,
                 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Hold rows out of training, and score a version once by them."""
+"""Hold rows out of training, and score a version on them once."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class HoldoutSplit:
     Parameters
     ----------
     train : DataFrame, rows that may be trained on, including those without a label
-    held : DataFrame, labelled rows that are never trained on; None where nothing is held out
-    left_out : number of rows that are neither: their label is not known when the held-out stretch begins, or a table holds their keys out
+    held_out : DataFrame, labelled rows that are never trained on; None where nothing is held out
+    left_out : number of rows in neither: their label is not known when the held-out stretch begins, or a table holds their keys out
     """
 
     train: pd.DataFrame
-    held: pd.DataFrame | None = None
+    held_out: pd.DataFrame | None = None
     left_out: int = 0
 
 
@@ -48,22 +48,22 @@ def split_holdout(model: Model, features: Features, frame: pd.DataFrame, table: 
     DeclarationProblem : the flag is not a boolean column, the table lacks columns, or the features have no time, so there is no newest stretch
     StepFailed : no row is held out, or none is left to train on
     """
-    held_out = model.holdout
-    if held_out is None:
+    declared = model.holdout
+    if declared is None:
         return HoldoutSplit(frame)
-    if held_out.flag is not None:
-        split = _held_by_flag(model, features, frame, held_out.flag)
-    elif held_out.table is not None:
+    if declared.flag is not None:
+        split = _hold_out_flagged(model, features, frame, declared.flag)
+    elif declared.table is not None:
         assert table is not None
-        split = _held_by_table(model, features, frame, table, held_out.table)
+        split = _hold_out_table(model, features, frame, table, declared.table)
     else:
-        split = _held_newest(model, features, frame)
-    assert split.held is not None
-    if split.held.empty or split.train[model.label].notna().sum() == 0:
-        empty = "holds no labelled row out" if split.held.empty else "leaves no labelled row to train on"
+        split = _hold_out_newest(model, features, frame)
+    assert split.held_out is not None
+    if split.held_out.empty or split.train[model.label].notna().sum() == 0:
+        empty = "holds no labelled row out" if split.held_out.empty else "leaves no labelled row to train on"
         raise StepFailed(
-            f"Model '{model.name}': the holdout ({held_out.described}) {empty}, of {len(frame):,} rows.",
-            fix="Declare another holdout, or bring more data.",
+            f"Model '{model.name}': the holdout ({declared.described}) {empty}, of {len(frame):,} rows.",
+            fix="Declare another holdout, or add more data.",
             where=str(model.where or ""),
         )
     return split
@@ -76,21 +76,21 @@ def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: HoldoutSplit
     ----------
     rows : the rows that the version was fitted to, with its inputs and classes
     """
-    assert split.held is not None
+    assert split.held_out is not None
     assert model.holdout is not None
-    held = split.held.reset_index(drop=True)
-    actual = class_names(held[model.label]) if model.task == "classification" else held[model.label].astype("float64")
-    figures = scores(model.task, actual, fitted.predict(held), rows.classes)
+    held_rows = split.held_out.reset_index(drop=True)
+    actual = class_names(held_rows[model.label]) if model.task == "classification" else held_rows[model.label].astype("float64")
+    figures = scores(model.task, actual, fitted.predict(held_rows), rows.classes)
     return {
         "of": model.holdout.described,
-        "rows": len(held),
+        "rows": len(held_rows),
         "left_out": split.left_out,
         "metric": model.metric,
         "metrics": figures,
     }
 
 
-def _held_newest(model: Model, features: Features, frame: pd.DataFrame) -> HoldoutSplit:
+def _hold_out_newest(model: Model, features: Features, frame: pd.DataFrame) -> HoldoutSplit:
     import pandas as pd
 
     assert model.holdout is not None
@@ -101,33 +101,38 @@ def _held_newest(model: Model, features: Features, frame: pd.DataFrame) -> Holdo
             where=str(model.where or ""),
         )
     times = pd.to_datetime(frame[features.as_of])
-    known = frame[model.label].notna() & times.notna()
-    if not known.any():
-        return HoldoutSplit(frame, frame[known])
+    is_labelled = frame[model.label].notna() & times.notna()
+    if not is_labelled.any():
+        return HoldoutSplit(frame, frame[is_labelled])
     horizon = pd.Timedelta(model.horizon_s, "s")
     if model.holdout.newest_s is not None:
-        cut = times[known].max() - pd.Timedelta(model.holdout.newest_s, "s")
-        held, early = known & (times > cut), times + horizon <= cut
+        cut = times[is_labelled].max() - pd.Timedelta(model.holdout.newest_s, "s")
+        is_held, is_early = is_labelled & (times > cut), times + horizon <= cut
     else:
         keys = [name for name in features.entity if name != features.as_of]
-        order = frame[known].assign(**{features.as_of: times[known]}).sort_values([features.as_of, *keys], kind="stable").index
+        order = (
+            frame[is_labelled]
+            .assign(**{features.as_of: times[is_labelled]})
+            .sort_values([features.as_of, *keys], kind="stable")
+            .index
+        )
         chosen = order[-(model.holdout.newest_rows or 0) :]
-        held = pd.Series(frame.index.isin(chosen), index=frame.index) & known
-        first = times[held].min()
+        is_held = pd.Series(frame.index.isin(chosen), index=frame.index) & is_labelled
+        held_from = times[is_held].min()
         # Rows of the moment at which the held-out rows begin may be close to them in every respect.
-        early = (times + horizon <= first) & (times < first)
-    train = early & ~held
-    return HoldoutSplit(frame[train | ~known], frame[held], int((known & ~held & ~train).sum()))
+        is_early = (times + horizon <= held_from) & (times < held_from)
+    is_train = is_early & ~is_held
+    return HoldoutSplit(frame[is_train | ~is_labelled], frame[is_held], int((is_labelled & ~is_held & ~is_train).sum()))
 
 
-def _held_by_flag(model: Model, features: Features, frame: pd.DataFrame, flag: str) -> HoldoutSplit:
+def _hold_out_flagged(model: Model, features: Features, frame: pd.DataFrame, flag: str) -> HoldoutSplit:
     from pandas.api.types import infer_dtype
 
     _require_columns(model, f"features '{features.name}' do not have", frame, [flag])
     if infer_dtype(frame[flag], skipna=True) not in ("boolean", "empty"):
         raise DeclarationProblem(
             f"Model '{model.name}' holds out the rows flagged by '{flag}', which is no boolean column.",
-            fix="Give true and false.",
+            fix="Use a column of true and false.",
             where=str(model.where or ""),
             column=flag,
         )
@@ -135,13 +140,13 @@ def _held_by_flag(model: Model, features: Features, frame: pd.DataFrame, flag: s
     return HoldoutSplit(frame[~flagged], frame[flagged & frame[model.label].notna()])
 
 
-def _held_by_table(model: Model, features: Features, frame: pd.DataFrame, table: pd.DataFrame, name: str) -> HoldoutSplit:
+def _hold_out_table(model: Model, features: Features, frame: pd.DataFrame, table: pd.DataFrame, name: str) -> HoldoutSplit:
     needed = [column for column in map(str, frame.columns) if not column.startswith("_") and column not in features.keep]
     _require_columns(model, f"the table '{name}' of its holdout does not have", table, needed)
     keys = [*features.entity, *([features.as_of] if features.as_of else [])]
     in_table = frame[keys].merge(table[keys].drop_duplicates().assign(_held=True), on=keys, how="left")["_held"].notna().to_numpy()
-    known = frame[model.label].notna().to_numpy()
-    return HoldoutSplit(frame[~in_table], table[table[model.label].notna()], int((in_table & known).sum()))
+    is_labelled = frame[model.label].notna().to_numpy()
+    return HoldoutSplit(frame[~in_table], table[table[model.label].notna()], int((in_table & is_labelled).sum()))
 
 
 def _require_columns(model: Model, lacking: str, frame: pd.DataFrame, columns: list[str]) -> None:

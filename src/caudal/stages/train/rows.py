@@ -42,7 +42,7 @@ class Rows:
         return len(self.frame)
 
 
-def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None) -> Rows:
+def labelled_rows(model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None) -> Rows:
     """Return the rows to train on: those whose label is known, the newest ``max_rows`` of them, in order of time and entity.
 
     Raises
@@ -58,28 +58,30 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
                 f"Model '{model.name}' needs the column '{name}', which features '{features.name}' do not have.",
                 nearest=nearest(name, map(str, frame.columns)), where=str(model.where or ""), column=name,
             )  # fmt: skip
-    known = frame[frame[model.label].notna()]
-    if known.empty:
+    labelled_frame = frame[frame[model.label].notna()]
+    if labelled_frame.empty:
         raise StepFailed(
-            f"Model '{model.name}' has nothing to learn from: none of {len(frame):,} rows has a known '{model.label}'.",
-            fix=f"See what features '{features.name}' give for '{model.label}'.", rows=len(frame),
+            f"Model '{model.name}' has no row to learn from: none of {len(frame):,} rows has a known '{model.label}'.",
+            fix=f"Check '{model.label}' in features '{features.name}'.", rows=len(frame),
         )  # fmt: skip
     keys = [name for name in features.entity if name != features.as_of]
     if not features.as_of:
-        return _rows(model, features, frame, known.sort_values(keys, kind="stable"), schema, len(known))
-    times = pd.to_datetime(known[features.as_of])
+        return _rows(model, features, frame, labelled_frame.sort_values(keys, kind="stable"), schema, len(labelled_frame))
+    times = pd.to_datetime(labelled_frame[features.as_of])
     if times.isna().any():
         raise StepFailed(
-            f"Model '{model.name}': {int(times.isna().sum()):,} of {len(known):,} rows have no '{features.as_of}'.",
-            fix=f"Let features '{features.name}' leave them out, or expect not_null('{features.as_of}').",
+            f"Model '{model.name}': {int(times.isna().sum()):,} of {len(labelled_frame):,} rows have no '{features.as_of}'.",
+            fix=f"Leave them out in features '{features.name}', or expect not_null('{features.as_of}').",
         )
-    # Spark returns rows in no fixed order; a fixed one makes reruns give identical models.
-    ordered = known.assign(**{features.as_of: times}).sort_values([features.as_of, *keys], kind="stable")
-    return _rows(model, features, frame, ordered if model.max_rows is None else ordered.tail(model.max_rows), schema, len(known))
+    # Spark returns rows in no fixed order; a fixed order makes reruns give identical models.
+    ordered = labelled_frame.assign(**{features.as_of: times}).sort_values([features.as_of, *keys], kind="stable")
+    return _rows(
+        model, features, frame, ordered if model.max_rows is None else ordered.tail(model.max_rows), schema, len(labelled_frame)
+    )
 
 
 def _rows(
-    model: Model, features: Features, frame: pd.DataFrame, chosen: pd.DataFrame, schema: Iterable[Field] | None, known: int
+    model: Model, features: Features, frame: pd.DataFrame, chosen: pd.DataFrame, schema: Iterable[Field] | None, labelled_count: int
 ) -> Rows:
     import pandas as pd
 
@@ -93,13 +95,13 @@ def _rows(
             fix="Train on more data, or another label.",
         )
     times = newest[features.as_of] if features.as_of else pd.Series(pd.NaT, index=newest.index, dtype="datetime64[ns]")
-    return Rows(newest, label, times, inputs, classes, len(frame) - known, known - len(newest))
+    return Rows(newest, label, times, inputs, classes, len(frame) - labelled_count, labelled_count - len(newest))
 
 
 def input_types(
     model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None
 ) -> list[dict[str, Any]]:
-    """Return name, type and nullability of every input: all columns except keys, time, labels, kept columns, and caudal's own."""
+    """Return name, type and nullability of every input: all columns except keys, time, labels, kept columns, and those that begin with ``_``."""
     flag = model.holdout.flag if model.holdout else None
     left_out = {*features.not_inputs, model.label, flag}
     declared = {column.name: column for column in schema or ()}
@@ -107,7 +109,7 @@ def input_types(
     if not names:
         raise DeclarationProblem(
             f"Model '{model.name}' has no input: every column of features '{features.name}' is a key, a time, a label or kept.",
-            fix="Let the features give columns to learn from.", where=str(model.where or ""),
+            fix="Add columns to learn from to the features.", where=str(model.where or ""),
         )  # fmt: skip
     return [
         {"name": name, "type": _type(model, features, frame[name], declared.get(name)), "nullable": bool(frame[name].isna().any())}
@@ -144,7 +146,7 @@ def _type(model: Model, features: Features, column: pd.Series, declared: Field |
         "time",
     )
     fix = (
-        f"Turn it into calendar features (caudal.calendar) or list it in keep=['{column.name}']."
+        f"Convert it to calendar features (caudal.calendar) or list it in keep=['{column.name}']."
         if time
         else f"Split it into columns of numbers or strings, or list it in keep=['{column.name}']."
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScikitCandidate:
-    """A scikit-learn estimator, bare or with preparation of its own; each fit works on a clone and never changes it.
+    """A scikit-learn estimator, with or without its own preparation of inputs; each fit works on a clone.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class ScikitCandidate:
 
         from caudal.stages.train.encode import encoding_pipeline
 
-        pipeline = encoding_pipeline(seeded(clone(self.estimator), self.seed), self.inputs)
+        pipeline = encoding_pipeline(with_seed(clone(self.estimator), self.seed), self.inputs)
         pipeline.fit(coerced(frame, self.inputs), label.to_numpy())
         return FittedScikit(pipeline, self.inputs)
 
@@ -61,8 +61,8 @@ class FittedScikit:
         return answer(frame, self.estimator.predict(inputs), shares, classes)
 
 
-def seeded(estimator: Any, seed: int) -> Any:
-    """Return the estimator with the seed in every ``random_state`` that was left None, its own and those of its parts."""
+def with_seed(estimator: Any, seed: int) -> Any:
+    """Return the estimator with the seed in every ``random_state`` that was left None, those of its parts included."""
     unseeded = {
         name: seed
         for name, value in estimator.get_params(deep=True).items()
@@ -71,12 +71,12 @@ def seeded(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**unseeded)
 
 
-def _class(thing: Any) -> str:
-    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+def _class(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _is_part(value: object) -> bool:
-    """Return whether a parameter is an estimator or a pipeline's list of them; their own parameters are listed separately."""
+    """Return whether a parameter is an estimator or a pipeline's list of them; their parameters are listed separately."""
     if isinstance(value, list | tuple):
         return any(_is_part(item) for item in value)
     return hasattr(value, "get_params") and not isinstance(value, type)

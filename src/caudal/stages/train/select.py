@@ -1,4 +1,4 @@
-"""Choose the best candidate, and write the sentence that says why."""
+"""Choose the best candidate, and state the reason in a sentence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[Result, s
         quoted = "; ".join(f"{result.name}: {result.error}" for result in failed)
         raise StepFailed(
             f"Every candidate of model '{model.name}' failed. {quoted}",
-            fix="Mend one of them.",
+            fix="Correct one of them.",
             where=str(model.where or ""),
             failed=len(failed),
         )

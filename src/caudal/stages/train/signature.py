@@ -26,7 +26,7 @@ def signature(
     schema: Iterable[Field] | None = None,
     fields: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return the signature as a JSON-ready document: ranges seen, medians, modes and categories of the training rows.
+    """Return the signature as a JSON-ready document: ranges, medians, modes and categories of the training rows.
 
     Labels, units and descriptions come from the schema; values that ``fields`` gives for an input (as ``product.serve`` declares them)
     take precedence over those of the rows.
@@ -54,25 +54,25 @@ def signature(
     }
 
 
-def with_fields(inputs: list[dict[str, Any]], fields: Mapping[str, Mapping[str, Any]], where: str = "") -> list[dict[str, Any]]:
+def with_fields(inputs: list[dict[str, Any]], fields: Mapping[str, Mapping[str, Any]], place: str = "") -> list[dict[str, Any]]:
     """Return inputs with declared values in place of those from the data."""
     names = [input_["name"] for input_ in inputs]
     for name, declared in fields.items():
         if name not in names:
             raise DeclarationProblem(
-                f"The form names '{name}', which is no input of the model.", nearest=nearest(name, names), where=where
+                f"The form names '{name}', which is no input of the model.", nearest=nearest(name, names), where=place
             )
         for key in declared:
             if key not in FIELD_KEYS:
                 raise DeclarationProblem(
-                    f"Nothing can be said about '{key}' of the input '{name}'.", nearest=nearest(key, FIELD_KEYS),
-                    fix=f"Use {', '.join(FIELD_KEYS)}.", where=where,
+                    f"Inputs have no '{key}', as declared for '{name}'.", nearest=nearest(key, FIELD_KEYS),
+                    fix=f"Use {', '.join(FIELD_KEYS)}.", where=place,
                 )  # fmt: skip
     return [{**input_, **fields.get(input_["name"], {})} for input_ in inputs]
 
 
 def _input(input_: Mapping[str, Any], column: pd.Series, declared: Field | None) -> dict[str, Any]:
-    known = column.dropna()
+    present = column.dropna()
     field: dict[str, Any] = {
         **input_,
         "label": declared.label if declared else None,
@@ -80,19 +80,19 @@ def _input(input_: Mapping[str, Any], column: pd.Series, declared: Field | None)
         "description": declared.description if declared else None,
         "minimum": None, "maximum": None, "seen": None, "default": None, "values": None,
     }  # fmt: skip
-    if known.empty:
+    if present.empty:
         return field
     if input_["type"] == "string":
-        texts = known.map(str)
+        texts = present.map(str)
         values = sorted(texts.unique())
-        # Of equally frequent values the least one, whatever the order of the rows.
+        # Of equally frequent values the least, so that the order of the rows does not matter.
         return {**field, "default": min(texts.mode()), "values": values if len(values) <= MAX_VALUES else None}
-    numbers = known.astype("float64")
+    numbers = present.astype("float64")
     if input_["type"] == "boolean":
         return {**field, "default": bool(numbers.mean() > 0.5)}
     finite = numbers[numbers.map(math.isfinite)]
     if finite.empty:
         return field
     number_of = (lambda value: int(value)) if input_["type"] == "long" else float
-    # The range seen is not a limit: a growing feature leaves it one day. ``product.serve(fields=…)`` declares limits.
+    # The range of the training rows is not a limit: a growing feature leaves it one day. ``product.serve(fields=…)`` declares limits.
     return {**field, "seen": [number_of(finite.min()), number_of(finite.max())], "default": number_of(round(finite.median(), 6))}

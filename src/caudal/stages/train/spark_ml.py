@@ -1,4 +1,4 @@
-"""Candidates made of Spark ML estimators, by the same protocol as scikit-learn's."""
+"""Candidates made of Spark ML estimators, with the same protocol as those of scikit-learn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SparkCandidate:
     """A Spark ML predictor or ``Pipeline``.
 
     A bare predictor gets its features prepared: numbers filled with the median, strings indexed (and one-hot encoded unless it is a
-    tree), all in one vector. A ``Pipeline`` is used unchanged; it finds the inputs under their own names, and the label as a double
+    tree), all in one vector. A ``Pipeline`` is used unchanged; it finds the inputs under their names, and the label as a double
     (for classes their position in sorted order) named ``label``.
     """
 
@@ -60,15 +60,15 @@ class SparkCandidate:
         from pyspark.ml import Pipeline
 
         if hasattr(self.estimator, "getStages"):
-            return Pipeline(stages=[self._seeded(stage.copy()) for stage in self.estimator.getStages()])
-        predictor = self._seeded(self.estimator.copy())
+            return Pipeline(stages=[self._with_seed(stage.copy()) for stage in self.estimator.getStages()])
+        predictor = self._with_seed(self.estimator.copy())
         predictor = predictor.copy({predictor.featuresCol: FEATURES, predictor.labelCol: LABEL})
         strings = [input_["name"] for input_ in self.inputs if input_["type"] == "string"]
         # A column without any value has no median to fill with, and no information.
         numbers = [input_["name"] for input_ in self.inputs if input_["type"] != "string" and frame[input_["name"]].notna().any()]
-        return Pipeline(stages=[*_prepared(predictor, strings, numbers, frame), predictor])
+        return Pipeline(stages=[*_preparation_stages(predictor, strings, numbers, frame), predictor])
 
-    def _seeded(self, stage: Any) -> Any:
+    def _with_seed(self, stage: Any) -> Any:
         if stage.hasParam("seed") and not stage.isSet("seed"):
             stage.set(stage.seed, self.seed)
         return stage
@@ -90,7 +90,7 @@ class FittedSpark:
         return ml_scored(self.estimator, self.spark(), frame, self.inputs, self.classes)
 
 
-def _prepared(predictor: Any, strings: list[str], numbers: list[str], frame: pd.DataFrame) -> list[Any]:
+def _preparation_stages(predictor: Any, strings: list[str], numbers: list[str], frame: pd.DataFrame) -> list[Any]:
     """Return the stages that assemble the inputs into one vector."""
     from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
 
@@ -102,12 +102,12 @@ def _prepared(predictor: Any, strings: list[str], numbers: list[str], frame: pd.
         vector += filled
     if strings:
         indexed = [f"_index_{name}" for name in strings]
-        # "keep" gives nulls and strings that training did not see an index of their own.
+        # "keep" gives nulls and strings that training did not see a separate index.
         stages.append(StringIndexer(inputCols=strings, outputCols=indexed, handleInvalid="keep"))
         if predictor.hasParam("maxBins"):
             if not predictor.isSet("maxBins"):
-                most = max(frame[name].nunique() for name in strings)
-                predictor.set(predictor.maxBins, max(predictor.getOrDefault("maxBins"), most + 2))
+                categories = max(frame[name].nunique() for name in strings)
+                predictor.set(predictor.maxBins, max(predictor.getOrDefault("maxBins"), categories + 2))
             vector += indexed
         else:
             one_hot = [f"_one_hot_{name}" for name in strings]

@@ -57,36 +57,36 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
     times = (as_of if zone is None else as_of.dt.tz_convert("UTC").dt.tz_localize(None)).to_numpy("datetime64[us]").astype("int64")
     test, step, horizon = (round(length * US) for length in (split.test_s, split.step_s or split.test_s, horizon_s + split.gap_s))
     train = None if split.train_s is None else round(split.train_s * US)
-    first, end = int(times[0]), int(times[-1])
+    start_us, end_us = int(times[0]), int(times[-1])
 
     def stamp(at: int) -> pd.Timestamp:
         return pd.Timestamp(at, unit="us") if zone is None else pd.Timestamp(at, unit="us", tz="UTC").tz_convert(zone)
 
     folds_: list[Fold] = []
     steps_back = 0
-    while len(folds_) < split.folds and end - steps_back * step >= first:
-        until = end - steps_back * step
+    while len(folds_) < split.folds and end_us - steps_back * step >= start_us:
+        until = end_us - steps_back * step
         cut = until - test
         tested = np.arange(np.searchsorted(times, cut, "right"), np.searchsorted(times, until, "right"))
-        if not tested.size:  # a gap in the data: go on with the stretch that holds the next older row
+        if not tested.size:  # a gap in the data: continue with the stretch that holds the next older row
             older = np.searchsorted(times, cut, "right") - 1
             if older < 0:
                 break
-            steps_back = max(steps_back + 1, (end - int(times[older])) // step)
+            steps_back = max(steps_back + 1, (end_us - int(times[older])) // step)
             continue
-        known = np.searchsorted(times, cut - horizon, "right")
+        train_end = np.searchsorted(times, cut - horizon, "right")
         start = 0 if train is None else np.searchsorted(times, cut - horizon - train, "right")
-        if known - start < MIN_TRAIN_ROWS:
+        if train_end - start < MIN_TRAIN_ROWS:
             break
-        folds_.append(Fold(stamp(cut), stamp(until), np.arange(start, known), tested))
+        folds_.append(Fold(stamp(cut), stamp(until), np.arange(start, train_end), tested))
         steps_back += 1
     if len(folds_) < split.folds:
         raise StepFailed(
             f"Model '{model}' needs {split.folds} test stretches of {text(split.test_s)}, each with at least {MIN_TRAIN_ROWS} rows before it "
-            f"whose label is known {text(horizon_s) if horizon_s else 'at once'}; {len(times):,} labelled rows from {stamp(first)} to "
-            f"{stamp(end)} ({_span_text(end - first)}) give {len(folds_)}.",
-            fix="Bring more data, or declare fewer folds or shorter stretches.",
-            rows=len(times), folds=len(folds_), span_s=(end - first) / US,
+            f"whose label is known {text(horizon_s) if horizon_s else 'at once'}; {len(times):,} labelled rows from {stamp(start_us)} to "
+            f"{stamp(end_us)} ({_span_text(end_us - start_us)}) give {len(folds_)}.",
+            fix="Add more data, or declare fewer folds or shorter stretches.",
+            rows=len(times), folds=len(folds_), span_s=(end_us - start_us) / US,
         )  # fmt: skip
     return tuple(reversed(folds_))
 
@@ -122,14 +122,14 @@ def row_folds(as_of: pd.Series, split: TemporalRows, horizon_s: float, model: st
             first_time = as_of.iloc[test_start]
             if horizon_s:
                 train = train[(as_of.iloc[train] + pd.Timedelta(horizon_s, "s") <= first_time).to_numpy()]
-            # Rows of one moment may lie on both sides of a cut: a version trained until then may have seen a test row.
+            # Rows of one moment may lie on both sides of a cut: a version trained until then may have been trained on a test row.
             cut = min(as_of.iloc[test_start - 1], first_time - pd.Timedelta(1, "ns"))
             until = as_of.iloc[test_start + test - 1]
         if not test or test_start <= 0 or train.size < MIN_TRAIN_ROWS:
             raise StepFailed(
                 f"Model '{model}' needs {split.folds} test stretches of {test:,} rows, each with at least {MIN_TRAIN_ROWS} rows to learn from before it "
                 f"and a gap of {split.gap:,}; there are {count:,} labelled rows.",
-                fix="Bring more data, or declare fewer folds or shorter stretches.",
+                fix="Add more data, or declare fewer folds or shorter stretches.",
                 rows=count, folds=len(folds_),
             )  # fmt: skip
         folds_.append(Fold(cut, until, train, np.arange(test_start, test_start + test)))
@@ -142,7 +142,7 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
     Raises
     ------
     StepFailed : a fold has too few rows
-    DeclarationProblem : the column that keeps rows together does not exist
+    DeclarationProblem : the column that groups rows does not exist
     """
     import numpy as np
     import pandas as pd
@@ -162,10 +162,10 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
         if not test.size or train.size < MIN_TRAIN_ROWS:
             raise StepFailed(
                 f"Model '{model}': fold {number + 1} of {split.folds} has {train.size} rows to learn from and {test.size} to test on.",
-                fix="Bring more data, or declare fewer folds.",
+                fix="Add more data, or declare fewer folds.",
                 rows=len(frame),
             )
-        # No row is later than another, so any version trained before has seen all of them.
+        # No row is later than another, so any earlier version may have been trained on all of them.
         folds_.append(Fold(as_of.iloc[0] - pd.Timedelta(1, "s"), as_of.iloc[-1], train, test))
     return tuple(folds_)
 
@@ -178,7 +178,7 @@ def iso(time: pd.Timestamp) -> str | None:
 
 
 def _hash_place(key: str) -> float:
-    """Return the place of a key's hash from 0 to 1; the same in every process."""
+    """Return a key's hash as a number from 0 to 1; the same in every process."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big") / 2**56
 
 

@@ -12,12 +12,12 @@ from caudal.declarations.node import Features
 from caudal.declarations.schema import Field
 from caudal.errors import StepFailed
 from caudal.stages.gates.evidence import Champion, Evidence, GateResult
-from caudal.stages.metrics.scores import known_metric
+from caudal.stages.metrics.scores import require_metric
 from caudal.stages.train.candidates import Candidate, Fitted, candidates
 from caudal.stages.train.evaluate import Result, evaluate
 from caudal.stages.train.gates import check_gates, judge
 from caudal.stages.train.holdout import score_held_out, split_holdout
-from caudal.stages.train.rows import Rows, labelled
+from caudal.stages.train.rows import Rows, labelled_rows
 from caudal.stages.train.select import select
 from caudal.stages.train.signature import signature
 from caudal.stages.train.split import folds, hashed_folds, iso, row_folds
@@ -61,7 +61,7 @@ class Trained:
 
     @property
     def passed(self) -> bool:
-        """Whether every gate was passed."""
+        """Return whether every gate was passed."""
         return all(gate.passed for gate in self.gates)
 
 
@@ -77,14 +77,14 @@ def train(
     progress: Callable[[str], None] | None = None,
     held_out: pd.DataFrame | None = None,
 ) -> Trained:
-    """Return the model that the declaration asks for, trained on some features.
+    """Return the declared model, trained on some features.
 
     Parameters
     ----------
     frame : DataFrame, the features, one row per entity and ``as_of``; rows without a label are left out
     champion : the version in production, for ``beats_champion``
     spark : returns the Spark session, called only when a candidate is Spark ML
-    schema : labels and units of columns; the features' own schema unless given
+    schema : labels and units of columns; the schema of the features unless given
     fields : the keys of inputs that ``product.serve`` declares
     progress : called with a line for every fold
     held_out : DataFrame, the table of the model's holdout, where it names one
@@ -96,10 +96,10 @@ def train(
     """
     report = progress or (lambda _: None)
     schema = tuple(schema if schema is not None else (features.schema or ()))
-    known_metric(model, model.metric)
+    require_metric(model, model.metric)
     check_gates(model, [str(name) for name in frame.columns])
     split = split_holdout(model, features, frame, held_out)
-    rows = labelled(model, features, split.train, schema)
+    rows = labelled_rows(model, features, split.train, schema)
     signature_ = signature(model, features, rows, schema, fields)
     if isinstance(model.split, Hashed):
         folds_ = hashed_folds(rows.frame, model.split, features.entity, rows.as_of, model.name)
@@ -112,9 +112,9 @@ def train(
     best, rule = select(model, evaluated)
     gates = judge(Evidence(model, rows, folds_, evaluated, best, champion))
     report(f"{best.name} is fitted to all {len(rows):,} rows")
-    fitted = _final(model, best.name, by_name[best.name], rows)
-    # Held-out rows are used once, for a version that is to go into production: rows scored again and again become training rows in effect.
-    promoted = split.held is not None and all(gate.passed for gate in gates)
+    fitted = _fit_chosen(model, best.name, by_name[best.name], rows)
+    # Held-out rows are used once, for a version that goes into production: choosing by their score again and again would be training on them.
+    promoted = split.held_out is not None and all(gate.passed for gate in gates)
     return Trained(
         results=tuple(evaluation.result for evaluation in evaluated.values()),
         chosen=best.name,
@@ -134,7 +134,7 @@ def train(
     )
 
 
-def _final(model: Model, name: str, candidate: Candidate, rows: Rows) -> Fitted:
+def _fit_chosen(model: Model, name: str, candidate: Candidate, rows: Rows) -> Fitted:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # reported already, with the folds

@@ -35,8 +35,8 @@ def take(batch: MicroBatch) -> list[TaskResult]:
         return _by_spark(batch, batch.frame(batch.start, batch.end))
     except Exception:
         batch.tap.ends(batch.start, 1)
-        if batch.tap.away is not None:  # it was the source that failed, not Spark
-            raise batch.tap.away from None
+        if batch.tap.unavailable is not None:  # it was the source that failed, not Spark
+            raise batch.tap.unavailable from None
         raise
 
 

@@ -47,11 +47,11 @@ def test_the_local_outlier_factor_is_scikit_learns():
     for i in range(160):
         row = rng.normal(size=2) * (1 if i % 3 else 4)
         if i in (60, 90, 130, 159):
-            held = one._ring.held.copy()
+            filled = one._ring.filled.copy()
             twin = Points(2, 1)
             twin.restore({name: value.copy() for name, value in one._points.fields().items()})
             point = twin.point(row)
-            expected = -LocalOutlierFactor(n_neighbors=5, novelty=True).fit(held).score_samples(point[None])[0]
+            expected = -LocalOutlierFactor(n_neighbors=5, novelty=True).fit(filled).score_samples(point[None])[0]
             got = one.judge(0, row)
             assert got == pytest.approx(max(0.0, 1 - 1 / expected), abs=1e-6)
             compared += got > 0
@@ -211,13 +211,13 @@ def test_what_a_stream_has_often_shown_is_less_of_an_anomaly():
 
 def test_peaks_are_counted_once_an_anomaly_and_go_on_after_a_restart():
     peaks = Peaks(apart=3)
-    assert [peaks.earlier(score) for score in (0.2, 0.5, 0.3, 0.0, 0.0, 0.0, 0.0, 0.4, 0.6, 0.0, 0.0, 0.0, 0.5)] == [
+    assert [peaks.count_earlier(score) for score in (0.2, 0.5, 0.3, 0.0, 0.0, 0.0, 0.0, 0.4, 0.6, 0.0, 0.0, 0.0, 0.5)] == [
         *[0] * 7, 1, 0, 0, 0, 0, 2,
     ]  # fmt: skip
     again = Peaks(apart=3)
     again.restore({name: np.copy(value) for name, value in peaks.fields().items()})
     later = np.random.default_rng(0).random(9000).round(2) * (np.random.default_rng(1).random(9000) < 0.8)
-    assert [again.earlier(score) for score in later] == [peaks.earlier(score) for score in later]
+    assert [again.count_earlier(score) for score in later] == [peaks.count_earlier(score) for score in later]
     assert len(peaks.ring) == len(peaks._sorted) <= 4096
 
 

@@ -67,7 +67,7 @@ def test_a_row_of_a_segment_that_was_not_announced_is_an_error(frame: DataFrame,
 
 def test_rows_that_wait_are_counted_by_rules_that_warn(frame: DataFrame, tmp_path: Path) -> None:
     judged = judge(frame, [ex.unique("id").warn(), ex.unique("id", "day").quarantine(), ex.not_null("day").warn()])
-    assert len(judged.apart) == 2
+    assert len(judged.compared_later) == 2
     judged.write(tmp_path / "written")
     outcome = judged.outcome(tmp_path / "written")
     keys = [((row.id, row._segment), row.day) for row in frame.collect()]  # keys of two files are never compared

@@ -40,7 +40,7 @@ def test_numbers_come_back_as_they_were() -> None:
 
 
 def test_what_json_cannot_hold_is_refused() -> None:
-    with build_context(), pytest.raises(DeclarationProblem, match="'x' cannot be kept: it is a set"):
+    with build_context(), pytest.raises(DeclarationProblem, match="'x' cannot be stored: it is a set"):
         cd.fitted("x", lambda: {1, 2})
 
 

@@ -173,5 +173,5 @@ def test_what_is_random_is_told_from_what_sees_the_future(shapes: dict[str, Inpu
 
 
 def test_a_function_that_cannot_be_tried_is_said(shapes: dict[str, InputShape], spark: Any) -> None:
-    with pytest.raises(DeclarationProblem, match="on made-up rows the function fails"):
+    with pytest.raises(DeclarationProblem, match="on made-up rows the function raises"):
         tried(lambda trips: trips.withColumn("x", F.to_date("trip_id", "yyyy-MM-dd")), shapes, EVENT, spark)

@@ -98,5 +98,5 @@ def test_what_cannot_be_asked_is_told(frame, asked: dict) -> None:
 
 
 def test_more_components_than_numbers_are_refused(frame) -> None:
-    with pytest.raises(StepFailed, match="49 components of 600 rows with 48 numbers"):
+    with pytest.raises(StepFailed, match="49 components to 600 rows with 48 numbers"):
         fit(frame, "embedding", components=49)

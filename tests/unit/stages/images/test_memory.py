@@ -16,7 +16,7 @@ def made(memory: int, **more) -> object:
     return plan(**{"memory": memory, "workers": 1, "model": MODEL, "side": 224, "floor": 160, "batch": 8, "largest": 10**8, **more})
 
 
-# What one worker took at most, MiB, by batch, side and megapixels of the dearest image: `python -m benchmarks.images --only planner`.
+# What one worker took at most, MiB, by batch, side and megapixels of the most expensive image: `python -m benchmarks.images --only planner`.
 MEASURED = [
     (1, 224, 1, 222),
     (4, 224, 1, 255),

@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from caudal.declarations.schema import TYPES
-from caudal.stages.ingest.let_in import clean_name
+from caudal.stages.ingest.added_columns import clean_name
 from caudal.stages.ingest.widen import common, decimal_of, general, rule
 
 EVERY = (*TYPES, "decimal(10,2)", "decimal(20,0)", "decimal(38,10)")

@@ -38,7 +38,7 @@ class Lake:
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         self.at += 60
-        return arrivals(source, data=self.folder, scratch=scratch, seen=self.seen, clock=lambda: self.at)
+        return arrivals(source, data=self.folder, scratch=scratch, landed=self.seen, clock=lambda: self.at)
 
     def land(self, source: Database) -> list[pa.Table]:
         tables = []
@@ -420,7 +420,7 @@ def test_a_wrong_password_is_told_and_not_tried_again(
     connection.execute("DROP ROLE IF EXISTS guarded; CREATE ROLE guarded LOGIN PASSWORD 'right'")
     connection.execute("DROP OWNED BY guarded; GRANT SELECT ON sale TO guarded; CREATE TABLE secret (a int)")
     monkeypatch.setattr(fetching, "time", SimpleNamespace(sleep=lambda _: pytest.fail("it was tried again")))
-    with pytest.raises(SourceProblem, match=r"does not let this user in.*Check user and password") as raised:
+    with pytest.raises(SourceProblem, match=r"refuses this user.*Check user and password") as raised:
         lake.look(cd.database(url.replace("postgres@", "guarded:hunter2@"), table="sale"))
     assert "hunter2" not in str(raised.value)
     right = url.replace("postgres@", "guarded:right@")

@@ -44,7 +44,7 @@ def parquet(path: Path) -> bytes:
 
 def found(pattern: str, data: Path | None, seen: dict[str, KnownFile] | None = None, **options: object) -> list[Arrival]:
     scratch = (data or Path("unused")) / ".scratch"
-    return arrivals(files(pattern, **options), data=data, scratch=scratch, seen=seen or {})  # type: ignore[arg-type]
+    return arrivals(files(pattern, **options), data=data, scratch=scratch, landed=seen or {})  # type: ignore[arg-type]
 
 
 def names(arrived: list[Arrival]) -> list[str]:
@@ -148,7 +148,7 @@ def test_a_missing_folder_is_told_with_the_nearest_one(folder: Path) -> None:
         found("*.csv", folder.parent / "landings" / "deep")
     with pytest.raises(SourceProblem, match="Pass --data DIR"):
         found("*.csv", None)
-    with pytest.raises(SourceProblem, match="cannot be told by its ending"):
+    with pytest.raises(SourceProblem, match="does not show its format"):
         found("x.bin", put(folder / "x.bin").parent)
 
 
@@ -165,7 +165,7 @@ def test_an_unreadable_folder_or_file_is_named_and_no_empty_one(folder: Path, cl
     code = (
         "import os, sys; from pathlib import Path; from caudal.declarations.connection import files; import caudal.stages.ingest.files as f\n"
         "from caudal.stages.ingest import arrivals\nfrom caudal.errors import SourceProblem\nos.setgid(65534); os.setuid(65534)\n"
-        f"try: arrivals(files('**/*.csv'), data=Path({str(folder)!r}), scratch=Path('/nowhere'), seen={{}})\n"
+        f"try: arrivals(files('**/*.csv'), data=Path({str(folder)!r}), scratch=Path('/nowhere'), landed={{}})\n"
         "except SourceProblem as error: print(error)\nelse: print('nothing was said')\n"
     )
     said = subprocess.run(
@@ -180,7 +180,7 @@ def test_looking_starts_no_engine(folder: Path) -> None:
     put(folder / "a.csv")
     code = (
         "import sys; from pathlib import Path; from caudal.declarations.connection import files; from caudal.stages.ingest import arrivals\n"
-        f"arrivals(files('*.csv'), data=Path({str(folder)!r}), scratch=Path('unused'), seen={{}})\n"
+        f"arrivals(files('*.csv'), data=Path({str(folder)!r}), scratch=Path('unused'), landed={{}})\n"
         "print([name for name in ('pyspark', 'pyarrow', 'pandas', 'numpy') if name in sys.modules])"
     )
     env = {**os.environ, "PYTHONPATH": "src"}

@@ -90,7 +90,7 @@ def test_wide_files_are_read_as_narrow_ones(spark: Any, land: Any, source: Any, 
             patched.setattr(cast, "_is_surely_valid", lambda *_: False)
             slow = read(spark, [file], declared, tz="America/New_York")
             assert slow.schema == quick.schema
-            assert slow.let_in == quick.let_in
+            assert slow.added_columns == quick.added_columns
             assert slow.notes == quick.notes
             assert slow.frame.columns == quick.frame.columns
             assert slow.frame.dtypes == quick.frame.dtypes

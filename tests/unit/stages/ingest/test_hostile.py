@@ -14,7 +14,7 @@ from openpyxl import Workbook
 
 from caudal.declarations.connection import Files
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.files import look
+from caudal.stages.ingest.files import list_changed
 from caudal.stages.ingest.limits import FREE_BYTES, MB
 from caudal.stages.ingest.read import read
 
@@ -125,7 +125,7 @@ def test_links_out_of_the_landing_folder_are_told_and_not_followed(tmp_path: Pat
     (landing / "chain.csv").symlink_to("file.csv")
 
     def seen(pattern: str, follow: bool = False) -> tuple[set[str], set[str]]:
-        arrived = look(Files(pattern, follow_links=follow), data=tmp_path, seen={}, clock=lambda: NOW)
+        arrived = list_changed(Files(pattern, follow_links=follow), data=tmp_path, landed={}, clock=lambda: NOW)
         landed = {Path(file.path).name for file in arrived if file.link is None}
         return landed, {Path(file.path).name for file in arrived if file.link is not None}
 

@@ -102,7 +102,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def fetched(server: Server, scratch: Path, seen: dict[str, KnownFile] | None = None, *urls: str) -> list[Arrival]:
     return arrivals(
-        http(*(urls or (server.url(),)), timeout_s=2), data=None, scratch=scratch, seen=seen or {}, clock=lambda: 1_700_000_000.0
+        http(*(urls or (server.url(),)), timeout_s=2), data=None, scratch=scratch, landed=seen or {}, clock=lambda: 1_700_000_000.0
     )
 
 
@@ -160,7 +160,7 @@ def test_a_part_of_older_content_is_thrown_away(server: Server, tmp_path: Path) 
     assert fetched(server, tmp_path)[0].local.read_bytes() == BODY[::-1]
 
 
-@pytest.mark.parametrize(("status", "said"), [("404", "Check the address"), ("403", "does not let"), ("401", "who asks")])
+@pytest.mark.parametrize(("status", "said"), [("404", "Check the address"), ("403", "does not let"), ("401", "requires a login")])
 def test_a_refusal_is_told_at_once(server: Server, tmp_path: Path, status: str, said: str) -> None:
     server.plan = [status]
     with pytest.raises(SourceProblem, match=said) as raised:

@@ -41,7 +41,7 @@ def landed(
     """Fetch, and keep what came as a landing would; return its rows and what is remembered then."""
     remembered, scratch = dict(seen or {}), base / f"scratch-{len(seen or {})}-{at}"
     rows = []
-    for one in arrivals(connection, data=base, scratch=scratch, seen=remembered, clock=lambda: at):
+    for one in arrivals(connection, data=base, scratch=scratch, landed=remembered, clock=lambda: at):
         rows += pq.read_table(one.local).to_pylist()
         remembered[one.path] = KnownFile(None, one.modified_ns, one.bytes, "", one.local)
     return rows, remembered
@@ -76,7 +76,7 @@ def test_what_is_no_image_lands_with_its_reason(folder: Path) -> None:
     rows, seen = landed(connection, folder)
     told = {Path(row["path"]).name: row["fault"] for row in rows if row["fault"]}
     assert told["note.jpg"] == "is no image: it begins with b'buy pear'"
-    assert told["video.jpg"].startswith("is 5,000 bytes large, more than the 4,000")
+    assert told["video.jpg"].startswith("is 5,000 bytes large, more than the allowed 4,000")
     assert {row["content"] for row in rows if row["path"].endswith("video.jpg")} == {None}
     rows, _ = landed(cd.images("in/pear/*.jpg", max_bytes=6000), folder, seen, at=6000.0)
     assert [Path(row["path"]).name for row in rows] == ["video.jpg"]
@@ -85,7 +85,7 @@ def test_what_is_no_image_lands_with_its_reason(folder: Path) -> None:
 def test_many_images_are_few_packs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_WINDOW_BYTES", 1)
     monkeypatch.setattr(images, "PACK_IMAGES", 4)
-    arrived = arrivals(cd.images("in/*/*.jpg"), data=folder, scratch=folder / "scratch", seen={}, clock=lambda: 5000.0)
+    arrived = arrivals(cd.images("in/*/*.jpg"), data=folder, scratch=folder / "scratch", landed={}, clock=lambda: 5000.0)
     assert [pq.read_metadata(one.local).num_rows for one in arrived] == [4, 2]
 
 
@@ -101,7 +101,7 @@ def test_whole_packs_of_a_fetch_that_was_killed_are_taken_up(folder: Path, monke
         return row(*told)
 
     monkeypatch.setattr(images, "_row", killed)
-    asked = {"data": folder, "scratch": folder / "scratch", "seen": {}, "clock": lambda: 5000.0}
+    asked = {"data": folder, "scratch": folder / "scratch", "landed": {}, "clock": lambda: 5000.0}
     with pytest.raises(KeyboardInterrupt):
         arrivals(cd.images("in/*/*.jpg"), **asked)
     calls.clear()

@@ -14,7 +14,7 @@ import caudal as cd
 from caudal.declarations.connection import files
 from caudal.ledger.records import landed
 from caudal.stages.ingest import KnownFile, RawFile, arrivals
-from caudal.stages.ingest.files import present
+from caudal.stages.ingest.files import list_origins
 from caudal.stages.ingest.origin import former_name, former_pattern
 from caudal.tables.home import Home
 from caudal.tables.landing import current, land, origin_of, rebase_paths
@@ -71,22 +71,22 @@ def other_ways(data: Path) -> list[Path]:
 
 def test_files_are_known_by_any_path_to_their_folder(data: Path) -> None:
     asked = files("in/*/*.csv")
-    first = arrivals(asked, data=data, scratch=data / ".s", seen={})
+    first = arrivals(asked, data=data, scratch=data / ".s", landed={})
     assert [one.path for one in first] == ["in/a/1.csv", "in/b/1.csv"]
     seen = {one.path: KnownFile(None, one.modified_ns, one.bytes, "") for one in first}
     for way in other_ways(data):
         if not way.exists():
             way.parent.mkdir()
             data.rename(way)
-        assert arrivals(asked, data=way, scratch=data / ".s", seen=seen) == []
-        assert present(asked, way) == {"in/a/1.csv", "in/b/1.csv"}
+        assert arrivals(asked, data=way, scratch=data / ".s", landed=seen) == []
+        assert list_origins(asked, way) == {"in/a/1.csv", "in/b/1.csv"}
     (way / "in/a/1.csv").write_text("x\nchanged\n")
-    changed = arrivals(asked, data=way, scratch=data / ".s", seen=seen, clock=lambda: 5000.0)
+    changed = arrivals(asked, data=way, scratch=data / ".s", landed=seen, clock=lambda: 5000.0)
     assert [(one.path, one.local) for one in changed] == [("in/a/1.csv", way / "in/a/1.csv")]
 
 
 def test_an_absolute_pattern_names_its_files_by_whole_paths(data: Path) -> None:
-    assert [one.path for one in arrivals(files(f"{data}/in/*/*.csv"), data=data, scratch=data, seen={})] == [
+    assert [one.path for one in arrivals(files(f"{data}/in/*/*.csv"), data=data, scratch=data, landed={})] == [
         str(data / "in/a/1.csv"),
         str(data / "in/b/1.csv"),
     ]
@@ -97,7 +97,7 @@ def test_a_home_of_before_goes_on(data: Path, tmp_path: Path) -> None:
     ledger = home.ledger()
     about = {"product": "p", "source": "s"}
     for place in (data, tmp_path / "twin"):  # the ledger of before: whole paths, the same files below two folders
-        arrived = arrivals(files(f"{place}/in/*/*.csv"), data=None, scratch=data, seen={})
+        arrived = arrivals(files(f"{place}/in/*/*.csv"), data=None, scratch=data, landed={})
         land(arrived, home, ledger, run_id="r", **about)
         if place == data:
             data.rename(tmp_path / "twin")
@@ -111,7 +111,7 @@ def test_a_home_of_before_goes_on(data: Path, tmp_path: Path) -> None:
     assert all(origin_of(row).exists() == (row["base"] is not None) for row in rows)
     assert {file.sha256 for file in current(home, ledger, **about)} == held  # nothing that counted is lost by a name
     seen = {row["path"]: KnownFile(None, row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
-    assert arrivals(files("in/*/*.csv"), data=tmp_path / "twin", scratch=data, seen=seen) == []
+    assert arrivals(files("in/*/*.csv"), data=tmp_path / "twin", scratch=data, landed=seen) == []
     ledger.close()
 
 
@@ -128,7 +128,7 @@ def pictures(folder: Path) -> Path:
 def landed_packs(pattern: str, data: Path, seen: dict[str, KnownFile], at: float) -> list[str]:
     scratch = data.parent / f"packs-{at}"
     paths: list[str] = []
-    for one in arrivals(cd.images(pattern, gone="quarantine"), data=data, scratch=scratch, seen=seen, clock=lambda: at):
+    for one in arrivals(cd.images(pattern, gone="quarantine"), data=data, scratch=scratch, landed=seen, clock=lambda: at):
         paths += pq.read_table(one.local)["path"].to_pylist()
         seen[one.path] = KnownFile(None, one.modified_ns, one.bytes, "", one.local)
     return paths
@@ -171,5 +171,5 @@ def test_the_expression_is_python_s_and_java_s(spark: object) -> None:
 
 def test_the_label_of_an_image_is_the_folder_that_it_lies_in_even_the_data_folder(tmp_path: Path) -> None:
     data = pictures(tmp_path / "data") / "in" / "apple"
-    packs = arrivals(cd.images("*.jpg"), data=data, scratch=tmp_path / "s", seen={}, clock=lambda: 5000.0)
+    packs = arrivals(cd.images("*.jpg"), data=data, scratch=tmp_path / "s", landed={}, clock=lambda: 5000.0)
     assert [(row["path"], row["label"]) for one in packs for row in pq.read_table(one.local).to_pylist()] == [("1.jpg", "apple")]

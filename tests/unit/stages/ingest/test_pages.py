@@ -42,7 +42,7 @@ def source(api: Api, way: str, **more: Any) -> Http:
 
 
 def fetched(connection: Http, scratch: Path, seen: dict[str, KnownFile] | None = None, at: float = NOW) -> list[Arrival]:
-    return arrivals(connection, data=None, scratch=scratch, seen=seen or {}, clock=lambda: at)
+    return arrivals(connection, data=None, scratch=scratch, landed=seen or {}, clock=lambda: at)
 
 
 def ids(arrived: list[Arrival], path: str = "") -> list[int]:
@@ -160,7 +160,7 @@ def test_requests_keep_their_distance(api: Api, tmp_path: Path) -> None:
 
 def test_a_server_that_asks_for_a_long_rest_gets_it(api: Api, tmp_path: Path) -> None:
     api.plan, api.retry_after = ["", "429"], "3600"
-    with pytest.raises(SourceProblem, match="asks to be left alone for 3600 s") as raised:
+    with pytest.raises(SourceProblem, match="asks for a pause of 3600 s") as raised:
         fetched(source(api, "link"), tmp_path)
     assert raised.value.facts["transient"]
     assert len(api.asked) == 2
@@ -170,8 +170,8 @@ def test_a_server_that_asks_for_a_long_rest_gets_it(api: Api, tmp_path: Path) ->
     ("way", "more", "said"),
     [
         ("next", {"records": ""}, r"has no list of records at 'its top'; it has 'items', 'paging'. Did you mean 'items'\?"),
-        ("next", {"pages": cd.pages(next="pagin.next")}, "says nothing at 'pagin.next' of what comes next"),
-        ("page", {"pages": cd.pages(page="nr")}, "answers page 2 as it answers the page before. Check that 'nr'"),
+        ("next", {"pages": cd.pages(next="pagin.next")}, "has nothing at 'pagin.next', which should give the next page"),
+        ("page", {"pages": cd.pages(page="nr")}, "returns the same content for page 2 as for the page before. Check that 'nr'"),
         ("link", {"pages": cd.pages(next="link", most=2)}, "has more than 2 pages"),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_wrong_declaration_is_told(api: Api, tmp_path: Path, way: str, more: d
 
 def test_a_page_that_is_none_and_one_elsewhere_are_refused(api: Api, tmp_path: Path) -> None:
     api.plan = ["html"]
-    with pytest.raises(SourceProblem, match="answered with what is no JSON; it begins with b'<html>"):
+    with pytest.raises(SourceProblem, match="did not answer with JSON; the answer begins with b'<html>"):
         fetched(source(api, "next"), tmp_path)
     api.next_host = "http://elsewhere.example"
     with pytest.raises(SourceProblem, match=r"is at another host, 'elsewhere.example'"):

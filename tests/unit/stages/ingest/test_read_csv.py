@@ -171,7 +171,9 @@ def test_types_are_told_from_every_row_when_nobody_declared_them(spark: Any, lan
         "n": "long", "fare": "double", "code": "string", "day": "date", "flag": "boolean", "mixed": "string",
     }  # fmt: skip
     # The next file is held to what was published, so that a bad value is a format error and no change of type.
-    again = read(spark, [land("n,fare,code,day,flag,mixed\nx,1,2,2023-01-01,true,y\n", "next.csv")], source(), known=result.schema)
+    again = read(
+        spark, [land("n,fare,code,day,flag,mixed\nx,1,2,2023-01-01,true,y\n", "next.csv")], source(), published=result.schema
+    )
     assert again.frame.collect()[0]["_format_errors"] == ["n is not a whole number"]
 
 
@@ -179,7 +181,7 @@ def test_names_that_no_table_takes_are_cleaned_and_noted(spark: Any, land: Any, 
     result = read(spark, [land("Trip Distance (mi),_x\n1,2\n")], source())
     assert result.schema.names == ("Trip_Distance_mi", "x")
     assert rows(result.frame, "Trip_Distance_mi", "x") == [(1, 2)]
-    again = read(spark, [land("Trip Distance (mi),_x\n3,4\n")], source(), known=result.schema)
+    again = read(spark, [land("Trip Distance (mi),_x\n3,4\n")], source(), published=result.schema)
     assert rows(again.frame, "Trip_Distance_mi", "x") == [(3, 4)]
 
 
@@ -257,6 +259,6 @@ def test_a_header_with_one_name_too_few_has_a_row_index(spark: Any, land: Any, s
 def test_a_column_that_is_gone_is_null_and_noted(spark: Any, land: Any, source: Any) -> None:
     first = read(spark, [land("id,name\n1,ann\n")], source()).schema
     known = Schema(tuple(dataclasses.replace(field, required=False) for field in first))  # as a published table tells it
-    result = read(spark, [land("id\n2\n", "later.csv")], source(), known=known)
+    result = read(spark, [land("id\n2\n", "later.csv")], source(), published=known)
     assert rows(result.frame, "id", "name") == [(2, None)]
     assert result.notes == ["Column 'name' is missing in 'later.csv' and null there."]

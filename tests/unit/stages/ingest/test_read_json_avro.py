@@ -58,7 +58,7 @@ def test_json_that_readers_take_differently_is_refused(spark: Any, land: Any, so
 def test_a_large_file_s_keys_are_looked_up_by_spark_alike(
     spark: Any, land: Any, source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("caudal.stages.ingest.formats.json._HERE_BYTES", 0)
+    monkeypatch.setattr("caudal.stages.ingest.formats.json._LOCAL_BYTES", 0)
     result = read(spark, [land('{"é": 1}\n{"b": [1.10]}{"b": 2}\n', "all.json")], source())
     assert sorted(map(str, (row["b"] for row in result.frame.collect()))) == ["2", "None", "[1.10]"]
     with pytest.raises(SourceProblem, match="key 'a' twice"):

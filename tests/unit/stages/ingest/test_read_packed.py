@@ -135,7 +135,7 @@ def test_a_locked_archive_is_opened_by_a_password_from_the_environment(
     with pytest.raises(EnvironmentProblem, match="'ZIP_WORD' is not set"):
         read(spark, [file], source(password=cd.env("ZIP_WORD")))
     monkeypatch.setenv("ZIP_WORD", "wrong")
-    with pytest.raises(SourceProblem, match=r"The password of 'locked.zip' is another one"):
+    with pytest.raises(SourceProblem, match=r"The password for 'locked.zip' is wrong"):
         read(spark, [file], source(password=cd.env("ZIP_WORD")))
     monkeypatch.setenv("ZIP_WORD", "swordfish")
     assert names(read(spark, [file], source(password=cd.env("ZIP_WORD")))) == ["a", "b"]

@@ -116,7 +116,7 @@ def test_a_change_of_type_that_can_lose_values_stops(
     file = parquet({"x": pa.nulls(1, stored)})
     one = schema(x=published)
     with pytest.raises(SourceProblem) as raised:
-        read(spark, [file], source(one if declared else None), known=None if declared else one)
+        read(spark, [file], source(one if declared else None), published=None if declared else one)
     message = str(raised.value)
     assert "'month.parquet': column 'x' is" in message
     assert str(stored) in message
@@ -145,7 +145,7 @@ def test_new_columns_pass_an_open_schema_and_stop_at_a_closed_one(spark: Any, pa
     assert result.notes == ["New column 'fee' (double) from 'b.parquet'; it is null in the files before."]
     assert sorted((row["a"], row["fee"]) for row in result.frame.collect()) == [(1, None), (2, 0.75)]
     # What one run let in stays, also when a later file lacks it.
-    later = read(spark, [first], source(schema(a="long")), known=result.schema)
+    later = read(spark, [first], source(schema(a="long")), published=result.schema)
     assert later.schema.names == ("a", "fee")
     assert later.frame.collect()[0]["fee"] is None
     with pytest.raises(SourceProblem, match=r"'b\.parquet' has the column 'fee' \(double\), which the closed schema"):
@@ -226,7 +226,7 @@ def test_real_months_and_their_later_types_read_alike(
     trips = _trips() if declared else None
     old, old_too, new = land(january), land(april), parquet(_later(january), "green_tripdata_2025-01.parquet")
     first = read(spark, [old, old_too], source(trips))
-    second = read(spark, [new], source(trips), known=first.schema)
+    second = read(spark, [new], source(trips), published=first.schema)
     assert second.schema.names[-1] == "cbd_congestion_fee"
     assert "cbd_congestion_fee" not in first.schema
     assert any("'Congestion_Surcharge' is taken for 'congestion_surcharge'" in note for note in second.notes)

@@ -32,7 +32,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetched(connection: Files, scratch: Path, seen: dict[str, KnownFile] | None = None) -> list[Arrival]:
-    return arrivals(connection, data=None, scratch=scratch, seen=seen or {})
+    return arrivals(connection, data=None, scratch=scratch, landed=seen or {})
 
 
 def remembered(*arrived: Arrival) -> dict[str, KnownFile]:
@@ -72,7 +72,7 @@ def test_what_is_wrong_with_an_address_is_told_with_what_is_near(s3: Any, tmp_pa
         ("s3://caudal-orders/inn/*.csv", r"'inn' of '.*' does not exist in 'caudal-orders'. Did you mean 'in'\?"),
         ("s3://caudal-orders/in/b.csv", r"No file matches 'b.csv' of '.*'; there is 'a.csv', 'empty.json'. Did you mean 'a.csv'\?"),
         ("s3://caudal-orders/in/*.json", r"'s3://caudal-orders/in/empty.json' is empty"),
-        ("s4://caudal-orders/in/*.csv", "is of a kind that is not known"),
+        ("s4://caudal-orders/in/*.csv", "has an unknown protocol"),
     ):
         with pytest.raises(SourceProblem, match=said):
             fetched(cd.files(pattern), tmp_path)

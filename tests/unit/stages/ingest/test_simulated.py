@@ -33,7 +33,7 @@ def broken(folder: Path, seed: int) -> None:
 
 
 def made(scratch: Path, seen: dict[str, KnownFile] | None = None, **more: Any) -> list[Arrival]:
-    return arrivals(simulated(more.pop("write", two_files), **more), data=None, scratch=scratch, seen=seen or {})
+    return arrivals(simulated(more.pop("write", two_files), **more), data=None, scratch=scratch, landed=seen or {})
 
 
 def remembered(arrived: list[Arrival]) -> dict[str, KnownFile]:

@@ -15,7 +15,6 @@ from openpyxl import Workbook
 from caudal.declarations.schema import schema
 from caudal.errors import DeclarationProblem, SourceProblem
 from caudal.stages.ingest.infer import possible_types
-from caudal.stages.ingest.let_in import Outgrown
 from caudal.stages.ingest.read import read
 
 
@@ -121,7 +120,7 @@ def test_lines_of_tabs_above_the_header_are_none(spark: Any, land: Any, source: 
 def test_a_trailing_separator_is_told(spark: Any, land: Any, source: Any) -> None:
     result = read(spark, [land("station,pm10\n1,10,\n2,20,\n", "air.csv")], source())
     assert [tuple(row)[:2] for row in result.frame.collect()] == [(1, 10), (2, 20)]
-    assert result.notes == ["'air.csv': rows end with a separator behind the last column; the empty field after it is left out."]
+    assert result.notes == ["'air.csv': rows end with a separator after the last column; the empty field after it is left out."]
 
 
 def test_a_header_that_fits_no_reading_is_refused(spark: Any, land: Any, source: Any) -> None:
@@ -140,7 +139,7 @@ def test_a_quote_that_is_not_closed_costs_its_own_line_and_tells_it(spark: Any, 
         ({"_line": '2,"good', "_line_number": 3}, ["row has a quote that is not closed"]),
         ({"_line": '6,"x"y', "_line_number": 7}, ["row has text after a closing quote"]),
     ]
-    assert result.notes == ["'notes.csv' has lines that are no rows of it: 3, 7; they are format errors."]
+    assert result.notes == ["'notes.csv' has lines that are not rows: 3, 7; they are format errors."]
 
 
 def test_types_follow_from_all_files_whatever_their_order(spark: Any, land: Any, source: Any) -> None:
@@ -152,14 +151,14 @@ def test_types_follow_from_all_files_whatever_their_order(spark: Any, land: Any,
             seen = [files[i] for i in order[:number]]
             fresh = read(spark, seen, source())
             try:
-                done = read(spark, [files[place]], source(), known=done.schema, let_in=done.let_in)
+                done = read(spark, [files[place]], source(), published=done.schema, added_columns=done.added_columns)
             except Outgrown:
                 done = fresh
             assert {field.name: field.type for field in done.schema} == {field.name: field.type for field in fresh.schema}, (
                 order,
                 number,
             )
-            assert set(done.let_in) == set(fresh.let_in)
+            assert set(done.added_columns) == set(fresh.added_columns)
 
 
 def test_identifiers_and_codes_keep_every_sign(spark: Any, land: Any, source: Any) -> None:

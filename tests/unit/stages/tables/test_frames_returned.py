@@ -58,11 +58,11 @@ def test_a_pandas_frame_is_taken_and_keeps_wall_time(trips, spark):
 
 
 def test_what_is_no_frame_is_said(trips):
-    with pytest.raises(StepFailed, match="table 'trips' gave nothing: did you forget return"):
+    with pytest.raises(StepFailed, match="table 'trips' returned nothing: did you forget return"):
         as_frame(None, "trips")
-    with pytest.raises(StepFailed, match=r"gave a caudal.*Windows, which is no frame. Call .agg"):
+    with pytest.raises(StepFailed, match=r"returned a caudal.*Windows, which is no frame. Call .agg"):
         as_frame(tumble(trips, "1 hour", time="at"), "trips")
-    with pytest.raises(StepFailed, match="gave a list"):
+    with pytest.raises(StepFailed, match="returned a list"):
         as_frame([1], "trips")
-    with pytest.raises(StepFailed, match="holds what no column can"):
+    with pytest.raises(StepFailed, match="holds values that no column can"):
         as_frame(pd.DataFrame({"x": [1, "a", object()]}), "trips")

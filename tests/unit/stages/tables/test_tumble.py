@@ -153,12 +153,12 @@ def test_given_keys_have_every_window_of_every_day(spark, trips):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda trips: tumble(trips, "7 minutes"), "do not divide a day"),
-        (lambda trips: tumble(trips, "2 days"), "do not divide a day"),
+        (lambda trips: tumble(trips, "7 minutes"), "does not divide a day"),
+        (lambda trips: tumble(trips, "2 days"), "does not divide a day"),
         (lambda trips: tumble(trips, "1 hour", by=["zon"]), "Did you mean 'zone'"),
         (lambda trips: tumble(trips, "1 hour", time="usd"), "type double"),
         (lambda trips: tumble(trips.select("zone"), "1 hour"), "cannot tell which column is the event time: none is declared"),
-        (lambda trips: tumble(trips, "1 hour").agg(), "asked for nothing"),
+        (lambda trips: tumble(trips, "1 hour").agg(), "got no aggregate"),
         (lambda trips: tumble(trips, "1 hour").agg(usd="median"), "no aggregate"),
         (lambda trips: tumble(trips, "1 hour").agg(usd="averge"), "Did you mean 'avg'"),
         (lambda trips: tumble(trips, "1 hour").agg(fare="avg"), "asks for column 'fare'"),

@@ -17,7 +17,7 @@ from caudal.errors import DeclarationProblem, StepFailed
 from caudal.stages.train.baseline import Baseline
 from caudal.stages.train.candidates import candidates
 from caudal.stages.train.encode import kind_of
-from caudal.stages.train.rows import labelled
+from caudal.stages.train.rows import labelled_rows
 from caudal.stages.train.scikit import ScikitCandidate
 
 
@@ -30,7 +30,7 @@ from caudal.stages.train.scikit import ScikitCandidate
     ids=lambda one: type(one).__name__,
 )  # fmt: skip
 def test_a_bare_estimator_takes_strings_booleans_nulls_and_what_it_never_saw(estimator, rides, features, declared):
-    rows = labelled(declared(), features, rides)
+    rows = labelled_rows(declared(), features, rides)
     fitted = ScikitCandidate(estimator, rows.inputs, None, seed=0).fit(rows.frame, rows.y)
     new = pd.DataFrame({"km": [1.0, None], "zone": ["never seen", None], "rush": [True, None], "seats": [2, None]}, index=[5, 9])
     said = fitted.predict(new)
@@ -51,7 +51,7 @@ def test_a_zone_of_many_is_learned(features, declared):
         "ride": range(n), "at": pd.date_range("2023-01-01", periods=n, freq="min"), "zone": [f"zone {one}" for one in zone], "borough": "x",
         "minutes": effect[zone] + rng.normal(0, 0.5, n),
     })  # fmt: skip
-    rows = labelled(declared(), features, frame)
+    rows = labelled_rows(declared(), features, frame)
     for estimator in (Ridge(), HistGradientBoostingRegressor()):
         fitted = ScikitCandidate(estimator, rows.inputs, None, 0).fit(rows.frame[:5000], rows.y[:5000])
         assert (fitted.predict(rows.frame[5000:]).prediction - rows.y[5000:]).abs().mean() < 3
@@ -59,7 +59,7 @@ def test_a_zone_of_many_is_learned(features, declared):
 
 def test_own_preparation_is_taken_as_it_is(rides, features, declared):
     own = make_pipeline(make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["zone"])), Ridge())
-    rows = labelled(declared(), features, rides)
+    rows = labelled_rows(declared(), features, rides)
     fitted = ScikitCandidate(own, rows.inputs, None, 0).fit(rows.frame, rows.y)
     assert [name for name, _ in fitted.estimator.steps] == ["columntransformer", "ridge"]
     assert kind_of(RandomForestRegressor()) == "trees"
@@ -67,7 +67,7 @@ def test_own_preparation_is_taken_as_it_is(rides, features, declared):
 
 
 def test_the_seed_reaches_what_was_left_open(rides, features, declared):
-    rows = labelled(declared(), features, rides)
+    rows = labelled_rows(declared(), features, rides)
 
     def said(seed: int, state: int | None = None) -> pd.Series:
         candidate = ScikitCandidate(RandomForestRegressor(5, random_state=state), rows.inputs, None, seed)
@@ -100,7 +100,7 @@ def test_baseline_says_the_shares_of_the_classes():
 
 def test_a_candidate_may_be_a_function_or_a_class(rides, features, declared):
     model = declared({"function": lambda: Ridge(3.0), "class": Ridge})
-    found = candidates(model, labelled(model, features, rides))
+    found = candidates(model, labelled_rows(model, features, rides))
     assert list(found) == ["baseline", "function", "class"]
     assert found["function"].parameters()["alpha"] == 3.0
 
@@ -117,20 +117,20 @@ def test_a_candidate_may_be_a_function_or_a_class(rides, features, declared):
 def test_what_is_no_candidate_is_told(given, said, rides, features, declared):
     model = declared(given)
     with pytest.raises(DeclarationProblem, match=said):
-        candidates(model, labelled(model, features, rides))
+        candidates(model, labelled_rows(model, features, rides))
 
 
 def test_times_and_lists_among_the_inputs_are_refused_with_what_to_do(rides, features, declared):
     with pytest.raises(DeclarationProblem, match=r"time column 'dropoff'.*calendar"):
-        labelled(declared(), features, rides.assign(dropoff=rides["at"]))
+        labelled_rows(declared(), features, rides.assign(dropoff=rides["at"]))
     with pytest.raises(DeclarationProblem, match="time column 'date'"):
-        labelled(declared(), features, rides.assign(date=rides["at"].dt.date))
+        labelled_rows(declared(), features, rides.assign(date=rides["at"].dt.date))
     with pytest.raises(DeclarationProblem, match=r"column 'vector'.*Split it"):
-        labelled(declared(), features, rides.assign(vector=[[1, 2]] * len(rides)))
+        labelled_rows(declared(), features, rides.assign(vector=[[1, 2]] * len(rides)))
 
 
 def test_missing_inputs_and_words_for_numbers_are_told(rides, features, declared):
-    rows = labelled(declared(), features, rides)
+    rows = labelled_rows(declared(), features, rides)
     fitted = ScikitCandidate(Ridge(), rows.inputs, None, 0).fit(rows.frame, rows.y)
     with pytest.raises(StepFailed, match=r"needs the input 'km'.*'KM'"):
         fitted.predict(rides.rename(columns={"km": "KM"}))

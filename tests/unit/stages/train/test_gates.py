@@ -165,6 +165,6 @@ def test_a_champion_whose_features_are_fitted_otherwise_now_answers_by_its_own_f
 
     silent = ByOwnFit(good, lambda: rides[:0], [], answers=False)  # its fit is none of these functions: its recipe is compared
     assert (
-        "for its features are made otherwise now"
+        "because its features are computed differently now"
         in _gate(declared(gates=(beats_champion(),)), features, turned, champion=silent).message
     )

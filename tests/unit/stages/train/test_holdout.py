@@ -50,20 +50,20 @@ def test_no_held_out_row_is_learned_from_and_all_are_scored(told, model, feature
     later = told.tail(80).assign(km=told.km.tail(80) + 1)
     trained = train(model(said), features, told, held_out=later)
     if said == "5 days":
-        held = told[told["at"] > told["at"].max() - 5 * DAY]
+        held_out = told[told["at"] > told["at"].max() - 5 * DAY]
         known = told["at"] + pd.Timedelta("1 hour") <= told["at"].max() - 5 * DAY
     elif said == 100:
-        held = told.tail(100)
-        known = told["at"] + pd.Timedelta("1 hour") <= held["at"].min()
+        held_out = told.tail(100)
+        known = told["at"] + pd.Timedelta("1 hour") <= held_out["at"].min()
     else:
-        held = told[told.test] if said.flag else later
+        held_out = told[told.test] if said.flag else later
         known = ~told.test if said.flag else ~told.ride.isin(later.ride)
     assert set(Remembers.learned) == set(told[known].minutes)
     assert trained.rows == int(known.sum())
     assert trained.holdout is not None
-    assert trained.holdout["rows"] == len(held)
+    assert trained.holdout["rows"] == len(held_out)
     assert trained.holdout["metrics"]["mae"] == pytest.approx(
-        mean_absolute_error(held.minutes, trained.fitted.predict(held).prediction)
+        mean_absolute_error(held_out.minutes, trained.fitted.predict(held_out).prediction)
     )
     assert "test" not in {one["name"] for one in trained.signature["inputs"]} or said != holdout(flag="test")
 
@@ -83,17 +83,17 @@ def test_a_version_that_a_gate_refuses_never_sees_the_held_out_rows(told, model,
 def test_rows_of_the_moment_at_which_the_held_out_rows_begin_are_not_learned_from(told, model, features):
     together = told.assign(at=told["at"].dt.floor("D"))
     split = split_holdout(replace(model(30), horizon_s=0.0), features, together)
-    assert split.held is not None
-    assert len(split.held) == 30
-    assert split.train["at"].max() < split.held["at"].min()
+    assert split.held_out is not None
+    assert len(split.held_out) == 30
+    assert split.train["at"].max() < split.held_out["at"].min()
     assert split.left_out + len(split.train) + 30 == len(together)
 
 
 def test_rows_without_a_label_stay_with_the_training_rows_and_are_not_held_out(told, model, features):
     unlabelled = told.assign(minutes=told.minutes.where(told.index < 590))
     split = split_holdout(model(20), features, unlabelled)
-    assert split.held is not None
-    assert split.held.index.tolist() == list(range(570, 590))
+    assert split.held_out is not None
+    assert split.held_out.index.tolist() == list(range(570, 590))
 
 
 @pytest.mark.parametrize(

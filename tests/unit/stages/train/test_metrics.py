@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as reference
 
 from caudal.errors import DeclarationProblem
-from caudal.stages.metrics.scores import METRICS, better, error_metric, gain, known_metric, scores
+from caudal.stages.metrics.scores import METRICS, better, error_metric, gain, require_metric, scores
 
 
 def test_regression_agrees_with_scikit_learn():
@@ -68,4 +68,4 @@ def test_every_metric_says_which_direction_is_better():
 
 def test_an_unknown_metric_names_the_nearest(declared):
     with pytest.raises(DeclarationProblem, match="mean 'rmse'"):
-        known_metric(declared(), "rsme")
+        require_metric(declared(), "rsme")

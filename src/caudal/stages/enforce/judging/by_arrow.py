@@ -2,7 +2,7 @@
 
 Java's Parquet writer handles each number of an array by itself: for the 1,280 features of an image that takes half a millisecond of
 processor time, of 13 for the whole image; Arrow takes a tenth of it. For 2,000 columns Java needs seconds to plan and to compile,
-whatever the number of rows. A task writes files of its own and returns their names when it ends. Only those files are moved to
+whatever the number of rows. Each task writes its own files and returns their names when it ends. Only those files are moved to
 their folders, so files of an attempt that died are never published.
 """
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 NULL = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of null
 MEASURED = ("array<float>", "array<double>")
-HELD_BYTES = 4 << 20
-"""Bytes of rows that a task holds before it writes them, as a row group for each folder."""
-HELD_BYTES_WIDE = 64 << 20  # of many columns, each of which has a header and figures in every row group
+PENDING_BYTES = 4 << 20
+"""Bytes of rows that a task collects before it writes them, as a row group for each folder."""
+PENDING_BYTES_WIDE = 64 << 20  # of many columns, each of which has a header and figures in every row group
 _ATTEMPTS = "_attempts"
 _FLAT = {"string", "boolean", "byte", "short", "integer", "long", "float", "double", "date", "timestamp", "timestamp_ntz"}
 
 
 def is_suited(frame: DataFrame, folder: Place, by: Sequence[str]) -> bool:
-    """Return whether Arrow is worth it (measured numbers or many columns) and writes every type of the frame just as Spark would.
+    """Return whether writing by Arrow is faster (measured numbers or many columns) and gives the same files as Spark for every type of the frame.
 
     Columns of bytes are excluded because they need row groups of another size; clusters, because their workers may lack caudal.
     """
@@ -60,7 +60,7 @@ def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence
     folder_columns = [VERDICT, *by]
     announced = {f"{SEGMENT}={segment}" for segment in (*segments, NULL)}
     renamed = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))  # Spark would take a dot in a name for a field's
-    # An environment of their own separates these workers from those that embed images, which keep a network once it is loaded.
+    # Spark starts separate workers for another environment: those that embed images keep a network once it is loaded.
     environment = frame.sparkSession.sparkContext.environment
     environment["CAUDAL_WORKER"] = "writes"
     try:
@@ -83,7 +83,7 @@ def _is_supported(kind: DataType) -> bool:
 
 
 def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """Return the function of a task: it writes the task's rows and returns its files' names and the folders that they belong to."""
+    """Return the function that each task runs: it writes the task's rows and yields its files' names and the folders that they belong to."""
 
     def write_rows(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -92,16 +92,16 @@ def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Itera
         context = TaskContext.get()
         assert context is not None
         files: dict[str, _File] = {}
-        held_bytes = 0
+        pending_bytes = 0
         for piece in pieces:
-            held_bytes += piece.nbytes
+            pending_bytes += piece.nbytes
             for folder, rows in _split_by_folder(pa.RecordBatch.from_arrays(piece.columns, columns), by):
                 if folder not in files:
                     # In the order of the tasks, since the order of files decides the last digit of a mean.
                     files[folder] = _File(f"{attempts}/part-{context.partitionId():05d}-{uuid.uuid4()}.parquet")
-                files[folder].held.append(rows)
-            if held_bytes > (HELD_BYTES_WIDE if len(columns) > WIDE_COLUMNS else HELD_BYTES):
-                held_bytes = 0
+                files[folder].pending.append(rows)
+            if pending_bytes > (PENDING_BYTES_WIDE if len(columns) > WIDE_COLUMNS else PENDING_BYTES):
+                pending_bytes = 0
                 for file in files.values():
                     file.write()
         for file in files.values():
@@ -127,27 +127,27 @@ def _split_by_folder(piece: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple
 
 
 class _File:
-    """One file of a task; it holds rows until there are enough for a row group."""
+    """One file of a task; it collects rows until there are enough for a row group."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.held: list[pa.RecordBatch] = []
+        self.pending: list[pa.RecordBatch] = []
         self._writer: Any = None
 
     def write(self) -> None:
-        """Write the held rows as a row group."""
+        """Write the collected rows as a row group."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if not self.held:
+        if not self.pending:
             return
-        rows = pa.Table.from_batches(self.held)
+        rows = pa.Table.from_batches(self.pending)
         if self._writer is None:
             # Measured numbers hardly ever repeat: a dictionary of them would take time and save no space.
             plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
             self._writer = pq.ParquetWriter(self.path, rows.schema, use_dictionary=plain, write_page_checksum=True)
         self._writer.write_table(rows)
-        self.held.clear()
+        self.pending.clear()
 
     def close(self) -> None:
         """Write the remaining rows and the file's footer."""

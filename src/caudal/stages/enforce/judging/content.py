@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
 
-OWN = "_judged_"  # prefix of columns that exist only while a frame is judged
+TEMPORARY = "_judged_"  # prefix of columns that exist only while a frame is judged
 FORMAT_ERRORS, RAW, REASONS, VERDICT = "_format_errors", "_raw", "_reasons", "_verdict"
 _MOST_BYTES = 1024
 SEGMENT = "_segment"  # the column that names the file of a source's rows
@@ -16,10 +16,10 @@ SEGMENT = "_segment"  # the column that names the file of a source's rows
 
 def columns(frame: DataFrame) -> list[str]:
     """Return the names of the columns that are published."""
-    return [name for name in frame.columns if not name.startswith(OWN) and name not in (FORMAT_ERRORS, RAW, REASONS, VERDICT)]
+    return [name for name in frame.columns if not name.startswith(TEMPORARY) and name not in (FORMAT_ERRORS, RAW, REASONS, VERDICT)]
 
 
-def content(frame: DataFrame) -> list[Column]:
+def orderable_columns(frame: DataFrame) -> list[Column]:
     """Return the columns that can be ordered, from left to right."""
     from pyspark.sql import functions as F
 
@@ -28,7 +28,7 @@ def content(frame: DataFrame) -> list[Column]:
     return [F.col(quoted(name)) for name in columns(frame) if _is_orderable(frame.schema[name].dataType)]
 
 
-def kept_format(frame: DataFrame) -> Column:
+def is_readable(frame: DataFrame) -> Column:
     """Return the condition that a row has no format errors."""
     from pyspark.sql import functions as F
 
@@ -51,12 +51,12 @@ def as_json(frame: DataFrame) -> Column:
 
     from caudal.engine.marks import quoted
 
-    own = [name for name in columns(frame) if not name.startswith("_")]
+    published = [name for name in columns(frame) if not name.startswith("_")]
 
     def as_field(name: str) -> Column:
         column = F.col(quoted(name))
         if frame.schema[name].dataType.typeName() != "binary":
             return column
-        return F.when(F.length(column) <= _MOST_BYTES, column).alias(name)  # nobody reads an image as text
+        return F.when(F.length(column) <= _MOST_BYTES, column).alias(name)  # an image as text is of no use to a reader
 
-    return F.to_json(F.struct(*map(as_field, own)), {"ignoreNullFields": "false"})
+    return F.to_json(F.struct(*map(as_field, published)), {"ignoreNullFields": "false"})

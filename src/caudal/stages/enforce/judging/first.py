@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from caudal.stages.enforce.declared import Among
-from caudal.stages.enforce.judging.content import OWN, content, kept_format
+from caudal.stages.enforce.declared import ComparisonScope
+from caudal.stages.enforce.judging.content import TEMPORARY, is_readable, orderable_columns
 from caudal.stages.enforce.unique import Unique
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def mark_repeats(marked: DataFrame, rule: Unique, among: Among, flag: str, bad: str, *, acting: bool) -> DataFrame:
+def mark_repeats(marked: DataFrame, rule: Unique, scope: ComparisonScope, flag: str, bad: str, *, acting: bool) -> DataFrame:
     """Return the frame with ``flag`` true for every row of a key except its first.
 
     Parameters
     ----------
     bad : str, boolean column: the row is quarantined for another reason, and must not take the place of a good one
-    acting : bool, True: repeats become ``bad`` themselves
+    acting : bool, True: repeats become ``bad`` too, because the rule sets rows aside
     """
     from pyspark.sql import Window, functions as F
 
-    rank = F.when(~kept_format(marked), 2).when(F.col(bad), 1).otherwise(0)
-    window = Window.partitionBy(*_columns((*among.within, *rule.keys))).orderBy(rank, *rule.order(), *content(marked))
-    place = f"{OWN}place"
-    numbered = marked.withColumn(place, F.row_number().over(window))
-    numbered = numbered.withColumn(flag, (F.col(place) > 1) & kept_format(marked) & _complete(rule)).drop(place)
+    rank = F.when(~is_readable(marked), 2).when(F.col(bad), 1).otherwise(0)
+    window = Window.partitionBy(*_columns((*scope.within, *rule.keys))).orderBy(rank, *rule.order(), *orderable_columns(marked))
+    position = f"{TEMPORARY}place"
+    numbered = marked.withColumn(position, F.row_number().over(window))
+    numbered = numbered.withColumn(flag, (F.col(position) > 1) & is_readable(marked) & _has_complete_key(rule)).drop(position)
     return numbered.withColumn(bad, F.col(bad) | F.col(flag)) if acting else numbered
 
 
@@ -36,20 +36,20 @@ def is_unique_by_plan(frame: DataFrame, keys: tuple[str, ...]) -> bool:
     if plan is None:  # Spark Connect shows no plan
         return False
     plan = plan.queryExecution().optimizedPlan()
-    names = {attribute.exprId().id(): attribute.name() for attribute in _listed(plan.output())}
-    for key in _listed(plan.distinctKeys().toSeq()):
-        if all(names.get(column.exprId().id()) in keys for column in _listed(key.toSeq())):
+    names = {attribute.exprId().id(): attribute.name() for attribute in _scala_list(plan.output())}
+    for key in _scala_list(plan.distinctKeys().toSeq()):
+        if all(names.get(column.exprId().id()) in keys for column in _scala_list(key.toSeq())):
             return True
     return False
 
 
-def _complete(rule: Unique) -> Column:
+def _has_complete_key(rule: Unique) -> Column:
     from pyspark.sql import functions as F
 
-    complete = F.lit(True)
+    is_complete = F.lit(True)
     for column in _columns(rule.keys) if rule.nulls == "distinct" else ():
-        complete = complete & column.isNotNull()
-    return complete
+        is_complete = is_complete & column.isNotNull()
+    return is_complete
 
 
 def _columns(names: tuple[str, ...]) -> list[Column]:
@@ -60,6 +60,6 @@ def _columns(names: tuple[str, ...]) -> list[Column]:
     return [F.col(quoted(name)) for name in names]
 
 
-def _listed(seq: Any) -> list[Any]:
+def _scala_list(seq: Any) -> list[Any]:
     """Return a Scala sequence as a list."""
     return [seq.apply(place) for place in range(seq.size())]

@@ -16,9 +16,19 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.expectation import Expectation
-from caudal.stages.enforce.declared import Among, ComparedExpectation, Declared, RowExpectation
+from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope, Declared, RowExpectation
 from caudal.stages.enforce.judging.bind import bind
-from caudal.stages.enforce.judging.content import FORMAT_ERRORS, OWN, RAW, REASONS, SEGMENT, VERDICT, as_json, columns, kept_format
+from caudal.stages.enforce.judging.content import (
+    FORMAT_ERRORS,
+    RAW,
+    REASONS,
+    SEGMENT,
+    TEMPORARY,
+    VERDICT,
+    as_json,
+    columns,
+    is_readable,
+)
 from caudal.stages.enforce.judging.first import is_unique_by_plan
 from caudal.stages.enforce.judging.outcome import Outcome, outcome
 from caudal.stages.enforce.unique import Unique
@@ -27,7 +37,7 @@ from caudal.storage.place import Place, place
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Observation
 
-_BAD = f"{OWN}bad"
+_BAD = f"{TEMPORARY}bad"
 
 
 @dataclass(frozen=True)
@@ -38,17 +48,18 @@ class Judged:
     ----------
     frame : DataFrame, the columns of the input, ``_reasons`` (array of strings) and ``_raw`` (JSON of the row as it came), both null
         for good rows, and ``_verdict``: ``good`` or ``quarantined``
-    apart : the rules whose keys are compared after the rows are written (`write`)
+    compared_later : the rules whose keys are compared after the rows are written (`write`)
+    repeat_counts : rows that repeat a key, by the name of the rule that only warns of them; known after `write`
     """
 
     frame: DataFrame
     table: str
     expectations: tuple[Declared, ...]
     tz: str = "UTC"
-    among: Among = field(default_factory=Among, repr=False)
-    apart: tuple[Unique, ...] = ()
+    scope: ComparisonScope = field(default_factory=ComparisonScope, repr=False)
+    compared_later: tuple[Unique, ...] = ()
     observation: Observation | None = field(default=None, repr=False)
-    settled: dict[str, int] = field(default_factory=dict, repr=False)
+    repeat_counts: dict[str, int] = field(default_factory=dict, repr=False)
 
     def write(self, folder: Place | str, by: Sequence[str] = (), *, segments: Sequence[str] = ()) -> None:
         """Write the rows as Parquet: ``_verdict=good/…`` and ``_verdict=quarantined/…``, then partitioned by columns.
@@ -59,16 +70,18 @@ class Judged:
         by : columns that the verdicts' folders are partitioned by, in order
         segments : the values of ``_segment``, where they are known
         """
-        from caudal.stages.enforce.judging.write import settle, write
+        from caudal.stages.enforce.judging.write import set_aside_repeats, write
 
         target = place(folder) if isinstance(folder, str) else folder
         write(self.frame, target, by, segments)
-        warning = [rule for rule in self.apart if not sets_aside(rule, self.expectations)]
+        warning = [rule for rule in self.compared_later if not sets_aside(rule, self.expectations)]
         rules = {expectation.name for expectation in self.expectations}
-        self.settled.update(settle(self.frame, target, by, self.apart, self.among, rules, {rule.name for rule in warning}))
+        self.repeat_counts.update(
+            set_aside_repeats(self.frame, target, by, self.compared_later, self.scope, rules, {rule.name for rule in warning})
+        )
 
     def outcome(self, written: Place | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
-        """Return the figures and the judgement of the written rows.
+        """Return the counts, the figures and the results of all expectations for the written rows.
 
         Parameters
         ----------
@@ -80,17 +93,17 @@ class Judged:
             place(written) if isinstance(written, str) else written,
             self.table,
             self.expectations,
-            self._warned,
+            self._count_warnings,
             history,
             now,
             self.tz,
         )
 
-    def _warned(self) -> dict[str, int]:
+    def _count_warnings(self) -> dict[str, int]:
         """Return how many rows break each rule that warns; called only after rows were written."""
         counts = self.observation.get if self.observation is not None else {}
         observed = {rule.name: int(counts.get(f"w{i}") or 0) for i, rule in enumerate(_distinct(self.expectations, ("warn",)))}
-        return {**observed, **self.settled}
+        return {**observed, **self.repeat_counts}
 
 
 def judge(
@@ -120,13 +133,15 @@ def judge(
     """
 
     declared = bind(frame, expectations, others or {}, table)
-    among = Among(table, others or {}, tuple(name for name in (SEGMENT, day) if name is not None and name in frame.columns))
+    scope = ComparisonScope(
+        table, others or {}, tuple(name for name in (SEGMENT, day) if name is not None and name in frame.columns)
+    )
     conditions: dict[str, Column] = {}
     marked = frame
     for i, expectation in enumerate(_distinct(declared)):
         if isinstance(expectation, ComparedExpectation):
-            marked = expectation.marked(marked, f"{OWN}{i}", among)
-        conditions.update(_condition(expectation, frame, f"{OWN}{i}"))
+            marked = expectation.mark_violations(marked, f"{TEMPORARY}{i}", scope)
+        conditions.update(_condition(expectation, frame, f"{TEMPORARY}{i}"))
     marked = marked.withColumn(
         _BAD,
         _any(
@@ -137,18 +152,18 @@ def judge(
             ]
         ),
     )
-    apart = tuple(
+    compared_later = tuple(
         expectation
         for expectation in _distinct(declared)
         if isinstance(expectation, Unique) and not is_unique_by_plan(frame, expectation.keys)
     )
-    observed, observation = _observed(marked, conditions, _distinct(declared, ("warn",)))
+    observed, observation = _observe(marked, conditions, _distinct(declared, ("warn",)))
     reasons = {
         expectation.name: conditions[expectation.name]
         for expectation in _distinct(declared, ("quarantine", "stop"))
         if expectation.name in conditions
     }
-    return Judged(_verdicts(observed, reasons), table, tuple(declared), tz, among, apart, observation)
+    return Judged(_add_verdicts(observed, reasons), table, tuple(declared), tz, scope, compared_later, observation)
 
 
 def sets_aside(rule: Declared, expectations: Sequence[Declared]) -> bool:
@@ -170,7 +185,7 @@ def _condition(expectation: Declared, frame: DataFrame, flag: str) -> dict[str, 
     from pyspark.sql import functions as F
 
     if isinstance(expectation, RowExpectation):
-        return {expectation.name: expectation.broken(frame.schema)}
+        return {expectation.name: expectation.violation(frame.schema)}
     return {expectation.name: F.col(flag)} if isinstance(expectation, ComparedExpectation) else {}
 
 
@@ -181,14 +196,14 @@ def _any(conditions: Sequence[Column]) -> Column:
     return reduce(lambda left, right: left | right, (F.coalesce(condition, F.lit(False)) for condition in conditions), F.lit(False))
 
 
-def _observed(
+def _observe(
     frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[Declared]
 ) -> tuple[DataFrame, Observation | None]:
     """Return the frame with an observation that counts the rows breaking rules that warn; without such rules none, to save its cost per row."""
     from pyspark.sql import Observation, functions as F
 
     counts = [
-        F.count_if(kept_format(frame) & F.coalesce(conditions[expectation.name], F.lit(False))).alias(f"w{i}")
+        F.count_if(is_readable(frame) & F.coalesce(conditions[expectation.name], F.lit(False))).alias(f"w{i}")
         for i, expectation in enumerate(warning)
         if expectation.name in conditions
     ]
@@ -198,7 +213,7 @@ def _observed(
     return frame.observe(observation, *counts), observation
 
 
-def _verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
+def _add_verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
     """Return the published columns with ``_reasons``, ``_raw`` and ``_verdict``."""
     from pyspark.sql import functions as F
 
@@ -211,13 +226,13 @@ def _verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
         # array_except drops nulls and is compiled; array_compact and filter are not, and would slow down every row.
         reasons_of_row = F.when(F.col(_BAD), F.array_except(broken_rules, F.array(F.lit(None).cast("string"))))
     if FORMAT_ERRORS in frame.columns:
-        reasons_of_row = F.when(kept_format(frame), reasons_of_row).otherwise(F.col(FORMAT_ERRORS))
+        reasons_of_row = F.when(is_readable(frame), reasons_of_row).otherwise(F.col(FORMAT_ERRORS))
     if FORMAT_ERRORS in frame.columns and RAW in frame.columns and not reasons:
         raw = F.col(RAW)  # rows with format errors have it; no other row is set aside
     else:
         raw = F.coalesce(F.col(RAW), as_json(frame)) if RAW in frame.columns else as_json(frame)
-    bad = ~kept_format(frame) | F.col(_BAD)
+    bad = ~is_readable(frame) | F.col(_BAD)
     verdict = F.when(bad, F.lit("quarantined")).otherwise(F.lit("good"))
     judged = frame.withColumns({REASONS: reasons_of_row.cast("array<string>"), RAW: F.when(bad, raw), VERDICT: verdict})
-    # Names in place of columns: PySpark asks Java some thirty times for each column that it is given.
+    # Names in place of columns: PySpark calls Java some thirty times for each column that it is given.
     return judged.selectExpr(*map(quoted, published), REASONS, RAW, VERDICT)

@@ -1,4 +1,4 @@
-"""Read the outcome of a judged frame from its written files: counts, reasons, profile, and whether the step has to stop."""
+"""Return the outcome of a judged frame from its written files: counts, reasons, profile, and whether the step has to stop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CheckResult:
     rows : int, rows that it judged: all without format errors; for a table as a whole, the good ones
     broken : int, rows that break it; for a table as a whole 1 or 0
     passed : bool, False where it warned, set rows aside or stopped
-    message : str, for people
+    message : str, a sentence for users
     """
 
     expectation: str
@@ -65,25 +65,25 @@ def outcome(
     written: Place,
     table: str,
     expectations: Sequence[Declared],
-    warned: Callable[[], Mapping[str, int]],
+    count_warnings: Callable[[], Mapping[str, int]],
     history: Sequence[Mapping[str, Any]],
     now: float,
     tz: str,
 ) -> Outcome:
-    """Return the outcome of the frame written to a folder; ``warned`` returns how many rows break each rule that only warns."""
+    """Return the outcome of the frame written to a folder; ``count_warnings`` returns how many rows break each rule that only warns."""
     good_files, bad_files = profile.parquet(written / GOOD), profile.parquet(written / QUARANTINED)
     good = profile.rows(good_files)
     reasons, quarantined, unreadable = _reasons(bad_files, {expectation.name for expectation in expectations})
     figures = Figures(good, profile.profile(good_files), history, now, tz)
     judged = good + quarantined - unreadable
-    warnings = warned() if good + quarantined else {}
+    warnings = count_warnings() if good + quarantined else {}
     checks, stopping = [], []
     for expectation in expectations:
         if isinstance(expectation, TableExpectation):
-            result = _of_table(expectation, figures)
+            result = _judge_table(expectation, figures)
             stops = not result.passed and expectation.action == "stop"
         else:
-            result = _of_rows(
+            result = _judge_rows(
                 expectation,
                 judged,
                 warnings.get(expectation.name, 0) if expectation.action == "warn" else reasons.get(expectation.name, 0),
@@ -102,7 +102,7 @@ def outcome(
         checks=tuple(checks),
         profile=figures.profile,
         reasons=dict(reasons.most_common()),
-        stop=_stopped(table, stopping) if stopping else None,
+        stop=_stop_error(table, stopping) if stopping else None,
     )
 
 
@@ -119,12 +119,12 @@ def _reasons(files: Sequence[Place], rules: set[str]) -> tuple[Counter[str], int
         for pair in pc.value_counts(pc.list_flatten(row_reasons)).to_pylist():
             by_reason[pair["values"]] += pair["counts"]
         # A row is quarantined by rules or for its format, never for both.
-        first = pc.list_element(row_reasons.filter(pc.greater(pc.list_value_length(row_reasons), 0)), 0)
-        unreadable += sum(pair["counts"] for pair in pc.value_counts(first).to_pylist() if pair["values"] not in rules)
+        first_reasons = pc.list_element(row_reasons.filter(pc.greater(pc.list_value_length(row_reasons), 0)), 0)
+        unreadable += sum(pair["counts"] for pair in pc.value_counts(first_reasons).to_pylist() if pair["values"] not in rules)
     return by_reason, rows, unreadable
 
 
-def _of_table(expectation: TableExpectation, figures: Figures) -> CheckResult:
+def _judge_table(expectation: TableExpectation, figures: Figures) -> CheckResult:
     fault = expectation.fault(figures)
     return CheckResult(
         expectation.name,
@@ -137,26 +137,26 @@ def _of_table(expectation: TableExpectation, figures: Figures) -> CheckResult:
     )
 
 
-def _of_rows(expectation: Declared, judged: int, broken: int) -> CheckResult:
+def _judge_rows(expectation: Declared, judged: int, broken: int) -> CheckResult:
     message = "holds" if not broken else f"{broken} of {judged} rows ({broken / judged:.2%}) break it"
     return CheckResult(expectation.name, expectation.kind, expectation.action, judged, broken, broken == 0, message)
 
 
-def _stopped(table: str, stopping: Sequence[tuple[Declared, CheckResult]]) -> ExpectationStopped:
+def _stop_error(table: str, stopping: Sequence[tuple[Declared, CheckResult]]) -> ExpectationStopped:
     """Return the error of the first expectation that stops the step, with the number of the others."""
     expectation, result = stopping[0]
     if isinstance(expectation, TableExpectation):
-        what = f"Table '{table}' breaks {expectation.name}: {result.message}."
+        sentence = f"Table '{table}' breaks {expectation.name}: {result.message}."
     elif expectation.action == "quarantine":
-        what = f"Table '{table}' breaks {expectation.name} in {result.broken} of {result.rows} rows ({result.broken / result.rows:.2%}), more than {expectation.max_share:.2%}."
+        sentence = f"Table '{table}' breaks {expectation.name} in {result.broken} of {result.rows} rows ({result.broken / result.rows:.2%}), more than {expectation.max_share:.2%}."
     else:
-        what = f"Table '{table}' breaks {expectation.name} in {result.broken} of {result.rows} rows ({result.broken / result.rows:.2%})."
+        sentence = f"Table '{table}' breaks {expectation.name} in {result.broken} of {result.rows} rows ({result.broken / result.rows:.2%})."
     more = len(stopping) - 1
     if more:
-        what += f" {more} other expectation{'s' * (more > 1)} stop{'s' * (more == 1)} it too."
+        sentence += f" {more} other expectation{'s' * (more > 1)} stop{'s' * (more == 1)} it too."
     other_actions = ".quarantine() or .warn()" if expectation.per_row else ".warn()"
     return ExpectationStopped(
-        what + " Nothing was published.",
+        sentence + " Nothing was published.",
         fix=f"Look at the rows, or declare it with {other_actions}."
         if expectation.action == "stop"
         else "Look at the rows, or allow a greater max_share.",

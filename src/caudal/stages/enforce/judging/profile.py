@@ -36,12 +36,12 @@ class RunningFigures:
     least: Any = None
     greatest: Any = None
     number: bool = False
-    silent: bool = False  # least and greatest are not known
+    bounds_unknown: bool = False  # least and greatest are not known
 
     def join(self, other: RunningFigures) -> None:
         """Add the figures of another part of the column."""
         self.nulls += other.nulls
-        self.silent |= other.silent
+        self.bounds_unknown |= other.bounds_unknown
         self.bound(other.least, other.greatest)
         self.add(other.count, other.mean, other.squares)
 
@@ -61,8 +61,8 @@ class RunningFigures:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures JSON-ready; ``stddev`` is that of a sample (n − 1)."""
-        least, greatest = (None, None) if self.silent else (self.least, self.greatest)
-        figures: dict[str, Any] = {"nulls": self.nulls, "min": _plain(least), "max": _plain(greatest)}
+        least, greatest = (None, None) if self.bounds_unknown else (self.least, self.greatest)
+        figures: dict[str, Any] = {"nulls": self.nulls, "min": _as_json_value(least), "max": _as_json_value(greatest)}
         if self.number:
             figures["mean"] = self.mean if self.count else None
             figures["stddev"] = math.sqrt(self.squares / (self.count - 1)) if self.count > 1 else None
@@ -84,11 +84,11 @@ def rows(files: Sequence[Place]) -> int:
 def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
     """Return the figures of each column of a flat type: ``{nulls, min, max}``, for numbers ``mean`` and ``stddev`` too.
 
-    Columns whose names begin with ``_`` are caudal's own and are left out. Times are ISO text. Where a file does not hold the least
+    Columns whose names begin with ``_`` are internal and left out. Times are ISO text. Where a file does not hold the least
     and greatest of a text column (very long texts), they are None.
     """
     with ThreadPoolExecutor(usable_cores()) as threads:
-        parts = list(threads.map(_of_file, files))  # joined in the files' order, which decides the last digit of a mean
+        parts = list(threads.map(_profile_file, files))  # joined in the files' order, which decides the last digit of a mean
     by_column: dict[str, RunningFigures] = {}
     for part in parts:
         for name, more in part.items():
@@ -96,7 +96,7 @@ def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
     return {name: running.as_dict() for name, running in by_column.items()}
 
 
-def _of_file(path: Place) -> dict[str, RunningFigures]:
+def _profile_file(path: Place) -> dict[str, RunningFigures]:
     """Return the figures of one file's columns."""
     import pyarrow.parquet as pq
 
@@ -106,24 +106,24 @@ def _of_file(path: Place) -> dict[str, RunningFigures]:
         }
         by_column = {name: RunningFigures(number=_is_number(kind)) for name, kind in kinds.items()}
         numbers = [name for name, figures in by_column.items() if figures.number]
-        for name, nulls, least, greatest, bounds_known in _footer(file, [name for name in kinds if name not in numbers]):
+        for name, nulls, least, greatest, bounds_known in _read_footer(file, [name for name in kinds if name not in numbers]):
             by_column[name].nulls += nulls
             by_column[name].bound(least, greatest)
-            by_column[name].silent |= not bounds_known
+            by_column[name].bounds_unknown |= not bounds_known
         for batch in file.iter_batches(BATCH_ROWS, columns=numbers) if numbers else ():
             for name in numbers:
                 _add_values(by_column[name], batch.column(name))
     return by_column
 
 
-def _footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, int, Any, Any, bool]]:
+def _read_footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, int, Any, Any, bool]]:
     """Yield name, nulls, least, greatest and whether these bounds are known, for each column of each row group."""
-    wanted = set(names)
+    requested = set(names)
     for group_number in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(group_number)
         for i in range(group.num_columns):
             column = group.column(i)
-            if column.path_in_schema not in wanted:
+            if column.path_in_schema not in requested:
                 continue
             statistics = column.statistics
             nulls = statistics.null_count if statistics is not None and statistics.has_null_count else 0
@@ -171,7 +171,7 @@ def _is_nested(kind: pa.DataType) -> bool:
     return bool(pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _plain(value: Any) -> Any:
+def _as_json_value(value: Any) -> Any:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -31,7 +31,7 @@ MANY = 50_000_000  # rows of a partition up to which this process compares keys;
 
 @dataclass(frozen=True)
 class Key:
-    """The columns of a key, without those that are folders."""
+    """The columns of a key, without those that folders are named after."""
 
     columns: tuple[str, ...]
     nulls_equal: bool = False
@@ -52,20 +52,20 @@ def move_repeats(folder: Place, verdicts: Sequence[str], waiting: str, keys: Seq
         for file in parquet(folder / verdict):
             groups.setdefault(relative_path(file.parent, folder / verdict), []).append((file, verdict != verdicts[0]))
 
-    def apart(group: tuple[PurePath, list[tuple[Place, bool]]]) -> bool:
+    def move_group(group: tuple[PurePath, list[tuple[Place, bool]]]) -> bool:
         partition, files = group
         moved = False
-        for place, ((file, _), mask) in enumerate(zip(files, _repeated(files, keys, rules), strict=True)):
+        for position, ((file, _), mask) in enumerate(zip(files, _find_repeats(files, keys, rules), strict=True)):
             if mask.any():  # a task gives its files of both verdicts the same name
-                _split(file, mask, folder / waiting / partition / f"{place}-{file.name}")
+                _move_rows(file, mask, folder / waiting / partition / f"{position}-{file.name}")
                 moved = True
         return moved
 
     with ThreadPoolExecutor(usable_cores()) as threads:
-        return any(list(threads.map(apart, sorted(groups.items()))))
+        return any(list(threads.map(move_group, sorted(groups.items()))))
 
 
-def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
+def _find_repeats(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
     """Return for each file (given with whether its rows have reasons) which of its rows have a key that occurs more than once in all files."""
     import numpy as np
     import pyarrow as pa
@@ -105,8 +105,8 @@ def _unreadable(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
         return np.zeros(len(reasons), bool)
     has_reasons = pc.greater(pc.list_value_length(reasons), 0).fill_null(False)
     unread = np.zeros(len(reasons), bool)
-    first = pc.list_element(reasons.filter(has_reasons), 0)
-    unread[np.asarray(has_reasons)] = ~np.asarray(pc.is_in(first, value_set=pa.array(sorted(rules), pa.string())))
+    first_reasons = pc.list_element(reasons.filter(has_reasons), 0)
+    unread[np.asarray(has_reasons)] = ~np.asarray(pc.is_in(first_reasons, value_set=pa.array(sorted(rules), pa.string())))
     return unread
 
 
@@ -117,8 +117,8 @@ def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[Mask, Mask]:
     codes: Any = None
     complete: Any = True
     for column in columns:
-        code, known, size = _codes_of_column(column)
-        complete = complete & known
+        code, is_valid, size = _codes_of_column(column)
+        complete = complete & is_valid
         # Renumbered each time, so that the product of sizes cannot overflow.
         codes = code if codes is None else np.unique(codes * size + code, return_inverse=True)[1]
     return codes, complete
@@ -134,27 +134,27 @@ def _codes_of_column(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
         values = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 and 0.0 are one value, as they are for Spark
     coded = values.dictionary_encode()
     coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-    known = np.asarray(column.is_valid())
-    return np.asarray(coded.indices.fill_null(len(coded.dictionary))).astype(np.int64), known, len(coded.dictionary) + 1
+    is_valid = np.asarray(column.is_valid())
+    return np.asarray(coded.indices.fill_null(len(coded.dictionary))).astype(np.int64), is_valid, len(coded.dictionary) + 1
 
 
-def _split(file: Place, mask: Mask, waiting: Place) -> None:
+def _move_rows(file: Place, mask: Mask, waiting: Place) -> None:
     """Move the rows of a file that a mask selects into another file; the remaining rows replace the file."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(readable(file)) as opened:
-        codec = opened.metadata.row_group(0).column(0).compression.lower()
-        table = opened.read()
+    with pq.ParquetFile(readable(file)) as parquet_file:
+        codec = parquet_file.metadata.row_group(0).column(0).compression.lower()
+        table = parquet_file.read()
     waiting.parent.mkdir(parents=True, exist_ok=True)
     with writable(waiting) as to:
         pq.write_table(table.filter(mask), to, compression=codec, **WRITTEN)
     if mask.all():
         file.unlink()
         return
-    rest = file.with_name("." + file.name)
-    with writable(rest) as to:
+    remainder = file.with_name("." + file.name)
+    with writable(remainder) as to:
         pq.write_table(table.filter(~mask), to, compression=codec, **WRITTEN)
-    overwrite(file, rest)
+    overwrite(file, remainder)
 
 
 def keys_of(rules: Sequence[Any], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:

@@ -13,9 +13,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.stages.enforce.declared import Among
+from caudal.stages.enforce.declared import ComparisonScope
 from caudal.stages.enforce.judging import by_arrow
-from caudal.stages.enforce.judging.content import OWN, RAW, REASONS, SEGMENT, VERDICT, as_json
+from caudal.stages.enforce.judging.content import RAW, REASONS, SEGMENT, TEMPORARY, VERDICT, as_json
 from caudal.stages.enforce.judging.first import mark_repeats
 from caudal.stages.enforce.judging.repeats import keys_of, move_repeats
 from caudal.stages.enforce.unique import Unique
@@ -53,23 +53,25 @@ def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence
         entry.rename(target)
 
 
-def settle(
+def set_aside_repeats(
     frame: DataFrame,
     folder: Place,
     by: Sequence[str],
     uniques: Sequence[Unique],
-    among: Among,
+    scope: ComparisonScope,
     rules: set[str],
     warning: Collection[str],
 ) -> dict[str, int]:
-    """Find rows that repeat a key, set aside all except the first, and return how many rows break the rules that only warn.
+    """Set aside all rows of a key except the first, and return the number of repeats by the name of each rule that only warns.
 
     Parameters
     ----------
     frame : DataFrame, as it was written; only its schema is used
+    uniques : the rules whose keys are compared
+    warning : names of the rules that only warn
     rules : names of all rules that the rows were judged by
     """
-    keys = list(keys_of(uniques, among.within, by))
+    keys = list(keys_of(uniques, scope.within, by))
     if not uniques or not move_repeats(folder, [f"{VERDICT}={verdict}" for verdict in VERDICTS], WAITING, keys, rules):
         return {}
     from pyspark.sql import Observation, functions as F
@@ -79,11 +81,11 @@ def settle(
     rows = (
         reader(frame.sparkSession).schema(frame.schema).option("basePath", spark_path(folder)).parquet(spark_path(folder / WAITING))
     )
-    bad, flags = f"{OWN}bad", {unique.name: f"{OWN}u{i}" for i, unique in enumerate(uniques)}
-    own = [F.col(quoted(name)) for name in frame.columns]
-    rows = rows.select(*own).withColumn(bad, F.col(REASONS).isNotNull())
+    bad, flags = f"{TEMPORARY}bad", {unique.name: f"{TEMPORARY}u{i}" for i, unique in enumerate(uniques)}
+    frame_columns = [F.col(quoted(name)) for name in frame.columns]
+    rows = rows.select(*frame_columns).withColumn(bad, F.col(REASONS).isNotNull())
     for unique in uniques:
-        rows = mark_repeats(rows, unique, among, flags[unique.name], bad, acting=unique.name not in warning)
+        rows = mark_repeats(rows, unique, scope, flags[unique.name], bad, acting=unique.name not in warning)
     observation = Observation()
     if warning:
         rows = rows.observe(observation, *(F.count_if(F.col(flags[name])).alias(flags[name]) for name in warning))
@@ -97,7 +99,7 @@ def settle(
             VERDICT: F.when(F.col(bad), F.lit("quarantined")).otherwise(F.lit("good")),
         }
     )
-    rows.select(*own).write.mode("append").partitionBy(VERDICT, *by).parquet(spark_path(folder))
+    rows.select(*frame_columns).write.mode("append").partitionBy(VERDICT, *by).parquet(spark_path(folder))
     remove(folder / WAITING)
     return {name: int(observation.get[flags[name]]) for name in warning}
 

@@ -23,7 +23,7 @@ _MARKER = 16  # bytes of the sync marker: Avro 1.12 specification, "Object Conta
 
 
 def fault(path: Place) -> str | None:
-    """Return why a file cannot be one by its first bytes, or None; one that is cut is told of by its reader."""
+    """Return why a file's first bytes show that it is no Avro file, or None; `inspect` reports a truncated file."""
     return None if begins(path, _MAGIC) else f"is no Avro file: it does not begin with {_MAGIC.decode('ascii', 'replace')!r}"
 
 
@@ -34,7 +34,7 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         with file.path.open("rb") as raw:
             meta = _header(io.BytesIO(raw.read(1 << 22)))
             raw.seek(-_MARKER, 2)
-            whole = raw.read() == meta["marker"]
+            is_complete = raw.read() == meta["marker"]
         schema = json.loads(meta["avro.schema"])
         too_deep = _nests_deeper_than(schema, DEEPEST)
     except RecursionError:
@@ -43,20 +43,20 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         raise SourceProblem(
             f"'{file.name}' is a damaged Avro file: its header cannot be read.", fix="Deliver the file again.", file=file.name
         ) from None
-    if not whole:
+    if not is_complete:
         raise SourceProblem(
             f"'{file.name}' is truncated: it does not end with its sync marker.", fix="Deliver the file again.", file=file.name
         )
     if too_deep:
         raise SourceProblem(
-            f"'{file.name}' has a schema that nests deeper than {DEEPEST}.", fix="Have it written flatter.", file=file.name
+            f"'{file.name}' has a schema that nests deeper than {DEEPEST}.", fix="Write it with fewer levels.", file=file.name
         )
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise SourceProblem(f"'{file.name}' holds no records.", fix="Write one record a row.", file=file.name)
     if (name := _recursive(schema, ())) is not None:
         raise SourceProblem(
             f"'{file.name}' has a schema that contains itself: '{name}'. No table holds rows of any depth.",
-            fix="Have it written flat, each row with the key of the one that it belongs to.",
+            fix="Write it flat, each row with the key of its parent row.",
             file=file.name,
         )
     names = tuple(str(field["name"]) for field in schema["fields"])
@@ -73,7 +73,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     from pyspark.sql import functions as F
 
     try:
-        read = reader(spark).format("avro").load([spark_path(file.path) for file in files])
+        rows = reader(spark).format("avro").load([spark_path(file.path) for file in files])
     except AnalysisException as error:
         if "spark-avro" in str(error) or "Failed to find data source" in str(error) or "AVRO" in str(error):
             raise EnvironmentProblem(
@@ -81,16 +81,16 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
                 fix="Start the session with its connectors.",
             ) from None
         raise
-    return read.select(
+    return rows.select(
         *(F.col("`" + column.name.replace("`", "``") + "`").alias(f"_r{i}") for i, column in enumerate(used)),
-        F.substring(read.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file"),
+        F.substring(rows.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file"),
     )
 
 
-def _nests_deeper_than(schema: Any, most: int) -> bool:
-    """Return whether types are nested deeper than ``most``."""
+def _nests_deeper_than(schema: Any, limit: int) -> bool:
+    """Return whether types are nested deeper than ``limit``."""
     level, depth = [schema], 0
-    while level and depth <= most:
+    while level and depth <= limit:
         children = [
             child
             for part in level
@@ -98,7 +98,7 @@ def _nests_deeper_than(schema: Any, most: int) -> bool:
         ]
         level = [part for part in children if isinstance(part, dict | list)]
         depth += any(isinstance(part, dict) and "type" in part for part in level)
-    return depth > most
+    return depth > limit
 
 
 def _recursive(schema: Any, enclosing: tuple[str, ...]) -> str | None:

@@ -1,4 +1,4 @@
-"""Survey a text file in one pass over its bytes: whether they decode, and the form of its lines."""
+"""Examine a text file in one pass over its bytes: whether they decode, and the form of its lines."""
 
 from __future__ import annotations
 
@@ -76,19 +76,19 @@ def survey_text(
     head_size = lines = offset = 0
     is_whole = True
     has_newlines = has_returns = False
-    first = True
-    packed = Expansion(file, file.path.stat().st_size)
+    is_first_block = True
+    expansion = Expansion(file, file.path.stat().st_size)
     bom = False
     try:
         with open_plain(file.path) as raw:
             while block := raw.read(_BLOCK):
-                if first:
-                    bom, first = block.startswith(codecs.BOM_UTF8), False
+                if is_first_block:
+                    bom, is_first_block = block.startswith(codecs.BOM_UTF8), False
                     _check_bom(file, block, encoding)
                 try:
                     text = decoder.decode(block)
                 except UnicodeDecodeError as error:
-                    raise _undecodable(file, error, lines, offset, block, encoding) from None
+                    raise _undecodable_problem(file, error, lines, offset, block, encoding) from None
                 if head_size < _HEAD:
                     head.append(text[:_HEAD])
                     head_size += len(text)
@@ -96,12 +96,12 @@ def survey_text(
                 newlines = block.count(b"\n")
                 has_newlines, has_returns = has_newlines or newlines > 0, has_returns or b"\r" in block
                 lines_.take(block)
-                packed.add(len(block))
+                expansion.add(len(block))
                 lines, offset = lines + newlines, offset + len(block)
             decoder.decode(b"", final=True)
             lines_.end()
     except UnicodeDecodeError as error:
-        raise _undecodable(file, error, lines, offset, b"", encoding) from None
+        raise _undecodable_problem(file, error, lines, offset, b"", encoding) from None
     except (EOFError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # a fault of the disk, not of the content
             raise
@@ -140,11 +140,13 @@ def _check_bom(file: RawFile, block: bytes, encoding: str) -> None:
             return
 
 
-def _undecodable(file: RawFile, error: UnicodeDecodeError, lines: int, offset: int, block: bytes, encoding: str) -> SourceProblem:
-    # The decoder may hold a few bytes back from the block before; its positions count from those.
-    held_bytes = max(0, len(error.object) - len(block))
+def _undecodable_problem(
+    file: RawFile, error: UnicodeDecodeError, lines: int, offset: int, block: bytes, encoding: str
+) -> SourceProblem:
+    # The decoder may keep a few bytes of the block before; its positions count from those.
+    carried_bytes = max(0, len(error.object) - len(block))
     line = lines + error.object[: error.start].count(b"\n") + 1
-    position = offset - held_bytes + error.start
+    position = offset - carried_bytes + error.start
     byte = error.object[error.start]
     likely = next(
         (
@@ -154,10 +156,10 @@ def _undecodable(file: RawFile, error: UnicodeDecodeError, lines: int, offset: i
         ),
         None,
     )
-    shown = f": there, byte 0x{byte:02X} is '{bytes([byte]).decode(likely)}'" if likely else ""
+    explanation = f": there, byte 0x{byte:02X} is '{bytes([byte]).decode(likely)}'" if likely else ""
     return SourceProblem(
         f"'{file.name}' is not {encoding}: line {line} has the byte 0x{byte:02X} at position {position} of the file.",
-        fix=f"Pass encoding='{likely}' to the connection{shown}." if likely else "Pass the right encoding= to the connection.",
+        fix=f"Pass encoding='{likely}' to the connection{explanation}." if likely else "Pass the right encoding= to the connection.",
         file=file.name, line=line, position=position, encoding=likely,
     )  # fmt: skip
 

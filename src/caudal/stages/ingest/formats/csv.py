@@ -1,4 +1,4 @@
-"""CSV: Spark reads every value as text and converts it to its type afterwards, so that each bad value is known by row."""
+"""CSV: Spark reads every value as text and converts it to its type afterwards, so that each bad value is reported with its row."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         dialect_options["encoding"],
     )
     if encoding not in ("UTF-8", "ISO-8859-1", "US-ASCII"):
-        spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # otherwise Spark accepts only these charsets
+        spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # otherwise Spark accepts only a few charsets
     # All columns are parsed, whichever are used: Spark counts only the fields that it parses.
     ddl = ", ".join(f"{name} string" for name in (*names, *(["_beyond"] if trailing else []), "_line"))
     options: dict[str, Any] = {
@@ -196,13 +196,13 @@ def batches(files: Sequence[RawFile], physical: Physical, used: Sequence[Physica
 
 
 class UnlikeSpark(Exception):
-    """Arrow would read a file differently from Spark."""
+    """Raised where Arrow would read a file differently from Spark."""
 
 
 def _is_plain(survey: TextSurvey, dialect: Dialect, encoding: str) -> bool:
-    """Return whether Spark's reader and `records` are known to split the file into the same records."""
+    """Return whether Spark's reader and `records` certainly split the file into the same records."""
     lines = survey.lines
-    if not lines.well_formed or lines.nul or lines.blank_fields or survey.bare_returns or "\r" in lines.kinds:
+    if not lines.well_formed or lines.has_nul or lines.blank_fields or survey.bare_returns or "\r" in lines.kinds:
         return False
     if lines.spans and (lines.kinds != {"\n"} or dialect.comment or not dialect.spans):
         return False  # Spark converts other line ends within quotes to plain ones
@@ -218,13 +218,13 @@ def _extra_field(file: RawFile, names: list[str], data: list[list[str]], notes: 
     if empty > len(data) / 2:  # a row with a value there has a field too many
         notes.append(_trailing_note(file, None))
         return names, True
-    first = [row[0] for row in data]
-    if not empty and len(set(first)) == len(first) and all(first):
+    first_fields = [row[0] for row in data]
+    if not empty and len(set(first_fields)) == len(first_fields) and all(first_fields):
         notes.append(f"'{file.name}': the header has one name too few; the first column is taken for a row index, 'row_index'.")
         return ["row_index", *names], False
     raise SourceProblem(
         f"'{file.name}' has {len(names)} names in its header and {len(names) + 1} fields in its rows, and the first field is no row index.",
-        fix="Have the header completed, or pass header=False and declare the columns.",
+        fix="Complete the header, or pass header=False and declare the columns.",
         file=file.name,
     )
 
@@ -234,8 +234,8 @@ def _end_empty(rows: list[list[str]], width: int) -> int:
 
 
 def _trailing_note(file: RawFile, separator: str | None) -> str:
-    shown = "a separator" if separator is None else repr(separator)
-    return f"'{file.name}': rows end with {shown} behind the last column; the empty field after it is left out."
+    separator_text = "a separator" if separator is None else repr(separator)
+    return f"'{file.name}': rows end with {separator_text} after the last column; the empty field after it is left out."
 
 
 def _write_records(
@@ -251,22 +251,28 @@ def _write_records(
     schema = pa.schema([*((name, pa.string()) for name in (*names, "_line", "_fault")), ("_number", pa.int64())])
     faults: list[Record] = []
     rows: list[list[str | None]] = []
-    bad: list[tuple[str | None, str | None, int | None]] = []
+    fault_rows: list[tuple[str | None, str | None, int | None]] = []
     with open_plain(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
         lines = records(_without_bom(text), dialect)
-        if header and (first := next((record for record in lines if _holds_something(record)), None)) is not None and first.fault:
-            raise SourceProblem(f"'{file.name}': line {first.line}, the header, is no record: {first.fault}.", file=file.name)
+        if (
+            header
+            and (header_record := next((record for record in lines if _holds_something(record)), None)) is not None
+            and header_record.fault
+        ):
+            raise SourceProblem(
+                f"'{file.name}': line {header_record.line}, the header, is no record: {header_record.fault}.", file=file.name
+            )
         with pq.ParquetWriter(target, schema) as writer:
 
             def write() -> None:
                 columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)] if width else []
                 fault_columns = [
                     pa.array(column, type)
-                    for column, type in zip(zip(*bad, strict=True), (pa.string(), pa.string(), pa.int64()), strict=True)
+                    for column, type in zip(zip(*fault_rows, strict=True), (pa.string(), pa.string(), pa.int64()), strict=True)
                 ]
                 writer.write_batch(pa.record_batch([*columns, *fault_columns], schema=schema))
                 rows.clear()
-                bad.clear()
+                fault_rows.clear()
 
             size = 0
             for record in lines:
@@ -277,7 +283,7 @@ def _write_records(
                     fields = [None] * width
                     faults += [record] if len(faults) < _SHOWN else []
                 rows.append(fields[:width])
-                bad.append((None, None, None) if fault is None else (record.raw, fault, record.line))
+                fault_rows.append((None, None, None) if fault is None else (record.raw, fault, record.line))
                 size += len(record.raw)
                 if size > _WRITTEN_CHARACTERS:
                     write()
@@ -288,9 +294,9 @@ def _write_records(
 
 
 def _without_bom(text: io.TextIOWrapper) -> Iterator[str]:
-    first = text.readline()
-    if first:
-        yield first.removeprefix("\ufeff")
+    first_line = text.readline()
+    if first_line:
+        yield first_line.removeprefix("\ufeff")
     yield from text
 
 
@@ -298,7 +304,7 @@ def _fault_note(file: RawFile, faults: list[Record]) -> str:
     lines = ", ".join(str(record.line) for record in faults[: _SHOWN - 1]) + (" …" if len(faults) == _SHOWN else "")
     if all(record.fault == UNCLOSED for record in faults):
         return f"'{file.name}' has quotes that are not closed, on line {lines}; those rows are format errors."
-    return f"'{file.name}' has lines that are no rows of it: {lines}; they are format errors."
+    return f"'{file.name}' has lines that are not rows: {lines}; they are format errors."
 
 
 def _quote(options: Options) -> str | None:
@@ -327,17 +333,17 @@ def _check_separator(file: RawFile, survey: TextSurvey, names: list[str], dialec
     if len(names) > 1 or len(expected) == 1:
         return
     candidates = {}
-    for other in SEPARATORS:
-        rows = _rows(survey.head, replace(dialect, separator=other))
+    for separator in SEPARATORS:
+        rows = _rows(survey.head, replace(dialect, separator=separator))
         width = len(rows[0]) if rows else 0
-        if other == dialect.separator or width < 2:
+        if separator == dialect.separator or width < 2:
             continue
-        known = len({name.strip().casefold() for name in rows[0]} & {name.casefold() for name in expected})
-        even = sum(len(row) == width for row in rows) / len(rows)
-        if known > 1 or (not expected and even == 1 and len(rows) > 1) or (expected and width == len(expected)):
-            candidates[other] = (known, even, width)
+        matching_names = len({name.strip().casefold() for name in rows[0]} & {name.casefold() for name in expected})
+        regular_share = sum(len(row) == width for row in rows) / len(rows)
+        if matching_names > 1 or (not expected and regular_share == 1 and len(rows) > 1) or (expected and width == len(expected)):
+            candidates[separator] = (matching_names, regular_share, width)
     if candidates:
-        best = max(candidates, key=lambda other: candidates[other])
+        best = max(candidates, key=lambda separator: candidates[separator])
         raise SourceProblem(
             f"'{file.name}' has one column when it is separated by {dialect.separator!r}; separated by {best!r} it has {candidates[best][2]}.",
             fix=f"Pass separator={best!r} to the connection.",

@@ -22,7 +22,7 @@ BLANKS = "".join(map(chr, range(33)))  # the characters that Spark trims from a 
 
 @dataclass(frozen=True)
 class Dialect:
-    """The dialect of a file. ``spans``: whether a quoted value may run over lines."""
+    """The dialect of a file. ``spans``: whether a quoted value may span lines."""
 
     separator: str
     quote: str | None = '"'
@@ -31,7 +31,7 @@ class Dialect:
 
     @cached_property
     def inside(self) -> re.Pattern[str]:
-        """The rest of a quoted value on a line, with its closing quote where it has one."""
+        """Return the pattern of the rest of a quoted value on a line, with its closing quote where it has one."""
         quote = re.escape(self.quote or "")
         return re.compile(rf"((?:[^{quote}]+|{quote}{quote})*)({quote}?)", re.DOTALL)
 
@@ -49,7 +49,7 @@ class Record:
 def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
     """Yield the records of physical lines (with their line ends), without blank lines and comments.
 
-    A value may run over lines if its record is well-formed. Otherwise the line that opens the quote is faulty, and the
+    A value may span lines if its record is well-formed. Otherwise the line that opens the quote is faulty, and the
     lines after it are read separately.
     """
     ahead: deque[str] = deque()
@@ -71,14 +71,14 @@ def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
         parser.take(text, line)
         following_lines: list[str] = []
         if parser.open and dialect.spans:
-            size, most = len(line), bound("CAUDAL_MAX_LINE_MB") * MB
-            while parser.open and size <= most:
-                following = ahead.popleft() if ahead else next(source, None)
-                if following is None:
+            size, max_characters = len(line), bound("CAUDAL_MAX_LINE_MB") * MB
+            while parser.open and size <= max_characters:
+                next_line = ahead.popleft() if ahead else next(source, None)
+                if next_line is None:
                     break
-                following_lines.append(following)
-                size += len(following)
-                parser.take(_without_end(following), following)
+                following_lines.append(next_line)
+                size += len(next_line)
+                parser.take(_without_end(next_line), next_line)
         if parser.open or (following_lines and parser.fault):
             ahead.extendleft(reversed(following_lines))
             yield Record(number, [], text, UNCLOSED)

@@ -54,14 +54,14 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     if not files:
         raise SourceProblem(
             f"'{file.name}' holds no row in the sheet {' or '.join(repr(name) for name in chosen)}.",
-            fix="Name the sheet that does with sheet=, or have the file delivered again.",
+            fix="Name the sheet that does with sheet=, or deliver the file again.",
             file=file.name,
         )
     return files
 
 
 def fault(path: Place) -> str | None:
-    """Return why a file cannot be whole by its last bytes, or None."""
+    """Return why a file's last bytes show that it is truncated, or None."""
     if path.suffix.lower() in _ZIPPED and begins(path, b"PK") and not is_zip(path):
         return "is truncated: it has no zip directory at its end"
     return None
@@ -95,8 +95,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     from pyspark.sql import functions as F
 
     ddl = ", ".join(f"c{i} string" for i in range(len(physical.columns)))
-    read = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
-    return read.select(
+    rows = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
+    return rows.select(
         *(F.col(column.ddl).alias(f"_r{i}") for i, column in enumerate(used)),
         F.substring("_metadata.file_name", 1, 16).alias("_file"),
     )
@@ -110,7 +110,7 @@ def _open(file: RawFile) -> tuple[Any, list[str], list[str]]:
     with file.path.open("rb") as raw:
         compound = raw.read(8) == _COMPOUND
     locked = SourceProblem(
-        f"'{file.name}' is protected by a password.", fix="Have it saved without one; workbooks are not decrypted.", file=file.name
+        f"'{file.name}' is protected by a password.", fix="Save it without one; workbooks are not decrypted.", file=file.name
     )
     if compound and file.path.suffix in (".xlsx", ".xlsm", ".xlsb"):
         raise locked
@@ -119,12 +119,12 @@ def _open(file: RawFile) -> tuple[Any, list[str], list[str]]:
     except PasswordError:
         raise locked from None
     except CalamineError as error:
-        raise _broken_workbook(file, error) from None
+        raise _broken_workbook_problem(file, error) from None
     sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
     return book, [sheet.name for sheet in sheets], [sheet.name for sheet in sheets if sheet.visible == SheetVisibleEnum.Visible]
 
 
-def _broken_workbook(file: RawFile, error: Exception) -> SourceProblem:
+def _broken_workbook_problem(file: RawFile, error: Exception) -> SourceProblem:
     return SourceProblem(
         f"'{file.name}' is no workbook, or a broken one: {str(error).splitlines()[0].rstrip('.')}.",
         fix="Deliver the file again, as xlsx, xlsm, xlsb, xls or ods.",
@@ -133,13 +133,13 @@ def _broken_workbook(file: RawFile, error: Exception) -> SourceProblem:
 
 
 def _choose_sheets(file: RawFile, declared: object, names: list[str], visible: list[str]) -> tuple[list[str], str | None]:
-    """Return the wanted sheets, and a note where others are left out by default."""
+    """Return the chosen sheets, and a note where others are left out by default."""
     if declared is None:
-        shown = visible or names
-        others = ", ".join(repr(name) for name in shown[1:6])
-        return shown[
+        candidates = visible or names
+        others = ", ".join(repr(name) for name in candidates[1:6])
+        return candidates[
             :1
-        ], f"'{file.name}': the sheet '{shown[0]}' is read, and not {others}; name others with sheet=." if others else None
+        ], f"'{file.name}': the sheet '{candidates[0]}' is read, and not {others}; name others with sheet=." if others else None
     patterns = [declared] if isinstance(declared, str | int) else list(declared) if isinstance(declared, list | tuple) else []
     chosen: list[str] = []
     for pattern in patterns:
@@ -169,13 +169,13 @@ class SheetRows:
     names : of its columns; ``column_<place>`` where the header has none
     guesses : the type of each column's cells, None where it has no cell
     rows : number in the sheet, from 1, and the texts of the columns, for each row with a value
-    read : False for a sheet that is not chosen
+    is_chosen : bool, False for a sheet that is not chosen
     """
 
     names: list[str]
     guesses: list[str | None]
     rows: list[tuple[int, list[str | None]]]
-    read: bool = True
+    is_chosen: bool = True
 
 
 def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
@@ -198,7 +198,7 @@ def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
                 raise
             rows = _sheet(file, book, name, {**options, "header": True})  # it may lack the header's row
         if rows is not None:
-            result[name] = replace(rows, read=name in chosen)
+            result[name] = replace(rows, is_chosen=name in chosen)
     return result
 
 
@@ -220,17 +220,17 @@ def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path,
 
 def _sheet(file: RawFile, book: Any, sheet: str, options: Options) -> SheetRows | None:
     """Return a sheet's rows as texts, None when it has none."""
-    assert isinstance(file.path, Path)  # a copy, where the lake is far away
+    assert isinstance(file.path, Path)  # a local copy where the lake is remote
     errors = check_rectangle(file, sheet)
     rows = _rows(file, book, sheet, errors)
     header = _header(file, sheet, rows, options.get("header", True))
     if header is None:
         return None
-    first, names = header
+    read_ahead, names = header
     comma = options.get("decimal") == ","
     kinds: list[set[str]] = []
     lines: list[tuple[int, list[str | None]]] = []
-    for number, cells in first + list(rows):
+    for number, cells in read_ahead + list(rows):
         while len(kinds) < len(cells):
             kinds.append(set())
         line = []
@@ -245,15 +245,15 @@ def _sheet(file: RawFile, book: Any, sheet: str, options: Options) -> SheetRows 
             lines.append((number, line))
     # Columns with neither a name nor a value are the sheet's margin.
     width = max(len(kinds), len(names))
-    kept = [i for i in range(width) if (i < len(names) and names[i]) or (i < len(kinds) and kinds[i])]
+    used_columns = [i for i in range(width) if (i < len(names) and names[i]) or (i < len(kinds) and kinds[i])]
     return SheetRows(
-        [(names[i] if i < len(names) else "") or f"column_{i}" for i in kept],
-        [_guess(kinds[i] if i < len(kinds) else set()) for i in kept],
-        [(number, [line[i] if i < len(line) else None for i in kept]) for number, line in lines],
+        [(names[i] if i < len(names) else "") or f"column_{i}" for i in used_columns],
+        [_guess(kinds[i] if i < len(kinds) else set()) for i in used_columns],
+        [(number, [line[i] if i < len(line) else None for i in used_columns]) for number, line in lines],
     )
 
 
-class _Fault(str):
+class _ErrorText(str):
     """The text of a cell with an error: it is not a value, and does not count for its column's type."""
 
 
@@ -264,13 +264,13 @@ def _rows(file: RawFile, book: Any, sheet: str, errors: dict[int, dict[int, str]
     try:
         opened_sheet = book.get_sheet_by_name(sheet)
     except CalamineError as error:  # opening reads the workbook; a sheet is read on demand
-        raise _broken_workbook(file, error) from None
+        raise _broken_workbook_problem(file, error) from None
     first_column = (opened_sheet.start or (0, 0))[1]  # rows start at the sheet's first, columns at the first in use
     for number, row in enumerate(opened_sheet.iter_rows(), start=1):
         cells = [*row]
         for column, word in errors.get(number, {}).items():
             if 0 <= column - first_column < len(cells):
-                cells[column - first_column] = _Fault(word)
+                cells[column - first_column] = _ErrorText(word)
         if any(cell != "" for cell in cells):
             yield number, cells
 
@@ -278,14 +278,14 @@ def _rows(file: RawFile, book: Any, sheet: str, errors: dict[int, dict[int, str]
 def _header(file: RawFile, sheet: str, rows: Iterator[Row], declared: object) -> tuple[list[Row], list[str]] | None:
     """Return the rows that were read ahead, and the columns' names; None if the sheet has no rows."""
     if declared is False:
-        ahead = list(islice(rows, 1))
-        return (ahead, []) if ahead else None
+        first_rows = list(islice(rows, 1))
+        return (first_rows, []) if first_rows else None
     if declared is True or declared is None:
         row = next(rows, None)
         return ([], [_name(cell) for cell in row[1]]) if row else None
     if not isinstance(declared, int):
         raise DeclarationProblem(
-            f"header={declared!r} is no row of a sheet.", fix="Pass the row's number as Excel shows it, True or False."
+            f"header={declared!r} is not a row number.", fix="Pass the row's number as Excel shows it, True or False."
         )
     for number, cells in rows:
         if number == declared:
@@ -303,7 +303,7 @@ def _name(cell: Any) -> str:
 
 def _text(cell: Any) -> tuple[str | None, str]:
     """Return a cell as text, and its type."""
-    if isinstance(cell, _Fault):
+    if isinstance(cell, _ErrorText):
         return str(cell), ""
     if isinstance(cell, str):
         return (cell, "string") if cell != "" else (None, "")

@@ -1,4 +1,4 @@
-"""Lines whose columns stand at fixed places: Spark reads every value as text and converts it to its type afterwards."""
+"""Lines whose columns have fixed positions: Spark reads every value as text and converts it to its type afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.csv import SPARKS_ENCODINGS
-from caudal.stages.ingest.formats.lines import APART
+from caudal.stages.ingest.formats.lines import UNUSED_SEPARATOR
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -47,7 +47,7 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     """Return the declared columns, after a pass over the bytes and a check that lines are long enough.
 
     Spark reads the lines where it is known to split them correctly. It knows no line numbers, so skipped lines are recognised by their
-    text; where a later line has the same text, and where there is a NUL or a line end of an old kind, the lines are read here.
+    text; where a later line has the same text, and where there is a NUL or a carriage return as line end, this process reads the lines.
     Spark's CSV reader is used because it knows encodings; its separator is one that no line contains.
     """
     places: Any = options.get("columns")
@@ -59,16 +59,18 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         )
     check_whole(file.path, "fixed_width", file.name)
     encoding = str(options.get("encoding") or "utf-8")
-    looked = survey_text(file, encoding, None, bounded=True)
-    lines = re.split("\r\n|\n|\r", looked.head)[:_SAMPLE]
+    survey = survey_text(file, encoding, None, bounded=True)
+    lines = re.split("\r\n|\n|\r", survey.head)[:_SAMPLE]
     skipped, record = lines[: int(str(options.get("skip") or 0))], str(options.get("record") or "")
     sample = [line for line in lines[len(skipped) :] if line.strip() and line.startswith(record)]
     if not sample:
-        shown = f" that begins with '{record}'" if record else ""
-        raise SourceProblem(f"'{file.name}' holds no line{shown}.", fix="Deliver the file again, or move it away.", file=file.name)
-    needed_length = max(last for _, last in places.values())
+        condition = f" that begins with '{record}'" if record else ""
+        raise SourceProblem(
+            f"'{file.name}' holds no line{condition}.", fix="Deliver the file again, or move it away.", file=file.name
+        )
+    needed_length = max(end for _, end in places.values())
     longest = max(len(line.rstrip()) for line in sample)
-    starts = max(first for first, _ in places.values())
+    starts = max(start for start, _ in places.values())
     if longest < starts and not options.get("short"):
         raise SourceProblem(
             f"The lines of '{file.name}' have at most {longest} characters; the columns are declared up to place {needed_length}.",
@@ -85,11 +87,17 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
         "length": str(options.get("length") or ""),
         **{f"skip{i:04}": line for i, line in enumerate(skipped)},
     }
-    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
-    if wide or looked.lines.nul or looked.lines.apart or "\r" in looked.lines.kinds or _occurs_later(file, encoding, skipped):
+    is_wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    if (
+        is_wide
+        or survey.lines.has_nul
+        or survey.lines.has_unused_separator
+        or "\r" in survey.lines.kinds
+        or _occurs_later(file, encoding, skipped)
+    ):
         file = replace(file, path=_write_lines(file, encoding, len(skipped), scratch))
         dialect = {name: value for name, value in dialect.items() if not name.startswith("skip")} | {"recorded": "true"}
-    columns = tuple(PhysicalColumn(name, "text", "text", f"{first},{last}") for name, (first, last) in places.items())
+    columns = tuple(PhysicalColumn(name, "text", "text", f"{start},{end}") for name, (start, end) in places.items())
     return Inspected(file, Physical("fixed_width", columns, tuple(sorted(dialect.items()))))
 
 
@@ -103,7 +111,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     ):
         spark.conf.set("spark.sql.legacy.javaCharsets", "true")
     options: dict[str, Any] = {
-        "sep": APART.decode(), "quote": "", "header": False, "encoding": dialect["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,
+        "sep": UNUSED_SEPARATOR.decode(), "quote": "", "header": False, "encoding": dialect["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,
         "columnNameOfCorruptRecord": "_bad", "columnPruning": False, "emptyValue": "",
         "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False,
     }  # fmt: skip
@@ -116,17 +124,17 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         conditions.append(~line.isin(headers))
     if dialect["record"]:
         conditions.append(line.startswith(dialect["record"]))
-    wrong = F.col("_bad").isNotNull() | (F.length(line) < int(dialect["need"]))
+    is_faulty = F.col("_bad").isNotNull() | (F.length(line) < int(dialect["need"]))
     if dialect["length"]:
-        wrong = wrong | (F.length(F.rtrim(line)) > int(dialect["length"]))
+        is_faulty = is_faulty | (F.length(F.rtrim(line)) > int(dialect["length"]))
     values = []
     for column in used:
-        first, _, last = column.ddl.partition(",")
-        value = F.trim(F.substring(line, int(first), int(last) - int(first) + 1))
+        start, _, end = column.ddl.partition(",")
+        value = F.trim(F.substring(line, int(start), int(end) - int(start) + 1))
         values.append(F.when(value != "", value))
     return lines.where(reduce(lambda left, right: left & right, conditions)).select(
         *(value.alias(f"_r{i}") for i, value in enumerate(values)),
-        F.when(wrong, F.coalesce("_bad", "line")).alias("_line"),
+        F.when(is_faulty, F.coalesce("_bad", "line")).alias("_line"),
         F.substring("_metadata.file_name", 1, 16).alias("_file"),
     )
 

@@ -27,7 +27,7 @@ FORMAT, ORDER, ENDINGS = "json", 12, (".json", ".jsonl", ".ndjson")
 IS_TEXT = True
 OPTIONS = ("encoding", "null", "timestamp_format", "date_format", "records")
 MOST_KEYS = 10_000
-_HERE_BYTES = 8 << 20  # the largest file whose keys are collected in this process; Spark's workers collect those of larger ones
+_LOCAL_BYTES = 8 << 20  # the largest file whose keys are collected in this process; Spark's workers collect those of larger ones
 _TRIED_LINES = 100
 # Encodings whose line feed byte may be part of another character, or whose bytes have another meaning after a shift.
 _SHIFTED = ("utf-16", "utf-32", "utf_7", "utf-7", "iso2022", "hz")
@@ -58,11 +58,11 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     if not head:
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
     line_end = "\r" if survey.bare_returns else "\n"
-    whole = not _has_lines(encoding) or _runs_over_lines(head, line_end)
-    dialect = (("encoding", codecs.lookup(encoding).name), ("line_end", line_end), ("whole", str(whole).lower()))
-    found_keys = _keys(spark, file, dict(dialect))
-    _check_keys(file, found_keys, head)
-    names = tuple(sorted(found_keys.names))
+    spans_lines = not _has_lines(encoding) or _runs_over_lines(head, line_end)
+    dialect = (("encoding", codecs.lookup(encoding).name), ("line_end", line_end), ("whole", str(spans_lines).lower()))
+    all_keys = _keys(spark, file, dict(dialect))
+    _check_keys(file, all_keys, head)
+    names = tuple(sorted(all_keys.names))
     check_names(file, names)
     return Inspected(file, Physical("json", tuple(PhysicalColumn(name, "text", "JSON") for name in names), dialect))
 
@@ -71,7 +71,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_fault`` where a line is not a JSON object."""
     dialect = dict(physical.dialect)
     read_rows = partial(
-        read, names=[column.name for column in used], encoding=dialect["encoding"], whole=dialect["whole"] == "true"
+        read, names=[column.name for column in used], encoding=dialect["encoding"], spans_lines=dialect["whole"] == "true"
     )
     columns = [*(f"_r{i}" for i in range(len(used))), "_line", "_fault", "_file"]
     return _texts(spark, files, dialect).mapInArrow(read_rows, ", ".join(f"{name} string" for name in columns))
@@ -100,18 +100,18 @@ def _has_lines(encoding: str) -> bool:
 
 
 def _runs_over_lines(head: str, line_end: str) -> bool:
-    """Return whether documents run over lines: the text begins with an array, or neither its first line nor most others are JSON."""
+    """Return whether documents span lines: the text begins with an array, or neither its first line nor most others are JSON."""
     if head.startswith("["):
         return True
     lines = [line for line in head.split(line_end)[:_TRIED_LINES] if line.strip()]
     rows = Rows()
     for line in lines:
         rows.add(line)
-    sound = sum(why != NO_OBJECT for why in rows.faults.values()) + len(rows.values) - len(rows.faults)
-    return len(lines) > 1 and 0 in rows.faults and 2 * sound < len(lines) and _goes_on(lines[0].rstrip())
+    valid_lines = sum(reason != NO_OBJECT for reason in rows.faults.values()) + len(rows.values) - len(rows.faults)
+    return len(lines) > 1 and 0 in rows.faults and 2 * valid_lines < len(lines) and _continues_below(lines[0].rstrip())
 
 
-def _goes_on(line: str) -> bool:
+def _continues_below(line: str) -> bool:
     """Return whether an object begins in a line and does not end in it."""
     try:
         return not list(items(line))
@@ -124,65 +124,65 @@ def _keys(spark: SparkSession, file: RawFile, dialect: dict[str, str]) -> Keys:
 
     Raises
     ------
-    SourceProblem : documents run over lines, and are not JSON
+    SourceProblem : documents span lines, and are not JSON
     """
-    encoding, whole = dialect["encoding"], dialect["whole"] == "true"
-    found_keys = Keys()
-    if not whole and file.path.stat().st_size > _HERE_BYTES:
+    encoding, spans_lines = dialect["encoding"], dialect["whole"] == "true"
+    all_keys = Keys()
+    if not spans_lines and file.path.stat().st_size > _LOCAL_BYTES:
         collect_keys = partial(keys, encoding=encoding)
         for row in _texts(spark, [file], dialect).mapInArrow(collect_keys, "keys string").collect():
-            names, twice = json.loads(row["keys"])
-            found_keys.names.update(dict.fromkeys(names))
-            found_keys.twice = found_keys.twice or (tuple(twice) if twice else None)
-        return found_keys
+            names, repeated = json.loads(row["keys"])
+            all_keys.names.update(dict.fromkeys(names))
+            all_keys.repeated = all_keys.repeated or (tuple(repeated) if repeated else None)
+        return all_keys
     try:
-        for rows, _ in parse_rows(_lines(file, encoding, dialect["line_end"], whole), whole):
-            found_keys.add(rows)
+        for rows, _ in parse_rows(_lines(file, encoding, dialect["line_end"], spans_lines), spans_lines):
+            all_keys.add(rows)
     except JSONDecodeError as error:
         raise SourceProblem(
             f"'{file.name}' is no JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             fix="Deliver the file again; written with one object a line, only the lines that are broken are set aside.",
             file=file.name,
         ) from None
-    return found_keys
+    return all_keys
 
 
-def _lines(file: RawFile, encoding: str, line_end: str, whole: bool) -> Iterator[tuple[str, str]]:
+def _lines(file: RawFile, encoding: str, line_end: str, spans_lines: bool) -> Iterator[tuple[str, str]]:
     with open_plain(file.path) as raw, io.TextIOWrapper(raw, encoding, newline=line_end) as text:
-        if whole:
+        if spans_lines:
             yield text.read().removeprefix("\ufeff"), ""
             return
         for number, line in enumerate(text):
             yield line.removeprefix("\ufeff") if not number else line, ""
 
 
-def _check_keys(file: RawFile, found_keys: Keys, head: str) -> None:
+def _check_keys(file: RawFile, all_keys: Keys, head: str) -> None:
     """Raise SourceProblem where keys cannot be columns."""
-    if found_keys.twice:
+    if all_keys.repeated:
         raise SourceProblem(
-            f"'{file.name}' has an object with the key '{found_keys.twice[0]}' twice: {found_keys.twice[1]}",
-            fix="Have one of them renamed at its origin, or left out: readers of JSON differ in which one they take.",
+            f"'{file.name}' has an object with the key '{all_keys.repeated[0]}' twice: {all_keys.repeated[1]}",
+            fix="Rename one of them at its origin, or leave it out: JSON readers differ in which value they use.",
             file=file.name,
-            column=found_keys.twice[0],
+            column=all_keys.repeated[0],
         )
-    if not found_keys.names:
+    if not all_keys.names:
         raise SourceProblem(
             f"'{file.name}' holds no JSON object; it begins with {head[:40]!r}.",
             fix="Write one object a line, or arrays of objects.",
             file=file.name,
         )
-    if len(found_keys.names) > MOST_KEYS:
+    if len(all_keys.names) > MOST_KEYS:
         raise SourceProblem(
-            f"'{file.name}' has objects with {len(found_keys.names):,} keys, more than the {MOST_KEYS:,} columns of a table.",
-            fix="Where keys are values, such as identifiers, have each written as a row of its own.",
+            f"'{file.name}' has objects with {len(all_keys.names):,} keys, more than the {MOST_KEYS:,} columns of a table.",
+            fix="Where keys are values, such as identifiers, write each as a separate row.",
             file=file.name,
         )
-    for name in found_keys.names:
+    for name in all_keys.names:
         try:
             name.encode()
         except UnicodeEncodeError:
             raise SourceProblem(
                 f"'{file.name}' has the key {name!r}, which holds half of a surrogate pair and is no text.",
-                fix="Have it written as text at its origin.",
+                fix="Write it as text at its origin.",
                 file=file.name,
             ) from None

@@ -91,10 +91,10 @@ def _value_of_key(text: str, at: int, key: str, path_so_far: list[str], name: st
     if text[at] == "{":
         at = _space(text, at + 1)
         while text[at] == '"':
-            found_key, end = scan(text, at)
+            current_key, end = scan(text, at)
             at = _space(text, _space(text, end) + 1)
-            keys.append(found_key)
-            if found_key == key:
+            keys.append(current_key)
+            if current_key == key:
                 places.append(at)
             at = _space(text, _end(text, at))
             if text[at] == ",":
@@ -103,9 +103,9 @@ def _value_of_key(text: str, at: int, key: str, path_so_far: list[str], name: st
         return places[0]
     if places:
         raise ValueError(f"it has '{key}' twice")
-    where = ".".join(path_so_far) or "its top"
+    place = ".".join(path_so_far) or "its top"
     raise SourceProblem(
-        f"'{name}' has no '{key}' at {where}" + (f"; it has {', '.join(repr(key) for key in keys[:10])}." if keys else "."),
+        f"'{name}' has no '{key}' at {place}" + (f"; it has {', '.join(repr(key) for key in keys[:10])}." if keys else "."),
         nearest=nearest(key, keys),
         fix="Say where the records are with records=.",
         file=name,

@@ -47,7 +47,7 @@ class Rows:
     faults: dict[int, str] = field(default_factory=dict)
 
     def add(self, line: str) -> int:
-        """Add the rows of a line, or of a whole document, and return how many these were; a faulty line counts as one."""
+        """Add the rows of a line, or of a whole document, and return their number; a faulty line counts as one."""
         line = line.strip(_BLANKS)
         if not line:
             return 0
@@ -94,9 +94,9 @@ class Rows:
         """Return the texts of a row's nested values, and store them in place of the parsed ones."""
         row = self.values[i]
         text, start, _ = self.texts[i]
-        written = nested_texts(text, start)
-        row.update(written)
-        return written
+        texts = nested_texts(text, start)
+        row.update(texts)
+        return texts
 
     def _row(self, value: Any, text: tuple[str, int, int]) -> int:
         if type(value) is not tuple:
@@ -108,8 +108,8 @@ class Rows:
         self.texts.append(text)
         return 1
 
-    def _fault(self, text: tuple[str, int, int], why: str) -> int:
-        self.faults[len(self.values)] = why
+    def _fault(self, text: tuple[str, int, int], reason: str) -> int:
+        self.faults[len(self.values)] = reason
         self.values.append({})
         self.texts.append(text)
         return 1
@@ -209,11 +209,11 @@ def nested_texts(text: str, at: int) -> dict[str, str]:
 
 def repeated_key(pairs: Pairs) -> str:
     """Return the first key that an object has twice."""
-    seen: set[str] = set()
-    return next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    keys_so_far: set[str] = set()
+    return next(key for key, _ in pairs if key in keys_so_far or keys_so_far.add(key))  # type: ignore[func-returns-value]
 
 
-def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, whole: bool) -> Iterator[pa.RecordBatch]:
+def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, spans_lines: bool) -> Iterator[pa.RecordBatch]:
     """Yield rows of text: the columns ``names`` as ``_r0`` …, ``_file``, and ``_line`` and ``_fault`` where a line is not a row.
 
     Parameters
@@ -222,7 +222,7 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
     """
     import pyarrow as pa
 
-    for rows, files in parse_rows(_pairs(batches, encoding, whole), whole):
+    for rows, files in parse_rows(_pairs(batches, encoding, spans_lines), spans_lines):
         columns = [rows.column(name) for name in names]
         columns += [
             pa.array(
@@ -238,39 +238,39 @@ def keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.Record
     """Yield one row with the keys of lines, as JSON in ASCII, which can hold any key."""
     import pyarrow as pa
 
-    found_keys = Keys()
-    for rows, _ in parse_rows(_pairs(batches, encoding, False), whole=False):
-        found_keys.add(rows)
-    yield pa.RecordBatch.from_arrays([pa.array([json.dumps([list(found_keys.names), found_keys.twice])])], names=["keys"])
+    all_keys = Keys()
+    for rows, _ in parse_rows(_pairs(batches, encoding, False), spans_lines=False):
+        all_keys.add(rows)
+    yield pa.RecordBatch.from_arrays([pa.array([json.dumps([list(all_keys.names), all_keys.repeated])])], names=["keys"])
 
 
 @dataclass
 class Keys:
-    """The keys of objects, and where one has a key twice: the key and the beginning of the object."""
+    """The keys of objects, and where an object repeats a key: the key and the beginning of the object."""
 
     names: dict[str, None] = field(default_factory=dict)
-    twice: tuple[str, str] | None = None
+    repeated: tuple[str, str] | None = None
 
     def add(self, rows: Rows) -> None:
         """Add the keys of some rows."""
         for row in rows.values:
             if row.keys() - self.names.keys():
                 self.names.update(dict.fromkeys(row))
-        if self.twice is None:
-            for i, why in rows.faults.items():
-                if why.endswith(" twice"):
+        if self.repeated is None:
+            for i, reason in rows.faults.items():
+                if reason.endswith(" twice"):
                     text, start, end = rows.texts[i]
-                    self.twice = repeated_key(_scan(text, start)[0]), text[start:end][:60]
+                    self.repeated = repeated_key(_scan(text, start)[0]), text[start:end][:60]
                     break
 
 
-def parse_rows(texts: Iterable[tuple[str, str]], whole: bool) -> Iterator[tuple[Rows, list[str]]]:
+def parse_rows(texts: Iterable[tuple[str, str]], spans_lines: bool) -> Iterator[tuple[Rows, list[str]]]:
     """Yield the rows of texts in batches, each row with its file.
 
     Parameters
     ----------
     texts : pairs of a text and its file
-    whole : bool, whether a text is a whole file, whose documents run over lines; otherwise it is a line
+    spans_lines : bool, whether a text is a whole file, whose documents span lines; otherwise it is a line
 
     Raises
     ------
@@ -278,9 +278,9 @@ def parse_rows(texts: Iterable[tuple[str, str]], whole: bool) -> Iterator[tuple[
     """
     rows, files = Rows(), []
     for text, file in texts:
-        if not whole:
+        if not spans_lines:
             files += [file] * rows.add(text)
-        for item in items(text) if whole else ():
+        for item in items(text) if spans_lines else ():
             files += [file] * rows.add_item(text, item)
             if len(files) >= ROWS:
                 yield rows, files
@@ -292,18 +292,18 @@ def parse_rows(texts: Iterable[tuple[str, str]], whole: bool) -> Iterator[tuple[
         yield rows, files
 
 
-def _pairs(batches: Iterable[pa.RecordBatch], encoding: str, whole: bool) -> Iterator[tuple[str, str]]:
+def _pairs(batches: Iterable[pa.RecordBatch], encoding: str, spans_lines: bool) -> Iterator[tuple[str, str]]:
     for batch in batches:
-        for text, file in zip(_decode(batch.column(0), encoding, whole), batch.column(1).to_pylist(), strict=True):
+        for text, file in zip(_decode(batch.column(0), encoding, spans_lines), batch.column(1).to_pylist(), strict=True):
             yield text.removeprefix("\ufeff"), file
 
 
-def _decode(octets: pa.Array, encoding: str, whole: bool) -> list[str]:
+def _decode(octets: pa.Array, encoding: str, spans_lines: bool) -> list[str]:
     import pyarrow as pa
 
-    if encoding == "utf-8" and not whole:
+    if encoding == "utf-8" and not spans_lines:
         return octets.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
-    return [(decompress(text) if whole else text).decode(encoding) for text in octets.to_pylist()]
+    return [(decompress(text) if spans_lines else text).decode(encoding) for text in octets.to_pylist()]
 
 
 def decompress(octets: bytes) -> bytes:

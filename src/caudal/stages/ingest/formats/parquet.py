@@ -21,7 +21,7 @@ OPTIONS: tuple[str, ...] = ()
 
 
 def fault(path: Place) -> str | None:
-    """Return why a file cannot be whole by its first and last bytes, or None."""
+    """Return why a file's first and last bytes show that it is no Parquet file or truncated, or None."""
     if not begins(path, _MAGIC):
         return f"is no Parquet file: it does not begin with {_MAGIC.decode()!r}"
     if path.stat().st_size < 12:
@@ -61,10 +61,10 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
     ddl = ", ".join(f"{name} {column.ddl}" for name, column in zip(quoted, used, strict=True))
-    read = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
-    # Through metadataColumn it is Spark's own, whatever columns a file has.
-    name = F.substring(read.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file")
-    return read.select(*(F.col(column).alias(f"_r{i}") for i, column in enumerate(quoted)), name)
+    rows = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
+    # metadataColumn returns Spark's metadata even where a file has a column of that name.
+    name = F.substring(rows.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file")
+    return rows.select(*(F.col(column).alias(f"_r{i}") for i, column in enumerate(quoted)), name)
 
 
 def _column(field: pa.Field, int96: bool) -> PhysicalColumn:
@@ -95,7 +95,7 @@ def _type(type: pa.DataType) -> tuple[str, str]:
     if t.is_fixed_size_binary(type):
         return "binary", "binary"
     if t.is_nested(type):
-        ddl = _nested(type)
+        ddl = _nested_ddl(type)
         inner = _element(type)
         return (f"array<{inner}>" if inner else "nested", ddl) if ddl else ("unsupported", "")
     if t.is_duration(type):
@@ -126,21 +126,21 @@ def _element(type: pa.DataType) -> str | None:
     return _type(value)[0]
 
 
-def _nested(type: pa.DataType) -> str | None:
+def _nested_ddl(type: pa.DataType) -> str | None:
     import pyarrow.types as t
 
     if t.is_struct(type):
-        parts = [(type.field(i).name, _nested(type.field(i).type)) for i in range(type.num_fields)]
+        parts = [(type.field(i).name, _nested_ddl(type.field(i).type)) for i in range(type.num_fields)]
         if not parts or any(ddl is None for _, ddl in parts):
             return None
         return "struct<" + ",".join(f"`{name}`:{ddl}" for name, ddl in parts) + ">"
     if t.is_map(type):
-        key, value = _nested(type.key_type), _nested(type.item_type)
+        key, value = _nested_ddl(type.key_type), _nested_ddl(type.item_type)
         return f"map<{key},{value}>" if key and value else None
     if t.is_nested(type):
-        inner = _nested(type.value_type) if hasattr(type, "value_type") else None
+        inner = _nested_ddl(type.value_type) if hasattr(type, "value_type") else None
         return f"array<{inner}>" if inner else None
     if t.is_duration(type) or (t.is_timestamp(type) and type.unit == "ns"):
-        return None  # a bare count there, whose unit may differ between files
+        return None  # Spark reads a bare count, whose unit may differ between files
     ddl = _type(type)[1]
     return None if ddl in ("", "void") else ddl

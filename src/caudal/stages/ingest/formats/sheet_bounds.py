@@ -26,10 +26,10 @@ def check_size(file: RawFile) -> None:
     assert isinstance(file.path, Path)
     if not zipfile.is_zipfile(file.path):
         return
-    packed = Expansion(file, file.path.stat().st_size)
+    expansion = Expansion(file, file.path.stat().st_size)
     with zipfile.ZipFile(file.path) as archive:
         for member in archive.infolist():
-            packed.add(member.file_size)
+            expansion.add(member.file_size)
 
 
 def check_rectangle(file: RawFile, sheet: str) -> dict[int, dict[int, str]]:
@@ -50,13 +50,13 @@ def check_rectangle(file: RawFile, sheet: str) -> dict[int, dict[int, str]]:
             fix="Deliver the file again.",
             file=file.name,
         ) from None
-    most = bound("CAUDAL_MAX_CELLS")
+    max_cells = bound("CAUDAL_MAX_CELLS")
     for rectangle in rectangles:
-        if rectangle.cells > most or (rectangle.cells > _SPARSE_CELLS and rectangle.cells > _SPARSE * rectangle.used):
+        if rectangle.cells > max_cells or (rectangle.cells > _SPARSE_CELLS and rectangle.cells > _SPARSE * rectangle.used):
             raise SourceProblem(
                 f"'{file.name}': the {rectangle.used:,} cells in use of the sheet '{sheet}' lie in a rectangle of {rectangle.cells:,} cells.",
-                fix="Clear the cells that lie far from the table, or have it exported as CSV."
-                + (" CAUDAL_MAX_CELLS allows more." if rectangle.cells > most else ""),
+                fix="Clear the cells that lie far from the table, or export it as CSV."
+                + (" CAUDAL_MAX_CELLS allows more." if rectangle.cells > max_cells else ""),
                 file=file.name,
             )
     return errors

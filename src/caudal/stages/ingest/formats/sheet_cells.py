@@ -42,7 +42,7 @@ class Rectangle:
 
     @property
     def cells(self) -> int:
-        """The number of cells of the rectangle."""
+        """Return the number of cells of the rectangle."""
         return 0 if self.bottom < 0 else (self.bottom - self.top + 1) * (self.right - self.left + 1)
 
 
@@ -86,7 +86,7 @@ class XlsxSheet:
             self._row, self._column = int(number) if number.isdecimal() else self._row + 1, -1
 
     def _go_to(self, place: str | None) -> None:
-        """Move to a cell's place; a cell without one is the next of its row."""
+        """Move to a cell's position; a cell without one is the next of its row."""
         match = _PLACE.fullmatch(place or "")
         if match is None:
             self._column += 1
@@ -152,9 +152,9 @@ def xlsb_used(content: bytes) -> Rectangle:
     return cells
 
 
-def _varint(content: bytes, at: int, most: int) -> tuple[int, int]:
+def _varint(content: bytes, at: int, max_bytes: int) -> tuple[int, int]:
     value = 0
-    for place in range(most):
+    for place in range(max_bytes):
         if at >= len(content):
             break
         octet = content[at]
@@ -194,13 +194,13 @@ class OdsSheet:
             self._cell = (self._column, times)
             self._column += times
             if any(key.startswith("office:") for key in attributes):
-                self._held()
+                self._add_cell()
 
     def _text(self, text: str) -> None:
         if self._cell is not None and text.strip():
-            self._held()
+            self._add_cell()
 
-    def _held(self) -> None:
+    def _add_cell(self) -> None:
         if self._cell is not None:
             self._found.add(self._row, self._cell[0], self._rows, self._cell[1])
             self._cell = None

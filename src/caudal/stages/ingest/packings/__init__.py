@@ -1,1 +1,1 @@
-"""How files are packed: one packing a file, with its ``PACKING`` (the ending), ``MAGIC`` and ``opened``; ``fault`` where its end tells that it is whole."""
+"""Packings of files: one a file, with its ``PACKING`` (the ending), ``MAGIC`` and ``open_file``; ``fault`` where a file's end shows that it is complete."""

@@ -10,6 +10,6 @@ PACKING, ORDER, MAGIC = ".bz2", 11, b"BZh"
 UNPACKED_BY_SPARK = True  # of text: its workers unpack them in the stream
 
 
-def opened(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
     """Return the content of a file on this machine."""
     return bz2.open(path)

@@ -10,6 +10,6 @@ PACKING, ORDER, MAGIC = ".gz", 10, b"\x1f\x8b"
 UNPACKED_BY_SPARK = True  # of text: its workers unpack them in the stream
 
 
-def opened(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
     """Return the content of a file on this machine."""
     return gzip.open(path)  # type: ignore[return-value]

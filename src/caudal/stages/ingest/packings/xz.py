@@ -9,6 +9,6 @@ from typing import IO
 PACKING, ORDER, MAGIC = ".xz", 13, b"\xfd7zXZ\x00"
 
 
-def opened(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
     """Return the content of a file on this machine."""
     return lzma.open(path)

@@ -1,4 +1,4 @@
-"""Zip archives: of each, the members that are wanted (``packed.py``)."""
+"""Zip archives, of which the chosen members are read (``packed.py``)."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ HOLDS_MEMBERS = True
 
 
 def fault(path: Place) -> str | None:
-    """Return why an archive cannot be whole, or None: its directory is at its end."""
+    """Return why an archive is incomplete, or None: its directory is at its end."""
     return None if is_zip(path) else "is truncated: it has no zip directory at its end"

@@ -8,7 +8,7 @@ from typing import IO
 PACKING, ORDER, MAGIC = ".zst", 12, b"\x28\xb5\x2f\xfd"
 
 
-def opened(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
     """Return the content of a file on this machine."""
     import pyarrow as pa
 

@@ -71,11 +71,11 @@ def check_named(source: Database, names: list[str]) -> None:
 def relation(connection: Connection, source: Database) -> str:
     """Return the SQL after FROM."""
     if source.table is not None:
-        return ".".join(quoted(connection, part) for part in _parts(source.table) if part)
+        return ".".join(quote_name(connection, part) for part in _parts(source.table) if part)
     return f"({_escape((source.query or '').strip().rstrip(';'))}) AS q"
 
 
-def quoted(connection: Connection, name: str) -> str:
+def quote_name(connection: Connection, name: str) -> str:
     """Return a quoted name for SQLAlchemy's text, where colons begin parameters and percent signs are not doubled."""
     quoted_name = connection.dialect.identifier_preparer.quote(name)
     return _escape(quoted_name.replace("%%", "%") if connection.dialect.paramstyle in ("format", "pyformat") else quoted_name)
@@ -131,7 +131,7 @@ def _postgres(connection: Connection, source: Database) -> list[Column]:
     """Return the columns as PostgreSQL describes a result, where a domain is its base type."""
     from sqlalchemy import text
 
-    result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} LIMIT 0"))  # noqa: S608 - the user's own words
+    result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} LIMIT 0"))  # noqa: S608 - the user's SQL
     assert result.cursor is not None
     cursor: Any = result.cursor
     described = list(cursor.description or ())
@@ -142,25 +142,25 @@ def _postgres(connection: Connection, source: Database) -> list[Column]:
     columns_ = []
     for column, digits in zip(described, modifiers, strict=True):
         type = types[column.type_code]
-        name = quoted(connection, column.name)
-        listed = type.element is not None
+        name = quote_name(connection, column.name)
+        is_list = type.element is not None
         # How PostgreSQL packs the digits of a numeric: precision above, scale below; -1 where none were declared.
         precision, scale = (0, 0) if digits < 4 else ((digits - 4) >> 16, (digits - 4) & 0x7FF)
-        type_name, kind = (type.element, type.element_kind) if listed else (type.typname, type.typtype)
-        arrow, why = known_type(type_name, kind, precision, scale)
-        cast = text_cast(arrow, type_name, listed)
-        columns_.append(Column(column.name, name + _escape(cast), _listed(arrow) if listed else arrow, why=why))
+        type_name, kind = (type.element, type.element_kind) if is_list else (type.typname, type.typtype)
+        arrow, reason = known_type(type_name, kind, precision, scale)
+        cast = text_cast(arrow, type_name, is_list)
+        columns_.append(Column(column.name, name + _escape(cast), _list_type(arrow) if is_list else arrow, why=reason))
     return columns_
 
 
-def text_cast(arrow: pa.DataType, type: str, listed: bool) -> str:
+def text_cast(arrow: pa.DataType, type: str, is_list: bool) -> str:
     """Return the cast that makes PostgreSQL return a type as text, where the driver does not do so by itself."""
     if str(arrow) != "string" or type in _READ:
         return ""
-    return "::text[]" if listed else "::text"
+    return "::text[]" if is_list else "::text"
 
 
-def _listed(arrow: pa.DataType) -> pa.DataType:
+def _list_type(arrow: pa.DataType) -> pa.DataType:
     import pyarrow as pa
 
     return pa.list_(arrow)
@@ -200,10 +200,10 @@ def _by_inspector(connection: Connection, source: Database) -> list[Column]:
 
     if source.table is None:
         result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} WHERE 1 = 0"))  # noqa: S608
-        return [Column(name, quoted(connection, name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
+        return [Column(name, quote_name(connection, name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
     schema, name = _parts(source.table)
     return [
-        _column_of(column["name"], quoted(connection, column["name"]), column["type"])
+        _column_of(column["name"], quote_name(connection, column["name"]), column["type"])
         for column in inspect(connection).get_columns(name, schema=schema)
     ]
 

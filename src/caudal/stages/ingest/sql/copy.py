@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
 
-BLOCK = 4 << 20  # bytes that are parsed at once; a longer row is read by the cursor
+BLOCK = 4 << 20  # bytes that are parsed at once; a longer row is read through the driver's cursor
 
 
 def can_copy(connection: Connection, columns: Sequence[Column]) -> bool:
-    """Return whether each column's text is its value: lists and bytes have a notation of their own."""
+    """Return whether each column's text is its value: lists and bytes have another notation."""
     import pyarrow.types as t
 
     return connection.dialect.name == "postgresql" and not any(

@@ -14,7 +14,7 @@ from caudal.storage.driver import url_with_driver
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-CONNECT_S = 10  # seconds until a server that does not answer is given up
+CONNECT_S = 10  # seconds to wait for a server's answer
 
 
 def open_engine(source: Database, data: Path | None) -> Engine:
@@ -26,7 +26,7 @@ def open_engine(source: Database, data: Path | None) -> Engine:
     address = source.address.url()
     if source.by_jdbc:
         raise SourceProblem(
-            f"{source.address!r} is asked by Spark, in a run.", fix='Ask by the clock: trigger=cd.every("15 minutes").'
+            f"{source.address!r} is read by Spark, in a run.", fix='Read it at intervals: trigger=cd.every("15 minutes").'
         )
     try:
         url = url_with_driver(address)
@@ -56,7 +56,7 @@ def open_engine(source: Database, data: Path | None) -> Engine:
 
 
 def translate_sqlalchemy_error(error: Exception, source: Database) -> CaudalError | None:
-    """Return a database's error as one of ours, without its password; None where the error is not the database's."""
+    """Return a database's error as a CaudalError without the password; None where the error is not the database's."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     if not isinstance(error, SQLAlchemyError) and not type(error).__module__.startswith(("psycopg", "sqlite3")):
@@ -75,7 +75,7 @@ def translate_sqlalchemy_error(error: Exception, source: Database) -> CaudalErro
 
 
 def database_problem(message: str, state: str, source: Database, secrets: Sequence[str], *, connection_lost: bool) -> CaudalError:
-    """Return a database's error as one of ours; its class shows whether to retry.
+    """Return a database's error as a CaudalError, whose class shows whether to retry.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def database_problem(message: str, state: str, source: Database, secrets: Sequen
         "password" in all_lines and any(name in all_lines for name in ("failed", "supplied", "provided"))
     ):
         return SourceProblem(
-            f"The database {place} does not let this user in: {first_line}.", fix="Check user and password of the URL.", place=place
+            f"The database {place} refuses this user: {first_line}.", fix="Check user and password of the URL.", place=place
         )
     if state == "3D000" or ("does not exist" in all_lines and ("database" in all_lines or "role" in all_lines) and not state):
         return SourceProblem(f"The database {place} cannot be opened: {first_line}.", fix="Check the URL.", place=place)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
+from caudal.stages.ingest.sql.columns import Column, columns, quote_name, relation
 from caudal.stages.ingest.sql.copy import can_copy, copy_batches
-from caudal.stages.ingest.sql.known import EarlierExtractions, LandedRows, resume_from
+from caudal.stages.ingest.sql.earlier import EarlierExtractions, LandedRows, resume_from
 from caudal.stages.ingest.sql.text_watermark import FIX, check_watermarks
 from caudal.storage.parquet import WRITTEN
 
@@ -35,45 +35,56 @@ class Range:
     Parameters
     ----------
     last : the greatest watermark that the database returned, including rows that were landed before
-    without : bool, whether a row has no watermark
+    has_null : bool, whether a row has no watermark
     """
 
     file: Path
     rows: int
     last: Any
-    without: bool
+    has_null: bool
 
 
 def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None, folder: Path, mark: str) -> list[Range]:
-    """Write the wanted rows into ``folder`` and return the files, all of one snapshot.
+    """Write the new rows into ``folder`` and return the files, all of one snapshot.
 
     Parameters
     ----------
     mark : str, written into each file, so that a file that continues a set is unique even if its rows are not
     """
-    low, known = resume_from(source, earlier)
-    with _snapshot(engine) as (connection, others):
+    low, landed_rows = resume_from(source, earlier)
+    with _snapshot(engine) as (connection, open_connection):
         columns_ = columns(connection, source)
         form = check_watermarks(connection, source, columns_)
-        low_watermark = form.written(low) if form is not None and isinstance(low, date) else low
+        low_watermark = form.format_moment(low) if form is not None and isinstance(low, date) else low
         bounds = _bounds(connection, source, columns_, low)
 
-        def take(number: int, range_connection: Connection) -> Range:
+        def extract_range(number: int, range_connection: Connection) -> Range:
             return _write(
-                range_connection, source, columns_, bounds[number], low_watermark, known, folder / f"{number:03}.parquet", mark
+                range_connection,
+                source,
+                columns_,
+                bounds[number],
+                low_watermark,
+                landed_rows,
+                folder / f"{number:03}.parquet",
+                mark,
             )
 
-        if others is None or len(bounds) == 1:
-            return [take(number, connection) for number in range(len(bounds))]
+        if open_connection is None or len(bounds) == 1:
+            return [extract_range(number, connection) for number in range(len(bounds))]
         with ThreadPoolExecutor(max_workers=len(bounds)) as threads:
-            return list(threads.map(lambda number: _with_connection(others, lambda using: take(number, using)), range(len(bounds))))
+            return list(
+                threads.map(
+                    lambda number: _with_connection(open_connection, lambda using: extract_range(number, using)), range(len(bounds))
+                )
+            )
 
 
 Open = Callable[[], Any]
 
 
-def _with_connection(others: Open, work: Callable[[Connection], Range]) -> Range:
-    with others() as connection:
+def _with_connection(open_connection: Open, work: Callable[[Connection], Range]) -> Range:
+    with open_connection() as connection:
         return work(connection)
 
 
@@ -114,24 +125,24 @@ def _bounds(connection: Connection, source: Database, columns: Sequence[Column],
     if source.parallel == 1:
         return [(None, None)]
     key = next(column for column in columns if column.name == source.key[0])
-    name = quoted(connection, key.name)
-    least, most = connection.execute(text(f"SELECT min({name}), max({name}) FROM {relation(connection, source)}")).one()  # noqa: S608
+    name = quote_name(connection, key.name)
+    least, greatest = connection.execute(text(f"SELECT min({name}), max({name}) FROM {relation(connection, source)}")).one()  # noqa: S608
     if least is None:
         return [(None, None)]
     if not isinstance(least, int | Decimal) or isinstance(least, bool):
         raise SourceProblem(
-            f"'{source.what}' at {source.address!r} cannot be taken in {source.parallel} ranges: its key '{key.name}' is no number.",
+            f"'{source.what}' at {source.address!r} cannot be read in {source.parallel} ranges: its key '{key.name}' is no number.",
             fix="Name a key of numbers first, or leave parallel= out.",
             column=key.name,
         )
-    width = (int(most) - int(least)) // source.parallel + 1
-    edges = [int(least) + i * width for i in range(1, source.parallel) if int(least) + i * width <= int(most)]
+    width = (int(greatest) - int(least)) // source.parallel + 1
+    edges = [int(least) + i * width for i in range(1, source.parallel) if int(least) + i * width <= int(greatest)]
     return list(zip([None, *edges], [*edges, None], strict=True))
 
 
 def _write(
     connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Any,
-    known: LandedRows | None, file: Path, mark: str,
+    landed_rows: LandedRows | None, file: Path, mark: str,
 ) -> Range:  # fmt: skip
     import pyarrow as pa
 
@@ -140,35 +151,40 @@ def _write(
         try:
             # Closed before the savepoint is left: a rollback would wait for ever for a running copy.
             with connection.begin_nested(), closing(copy_batches(connection, statement, columns)) as batches:
-                return write_batches(batches, source, columns, known, file, mark)
+                return write_batches(batches, source, columns, landed_rows, file, mark)
         except pa.ArrowInvalid:
-            pass  # a value that only the driver can read or explain
-    return write_batches(_fetch(connection, statement, source, columns), source, columns, known, file, mark)
+            pass  # a value that only the driver can read or report
+    return write_batches(_fetch(connection, statement, source, columns), source, columns, landed_rows, file, mark)
 
 
 def write_batches(
-    batches: Iterator[pa.RecordBatch], source: Database, columns: Sequence[Column], known: LandedRows | None, file: Path, mark: str
+    batches: Iterator[pa.RecordBatch],
+    source: Database,
+    columns: Sequence[Column],
+    landed_rows: LandedRows | None,
+    file: Path,
+    mark: str,
 ) -> Range:
     """Write rows into a file, without those that were landed before unchanged."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    rows, last, without = 0, None, False
-    first = next(batches, None)
-    first = _batch([], columns, None, source) if first is None else first
+    rows, newest, has_null = 0, None, False
+    first_batch = next(batches, None)
+    first_batch = _batch([], columns, None, source) if first_batch is None else first_batch
     notes = [f"'{column.name}' of '{source.what}' is kept as text: {column.why}." for column in columns if column.why]
-    schema = first.schema.with_metadata({"caudal.notes": json.dumps(notes), "caudal.extraction": mark})
+    schema = first_batch.schema.with_metadata({"caudal.notes": json.dumps(notes), "caudal.extraction": mark})
     with pq.ParquetWriter(file, schema, compression="zstd", **WRITTEN) as writer:
-        for batch in chain([first], batches):
+        for batch in chain([first_batch], batches):
             if source.watermark:
                 column = batch.column(source.watermark)
-                top = pc.max(_comparable(column, source)).as_py()
-                last = top if last is None or (top is not None and top > last) else last
-                without = without or column.null_count > 0
-            kept = batch if known is None else known.new(batch)
-            writer.write_batch(kept)
-            rows += kept.num_rows
-    return Range(file, rows, last, without)
+                batch_newest = pc.max(_comparable(column, source)).as_py()
+                newest = batch_newest if newest is None or (batch_newest is not None and batch_newest > newest) else newest
+                has_null = has_null or column.null_count > 0
+            new_rows = batch if landed_rows is None else landed_rows.new(batch)
+            writer.write_batch(new_rows)
+            rows += new_rows.num_rows
+    return Range(file, rows, newest, has_null)
 
 
 def _comparable(column: pa.Array, source: Database) -> pa.Array:
@@ -186,7 +202,7 @@ def _comparable(column: pa.Array, source: Database) -> pa.Array:
     if not (ordered or t.is_null(type)) or (t.is_floating(type) and pc.any(pc.is_nan(column)).as_py()):
         raise SourceProblem(
             f"'{source.what}' at {source.address!r} has the watermark '{source.watermark}', which is {type if not ordered else 'NaN in a row'}"
-            " and tells no row's place among the others.",
+            " and cannot order the rows.",
             fix=FIX,
             column=source.watermark,
         )
@@ -204,35 +220,35 @@ def _fetch(connection: Connection, statement: Any, source: Database, columns: Se
             yield batch
     except (TypeError, ValueError, ArithmeticError) as error:  # SQLite's columns accept any value, whatever their type
         result.close()
-        raise _invalid_value(connection, statement, source, columns, error) from None
+        raise _invalid_value_problem(connection, statement, source, columns, error) from None
     finally:
         result.close()
 
 
-def _invalid_value(
+def _invalid_value_problem(
     connection: Connection, statement: Any, source: Database, columns: Sequence[Column], error: Exception
 ) -> SourceProblem:
     """Return the problem of a value that is not of its column's type; the rows are read again, unconverted, to name the column."""
-    makers = [
+    converters = [
         (column, column.sqlalchemy_type.dialect_impl(connection.dialect).result_processor(connection.dialect, None))
         for column in columns
         if column.sqlalchemy_type
     ]
     places = {column.name: place for place, column in enumerate(columns)}
-    name, shown = None, str(error)
+    name, value_text = None, str(error)
     for row in connection.execute(statement.element if hasattr(statement, "element") else statement):
-        for column, make in makers:
+        for column, convert in converters:
             try:
-                make(row[places[column.name]]) if make else None
+                convert(row[places[column.name]]) if convert else None
             except (TypeError, ValueError, ArithmeticError):
-                name, shown = column.name, f"{row[places[column.name]]!r}, which is no {column.type}"
+                name, value_text = column.name, f"{row[places[column.name]]!r}, which is no {column.type}"
                 break
         if name is not None:
             break
-    where = f"in column '{name}' " if name is not None else ""
+    column_text = f"in column '{name}' " if name is not None else ""
     return SourceProblem(
-        f"'{source.what}' at {source.address!r} holds a value {where}that is not of its column's type: {shown}.",
-        fix=f"Ask for it in a query that makes it so: CAST({name or '…'} AS …).",
+        f"'{source.what}' at {source.address!r} holds a value {column_text}that is not of its column's type: {value_text}.",
+        fix=f"Convert it in a query: CAST({name or '…'} AS …).",
         **({"column": name} if name is not None else {}),
     )
 
@@ -244,7 +260,7 @@ def _statement(
 
     conditions: list[str] = []
     parameters: list[Any] = []
-    key = quoted(connection, source.key[0]) if source.key else ""
+    key = quote_name(connection, source.key[0]) if source.key else ""
     if bounds[0] is not None:
         conditions.append(f"{key} >= :least")
         parameters.append(bindparam("least", bounds[0]))
@@ -252,13 +268,13 @@ def _statement(
         conditions.append(f"({key} < :most OR {key} IS NULL)" if bounds[0] is None else f"{key} < :most")
         parameters.append(bindparam("most", bounds[1]))
     if low is not None and source.watermark:
-        column = quoted(connection, source.watermark)
+        column = quote_name(connection, source.watermark)
         conditions.append(f"({column} >= :low OR {column} IS NULL)")
         parameters.append(bindparam("low", low))
-    selected = ", ".join(f"{column.sql} AS {quoted(connection, column.name)}" for column in columns)
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = f" ORDER BY {', '.join(quoted(connection, column) for column in source.key)}" if source.key else ""
-    statement = text(f"SELECT {selected} FROM {relation(connection, source)}{where}{order}").bindparams(*parameters)  # noqa: S608
+    selected = ", ".join(f"{column.sql} AS {quote_name(connection, column.name)}" for column in columns)
+    condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    order = f" ORDER BY {', '.join(quote_name(connection, column) for column in source.key)}" if source.key else ""
+    statement = text(f"SELECT {selected} FROM {relation(connection, source)}{condition}{order}").bindparams(*parameters)  # noqa: S608
     return statement.columns(**{column.name: column.sqlalchemy_type for column in columns if column.sqlalchemy_type is not None})
 
 
@@ -277,7 +293,7 @@ def _batch(rows: Sequence[Any], columns: Sequence[Column], schema: pa.Schema | N
             raise SourceProblem(
                 f"Column '{column.name}' of '{source.what}' at {source.address!r} holds a value that is no {type or 'one type'}:"
                 f" {str(error).splitlines()[0]}",
-                fix="Ask for it in a query that makes it so: CAST(… AS …), or NULLIF for NaN and infinity.",
+                fix="Convert it in a query: CAST(… AS …), or NULLIF for NaN and infinity.",
                 column=column.name,
             ) from None
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])

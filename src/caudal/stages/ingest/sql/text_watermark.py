@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(:\d\d)?(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?)?")
-FIX = 'Name a column of times, dates or numbers; or ask for it as one in a query: query="SELECT …, CAST(… AS …) AS … FROM …".'
+FIX = 'Name a column of times, dates or numbers; or convert it in a query: query="SELECT …, CAST(… AS …) AS … FROM …".'
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class WatermarkForm:
     def condition(self, column: str) -> str:
         """Return the SQL condition that text has this form, with any digits."""
         shape = self.shape.replace(":", "\\:")  # a colon begins a parameter of SQLAlchemy's
-        same = f"{column} LIKE '{shape}'"
+        has_shape = f"{column} LIKE '{shape}'"
         if not self.fraction:
-            return same
-        return f"({same} OR ({column} LIKE '{shape}.%' AND {column} NOT LIKE '%Z' AND {column} NOT LIKE '{shape}%+%'))"
+            return has_shape
+        return f"({has_shape} OR ({column} LIKE '{shape}.%' AND {column} NOT LIKE '%Z' AND {column} NOT LIKE '{shape}%+%'))"
 
-    def written(self, moment: date) -> str:
+    def format_moment(self, moment: date) -> str:
         """Return a time or a date in this form, truncated so that no row is left out."""
         text = moment.strftime("%Y%m%d%H%M%S%f") if isinstance(moment, datetime) else moment.strftime("%Y%m%d")
         digits = iter(text.rjust(20 if isinstance(moment, datetime) else 8, "0").ljust(24, "0"))
@@ -84,7 +84,7 @@ def step_back(text: str, overlap: float) -> str:
     if len(text) == 10:
         return (date.fromisoformat(text) - timedelta(days=-(-overlap // 86400))).isoformat()
     moment = datetime.fromisoformat(text)
-    return form.written(moment - timedelta(seconds=overlap))
+    return form.format_moment(moment - timedelta(seconds=overlap))
 
 
 def check_watermarks(connection: Connection, source: Database, columns: Sequence[Column]) -> WatermarkForm | None:
@@ -100,16 +100,16 @@ def check_watermarks(connection: Connection, source: Database, columns: Sequence
     if column is None or not _as_text(connection, column):
         return None
     rows = relation(connection, source)
-    most = connection.execute(text(f"SELECT max({column.sql}) FROM {rows}")).scalar_one()  # noqa: S608
-    if not isinstance(most, str):
+    greatest = connection.execute(text(f"SELECT max({column.sql}) FROM {rows}")).scalar_one()  # noqa: S608
+    if not isinstance(greatest, str):
         return None
-    form = form_of(most)
+    form = form_of(greatest)
     if form is None:
-        raise unordered_text(source, f"and {most!r} is no time and no number of fixed width")
+        raise unordered_text_problem(source, f"and {greatest!r} is no time and no number of fixed width")
     has_form = form.condition(column.sql)
     different = connection.execute(text(f"SELECT max({column.sql}) FROM {rows} WHERE NOT {has_form}")).scalar_one()  # noqa: S608
     if different is not None:
-        raise unordered_text(source, f"and {different!r} is not written as {most!r} is")
+        raise unordered_text_problem(source, f"and {different!r} is not written as {greatest!r} is")
     return form
 
 
@@ -121,10 +121,10 @@ def _as_text(connection: Connection, column: Column) -> bool:
     return column.type is not None and pa.types.is_string(column.type)
 
 
-def unordered_text(source: Database, why: str) -> SourceProblem:
+def unordered_text_problem(source: Database, reason: str) -> SourceProblem:
     """Return the problem of a watermark whose texts have another order than their values."""
     return SourceProblem(
-        f"'{source.what}' at {source.address!r} has the watermark '{source.watermark}', which is compared as text, {why}:"
+        f"'{source.what}' at {source.address!r} has the watermark '{source.watermark}', which is compared as text, {reason}:"
         " rows that come later would be left out.",
         fix=FIX,
         column=source.watermark,

@@ -1,7 +1,7 @@
 """Stream files dropped in a folder: each is copied into an embedded log once, and streamed from there.
 
 Next to the log of contents is a log of names (``names/``). A name is written before its content, so after a kill the names without
-content show which files to read again; no file is taken twice and none is left out.
+content show which files to read again; no file is copied twice and none is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from caudal.stages.ingest.streams.log import LogSource, LogStream, Offsets
 from caudal.stages.ingest.streams.tap import LogTap
 
 KIND = "folder"
-# The most that one look takes, so that a full folder does not delay a trigger.
+# The most that one intake copies, so that a full folder does not delay a trigger.
 _BYTES_A_LOOK, _FILES_A_LOOK = 64 << 20, 10_000
 batch = log.batch
 
@@ -29,7 +29,7 @@ batch = log.batch
 def frame(
     spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
 ) -> DataFrame:
-    """Return the stream of the files' contents; ``arrived`` is when a file was seen."""
+    """Return the stream of the files' contents; ``arrived`` is when a file was copied."""
     assert isinstance(connection, Folder)
     pattern = str((data or Path.cwd()).absolute() / connection.pattern)
     return log.stream(spark, FolderSource, place, max_blocks=max_blocks, pattern=pattern)
@@ -52,66 +52,66 @@ class FolderSource(LogSource):
     def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802, ARG002 (Spark's)
         """Return the reader of a stream."""
         place = Path(self.options["folder"])
-        taking = Taking(place, self.options["pattern"])
-        return FolderStream(place, int(self.options["cores"]), int(self.options.get("max_blocks", 0)), taking)
+        intake = FolderIntake(place, self.options["pattern"])
+        return FolderStream(place, int(self.options["cores"]), int(self.options.get("max_blocks", 0)), intake)
 
 
 class FolderStream(LogStream):
-    """The stream of a log that takes in new files whenever Spark asks for its end."""
+    """The stream of a log into which new files are copied whenever Spark asks for its end."""
 
-    def __init__(self, folder: Path, cores: int, max_blocks: int, taking: Taking) -> None:
+    def __init__(self, folder: Path, cores: int, max_blocks: int, intake: FolderIntake) -> None:
         super().__init__(folder, cores, max_blocks)
-        self._taking = taking
+        self._intake = intake
 
     def latestOffset(self) -> Offsets:  # noqa: N802
-        """Take new files, then return the end."""
-        # Another stream of the same source is taking them now: they are available the next time.
+        """Copy new files, then return the end."""
+        # Another stream of the same source is copying them now: they are available the next time.
         with contextlib.suppress(LeaseHeld):
-            self._taking.take()
+            self._intake.take()
         return super().latestOffset()
 
 
-class Taking:
-    """Takes files that match ``pattern`` into the log at ``place``, each once, the oldest first."""
+class FolderIntake:
+    """Copies files that match ``pattern`` into the log at ``place``, each once, the oldest first."""
 
     def __init__(self, place: Path, pattern: str) -> None:
         self._place, self._pattern = place, pattern
         self._names = Reader(place / "names")
         self._seen: set[str] = set()
-        self._known = 0
+        self._read_count = 0
 
     def take(self) -> int:
-        """Take new files and return their number.
+        """Copy new files and return their number.
 
         Raises
         ------
-        LeaseHeld : another process is taking files
+        LeaseHeld : another process is copying files
         """
-        self._look_up()
-        if not (files := self._new()) and Reader(self._place).end() == self._names.end():
+        self._read_names()
+        if not (files := self._new_files()) and Reader(self._place).end() == self._names.end():
             return 0
         with Writer(self._place / "names", 1) as names, Writer(self._place, 1) as contents:
-            known = names.append(0, []).start
-            self._look_up()
-            self._finish(contents, known)
+            name_count = names.append(0, []).start
+            self._read_names()
+            self._finish(contents, name_count)
             files = [file for file in files if file not in self._seen]
             names.append(0, [_bytes(file) for file in files])
             contents.append(0, [_content(file) for file in files])
         return len(files)
 
-    def _finish(self, contents: Writer, known: int) -> None:
+    def _finish(self, contents: Writer, name_count: int) -> None:
         """Add the contents of files of which a killed process wrote only the names."""
         first_missing = contents.append(0, []).start
-        pending = self._names.read(0, first_missing, known)["payload"].to_pylist()
+        pending = self._names.read(0, first_missing, name_count)["payload"].to_pylist()
         contents.append(0, [_content(_name(payload)) for payload in pending])
 
-    def _look_up(self) -> None:
+    def _read_names(self) -> None:
         ends = self._names.end()
-        if ends and ends[0] > self._known:
-            self._seen.update(map(_name, self._names.read(0, self._known, ends[0])["payload"].to_pylist()))
-            self._known = ends[0]
+        if ends and ends[0] > self._read_count:
+            self._seen.update(map(_name, self._names.read(0, self._read_count, ends[0])["payload"].to_pylist()))
+            self._read_count = ends[0]
 
-    def _new(self) -> list[str]:
+    def _new_files(self) -> list[str]:
         files: list[tuple[int, str, int]] = []
         anchor = Path(self._pattern).anchor
         for file in Path(anchor).glob(self._pattern.removeprefix(anchor)):
@@ -145,21 +145,21 @@ def _name(payload: bytes | None) -> str:
 
 
 def taken_files(place: Path) -> Sequence[str]:
-    """Return the files that were taken, in the order of their offsets."""
+    """Return the files that were copied, in the order of their offsets."""
     names = Reader(place / "names")
     ends = names.end()
     return [_name(value) for value in names.read(0, 0, ends[0])["payload"].to_pylist()] if ends else []
 
 
 class FolderTap(LogTap):
-    """A folder, whose new files are taken into a log first."""
+    """A folder, whose new files are copied into a log first."""
 
     def __init__(self, place: Path, pattern: str) -> None:
         super().__init__(place)
-        self._taking = Taking(place, pattern)
+        self._intake = FolderIntake(place, pattern)
 
     def ends(self, start: tuple[int, ...] | None, most_bytes: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-        """Take new files, then return the log's end."""
+        """Copy new files, then return the log's end."""
         with contextlib.suppress(LeaseHeld):
-            self._taking.take()
+            self._intake.take()
         return super().ends(start, most_bytes)

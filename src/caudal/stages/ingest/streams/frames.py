@@ -21,11 +21,11 @@ def frame(
 ) -> DataFrame:
     """Return a stream of messages: ``_partition int, _offset long, payload binary, arrived timestamp``.
 
-    The same offsets give the same rows after a restart. A payload is null where the kept bytes are damaged.
+    The same offsets give the same rows after a restart. A payload is null where the stored bytes are damaged.
 
     Parameters
     ----------
-    place : Path, the source's own folder (``Home.stream``) for the embedded log of ``stream`` and of the messages that ``folder`` and
+    place : Path, the source's folder (``Home.stream``) for the embedded log of ``stream`` and of the messages that ``folder`` and
         ``socket`` have received
     data : Path, optional, the folder that a relative pattern of ``folder`` refers to
     max_blocks : int, optional, the most messages of one micro-batch; a backlog is then read in several
@@ -41,9 +41,9 @@ def batch(spark: SparkSession, connection: Connection, place: Path, start: Seque
 
 
 def open_tap(connection: Connection, place: Path, data: Path | None = None) -> Tap:
-    """Return what reads a stream by offset in this process; ``place`` and ``data`` as for `frame`."""
-    opened: Tap = _module(connection).tap(connection, place, data)
-    return opened
+    """Return the object that reads a stream by offset in this process; ``place`` and ``data`` as for `frame`."""
+    tap: Tap = _module(connection).tap(connection, place, data)
+    return tap
 
 
 def kinds() -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""A Kafka topic, by Spark's own connector."""
+"""A Kafka topic, read by Spark's connector or by librdkafka."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def _offsets_json(topic: str, offsets: Sequence[int]) -> str:
     return json.dumps({topic: {str(partition): offset for partition, offset in enumerate(offsets)}})
 
 
-def _columns(read: DataFrame) -> DataFrame:
-    return read.selectExpr("partition AS _partition", "offset AS _offset", "value AS payload", "timestamp AS arrived")
+def _columns(messages: DataFrame) -> DataFrame:
+    return messages.selectExpr("partition AS _partition", "offset AS _offset", "value AS payload", "timestamp AS arrived")
 
 
 class KafkaTap(Tap):
-    """A Kafka topic, by librdkafka; offsets are the topic's own, and no group is joined."""
+    """A Kafka topic, by librdkafka; offsets are those of the topic, and no group is joined."""
 
     _WAIT_S = 10.0
 
@@ -98,7 +98,7 @@ class KafkaTap(Tap):
         }  # fmt: skip
         self._consumer = Consumer({**consumer_options, "error_cb": self._refusal})
         self._admin = AdminClient(broker)
-        self._partitions = self._known()
+        self._partitions = self._count_partitions()
         self._at: dict[int, int] = {}  # the consumer's position, for each assigned partition
         self._ahead: dict[int, list[Any]] = {}  # messages read beyond the last micro-batch
         self._bytes_a_message = 65536.0  # a first guess, so that a first micro-batch of large messages is not larger than the next
@@ -113,17 +113,17 @@ class KafkaTap(Tap):
                 for number in range(self._partitions)
             ]
         except KafkaException as error:
-            self.away = self._away(error.args[0].str())
+            self.unavailable = self._unavailable_problem(error.args[0].str())
             if start is None:
-                raise self.away from None
+                raise self.unavailable from None
             return start, start, 0
-        self.away = None
+        self.unavailable = None
         if start is None:
             start = tuple(low if self._connection.starting == "earliest" else high for low, high in bounds)
-        self._hold(start, bounds)
+        self._check_offsets(start, bounds)
         start = (*start, *(low for low, _ in bounds[len(start) :]))
-        most = max(1, int(most_bytes / self._bytes_a_message / max(1, self._partitions)))
-        end = tuple(min(high, low + most) for low, (_, high) in zip(start, bounds, strict=True))
+        max_messages = max(1, int(most_bytes / self._bytes_a_message / max(1, self._partitions)))
+        end = tuple(min(high, low + max_messages) for low, (_, high) in zip(start, bounds, strict=True))
         messages = sum(high - low for low, high in zip(start, end, strict=True))
         return start, end, int(messages * self._bytes_a_message)
 
@@ -144,13 +144,13 @@ class KafkaTap(Tap):
                     self._at[partition] = max(self._at[partition], offset)  # markers may follow the last message
                     continue
                 if error is not None:
-                    self._lose()
-                    raise self._away(error.str())
+                    self._forget_positions()
+                    raise self._unavailable_problem(error.str())
                 messages_by_partition[partition].append(message)
                 self._at[partition] = offset + 1
             if idle > self._WAIT_S / waited:
-                self._lose()
-                raise self._away(f"it gave no message for {self._WAIT_S:.0f} seconds")
+                self._forget_positions()
+                raise self._unavailable_problem(f"no message arrived for {self._WAIT_S:.0f} seconds")
         for number, messages in messages_by_partition.items():
             high = end[number]
             cut = bisect_left(messages, high, key=lambda message: message.offset() or 0)
@@ -174,9 +174,9 @@ class KafkaTap(Tap):
             )  # fmt: skip
             if error.args[0].code() in unavailable:
                 return (None,)
-            raise self._away(error.args[0].str()) from None
+            raise self._unavailable_problem(error.args[0].str()) from None
         except TimeoutError:
-            raise self._away(f"it does not describe '{name}' within {self._WAIT_S:.0f} seconds") from None
+            raise self._unavailable_problem(f"it does not describe '{name}' within {self._WAIT_S:.0f} seconds") from None
         return (str(id) if id.get_most_significant_bits() or id.get_least_significant_bits() else None,)
 
     def learn(self, messages: int, size: int) -> None:
@@ -185,7 +185,7 @@ class KafkaTap(Tap):
             self._bytes_a_message = max(16.0, size / messages)
 
     def _go_to(self, start: Offsets) -> None:
-        """Move the consumer to the beginning of the micro-batch; mostly it is there already."""
+        """Move the consumer to the beginning of the micro-batch; usually it is there already."""
         from confluent_kafka import TopicPartition
 
         is_there = all(
@@ -196,18 +196,18 @@ class KafkaTap(Tap):
             self._consumer.assign([TopicPartition(self._connection.topic, number, low) for number, low in enumerate(start)])
             self._at, self._ahead = dict(enumerate(start)), {}
 
-    def _lose(self) -> None:
+    def _forget_positions(self) -> None:
         self._at, self._ahead = {}, {}
 
-    def _away(self, why: str) -> SourceUnavailable:
+    def _unavailable_problem(self, reason: str) -> SourceUnavailable:
         fix = "Start it (caudal broker), or name its servers in CAUDAL_KAFKA."
-        return SourceUnavailable(f"Kafka at {self._servers} cannot be read: {why}.", fix=fix, topic=self._connection.topic)
+        return SourceUnavailable(f"Kafka at {self._servers} cannot be read: {reason}.", fix=fix, topic=self._connection.topic)
 
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
 
-    def _known(self) -> int:
+    def _count_partitions(self) -> int:
         from confluent_kafka import KafkaException
 
         topic = self._connection.topic
@@ -221,16 +221,16 @@ class KafkaTap(Tap):
             ) from None
         if metadata is None or metadata.error is not None or not metadata.partitions:
             raise EnvironmentProblem(
-                f"Kafka at {self._servers} has no topic '{topic}'.", fix="Create it, or begin to send to it.", topic=topic
+                f"Kafka at {self._servers} has no topic '{topic}'.", fix="Create it, or send a message to it.", topic=topic
             )
         return len(metadata.partitions)
 
-    def _hold(self, start: Offsets, bounds: Sequence[tuple[int, int]]) -> None:
+    def _check_offsets(self, start: Offsets, bounds: Sequence[tuple[int, int]]) -> None:
         for number, (offset, (low, high)) in enumerate(zip(start, bounds, strict=False)):
             if not low <= offset <= high:
                 raise EnvironmentProblem(
-                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {number}; the stream has come to {offset}.",
-                    fix="Messages were deleted before they were read, or the topic was made anew: keep them longer, or begin the stream anew.",
+                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {number}; the stream continues at {offset}.",
+                    fix="Messages were deleted before they were read, or the topic was created again: retain them longer, or begin the stream anew.",
                     topic=self._connection.topic,
                 )  # fmt: skip
 

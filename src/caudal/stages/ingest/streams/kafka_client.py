@@ -65,7 +65,7 @@ def client_options(connection: Kafka | Topic) -> Options:
         elif translated := _STORES.get((name, declared.get(f"{name.rpartition('.')[0]}.type", "JKS").upper())):
             chosen[translated] = value
         elif name.startswith(("sasl.", "ssl.", "security.")) and name not in _NEEDLESS:
-            raise _untranslated(name, connection)
+            raise _untranslatable_problem(name, connection)
     return chosen
 
 
@@ -111,13 +111,13 @@ def _login(jaas: str, connection: Kafka | Topic) -> Options:
     """Return the user and the password in a JAAS line."""
     login = {name: (quoted and re.sub(r"\\(.)", r"\1", quoted)) or plain for name, quoted, plain in _PAIR.findall(jaas)}
     if not _LOGIN.search(jaas) or not {"username", "password"} <= login.keys():
-        raise _untranslated("sasl.jaas.config", connection)
+        raise _untranslatable_problem("sasl.jaas.config", connection)
     return {"sasl.username": login["username"], "sasl.password": login["password"]}
 
 
-def _untranslated(name: str, connection: Kafka | Topic) -> DeclarationProblem:
+def _untranslatable_problem(name: str, connection: Kafka | Topic) -> DeclarationProblem:
     return DeclarationProblem(
-        f"Topic '{connection.topic}' is reached by librdkafka, which has no counterpart of the option '{_PREFIX}{name}' as it is given.",
+        f"Topic '{connection.topic}' is reached by librdkafka, which has no counterpart of the option '{_PREFIX}{name}' with this value.",
         fix="Give certificates as PEM (kafka.ssl.truststore.type='PEM') or a key store of PKCS12."
         if name.startswith("ssl.")
         else "Log in by PLAIN or SCRAM, with the user and the password in kafka.sasl.jaas.config.",

@@ -129,8 +129,8 @@ def records(folder: Path, piece: InputPartition) -> Iterator[pa.RecordBatch]:
             yield from reader.batches(partition, start, end)
 
 
-def limit_offsets(at: Mapping[str, int], ends: Offsets, most: int) -> Offsets:
-    """Return ``ends``, limited so that at most ``most`` records lie beyond ``at``; partitions share them evenly.
+def limit_offsets(at: Mapping[str, int], ends: Offsets, max_records: int) -> Offsets:
+    """Return ``ends``, limited so that at most ``max_records`` records lie beyond ``at``; partitions share them evenly.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def limit_offsets(at: Mapping[str, int], ends: Offsets, most: int) -> Offsets:
     {'0': 12, '1': 18}
     """
     available = {partition: end - at.get(partition, 0) for partition, end in ends.items()}
-    result, remaining = dict(ends), most
+    result, remaining = dict(ends), max_records
     for turn, partition in enumerate(sorted(available, key=available.__getitem__)):
         share = min(available[partition], -(-remaining // (len(available) - turn)))
         result[partition] = at.get(partition, 0) + share
@@ -147,17 +147,17 @@ def limit_offsets(at: Mapping[str, int], ends: Offsets, most: int) -> Offsets:
 
 
 def pieces(reader: Reader, ranges: Sequence[tuple[int, int, int]], cores: int) -> list[TaskRanges]:
-    """Return ranges cut into as many tasks as are worth it, each with about the same number of records."""
+    """Return ranges cut into tasks, each with about the same number of records and none too small."""
     ranges = [range_ for range_ in ranges if range_[1] < range_[2]]
     total = sum(end - start for _, start, end in ranges)
     size = sum(reader.size(*range_) for range_ in ranges)
     tasks = max(1, min(cores, total, -(-size // _TASK_BYTES)))
     cut: list[list[tuple[int, int, int]]] = [[] for _ in range(tasks)]
-    done = 0
+    assigned = 0
     for partition, start, end in ranges:
         while start < end:
-            task = done * tasks // total
-            until = min(end, start + -(-(task + 1) * total // tasks) - done)
+            task = assigned * tasks // total
+            until = min(end, start + -(-(task + 1) * total // tasks) - assigned)
             cut[task].append((partition, start, until))
-            done, start = done + until - start, until
+            assigned, start = assigned + until - start, until
     return [TaskRanges(tuple(ranges_)) for ranges_ in cut if ranges_]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 KIND = "socket"
 batch = log.batch
 _LENGTH = struct.Struct("<I")
-_KEPT = struct.Struct("<Q")
+_ACKNOWLEDGED = struct.Struct("<Q")
 _LARGEST = 64 << 20  # bytes of a message; a larger length means wrong framing
-_PATIENCE_S = (0.05, 2.0)  # first and longest pause before reconnecting
+_PAUSES_S = (0.05, 2.0)  # first and longest pause before reconnecting
 _receivers: dict[tuple[str, int, Path], Receiver] = {}
 
 
@@ -55,7 +55,7 @@ def receive(connection: Connection, place: Path) -> Receiver:
 class Receiver(threading.Thread):
     """A thread that writes a server's messages into the log at ``place``, and reconnects whenever the connection is lost.
 
-    While another process writes into the same log, it waits to take over.
+    While another process writes into the same log, it waits.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Receiver(threading.Thread):
 
     def run(self) -> None:
         """Receive until stopped."""
-        pause_s = _PATIENCE_S[0]
+        pause_s = _PAUSES_S[0]
         with Writer(self._place, 1) as writer:
             while not self._ending.is_set():
                 before = self.received
@@ -85,7 +85,7 @@ class Receiver(threading.Thread):
                     if isinstance(error, LeaseHeld):
                         writer.close()
                 self.connected = False
-                pause_s = _PATIENCE_S[0] if self.received > before else min(2 * pause_s, _PATIENCE_S[1])
+                pause_s = _PAUSES_S[0] if self.received > before else min(2 * pause_s, _PAUSES_S[1])
                 self._ending.wait(pause_s)
 
     def stop(self) -> None:
@@ -99,7 +99,7 @@ class Receiver(threading.Thread):
         with socket.create_connection(address, timeout=5) as server:
             server.settimeout(0.2)
             self.connected = True
-            rest, kept_count = b"", 0
+            remainder, written_count = b"", 0
             while not self._ending.is_set():
                 try:
                     piece = server.recv(1 << 20)
@@ -107,14 +107,14 @@ class Receiver(threading.Thread):
                     continue
                 if not piece:
                     return
-                messages, rest = split(rest + piece)
+                messages, remainder = split(remainder + piece)
                 if not messages:
                     continue
                 writer.append(0, messages)
-                kept_count += len(messages)
+                written_count += len(messages)
                 self.received += len(messages)
                 if self._connection.acknowledge:
-                    server.sendall(_KEPT.pack(kept_count))
+                    server.sendall(_ACKNOWLEDGED.pack(written_count))
 
 
 def frames(received: bytes) -> tuple[list[bytes], bytes]:
@@ -133,7 +133,7 @@ def frames(received: bytes) -> tuple[list[bytes], bytes]:
     while len(received) - at >= _LENGTH.size:
         (length,) = _LENGTH.unpack_from(received, at)
         if length > _LARGEST:
-            raise ValueError(f"a message of {length:,} bytes is announced: are the messages framed by a u32 little-endian length?")
+            raise ValueError(f"a message claims to have {length:,} bytes: are the messages framed by a u32 little-endian length?")
         if len(received) - at - _LENGTH.size < length:
             break
         at += _LENGTH.size + length
@@ -143,10 +143,10 @@ def frames(received: bytes) -> tuple[list[bytes], bytes]:
 
 def lines(received: bytes) -> tuple[list[bytes], bytes]:
     """Return the complete lines that are not empty, and the bytes left over."""
-    *whole, rest = received.split(b"\n")
-    if len(rest) > _LARGEST:
+    *complete, remainder = received.split(b"\n")
+    if len(remainder) > _LARGEST:
         raise ValueError(f"a line of more than {_LARGEST:,} bytes: are the messages lines?")
-    return [line for line in whole if line.strip()], rest
+    return [line for line in complete if line.strip()], remainder
 
 
 @atexit.register

@@ -27,10 +27,10 @@ class Tap(ABC):
 
     Attributes
     ----------
-    away : SourceUnavailable, why nothing can be read at present; None while the source answers
+    unavailable : SourceUnavailable, why no message can be read at present; None while the source answers
     """
 
-    away: SourceUnavailable | None = None
+    unavailable: SourceUnavailable | None = None
 
     @abstractmethod
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
@@ -68,7 +68,7 @@ class LogTap(Tap):
         sizes = [self._reader.size(partition, *span) for partition, span in enumerate(zip(start, ends, strict=True))]
         total = sum(sizes)
         if total > most_bytes:
-            # Each partition contributes the same share of its bytes, so that none runs ahead in time.
+            # Each partition contributes the same share of its bytes, so that event time advances evenly.
             ends = tuple(
                 low + max(1, (high - low) * most_bytes // total) if high > low else high
                 for low, high in zip(start, ends, strict=True)

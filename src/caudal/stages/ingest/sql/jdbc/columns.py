@@ -34,10 +34,10 @@ class JdbcTable:
 
     def selection(self, server: Server) -> str:
         """Return the SQL that Spark reads as a table: the columns with the casts that keep their values."""
-        if all(column.sql == server.quoted(column.name) for column in self.columns):
+        if all(column.sql == server.quote_name(column.name) for column in self.columns):
             return self.relation
-        listed = ", ".join(f"{column.sql} AS {server.quoted(column.name)}" for column in self.columns)
-        return f"(SELECT {listed} FROM {self.relation}) caudal_columns"  # noqa: S608 - the user's own words
+        selected = ", ".join(f"{column.sql} AS {server.quote_name(column.name)}" for column in self.columns)
+        return f"(SELECT {selected} FROM {self.relation}) caudal_columns"  # noqa: S608 - the user's SQL
 
 
 def jdbc_table(server: Server, source: Database) -> JdbcTable:
@@ -61,7 +61,7 @@ def jdbc_table(server: Server, source: Database) -> JdbcTable:
 
 
 def _relation(server: Server, source: Database) -> str:
-    """Return the SQL after FROM: a query, or the table with the database's own spelling, ignoring case."""
+    """Return the SQL after FROM: a query, or the table in the database's spelling, found ignoring case."""
     if source.table is None:
         return f"({(source.query or '').strip().rstrip(';')}) caudal_query"
     schema, _, name = source.table.rpartition(".")
@@ -72,11 +72,11 @@ def _relation(server: Server, source: Database) -> str:
     ]
     exact = [entry for entry in matching if entry[1] == name and (not schema or entry[0] == schema)] or matching
     if not exact:
-        raise _no_table(server, source, schema, name)
-    return (f"{server.quoted(exact[0][0])}." if schema and exact[0][0] else "") + server.quoted(exact[0][1])
+        raise _no_table_problem(server, source, schema, name)
+    return (f"{server.quote_name(exact[0][0])}." if schema and exact[0][0] else "") + server.quote_name(exact[0][1])
 
 
-def _no_table(server: Server, source: Database, schema: str, name: str) -> SourceProblem:
+def _no_table_problem(server: Server, source: Database, schema: str, name: str) -> SourceProblem:
     tables_ = [(schema_, table) for schema_, table in tables(server, [None]) if (schema_ or "").lower() not in _SYSTEM]
     schemas = sorted({schema_ for schema_, _ in tables_ if schema_})
     if schema and schema.lower() not in [schema.lower() for schema in schemas]:
@@ -102,23 +102,23 @@ def _postgres(server: Server, metadata: Any, source: Database) -> list[Column]:
     for place in range(1, metadata.getColumnCount() + 1):
         name, type_name = str(metadata.getColumnLabel(place)), str(metadata.getColumnTypeName(place))
         type_name = type_name.rpartition(".")[2].strip('"')  # a type outside of the search path has its schema before it
-        listed = type_name.startswith("_")
+        is_list = type_name.startswith("_")
         type = _SERIAL.get(type_name, type_name).removeprefix("_")
-        arrow, why = known_type(type, "e" if type in enums else "b", metadata.getPrecision(place), metadata.getScale(place))
-        cast = text_cast(arrow, type, listed)
+        arrow, reason = known_type(type, "e" if type in enums else "b", metadata.getPrecision(place), metadata.getScale(place))
+        cast = text_cast(arrow, type, is_list)
         if type == "oid":  # Spark reads it as a number of twenty digits
-            cast = "::int8[]" if listed else "::int8"
-        expression = server.quoted(name) + cast
-        if type in _INFINITE and not listed and name != source.watermark:
+            cast = "::int8[]" if is_list else "::int8"
+        expression = server.quote_name(name) + cast
+        if type in _INFINITE and not is_list and name != source.watermark:
             expression = _finite_expression(expression, name, type)
-        columns.append(Column(name, expression, arrow, why=why))
+        columns.append(Column(name, expression, arrow, why=reason))
     return columns
 
 
 def _finite_expression(expression: str, name: str, type: str) -> str:
-    """Return SQL that gives a time, or raises an error with the column's name where it is infinite: Spark would read the year 9999."""
-    shown = name.replace("'", "''")
-    return f"CASE WHEN isfinite({expression}) IS NOT FALSE THEN {expression} ELSE ({expression}::text || ' in column {shown}')::{type} END"
+    """Return SQL that yields a time, or raises an error with the column's name where it is infinite: Spark would read the year 9999."""
+    column_text = name.replace("'", "''")
+    return f"CASE WHEN isfinite({expression}) IS NOT FALSE THEN {expression} ELSE ({expression}::text || ' in column {column_text}')::{type} END"
 
 
 def _check_watermark(server: Server, source: Database, relation: str, columns: list[Column]) -> None:
@@ -126,7 +126,7 @@ def _check_watermark(server: Server, source: Database, relation: str, columns: l
     type_ = next((str(column.type) for column in columns if column.name == source.watermark), "")
     if not server.postgresql or source.watermark is None or not type_.startswith(("timestamp", "date")):
         return
-    name = server.quoted(source.watermark)
+    name = server.quote_name(source.watermark)
     ((infinite,),) = server.rows(f"SELECT NOT (isfinite(min({name})) AND isfinite(max({name}))) FROM {relation}")  # noqa: S608
     if infinite:
         raise SourceProblem(
@@ -142,10 +142,10 @@ def _any(server: Server, metadata: Any) -> list[Column]:
     for place in range(1, metadata.getColumnCount() + 1):
         name, type = str(metadata.getColumnLabel(place)), metadata.getColumnType(place)
         precision, scale = metadata.getPrecision(place), metadata.getScale(place)
-        why = None
+        reason = None
         if type in (_TIME, _TIME_WITH_ZONE):
-            why = f"{metadata.getColumnTypeName(place)} has no type of a table"
+            reason = f"{metadata.getColumnTypeName(place)} has no type of a table"
         elif type in (_NUMERIC, _DECIMAL) and not (0 < precision <= DIGITS and 0 <= scale <= precision):
-            why = "numeric without declared digits, or with too many"
-        columns.append(Column(name, server.quoted(name), None, why=why))
+            reason = "numeric without declared digits, or with too many"
+        columns.append(Column(name, server.quote_name(name), None, why=reason))
     return columns

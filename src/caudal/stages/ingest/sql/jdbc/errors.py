@@ -16,8 +16,8 @@ _NET = ("java.net.", "java.io.EOFException", "java.io.IOException")
 
 
 def translate_jdbc_error(error: Exception, source: Database) -> CaudalError | None:
-    """Return a database's error as one of ours, without its password; None where the error is not the database's."""
-    java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)  # py4j's, or PySpark's own
+    """Return a database's error as a CaudalError without the password; None where the error is not the database's."""
+    java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)  # of py4j's or of PySpark's error
     if java is None:
         return None
     chain = _chain(java)
@@ -36,7 +36,7 @@ def translate_jdbc_error(error: Exception, source: Database) -> CaudalError | No
         message = message.replace(secret, "***")
     return SourceProblem(
         f"'{source.what}' at {source.address!r} cannot be read: {message}.",
-        fix="Ask for what no type holds in a query that makes it so: CAST(… AS …), or NULLIF for NaN and infinity.",
+        fix="Convert values that no type holds in a query: CAST(… AS …), or NULLIF for NaN and infinity.",
         place=repr(source.address),
     )
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.database import Database
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.stages.ingest.arrival import Engine
+from caudal.stages.ingest.sql.earlier import EarlierExtractions, resume_from
 from caudal.stages.ingest.sql.extract import ROWS, Range, write_batches
 from caudal.stages.ingest.sql.jdbc.columns import JdbcTable, jdbc_table
 from caudal.stages.ingest.sql.jdbc.server import Server, connect
-from caudal.stages.ingest.sql.known import EarlierExtractions, resume_from
-from caudal.stages.ingest.sql.text_watermark import unordered_text
+from caudal.stages.ingest.sql.text_watermark import unordered_text_problem
 from caudal.storage.place import Place, readable as opened, remove, spark_path
 
 if TYPE_CHECKING:
@@ -37,28 +37,28 @@ class JdbcQuery:
 
 
 def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None, folder: Path, mark: str) -> list[Range]:
-    """Write the wanted rows by Spark, and return the files made of them in ``folder``.
+    """Write the new rows by Spark, and return the files of them in ``folder``.
 
     Parameters
     ----------
     mark : str, written into each file, so that a file that continues a set is unique even if its rows are not
     """
-    low, known = resume_from(source, earlier)
+    low, landed_rows = resume_from(source, earlier)
     spark = engine.session()
     with connect(spark, source) as server:
-        question = _jdbc_query(server, source)
-    remove(engine.room)
+        query = _jdbc_query(server, source)
+    remove(engine.folder)
     try:
-        row_count = _write_rows(spark, source, question, low, engine.room)
-        parts = _parts(engine.room)
-        _check_complete(source, row_count, parts, engine.room)
-        columns = question.table.columns
+        row_count = _write_rows(spark, source, query, low, engine.folder)
+        parts = _parts(engine.folder)
+        _check_complete(source, row_count, parts, engine.folder)
+        columns = query.table.columns
         return [
-            write_batches(_batches(files), source, columns, known, folder / f"{number:03}.parquet", mark)
+            write_batches(_batches(files), source, columns, landed_rows, folder / f"{number:03}.parquet", mark)
             for number, files in enumerate(parts)
         ]
     finally:
-        remove(engine.room)
+        remove(engine.folder)
 
 
 def _jdbc_query(server: Server, source: Database) -> JdbcQuery:
@@ -79,35 +79,35 @@ def _ranges(server: Server, source: Database, table: JdbcTable) -> dict[str, str
     if source.parallel == 1:
         return {}
     key = next(column for column in table.columns if column.name == source.key[0])
-    name = server.quoted(key.name)
-    ((least, most),) = server.rows(f"SELECT min({name}), max({name}) FROM {table.relation}", 2)  # noqa: S608
+    name = server.quote_name(key.name)
+    ((least, greatest),) = server.rows(f"SELECT min({name}), max({name}) FROM {table.relation}", 2)  # noqa: S608
     if least is None:
         return {}
     if key.why or not isinstance(least, int | Decimal) or isinstance(least, bool):
         raise SourceProblem(
-            f"'{source.what}' at {source.address!r} cannot be taken in {source.parallel} ranges: its key '{key.name}' is no number.",
+            f"'{source.what}' at {source.address!r} cannot be read in {source.parallel} ranges: its key '{key.name}' is no number.",
             fix="Name a key of numbers first, or leave parallel= out.",
             column=key.name,
         )
     return {
-        "partitionColumn": key.name, "lowerBound": str(int(least)), "upperBound": str(int(most) + 1), "numPartitions": str(source.parallel),
+        "partitionColumn": key.name, "lowerBound": str(int(least)), "upperBound": str(int(greatest) + 1), "numPartitions": str(source.parallel),
     }  # fmt: skip
 
 
-def _write_rows(spark: SparkSession, source: Database, question: JdbcQuery, low: Any, room: Place) -> int:
-    """Write the rows to ``room`` by the executors, and return how many they report."""
+def _write_rows(spark: SparkSession, source: Database, query: JdbcQuery, low: Any, folder: Place) -> int:
+    """Write the rows to ``folder`` by the executors, and return how many they report."""
     from pyspark.sql import Observation, functions as F
 
-    frame = spark.read.format("jdbc").options(**question.options).load()
+    frame = spark.read.format("jdbc").options(**query.options).load()
     if source.watermark and frame.schema[source.watermark].dataType.typeName() in ("string", "char", "varchar"):
-        raise unordered_text(source, "by a database that need not put texts in the order of what they mean")
+        raise unordered_text_problem(source, "by a database whose order of texts may differ from the order of their values")
     if low is not None and source.watermark:
-        frame = frame.filter(_overlap_condition(frame, source.watermark, low, question.postgresql))
+        frame = frame.filter(_overlap_condition(frame, source.watermark, low, query.postgresql))
     observation = Observation()
     frame = frame.observe(observation, F.count(F.lit(1)).alias("rows"))
     if source.key:
         frame = frame.sortWithinPartitions(*(F.col(_name(column)) for column in source.key))
-    frame.write.mode("overwrite").parquet(spark_path(room))
+    frame.write.mode("overwrite").parquet(spark_path(folder))
     return int(observation.get["rows"])
 
 
@@ -131,10 +131,10 @@ def _name(column: str) -> str:
     return f"`{column.replace('`', '``')}`"
 
 
-def _parts(room: Place) -> list[list[Place]]:
+def _parts(folder: Place) -> list[list[Place]]:
     """Return the files that Spark wrote, grouped by range, in the order of the ranges."""
     by_range: dict[str, list[Place]] = {}
-    files: list[Place] = sorted(room.glob("part-*.parquet"), key=str) if room.is_dir() else []
+    files: list[Place] = sorted(folder.glob("part-*.parquet"), key=str) if folder.is_dir() else []
     for file in files:
         by_range.setdefault("-".join(file.name.split("-")[:2]), []).append(file)
     return [by_range[name] for name in sorted(by_range)]
@@ -154,14 +154,14 @@ def _batches(files: list[Place]) -> Iterator[pa.RecordBatch]:
                 yield pa.RecordBatch.from_pylist([], schema=opened_file.schema_arrow)
 
 
-def _check_complete(source: Database, expected: int, parts: list[list[Place]], room: Place) -> None:
-    """Raise EnvironmentProblem where the executors report more rows than the files have: each may have a disk of its own."""
+def _check_complete(source: Database, expected: int, parts: list[list[Place]], folder: Place) -> None:
+    """Raise EnvironmentProblem where the executors report more rows than the files have: each may write to another disk."""
     import pyarrow.parquet as pq
 
     present = sum(pq.read_metadata(opened(file)).num_rows for files in parts for file in files)
     if expected != present or not parts:
         raise EnvironmentProblem(
-            f"Spark's executors have written {expected} rows of '{source.what}', and {present} are in '{room}': they do not share this machine's disk.",
-            fix="Put the lake where all of them reach it: --lake s3://… or hdfs://…, or a folder on a shared disk.",
+            f"Spark's executors have written {expected} rows of '{source.what}', and {present} are in '{folder}': they do not share this machine's disk.",
+            fix="Put the lake where all executors can write: --lake s3://… or hdfs://…, or a folder on a shared disk.",
             transient=False,
         )

@@ -15,7 +15,7 @@ from caudal.errors import SourceProblem
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-CONNECT_S = 10  # seconds until a server that does not answer is given up, by drivers that keep to it
+CONNECT_S = 10  # seconds to wait for a server's answer, by drivers that support it
 _SERVICES = "META-INF/services/java.sql.Driver"
 
 
@@ -36,10 +36,10 @@ class Server:
 
     @property
     def postgresql(self) -> bool:
-        """Whether it is PostgreSQL, whose types are known one by one."""
+        """Return whether it is PostgreSQL, whose types are mapped one by one."""
         return self.driver == "org.postgresql.Driver"
 
-    def quoted(self, name: str) -> str:
+    def quote_name(self, name: str) -> str:
         """Return a name quoted for a statement."""
         return str(self.dialect.quoteIdentifier(name))
 
@@ -54,7 +54,7 @@ class Server:
 
 @contextmanager
 def connect(spark: SparkSession, source: Database) -> Iterator[Server]:
-    """Yield the database, connected for reading; the driver's errors are not translated.
+    """Yield a connection to the database for reading; the driver's errors are not translated.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def connect(spark: SparkSession, source: Database) -> Iterator[Server]:
     url = source.address.url()
     if not source.address.is_jdbc():
         raise SourceProblem(
-            f"'{source.address!r}' is not asked by JDBC, and a driver is named for it.",
+            f"'{source.address!r}' is not a JDBC address, but a driver is declared for it.",
             fix="Begin the URL with jdbc:, or leave driver= out.",
         )
     drivers, registry = classes(source), jvm.org.apache.spark.sql.execution.datasources.jdbc.DriverRegistry
@@ -105,7 +105,7 @@ def classes(source: Database) -> list[str]:
     if not drivers:
         raise SourceProblem(
             f"'{Path(connector_name).name}' holds no JDBC driver.",
-            fix="Name the driver's own jar or coordinates by driver=.",
+            fix="Name the driver's jar or coordinates by driver=.",
             driver=connector_name,
         )
     return drivers

@@ -1,6 +1,6 @@
 """Made-up rows for a schema, and the same rows with everything changed that becomes known after a moment.
 
-`caudal.stages.features.moments_tried` chooses the times of the rows. Values come from a small set, the same in every table, so that
+`caudal.stages.features.made_up_times` chooses the times of the rows. Values come from a small set, the same in every table, so that
 joins find partners and groups have rows. A value that is known late is known just after the dividing moment, however long ago its row
 happened, unless the declaration bounds the delay: then it is known as late as the bound allows.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.known import Known, known_of
 from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
 from caudal.engine.moments import DAY_S
-from caudal.stages.features.moments_tried import RowTime, row_times
+from caudal.stages.features.made_up_times import RowTime, row_times
 from caudal.stages.features.reaches import Reaches
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ KEY_VALUES = 3  # number of different values of a key
 
 @dataclass(frozen=True)
 class InputShape:
-    """What is known about an input without reading it.
+    """The facts about an input that are declared, without reading it.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class InputShape:
 
     @property
     def step_s(self) -> float | None:
-        """The grid of the event time, where ``tumble`` marked one."""
+        """Return the seconds between event times, where ``tumble`` marked a fixed step."""
         if self.event_time is None:
             return None
         step_s = (self.schema[self.event_time].metadata or {}).get(STEP_S)
@@ -60,7 +60,7 @@ class InputShape:
 
     @cached_property
     def known_at(self) -> dict[str, Known]:
-        """When a column is known, for those not known at the event time."""
+        """Return when each column is known, for the columns not known at the event time."""
         marks = {field.name: field.metadata[KNOWN] for field in self.schema.fields if (field.metadata or {}).get(KNOWN)}
         return {
             name: known_of(declared, self.schema.names)
@@ -70,12 +70,12 @@ class InputShape:
 
     @cached_property
     def bounds_s(self) -> dict[str, float | None]:
-        """For each column that holds when others are known: the greatest delay of its time after the event; None for no bound."""
+        """Return for each column that holds when others are known: the greatest delay of its time after the event; None for no bound."""
         bounds: dict[str, float | None] = {}
-        for known in self.known_at.values():
-            if known.column is not None:
-                before = bounds.get(known.column, known.within_s)
-                bounds[known.column] = known.within_s if before is None else min(before, known.within_s or before)
+        for known_at in self.known_at.values():
+            if known_at.column is not None:
+                before = bounds.get(known_at.column, known_at.within_s)
+                bounds[known_at.column] = known_at.within_s if before is None else min(before, known_at.within_s or before)
         return bounds
 
 
@@ -89,37 +89,39 @@ def moment(shape: Sequence[InputShape]) -> dt.datetime:
 
 
 def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, reach: Reaches | None = None) -> list[Row]:
-    """Return made-up rows in order of time, at the moments that features with these reaches compare."""
+    """Return made-up rows in order of time, at distances that features with this reach compare."""
     draw = random.Random(seed)
     if shape.event_time is None:
-        return [_undated_row(shape, thing) for thing in range(10)]
+        return [_undated_row(shape, key_index) for key_index in range(10)]
     keyed = [name for name in shape.schema.names if name in entity or (shape.schema[name].metadata or {}).get(KEY)]
-    delays = [known.within_s for known in shape.known_at.values() if known.within_s]
+    delays = [known_at.within_s for known_at in shape.known_at.values() if known_at.within_s]
     made_up: list[Row] = []
     for number, row_time in enumerate(row_times(at, shape.step_s, reach or Reaches(), delays, draw)):
         # On a grid every key has a row at every time; the key columns change together, so that entity and time identify one row.
-        for thing in _key_numbers(shape, row_time, number, bool(keyed), draw):
+        for key_index in _key_numbers(shape, row_time, number, bool(keyed), draw):
             row = {
-                field.name: _value(field.dataType, draw, wide=field.name in shape.known_at, thing=thing if row_time.exact else None)
+                field.name: _value(
+                    field.dataType, draw, wide=field.name in shape.known_at, index=key_index if row_time.exact else None
+                )
                 for field in shape.schema.fields
             }
-            row |= {name: _nth_value(shape.schema[name].dataType, thing) for name in keyed}
+            row |= {name: _nth_value(shape.schema[name].dataType, key_index) for name in keyed}
             made_up.append(_set_times(shape, row, row_time, at, draw))
     return _number_keys(shape, made_up)
 
 
 def _key_numbers(shape: InputShape, row_time: RowTime, number: int, keyed: bool, draw: random.Random) -> Sequence[int]:
-    if row_time.whole and (shape.step_s or keyed):
+    if row_time.all_keys and (shape.step_s or keyed):
         return range(KEY_VALUES)
     return (number % KEY_VALUES if row_time.exact and keyed else 0 if row_time.exact else draw.randrange(KEY_VALUES),)
 
 
 def change_later(
-    shape: InputShape, made_up: Sequence[Row], entity: Sequence[str], at: dt.datetime, seed: int, *, gone: bool
+    shape: InputShape, made_up: Sequence[Row], entity: Sequence[str], at: dt.datetime, seed: int, *, missing: bool
 ) -> list[Row]:
     """Return the rows with everything changed that becomes known after ``at``.
 
-    With ``gone``, later rows are missing and values known later are null (where the column allows null); otherwise those values are
+    With ``missing``, later rows are missing and values known later are null (where the column allows null); otherwise those values are
     different ones, some later rows are missing and some are new.
     """
     if shape.event_time is None:
@@ -132,27 +134,27 @@ def change_later(
     changed: list[Row] = []
     for number, row in enumerate(made_up):
         event = _as_time(row[event_time])
-        if event > at and (gone or number % 4 == 0):
+        if event > at and (missing or number % 4 == 0):
             continue
         new = dict(row)
         for column in shape.schema.fields:
             if column.name == event_time or column.name in keyed or time_known(shape, row, column.name, event) <= at:
                 continue
-            new[column.name] = None if gone and column.nullable else _changed_value(shape, column.name, row, draw)
+            new[column.name] = None if missing and column.nullable else _changed_value(shape, column.name, row, draw)
         changed.append(new)
-    if not gone:
+    if not missing:
         changed += _new_rows(shape, made_up, entity, at, draw)
     return sorted(changed, key=lambda row: _as_time(row[event_time]))
 
 
 def time_known(shape: InputShape, row: Row, column: str, event: dt.datetime) -> dt.datetime:
     """Return when a value of a row is known; where the column that holds this is empty, a step after the event."""
-    known = shape.known_at.get(column)
-    if known is None:
+    known_at = shape.known_at.get(column)
+    if known_at is None:
         return event
-    if known.column is None:
-        return event + dt.timedelta(seconds=known.within_s or 0)
-    known_time = row.get(known.column)
+    if known_at.column is None:
+        return event + dt.timedelta(seconds=known_at.within_s or 0)
+    known_time = row.get(known_at.column)
     return _as_time(known_time) if isinstance(known_time, dt.date) else event + dt.timedelta(seconds=shape.step_s or 0)
 
 
@@ -259,14 +261,14 @@ def _number_keys(shape: InputShape, made_up: list[Row]) -> list[Row]:
     return made_up
 
 
-def _undated_row(shape: InputShape, thing: int) -> Row:
-    return {field.name: _nth_value(field.dataType, thing) for field in shape.schema.fields}
+def _undated_row(shape: InputShape, index: int) -> Row:
+    return {field.name: _nth_value(field.dataType, index) for field in shape.schema.fields}
 
 
-def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None = None) -> Any:
+def _value(kind: DataType, draw: random.Random, *, wide: bool, index: int | None = None) -> Any:
     """Return a value: fractional numbers from many, integers and strings from few (they may be keys) unless ``wide``.
 
-    Where ``thing`` is given, values from few are the ``thing``-th one, so that rows of the same thing agree in whatever groups them.
+    Where ``index`` is given, values from few are the ``index``-th one, so that rows of the same key agree in every column that groups them.
     """
     from pyspark.sql import types as T
 
@@ -276,35 +278,35 @@ def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None
         return decimal.Decimal(draw.randrange(1, min(10**kind.precision, 10**6))).scaleb(-kind.scale)
     if isinstance(kind, T.IntegralType) and wide:
         return draw.randrange(1, 100)
-    return _nth_value(kind, draw.randrange(KEY_VALUES) if thing is None or wide else thing)
+    return _nth_value(kind, draw.randrange(KEY_VALUES) if index is None or wide else index)
 
 
-def _nth_value(kind: DataType, thing: int) -> Any:
-    """Return the ``thing``-th value of a type, the same in every table; strings are digits, so that they can be cast."""
+def _nth_value(kind: DataType, index: int) -> Any:
+    """Return the ``index``-th value of a type, the same in every table; strings are digits, so that they can be cast."""
     from pyspark.sql import types as T
 
     if isinstance(kind, T.StringType):
-        return str(thing)
+        return str(index)
     if isinstance(kind, T.BooleanType):
-        return thing % 2 == 1
+        return index % 2 == 1
     if isinstance(kind, T.ByteType):
-        return thing % 100
+        return index % 100
     if isinstance(kind, T.IntegralType):
-        return thing
+        return index
     if isinstance(kind, T.DoubleType | T.FloatType):
-        return float(thing)
+        return float(index)
     if isinstance(kind, T.DecimalType):
-        return decimal.Decimal(thing % 10**kind.precision).scaleb(-kind.scale)
+        return decimal.Decimal(index % 10**kind.precision).scaleb(-kind.scale)
     if isinstance(kind, T.DateType | T.TimestampNTZType | T.TimestampType):
-        return _at(kind, MIDNIGHT + dt.timedelta(days=thing % 1000 - 40, hours=thing % 24))
+        return _at(kind, MIDNIGHT + dt.timedelta(days=index % 1000 - 40, hours=index % 24))
     if isinstance(kind, T.BinaryType):
-        return str(thing).encode()
+        return str(index).encode()
     if isinstance(kind, T.ArrayType):
-        return [_nth_value(kind.elementType, thing)]
+        return [_nth_value(kind.elementType, index)]
     if isinstance(kind, T.MapType):
-        return {_nth_value(kind.keyType, thing): _nth_value(kind.valueType, thing)}
+        return {_nth_value(kind.keyType, index): _nth_value(kind.valueType, index)}
     if isinstance(kind, T.StructType):
-        return tuple(_nth_value(field.dataType, thing) for field in kind.fields)
+        return tuple(_nth_value(field.dataType, index) for field in kind.fields)
     return None
 
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from caudal.stages.features.moments_tried import row_times
+from caudal.stages.features.made_up_times import row_times
 from caudal.stages.features.reaches import Reaches
 
 AT = dt.datetime(2024, 3, 6)

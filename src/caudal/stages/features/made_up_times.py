@@ -1,4 +1,4 @@
-"""Choose the times of made-up rows, so that some two rows are apart by any length that a feature may look back or ahead.
+"""Choose the times of made-up rows, so that for any length that a feature may look back or ahead, two rows have this distance.
 
 Close to the dividing moment the rows lie on consecutive steps; further out, on both sides, the distance between them is the number of
 the consecutive steps. A close row and a far one are then apart by every number of steps up to 400 days (baby steps and giant steps;
@@ -27,17 +27,17 @@ NEAR_S = (1, 2, 10, 60, 300, 600)
 
 @dataclass(frozen=True)
 class RowTime:
-    """A time that made-up rows have.
+    """One time of made-up rows.
 
     Parameters
     ----------
-    whole : whether every key has a row at this time
-    exact : whether it is an exact length apart from another time, so that the rows must agree in whatever groups them
+    all_keys : whether every key has a row at this time
+    exact : whether it is an exact length apart from another time, so that the rows agree in every column that groups them
     late : whether values known late are known only after the dividing moment, as far as their bound allows
     """
 
     time: dt.datetime
-    whole: bool
+    all_keys: bool
     exact: bool
     late: bool
 
@@ -51,7 +51,7 @@ def row_times(
     ----------
     at : the dividing moment, which lies on the grid
     step_s : length of a step of the grid; None for rows that may lie anywhere
-    asked : how far the features may look
+    reach : how far the features may look
     delays_s : how late values may become known
     """
     step = step_s or ODD_STEP_S
@@ -61,20 +61,22 @@ def row_times(
     whole_offsets = {number * step for number in range(-close, ahead + 1)}
     far = {side * number * close * step for side in (-1, 1) for number in range(1, giant_steps + 1)}
     far |= {side * math.ceil(length / step) * step for side in (-1, 1) for length in BEYOND_S}
-    named = set()
+    lengths_tried = set()
     for length in _lengths(at, reach, delays_s):
         smallest_step = step if step_s else 1.0
         on_grid = {math.floor(length / step) * step, math.ceil(length / step) * step} if step_s else {length}
-        named |= {side * (base + near) for side in (-1, 1) for base in on_grid for near in (-smallest_step, 0, smallest_step)}
+        lengths_tried |= {
+            side * (base + near) for side in (-1, 1) for base in on_grid for near in (-smallest_step, 0, smallest_step)
+        }
     odd: set[float] = set()
     if not step_s:
         whole_offsets |= {0.0}
         far |= {float(side * near) for side in (-1, 1) for near in NEAR_S}
         for day in (-28, -14, -8, -7, -2, -1, 0, 1, 2, 7, 14):
             odd |= {float(day * DAY_S + draw.randrange(-10_800, 10_800)) for _ in range(8)}
-    for offset in sorted(whole_offsets | far | named | odd):
-        exact = offset in whole_offsets or offset in far or offset in named
-        late = offset in named or draw.random() < 0.6
+    for offset in sorted(whole_offsets | far | lengths_tried | odd):
+        exact = offset in whole_offsets or offset in far or offset in lengths_tried
+        late = offset in lengths_tried or draw.random() < 0.6
         yield RowTime(
             at + dt.timedelta(seconds=offset), offset in whole_offsets, exact and (bool(step_s) or draw.random() < 0.8), late
         )

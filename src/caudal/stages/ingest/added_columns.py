@@ -15,7 +15,7 @@ from caudal.stages.ingest.infer import narrowest
 
 
 class Outgrown(Exception):
-    """Files read before have to be read again, together with the new ones: a name or a type of an undeclared column does not hold any more.
+    """The new files contradict the name or the type of an undeclared column, so all files have to be read again.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Outgrown(Exception):
 
 
 @dataclass(frozen=True)
-class LetIn:
+class AddedColumn:
     """An undeclared column of files.
 
     Parameters
@@ -51,24 +51,26 @@ class LetIn:
         }
 
     @staticmethod
-    def of(stored: Mapping[str, Any]) -> LetIn:
+    def of(stored: Mapping[str, Any]) -> AddedColumn:
         """Return the column from a table's commit."""
         possible = stored["possible"]
-        return LetIn(stored["name"], frozenset(stored["raw"]), None if possible is None else frozenset(possible))
+        return AddedColumn(stored["name"], frozenset(stored["raw"]), None if possible is None else frozenset(possible))
 
 
-def clean_name(raw: str, taken: Collection[str]) -> str:
-    """Return a name that any table format accepts and that is free (ignoring case); a leading ``_`` is reserved for caudal's own columns."""
+def clean_name(raw: str, used_names: Collection[str]) -> str:
+    """Return a name that any table format accepts and that is free (ignoring case); a leading ``_`` is reserved for caudal."""
     name = re.sub(r"[ ,;{}()\n\t\r=.`]+", "_", raw.strip(" ,;{}()\n\t\r=.`")).lstrip("_") or "column"
-    if name == raw and name.casefold() not in taken:
+    if name == raw and name.casefold() not in used_names:
         return raw
     number, candidate = 2, name
-    while candidate.casefold() in taken:
+    while candidate.casefold() in used_names:
         number, candidate = number + 1, f"{name}_{number}"
     return candidate
 
 
-def name_columns(files: Iterable[Collection[str]], known: Sequence[LetIn], taken: Collection[str]) -> list[LetIn]:
+def name_columns(
+    files: Iterable[Collection[str]], earlier: Sequence[AddedColumn], used_names: Collection[str]
+) -> list[AddedColumn]:
     """Return the columns of the names in files, in order of appearance; the columns are the same for any order of the files.
 
     Names that differ only in case, or in characters that tables do not accept, are one column, unless a file has two of them.
@@ -79,9 +81,9 @@ def name_columns(files: Iterable[Collection[str]], known: Sequence[LetIn], taken
     [('id_2', ['_id']), ('v', ['V', 'v']), ('id', ['id'])]
     """
     files = [list(names) for names in files]
-    all_names = [*(name for column in known for name in sorted(column.raw)), *(name for names in files for name in names)]
+    all_names = [*(name for column in earlier for name in sorted(column.raw)), *(name for names in files for name in names)]
     ambiguous: set[str] = set()
-    for names_ in (*files, [min(column.raw) for column in known if column.raw]):
+    for names_ in (*files, [min(column.raw) for column in earlier if column.raw]):
         cleaned = [clean_name(name, ()).casefold() for name in names_]
         ambiguous |= {name for name in cleaned if cleaned.count(name) > 1}
     columns: dict[str, set[str]] = {}
@@ -91,40 +93,42 @@ def name_columns(files: Iterable[Collection[str]], known: Sequence[LetIn], taken
     # Of several names the column gets the one that needs no cleaning, and such a name takes precedence.
     chosen = {key: min(names, key=lambda name: (clean_name(name, ()) != name, name.swapcase())) for key, names in columns.items()}
     chosen_names: dict[str, str] = {}
-    used = {name.casefold() for name in taken}
+    used = {name.casefold() for name in used_names}
     for key in sorted(columns, key=lambda key: (clean_name(chosen[key], used) != chosen[key], chosen[key])):
         chosen_names[key] = clean_name(chosen[key], used)
         used.add(chosen_names[key].casefold())
-    return [LetIn(chosen_names[key], frozenset(names)) for key, names in columns.items()]
+    return [AddedColumn(chosen_names[key], frozenset(names)) for key, names in columns.items()]
 
 
-def rename_notes(known: Sequence[LetIn], now: Sequence[LetIn]) -> list[str]:
-    """Return a note for each known column that is renamed or split by the names that are known now."""
+def rename_notes(earlier: Sequence[AddedColumn], current: Sequence[AddedColumn]) -> list[str]:
+    """Return a note for each earlier column that the new files rename or split."""
     notes = []
-    for column in known:
-        matching = [other for other in now if column.raw & other.raw]
-        if [other.name for other in matching] != [column.name]:
-            names = " and ".join(repr(other.name) for other in matching)
-            notes.append(f"Column '{column.name}' is named {names} now that files tell them apart; all files are read again.")
+    for column in earlier:
+        matching = [current_column for current_column in current if column.raw & current_column.raw]
+        if [current_column.name for current_column in matching] != [column.name]:
+            names = " and ".join(repr(current_column.name) for current_column in matching)
+            notes.append(
+                f"Column '{column.name}' is named {names} now, because files have several such columns; all files are read again."
+            )
     return notes
 
 
-def retype_notes(known: Sequence[LetIn], possible: Mapping[str, frozenset[str]], where: Mapping[str, str]) -> list[str]:
-    """Return a note for each known column that has values of another type now.
+def retype_notes(earlier: Sequence[AddedColumn], possible: Mapping[str, frozenset[str]], files: Mapping[str, str]) -> list[str]:
+    """Return a note for each earlier column that the new files give another type.
 
     Parameters
     ----------
     possible : mapping of a column's name to the types that its values in the new files have
-    where : mapping of a column's name to a file that has it
+    files : mapping of a column's name to a file that has it
     """
     notes = []
-    for column in known:
+    for column in earlier:
         if column.possible is None or column.name not in possible:
             continue
         before, after = narrowest(column.possible), narrowest(column.possible & possible[column.name])
         if after != before:
             notes.append(
-                f"Column '{column.name}' was {before} and is {after} with '{where[column.name]}'; all files are read again."
+                f"Column '{column.name}' was {before} and is {after} with '{files[column.name]}'; all files are read again."
                 f" Declare its type to have values that are not of it quarantined."
             )
     return notes

@@ -38,8 +38,8 @@ class EarlierExtractions:
 
     @property
     def watermark(self) -> Any:
-        """The greatest watermark that was seen, or None."""
-        watermarks = [watermark_from_json(noted["watermark"]) for _, noted in self.files if noted.get("watermark")]
+        """Return the greatest watermark of these extractions, or None."""
+        watermarks = [watermark_from_json(notes["watermark"]) for _, notes in self.files if notes.get("watermark")]
         return max(watermarks) if watermarks else None
 
 
@@ -49,22 +49,22 @@ def declaration_key(source: Database) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def earlier_extractions(source: Database, seen: Mapping[str, KnownFile]) -> EarlierExtractions | None:
+def earlier_extractions(source: Database, landed: Mapping[str, KnownFile]) -> EarlierExtractions | None:
     """Return the newest set of extractions, if it has the same declaration."""
     extractions = []
-    for path, landed_file in seen.items():
-        noted = json.loads(landed_file.etag or "{}")
-        if "at" in noted:
-            extractions.append((noted["at"], path, landed_file, noted))
+    for path, landed_file in landed.items():
+        notes = json.loads(landed_file.etag or "{}")
+        if "at" in notes:
+            extractions.append((notes["at"], path, landed_file, notes))
     if not extractions:
         return None
     extractions.sort(key=lambda entry: entry[:2])
-    newest, path, _, noted = extractions[-1]
+    newest, path, _, notes = extractions[-1]
     folder = path.rpartition("/")[0]
-    same_declaration = noted["declared"] == declaration_key(source)
+    same_declaration = notes["declared"] == declaration_key(source)
     files = tuple(
-        (landed, notes)
-        for _, file_path, landed, notes in extractions
+        (landed_file, notes)
+        for _, file_path, landed_file, notes in extractions
         if same_declaration and file_path.rpartition("/")[0] == folder
     )
     return EarlierExtractions(folder, files, newest)
@@ -100,25 +100,25 @@ class LandedRows:
         self.key = source.key
         self.newest: dict[bytes, bytes] = {}
         assert source.watermark is not None
-        for landed_file, noted in earlier.files:
-            last = watermark_from_json(noted["watermark"]) if noted.get("watermark") else None
+        for landed_file, notes in earlier.files:
+            last = watermark_from_json(notes["watermark"]) if notes.get("watermark") else None
             # A row without a watermark is read each time, so it may be in any file.
-            if landed_file.stored is None or (last is not None and last < low and not noted.get("without")):
+            if landed_file.stored is None or (last is not None and last < low and not notes.get("without")):
                 continue
             with open_parquet(landed_file.stored) as file:
                 for batch in file.iter_batches(batch_size=10_000):
                     column = batch.column(source.watermark)
-                    asked_again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))
-                    self.newest.update(self._named(batch.filter(asked_again)))
+                    read_again = pc.or_kleene(pc.greater_equal(column, _scalar(low, column.type)), pc.is_null(column))
+                    self.newest.update(self._digests_by_key(batch.filter(read_again)))
 
     def new(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows that were not landed before unchanged."""
         import pyarrow as pa
 
-        kept = [self.newest.get(key) != digest for key, digest in self._named(batch)]
-        return batch if all(kept) else batch.filter(pa.array(kept, pa.bool_()))
+        is_new = [self.newest.get(key) != digest for key, digest in self._digests_by_key(batch)]
+        return batch if all(is_new) else batch.filter(pa.array(is_new, pa.bool_()))
 
-    def _named(self, batch: pa.RecordBatch) -> Iterator[tuple[bytes, bytes]]:
+    def _digests_by_key(self, batch: pa.RecordBatch) -> Iterator[tuple[bytes, bytes]]:
         columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
         names = sorted(columns)
         for i in range(batch.num_rows):
@@ -149,9 +149,9 @@ def watermark_as_json(last: Any) -> list[str]:
     return [kind.__name__, last.isoformat() if isinstance(last, date) else str(last)]
 
 
-def watermark_from_json(noted: Sequence[str]) -> Any:
+def watermark_from_json(stored: Sequence[str]) -> Any:
     """Return a watermark from its form in the ledger."""
-    kind, text = noted
+    kind, text = stored
     if kind in ("datetime", "date"):
         return (datetime if kind == "datetime" else date).fromisoformat(text)
     return {"Decimal": Decimal, "int": int, "float": float, "str": str}[kind](text)

@@ -1,4 +1,4 @@
-"""What a network of caudal's own is; each is a file of this folder with its ``NETWORK``."""
+"""The type of a built-in network; each is a file of this folder with its ``NETWORK``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class OwnNetwork:
+class BuiltInNetwork:
     """A network whose weights are pinned.
 
     Parameters
     ----------
     sha256 : str, of the weights
-    build : gives the ONNX model; it is called once, and what it gives is kept in the user's cache
+    build : returns the ONNX model; it is called once, and the model is stored in the user's cache
     """
 
     name: str
