@@ -138,7 +138,7 @@ def times(product: ProductOption = None, step: Annotated[str | None, typer.Optio
             return print_json(document)
         from caudal.report.terminal import times as show
 
-        return show(document, one=step is not None)
+        return show(document, with_history=step is not None)
 
 
 @app.command()
