@@ -150,10 +150,10 @@ def status(folder: Annotated[Path | None, typer.Argument(help="The product's fol
 
     with problems_shown(as_json):
         if why:
-            from caudal.commands.why import explained
+            from caudal.commands.why import why_steps_ran
             from caudal.report.terminal import why as show_why
 
-            document = explained(settings(home=home, lake=lake), folder)
+            document = why_steps_ran(settings(home=home, lake=lake), folder)
             return print_json(document) if as_json else show_why(document)
         told = work(settings(home=home, lake=lake), folder)
         if as_json:

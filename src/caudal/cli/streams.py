@@ -89,10 +89,10 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
            client_config: Annotated[Path | None, typer.Option("--client-config", help="Properties file of Kafka's client: how to log in.  [default: the options of the product's source]")] = None,
            data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Play a simulator or a recording into a stream, at a chosen rate. Ctrl-C stops it."""
-    from caudal.commands.replay import command
+    from caudal.commands.replay import run_replay
 
     with problems_shown(as_json):
-        told = command(
+        told = run_replay(
             what,
             settings(home=home, data=data),
             into=into,
