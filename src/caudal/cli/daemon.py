@@ -1,4 +1,4 @@
-"""Commands that keep products going: up, and backfill for the days behind."""
+"""Commands that keep products up to date: up, and backfill for past days."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from caudal.cli.app import (
     LakeOption,
     WaitOption,
     app,
+    exit_on_error,
+    finish_run,
     print_json,
-    problems_shown,
-    progress_shown,
-    say_end,
     show_problem,
+    show_progress,
 )
 from caudal.declarations.settings import settings
 from caudal.errors import DeclarationProblem, printable
@@ -43,7 +43,7 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
     from caudal.daemon.rounds import Pace
     from caudal.report.terminal import up_line
 
-    def say(document: dict[str, Any]) -> None:
+    def print_event(document: dict[str, Any]) -> None:
         now = datetime.now().astimezone()
         at = {"at": now.isoformat(timespec="milliseconds")}
         print(
@@ -51,9 +51,9 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
             flush=True,
         )
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         pace = Pace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
-        work(folders, settings(home=home, lake=lake, data=data, settle=settle), say, pace)
+        work(folders, settings(home=home, lake=lake, data=data, settle=settle), print_event, pace)
 
 
 @app.command()
@@ -67,28 +67,28 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
     from caudal.report.terminal import backfill_plan
     from caudal.runtime.workspace import Process
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         set_to = settings(home=home, lake=lake, data=data)
         if bool(table) == (first is not None and last is not None) or (table and (first or last)):
             raise DeclarationProblem("Either days or tables are made again.", fix="Give --from DAY and --to DAY, or --table NAME.")
         if table:
-            with progress_shown(as_json) as progress:
+            with show_progress(as_json) as progress:
                 process = Process(lambda error: show_problem(error, as_json))
                 result = rebuild(folder, set_to, table, progress=progress, wait_s=wait, process=process)
-            return say_end(as_json, result)
+            return finish_run(as_json, result)
         assert first is not None
         assert last is not None
         if not yes:
-            told = plan(folder, set_to, first, last)
+            plan_document = plan(folder, set_to, first, last)
             if as_json:
-                return print_json(told)
-            print(backfill_plan(told))
+                return print_json(plan_document)
+            print(backfill_plan(plan_document))
             if not sys.stdin.isatty():
                 return print("Nothing was done. Give --yes to have it done.")
             if not typer.confirm("Make them again?"):
                 return None
-        with progress_shown(as_json) as progress:
+        with show_progress(as_json) as progress:
             process = Process(lambda error: show_problem(error, as_json))
             result = work(folder, set_to, first, last, progress=progress, wait_s=wait, process=process)
-        say_end(as_json, result)
+        finish_run(as_json, result)
     return None

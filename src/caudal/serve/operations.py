@@ -57,8 +57,8 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
 
     def predict_batch(body: Any) -> Response:
         if not isinstance(body, list) or not 1 <= len(body) <= MOST_ROWS:
-            got = f"{len(body)} rows" if isinstance(body, list) else body
-            error = {"row": None, **problem(None, "The body is not a list of rows.", got, f"a list of 1 to {MOST_ROWS} rows")}
+            sent = f"{len(body)} rows" if isinstance(body, list) else body
+            error = {"row": None, **problem(None, "The body is not a list of rows.", sent, f"a list of 1 to {MOST_ROWS} rows")}
             return _json({"errors": [error], "more_errors": 0, "predictions": []}, 422)
         return _batch(served, body)
 
@@ -84,7 +84,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     if images:
 
         def predict_image(body: ImageBody) -> None:
-            """Stand in the document for what `uploads` answers."""
+            """Describe the operation in the OpenAPI document; `uploads` answers it."""
 
         predict_image.__annotations__["body"] = ImageBody
         api.post(
