@@ -42,7 +42,7 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> BackfillPla
     DeclarationProblem : the days are not valid, or the product's declaration has problems
     NotThere : the product has not run, or has no row of these days
     """
-    again = between(first, last)
+    again = days_between(first, last)
     with _workspace(folder, settings, again) as ws:
         if all(ws.version(name) is None for name in ws.product.nodes):
             raise NotThere(f"Product '{ws.product.name}' has not run yet.", fix=f"Run it: caudal run {folder}")
@@ -108,7 +108,7 @@ def backfill(
     process: Process | None = None,
 ) -> Result:  # fmt: skip
     """Rebuild these days from raw files, and what depends on them; published as in any run."""
-    again = between(first, last)
+    again = days_between(first, last)
     with _workspace(folder, settings, again, progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as lock:
         ws.held, ws.process = lock.check, process
         recover(ws)
@@ -122,12 +122,12 @@ def _steps(ws: Workspace) -> list[Step]:
     return [step for step in steps_of(ws.product) if step_kind(step.kind).in_backfill]
 
 
-def between(first: str, last: str) -> frozenset[str]:
+def days_between(first: str, last: str) -> frozenset[str]:
     """Return the days from one to another, both included.
 
     Examples
     --------
-    >>> sorted(between("2024-02-28", "2024-03-01"))
+    >>> sorted(days_between("2024-02-28", "2024-03-01"))
     ['2024-02-28', '2024-02-29', '2024-03-01']
     """
     try:

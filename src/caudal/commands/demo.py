@@ -72,10 +72,12 @@ def product_folder() -> Path:
 def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, on_answers: Any) -> list[dict[str, Any]]:
     """Serve the champions and return one example prediction of each from the API; with ``keep`` go on serving."""
     from caudal.serve.app import create_app
-    from caudal.web.server import running
+    from caudal.web.server import serve_in_thread
 
     home = opened(settings)
-    with running(create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port) as url:
+    with serve_in_thread(
+        create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port
+    ) as url:
         answers = [_request_prediction(url, product, name, example) for name, example in _examples(settings, product).items()]
         on_answers(url, answers)
         while keep:

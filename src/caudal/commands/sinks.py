@@ -152,7 +152,7 @@ class KafkaSink:
 
 
 class FolderSink:
-    """Writes each payload into a file of its own."""
+    """Writes each payload into a separate file."""
 
     lanes = 1
 

@@ -16,7 +16,7 @@ from caudal.console.site import Ledgers, Site
 from caudal.kinds import PAGES
 from caudal.web.access import POLICY, guard
 from caudal.web.look import STATIC, share_templates
-from caudal.web.refusals import HINTS, refuse
+from caudal.web.refusals import HINTS, register_error_handlers
 
 
 class _Console(Dash):
@@ -43,7 +43,7 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
         has_key=key is not None, pages=[(page.path, page.title) for page in PAGES.values() if page.title], below=()
     )
     guard(app, key)
-    refuse(app, {**HINTS, 404: "See the list of streams at /."}, callers_fault)
+    register_error_handlers(app, {**HINTS, 404: "See the list of streams at /."}, translate_request_error)
     offer_events(app, home, viewers)
     dash = _Console(
         __name__,
@@ -67,7 +67,7 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
     return app
 
 
-def callers_fault(error: Exception) -> HTTPException | None:
+def translate_request_error(error: Exception) -> HTTPException | None:
     """Return the refusal of a request that Dash cannot read, where Dash raises its own exception and Flask would answer 500."""
     if request.path.startswith("/_dash-component-suites/"):
         return NotFound()

@@ -57,7 +57,7 @@ def _events(feed: Feed, after: int | None, history_s: float, stopped: threading.
     if after is not None and (after > end or end - after > _MOST_UPDATES):
         yield b"event: again\ndata: {}\n\n"
         after = None
-    number = next(iter(recent(feed, history_s)), end + 1) - 1 if after is None else after
+    number = next(iter(recent_numbers(feed, history_s)), end + 1) - 1 if after is None else after
     idle_at: float | None = None
     while not stopped.is_set():
         news = feed.lines(number)
@@ -78,7 +78,7 @@ def _events(feed: Feed, after: int | None, history_s: float, stopped: threading.
         stopped.wait(LOOK_EVERY_S)
 
 
-def recent(feed: Feed, seconds: float) -> list[int]:
+def recent_numbers(feed: Feed, seconds: float) -> list[int]:
     """Return the numbers of the updates of the last seconds before the newest one.
 
     Examples
@@ -86,7 +86,7 @@ def recent(feed: Feed, seconds: float) -> list[int]:
     >>> import tempfile
     >>> feed = Feed(Path(tempfile.mkdtemp()))
     >>> numbers = [feed.append({"at": at}) for at in (100.0, 101.0, 102.0)]
-    >>> recent(feed, 1.5)
+    >>> recent_numbers(feed, 1.5)
     [2, 3]
     """
     numbers: list[int] = []

@@ -1,4 +1,4 @@
-"""One run in a process of its own: ``python -m caudal.daemon.child '{"folder": …, "run_id": …}'``.
+"""One run in a separate process: ``python -m caudal.daemon.child '{"folder": …, "run_id": …}'``.
 
 It ends when the daemon does: its standard input is a pipe that nobody writes to; when the pipe closes, the daemon has died. On
 SIGTERM it stops after the current step.

@@ -69,8 +69,8 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
                 SQLAlchemyError,
                 OSError,
                 CaudalError,
-            ) as error:  # the ledger does not answer, a folder is gone: it may come back
-                rounds.broken(error)
+            ) as error:  # the ledger does not answer, or a folder is missing: the next round may succeed
+                rounds.report_error(error)
                 time.sleep(_AGAIN_S)
             wake_signal.wait(TICK_S)
             time.sleep(_REST_S)

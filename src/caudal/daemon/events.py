@@ -36,7 +36,7 @@ class Event:
     subject : the file, images, rows, time or table that the event is about
     happening : text that distinguishes it from every other happening of the product
     at : seconds since 1970, UTC
-    alone : bool, True if the event gets a run of its own; other events share one
+    alone : bool, True if the event gets a separate run; other events share one
     """
 
     product: str
@@ -94,7 +94,7 @@ def record_events(
 
 
 def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> list[EventRow]:
-    """Take the events that the next run of a product handles: all that wait, or only the oldest if it needs a run of its own.
+    """Take the events that the next run of a product handles: all that wait, or only the oldest if it needs a separate run.
 
     Events that failed before are included, because the run processes everything that is there.
     """

@@ -1,4 +1,4 @@
-"""Reports late tables and undelivered alerts while nothing runs. It has a thread of its own, because servers may be slow."""
+"""Reports late tables and undelivered alerts while nothing runs, in a separate thread, because servers may be slow."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Rounds:
         for job in self._worker.start():
             self._report({"what": "run", "product": job.product, "run_id": job.run_id, "events": len(job.events)})
 
-    def broken(self, error: Exception) -> None:
+    def report_error(self, error: Exception) -> None:
         """Report, once, the error that broke a round; the next round may succeed."""
         self._report_trouble("caudal up", f"{type(error).__name__}: {error}".splitlines()[0])
 

@@ -28,7 +28,7 @@ def sections() -> tuple[ReportSection, ...]:
     """Return all sections in the order of the page."""
     folder = caudal.report.sections
     built_in = [import_module(f"{folder.__name__}.{module.name}").SECTION for module in pkgutil.iter_modules(folder.__path__)]
-    foreign = [Foreign(entry.load()()) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]
+    foreign = [ForeignSection(entry.load()()) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]
     built_in_names = {section.name for section in built_in}
     for section in foreign:
         if section.name in built_in_names:
@@ -45,7 +45,7 @@ def terminal_sections() -> list[ReportSection]:
     return sorted(sections(), key=lambda section: section.order if section.terminal_order is None else section.terminal_order)
 
 
-class Foreign(ReportSection):
+class ForeignSection(ReportSection):
     """A section of another package: an error in it is logged, and shown in the section's place."""
 
     def __init__(self, section: ReportSection) -> None:

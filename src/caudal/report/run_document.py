@@ -51,7 +51,7 @@ class CandidateDocument(TypedDict):
 
 
 class LearnedDocument(TypedDict):
-    """Rows that a model learned from; rows without a label, and rows older than the training window."""
+    """Rows that a model learned from, rows without a label, and older rows that training left out."""
 
     rows: int | None
     unlabelled: int | None

@@ -30,7 +30,7 @@ def why(row: StepRow) -> str | None:
 
 
 def days(partitions: Sequence[str], most: int = 3) -> str:
-    """Return days as ranges; of more than ``most`` ranges only their number.
+    """Return days as ranges: the first ``most`` ranges, and how many more there are.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def days(partitions: Sequence[str], most: int = 3) -> str:
             ranges[-1].append(day)
         else:
             ranges.append([day])
-    range_texts = [stretch[0] if len(stretch) == 1 else f"{stretch[0]} to {stretch[-1]}" for stretch in ranges]
+    range_texts = [range_[0] if len(range_) == 1 else f"{range_[0]} to {range_[-1]}" for range_ in ranges]
     return ", ".join(range_texts[:most]) + (
         f" and {plural(len(range_texts) - most, 'stretch', 'stretches')} more" if len(range_texts) > most else ""
     )

@@ -20,7 +20,7 @@ from caudal.storage.place import Place
 from caudal.tables.home import Home
 from caudal.web.access import guard
 from caudal.web.look import share_templates
-from caudal.web.refusals import refuse
+from caudal.web.refusals import register_error_handlers
 from caudal.web.server import MOST_BYTES
 
 
@@ -66,7 +66,7 @@ def create_app(
     share_templates(app)
     measure(app, meter)
     guard(app, key)
-    refuse(app)
+    register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)
     operations_cache = offer_api(app, champions, meter, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)

@@ -76,7 +76,7 @@ class Row:
         return not self.problems and not self.more
 
 
-def checked(values: object, signature: Signature, model: type[BaseModel], most: int = MOST_PROBLEMS) -> Row:
+def validate_row(values: object, signature: Signature, model: type[BaseModel], most: int = MOST_PROBLEMS) -> Row:
     """Return the values of a row by input name, or its errors.
 
     Parameters

@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from caudal.ledger.ledger import Ledger
 from caudal.serve.card import card_of
-from caudal.serve.inputs import checked, problem
+from caudal.serve.inputs import problem, validate_row
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.schemas import Card, Failure, ImageBody, Problems, answer_model, batch_models, image_answer_model, rows_model
 from caudal.serve.served import Served
@@ -47,7 +47,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     bad_body: dict[int | str, Any] = {400: Failure, 413: Failure, 415: Failure}
 
     def predict(body: Any) -> Response:
-        row = checked(body, served.signature, served.inputs)
+        row = validate_row(body, served.signature, served.inputs)
         if not row.good:
             return _json({"errors": row.problems, "more_errors": row.more}, 422)
         answer = answers(served, [row.values])[0]
@@ -102,7 +102,7 @@ def _batch(served: Served, body: list[Any]) -> Response:
     more = 0
     rows = []
     for index, values in enumerate(body):
-        row = checked(values, served.signature, served.inputs, most=min(MOST_ROW_ERRORS, MOST_ERRORS - len(errors)))
+        row = validate_row(values, served.signature, served.inputs, most=min(MOST_ROW_ERRORS, MOST_ERRORS - len(errors)))
         rows.append(row)
         errors += [{"row": index, **problem} for problem in row.problems]
         more += row.more

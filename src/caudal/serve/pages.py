@@ -11,7 +11,7 @@ from flask import Flask, render_template, request
 from caudal.serve.api import OperationsCache, states_of
 from caudal.serve.card import DISTANCES, card_of, typical_error
 from caudal.serve.champion_cache import ChampionCache
-from caudal.serve.inputs import checked, from_text
+from caudal.serve.inputs import from_text, validate_row
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
 from caudal.serve.signature import number
@@ -52,7 +52,7 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
     def predict_from_form(product: str, model: str) -> str | tuple[str, int]:
         served = champions.get(product, model)
         texts = {name: request.form[name] for name in request.form}
-        row = checked(from_text(texts, served.signature), served.signature, served.inputs)
+        row = validate_row(from_text(texts, served.signature), served.signature, served.inputs)
         problems = row.problems
         if row.good:
             answer = answers(served, [row.values])[0]

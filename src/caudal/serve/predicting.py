@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.serve.inputs import Problem, checked, problem, unusual
+from caudal.serve.inputs import Problem, problem, unusual, validate_row
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import Input
 
@@ -120,5 +120,5 @@ def _healthy(served: Served) -> bool:
 def _example(served: Served) -> dict[str, object] | None:
     """Return a valid row; None if the signature has no complete example."""
     start = {name: value for name, value in served.signature.starting_values.items() if value is not None}
-    row = checked(start, served.signature, served.inputs)
+    row = validate_row(start, served.signature, served.inputs)
     return row.values if row.good else None

@@ -52,7 +52,7 @@ def is_loopback(host: str) -> bool:
 
 def demand_key(host: str, key: str | None) -> None:
     """Refuse an address that others can reach without a key, and a key that can be guessed."""
-    require_long(key)
+    check_key_length(key)
     if not is_loopback(host) and not key:
         raise DeclarationProblem(
             f"Serving on '{host}' would let anyone on the network in, and no key is set.",
@@ -61,7 +61,7 @@ def demand_key(host: str, key: str | None) -> None:
         )
 
 
-def require_long(key: str | None) -> None:
+def check_key_length(key: str | None) -> None:
     """Refuse a key that is too short to be safe.
 
     Raises
@@ -90,7 +90,7 @@ def guard(app: Flask, key: str | None) -> None:
     ------
     DeclarationProblem : the key is too short
     """
-    require_long(key)
+    check_key_length(key)
     app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict")
     sessions, wrong_keys = Sessions(SESSION_S), WrongKeys()

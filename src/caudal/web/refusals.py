@@ -25,14 +25,16 @@ HINTS = {
 }
 
 
-def refuse(
-    app: Flask, hints: Mapping[int, str] = HINTS, callers_fault: Callable[[Exception], HTTPException | None] = lambda _: None
+def register_error_handlers(
+    app: Flask,
+    hints: Mapping[int, str] = HINTS,
+    translate_request_error: Callable[[Exception], HTTPException | None] = lambda _: None,
 ) -> None:
     """Register an app's error handlers, each status with its hint.
 
     Parameters
     ----------
-    callers_fault : returns the refusal for a library's exception that a wrong request caused; None for a fault of the server
+    translate_request_error : returns the refusal for a library's exception that a wrong request caused; None for a fault of the server
     """
 
     @app.errorhandler(CaudalError)
@@ -57,7 +59,7 @@ def refuse(
 
     @app.errorhandler(Exception)
     def handle_other_error(error: Exception) -> Response:
-        refusal = callers_fault(error)
+        refusal = translate_request_error(error)
         if refusal is not None:
             log.warning("a request to %s is refused", request.path, exc_info=error)
             return handle_http_error(refusal)
@@ -65,7 +67,7 @@ def refuse(
         return _refusal(500, "Fault", "This is a fault of the server's own.", None, "Its log has the details.")
 
 
-def for_programs() -> bool:
+def answers_json() -> bool:
     """Return whether the response is JSON, by the path or the Accept header."""
     if request.path.startswith("/api/") or request.path in ("/openapi.json", "/health", "/ready", "/metrics"):
         return True
@@ -73,7 +75,7 @@ def for_programs() -> bool:
 
 
 def _refusal(status: int, kind: str, sentence: str, nearest_name: str | None, fix: str | None) -> Response:
-    if for_programs():
+    if answers_json():
         response = jsonify({"error": kind, "what": sentence, "nearest": nearest_name, "fix": fix})
     else:
         page: dict[str, Any] = {"status": status, "what": sentence, "nearest": nearest_name, "fix": fix}

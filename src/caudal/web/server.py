@@ -17,7 +17,7 @@ from caudal.web.connections import server
 MOST_BYTES = 4 * 2**20  # of a request's body
 
 
-def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None]) -> None:
+def serve_until_signal(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None]) -> None:
     """Serve an app until SIGINT or SIGTERM.
 
     Parameters
@@ -46,13 +46,13 @@ def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[s
 
 
 @contextmanager
-def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
+def serve_in_thread(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
     """Serve an app in a thread on a local port (0: a free one) and yield its address.
 
     Examples
     --------
     >>> import urllib.request
-    >>> with running(Flask("empty")) as url:
+    >>> with serve_in_thread(Flask("empty")) as url:
     ...     url.startswith("http://127.0.0.1:")
     True
     """

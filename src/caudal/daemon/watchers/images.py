@@ -107,7 +107,7 @@ class ImageWatcher:
         self._now, self._since = set(), None
 
     def _event(self, new: Sequence[ListedImage]) -> Event:
-        # The newest pack is part of the digest: an image that comes back after another of its name is another arrival.
+        # The newest pack is part of the digest: an image that returns after another of its name is another arrival.
         digest = hashlib.sha256(max(map(_name, self._packs), default="").encode())
         for image in new:
             line = f"{image.path}\0{image.bytes}\0{image.modified_ns}\0{image.etag}\n"

@@ -65,7 +65,7 @@ class VerifyDocument(FindingsDocument):
 
 
 class GoingDocument(TypedDict):
-    """A version, file or row set that retention deletes by the declared times."""
+    """An item that retention would delete, or has deleted, by the declared times."""
 
     kind: str
     table: str | None

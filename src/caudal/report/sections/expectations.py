@@ -43,7 +43,7 @@ class Expectations(ReportSection):
 """
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
-        """Return a line for each expectation, and one for each reason."""
+        """Return a row for each expectation, and one for each reason."""
         checks_content = [check_line(row, run.steps) for row in run.ledger.find(checks, run_id=run.run["run_id"])]
         reasons_content = reasons(run.document)
         return {"checks": checks_content, "reasons": reasons_content} if checks_content or reasons_content else None
