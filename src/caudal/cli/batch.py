@@ -32,7 +32,7 @@ from caudal.declarations.settings import settings
 def demo(data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
          serve: Annotated[bool, typer.Option(help="Leave the web app running at the end (on a terminal).")] = True,
          port: Annotated[int, typer.Option(help="Port of the web app; 0 takes a free one.")] = 0,
-         simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without asking the network.")] = False) -> None:  # fmt: skip
+         simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without trying the network.")] = False) -> None:  # fmt: skip
     """Run the taxi product from raw trips to a served prediction."""
     from caudal.commands.demo import demo as work
 
@@ -137,7 +137,7 @@ def predict(
 @app.command()
 def times(product: ProductOption = None, step: Annotated[str | None, typer.Option(help="One step, run by run.")] = None,
           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Show how long steps took, what is usual, and where it tends."""
+    """Show how long steps took, the usual duration, and its trend."""
     from caudal.commands.times import times as work
 
     with exit_on_error(as_json):
@@ -152,7 +152,7 @@ def times(product: ProductOption = None, step: Annotated[str | None, typer.Optio
 @app.command()
 def status(folder: Annotated[Path | None, typer.Argument(help="The product's folder; all products of the home when left out. With --why also PRODUCT, STEP or PRODUCT/STEP.")] = None,
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
-           why: Annotated[bool, typer.Option("--why", help="Tell for each step why it ran or rested the last time.")] = False) -> None:  # fmt: skip
+           why: Annotated[bool, typer.Option("--why", help="Show for each step why it ran or was skipped the last time.")] = False) -> None:  # fmt: skip
     """Show products, last runs, tables and champions."""
     from caudal.commands.status import status as work
 

@@ -33,8 +33,8 @@ from caudal.secret import redacted
 def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
        settle: Annotated[float | None, typer.Option(help="Seconds for which a file must not have changed.  [default: 2]")] = None,
-       scan: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at everything, beside being woken.")] = 10.0,
-       grace: Annotated[float, typer.Option(help="Seconds that a step at hand is given to end.")] = 60.0,
+       scan: Annotated[float, typer.Option(min=0.1, help="Seconds between two full scans, besides those that a change triggers.")] = 10.0,
+       grace: Annotated[float, typer.Option(help="Seconds that a running step has to end.")] = 60.0,
        at_once: Annotated[int, typer.Option(help="Runs of different products at a time.")] = 1,
        seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C or SIGTERM]")] = None,
        idle: Annotated[float | None, typer.Option(help="Stop when nothing has happened for so many seconds.")] = None) -> None:  # fmt: skip
@@ -62,7 +62,7 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
              table: Annotated[list[str] | None, typer.Option("--table", help="A whole table instead of days, such as one whose files are damaged. May be given more than once.")] = None,
              yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
-    """Make some days, or whole tables, again from raw, by the product as it is now: of days first shows which tables, days and files that means."""
+    """Rebuild some days, or whole tables, from raw files with the product as it is now; for days, first show which tables, days and files that means."""
     from caudal.commands.backfill import backfill as work, plan, rebuild
     from caudal.report.terminal import backfill_plan
     from caudal.runtime.workspace import Process
@@ -70,7 +70,9 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
     with exit_on_error(as_json):
         set_to = settings(home=home, lake=lake, data=data)
         if bool(table) == (first is not None and last is not None) or (table and (first or last)):
-            raise DeclarationProblem("Either days or tables are made again.", fix="Give --from DAY and --to DAY, or --table NAME.")
+            raise DeclarationProblem(
+                "A backfill needs either days or tables.", fix="Give --from DAY and --to DAY, or --table NAME."
+            )
         if table:
             with show_progress(as_json) as progress:
                 process = Process(lambda error: show_problem(error, as_json))

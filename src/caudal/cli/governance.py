@@ -31,7 +31,7 @@ def trace(folder: Folder, table: Annotated[str, typer.Argument(help="A table, fe
           version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,
           run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
           limit: Annotated[int, typer.Option(help="Rows to trace.")] = 100, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Tell where rows come from: model, features, tables, source rows, raw files with their hashes."""
+    """Show where rows come from: model, features, tables, source rows, raw files with their hashes."""
     from caudal.governance.trace import trace as work
 
     with exit_on_error(as_json):
@@ -51,7 +51,7 @@ app.add_typer(catalog_app, name="catalog")
 @catalog_app.command("build")
 def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Folders of products, to show them as declared now; without, as they ran last.", show_default=False)] = None,
                   out: Annotated[Path, typer.Option("--out", help="Folder that the pages are written to.")] = Path("catalog"),
-                  samples: Annotated[int, typer.Option(help="Rows of each table to show; columns that name a person are blotted out.")] = 0,
+                  samples: Annotated[int, typer.Option(help="Rows of each table to show; columns that name a person are hidden.")] = 0,
                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Write the catalog of a home as static pages."""
     import time
@@ -80,7 +80,7 @@ def search(word: Annotated[str, typer.Argument(help="Part of a name or of a desc
 @app.command()
 def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--deep", help="Decode every page of every table too.")] = False,
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Check that a home holds what was put there: ledger, raw files, tables, models; and say how to mend what it does not."""
+    """Check that a home's ledger, raw files, tables and models are unchanged, and say how to repair what is not."""
     from caudal.commands.verify.verify import verify as work
     from caudal.errors import StorageDamaged
 
@@ -97,9 +97,9 @@ def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--
 
 
 @app.command()
-def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only what would go is shown.")] = False,
+def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")] = False,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Show what may go by the declared times, and delete it with --yes."""
+    """Show what is older than the declared retention times, and delete it with --yes."""
     from caudal.governance.retain import retain as work
 
     with exit_on_error(as_json):
@@ -114,7 +114,7 @@ def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Dele
 
 @app.command()
 def erase(folder: Folder, subject: Annotated[str, typer.Option("--subject", help="Whose rows: column=value, a column declared by product.subject.")],
-          yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only where the rows lie is shown.")] = False,
+          yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only show where the rows are.")] = False,
           data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Erase one person's rows from raw files, tables, quarantine, predictions and old versions, and leave a proof."""
     from caudal.governance.erase import erase as work, unsearched

@@ -47,7 +47,7 @@ def model_show(model: Annotated[str, typer.Argument(help="The model.")], version
 def model_promote(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int, typer.Argument(help="The version.")],
                   reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "by hand", product: ProductOption = None,
                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Put a version into production by hand, whatever its gates said; the decision is kept."""
+    """Put a version into production by hand, whatever the results of its gates; the decision is recorded."""
     from caudal.commands.models import promote
 
     with exit_on_error(as_json):
@@ -64,7 +64,7 @@ def model_promote(model: Annotated[str, typer.Argument(help="The model.")], vers
 def model_rollback(model: Annotated[str, typer.Argument(help="The model.")], to: Annotated[int | None, typer.Option("--to", help="The champion before, when left out.")] = None,
                    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "rolled back by hand", product: ProductOption = None,
                    home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Bring an earlier champion back."""
+    """Put an earlier champion back into production."""
     from caudal.commands.models import rollback
 
     with exit_on_error(as_json):

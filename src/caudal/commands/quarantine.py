@@ -84,7 +84,7 @@ def replay(
             among = ", ".join(product.sources)
             raise DeclarationProblem(
                 f"'{table}' is not a source, so its rows cannot be corrected by hand.",
-                fix=f"Correct the rows of a source ({among}), or mend the table's function and run again.",
+                fix=f"Correct the rows of a source ({among}), or correct the table's function and run again.",
                 table=table,
             )
         with contextlib.closing(home.ledger()) as ledger, held(home, ledger, product):

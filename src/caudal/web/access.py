@@ -193,7 +193,7 @@ def _refuse_foreign_host() -> None:
     except ValueError:
         name = ""
     if not is_loopback(name):
-        raise BadRequest("Without a key the server answers to the names of its own machine only.")
+        raise BadRequest("Without a key the server accepts only requests to host names of its own machine.")
 
 
 def _refuse_foreign_form() -> None:

@@ -143,4 +143,4 @@ def _rebuild_fix(verification: Verification, product: str, folder: Place, name: 
     rebuild_command = f"caudal run {verification.folder(product)} {verification.home_options()}"
     if is_quarantine:
         rebuild_command = f"caudal backfill {verification.folder(product)} --table {name} {verification.home_options()}"
-    return f"Move it away and make it anew from raw, without its older versions: {move_command} && {rebuild_command}"
+    return f"Move it away and rebuild it from raw files, without its older versions: {move_command} && {rebuild_command}"

@@ -29,7 +29,7 @@ class ObjectWatcher(FileWatcher):
     """The objects of one source."""
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return no folder: remote changes wake nobody."""
+        """Return no folder: remote changes cannot wake the daemon."""
         return []
 
     def _list_arrivals(self, known_files: Mapping[str, KnownFile]) -> list[Arrival]:
