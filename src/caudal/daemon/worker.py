@@ -50,7 +50,7 @@ class Ended:
 
 @dataclass
 class Job:
-    """A running run."""
+    """A run in progress, with its process."""
 
     product: str
     run_id: str
