@@ -8,7 +8,7 @@ import deltalake
 import pytest
 
 from caudal.batch.batch import run
-from caudal.commands.why import explained
+from caudal.commands.why import why_steps_ran
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
 
@@ -82,7 +82,7 @@ def outcome(folder: Path) -> tuple[dict[str, float], set[str]]:
 
 
 def why(folder: Path, table: str) -> str:
-    steps = explained(Settings(home=folder.parent / "home"), Path(f"changed/table:{table}"))["products"][0]["steps"]
+    steps = why_steps_ran(Settings(home=folder.parent / "home"), Path(f"changed/table:{table}"))["products"][0]["steps"]
     return steps[0]["why"]
 
 
@@ -121,7 +121,7 @@ def test_each_change_is_in_the_tables_and_its_reason_in_the_ledger(folder, spark
     assert why(folder, "by_json") == "ran: the value of FEE changed, variable FEE_OF_OURS was set"
     assert outcome(folder) == (values, set())
     with pytest.raises(NotThere, match="No step 'tables:by_json'"):
-        explained(Settings(home=folder.parent / "home"), Path("tables:by_json"))
+        why_steps_ran(Settings(home=folder.parent / "home"), Path("tables:by_json"))
 
 
 def test_a_function_that_asks_the_network_is_asked_each_time(folder, spark):

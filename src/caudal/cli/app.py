@@ -1,4 +1,4 @@
-"""What every command shares: the app, the options, and how answers and problems are shown."""
+"""Parts that every command uses: the app, common options, and the printing of results and errors."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def problems_shown(as_json: bool) -> Iterator[None]:
-    """Show errors as sentences (or as JSON) and leave with their exit code; a stack trace of ours is never shown."""
+def exit_on_error(as_json: bool) -> Iterator[None]:
+    """Print errors as sentences, or as JSON, and exit with their code; a stack trace of caudal is never printed."""
     try:
         yield
     except CaudalError as error:
@@ -68,9 +68,9 @@ def problems_shown(as_json: bool) -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CAUDAL_TRACE"):
             raise
-        if (known := _translate_unexpected_error(error)) is not None:
-            show_problem(known, as_json)
-            raise typer.Exit(known.exit_code) from None
+        if (translated := _translate_unexpected_error(error)) is not None:
+            show_problem(translated, as_json)
+            raise typer.Exit(translated.exit_code) from None
         show_problem(
             CaudalError(
                 f"caudal itself failed: {type(error).__name__}: {error}.", fix="Set CAUDAL_TRACE=1 to see where, and report it."
@@ -78,38 +78,38 @@ def problems_shown(as_json: bool) -> Iterator[None]:
             as_json,
         )
         raise typer.Exit(70) from None
-    except BaseException as error:  # a panic of Rust's is no Exception
+    except BaseException as error:  # a Rust panic is not an Exception
         if isinstance(error, Exception) or type(error).__name__ != "PanicException" or os.environ.get("CAUDAL_TRACE"):
             raise
-        known = _translate_unexpected_error(error) or CaudalError(
+        translated = _translate_unexpected_error(error) or CaudalError(
             f"Delta's library failed: {error}.", fix="Give the same command again; nothing half done is left."
         )
-        show_problem(known, as_json)
-        raise typer.Exit(known.exit_code) from None
+        show_problem(translated, as_json)
+        raise typer.Exit(translated.exit_code) from None
 
 
 def _translate_unexpected_error(error: BaseException) -> CaudalError | None:
-    """Return what an error that nobody expected says of the machine or the storage; None where it is a mistake of ours."""
+    """Return an unexpected error as an error of the machine or the storage; None where it is a bug of caudal."""
     try:
         from caudal.runtime.faults import translate_machine_error
 
         return translate_machine_error(error)
-    except OSError as again:  # not even that could be imported
+    except OSError as again:  # the import itself failed
         return EnvironmentProblem(
-            f"The machine refuses: {again.strerror or again}.", fix="Mend that, and give the same command again."
+            f"The machine refuses: {again.strerror or again}.", fix="Correct that, and run the same command again."
         )
 
 
 def show_problem(error: CaudalError, as_json: bool) -> None:
-    """Show an error as a sentence, and as JSON where that was asked for."""
+    """Print an error as a sentence, and with ``as_json`` also as JSON."""
     if as_json:
         print_json(error.as_dict())
     sys.stderr.write(f"✗ {error.sentence()}\n")
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what keeps a file or a folder that was asked for from being written into a sentence."""
+def writing_to(path: Path) -> Iterator[None]:
+    """Raise an EnvironmentProblem with a sentence where writing a user's file or folder fails."""
     try:
         yield
     except OSError as error:
@@ -119,7 +119,8 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress_shown(as_json: bool) -> Iterator[Any]:
+def show_progress(as_json: bool) -> Iterator[Any]:
+    """Yield the progress display of a run; with ``as_json`` one that prints nothing."""
     if as_json:
         from caudal.runtime.workspace import Quiet
 
@@ -131,8 +132,8 @@ def progress_shown(as_json: bool) -> Iterator[Any]:
         yield progress
 
 
-def say_end(as_json: bool, result: Any) -> None:
-    """Show how a run ended and leave with its exit code."""
+def finish_run(as_json: bool, result: Any) -> None:
+    """Print the end of a run, and exit with its code where it failed."""
     if as_json:
         print_json(result.document)
     else:
@@ -144,14 +145,16 @@ def say_end(as_json: bool, result: Any) -> None:
         raise typer.Exit(result.error.exit_code)
 
 
-def say(as_json: bool, document: Mapping[str, object], sentence: str) -> None:
+def print_result(as_json: bool, document: Mapping[str, object], sentence: str) -> None:
+    """Print a sentence, or with ``as_json`` the document."""
     if as_json:
         print_json(document)
     else:
         print(printable(sentence))
 
 
-def say_rows(as_json: bool, rows: Sequence[Mapping[str, object]], columns: tuple[str, ...], nothing: str) -> None:
+def print_rows(as_json: bool, rows: Sequence[Mapping[str, object]], columns: tuple[str, ...], nothing: str) -> None:
+    """Print rows as a table, or with ``as_json`` as JSON; without rows the sentence ``nothing``."""
     if as_json:
         return print_json(rows)
     if not rows:
@@ -163,4 +166,5 @@ def say_rows(as_json: bool, rows: Sequence[Mapping[str, object]], columns: tuple
 
 
 def print_json(document: object) -> None:
+    """Print a document as JSON, without secrets."""
     print(json.dumps(redacted(cast("JsonValue", document)), indent=2, default=str, ensure_ascii=False))

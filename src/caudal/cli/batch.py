@@ -1,4 +1,4 @@
-"""Commands on a product's folder: make it, look at it, run it, serve it."""
+"""Commands on a product's folder: create, check, draw, run and serve it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from caudal.cli.app import (
     ProductOption,
     WaitOption,
     app,
+    exit_on_error,
+    finish_run,
     print_json,
-    problems_shown,
-    progress_shown,
-    say,
-    say_end,
+    print_result,
     show_problem,
-    writing,
+    show_progress,
+    writing_to,
 )
 from caudal.declarations.settings import settings
 
@@ -32,11 +32,11 @@ from caudal.declarations.settings import settings
 def demo(data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
          serve: Annotated[bool, typer.Option(help="Leave the web app running at the end (on a terminal).")] = True,
          port: Annotated[int, typer.Option(help="Port of the web app; 0 takes a free one.")] = 0,
-         simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without asking the network.")] = False) -> None:  # fmt: skip
+         simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without trying the network.")] = False) -> None:  # fmt: skip
     """Run the taxi product from raw trips to a served prediction."""
     from caudal.commands.demo import demo as work
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         work(
             settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), lake=lake, data=data),
             as_json=as_json,
@@ -52,9 +52,13 @@ def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
     """Make a product's folder: a sample that runs, its data, its tests and a README."""
     from caudal.commands.new import create
 
-    with problems_shown(as_json):
-        made = create(name, into)
-        say(as_json, {"product": name, "folder": str(made)}, f"Made {made}. Next:\n\n  caudal run {made}\n")
+    with exit_on_error(as_json):
+        product_folder = create(name, into)
+        print_result(
+            as_json,
+            {"product": name, "folder": str(product_folder)},
+            f"Made {product_folder}. Next:\n\n  caudal run {product_folder}\n",
+        )
 
 
 @app.command()
@@ -63,13 +67,15 @@ def check(folder: Folder, data: DataOption = None, home: HomeOption = None, as_j
     """Find what is wrong with a declaration. Reads no data but the headers of files whose columns are not declared."""
     from caudal.commands.check.check import check as work
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         notes: list[str] = []
         problems = work(folder, settings(home=home, data=data), static=static, note=notes.append)
         lines = [f"  {note}" for note in notes]
         if not problems:
-            return say(as_json, {"ok": True, "problems": [], "notes": notes}, "\n".join([f"{folder}: nothing wrong.", *lines]))
-        say(
+            return print_result(
+                as_json, {"ok": True, "problems": [], "notes": notes}, "\n".join([f"{folder}: nothing wrong.", *lines])
+            )
+        print_result(
             as_json,
             {"ok": False, "problems": [problem.as_dict() for problem in problems], "notes": notes},
             "\n".join([*(f"✗ {problem.sentence()}" for problem in problems), *lines]),
@@ -85,16 +91,18 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
     from caudal.graph.draw import as_svg, as_text
     from caudal.graph.load import load
 
-    with problems_shown(as_json):
-        drawn = build(load(folder))
+    with exit_on_error(as_json):
+        product_graph = build(load(folder))
         if svg:
-            with writing(svg):
-                svg.write_text(as_svg(drawn))
+            with writing_to(svg):
+                svg.write_text(as_svg(product_graph))
         nodes = [
             {"name": node.name, "kind": node.kind, "inputs": list(node.inputs), "description": node.description}
-            for node in drawn.nodes.values()
+            for node in product_graph.nodes.values()
         ]
-        say(as_json, {"nodes": nodes, "svg": str(svg) if svg else None}, f"Wrote {svg}." if svg else as_text(drawn))
+        print_result(
+            as_json, {"nodes": nodes, "svg": str(svg) if svg else None}, f"Wrote {svg}." if svg else as_text(product_graph)
+        )
 
 
 @app.command()
@@ -104,13 +112,13 @@ def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: 
     from caudal.batch.batch import run as work
     from caudal.runtime.workspace import Process
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         process = Process(lambda error: show_problem(error, as_json))
-        with progress_shown(as_json) as progress:
+        with show_progress(as_json) as progress:
             result = work(
                 folder, settings(home=home, lake=lake, data=data), pipeline=only, progress=progress, wait_s=wait, process=process
             )
-        say_end(as_json, result)
+        finish_run(as_json, result)
 
 
 @app.command()
@@ -129,38 +137,38 @@ def predict(
 @app.command()
 def times(product: ProductOption = None, step: Annotated[str | None, typer.Option(help="One step, run by run.")] = None,
           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Show how long steps took, what is usual, and where it tends."""
+    """Show how long steps took, the usual duration, and its trend."""
     from caudal.commands.times import times as work
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         document = work(settings(home=home), product, step)
         if as_json:
             return print_json(document)
         from caudal.report.terminal import times as show
 
-        return show(document, one=step is not None)
+        return show(document, with_history=step is not None)
 
 
 @app.command()
 def status(folder: Annotated[Path | None, typer.Argument(help="The product's folder; all products of the home when left out. With --why also PRODUCT, STEP or PRODUCT/STEP.")] = None,
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
-           why: Annotated[bool, typer.Option("--why", help="Tell for each step why it ran or rested the last time.")] = False) -> None:  # fmt: skip
+           why: Annotated[bool, typer.Option("--why", help="Show for each step why it ran or was skipped the last time.")] = False) -> None:  # fmt: skip
     """Show products, last runs, tables and champions."""
     from caudal.commands.status import status as work
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         if why:
-            from caudal.commands.why import explained
+            from caudal.commands.why import why_steps_ran
             from caudal.report.terminal import why as show_why
 
-            document = explained(settings(home=home, lake=lake), folder)
+            document = why_steps_ran(settings(home=home, lake=lake), folder)
             return print_json(document) if as_json else show_why(document)
-        told = work(settings(home=home, lake=lake), folder)
+        status_document = work(settings(home=home, lake=lake), folder)
         if as_json:
-            return print_json(told)
+            return print_json(status_document)
         from caudal.report.terminal import status as show
 
-        show(told)
+        show(status_document)
     return None
 
 
@@ -174,16 +182,16 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
     from caudal.runtime.opening import opened
     from caudal.serve.server import serve as work
 
-    with problems_shown(False):
+    with exit_on_error(False):
         set_to = settings(home=home, key=key, lake=lake)
-        place = opened(set_to)
+        served_home = opened(set_to)
         work(
-            place.path,
-            place.url,
+            served_home.path,
+            served_home.url,
             host=host,
             port=port,
             key=set_to.key,
             trust=set_to.trust,
             product=product_name(folder) if folder else None,
-            lake=place.elsewhere,
+            lake=served_home.elsewhere,
         )

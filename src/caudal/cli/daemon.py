@@ -1,4 +1,4 @@
-"""Commands that keep products going: up, and backfill for the days behind."""
+"""Commands that keep products up to date: up, and backfill for past days."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from caudal.cli.app import (
     LakeOption,
     WaitOption,
     app,
+    exit_on_error,
+    finish_run,
     print_json,
-    problems_shown,
-    progress_shown,
-    say_end,
     show_problem,
+    show_progress,
 )
 from caudal.declarations.settings import settings
 from caudal.errors import DeclarationProblem, printable
@@ -33,8 +33,8 @@ from caudal.secret import redacted
 def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
        settle: Annotated[float | None, typer.Option(help="Seconds for which a file must not have changed.  [default: 2]")] = None,
-       scan: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at everything, beside being woken.")] = 10.0,
-       grace: Annotated[float, typer.Option(help="Seconds that a step at hand is given to end.")] = 60.0,
+       scan: Annotated[float, typer.Option(min=0.1, help="Seconds between two full scans, besides those that a change triggers.")] = 10.0,
+       grace: Annotated[float, typer.Option(help="Seconds that a running step has to end.")] = 60.0,
        at_once: Annotated[int, typer.Option(help="Runs of different products at a time.")] = 1,
        seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C or SIGTERM]")] = None,
        idle: Annotated[float | None, typer.Option(help="Stop when nothing has happened for so many seconds.")] = None) -> None:  # fmt: skip
@@ -43,7 +43,7 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
     from caudal.daemon.rounds import Pace
     from caudal.report.terminal import up_line
 
-    def say(document: dict[str, Any]) -> None:
+    def print_event(document: dict[str, Any]) -> None:
         now = datetime.now().astimezone()
         at = {"at": now.isoformat(timespec="milliseconds")}
         print(
@@ -51,9 +51,9 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
             flush=True,
         )
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         pace = Pace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
-        work(folders, settings(home=home, lake=lake, data=data, settle=settle), say, pace)
+        work(folders, settings(home=home, lake=lake, data=data, settle=settle), print_event, pace)
 
 
 @app.command()
@@ -62,33 +62,35 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
              table: Annotated[list[str] | None, typer.Option("--table", help="A whole table instead of days, such as one whose files are damaged. May be given more than once.")] = None,
              yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
-    """Make some days, or whole tables, again from raw, by the product as it is now: of days first shows which tables, days and files that means."""
+    """Rebuild some days, or whole tables, from raw files with the product as it is now; for days, first show which tables, days and files that means."""
     from caudal.commands.backfill import backfill as work, plan, rebuild
     from caudal.report.terminal import backfill_plan
     from caudal.runtime.workspace import Process
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         set_to = settings(home=home, lake=lake, data=data)
         if bool(table) == (first is not None and last is not None) or (table and (first or last)):
-            raise DeclarationProblem("Either days or tables are made again.", fix="Give --from DAY and --to DAY, or --table NAME.")
+            raise DeclarationProblem(
+                "A backfill needs either days or tables.", fix="Give --from DAY and --to DAY, or --table NAME."
+            )
         if table:
-            with progress_shown(as_json) as progress:
+            with show_progress(as_json) as progress:
                 process = Process(lambda error: show_problem(error, as_json))
                 result = rebuild(folder, set_to, table, progress=progress, wait_s=wait, process=process)
-            return say_end(as_json, result)
+            return finish_run(as_json, result)
         assert first is not None
         assert last is not None
         if not yes:
-            told = plan(folder, set_to, first, last)
+            plan_document = plan(folder, set_to, first, last)
             if as_json:
-                return print_json(told)
-            print(backfill_plan(told))
+                return print_json(plan_document)
+            print(backfill_plan(plan_document))
             if not sys.stdin.isatty():
                 return print("Nothing was done. Give --yes to have it done.")
             if not typer.confirm("Make them again?"):
                 return None
-        with progress_shown(as_json) as progress:
+        with show_progress(as_json) as progress:
             process = Process(lambda error: show_problem(error, as_json))
             result = work(folder, set_to, first, last, progress=progress, wait_s=wait, process=process)
-        say_end(as_json, result)
+        finish_run(as_json, result)
     return None

@@ -1,4 +1,4 @@
-"""Commands on what is known of the data: where it comes from, what there is, how long it is kept."""
+"""Commands on data governance: lineage, catalog, verification, retention and erasure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from caudal.cli.app import (
     LakeOption,
     ProductOption,
     app,
+    exit_on_error,
     print_json,
-    problems_shown,
-    progress_shown,
-    say,
-    say_rows,
-    writing,
+    print_result,
+    print_rows,
+    show_progress,
+    writing_to,
 )
 from caudal.declarations.settings import settings
 
@@ -31,16 +31,16 @@ def trace(folder: Folder, table: Annotated[str, typer.Argument(help="A table, fe
           version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,
           run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
           limit: Annotated[int, typer.Option(help="Rows to trace.")] = 100, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Tell where rows come from: model, features, tables, source rows, raw files with their hashes."""
+    """Show where rows come from: model, features, tables, source rows, raw files with their hashes."""
     from caudal.governance.trace import trace as work
 
-    with problems_shown(as_json):
-        told = work(folder, settings(home=home), table, where=where, version=version, run_id=run_id, limit=limit)
+    with exit_on_error(as_json):
+        document = work(folder, settings(home=home), table, where=where, version=version, run_id=run_id, limit=limit)
         if as_json:
-            return print_json(told)
+            return print_json(document)
         from caudal.report.terminal.governance import trace as show
 
-        show(told)
+        show(document)
     return None
 
 
@@ -51,7 +51,7 @@ app.add_typer(catalog_app, name="catalog")
 @catalog_app.command("build")
 def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Folders of products, to show them as declared now; without, as they ran last.", show_default=False)] = None,
                   out: Annotated[Path, typer.Option("--out", help="Folder that the pages are written to.")] = Path("catalog"),
-                  samples: Annotated[int, typer.Option(help="Rows of each table to show; columns that name a person are blotted out.")] = 0,
+                  samples: Annotated[int, typer.Option(help="Rows of each table to show; columns that name a person are hidden.")] = 0,
                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Write the catalog of a home as static pages."""
     import time
@@ -59,11 +59,11 @@ def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Fol
     from caudal.governance.catalog import catalog
     from caudal.report.catalog import write_catalog
 
-    with problems_shown(as_json):
-        told = catalog(settings(home=home), folders or (), samples=samples)
-        with writing(out):
-            pages = write_catalog(told, out, time.time())
-        say(as_json, {"out": str(out), "pages": pages}, f"Wrote {len(pages)} files. Open {out / 'index.html'}.")
+    with exit_on_error(as_json):
+        document = catalog(settings(home=home), folders or (), samples=samples)
+        with writing_to(out):
+            pages = write_catalog(document, out, time.time())
+        print_result(as_json, {"out": str(out), "pages": pages}, f"Wrote {len(pages)} files. Open {out / 'index.html'}.")
 
 
 @app.command()
@@ -72,62 +72,62 @@ def search(word: Annotated[str, typer.Argument(help="Part of a name or of a desc
     """Find tables, columns, models by name, description or owner."""
     from caudal.governance.catalog import catalog, search as work
 
-    with problems_shown(as_json):
-        found = work(catalog(settings(home=home)), word)[:limit]
-        say_rows(as_json, found, ("kind", "where", "name", "about"), f"Nothing is called '{word}'.")
+    with exit_on_error(as_json):
+        rows = work(catalog(settings(home=home)), word)[:limit]
+        print_rows(as_json, rows, ("kind", "where", "name", "about"), f"Nothing is called '{word}'.")
 
 
 @app.command()
 def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--deep", help="Decode every page of every table too.")] = False,
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Check that a home holds what was put there: ledger, raw files, tables, models; and say how to mend what it does not."""
+    """Check that a home's ledger, raw files, tables and models are unchanged, and say how to repair what is not."""
     from caudal.commands.verify.verify import verify as work
     from caudal.errors import StorageDamaged
 
-    with problems_shown(as_json):
-        told = work(settings(home=home, lake=lake), product, deep=deep)
+    with exit_on_error(as_json):
+        document = work(settings(home=home, lake=lake), product, deep=deep)
         if as_json:
-            print_json(told)
+            print_json(document)
         else:
             from caudal.report.terminal.verify import verify as show
 
-            show(told)
-        if told["faults"]:
+            show(document)
+        if document["faults"]:
             raise typer.Exit(StorageDamaged.exit_code)
 
 
 @app.command()
-def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only what would go is shown.")] = False,
+def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")] = False,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Show what may go by the declared times, and delete it with --yes."""
+    """Show what is older than the declared retention times, and delete it with --yes."""
     from caudal.governance.retain import retain as work
 
-    with problems_shown(as_json):
-        told = work(folder, settings(home=home), yes=yes)
+    with exit_on_error(as_json):
+        document = work(folder, settings(home=home), yes=yes)
         if as_json:
-            return print_json(told)
+            return print_json(document)
         from caudal.report.terminal.governance import retention
 
-        retention(told)
+        retention(document)
     return None
 
 
 @app.command()
 def erase(folder: Folder, subject: Annotated[str, typer.Option("--subject", help="Whose rows: column=value, a column declared by product.subject.")],
-          yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only where the rows lie is shown.")] = False,
+          yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only show where the rows are.")] = False,
           data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Erase one person's rows from raw files, tables, quarantine, predictions and old versions, and leave a proof."""
     from caudal.governance.erase import erase as work, unsearched
 
-    with problems_shown(as_json):
-        with progress_shown(as_json) as progress:
-            told = work(folder, settings(home=home, data=data), subject, yes=yes, progress=progress)
+    with exit_on_error(as_json):
+        with show_progress(as_json) as progress:
+            document = work(folder, settings(home=home, data=data), subject, yes=yes, progress=progress)
         if as_json:
-            print_json(told)
+            print_json(document)
         else:
             from caudal.report.terminal.governance import erasure
 
-            erasure(told)
-        if told.get("not_searched") or told.get("stays"):
-            raise unsearched(told)
+            erasure(document)
+        if document.get("not_searched") or document.get("stays"):
+            raise unsearched(document)
     return

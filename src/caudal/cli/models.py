@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from caudal.cli.app import HomeOption, JsonOption, ProductOption, app, print_json, problems_shown, say, say_rows
+from caudal.cli.app import HomeOption, JsonOption, ProductOption, app, exit_on_error, print_json, print_result, print_rows
 from caudal.declarations.settings import settings
 
 model_app = typer.Typer(help="Model versions and decisions: list, show, promote, rollback, history.", no_args_is_help=True)
@@ -18,8 +18,8 @@ def model_list(product: ProductOption = None, home: HomeOption = None, as_json: 
     """List models and their versions."""
     from caudal.commands.models import listing
 
-    with problems_shown(as_json):
-        say_rows(
+    with exit_on_error(as_json):
+        print_rows(
             as_json,
             listing(settings(home=home), product),
             ("product", "model", "version", "candidate", "metric", "score", "spread", "state", "created"),
@@ -33,13 +33,13 @@ def model_show(model: Annotated[str, typer.Argument(help="The model.")], version
     """Show a model version's card: data, code, parameters, metrics, gates, decision, environment."""
     from caudal.commands.models import card
 
-    with problems_shown(as_json):
-        told = card(settings(home=home), model, version, product)
+    with exit_on_error(as_json):
+        document = card(settings(home=home), model, version, product)
         if as_json:
-            return print_json(told)
+            return print_json(document)
         from caudal.report.terminal import card as show
 
-        show(told)
+        show(document)
     return None
 
 
@@ -47,16 +47,16 @@ def model_show(model: Annotated[str, typer.Argument(help="The model.")], version
 def model_promote(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int, typer.Argument(help="The version.")],
                   reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "by hand", product: ProductOption = None,
                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Put a version into production by hand, whatever its gates said; the decision is kept."""
+    """Put a version into production by hand, whatever the results of its gates; the decision is recorded."""
     from caudal.commands.models import promote
 
-    with problems_shown(as_json):
-        told = promote(settings(home=home), model, version, reason, product)
-        say(
+    with exit_on_error(as_json):
+        decision = promote(settings(home=home), model, version, reason, product)
+        print_result(
             as_json,
-            told,
-            f"{model} version {told['version']} is in production"
-            + (f", instead of {told['replaced']}." if told["replaced"] else "."),
+            decision,
+            f"{model} version {decision['version']} is in production"
+            + (f", instead of {decision['replaced']}." if decision["replaced"] else "."),
         )
 
 
@@ -64,12 +64,14 @@ def model_promote(model: Annotated[str, typer.Argument(help="The model.")], vers
 def model_rollback(model: Annotated[str, typer.Argument(help="The model.")], to: Annotated[int | None, typer.Option("--to", help="The champion before, when left out.")] = None,
                    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "rolled back by hand", product: ProductOption = None,
                    home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Bring an earlier champion back."""
+    """Put an earlier champion back into production."""
     from caudal.commands.models import rollback
 
-    with problems_shown(as_json):
-        told = rollback(settings(home=home), model, to, reason, product)
-        say(as_json, told, f"{model} version {told['version']} is in production again, instead of {told['replaced']}.")
+    with exit_on_error(as_json):
+        decision = rollback(settings(home=home), model, to, reason, product)
+        print_result(
+            as_json, decision, f"{model} version {decision['version']} is in production again, instead of {decision['replaced']}."
+        )
 
 
 @model_app.command("history")
@@ -78,8 +80,8 @@ def model_history(model: Annotated[str, typer.Argument(help="The model.")], prod
     """Show every decision on a model: what, who, when, why, what it replaced."""
     from caudal.commands.models import history
 
-    with problems_shown(as_json):
-        say_rows(
+    with exit_on_error(as_json):
+        print_rows(
             as_json,
             history(settings(home=home), model, product),
             ("at", "decision", "version", "replaced", "who", "reason", "gates"),

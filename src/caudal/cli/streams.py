@@ -1,4 +1,4 @@
-"""Commands on streams: run and compare them, feed them, show them."""
+"""Commands on streams: run them, compare them with a run, feed them, show them in the console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from caudal.cli.app import DataOption, Folder, HomeOption, JsonOption, LakeOption, app, problems_shown, say
+from caudal.cli.app import DataOption, Folder, HomeOption, JsonOption, LakeOption, app, exit_on_error, print_result
 from caudal.declarations.settings import settings
 from caudal.errors import printable
 
@@ -27,8 +27,8 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lak
     from caudal.report.terminal import streams
     from caudal.streaming.stream import stream as work
 
-    with problems_shown(as_json):
-        told = work(
+    with exit_on_error(as_json):
+        document = work(
             folder,
             settings(home=home, lake=lake, data=data),
             train=train,
@@ -39,7 +39,7 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lak
             publish_s=publish,
             platform=platform,
         )
-        say(as_json, told, streams(told))
+        print_result(as_json, document, streams(document))
 
 
 @app.command()
@@ -50,10 +50,10 @@ def parity(
     from caudal.commands.parity import parity as work
     from caudal.report.terminal import parity as show
 
-    with problems_shown(as_json):
-        told = work(folder, settings(home=home, lake=lake, data=data))
-        say(as_json, told, show(told))
-        if not told["equal"]:
+    with exit_on_error(as_json):
+        document = work(folder, settings(home=home, lake=lake, data=data))
+        print_result(as_json, document, show(document))
+        if not document["equal"]:
             raise typer.Exit(1)
 
 
@@ -65,10 +65,12 @@ def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where i
     """Run a real Kafka broker on this machine, for this machine only, until Ctrl-C."""
     from caudal.messaging.broker import Broker
 
-    with problems_shown(as_json), Broker(folder or settings(home=home).home / "kafka", port, heap) as running:
-        told = {"address": running.address, "folder": str(running.folder), "pid": running.pid, "log": str(running.log)}
+    with exit_on_error(as_json), Broker(folder or settings(home=home).home / "kafka", port, heap) as running:
+        document = {"address": running.address, "folder": str(running.folder), "pid": running.pid, "log": str(running.log)}
         with contextlib.suppress(KeyboardInterrupt):
-            say(as_json, told, f"Kafka answers at {running.address}; its topics lie in {running.folder}. Ctrl-C ends it.")
+            print_result(
+                as_json, document, f"Kafka answers at {running.address}; its topics lie in {running.folder}. Ctrl-C ends it."
+            )
             sys.stdout.flush()
             running.wait()
 
@@ -77,22 +79,22 @@ def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where i
 def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, robot, stocks, traffic), 'recording', or a product's folder: its stream source is fed.")],
            into: Annotated[Literal["log", "kafka", "folder", "socket"] | None, typer.Option("--into", help="Where to.  [default: the product's own, else log]")] = None,
            to: Annotated[str | None, typer.Option("--to", help="Folder, topic, or HOST:PORT to listen on.  [default: by name]")] = None,
-           rate: Annotated[float, typer.Option(help="Readings a second; 0: as fast as it goes.  [default: that of one device]")] = -1.0,
+           rate: Annotated[float, typer.Option(help="Readings a second; 0: as fast as possible.  [default: that of one device]")] = -1.0,
            seconds: Annotated[float, typer.Option(help="Seconds of event time to play.")] = 60.0,
            speed: Annotated[float, typer.Option(help="Seconds of event time in a second.")] = 1.0,
-           devices: Annotated[int | None, typer.Option(help="Devices that play the same.  [default: as many as the rate takes]")] = None,
+           devices: Annotated[int | None, typer.Option(help="Devices that send the same signal.  [default: as many as the rate takes]")] = None,
            wire: Annotated[Literal["packed", "json", "avro"] | None, typer.Option(help="How messages are written.  [default: the product's, else packed]")] = None,
-           labels: Annotated[bool, typer.Option("--labels", help="Send labels too, late as they are, to a stream of their own.")] = False,
+           labels: Annotated[bool, typer.Option("--labels", help="Also send labels, with their delay, to a separate stream.")] = False,
            source: Annotated[str | None, typer.Option("--source", help="Which stream source of the product.")] = None,
-           seed: Annotated[int, typer.Option(help="Of the simulator.")] = 0,
+           seed: Annotated[int, typer.Option(help="Seed of the simulator.")] = 0,
            at: Annotated[str | None, typer.Option("--at", help="Event time of the first sample, such as 2026-01-05T08:00:00Z: the same samples each time.  [default: it ends now]")] = None,
            client_config: Annotated[Path | None, typer.Option("--client-config", help="Properties file of Kafka's client: how to log in.  [default: the options of the product's source]")] = None,
            data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Play a simulator or a recording into a stream, at a chosen rate. Ctrl-C stops it."""
-    from caudal.commands.replay import command
+    from caudal.commands.replay import run_replay
 
-    with problems_shown(as_json):
-        told = command(
+    with exit_on_error(as_json):
+        document = run_replay(
             what,
             settings(home=home, data=data),
             into=into,
@@ -109,11 +111,11 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
             client_config=client_config,
             say=(lambda _: None) if as_json else (lambda line: print(printable(line), flush=True)),
         )
-        say(
+        print_result(
             as_json,
-            told,
-            f"{told['readings']:,} readings in {told['seconds']:,} s: {told['readings_per_s']:,} a second, "
-            f"at most {told['most_behind_s']} s behind. {'Stopped.' if told['stopped'] else ''}".rstrip(),
+            document,
+            f"{document['readings']:,} readings in {document['seconds']:,} s: {document['readings_per_s']:,} a second, "
+            f"at most {document['most_behind_s']} s behind. {'Stopped.' if document['stopped'] else ''}".rstrip(),
         )
 
 
@@ -122,7 +124,7 @@ def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Add
             port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
             key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Show the streams of a home as they run (signals, statistics, anomalies, classes, latency), and its runs."""
-    with problems_shown(False):
+    with exit_on_error(False):
         from caudal.console import console as work
 
         set_to = settings(home=home, key=key)

@@ -1,4 +1,4 @@
-"""Commands on tables: export, and the rows that were kept out of them."""
+"""Commands on tables: export, and quarantined rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from caudal.cli.app import (
     LakeOption,
     ProductOption,
     app,
-    problems_shown,
-    progress_shown,
-    say,
-    say_end,
-    say_rows,
+    exit_on_error,
+    finish_run,
+    print_result,
+    print_rows,
+    show_progress,
 )
 from caudal.declarations.settings import settings
 
@@ -29,16 +29,18 @@ app.add_typer(quarantine_app, name="quarantine")
 
 @app.command()
 def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotated[Path, typer.Argument(help="File or folder to write.")],
-           format: Annotated[Literal["parquet", "avro", "csv"] | None, typer.Option("--format", help="Told by the ending of TO when left out.")] = None,
+           format: Annotated[Literal["parquet", "avro", "csv"] | None, typer.Option("--format", help="Taken from the ending of TO when left out.")] = None,
            version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,
            run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
            product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Write a table as Parquet, Avro or CSV, as it is now or as an earlier run left it."""
     from caudal.commands.export import export as work
 
-    with problems_shown(as_json):
-        told = work(settings(home=home, lake=lake), table, to, format=format, version=version, run_id=run_id, product=product)
-        say(as_json, told, f"Wrote {told['rows']:,} rows of {table} (version {told['version']}) to {told['to']}.")
+    with exit_on_error(as_json):
+        document = work(settings(home=home, lake=lake), table, to, format=format, version=version, run_id=run_id, product=product)
+        print_result(
+            as_json, document, f"Wrote {document['rows']:,} rows of {table} (version {document['version']}) to {document['to']}."
+        )
 
 
 @quarantine_app.command("list")
@@ -48,9 +50,9 @@ def quarantine_list(
     """List quarantined rows by table and reason."""
     from caudal.commands.quarantine import listing
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         rows = listing(settings(home=home, lake=lake), product)
-        say_rows(as_json, rows, ("product", "table", "reason", "rows"), "Nothing is in quarantine.")
+        print_rows(as_json, rows, ("product", "table", "reason", "rows"), "Nothing is in quarantine.")
 
 
 @quarantine_app.command("show")
@@ -60,9 +62,9 @@ def quarantine_show(table: Annotated[str, typer.Argument(help="The table.")], re
     """Show quarantined rows: reasons, source file, raw values."""
     from caudal.commands.quarantine import show
 
-    with problems_shown(as_json):
+    with exit_on_error(as_json):
         rows = show(settings(home=home, lake=lake), table, reason=reason, limit=limit, product=product)
-        say_rows(as_json, rows, ("reasons", "file", "raw"), f"Nothing of '{table}' is in quarantine.")
+        print_rows(as_json, rows, ("reasons", "file", "raw"), f"Nothing of '{table}' is in quarantine.")
 
 
 @quarantine_app.command("replay")
@@ -74,8 +76,8 @@ def quarantine_replay(folder: Folder, table: Annotated[str, typer.Argument(help=
     """Judge quarantined rows again, as they are (after a change of rules) or with corrections; then bring the product up to date."""
     from caudal.commands.quarantine import replay
 
-    with problems_shown(as_json):
-        with progress_shown(as_json) as progress:
+    with exit_on_error(as_json):
+        with show_progress(as_json) as progress:
             result = replay(
                 folder,
                 settings(home=home, lake=lake, data=data),
@@ -85,4 +87,4 @@ def quarantine_replay(folder: Folder, table: Annotated[str, typer.Argument(help=
                 where=where,
                 progress=progress,
             )
-        say_end(as_json, result)
+        finish_run(as_json, result)

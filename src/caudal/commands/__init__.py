@@ -1,1 +1,1 @@
-"""What people can ask for, one verb a file; the command line and Python callers call these."""
+"""The commands, one verb a file: the functions that the command line and Python callers call."""

@@ -1,4 +1,4 @@
-"""``caudal backfill``: some days made again from raw, by the product as it is declared now. First what that would mean, then the doing."""
+"""``caudal backfill``: rebuild some days from raw files with the product as it is declared now; ``plan`` shows what that would rebuild."""
 
 from __future__ import annotations
 
@@ -35,36 +35,36 @@ MOST_DAYS = 36_600
 
 
 def plan(folder: Path, settings: Settings, first: str, last: str) -> BackfillPlan:
-    """Return which days of which tables would be made again, and from which raw files.
+    """Return which days of which tables would be rebuilt, and from which raw files.
 
     Raises
     ------
-    DeclarationProblem : these are no days, or the product cannot work
+    DeclarationProblem : the days are not valid, or the product's declaration has problems
     NotThere : the product has not run, or has no row of these days
     """
-    again = between(first, last)
+    again = days_between(first, last)
     with _workspace(folder, settings, again) as ws:
         if all(ws.version(name) is None for name in ws.product.nodes):
             raise NotThere(f"Product '{ws.product.name}' has not run yet.", fix=f"Run it: caudal run {folder}")
         sources: list[PlannedSource] = []
         tables: list[PlannedTable] = []
-        touched: dict[str, set[str | None] | None] = {}  # None: the whole table
+        rebuilt: dict[str, set[str | None] | None] = {}  # None: the whole table
         nodes = {node.name: node for node in declared_nodes(ws.product)}
         for name in build(ws.product).order():
             kind, node = nodes[name].kind, nodes[name].declaration
-            if kind.backfill == "left out" or ws.version(name) is None:  # what a stream has captured is not read again
+            if kind.backfill == "left out" or ws.version(name) is None:  # captured streams are not read again
                 continue
             if kind.backfill == "from raw":
                 if days := days_again(ws, node):
-                    touched[name] = days
-                    raw: list[PlannedFile] = [{"path": file.path, "bytes": file.bytes} for file in files_of(ws, node, days)]
-                    sources.append({**_told(ws, name, days), "files": raw})
+                    rebuilt[name] = days
+                    raw_files: list[PlannedFile] = [{"path": file.path, "bytes": file.bytes} for file in files_of(ws, node, days)]
+                    sources.append({**_planned_table(ws, name, days), "files": raw_files})
             else:
-                days_of = _touched(ws, node, touched)
-                if days_of is None or days_of:
-                    touched[name] = days_of
-                    tables.append(_told(ws, name, days_of))
-        if not touched:
+                rebuilt_days = _rebuilt_days(ws, node, rebuilt)
+                if rebuilt_days is None or rebuilt_days:
+                    rebuilt[name] = rebuilt_days
+                    tables.append(_planned_table(ws, name, rebuilt_days))
+        if not rebuilt:
             raise NotThere(f"Product '{ws.product.name}' has no row from {first} to {last}.", fix="caudal status shows its tables.")
         return {"product": ws.product.name, "from": first, "to": last, "sources": sources, "tables": tables}
 
@@ -73,29 +73,29 @@ def rebuild(
     folder: Path, settings: Settings, tables: Sequence[str], *, progress: Progress | None = None, wait_s: float = 0.0,
     process: Process | None = None,
 ) -> Result:  # fmt: skip
-    """Make whole tables again, a source's from raw and another from its inputs, and what follows from them; published as in any run.
+    """Rebuild whole tables and what depends on them, sources from raw files and others from their inputs; published as in any run.
 
-    It is for tables whose files are damaged or gone: nothing of them is read but their logs.
+    For tables whose files are damaged or missing: only their logs are read.
 
     Raises
     ------
     NotThere : the product has no such table
-    DeclarationProblem : a table is a stream's, whose past is not read again
+    DeclarationProblem : a table is written by a stream, whose past is not read again
     """
-    with _workspace(folder, settings, frozenset(), progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as mine:
-        known = tables_of(ws.product)
+    with _workspace(folder, settings, frozenset(), progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as lock:
+        names = tables_of(ws.product)
         for name in tables:
-            if name not in known:
+            if name not in names:
                 raise NotThere(
                     f"Product '{ws.product.name}' has no table '{name}'.",
-                    nearest=nearest(name, known),
-                    fix=f"It has {', '.join(known)}.",
+                    nearest=nearest(name, names),
+                    fix=f"It has {', '.join(names)}.",
                 )
             if is_streamed(ws.product, name):
                 raise DeclarationProblem(
                     f"'{name}' is written by a stream, whose past is not read again.", fix="Put its folder back from a backup."
                 )
-        ws.held, ws.process, ws.rebuilt = mine.check, process, frozenset(tables)
+        ws.held, ws.process, ws.rebuilt = lock.check, process, frozenset(tables)
         recover(ws)
         check_tables(ws, but=tables)
         begin(ws, "backfill")
@@ -107,10 +107,10 @@ def backfill(
     folder: Path, settings: Settings, first: str, last: str, *, progress: Progress | None = None, wait_s: float = 0.0,
     process: Process | None = None,
 ) -> Result:  # fmt: skip
-    """Make these days again from raw, and what follows from them; published as in any run."""
-    again = between(first, last)
-    with _workspace(folder, settings, again, progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as mine:
-        ws.held, ws.process = mine.check, process
+    """Rebuild these days from raw files, and what depends on them; published as in any run."""
+    again = days_between(first, last)
+    with _workspace(folder, settings, again, progress) as ws, held(ws.home, ws.ledger, ws.product, wait_s) as lock:
+        ws.held, ws.process = lock.check, process
         recover(ws)
         begin(ws, "backfill")
         board = execute(ws, _steps(ws))
@@ -118,16 +118,16 @@ def backfill(
 
 
 def _steps(ws: Workspace) -> list[Step]:
-    """Return the steps of a backfill: nothing new is taken in, and nothing is learned."""
+    """Return the steps of a backfill; those that land or train are left out."""
     return [step for step in steps_of(ws.product) if step_kind(step.kind).in_backfill]
 
 
-def between(first: str, last: str) -> frozenset[str]:
+def days_between(first: str, last: str) -> frozenset[str]:
     """Return the days from one to another, both included.
 
     Examples
     --------
-    >>> sorted(between("2024-02-28", "2024-03-01"))
+    >>> sorted(days_between("2024-02-28", "2024-03-01"))
     ['2024-02-28', '2024-02-29', '2024-03-01']
     """
     try:
@@ -151,20 +151,20 @@ def _workspace(folder: Path, settings: Settings, again: frozenset[str], progress
         )  # fmt: skip
 
 
-def _touched(ws: Workspace, table: Table, touched: dict[str, set[str | None] | None]) -> set[str | None] | None:
-    """Return the days of a table that would be made again; None for the whole of it."""
-    inputs = [name for name in table.inputs if name in touched]
+def _rebuilt_days(ws: Workspace, table: Table, rebuilt: dict[str, set[str | None] | None]) -> set[str | None] | None:
+    """Return the days of a table that would be rebuilt; None for the whole table."""
+    inputs = [name for name in table.inputs if name in rebuilt]
     if not table.partition:
         return None if inputs else set()
-    if any(touched[name] is None for name in inputs):
+    if any(rebuilt[name] is None for name in inputs):
         return None
-    changed = {day for name in inputs for day in touched[name] or ()}
-    own = delta.read(ws.folder(table.name)).days
-    extent = spread(ws, table, changed | {day for day in ws.again if day in own})
-    return extent.days
+    changed = {day for name in inputs for day in rebuilt[name] or ()}
+    existing = delta.read(ws.folder(table.name)).days
+    spread_days = spread(ws, table, changed | {day for day in ws.again if day in existing})
+    return spread_days.days
 
 
-def _told(ws: Workspace, name: str, days: set[str | None] | None) -> PlannedTable:
-    version = delta.read(ws.folder(name))
-    rows = sum(file.rows for file in version.files if days is None or file.day in days)
+def _planned_table(ws: Workspace, name: str, days: set[str | None] | None) -> PlannedTable:
+    snapshot = delta.read(ws.folder(name))
+    rows = sum(file.rows for file in snapshot.files if days is None or file.day in days)
     return {"table": name, "days": None if days is None else sorted(map(str, days)), "rows": rows}

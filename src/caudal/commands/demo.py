@@ -27,7 +27,7 @@ TRIPS = "green_taxi"
 
 @dataclass(frozen=True)
 class Input:
-    """Which trips the demo uses, said plainly."""
+    """The trips that the demo uses, with a sentence for the user."""
 
     kind: str  # given | official | simulated
     folder: Path
@@ -37,9 +37,9 @@ class Input:
 def prepare(settings: Settings, *, simulate: bool) -> Input:
     """Return the folder of raw trips: the given one, else the official months, else simulated ones."""
     if settings.data is not None:
-        # A folder of several data sets (CAUDAL_DATA often is one) keeps the trips in one of their own.
-        holding = next((one for one in (settings.data, settings.data / TRIPS) if _holds_trips(one)), settings.data)
-        return Input("given", holding, f"Input: the files in {holding}.")
+        # A folder of several data sets, as CAUDAL_DATA often is, has the trips in a subfolder.
+        trips_folder = next((place for place in (settings.data, settings.data / TRIPS) if _holds_trips(place)), settings.data)
+        return Input("given", trips_folder, f"Input: the files in {trips_folder}.")
     folder = settings.home / "demo-data"
     if not simulate and (months := _official(folder / "official")):
         return Input(
@@ -60,7 +60,7 @@ def product_folder() -> Path:
 
     Raises
     ------
-    EnvironmentProblem : neither is there
+    EnvironmentProblem : neither exists
     """
     package = Path(__file__).parents[1]
     for folder in (package / "_products" / "taxi", package.parents[1] / "products" / "taxi"):
@@ -69,29 +69,31 @@ def product_folder() -> Path:
     raise EnvironmentProblem("The taxi product is not part of this installation.", fix="Install caudal again.")
 
 
-def first_prediction(settings: Settings, product: str, port: int, keep: bool, told: Any) -> list[dict[str, Any]]:
-    """Serve the champions, ask the API for one example prediction of each, and leave it running when asked to."""
+def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, on_answers: Any) -> list[dict[str, Any]]:
+    """Serve the champions and return one example prediction of each from the API; with ``keep`` go on serving."""
     from caudal.serve.app import create_app
-    from caudal.web.server import running
+    from caudal.web.server import serve_in_thread
 
     home = opened(settings)
-    with running(create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port) as url:
-        answers = [_asked(url, product, name, example) for name, example in _examples(settings, product).items()]
-        told(url, answers)
+    with serve_in_thread(
+        create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port
+    ) as url:
+        answers = [_request_prediction(url, product, name, example) for name, example in _examples(settings, product).items()]
+        on_answers(url, answers)
         while keep:
             time.sleep(3600)
     return answers
 
 
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
-    """Do the whole way and show it."""
+    """Run the taxi product, serve its champions and print the results."""
     from caudal.report.terminal import Progress as Display, summary
     from caudal.runtime.workspace import Quiet
 
-    given = prepare(settings, simulate=simulate)
-    settings = replace(settings, data=given.folder)
+    trips = prepare(settings, simulate=simulate)
+    settings = replace(settings, data=trips.folder)
     if not as_json:
-        print(given.sentence)
+        print(trips.sentence)
     progress: Progress
     if as_json:
         result = run(product_folder(), settings, progress=Quiet())
@@ -103,13 +105,13 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         raise result.error
     product = str(result.document["product"])
 
-    def tell(url: str, answers: list[dict[str, object]]) -> None:
+    def show_answers(url: str, answers: list[dict[str, object]]) -> None:
         if as_json:
             print(
                 json.dumps(
                     {
                         **result.document,
-                        "demo": {"input": given.kind, "data": str(given.folder), "url": url, "predictions": answers},
+                        "demo": {"input": trips.kind, "data": str(trips.folder), "url": url, "predictions": answers},
                     },
                     indent=2,
                     default=str,
@@ -119,12 +121,12 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         for answer in answers:
             print(f"\nPOST {answer['url']}\n  {json.dumps(answer['asked'])}\n  → {json.dumps(answer['answer'])}")
         print(f"\nWeb app: {url}   (form, API with OpenAPI, model cards)\nRun page: {result.document['page']}")
-        if stays:
+        if keeps_serving:
             print("Ctrl-C ends it.", flush=True)
 
-    stays = keep and not as_json and sys.stdout.isatty()
+    keeps_serving = keep and not as_json and sys.stdout.isatty()
     try:
-        first_prediction(settings, product, port, stays, tell)
+        serve_and_predict(settings, product, port, keeps_serving, show_answers)
     except KeyboardInterrupt:
         print(f"\nEnded. Serve again with: caudal serve --home {settings.home}")
 
@@ -140,7 +142,7 @@ def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
     return {name: dict(row["signature"]["example"]) for name, row in champions.items() if row is not None}
 
 
-def _asked(url: str, product: str, model: str, example: dict[str, object]) -> dict[str, object]:
+def _request_prediction(url: str, product: str, model: str, example: dict[str, object]) -> dict[str, object]:
     address = f"{url.rstrip('/')}/api/v1/{product}/{model}/predict"
     request = urllib.request.Request(address, json.dumps(example).encode(), {"Content-Type": "application/json"})
     try:
@@ -151,7 +153,7 @@ def _asked(url: str, product: str, model: str, example: dict[str, object]) -> di
 
 
 def _official(folder: Path) -> list[str]:
-    """Fetch the official months; returns those that are there, or none when the server cannot be reached."""
+    """Fetch the official months and return them; an empty list when the server cannot be reached."""
     files = {f"green_tripdata_{month}.parquet": f"{OFFICIAL}/trip-data/green_tripdata_{month}.parquet" for month in MONTHS}
     files["taxi_zone_lookup.csv"] = f"{OFFICIAL}/misc/taxi_zone_lookup.csv"
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +172,7 @@ def _official(folder: Path) -> list[str]:
 
 
 def _simulated(folder: Path) -> Path:
-    """Write simulated trips, the same ones every time, unless they are there."""
+    """Write simulated trips with a fixed seed, unless they exist, and return their folder."""
     import importlib.util
 
     if not (folder / "truth.json").is_file():

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from caudal.commands.status import the_product
+from caudal.commands.status import resolve_product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
 from caudal.runtime.opening import opened
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caudal.report.documents import ExportDocument
 
 
-Written = Literal["parquet", "avro", "csv"]
+Format = Literal["parquet", "avro", "csv"]
 ENDINGS = {".parquet": "parquet", ".avro": "avro", ".csv": "csv"}
 
 
@@ -29,35 +29,35 @@ def export(
     settings: Settings, table: str, to: Path, *, format: str | None = None, version: int | None = None, run_id: str | None = None,
     product: str | None = None,
 ) -> ExportDocument:  # fmt: skip
-    """Write a table to ``to``: a file where the name has an ending, a folder else. Returns what was written."""
+    """Write a table to ``to``, a file where the name has an ending and else a folder, and return what was written."""
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        name = the_product(home, ledger, product)
-        found = resolve_version(home, ledger, name, table, version, run_id)
-    kind = format or ENDINGS.get(to.suffix.lower(), "" if to.suffix else "parquet")
-    if not kind:
+        name = resolve_product(home, ledger, product)
+        snapshot = resolve_version(home, ledger, name, table, version, run_id)
+    format_name = format or ENDINGS.get(to.suffix.lower(), "" if to.suffix else "parquet")
+    if not format_name:
         raise DeclarationProblem(
             f"Tables are not written as '{to.suffix}'.", fix=f"Endings are {', '.join(ENDINGS)}; or pass --format."
         )
     if to.exists() and (to.is_dir() and any(to.iterdir())):
         raise DeclarationProblem(f"'{to}' is there already and not empty.", fix="Give another name, or remove it.")
     to.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "avro":
-        _avro(settings, found, to)
+    if format_name == "avro":
+        _avro(settings, snapshot, to)
     else:
-        _arrow(found, to, kind)
+        _arrow(snapshot, to, format_name)
     return {
         "product": name,
         "table": table,
-        "version": found.number,
-        "rows": found.rows,
-        "format": cast("Written", kind),
+        "version": snapshot.number,
+        "rows": snapshot.rows,
+        "format": cast("Format", format_name),
         "to": str(to),
     }
 
 
 def _arrow(version: delta.Version, to: Path, kind: str) -> None:
-    """Write by Arrow, batch by batch: no JVM, and no more memory than a batch."""
+    """Write a table with Arrow, batch by batch: without a JVM, in the memory of one batch."""
     import json
 
     import pyarrow as pa
@@ -67,8 +67,8 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
 
     from caudal.storage.parquet import WRITTEN, dataset
 
-    whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
-    schema = pa.schema([field for field in whole if field.name != delta.DAY])
+    stored_schema = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
+    schema = pa.schema([field for field in stored_schema if field.name != delta.DAY])
     paths = version.paths()
     check_small(version, paths)
     target = to if to.suffix else to / f"part-0.{kind}"
@@ -85,7 +85,7 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
 
 
 def _avro(settings: Settings, version: delta.Version, to: Path) -> None:
-    """Write by Spark's Avro writer; one file where ``to`` has an ending."""
+    """Write a table with Spark's Avro writer; a single file where ``to`` has an ending."""
     from caudal.engine.session import session
     from caudal.tables.frames import frame
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from caudal.commands.status import products, the_product
+from caudal.commands.status import products, resolve_product
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
@@ -27,12 +27,12 @@ def listing(settings: Settings, product: str | None = None) -> list[VersionDocum
     from caudal.registry import listing as versions
 
     with _ledger(settings) as (home, ledger):
-        names = [the_product(home, ledger, product)] if product else products(ledger)
-        return [_in_brief(row) for name in names for row in versions(ledger, name)]
+        names = [resolve_product(home, ledger, product)] if product else products(ledger)
+        return [_version_line(row) for name in names for row in versions(ledger, name)]
 
 
 def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> Card:
-    """Return all that is known of a model version; of the champion when none is named."""
+    """Return the card of a model version; of the champion when ``version`` is None."""
     from caudal.registry import card as of_version
 
     with _ledger(settings) as (home, ledger):
@@ -50,7 +50,7 @@ def promote(settings: Settings, model: str, version: int, reason: str, product: 
 
 
 def rollback(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> DecisionRow:
-    """Bring an earlier champion back: the one before, unless told."""
+    """Put an earlier version back into production: the previous champion when ``to`` is None."""
     from caudal.registry import rollback as decide
 
     with _ledger(settings) as (home, ledger):
@@ -69,7 +69,7 @@ def history(settings: Settings, model: str, product: str | None = None) -> list[
         ]
 
 
-def _in_brief(row: Listed) -> VersionDocument:
+def _version_line(row: Listed) -> VersionDocument:
     """Return a version's row with its score under one name, for a table on the terminal."""
     metrics = row["metrics"] or {}
     metric = next((name.removesuffix("_spread") for name in metrics if name.endswith("_spread")), None)
@@ -91,16 +91,16 @@ def _ledger(settings: Settings) -> Iterator[tuple[Home, Ledger]]:
 
 
 def _model(home: Home, ledger: Ledger, model: str, product: str | None) -> tuple[str, str]:
-    """Return product and model by the model's name, when the product can be told from it."""
-    having = sorted({row["product"] for row in ledger.find(model_versions, model=model)})
-    if product is None and len(having) == 1:
-        return having[0], model
-    name = the_product(home, ledger, product)
-    among = sorted({row["model"] for row in ledger.find(model_versions, product=name)})
-    if model not in among:
+    """Return product and model; without ``product``, the only product that has a model of that name."""
+    products_with_model = sorted({row["product"] for row in ledger.find(model_versions, model=model)})
+    if product is None and len(products_with_model) == 1:
+        return products_with_model[0], model
+    name = resolve_product(home, ledger, product)
+    models = sorted({row["model"] for row in ledger.find(model_versions, product=name)})
+    if model not in models:
         raise NotThere(
             f"Product '{name}' has no model '{model}'.",
-            nearest=nearest(model, among),
-            fix=f"It has {', '.join(among) or 'none yet'}.",
+            nearest=nearest(model, models),
+            fix=f"It has {', '.join(models) or 'none yet'}.",
         )
     return name, model

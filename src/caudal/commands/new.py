@@ -16,14 +16,14 @@ FILES = ("product.py", "README.md", "tests/test_product.py")
 
 
 def create(name: str, into: Path) -> Path:
-    """Make the folder ``into/name`` and return it.
+    """Create the folder ``into/name`` with a sample product and return it.
 
     Raises
     ------
-    DeclarationProblem : the name cannot name a product, or the folder is there and not empty
+    DeclarationProblem : the name is not valid for a product, or the folder exists and is not empty
     """
     if not name.isidentifier():
-        fixed = "".join(one if one.isalnum() else "_" for one in name).strip("_") or "my_product"
+        fixed = "".join(letter if letter.isalnum() else "_" for letter in name).strip("_") or "my_product"
         raise DeclarationProblem(
             f"'{name}' cannot name a product.",
             nearest=fixed if fixed.isidentifier() else f"p_{fixed}",
@@ -43,21 +43,28 @@ def create(name: str, into: Path) -> Path:
 
 def _sample(folder: Path, weeks: int = 6, seed: int = 7) -> None:
     """Write simulated counts, one file a week: a daily shape, weekends, weather, and a few faults for the quarantine to find."""
-    chance = random.Random(seed)
+    random_source = random.Random(seed)
     folder.mkdir(parents=True)
     start = dt.datetime(2024, 3, 4)
     for week in range(weeks):
         rows: list[list[object]] = []
         for hour in range(7 * 24):
             at = start + dt.timedelta(weeks=week, hours=hour)
-            celsius = 9 + 6 * math.sin((at.hour - 9) / 24 * 2 * math.pi) + week + chance.gauss(0, 1)
+            celsius = 9 + 6 * math.sin((at.hour - 9) / 24 * 2 * math.pi) + week + random_source.gauss(0, 1)
             for shop, size in (("north", 40), ("south", 25)):
-                shape = max(0.0, math.sin((at.hour - 8) / 12 * math.pi)) if 8 <= at.hour <= 20 else 0.0
-                busy = size * shape * (1.5 if at.weekday() >= 5 else 1.0) * (1 + (celsius - 10) / 60)
-                rows.append([at.isoformat(sep=" "), shop, max(0, round(chance.gauss(busy, 1 + busy**0.5 / 2))), round(celsius, 1)])
-        rows.append(rows[12])  # sent twice
-        rows[30] = [*rows[30][:2], 99999, rows[30][3]]  # a counter that ran wild
-        rows[60] = [*rows[60][:2], "", rows[60][3]]  # a count that is missing
+                hour_factor = max(0.0, math.sin((at.hour - 8) / 12 * math.pi)) if 8 <= at.hour <= 20 else 0.0
+                expected_visitors = size * hour_factor * (1.5 if at.weekday() >= 5 else 1.0) * (1 + (celsius - 10) / 60)
+                rows.append(
+                    [
+                        at.isoformat(sep=" "),
+                        shop,
+                        max(0, round(random_source.gauss(expected_visitors, 1 + expected_visitors**0.5 / 2))),
+                        round(celsius, 1),
+                    ]
+                )
+        rows.append(rows[12])  # the same row twice
+        rows[30] = [*rows[30][:2], 99999, rows[30][3]]  # a value far out of range
+        rows[60] = [*rows[60][:2], "", rows[60][3]]  # a missing count
         with (folder / f"counts_{start + dt.timedelta(weeks=week):%Y-%m-%d}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["counted_at", "shop", "visitors", "celsius"])

@@ -1,4 +1,4 @@
-"""``caudal parity``: what a stream has published, beside the same function's rows of all captured samples at once."""
+"""``caudal parity``: compare what a stream has published with the rows of the same function over all captured samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from caudal.commands.parity_join import compared
+from caudal.commands.parity_join import compare_join
 from caudal.declarations.join import Join
 from caudal.declarations.settings import Settings
 from caudal.declarations.statistics import Statistics
@@ -31,9 +31,9 @@ _SHOWN = 5
 
 
 def parity(folder: Path, settings: Settings) -> ParityDocument:
-    """Return, for each table that a stream publishes, how its rows compare with those of a run over the capture.
+    """Return, for each table that a stream publishes, the comparison of its rows with those of a run over the captured samples.
 
-    Rows of windows that the stream has not closed yet, and of samples that came too late for it, cannot be in both; they are counted apart.
+    Rows of windows that are still open in the stream, and of samples that came too late for it, cannot be in both; they are counted separately.
     """
     home, file = opened(settings), product_file(folder)
     settings = with_data(settings, file)
@@ -46,46 +46,50 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
                 f"Product '{product.name}' has no table that a stream publishes.",
                 fix="Declare one with product.statistics(...) or product.join(...).",
             )
-        found = {table.name: _compared(ws, table) for table in tables if ws.version(table.name) is not None}
-        if not found:
+        comparisons = {table.name: _compare_table(ws, table) for table in tables if ws.version(table.name) is not None}
+        if not comparisons:
             raise NotThere(
                 f"The streams of product '{product.name}' have published nothing yet.", fix=f"Run: caudal stream {folder}"
             )
-    return {"product": product.name, "equal": all(one["equal"] for one in found.values()), "tables": found}
-
-
-def _compared(ws: Workspace, table: Statistics | Join) -> TableParity:
-    if isinstance(table, Join):
-        return compared(ws, table)
-    streamed = _plain(arrow(delta.read(ws.folder(table.name))))
-    rows = in_any_magnitude(lambda: frame_of(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
-    again = _plain(rows).select(streamed.column_names)
-    keys = ["device", "sensor", "window_start"]
-    here, there = (_by_key(one, keys) for one in (streamed, again))
-    last = max((key[2] for key in here), default=None)
-    differing = [key for key in here if key in there and here[key] != there[key]]
-    lost = [key for key in there if key not in here and last is not None and key[2] <= last]
-    invented = [key for key in here if key not in there]
     return {
-        "equal": not (differing or lost or invented), "rows": len(here), "rows_of_run": len(there), "differing": len(differing),
-        "only_run": len(lost), "only_stream": len(invented), "not_closed_yet": len(there) - len(lost) - (len(here) - len(invented)),
-        "twice": len(streamed) - len(here),
+        "product": product.name,
+        "equal": all(comparison["equal"] for comparison in comparisons.values()),
+        "tables": comparisons,
+    }
+
+
+def _compare_table(ws: Workspace, table: Statistics | Join) -> TableParity:
+    if isinstance(table, Join):
+        return compare_join(ws, table)
+    streamed = _without_metadata(arrow(delta.read(ws.folder(table.name))))
+    rows = in_any_magnitude(lambda: frame_of(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
+    recomputed = _without_metadata(rows).select(streamed.column_names)
+    keys = ["device", "sensor", "window_start"]
+    stream_rows, run_rows = (_by_key(side, keys) for side in (streamed, recomputed))
+    newest_window = max((key[2] for key in stream_rows), default=None)
+    differing = [key for key in stream_rows if key in run_rows and stream_rows[key] != run_rows[key]]
+    only_run = [key for key in run_rows if key not in stream_rows and newest_window is not None and key[2] <= newest_window]
+    only_stream = [key for key in stream_rows if key not in run_rows]
+    return {
+        "equal": not (differing or only_run or only_stream), "rows": len(stream_rows), "rows_of_run": len(run_rows), "differing": len(differing),
+        "only_run": len(only_run), "only_stream": len(only_stream), "not_closed_yet": len(run_rows) - len(only_run) - (len(stream_rows) - len(only_stream)),
+        "twice": len(streamed) - len(stream_rows),
         "examples": [
-            {"key": [str(column) for column in key], "stream": str(here.get(key)), "run": str(there.get(key))}
-            for key in (*differing, *lost, *invented)[:_SHOWN]
+            {"key": [str(column) for column in key], "stream": str(stream_rows.get(key)), "run": str(run_rows.get(key))}
+            for key in (*differing, *only_run, *only_stream)[:_SHOWN]
         ],
     }  # fmt: skip
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def _without_metadata(table: pa.Table) -> pa.Table:
     return table.drop_columns([name for name in table.column_names if name.startswith("_")])
 
 
 def _by_key(table: pa.Table, keys: list[str]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     columns = table.to_pydict()
-    rest = [name for name in table.column_names if name not in keys]
-    found = {}
-    for at in range(len(table)):
-        values = tuple(tuple(value) if isinstance(value := columns[name][at], list) else value for name in rest)
-        found[tuple(columns[name][at] for name in keys)] = values
-    return found
+    value_columns = [name for name in table.column_names if name not in keys]
+    values_by_key = {}
+    for index in range(len(table)):
+        values = tuple(tuple(value) if isinstance(value := columns[name][index], list) else value for name in value_columns)
+        values_by_key[tuple(columns[name][index] for name in keys)] = values
+    return values_by_key

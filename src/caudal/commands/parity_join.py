@@ -1,4 +1,4 @@
-"""``caudal parity`` of a join: the rows given, beside those that Spark makes of the same versions of its inputs."""
+"""``caudal parity`` of a join: compare the published rows with those that Spark computes from the same versions of its inputs."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def compared(ws: Workspace, declared: Join) -> TableParity:
-    """Return how the rows of a join compare with those of a run; rows for which a match came too late are counted apart."""
+def compare_join(ws: Workspace, declared: Join) -> TableParity:
+    """Return the comparison of a join's rows with those of a run; rows whose match came too late are counted separately."""
     nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
     folders = [ws.folder(name) for name in declared.inputs]
-    number = delta.version_of(ws.folder(declared.name))
-    said = read_join_state(declared, nodes, ws.folder(declared.name), folders)
-    assert number is not None
-    assert said is not None
-    streamed = arrow(delta.read(ws.folder(declared.name), number))
+    version = delta.version_of(ws.folder(declared.name))
+    state = read_join_state(declared, nodes, ws.folder(declared.name), folders)
+    assert version is not None
+    assert state is not None
+    streamed = arrow(delta.read(ws.folder(declared.name), version))
     if is_stream(nodes[1]):
-        frames = {node.name: _at(ws, node, said.inputs[node.name]) for node in nodes}
+        frames = {node.name: _at(ws, node, state.inputs[node.name]) for node in nodes}
         rows = frame_of_join(ws, declared, frames, None)
     else:
-        rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), _by_version(ws, declared, number))
+        rows = reduce(lambda rows, more: rows.unionByName(more, allowMissingColumns=True), _by_version(ws, declared, version))
     names = [name for name in streamed.column_names if name in rows.columns]
-    here, there = _counted(streamed.select(names)), _counted(rows.toArrow().select(names))
+    stream_counts, run_counts = _row_counts(streamed.select(names)), _row_counts(rows.toArrow().select(names))
     keys = [names.index(name) for name in keys_of(nodes[0])]
-    at = names.index(str(declared.event_time))
-    lone, all_lone = (_without_match(one, declared, nodes, names) for one in (here, there))
-    late = {_key(row, keys) for row in lone} - {_key(row, keys) for row in all_lone}
-    waiting = {row for row in all_lone - lone if _us(row[at]) >= said.given_us}
-    ours = Counter({row: count for row, count in here.items() if _key(row, keys) not in late})
-    theirs = Counter({row: count for row, count in there.items() if _key(row, keys) not in late and row not in waiting})
-    only_stream, only_run = ours - theirs, theirs - ours
+    time_index = names.index(str(declared.event_time))
+    unmatched, unmatched_in_run = (_without_match(counts, declared, nodes, names) for counts in (stream_counts, run_counts))
+    late = {_key(row, keys) for row in unmatched} - {_key(row, keys) for row in unmatched_in_run}
+    waiting = {row for row in unmatched_in_run - unmatched if _microseconds(row[time_index]) >= state.given_us}
+    stream_rest = Counter({row: count for row, count in stream_counts.items() if _key(row, keys) not in late})
+    run_rest = Counter({row: count for row, count in run_counts.items() if _key(row, keys) not in late and row not in waiting})
+    only_stream, only_run = stream_rest - run_rest, run_rest - stream_rest
     return {
-        "equal": not (only_stream or only_run), "rows": sum(here.values()), "rows_of_run": sum(there.values()), "differing": 0,
+        "equal": not (only_stream or only_run), "rows": sum(stream_counts.values()), "rows_of_run": sum(run_counts.values()), "differing": 0,
         "only_run": sum(only_run.values()), "only_stream": sum(only_stream.values()), "not_closed_yet": len(waiting),
-        "late": len(late), "twice": sum(count for row, count in only_stream.items() if there.get(row)),
+        "late": len(late), "twice": sum(count for row, count in only_stream.items() if run_counts.get(row)),
         "examples": [_example(row, keys, only_stream) for row in [*only_run, *only_stream][:_SHOWN]],
     }  # fmt: skip
 
 
 def _at(ws: Workspace, stream: Node, version: int) -> DataFrame:
-    """Return a stream's rows at a version; none before the first."""
+    """Return a stream's rows at a version; an empty frame before the first version."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     folder = ws.folder(stream.name)
@@ -72,57 +72,59 @@ def _at(ws: Workspace, stream: Node, version: int) -> DataFrame:
 
 
 def _by_version(ws: Workspace, declared: Join, newest: int) -> Iterator[DataFrame]:
-    """Yield the rows of a join with a table, those of left rows that met the same version of it together."""
+    """Yield the rows of a join with a table, one frame for each version of the table that left rows were joined with."""
     left, right = (ws.folder(name) for name in declared.inputs)
-    keys, before, since = list(keys_of(ws.product.nodes[declared.left])), None, -1
-    for beside, upto in _met(ws, declared, newest):
-        version = delta.read(left, upto)
-        came = {str(file) for number in range(since + 1, upto + 1) for file in added_files(left, number)}
-        files = tuple(delta.DataFile(one, 0, 0) for one in sorted(one.removeprefix(f"{left}/") for one in came))
-        rows = frame(ws.spark, delta.Version(left, upto, files, version.schema, version.partitioned, {}))
-        new = rows if before is None else rows.join(before, keys, "left_anti")
-        yield frame_of_join(ws, declared, {declared.left: new, declared.right: frame(ws.spark, delta.read(right, beside))})
-        before = rows.select(keys) if before is None else before.unionByName(rows.select(keys))
-        since = upto
+    keys, seen_keys, read_upto = list(keys_of(ws.product.nodes[declared.left])), None, -1
+    for table_version, stream_version in _joined_versions(ws, declared, newest):
+        version = delta.read(left, stream_version)
+        added = {str(file) for number in range(read_upto + 1, stream_version + 1) for file in added_files(left, number)}
+        files = tuple(delta.DataFile(path, 0, 0) for path in sorted(file.removeprefix(f"{left}/") for file in added))
+        rows = frame(ws.spark, delta.Version(left, stream_version, files, version.schema, version.partitioned, {}))
+        new_rows = rows if seen_keys is None else rows.join(seen_keys, keys, "left_anti")
+        yield frame_of_join(
+            ws, declared, {declared.left: new_rows, declared.right: frame(ws.spark, delta.read(right, table_version))}
+        )
+        seen_keys = rows.select(keys) if seen_keys is None else seen_keys.unionByName(rows.select(keys))
+        read_upto = stream_version
 
 
-def _met(ws: Workspace, declared: Join, newest: int) -> list[tuple[int, int]]:
-    """Return versions of the table on the right, each with the last version of the stream that met it."""
-    found: dict[int, int] = {}
+def _joined_versions(ws: Workspace, declared: Join, newest: int) -> list[tuple[int, int]]:
+    """Return the versions of the right table, each with the last version of the stream that was joined with it."""
+    stream_by_table_version: dict[int, int] = {}
     for number in range(newest + 1):
-        said = delta.identity(ws.folder(declared.name), number)
-        if "inputs" in said:
-            if "done" in said:  # made whole: what was there before is gone
-                found = {}
-            found[said["inputs"][declared.right]] = said["inputs"][declared.left]
-    return sorted(found.items(), key=lambda one: one[1])
+        identity = delta.identity(ws.folder(declared.name), number)
+        if "inputs" in identity:
+            if "done" in identity:  # the table was rewritten: earlier pairs no longer count
+                stream_by_table_version = {}
+            stream_by_table_version[identity["inputs"][declared.right]] = identity["inputs"][declared.left]
+    return sorted(stream_by_table_version.items(), key=lambda versions: versions[1])
 
 
 def _without_match(
     rows: Counter[tuple[Any, ...]], declared: Join, nodes: tuple[Node, Node], names: list[str]
 ) -> set[tuple[Any, ...]]:
-    """Return the rows of left rows without a match, of a join of streams."""
+    """Return the rows of a left join of streams that have no match."""
     if declared.how != "left" or not is_stream(nodes[1]):
         return set()
-    place = names.index(shape(declared, *nodes).matched)
-    return {row for row in rows if row[place] is None}
+    matched_index = names.index(shape(declared, *nodes).matched)
+    return {row for row in rows if row[matched_index] is None}
 
 
 def _example(row: tuple[Any, ...], keys: list[int], only_stream: Counter[tuple[Any, ...]]) -> ParityExample:
-    told = [str(row), "None"]
-    stream, run = told if row in only_stream else reversed(told)
-    return {"key": [str(row[place]) for place in keys], "stream": stream, "run": run}
+    texts = [str(row), "None"]
+    stream, run = texts if row in only_stream else reversed(texts)
+    return {"key": [str(row[index]) for index in keys], "stream": stream, "run": run}
 
 
-def _counted(rows: pa.Table) -> Counter[tuple[Any, ...]]:
+def _row_counts(rows: pa.Table) -> Counter[tuple[Any, ...]]:
     columns = rows.to_pydict().values()
     return Counter(tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in zip(*columns, strict=True))
 
 
-def _key(row: tuple[Any, ...], places: list[int]) -> tuple[Any, ...]:
-    return tuple(row[place] for place in places)
+def _key(row: tuple[Any, ...], key_indices: list[int]) -> tuple[Any, ...]:
+    return tuple(row[index] for index in key_indices)
 
 
-def _us(moment: Any) -> int:
-    told: int = round(moment.timestamp() * 1e6)
-    return told
+def _microseconds(moment: Any) -> int:
+    microseconds: int = round(moment.timestamp() * 1e6)
+    return microseconds

@@ -1,4 +1,4 @@
-"""``caudal quarantine``: what was set aside, why, and how it comes back."""
+"""``caudal quarantine``: list quarantined rows with their reasons, correct them and judge them again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from caudal.batch.batch import run
 from caudal.batch.result import Result
-from caudal.commands.status import products, the_product
+from caudal.commands.status import products, resolve_product
 from caudal.declarations.node import Source
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere, nearest
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 
 def listing(settings: Settings, product: str | None = None) -> list[QuarantineCount]:
-    """Return how many rows are in quarantine now, by product, table and reason (a row counts under each of its reasons)."""
+    """Return the number of rows in quarantine by product, table and reason; a row counts under each of its reasons."""
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        names = [the_product(home, ledger, product)] if product else products(ledger)
+        names = [resolve_product(home, ledger, product)] if product else products(ledger)
     rows: list[QuarantineCount] = []
     for name in names:
         for table in _tables(home, name):
             reasons = arrow(delta.read(home.quarantine(name, table)), ["_reasons"]).column("_reasons").to_pylist()
-            counts = Counter(reason for told in reasons for reason in told or ["unknown"])
+            counts = Counter(reason for row_reasons in reasons for reason in row_reasons or ["unknown"])
             rows += [{"product": name, "table": table, "reason": reason, "rows": count} for reason, count in counts.most_common()]
     return rows
 
@@ -53,7 +53,7 @@ def show(
 
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        name = the_product(home, ledger, product)
+        name = resolve_product(home, ledger, product)
         version = _quarantined(home, name, table)
         files = {row["sha256"][:16]: row["path"] for row in ledger.find(landed, product=name)}
     columns = [field["name"] for field in version.schema["fields"]]
@@ -72,9 +72,9 @@ def replay(
 ) -> Result:  # fmt: skip
     """Judge quarantined rows again and bring the product up to date.
 
-    Without ``sets`` the rows are judged as they are: after a change of rules in the product, its tables are made anew. With
+    Without ``sets`` the rows are judged unchanged, for use after the product's expectations were changed. With
     ``sets`` (``column = SQL expression``) the rows that match are corrected; the corrections are landed as a raw file of the
-    source, and take the place of the rows that they correct.
+    source, and replace the rows that they correct.
     """
     product = load(folder)
     home = opened(settings)
@@ -84,7 +84,7 @@ def replay(
             among = ", ".join(product.sources)
             raise DeclarationProblem(
                 f"'{table}' is not a source, so its rows cannot be corrected by hand.",
-                fix=f"Correct the rows of a source ({among}), or mend the table's function and run again.",
+                fix=f"Correct the rows of a source ({among}), or correct the table's function and run again.",
                 table=table,
             )
         with contextlib.closing(home.ledger()) as ledger, held(home, ledger, product):
@@ -97,7 +97,7 @@ def replay(
 
 @dataclass(frozen=True)
 class _Correction:
-    """A file of corrections on its way into the raw store."""
+    """A file of corrections that is about to be landed."""
 
     path: str
     local: Path
@@ -112,37 +112,37 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
 
     version = _quarantined(ws.home, ws.product.name, source.name)
     rows = frame(ws.spark, version)
-    own = [name for name in rows.columns if not name.startswith("_")]
+    columns = [name for name in rows.columns if not name.startswith("_")]
     for column, _ in sets:
-        if column not in own:
+        if column not in columns:
             raise DeclarationProblem(
-                f"'{source.name}' has no column '{column}'.", nearest=nearest(column, own), fix=f"It has {', '.join(own)}."
+                f"'{source.name}' has no column '{column}'.", nearest=nearest(column, columns), fix=f"It has {', '.join(columns)}."
             )
-    matching = rows.withColumn("_key", corrections.row_key(own))
+    matching = rows.withColumn("_key", corrections.row_key(columns))
     if reason:
-        matching = matching.where(F.exists("_reasons", lambda one: one.contains(reason)))
+        matching = matching.where(F.exists("_reasons", lambda text: text.contains(reason)))
     if where:
         matching = matching.where(where)
     keys = [row["_key"] for row in matching.select("_key").distinct().collect()]
     if not keys:
         raise NotThere(f"No quarantined row of '{source.name}' matches.", fix=f"Look at them: caudal quarantine show {source.name}")
-    # Rows that are alike to the last value cannot be told apart, so they are corrected together.
-    chosen = rows.withColumn("_key", corrections.row_key(own)).where(F.col("_key").isin(keys))
-    good = ws.frame(source.name).withColumn("_key", corrections.row_key(own)).where(F.col("_key").isin(keys)).count()
-    if good:
+    # Rows with equal values in every column cannot be distinguished, so they are corrected together.
+    selected = rows.withColumn("_key", corrections.row_key(columns)).where(F.col("_key").isin(keys))
+    good_count = ws.frame(source.name).withColumn("_key", corrections.row_key(columns)).where(F.col("_key").isin(keys)).count()
+    if good_count:
         raise DeclarationProblem(
-            f"{good} good rows of '{source.name}' are alike to the last value with rows to be corrected.",
+            f"{good_count} good rows of '{source.name}' are alike to the last value with rows to be corrected.",
             fix="Narrow it down with --where or --reason.",
         )
-    segments = [row["_file"] for row in chosen.select("_file").distinct().collect()]
-    corrected = chosen.withColumns({column: F.expr(expression) for column, expression in sets})
+    segments = [row["_file"] for row in selected.select("_file").distinct().collect()]
+    corrected = selected.withColumns({column: F.expr(expression) for column, expression in sets})
     raw_names = {field.name: field.raw_name for field in source.schema or ()}
-    corrected = corrected.select(*[F.col(name).alias(raw_names.get(name, name)) for name in own])
+    corrected = corrected.select(*[F.col(name).alias(raw_names.get(name, name)) for name in columns])
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / f"corrections-{ws.run_id}.parquet"
         corrections.write(corrected.toArrow(), keys, segments, file)
-        said = _Correction(f"corrections/{file.name}", file, file.stat().st_size, file.stat().st_mtime_ns)
-        land([said], ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, kind="correction")
+        correction = _Correction(f"corrections/{file.name}", file, file.stat().st_size, file.stat().st_mtime_ns)
+        land([correction], ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, kind="correction")
 
 
 def _assignment(text: str) -> tuple[str, str]:

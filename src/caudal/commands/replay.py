@@ -1,4 +1,4 @@
-"""``caudal replay``: a simulator or a recording, played into a stream at a chosen rate by the clock on the wall."""
+"""``caudal replay``: play a simulator or a recording into a stream at a chosen rate in real time."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from caudal.stages.simulate import Played, simulator, simulators
 from caudal.streaming.task import AHEAD_US
 from caudal.tables.home import Home
 
-# One block leaves this often where blocks are paced: small enough to be fresh, large enough to be cheap.
+# Interval of paced blocks: short enough for low latency, long enough for few messages.
 BLOCK_S = 1 / 16
-# Samples of a block that is not paced.
+# Samples of a block in a replay as fast as possible.
 _FAST = 256
-# More messages a second than this would cost more than they save; a payload then holds blocks of many devices.
+# Packed blocks of several devices share a payload up to this size, which saves messages.
 _PAYLOAD_BYTES = 64 << 10
 _SLACK_S = 0.002
-_LABELS = 32  # labels leave in groups of this many
+_LABELS = 32  # labels are sent in groups of this size
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a replay goes.
+    """The speed of a replay.
 
     Parameters
     ----------
-    devices : int, all of them play the same stretch
-    rate_hz : samples of a device in a second of event time
-    speed : seconds of event time in a second on the wall; 0 is as fast as it goes
-    samples : int, of a block
+    devices : int, all of them send the same signal
+    rate_hz : samples of one device per second of event time
+    speed : seconds of event time per second of real time; 0 is as fast as possible
+    samples : int, samples per block
     """
 
     devices: int
@@ -51,11 +51,11 @@ class Pace:
     samples: int
 
 
-def pace(what: Played, rate: float, devices: int | None = None, speed: float = 1.0) -> Pace:
-    """Return how to play ``what`` so that ``rate`` readings leave in a second; 0 is as fast as it goes.
+def pace(signal: Played, rate: float, devices: int | None = None, speed: float = 1.0) -> Pace:
+    """Return the pace at which ``signal`` gives ``rate`` readings per second; 0 is as fast as possible.
 
-    There are as many devices as it takes, and their samples lie a little closer or further apart than by nature, so that event time
-    goes with the clock (times ``speed``) and the rate is exact.
+    The number of devices is chosen to reach the rate. The sample rate is then adjusted slightly, so that event time
+    follows the clock (times ``speed``) and the rate is exact.
 
     Examples
     --------
@@ -67,17 +67,17 @@ def pace(what: Played, rate: float, devices: int | None = None, speed: float = 1
     """
     if rate < 0 or speed <= 0 or (devices is not None and devices < 1):
         raise DeclarationProblem("Rate, speed and devices cannot be negative, and there is at least one device.")
-    natural = what.natural_hz * len(what.channels) * speed
+    natural = signal.natural_hz * len(signal.channels) * speed
     if rate == 0:
-        return Pace(devices or 1, what.natural_hz, 0.0, _FAST)
+        return Pace(devices or 1, signal.natural_hz, 0.0, _FAST)
     count = devices or max(1, math.ceil(rate / natural - 1e-9))
-    rate_hz = rate / (count * len(what.channels) * speed)
+    rate_hz = rate / (count * len(signal.channels) * speed)
     return Pace(count, rate_hz, speed, max(1, round(rate_hz * speed * BLOCK_S)))
 
 
 @dataclass
-class Told:
-    """What a replay has done."""
+class ReplayCounts:
+    """The counts of a replay."""
 
     readings: int = 0
     samples: int = 0
@@ -88,9 +88,9 @@ class Told:
     late_s: float = 0.0
     stopped: bool = False
 
-    def document(self, what: Played, chosen: Pace) -> dict[str, Any]:
-        """Return it as a JSON-ready document, with the disturbances that lie in what was played."""
-        facts = what.facts(0, self.positions)
+    def document(self, signal: Played, chosen_pace: Pace) -> dict[str, Any]:
+        """Return the counts as a JSON-ready document, with the disturbances in the signal that was played."""
+        facts = signal.facts(0, self.positions)
         return {
             "readings": self.readings,
             "samples": self.samples,
@@ -99,16 +99,16 @@ class Told:
             "seconds": round(self.seconds, 3),
             "readings_per_s": round(self.readings / self.seconds) if self.seconds else 0,
             "most_behind_s": round(self.late_s, 3),
-            "devices": chosen.devices,
-            "rate_hz": chosen.rate_hz,
-            "start_us": what.start_us,
+            "devices": chosen_pace.devices,
+            "rate_hz": chosen_pace.rate_hz,
+            "start_us": signal.start_us,
             "facts_per_device": facts,
             "stopped": self.stopped,
         }
 
 
 def replay(
-    what: Played,
+    signal: Played,
     to: Sink,
     *,
     wire: str,
@@ -117,48 +117,48 @@ def replay(
     labels: Sink | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-    told: Callable[[Told], None] = lambda _: None,
-) -> Told:
-    """Play ``seconds`` of event time into ``to`` (and labels into ``labels``), and return what was sent; Ctrl-C ends it early."""
-    stop = round(seconds * chosen.rate_hz)
-    done, began, shown = Told(), clock(), 0.0
-    waiting = _labels(what, stop) if labels is not None else iter(())
-    label = next(waiting, None)
+    on_progress: Callable[[ReplayCounts], None] = lambda _: None,
+) -> ReplayCounts:
+    """Play ``seconds`` of event time into ``to``, and labels into ``labels``, and return the counts of what was sent; Ctrl-C ends it early."""
+    end_position = round(seconds * chosen.rate_hz)
+    counts, began_s, reported_s = ReplayCounts(), clock(), 0.0
+    label_blocks = _label_blocks(signal, end_position) if labels is not None else iter(())
+    label = next(label_blocks, None)
     try:
-        for block in cut(what, stop, chosen.samples):
-            ahead = int(block.seq.max()) + 1
+        for block in blocks_until(signal, end_position, chosen.samples):
+            position = int(block.seq.max()) + 1
             if chosen.speed:
-                # It leaves when its last sample has been taken.
-                due = began + ahead / chosen.rate_hz / chosen.speed
-                done.late_s = max(done.late_s, clock() - due)
-                if (rest := due - clock()) > _SLACK_S:
-                    sleep(rest)
-            while label is not None and labels is not None and _known(what, label) <= ahead:
+                # A block is due when its last sample would have been measured.
+                due = began_s + position / chosen.rate_hz / chosen.speed
+                counts.late_s = max(counts.late_s, clock() - due)
+                if (wait_s := due - clock()) > _SLACK_S:
+                    sleep(wait_s)
+            while label is not None and labels is not None and _known_position(signal, label) <= position:
                 _send(label, labels, wire, chosen.devices)
-                done.labels += len(label) * chosen.devices
-                label = next(waiting, None)
-            done.payloads += _send(block, to, wire, chosen.devices)
-            done.samples += len(block) * chosen.devices
-            done.readings += len(block) * block.channels * chosen.devices
-            done.positions = max(done.positions, ahead)
-            if clock() - began > shown + 1:
-                shown = done.seconds = clock() - began
-                told(done)
-        done.positions = stop
+                counts.labels += len(label) * chosen.devices
+                label = next(label_blocks, None)
+            counts.payloads += _send(block, to, wire, chosen.devices)
+            counts.samples += len(block) * chosen.devices
+            counts.readings += len(block) * block.channels * chosen.devices
+            counts.positions = max(counts.positions, position)
+            if clock() - began_s > reported_s + 1:
+                reported_s = counts.seconds = clock() - began_s
+                on_progress(counts)
+        counts.positions = end_position
         while label is not None and labels is not None:
             _send(label, labels, wire, chosen.devices)
-            done.labels += len(label) * chosen.devices
-            label = next(waiting, None)
+            counts.labels += len(label) * chosen.devices
+            label = next(label_blocks, None)
     except KeyboardInterrupt:
-        done.stopped = True
-    for one in (to, labels):
-        if one is not None:
-            one.close()
-    done.seconds = clock() - began
-    return done
+        counts.stopped = True
+    for target in (to, labels):
+        if target is not None:
+            target.close()
+    counts.seconds = clock() - began_s
+    return counts
 
 
-def command(
+def run_replay(
     what: str,
     settings: Settings,
     *,
@@ -176,43 +176,49 @@ def command(
     client_config: Path | None = None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Do what the command says and return its document.
+    """Run ``caudal replay`` with its options and return its document.
 
     Parameters
     ----------
-    client_config : Path, optional, properties of Kafka's client, such as those of a login; they go before a declared source's own
+    client_config : Path, optional, properties of Kafka's client, such as a login; they override those of a declared source
     """
-    target, named = _target(what, settings, source_name)
-    played = source(named, seed=seed, data=settings.data if named == "recording" else None)
-    chosen = pace(played, len(played.channels) * played.natural_hz * speed if rate == -1 else rate, devices, speed)
+    target, signal_name = _target(what, settings, source_name)
+    signal = source(signal_name, seed=seed, data=settings.data if signal_name == "recording" else None)
+    chosen = pace(signal, len(signal.channels) * signal.natural_hz * speed if rate == -1 else rate, devices, speed)
     now_us = time.time_ns() // 1000
-    played = ending_by_now(played, chosen, seconds, now_us) if at is None else beginning_at(played, chosen, seconds, at, now_us)
+    signal = (
+        with_times_until_now(signal, chosen, seconds, now_us)
+        if at is None
+        else with_start_time(signal, chosen, seconds, at, now_us)
+    )
     kind, place = (
         into or target.kind,
-        to or (target.place if into in (None, target.kind) else _default(into or "", named, settings)),
+        to or (target.place if into in (None, target.kind) else _default_place(into or "", signal_name, settings)),
     )
     wire = wire or target.wire
     login = {**target.options, **_client_config(client_config, kind)}
     servers = login.pop("kafka.bootstrap.servers", None) or target.servers or settings.kafka
     options: dict[str, Any] = {"lanes": target.lanes, "lines": wire == "json", "servers": servers, "options": login}
-    out = sink(kind, place, **options)
-    beside = sink(kind, target.labels or f"{place}_labels", **options) if labels and kind != "socket" else None
-    say(f"{named}: {chosen.devices:,} × {len(played.channels)} channels at {chosen.rate_hz:g} Hz into {kind} {place}")
-    done = replay(
-        played,
-        out,
+    sample_sink = sink(kind, place, **options)
+    label_sink = sink(kind, target.labels or f"{place}_labels", **options) if labels and kind != "socket" else None
+    say(f"{signal_name}: {chosen.devices:,} × {len(signal.channels)} channels at {chosen.rate_hz:g} Hz into {kind} {place}")
+    counts = replay(
+        signal,
+        sample_sink,
         wire=wire,
         chosen=chosen,
         seconds=seconds,
-        labels=beside,
-        told=lambda now: say(f"{now.seconds:7.1f} s  {now.readings:14,} readings  {now.readings / now.seconds:12,.0f} a second"),
+        labels=label_sink,
+        on_progress=lambda now: say(
+            f"{now.seconds:7.1f} s  {now.readings:14,} readings  {now.readings / now.seconds:12,.0f} a second"
+        ),
     )
-    return {"what": named, "into": kind, "to": place, "wire": wire, **done.document(played, chosen)}
+    return {"what": signal_name, "into": kind, "to": place, "wire": wire, **counts.document(signal, chosen)}
 
 
 @dataclass(frozen=True)
 class _Target:
-    """Where a replay goes when the command does not say."""
+    """The default target of a replay, taken from a declared source or from the simulator's name."""
 
     kind: str
     place: str
@@ -220,17 +226,17 @@ class _Target:
     lanes: int = 2
     servers: str | None = None
     labels: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)  # of Kafka's client
+    options: Mapping[str, Any] = field(default_factory=dict)  # options of Kafka's client
 
 
 def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, str]:
     path = Path(what)
     if len(path.parts) == 1 and not path.is_dir() and path.suffix != ".py":
-        return _Target("log", _default("log", what, settings)), what
-    product, chosen, simulator = declared(path, name)
+        return _Target("log", _default_place("log", what, settings)), what
+    product, chosen, simulator = stream_source_of(path, name)
     connection = chosen.connection
     label_channels = simulators()[simulator].label_channels
-    beside = [stream for stream in _streams(product) if stream.connection.channels == label_channels and label_channels]
+    label_streams = [stream for stream in _streams(product) if stream.connection.channels == label_channels and label_channels]
     place = partial(_place, settings, product.name)
     return (
         _Target(
@@ -239,7 +245,7 @@ def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, s
             connection.wire,
             getattr(connection, "partitions", 2),
             getattr(connection, "servers", None),
-            place(beside[0]) if beside and beside[0].connection.kind == connection.kind else None,
+            place(label_streams[0]) if label_streams and label_streams[0].connection.kind == connection.kind else None,
             connection.options if isinstance(connection, Kafka) else {},
         ),
         simulator,
@@ -249,31 +255,31 @@ def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, s
 def _client_config(file: Path | None, kind: str) -> dict[str, Any]:
     if file is not None and kind != "kafka":
         raise DeclarationProblem(
-            f"--client-config is of Kafka's client, and this replay goes into {kind}.", fix="Add --into kafka."
+            f"--client-config configures Kafka's client, but this replay goes into {kind}.", fix="Add --into kafka."
         )
     return properties(file) if file is not None else {}
 
 
-def _place(settings: Settings, product: str, one: Any) -> str:
-    """Return where a stream source is fed."""
-    connection = one.connection
+def _place(settings: Settings, product: str, stream: Any) -> str:
+    """Return the topic, folder or address that feeds a stream source."""
+    connection = stream.connection
     if connection.kind == "kafka":
         return str(connection.topic)
     if connection.kind == "folder":
         return str(((settings.data or Path.cwd()) / connection.pattern).parent)
     if connection.kind == "socket":
         return f"{connection.host}:{connection.port}"
-    return str(Home(settings.home).stream(product, one.name))
+    return str(Home(settings.home).stream(product, stream.name))
 
 
-def _default(kind: str, name: str, settings: Settings) -> str:
-    named = {"kafka": name, "folder": str(settings.home / "dropped" / name), "socket": "127.0.0.1:9999"}
-    return named.get(kind) or str(Home(settings.home).stream(name, "samples"))
+def _default_place(kind: str, name: str, settings: Settings) -> str:
+    places = {"kafka": name, "folder": str(settings.home / "dropped" / name), "socket": "127.0.0.1:9999"}
+    return places.get(kind) or str(Home(settings.home).stream(name, "samples"))
 
 
-def cut(what: Played, stop: int, samples: int) -> Iterator[Block]:
-    """Yield what is sent of positions 0 to before ``stop`` in blocks of at most ``samples``."""
-    for block in what.blocks(0, stop):
+def blocks_until(signal: Played, stop: int, samples: int) -> Iterator[Block]:
+    """Yield the signal's blocks up to position ``stop``, cut to at most ``samples`` each."""
+    for block in signal.blocks(0, stop):
         for start in range(0, len(block), samples):
             yield block.cut(start, start + samples)
 
@@ -283,53 +289,53 @@ def source(name: str, **parameters: Any) -> Played:
 
     Raises
     ------
-    NotThere : there is none
+    NotThere : there is no simulator or recording of that name
     """
     return simulator(name, **{key: value for key, value in parameters.items() if value is not None})
 
 
-def declared(folder: Path, name: str | None) -> tuple[Any, Any, str]:
-    """Return the product, the stream source of it to play into, and the simulator that has the source's channels.
+def stream_source_of(folder: Path, name: str | None) -> tuple[Any, Any, str]:
+    """Return the product, its stream source to play into, and the simulator with the source's channels.
 
     Raises
     ------
-    NotThere : the product has no stream source, none of that name, or one with channels that no simulator gives
+    NotThere : the product has no stream source of that name whose channels a simulator has
     """
     product = load(folder)
     sources = {stream.name: stream for stream in _streams(product)}
-    # A label stream is played along with the samples that it belongs to.
-    plays = {
+    # A label stream is played together with its samples' stream.
+    simulator_by_source = {
         source.name: simulator
         for source in sources.values()
-        for simulator, made in simulators().items()
-        if made.channels == source.connection.channels
+        for simulator, signal in simulators().items()
+        if signal.channels == source.connection.channels
     }
-    if name is None and plays:
-        name = next(iter(plays))
-    if name not in plays:
+    if name is None and simulator_by_source:
+        name = next(iter(simulator_by_source))
+    if name not in simulator_by_source:
         raise NotThere(
             f"Product '{product.name}' has no stream source{f' {name!r}' if name else ''} that a simulator can feed.",
             fix=f"A source is fed whose channels are those of a simulator: {', '.join(sorted(simulators()))}.",
         )
-    return product, sources[name], plays[name]
+    return product, sources[name], simulator_by_source[name]
 
 
 def _streams(product: Product) -> list[Any]:
     return [source for source in product.sources.values() if hasattr(getattr(source, "connection", None), "channels")]
 
 
-def ending_by_now(what: Played, chosen: Pace, seconds: float, now_us: int) -> Played:
-    """Return ``what`` with event times that go with the clock; played faster they begin in the past, for no reading is of the future."""
-    wall = seconds / chosen.speed if chosen.speed else 0.0
-    return replace(what, rate_hz=chosen.rate_hz, start_us=now_us - round(max(0.0, seconds - wall) * 1e6))
+def with_times_until_now(signal: Played, chosen: Pace, seconds: float, now_us: int) -> Played:
+    """Return the signal with event times that follow the clock; a faster replay begins in the past, so that no reading lies in the future."""
+    real_s = seconds / chosen.speed if chosen.speed else 0.0
+    return replace(signal, rate_hz=chosen.rate_hz, start_us=now_us - round(max(0.0, seconds - real_s) * 1e6))
 
 
-def beginning_at(what: Played, chosen: Pace, seconds: float, at: str, now_us: int) -> Played:
-    """Return ``what`` with the event time of its first sample fixed, so that every play of it gives the same samples.
+def with_start_time(signal: Played, chosen: Pace, seconds: float, at: str, now_us: int) -> Played:
+    """Return the signal with a fixed event time of its first sample, so that every replay gives the same samples.
 
     Raises
     ------
-    DeclarationProblem : ``at`` is no time, or samples would be of the future, which a stream sets aside
+    DeclarationProblem : ``at`` is not a time, or samples would lie in the future, which a stream sets aside
     """
     try:
         begins = datetime.fromisoformat(at)
@@ -339,17 +345,17 @@ def beginning_at(what: Played, chosen: Pace, seconds: float, at: str, now_us: in
             f"--at {at!r} is no time.", fix="Write it as 2026-01-05T08:00:00Z; without an offset it is UTC."
         ) from None
     begin_us = start_us // timedelta(microseconds=1)
-    wall = seconds / chosen.speed if chosen.speed else 0.0
-    if begin_us < 0 or begin_us + round(seconds * 1e6) > now_us + round(wall * 1e6) + AHEAD_US:
+    real_s = seconds / chosen.speed if chosen.speed else 0.0
+    if begin_us < 0 or begin_us + round(seconds * 1e6) > now_us + round(real_s * 1e6) + AHEAD_US:
         raise DeclarationProblem(
             f"--at {at}: {seconds:g} s from there on are not between 1970 and now, and a stream sets samples of the future aside.",
             fix="Choose an earlier time, or fewer --seconds.",
         )
-    return replace(what, rate_hz=chosen.rate_hz, start_us=begin_us)
+    return replace(signal, rate_hz=chosen.rate_hz, start_us=begin_us)
 
 
 def _send(block: Block, to: Sink, wire: str, devices: int) -> int:
-    """Send a block of each device, spread over the lanes; returns the number of payloads."""
+    """Send a block for each device, spread over the lanes, and return the number of payloads."""
     messages = codec(wire).encode(block)
     if devices == 1:
         to.send(block.device % to.lanes, messages)
@@ -358,22 +364,25 @@ def _send(block: Block, to: Sink, wire: str, devices: int) -> int:
     for lane in range(min(to.lanes, devices)):
         of_lane = range(block.device + lane, block.device + devices, to.lanes)
         if wire == "packed":
-            at_once = max(1, _PAYLOAD_BYTES // len(messages[0]))
-            each = [packed.with_device(messages[0], device) for device in of_lane]
-            payloads = [b"".join(each[start : start + at_once]) for start in range(0, len(each), at_once)]
+            messages_per_payload = max(1, _PAYLOAD_BYTES // len(messages[0]))
+            device_messages = [packed.with_device(messages[0], device) for device in of_lane]
+            payloads = [
+                b"".join(device_messages[start : start + messages_per_payload])
+                for start in range(0, len(device_messages), messages_per_payload)
+            ]
         else:
-            payloads = [one for device in of_lane for one in codec(wire).encode(replace(block, device=device))]
+            payloads = [payload for device in of_lane for payload in codec(wire).encode(replace(block, device=device))]
         to.send(lane, payloads)
         count += len(payloads)
     return count
 
 
-def _labels(what: Played, stop: int) -> Iterator[Block]:
-    for block in what.labels(0, stop):
+def _label_blocks(signal: Played, stop: int) -> Iterator[Block]:
+    for block in signal.labels(0, stop):
         for start in range(0, len(block), _LABELS):
             yield block.cut(start, start + _LABELS)
 
 
-def _known(what: Played, label: Block) -> float:
-    """Return the position up to which samples are taken when a label becomes known."""
-    return int(label.seq[-1]) + 1 + what.label_delay_s * what.rate_hz
+def _known_position(signal: Played, label: Block) -> float:
+    """Return the sample position at which a label becomes known."""
+    return int(label.seq[-1]) + 1 + signal.label_delay_s * signal.rate_hz

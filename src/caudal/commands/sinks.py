@@ -1,4 +1,4 @@
-"""Where a replay goes: the embedded log, Kafka, a folder, a socket. Each takes payloads for a lane, which becomes a partition."""
+"""The targets of a replay: the embedded log, Kafka, a folder, a socket. Each accepts payloads for a lane, which becomes a partition."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from caudal.extras import require
 from caudal.messaging.log import Writer
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
 
-# Messages that are sent again to a client that comes after one which never acknowledged anything.
+# Unacknowledged messages that are kept for the next client of a socket.
 _UNACKNOWLEDGED = 1000
-_PATIENCE_S = 30.0  # with a client that takes nothing
+_PATIENCE_S = 30.0  # how long a client may accept nothing
 KINDS = ("log", "kafka", "folder", "socket")
 
 
 class Sink(Protocol):
-    """Takes messages."""
+    """A target that accepts messages."""
 
     lanes: int
 
@@ -31,7 +31,7 @@ class Sink(Protocol):
         """Send messages; those of one lane keep their order."""
 
     def close(self) -> None:
-        """Send what is still on its way, and end."""
+        """Send what is still queued, and close."""
 
 
 def sink(
@@ -43,7 +43,7 @@ def sink(
     servers: str = "127.0.0.1:9092",
     options: Mapping[str, Any] | None = None,
 ) -> Sink:
-    """Return the way to ``to``.
+    """Return the sink of a kind that sends to ``to``.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def sink(
     to : a folder for ``log`` and ``folder``, a topic for ``kafka``, ``host:port`` for ``socket``
     lanes : int, partitions of a log; a topic has its own number
     lines : bool, a socket's messages are lines and not framed by their lengths
-    options : mapping, of Kafka's client, as a source declares them: how to log in
+    options : mapping, options of Kafka's client, such as its login, as a source declares them
     """
     if kind == "log":
         return LogSink(Path(to), lanes)
@@ -66,23 +66,23 @@ def sink(
 
 
 class LogSink:
-    """Into the embedded log."""
+    """Sends into the embedded log."""
 
     def __init__(self, folder: Path, lanes: int) -> None:
         self.lanes = lanes
         self._writer = Writer(folder, lanes)
 
     def send(self, lane: int, payloads: Sequence[bytes]) -> None:
-        """Append."""
+        """Append messages to a partition."""
         self._writer.append(lane, payloads)
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Close the log."""
         self._writer.close()
 
 
 class KafkaSink:
-    """Into a topic, which is made when it is missing."""
+    """Sends into a topic, which is created when it is missing."""
 
     def __init__(self, topic: str, servers: str, options: Mapping[str, Any] | None = None) -> None:
         require("confluent_kafka", extra="kafka", for_="caudal replay into Kafka")
@@ -107,24 +107,24 @@ class KafkaSink:
                     "log_level": 0,
                 }
             )
-            # Asking for a topic makes it, where the broker is set so.
+            # Listing a missing topic creates it, where the broker allows that.
             for _ in range(50):
-                known = producer.list_topics(topic, timeout=5).topics[topic]
-                if known.partitions:
+                topic_metadata = producer.list_topics(topic, timeout=5).topics[topic]
+                if topic_metadata.partitions:
                     break
                 time.sleep(0.1)
         except KafkaException as error:
             if producer is not None:
-                producer.poll(0)  # has the refusal told
+                producer.poll(0)  # delivers the refusal to error_cb
             raise EnvironmentProblem(
                 f"No Kafka answers at {servers}: {refusal.text or error.args[0].str()}.",
                 fix=LOGIN_FIX if refusal.text else "Start one with 'caudal broker', or set CAUDAL_KAFKA.",
             ) from None
         self._producer = producer
-        self.lanes = max(1, len(known.partitions))
+        self.lanes = max(1, len(topic_metadata.partitions))
 
     def send(self, lane: int, payloads: Sequence[bytes]) -> None:
-        """Produce; waits while the queue is full."""
+        """Produce messages; waits while the queue is full."""
         for payload in payloads:
             while True:
                 try:
@@ -136,11 +136,11 @@ class KafkaSink:
         self._check()
 
     def close(self) -> None:
-        """Wait until the broker has everything."""
-        left = self._producer.flush(60)
+        """Wait until the broker has acknowledged all messages."""
+        unsent = self._producer.flush(60)
         self._check()
-        if left:
-            raise EnvironmentProblem(f"Kafka did not take {left:,} messages within a minute.", fix="Is the broker still there?")
+        if unsent:
+            raise EnvironmentProblem(f"Kafka did not take {unsent:,} messages within a minute.", fix="Is the broker still there?")
 
     def _delivered(self, error: object, _: object) -> None:
         if error is not None:
@@ -152,7 +152,7 @@ class KafkaSink:
 
 
 class FolderSink:
-    """Into files, one for all that is sent at once."""
+    """Writes each payload into a separate file."""
 
     lanes = 1
 
@@ -161,7 +161,7 @@ class FolderSink:
         self._folder, self._number = folder, 0
 
     def send(self, lane: int, payloads: Sequence[bytes]) -> None:  # noqa: ARG002
-        """Write each payload beside, then move it in: nobody sees half a file."""
+        """Write each payload to a temporary file and rename it, so that readers see whole files."""
         for payload in payloads:
             self._number += 1
             part = self._folder / ".part"
@@ -169,11 +169,11 @@ class FolderSink:
             part.rename(self._folder / f"{time.time_ns():020d}-{self._number:06d}.bin")
 
     def close(self) -> None:
-        """Nothing is on its way."""
+        """Do nothing: files are complete when ``send`` returns."""
 
 
 class SocketSink:
-    """To whoever connects: a TCP server. What a client that acknowledges has not acknowledged is sent again to the next one."""
+    """A TCP server that sends to the client that connects; unacknowledged messages are sent again to the next client."""
 
     lanes = 1
 
@@ -187,32 +187,32 @@ class SocketSink:
         self.address = "{}:{}".format(*self._server.getsockname()[:2])
         self._lines = lines
         self._client: socket.socket | None = None
-        self._waiting: deque[bytes] = deque()  # sent and not acknowledged
+        self._unacknowledged: deque[bytes] = deque()  # sent, not acknowledged
         self._acknowledges = False
-        self._answer = b""
-        self._kept = 0
+        self._unread = b""
+        self._acknowledged = 0
 
     def send(self, lane: int, payloads: Sequence[bytes]) -> None:  # noqa: ARG002
-        """Send, waiting for a client when there is none."""
-        fresh = list(payloads)
+        """Send messages; waits for a client when none is connected."""
+        new_payloads = list(payloads)
         while True:
-            again = self._client is None
-            client = self._client or self._accepted()
+            needs_client = self._client is None
+            client = self._client or self._accept()
             try:
                 self._read(client)
-                # To a new client first what the last one may not have kept.
-                self._out(client, [*self._waiting, *fresh] if again else fresh)
-                self._waiting.extend(fresh)
+                # A new client first gets what the last one did not acknowledge.
+                self._send_to(client, [*self._unacknowledged, *new_payloads] if needs_client else new_payloads)
+                self._unacknowledged.extend(new_payloads)
                 return
             except OSError:
                 self._drop()
 
     def close(self) -> None:
-        """Wait for the last acknowledgements where there are any, and end."""
+        """Wait for the last acknowledgements, where the client sends any, and close."""
         until = time.monotonic() + 10
-        while self._acknowledges and self._waiting and time.monotonic() < until:
+        while self._acknowledges and self._unacknowledged and time.monotonic() < until:
             try:
-                client = self._client or self._accepted(until - time.monotonic())
+                client = self._client or self._accept(until - time.monotonic())
                 self._read(client, 0.2)
             except OSError:
                 self._drop()
@@ -221,37 +221,37 @@ class SocketSink:
         self._drop()
         self._server.close()
 
-    def _accepted(self, wait_s: float | None = None) -> socket.socket:
+    def _accept(self, wait_s: float | None = None) -> socket.socket:
         self._server.settimeout(wait_s)
         self._client = self._server.accept()[0]
         self._client.settimeout(_PATIENCE_S)
-        self._kept, self._answer = 0, b""
+        self._acknowledged, self._unread = 0, b""
         return self._client
 
-    def _out(self, client: socket.socket, payloads: Sequence[bytes]) -> None:
+    def _send_to(self, client: socket.socket, payloads: Sequence[bytes]) -> None:
         if self._lines:
             client.sendall(b"".join(payload + b"\n" for payload in payloads))
         else:
             client.sendall(b"".join(struct.pack("<I", len(payload)) + payload for payload in payloads))
 
     def _read(self, client: socket.socket, wait_s: float = 0.0) -> None:
-        """Take acknowledgements: numbers of messages kept on this connection, u64 little-endian."""
+        """Read acknowledgements: counts of messages stored on this connection, u64 little-endian."""
         client.settimeout(wait_s)
         try:
-            while piece := client.recv(4096):
-                self._answer += piece
+            while chunk := client.recv(4096):
+                self._unread += chunk
             raise ConnectionError("the client went away")
         except (BlockingIOError, TimeoutError):
             pass
         finally:
             client.settimeout(_PATIENCE_S)
-            if whole := len(self._answer) // 8 * 8:
-                kept = struct.unpack("<Q", self._answer[whole - 8 : whole])[0]
-                for _ in range(min(kept - self._kept, len(self._waiting))):
-                    self._waiting.popleft()
-                self._acknowledges, self._kept, self._answer = True, kept, self._answer[whole:]
-        while not self._acknowledges and len(self._waiting) > _UNACKNOWLEDGED:
-            self._waiting.popleft()
+            if complete_bytes := len(self._unread) // 8 * 8:
+                acknowledged = struct.unpack("<Q", self._unread[complete_bytes - 8 : complete_bytes])[0]
+                for _ in range(min(acknowledged - self._acknowledged, len(self._unacknowledged))):
+                    self._unacknowledged.popleft()
+                self._acknowledges, self._acknowledged, self._unread = True, acknowledged, self._unread[complete_bytes:]
+        while not self._acknowledges and len(self._unacknowledged) > _UNACKNOWLEDGED:
+            self._unacknowledged.popleft()
 
     def _drop(self) -> None:
         if self._client is not None:

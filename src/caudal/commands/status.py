@@ -1,4 +1,4 @@
-"""``caudal status``: how products stand, told by the ledger and the tables' logs alone."""
+"""``caudal status``: the status of products, from the ledger and the tables' logs alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, model_versions, runs, schedules, steps
 from caudal.messaging.feed import Feed
 from caudal.observers.alerts import ATTEMPTS, undelivered
-from caudal.report.sections.others import OWN
+from caudal.report.sections.others import CAUDAL_PARTS
 from caudal.runtime.opening import opened
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     )
 
 
-_LOOKED_AT = 200  # updates of the live feed: enough for each source to be among them
+_UPDATES_SEARCHED = 200  # newest updates of the live feed to search: enough to include each source
 
 
 def status(settings: Settings, folder: Path | None = None) -> StatusDocument:
-    """Return, for one product or for all of the home, the last run, the tables and the champions."""
+    """Return last run, tables and champions of one product or of all in the home."""
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
         names = [product_name(folder)] if folder else products(ledger)
@@ -48,31 +48,31 @@ def status(settings: Settings, folder: Path | None = None) -> StatusDocument:
 
 
 def products(ledger: Ledger) -> list[str]:
-    """Return the names of the products that have run, or wait to."""
+    """Return the names of the products that have run or have waiting events."""
     return sorted({row["product"] for table in (runs, events) for row in ledger.rows(select(table.c.product).distinct())})
 
 
-def the_product(home: Home, ledger: Ledger, product: str | None) -> str:
-    """Return the product that is meant: the one named, or the only one there is.
+def resolve_product(home: Home, ledger: Ledger, product: str | None) -> str:
+    """Return the named product, or the only one in the home.
 
     Raises
     ------
-    NotThere : there is none, or several
+    NotThere : no product matches, or there are several and none is named
     """
-    among = products(ledger)
-    if product is not None and product in among:
+    names = products(ledger)
+    if product is not None and product in names:
         return product
     if product is not None:
         raise NotThere(
             f"'{product}' has not run in {home.path}.",
-            nearest=nearest(product, among),
-            fix=f"There are: {', '.join(among) or 'none yet'}.",
+            nearest=nearest(product, names),
+            fix=f"There are: {', '.join(names) or 'none yet'}.",
         )
-    if len(among) == 1:
-        return among[0]
-    if not among:
+    if len(names) == 1:
+        return names[0]
+    if not names:
         raise NotThere(f"No product has run in {home.path}.", fix="Run one with: caudal run FOLDER (or give the right --home).")
-    raise NotThere(f"Several products have run in {home.path}: {', '.join(among)}.", fix="Say which one with --product NAME.")
+    raise NotThere(f"Several products have run in {home.path}: {', '.join(names)}.", fix="Say which one with --product NAME.")
 
 
 def product_name(folder: Path) -> str:
@@ -88,7 +88,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> ProductStatus:
     for row in ledger.find(steps, product=product, state="succeeded"):
         if row["kind"] in steps_where(writes="table") and row["output_version"] is not None:
             tables[row["name"]] = row
-    stands: ProductStatus = {
+    document: ProductStatus = {
         "product": product,
         "last_run": None if last is None else {
             "run_id": last["run_id"], "state": last["state"], "outcome": str((last["summary"] or {}).get("outcome") or last["state"]), "started_at": last["started_at"], "finished_at": last["finished_at"],
@@ -97,7 +97,7 @@ def _product(home: Home, ledger: Ledger, product: str) -> ProductStatus:
         },
         "tables": [
             *(_table(home, product, name, row["kind"], row["finished_at"]) for name, row in tables.items()),
-            *(_table(home, product, name, _made_by(home.table(product, name)), None) for name in _published(home, product) if name not in tables),
+            *(_table(home, product, name, _step_kind_of_commit(home.table(product, name)), None) for name in _published(home, product) if name not in tables),
         ],
         "warehouse": _warehouse(ledger, product),
         "streams": _streams(home, ledger, product),
@@ -112,12 +112,12 @@ def _product(home: Home, ledger: Ledger, product: str) -> ProductStatus:
         "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
     }  # fmt: skip
     if others := _others(ledger, product):
-        stands["others"] = others
-    return stands
+        document["others"] = others
+    return document
 
 
 def _warehouse(ledger: Ledger, product: str) -> list[PublicationStatus]:
-    """Return what was published last, by publication."""
+    """Return the last publication of each name."""
     published = ledger.find(steps, product=product, kind=list(steps_where(section="warehouse")), state="succeeded")
     newest = {row["name"]: row for row in published}
     return [
@@ -130,10 +130,10 @@ def _warehouse(ledger: Ledger, product: str) -> list[PublicationStatus]:
 
 
 def _others(ledger: Ledger, product: str) -> dict[str, list[dict[str, object]]]:
-    """Return what nodes of other packages' kinds made last, by section; nothing where there are none."""
+    """Return the last results of nodes whose kinds other packages bring, by section; empty where there are none."""
     sections: dict[str, dict[str, dict[str, object]]] = {}
     for kind, step in step_kinds().items():
-        if step.section is None or step.section in OWN:
+        if step.section is None or step.section in CAUDAL_PARTS:
             continue
         for row in ledger.find(steps, product=product, kind=kind, state="succeeded"):
             age_s = round(time.time() - (row["finished_at"] or 0.0), 1)
@@ -146,29 +146,29 @@ def _others(ledger: Ledger, product: str) -> dict[str, list[dict[str, object]]]:
 
 
 def _up(ledger: Ledger, product: str) -> UpStatus | None:
-    """Return the events that wait, are at work or have failed, and when schedules come next; None where ``caudal up`` never was."""
-    counted = ledger.rows(
+    """Return counts of events by state and the next times of schedules; None where ``caudal up`` never ran."""
+    counts = ledger.rows(
         select(events.c.state, func.count().label("events")).where(events.c.product == product).group_by(events.c.state)
     )
-    come = ledger.find(schedules, product=product)
-    if not counted and not come:
+    schedule_rows = ledger.find(schedules, product=product)
+    if not counts and not schedule_rows:
         return None
-    count = {row["state"]: row["events"] for row in counted}
+    count_by_state = {row["state"]: row["events"] for row in counts}
     failed = ledger.find(events, product=product, state="failed", newest=True, limit=1)
     return {
         "events": {
-            "new": count.get("new", 0),
-            "taken": count.get("taken", 0),
-            "done": count.get("done", 0),
-            "failed": count.get("failed", 0),
+            "new": count_by_state.get("new", 0),
+            "taken": count_by_state.get("taken", 0),
+            "done": count_by_state.get("done", 0),
+            "failed": count_by_state.get("failed", 0),
         },
         "failed": {"subject": failed[0]["subject"], "why": (failed[0]["detail"] or {}).get("why")} if failed else None,
-        "schedules": [{"trigger": row["trigger"], "next_at": row["next_at"]} for row in come],
+        "schedules": [{"trigger": row["trigger"], "next_at": row["next_at"]} for row in schedule_rows],
     }
 
 
-def _made_by(folder: Place) -> str:
-    """Return the kind of the step that a table's newest commit names: the ledger may not have been told of it; a stream's names none."""
+def _step_kind_of_commit(folder: Place) -> str:
+    """Return the kind of the step that a table's newest commit names, for tables that the ledger does not have; commits of streams name none."""
     for number in range(delta.version_of(folder) or 0, -1, -1):
         kind = str(delta.identity(folder, number).get("step", "")).partition(":")[0]
         if kind in steps_where(writes="table", by_stream=False):
@@ -179,26 +179,26 @@ def _made_by(folder: Place) -> str:
 
 
 def _published(home: Home, product: str) -> list[str]:
-    """Return the names of all tables, whoever has made them."""
+    """Return the names of all published tables, also those that the ledger does not have."""
     folder = home.tables(product)
     return sorted(path.name for path in folder.iterdir() if (path / "_delta_log").is_dir()) if folder.is_dir() else []
 
 
 def _streams(home: Home, ledger: Ledger, product: str) -> StreamsStatus | None:
-    """Return how the product's streams stand by the last updates of the live feed; None where it never had any."""
+    """Return the state of the product's streams from the last updates of the live feed; None where it has none."""
     feed = Feed(home.live(product))
-    last = {update["source"]: update for _, update in feed.tail(feed.end() - _LOOKED_AT)}
-    if not last:
+    last_updates = {update["source"]: update for _, update in feed.tail(feed.end() - _UPDATES_SEARCHED)}
+    if not last_updates:
         return None
     running = ledger.find(runs, product=product, state="running", command="stream")
     return {
         "running": any(row["host"] != socket.gethostname() or (row["pid"] is not None and _alive(row["pid"])) for row in running),
         "sources": {
             name: {
-                "at": one["at"], "readings": one["total"], "per_s": one["rate"], "p95_s": one["latency_s"]["p95"] if one["latency_s"] else None, "late": one["late"],
-                "duplicates": one["duplicates"], "unreadable": one["unreadable"], "windows": one["state"]["windows"],
+                "at": last["at"], "readings": last["total"], "per_s": last["rate"], "p95_s": last["latency_s"]["p95"] if last["latency_s"] else None, "late": last["late"],
+                "duplicates": last["duplicates"], "unreadable": last["unreadable"], "windows": last["state"]["windows"],
             }
-            for name, one in last.items()
+            for name, last in last_updates.items()
         },
     }  # fmt: skip
 
@@ -223,11 +223,11 @@ def _table(home: Home, product: str, name: str, kind: str, finished_at: float | 
         "version": number,
         "rows": delta.read(folder).rows if number is not None else 0,
         "quarantined": delta.read(quarantine).rows if delta.version_of(quarantine) is not None else 0,
-        "age_s": round(time.time() - (finished_at or _changed(folder)), 1),
+        "age_s": round(time.time() - (finished_at or _last_commit_at(folder)), 1),
     }
 
 
-def _changed(folder: Place) -> float:
+def _last_commit_at(folder: Place) -> float:
     return max((path.stat().st_mtime for path in (folder / "_delta_log").glob("*.json")), default=0.0)
 
 

@@ -1,4 +1,4 @@
-"""``caudal times``: how long the steps of a product take, and where that tends; all from the ledger."""
+"""``caudal times``: durations of a product's steps and their trend, from the ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from caudal.commands.status import the_product
+from caudal.commands.status import resolve_product
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.records import steps
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 def times(settings: Settings, product: str | None, step: str | None = None) -> TimesDocument:
-    """Return the history of each step of a product, of one step only where told, with what is usual and where it tends."""
+    """Return the history of each step of a product, or of one step, with its usual duration and trend."""
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        name = the_product(home, ledger, product)
-        asked = select(steps.c.step).where(steps.c.product == name, steps.c.state == "succeeded").distinct()
-        known = [*sorted(row["step"] for row in ledger.rows(asked)), RUN]
-        if step is not None and step not in known:
+        name = resolve_product(home, ledger, product)
+        query = select(steps.c.step).where(steps.c.product == name, steps.c.state == "succeeded").distinct()
+        step_names = [*sorted(row["step"] for row in ledger.rows(query)), RUN]
+        if step is not None and step not in step_names:
             raise NotThere(
                 f"'{name}' has no step '{step}' that was ever done.",
-                nearest=nearest(step, known),
-                fix=f"There are: {', '.join(known)}.",
+                nearest=nearest(step, step_names),
+                fix=f"There are: {', '.join(step_names)}.",
             )
-        found = [(one, history(ledger, name, one)) for one in ([step] if step else known)]
-        return {"product": name, "steps": [_told(one, done) for one, done in found if done]}
+        histories = [(step_name, history(ledger, name, step_name)) for step_name in ([step] if step else step_names)]
+        return {"product": name, "steps": [_step_times(step_name, executions) for step_name, executions in histories if executions]}
 
 
-def _told(step: str, done: list[ExecutionDocument]) -> StepTimes:
-    found = usual_of([one["seconds"] for one in done])
-    return {"step": step, "last_s": done[-1]["seconds"], "usual": _usual(found) if found else None, "history": done}
+def _step_times(step: str, executions: list[ExecutionDocument]) -> StepTimes:
+    usual = usual_of([execution["seconds"] for execution in executions])
+    return {"step": step, "last_s": executions[-1]["seconds"], "usual": _usual(usual) if usual else None, "history": executions}
 
 
 def _usual(usual: Usual) -> UsualDocument:

@@ -1,4 +1,4 @@
-"""``caudal status --why``: why each step ran or rested the last time, told by the ledger."""
+"""``caudal status --why``: why each step ran or was skipped the last time, from the ledger."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from caudal.report.documents import WhyDocument, WhyStep
 
 
-def explained(settings: Settings, about: Path | None) -> WhyDocument:
-    """Return why steps ran or rested the last time that they came up: of all products, of one, or one step.
+def why_steps_ran(settings: Settings, about: Path | None) -> WhyDocument:
+    """Return why steps ran or were skipped the last time, for all products, one product or one step.
 
     Parameters
     ----------
@@ -27,30 +27,35 @@ def explained(settings: Settings, about: Path | None) -> WhyDocument:
     """
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        among = products(ledger)
-        product, name = _meant(about, among)
-        document = {each: _steps(ledger, each, name) for each in among if product in (None, each)}
+        names = products(ledger)
+        product, name = _product_and_step(about, names)
+        document = {
+            listed_product: _steps(ledger, listed_product, name) for listed_product in names if product in (None, listed_product)
+        }
         if name is not None and not any(document.values()):
-            known = [row["step"] for each in document for row in _steps(ledger, each, None)]
+            step_names = [row["step"] for listed_product in document for row in _steps(ledger, listed_product, None)]
             raise NotThere(
                 f"No step '{name}' has run in {home.path}.",
-                nearest=nearest(name, known),
-                fix=f"There are: {', '.join(known) or 'none'}.",
+                nearest=nearest(name, step_names),
+                fix=f"There are: {', '.join(step_names) or 'none'}.",
             )
-        return {"home": str(home.path), "products": [{"product": each, "steps": rows} for each, rows in document.items()]}
+        return {
+            "home": str(home.path),
+            "products": [{"product": listed_product, "steps": rows} for listed_product, rows in document.items()],
+        }
 
 
-def _meant(about: Path | None, among: list[str]) -> tuple[str | None, str | None]:
+def _product_and_step(about: Path | None, names: list[str]) -> tuple[str | None, str | None]:
     if about is None:
         return None, None
     if (about if about.suffix == ".py" else about / "product.py").is_file():
         return product_name(about), None
-    text, above = about.name, about.parent
-    if text in among and str(above) == ".":
+    text, parent = about.name, about.parent
+    if text in names and str(parent) == ".":
         return text, None
-    if str(above) == ".":
+    if str(parent) == ".":
         return None, text
-    product = str(above) if str(above) in among else product_name(above)
+    product = str(parent) if str(parent) in names else product_name(parent)
     return product, text
 
 
@@ -59,14 +64,14 @@ def _steps(ledger: Ledger, product: str, name: str | None) -> list[WhyStep]:
     rows = sorted(newest.values(), key=lambda row: row["id"])
     return [
         {
-            "step": row["step"], "state": row["state"], "run_id": row["run_id"], "at": row["finished_at"], "why": _said(row),
+            "step": row["step"], "state": row["state"], "run_id": row["run_id"], "at": row["finished_at"], "why": _reason(row),
             "made_of": (row["detail"] or {}).get("made_of", {}),
         }
         for row in rows if name in (None, row["step"], row["name"])
     ]  # fmt: skip
 
 
-def _said(row: StepRow) -> str:
+def _reason(row: StepRow) -> str:
     detail = row["detail"] or {}
     if row["state"] == "failed":
         return f"failed: {(row['error'] or {}).get('what', 'no reason is known')}"

@@ -16,11 +16,11 @@ from caudal.console.site import Ledgers, Site
 from caudal.kinds import PAGES
 from caudal.web.access import POLICY, guard
 from caudal.web.look import STATIC, share_templates
-from caudal.web.refusals import HINTS, refuse
+from caudal.web.refusals import HINTS, register_error_handlers
 
 
 class _Console(Dash):
-    """Dash within the page layout of all caudal pages, with their header, language and skip link."""
+    """A Dash app in the layout of all caudal pages, with their header, language and skip link."""
 
     def interpolate_index(self, *_: Any, **parts: Any) -> str:
         return render_template("console.html", **parts)
@@ -43,7 +43,7 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
         has_key=key is not None, pages=[(page.path, page.title) for page in PAGES.values() if page.title], below=()
     )
     guard(app, key)
-    refuse(app, {**HINTS, 404: "See the list of streams at /."}, callers_fault)
+    register_error_handlers(app, {**HINTS, 404: "See the list of streams at /."}, translate_request_error)
     offer_events(app, home, viewers)
     dash = _Console(
         __name__,
@@ -59,16 +59,16 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
         page.offer(dash, site)
 
     @dash.callback(Output("page", "children"), Input("address", "pathname"))
-    def shown(path: str) -> Component:
+    def show_page(path: str) -> Component:
         contents = (content for page in PAGES.values() if (content := page.layout(site, path)) is not None)
         return next(contents, None) or notice("Nothing here", f"There is no page {path}.")
 
-    _bind(app, dash)
+    _set_policy(app, dash)
     return app
 
 
-def callers_fault(error: Exception) -> HTTPException | None:
-    """Return the refusal of a request that Dash cannot read: it raises an exception of its own, and Flask would answer 500."""
+def translate_request_error(error: Exception) -> HTTPException | None:
+    """Return the refusal of a request that Dash cannot read, where Dash raises its own exception and Flask would answer 500."""
     if request.path.startswith("/_dash-component-suites/"):
         return NotFound()
     if request.path == "/_dash-update-component" and isinstance(error, LookupError | TypeError | ValueError | AttributeError):
@@ -76,8 +76,8 @@ def callers_fault(error: Exception) -> HTTPException | None:
     return None
 
 
-def _bind(app: Flask, dash: Dash) -> None:
-    """Allow scripts of this server, and by its hash Dash's inline script."""
+def _set_policy(app: Flask, dash: Dash) -> None:
+    """Set a content security policy that allows scripts of this server, and Dash's inline script by its hash."""
     scripts = " ".join(["'self'", *dash.csp_hashes()])
     policy = POLICY.replace("script-src 'self'", f"script-src {scripts}")
     # Dash adds the style of its controls as elements; on a page that loads nothing from elsewhere, a style cannot leak data.

@@ -1,4 +1,4 @@
-"""Server-sent events: a product's feed, followed as long as a browser listens."""
+"""Server-sent events: follow a product's feed as long as a browser listens."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LOOK_EVERY_S = 0.01
 IDLE_EVERY_S = 1.0
 MOST_HISTORY_S = 600.0
 _TOGETHER = 16  # updates sent together, some hundred kilobytes
-_MOST_UPDATES = 6000  # in one answer; a page that missed more starts anew
+_MOST_UPDATES = 6000  # in one response; a page that missed more starts from the beginning
 
 
 def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
     """Add the route ``/api/v1/live/<product>/events`` to an app.
 
     An event is an update of the feed as JSON, its id the update's number. A browser that reconnects names the last one it had
-    (``Last-Event-ID``, or ``after``) and gets the updates since; a new one gets the last ``history`` seconds. ``idle`` is sent when the
-    history is over, and once a second while nothing happens, with the server's clock; ``again`` says that the browser's updates belong to another feed.
+    (``Last-Event-ID``, or ``after``) and gets the updates since; a new one gets the last ``history`` seconds. ``idle`` is sent, with the
+    server's clock, after the history and once a second while nothing happens; ``again`` means that the browser's updates belong to another feed.
     """
     seats = threading.BoundedSemaphore(viewers)
     stopped: threading.Event = app.extensions.setdefault("stopped", threading.Event())
@@ -43,7 +43,7 @@ def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
         if request.method == "HEAD":  # has no body whose closing would release the seat
             return Response(mimetype="text/event-stream")
         if not seats.acquire(blocking=False):
-            raise ServiceUnavailable(f"{viewers} pages follow streams already, as many as this console lets.")
+            raise ServiceUnavailable(f"{viewers} pages follow streams already, as many as this console allows.")
         answer = Response(_events(feed, after, history_s, stopped), mimetype="text/event-stream")
         answer.headers["X-Accel-Buffering"] = "no"  # a proxy must not buffer live events
         answer.call_on_close(seats.release)
@@ -51,13 +51,13 @@ def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
 
 
 def _events(feed: Feed, after: int | None, history_s: float, stopped: threading.Event) -> Iterator[bytes]:
-    """Give the events until the server stops; the browser's leaving closes the generator."""
+    """Yield the events until the server stops; a browser that disconnects closes the generator."""
     yield b"retry: 500\n\n"
     end = feed.end()
     if after is not None and (after > end or end - after > _MOST_UPDATES):
         yield b"event: again\ndata: {}\n\n"
         after = None
-    number = next(iter(recent(feed, history_s)), end + 1) - 1 if after is None else after
+    number = next(iter(recent_numbers(feed, history_s)), end + 1) - 1 if after is None else after
     idle_at: float | None = None
     while not stopped.is_set():
         news = feed.lines(number)
@@ -78,7 +78,7 @@ def _events(feed: Feed, after: int | None, history_s: float, stopped: threading.
         stopped.wait(LOOK_EVERY_S)
 
 
-def recent(feed: Feed, seconds: float) -> list[int]:
+def recent_numbers(feed: Feed, seconds: float) -> list[int]:
     """Return the numbers of the updates of the last seconds before the newest one.
 
     Examples
@@ -86,18 +86,18 @@ def recent(feed: Feed, seconds: float) -> list[int]:
     >>> import tempfile
     >>> feed = Feed(Path(tempfile.mkdtemp()))
     >>> numbers = [feed.append({"at": at}) for at in (100.0, 101.0, 102.0)]
-    >>> recent(feed, 1.5)
+    >>> recent_numbers(feed, 1.5)
     [2, 3]
     """
-    kept: list[int] = []
+    numbers: list[int] = []
     newest: float | None = None
     for number, line in reversed(feed.lines(max(0, feed.end() - _MOST_UPDATES))):
         at = float(orjson.loads(line).get("at") or 0.0)
         newest = at if newest is None else newest
         if newest - at > seconds:
             break
-        kept.append(number)
-    return kept[::-1] if seconds > 0 else []
+        numbers.append(number)
+    return numbers[::-1] if seconds > 0 else []
 
 
 def _number(text: str) -> int:

@@ -39,7 +39,7 @@ def offer(app: Dash, home: Path) -> None:
         Input("platforms-product", "data"),
         prevent_initial_call=True,
     )
-    def looked(_times: int, product: str) -> Component:
+    def refresh(_times: int, product: str) -> Component:
         return _content(home, product)
 
 

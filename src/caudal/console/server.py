@@ -1,4 +1,4 @@
-"""The console's server: a process of its own, because each open page occupies a thread."""
+"""The console's server: a separate process, because each open page occupies a thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from caudal.console.app import create_console
 from caudal.console.events import VIEWERS
 from caudal.web.access import demand_key
-from caudal.web.server import attend
+from caudal.web.server import serve_until_signal
 
 # Threads in addition to those occupied by pages, for their scripts and callbacks.
 _SPARE = 8
@@ -49,7 +49,7 @@ def console(
     def begin(url: str, _stopped: threading.Event) -> None:
         (announce or _print)(url)
 
-    attend(app, host=host, port=port, threads=viewers + _SPARE, begin=begin)
+    serve_until_signal(app, host=host, port=port, threads=viewers + _SPARE, begin=begin)
 
 
 def _print(url: str) -> None:

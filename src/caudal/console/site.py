@@ -1,4 +1,4 @@
-"""What every page of the console is given, and what a page is."""
+"""The parts of the console's site: its ledger, its pages, and what a page gets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caudal.tables.home import Home
 
 
 class Ledgers:
-    """A home's ledger, opened when there is one."""
+    """Opens a home's ledger on first use, once the ledger exists."""
 
     def __init__(self, home: Path, url: str | None) -> None:
         self.home = Home(home.absolute(), url)
@@ -23,7 +23,7 @@ class Ledgers:
         self._opened: Ledger | None = None
 
     def get(self) -> Ledger | None:
-        """Return it; None while nothing has run: looking makes no ledger."""
+        """Return the ledger; None while nothing has run: a visit creates no ledger."""
         if self._opened is None and (self._url or (self.home.path / "ledger.db").is_file()):
             self._opened = self.home.ledger()
         return self._opened
@@ -31,7 +31,7 @@ class Ledgers:
 
 @dataclass(frozen=True)
 class Site:
-    """What the console shows.
+    """The home that the console shows, and its web server.
 
     Parameters
     ----------
@@ -50,10 +50,10 @@ class Page:
 
     Parameters
     ----------
-    path : str, where it is; the pages of its kind are below, where the last character is a slash
-    layout : gives what a path shows; None where the path is another page's
-    offer : gives the app the page's callbacks and routes, once
-    title : str, optional, its name in the header; a page without one is reached from others
+    path : str, its address; a path that ends with a slash also covers the addresses below it
+    layout : returns the content for a path; None where the path belongs to another page
+    offer : adds the page's callbacks and routes to the app; called once
+    title : str, optional, its name in the header; a page without a title has links on other pages only
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""``caudal up``: products kept running by events. Watchers note what happens; a worker does something about it."""
+"""``caudal up``: keep products up to date by events. Watchers record events; a worker runs the products that have some."""

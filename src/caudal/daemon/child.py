@@ -1,4 +1,4 @@
-"""One run in a process of its own: ``python -m caudal.daemon.child '{"folder": …, "run_id": …}'``.
+"""One run in a separate process: ``python -m caudal.daemon.child '{"folder": …, "run_id": …}'``.
 
 It ends when the daemon does: its standard input is a pipe that nobody writes to; when the pipe closes, the daemon has died. On
 SIGTERM it stops after the current step.
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from caudal.batch.batch import run
-from caudal.daemon.events import note
-from caudal.daemon.watchers.files import arrived
+from caudal.daemon.events import record_events
+from caudal.daemon.watchers.files import arrival_event
 from caudal.declarations.connection import Files
 from caudal.declarations.node import Source
 from caudal.declarations.settings import settings
@@ -39,14 +39,14 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, request_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles Ctrl-C
-    threading.Thread(target=_end_with_the_daemon, daemon=True).start()
+    threading.Thread(target=_exit_with_daemon, daemon=True).start()
     try:
         place = settings(
             home=Path(order["home"]), data=order["data"] and Path(order["data"]), settle=order["settle_s"], lake=order["lake"]
         )
         result = run(
             Path(order["folder"]), place, pipeline=order["pipeline"], wait_s=WAIT_S, run_id=order["run_id"], process=process,
-            arrived=_noted,
+            arrived=_record_arrivals,
         )  # fmt: skip
     except CaudalError as error:
         print(json.dumps(error.as_dict()))
@@ -55,19 +55,19 @@ def main() -> int:
     return Stopped.exit_code if isinstance(result.error, Stopped) else result.exit_code
 
 
-def _noted(ws: Workspace, source: Source, files: Sequence[Arrival]) -> None:
+def _record_arrivals(ws: Workspace, source: Source, files: Sequence[Arrival]) -> None:
     """Record the files that this run is about to land and the daemon has not recorded yet: an event is in the ledger before it is
     handled."""
     taken_events = ws.ledger.find(events, run_id=ws.run_id, state="taken", limit=1)
     if taken_events and isinstance(source.trigger, OnArrival) and isinstance(source.connection, Files):
-        taken = {"taken_by": taken_events[0]["taken_by"], "run_id": ws.run_id}
+        taken_columns = {"taken_by": taken_events[0]["taken_by"], "run_id": ws.run_id}
         rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
         landed_last = {row["path"]: row["seq"] for row in rows}
-        arrivals = [arrived(ws.product.name, source, file, ws.clock(), landed_last.get(file.path, 0)) for file in files]
-        note(ws.ledger, arrivals, taken=taken)
+        arrivals = [arrival_event(ws.product.name, source, file, ws.clock(), landed_last.get(file.path, 0)) for file in files]
+        record_events(ws.ledger, arrivals, taken_by_run=taken_columns)
 
 
-def _end_with_the_daemon() -> None:
+def _exit_with_daemon() -> None:
     while os.read(0, 1024):
         pass
     os._exit(Stopped.exit_code)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from caudal.daemon.messenger import Messenger
 from caudal.daemon.rounds import TICK_S, Pace, Rounds, Say
 from caudal.daemon.wake_signal import WakeSignal
-from caudal.daemon.watch import Watched, Watcher
+from caudal.daemon.watch import DeclaredTrigger, Watcher
 from caudal.daemon.watchers.files import Waker
 from caudal.daemon.worker import Worker
 from caudal.declarations.product import Product
@@ -39,7 +39,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
     """
     pace = pace or Pace()
     home = opened(settings)
-    products = declared(folders)
+    products = load_products(folders)
     settle_s = SETTLE_S if settings.settle is None else settings.settle
     with (
         contextlib.closing(home.ledger()) as ledger,
@@ -69,8 +69,8 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
                 SQLAlchemyError,
                 OSError,
                 CaudalError,
-            ) as error:  # the ledger does not answer, a folder is gone: it may come back
-                rounds.broken(error)
+            ) as error:  # the ledger does not answer, or a folder is missing: the next round may succeed
+                rounds.report_error(error)
                 time.sleep(_AGAIN_S)
             wake_signal.wait(TICK_S)
             time.sleep(_REST_S)
@@ -78,7 +78,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
         say({"what": "down"})
 
 
-def declared(folders: Sequence[Path]) -> dict[str, tuple[Path, Product]]:
+def load_products(folders: Sequence[Path]) -> dict[str, tuple[Path, Product]]:
     """Return the products in some folders by name, each with its folder.
 
     Raises
@@ -87,7 +87,7 @@ def declared(folders: Sequence[Path]) -> dict[str, tuple[Path, Product]]:
     """
     products: dict[str, tuple[Path, Product]] = {}
     for folder in folders:
-        product = triggered(folder)
+        product = load_triggered_product(folder)
         if product.name in products:
             raise DeclarationProblem(
                 f"Product '{product.name}' is given twice: {products[product.name][0]} and {folder}.",
@@ -98,7 +98,7 @@ def declared(folders: Sequence[Path]) -> dict[str, tuple[Path, Product]]:
     return products
 
 
-def triggered(folder: Path) -> Product:
+def load_triggered_product(folder: Path) -> Product:
     """Return the product in a folder; it has at least one trigger.
 
     Raises
@@ -123,7 +123,7 @@ def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> li
         *((f"source:{name}", source.trigger, source) for name, source in product.sources.items()),
         *((f"prediction:{name}", prediction.trigger, None) for name, prediction in product.predictions.items()),
     ]
-    triggers = [Watched(product, owner, trigger, source, home, data, settle_s) for owner, trigger, source in declared]
+    triggers = [DeclaredTrigger(product, owner, trigger, source, home, data, settle_s) for owner, trigger, source in declared]
     watchers = (
         next((watcher for make in WATCHERS.values() if (watcher := make(watched)) is not None), None) for watched in triggers
     )

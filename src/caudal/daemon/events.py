@@ -4,8 +4,8 @@
      ▲              │
      └──────────────┘ the run was asked to stop, failed for a reason that may pass, or died with its daemon
 
-A happening has one key, so a watcher that sees it again, or beside another watcher, records nothing. How a run ended is in the run's row; events
-are settled from it in one transaction, by their daemon or by another one that finds it dead.
+An event has one key, so that a watcher, or two, that report it twice record it once. How a run ended is in the run's row; events are
+settled from it in one transaction, by their daemon or by another one that finds that daemon dead.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Event:
     subject : the file, images, rows, time or table that the event is about
     happening : text that distinguishes it from every other happening of the product
     at : seconds since 1970, UTC
-    alone : bool, True if the event gets a run of its own; other events share one
+    alone : bool, True if the event gets a separate run; other events share one
     """
 
     product: str
@@ -63,8 +63,12 @@ class Event:
         }  # fmt: skip
 
 
-def note(
-    ledger: Ledger, seen: Sequence[Event], *, schedule: ScheduleRow | None = None, taken: Mapping[str, object] | None = None
+def record_events(
+    ledger: Ledger,
+    reported: Sequence[Event],
+    *,
+    schedule: ScheduleRow | None = None,
+    taken_by_run: Mapping[str, object] | None = None,
 ) -> list[Event]:
     """Record events in the ledger and return those that were not recorded before.
 
@@ -73,11 +77,11 @@ def note(
     schedule : a schedule row that is updated in the same transaction
     taken : ``taken_by`` and ``run_id`` of a run that takes the events at once; without it they wait for a run
     """
-    taken_columns = {} if taken is None else {"state": "taken", **taken}
+    taken_columns = {} if taken_by_run is None else {"state": "taken", **taken_by_run}
     for race in range(_RACES):
         try:
             with ledger.engine.begin() as connection:
-                new = [event for event in seen if not _known(connection, event)]
+                new = [event for event in reported if not _known(connection, event)]
                 if new:
                     connection.execute(insert(events), [event.row() | taken_columns for event in new])
                 if schedule is not None:
@@ -90,7 +94,7 @@ def note(
 
 
 def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> list[EventRow]:
-    """Take the events that the next run of a product handles: all that wait, or only the oldest if it needs a run of its own.
+    """Take the events that the next run of a product handles: all that wait, or only the oldest if it needs a separate run.
 
     Events that failed before are included, because the run processes everything that is there.
     """
@@ -130,15 +134,15 @@ def settle(ledger: Ledger, run_id: str, ending: Ending, *, not_before: float = 0
     return len(rows)
 
 
-def orphans(ledger: Ledger) -> dict[str, list[EventRow]]:
+def taken_events(ledger: Ledger) -> dict[str, list[EventRow]]:
     """Return the taken events, by the daemon that took them."""
-    taken: dict[str, list[EventRow]] = {}
+    rows_by_daemon: dict[str, list[EventRow]] = {}
     for row in ledger.find(events, state="taken"):
-        taken.setdefault(row["taken_by"] or "", []).append(row)
-    return taken
+        rows_by_daemon.setdefault(row["taken_by"] or "", []).append(row)
+    return rows_by_daemon
 
 
-def take_up(ledger: Ledger, rows: Sequence[EventRow]) -> dict[str, Ending]:
+def settle_stopped_runs(ledger: Ledger, rows: Sequence[EventRow]) -> dict[str, Ending]:
     """Settle events whose run has stopped: done if the run succeeded, else new. Return the ending of each run."""
     ended: dict[str, Ending] = {}
     for run_id in dict.fromkeys(row["run_id"] for row in rows if row["run_id"] is not None):

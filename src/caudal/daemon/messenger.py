@@ -1,4 +1,4 @@
-"""Reports late tables and undelivered alerts while nothing runs. It has a thread of its own, because servers may be slow."""
+"""Reports late tables and undelivered alerts while nothing runs, in a separate thread, because servers may be slow."""
 
 from __future__ import annotations
 
@@ -62,9 +62,13 @@ class Messenger:
         """Return the tables that became late since the last look, and those whose alert is due again."""
         again_s = min((alert.repeat_s for alert in product.alerts), default=0.0)
         late_now = {happening.subject: happening for happening in late(product, self._home, now)}
-        known = {subject: at for subject, at in self._late.get(product.name, {}).items() if subject in late_now}
-        new = [happening for subject, happening in late_now.items() if subject not in known or now - known[subject] >= again_s]
-        self._late[product.name] = known | {happening.subject: now for happening in new}
+        reported_at = {subject: at for subject, at in self._late.get(product.name, {}).items() if subject in late_now}
+        new = [
+            happening
+            for subject, happening in late_now.items()
+            if subject not in reported_at or now - reported_at[subject] >= again_s
+        ]
+        self._late[product.name] = reported_at | {happening.subject: now for happening in new}
         return new
 
     def _work(self) -> None:

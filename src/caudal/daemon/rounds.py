@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from caudal.daemon.events import note, orphans, take_up, try_failed_again
+from caudal.daemon.events import record_events, settle_stopped_runs, taken_events, try_failed_again
 from caudal.daemon.watch import Watcher
 from caudal.daemon.watchers.files import Waker
 from caudal.daemon.worker import Worker
@@ -26,14 +26,14 @@ Say = Callable[[dict[str, object]], None]
 
 @dataclass(frozen=True)
 class Pace:
-    """How often and how long.
+    """How often the daemon looks, how many runs it starts, and when it ends.
 
     Parameters
     ----------
-    scan_s : seconds between two looks at everything, regardless of wake-ups
+    scan_s : seconds between two scans of all watchers, besides those after wake-ups
     grace_s : seconds that a running step has to end when the daemon is asked to stop
     at_once : most runs at a time
-    seconds : time after which the daemon ends by itself
+    seconds : seconds after which the daemon ends
     idle_s : the daemon ends when nothing has happened, and nothing was to be done, for so long
     """
 
@@ -56,7 +56,7 @@ class Rounds:
         self._last = time.monotonic()
 
     def round(self, *, woken: bool = False) -> None:
-        """Do one round."""
+        """Do one round: look at the watchers that are due, settle ended runs, start new ones."""
         if time.monotonic() >= self._orphans_at:
             self._take_up_orphans()
             self._look_at_code()
@@ -68,9 +68,9 @@ class Rounds:
         for job in self._worker.start():
             self._report({"what": "run", "product": job.product, "run_id": job.run_id, "events": len(job.events)})
 
-    def broken(self, error: Exception) -> None:
+    def report_error(self, error: Exception) -> None:
         """Report, once, the error that broke a round; the next round may succeed."""
-        self._in_trouble("caudal up", f"{type(error).__name__}: {error}".splitlines()[0])
+        self._report_trouble("caudal up", f"{type(error).__name__}: {error}".splitlines()[0])
 
     def idle_for(self, idle_s: float | None) -> bool:
         """Return whether nothing has happened for ``idle_s``, no run is active, and no event waits for a retry or for another run's
@@ -105,10 +105,10 @@ class Rounds:
     def _look(self, watcher: Watcher) -> float:
         """Record what a watcher sees, and return the seconds until it is looked at again."""
         look = watcher.look(self._ledger)
-        self._in_trouble(watcher.name, look.trouble or "")
+        self._report_trouble(watcher.name, look.trouble or "")
         if look.mended:
             self._try_failed_again(watcher.product)
-        new = note(self._ledger, look.events, schedule=look.schedule) if look.events or look.schedule else []
+        new = record_events(self._ledger, look.events, schedule=look.schedule) if look.events or look.schedule else []
         watcher.recorded(look.events)
         for event in new:
             self._report(
@@ -122,17 +122,17 @@ class Rounds:
             self._report({"what": "ended", **asdict(ended)})
 
     def _take_up_orphans(self) -> None:
-        taken = orphans(self._ledger)
+        rows_by_daemon = taken_events(self._ledger)
         for row in self._ledger.find(claims):
-            if row["name"].startswith("up ") and row["holder"] not in taken and self._watch.dead(row):
+            if row["name"].startswith("up ") and row["holder"] not in rows_by_daemon and self._watch.dead(row):
                 forget(self._ledger, row)
-        for daemon, rows in taken.items():
+        for daemon, rows in rows_by_daemon.items():
             if daemon == self._worker.daemon:  # taken, but the run could not be started
                 rows = [row for row in rows if row["run_id"] not in {job.run_id for job in self._worker.jobs.values()}]
             daemon_claims = [row for row in self._ledger.find(claims) if row["holder"] == daemon]
             if daemon != self._worker.daemon and daemon_claims and not self._watch.dead(daemon_claims[0]):
                 continue
-            for run_id, ending in take_up(self._ledger, rows).items():
+            for run_id, ending in settle_stopped_runs(self._ledger, rows).items():
                 self._report(
                     {"what": "taken up", "run_id": run_id, "events": sum(row["run_id"] == run_id for row in rows), "ending": ending}
                 )
@@ -150,7 +150,7 @@ class Rounds:
         if count := try_failed_again(self._ledger, product):
             self._report({"what": "again", "product": product, "events": count})
 
-    def _in_trouble(self, trigger: str, why: str) -> None:
+    def _report_trouble(self, trigger: str, why: str) -> None:
         if why and self._trouble.get(trigger) != why:
             self._say({"what": "trouble", "trigger": trigger, "why": why})
         self._trouble[trigger] = why

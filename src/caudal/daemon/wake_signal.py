@@ -7,7 +7,7 @@ import threading
 
 
 class WakeSignal:
-    """Wakes the daemon when something needs a look, and knows whether it was asked to stop."""
+    """Wakes the daemon early, and records whether it was asked to stop."""
 
     def __init__(self) -> None:
         self.asked_to_stop = False

@@ -1,4 +1,4 @@
-"""The protocol of every watcher: it can be looked at for events any number of times."""
+"""The protocol of watchers, which are polled for events."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from caudal.tables.home import Home
 
 @dataclass(frozen=True)
 class Look:
-    """The result of one look at a watcher.
+    """The result of one poll of a watcher.
 
     Parameters
     ----------
-    again_s : seconds after which something that is not complete yet should be looked at again
-    trouble : why the look failed
-    mended : bool, True if a possible cause of failed runs is gone, so that they are worth a retry
+    again_s : seconds after which an incomplete file should be polled again
+    trouble : why the poll failed
+    mended : bool, True if a possible cause of failed runs is gone, so that a retry may succeed
     schedule : a row that is written with the events, for watchers that record how far they have got
     """
 
@@ -36,7 +36,7 @@ class Look:
 
 
 class Watcher(Protocol):
-    """Looks for one kind of happening. It only reports; it may report the same happening again."""
+    """Looks for one kind of event. It only reports events, and may report one twice."""
 
     product: str
 
@@ -50,12 +50,12 @@ class Watcher(Protocol):
     def look(self, ledger: Ledger) -> Look:
         """Return the events since the last look."""
 
-    def recorded(self, happened: list[Event]) -> None:
-        """Take note that these events are in the ledger."""
+    def recorded(self, recorded_events: list[Event]) -> None:
+        """Remember that these events are in the ledger."""
 
 
 @dataclass(frozen=True)
-class Watched:
+class DeclaredTrigger:
     """A trigger that a product declares.
 
     Parameters
@@ -63,7 +63,7 @@ class Watched:
     of : str, what it triggers: ``schedule``, ``source:<name>`` or ``prediction:<name>``
     trigger : what was declared, such as `caudal.on_arrival`
     source : the source that it belongs to, where it does
-    data : Path, the folder that relative patterns are meant in
+    data : Path, the folder of relative patterns
     settle_s : float, a file younger than this waits
     """
 
@@ -76,10 +76,10 @@ class Watched:
     settle_s: float
 
 
-Make = Callable[[Watched], Watcher | None]
+Make = Callable[[DeclaredTrigger], Watcher | None]
 _M = TypeVar("_M", bound=Make)
 
 
 def watches(name: str) -> Callable[[_M], _M]:
-    """Return a decorator by which a function says that it makes watchers: it gives one for the triggers that it looks out for, else None."""
+    """Return a decorator that registers a function that makes watchers; the function returns None for triggers of other kinds."""
     return marked("watchers", name)

@@ -1,4 +1,4 @@
-"""Takes events and runs their products, each run in a process of its own."""
+"""The worker: takes events and runs their products, each run in a separate process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from caudal.runtime.lifecycle import new_run_id
 from caudal.tables.home import Home
 
 COMMAND = (sys.executable, "-m", "caudal.daemon.child")
-ATTEMPTS = 5  # of runs that fail for a reason that may pass
+ATTEMPTS = 5  # of runs that fail with a transient error
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 600.0
 _BUSY_S = 1.0  # until the next look at a product that another process runs
@@ -50,7 +50,7 @@ class Ended:
 
 @dataclass
 class Job:
-    """A running run."""
+    """A run in progress, with its process."""
 
     product: str
     run_id: str
@@ -89,15 +89,15 @@ class Worker:
                 self._busy[product] = self._clock() + _BUSY_S
                 continue
             run_id = new_run_id()
-            if taken := take(self._ledger, product, self.daemon, run_id, self._clock()):
-                self.jobs[product] = self._begun(product, run_id, taken)
+            if event_rows := take(self._ledger, product, self.daemon, run_id, self._clock()):
+                self.jobs[product] = self._start_run(product, run_id, event_rows)
                 yield self.jobs[product]
 
     def collect(self) -> Iterator[Ended]:
         """Settle the events of ended runs, and yield the outcomes."""
         for product, job in list(self.jobs.items()):
             if job.process.poll() is not None:
-                ended = self._settled(job)
+                ended = self._settle_job(job)
                 del self.jobs[product]  # only now: if the ledger does not answer, the next round tries again
                 job.out.unlink(missing_ok=True)
                 yield ended
@@ -116,10 +116,10 @@ class Worker:
                 os.killpg(job.process.pid, signal.SIGKILL)
             job.process.wait()
 
-    def _begun(self, product: str, run_id: str, taken: list[EventRow]) -> Job:
+    def _start_run(self, product: str, run_id: str, event_rows: list[EventRow]) -> Job:
         order = {
             "folder": str(self.folders[product]), "home": str(self._home.path), "data": str(self._settings.data) if self._settings.data else None,
-            "lake": self._settings.lake, "settle_s": self._settle_s, "run_id": run_id, "pipeline": "all" if any(row["pipeline"] == "all" for row in taken) else "predict",
+            "lake": self._settings.lake, "settle_s": self._settle_s, "run_id": run_id, "pipeline": "all" if any(row["pipeline"] == "all" for row in event_rows) else "predict",
         }  # fmt: skip
         out = self._home.path / "up" / f"{run_id}.out"
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -128,13 +128,13 @@ class Worker:
                 [*COMMAND, json.dumps(order)],
                 stdin=subprocess.PIPE, stdout=out_file, stderr=log, start_new_session=True,
             )  # fmt: skip
-        return Job(product, run_id, process, out, taken)
+        return Job(product, run_id, process, out, event_rows)
 
     def _log(self, product: str) -> TextIO:
         """Return the file for all other output of a product's last run."""
         return (self._home.path / "up" / f"{product}.log").open("w")
 
-    def _settled(self, job: Job) -> Ended:
+    def _settle_job(self, job: Job) -> Ended:
         assert job.process.stdin is not None
         job.process.stdin.close()
         code = job.process.returncode

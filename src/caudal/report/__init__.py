@@ -1,1 +1,1 @@
-"""What a run leaves to be looked at: its JSON document, its HTML page, its lines on the terminal."""
+"""The report of a run: its JSON document, its HTML page and its lines on the terminal."""

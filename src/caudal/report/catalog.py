@@ -1,4 +1,4 @@
-"""The catalog as static pages: a folder that any web server shows, and a browser without one."""
+"""The catalog as static pages in a folder: any web server can serve it, and a browser can open it from disk."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 FOLDER = Path(__file__).parent / "templates"
-LISTED = "catalog.json"
+CATALOG_FILE = "catalog.json"
 
 
-def write_catalog(told: Mapping[str, Any], out: Path, made_at: float) -> list[str]:
-    """Write the pages of a catalog into a folder and return their names; pages of things that are no more are taken away.
+def write_catalog(document: Mapping[str, Any], out: Path, made_at: float) -> list[str]:
+    """Write the pages of a catalog into a folder and return their names; delete the pages of nodes that no longer exist.
 
-    ``catalog.json`` beside them holds the same for programs.
+    ``catalog.json`` in the same folder holds the same content for programs.
     """
-    told = cast("Mapping[str, Any]", redacted(told))
-    pages = Pages(told, made_at)
+    document = cast("Mapping[str, Any]", redacted(document))
+    pages = Pages(document, made_at)
     files = {name: _template().render(content) for name, content in pages.all()}
     files |= {
         "catalog.css": (FOLDER / "run.css").read_text("utf-8") + (FOLDER / "catalog.css").read_text("utf-8"),
         "catalog.js": (FOLDER / "catalog.js").read_text("utf-8"),
         "search.js": f"window.CATALOG={json.dumps(pages.index(), ensure_ascii=False)};\n",
     }
-    before = _listed(out)
+    old_names = _written_pages(out)
     for name, text in files.items():
         write_page(out / name, text)
     write_page(
-        out / LISTED, json.dumps({"made_at": made_at, "pages": sorted(files), **told}, indent=1, ensure_ascii=False, default=str)
+        out / CATALOG_FILE,
+        json.dumps({"made_at": made_at, "pages": sorted(files), **document}, indent=1, ensure_ascii=False, default=str),
     )
-    for name in set(before) - set(files):
+    for name in set(old_names) - set(files):
         (out / name).unlink(missing_ok=True)
     return sorted(files)
 
 
-def _listed(out: Path) -> Sequence[str]:
-    """Return the names of the pages that lie in the folder by our own doing; never one outside of it."""
+def _written_pages(out: Path) -> Sequence[str]:
+    """Return the names of the pages that an earlier call wrote into the folder; never a name outside of it."""
     try:
-        names = json.loads((out / LISTED).read_text("utf-8"))["pages"]
+        names = json.loads((out / CATALOG_FILE).read_text("utf-8"))["pages"]
     except (OSError, ValueError, KeyError):
         return ()
     return [name for name in names if isinstance(name, str) and ".." not in Path(name).parts and not Path(name).is_absolute()]

@@ -1,4 +1,4 @@
-"""What the pages of a catalog say; the template only lays it out."""
+"""The content of the pages of a catalog; the template only lays it out."""
 
 from __future__ import annotations
 
@@ -13,80 +13,80 @@ from caudal.graph.registered import labels_where, with_columns
 from caudal.graph.shape import Graph, GraphNode
 from caudal.report.figures import age, count, duration, moment, plural, share, size, value
 
-Thing = Mapping[str, Any]
+Entry = Mapping[str, Any]  # a product, a node or a column, as the catalog document describes it
 
 
 class Pages:
-    """The pages of one catalog: each a name and the content of its template."""
+    """Yields the pages of one catalog: for each its file name and the content of its template."""
 
-    def __init__(self, told: Mapping[str, Any], made_at: float) -> None:
-        self._told, self._made_at = told, made_at
+    def __init__(self, document: Mapping[str, Any], made_at: float) -> None:
+        self._document, self._made_at = document, made_at
 
     def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield "index.html", self._home()
-        for product in self._told["products"]:
-            yield page(product["name"]), self._product(product)
-            for thing in product["things"]:
-                yield page(product["name"], thing["name"]), self._thing(product, thing)
+        yield "index.html", self._home_page()
+        for product in self._document["products"]:
+            yield page(product["name"]), self._product_page(product)
+            for entry in product["things"]:
+                yield page(product["name"], entry["name"]), self._entry_page(product, entry)
 
     def index(self) -> list[list[str]]:
-        """Return what can be searched for: kind, where, name, about, address."""
-        found = []
-        for product in self._told["products"]:
+        """Return what the search of the pages covers: kind, parent, name, description and address of each product, node and column."""
+        rows = []
+        for product in self._document["products"]:
             name = product["name"]
-            found.append(["product", "", name, product["description"] or "", page(name)])
-            for thing in product["things"]:
-                found.append([thing["kind"], name, thing["name"], _line(thing["description"]), page(name, thing["name"])])
-                found += [
-                    ["column", f"{name}.{thing['name']}", column["name"], " ".join(filter(None, (column["about"], column["unit"] and f"[{column['unit']}]"))),
-                     f"{page(name, thing['name'])}#{column['name']}"]
-                    for column in thing["columns"] if thing["kind"] in with_columns()
+            rows.append(["product", "", name, product["description"] or "", page(name)])
+            for entry in product["things"]:
+                rows.append([entry["kind"], name, entry["name"], _first_line(entry["description"]), page(name, entry["name"])])
+                rows += [
+                    ["column", f"{name}.{entry['name']}", column["name"], " ".join(filter(None, (column["about"], column["unit"] and f"[{column['unit']}]"))),
+                     f"{page(name, entry['name'])}#{column['name']}"]
+                    for column in entry["columns"] if entry["kind"] in with_columns()
                 ]  # fmt: skip
-        return found
+        return rows
 
-    def _home(self) -> dict[str, Any]:
-        things = [thing for product in self._told["products"] for thing in product["things"]]
-        counted = Counter(thing["kind"] for thing in things)
-        columns = [column for thing in things if thing["kind"] in with_columns() for column in thing["columns"]]
-        tables = [thing for thing in things if thing["kind"] in labels_where(columns="built")]
-        told = sum(bool(column["about"]) for column in columns)
+    def _home_page(self) -> dict[str, Any]:
+        entries = [entry for product in self._document["products"] for entry in product["things"]]
+        counts = Counter(entry["kind"] for entry in entries)
+        columns = [column for entry in entries if entry["kind"] in with_columns() for column in entry["columns"]]
+        tables = [entry for entry in entries if entry["kind"] in labels_where(columns="built")]
+        described = sum(bool(column["about"]) for column in columns)
         tiles = [
-            ("Products", count(len(self._told["products"])), plural(counted["source"], "source")),
+            ("Products", count(len(self._document["products"])), plural(counts["source"], "source")),
             ("Tables", count(len(tables)), plural(sum(table["rows"] or 0 for table in tables), "row")),
-            ("Models", count(counted["model"]), plural(counted["prediction"], "table of predictions", "tables of predictions")),
-            ("Columns", count(len(columns)), f"{told:,} described"),
+            ("Models", count(counts["model"]), plural(counts["prediction"], "table of predictions", "tables of predictions")),
+            ("Columns", count(len(columns)), f"{described:,} described"),
         ]
         products = [
-            {"name": product["name"], "href": page(product["name"]), "owner": product["owner"], "description": product["description"], "state": _state(product),
-             "things": self._lines(product)}
-            for product in self._told["products"]
+            {"name": product["name"], "href": page(product["name"]), "owner": product["owner"], "description": product["description"], "state": _state_badge(product),
+             "things": self._entry_rows(product)}
+            for product in self._document["products"]
         ]  # fmt: skip
         return {**self._frame("", [("Catalog", None)], "Catalog"), "tiles": tiles, "products": products}
 
-    def _product(self, product: Thing) -> dict[str, Any]:
+    def _product_page(self, product: Entry) -> dict[str, Any]:
         last = product["last_run"]
         facts = [("Owner", product["owner"] or "none declared"), ("Time zone", product["tz"])]
         facts += [("Last run", moment(last["started_at"]))] if last else []
         nodes = {name: _node(name, node) for name, node in product["nodes"].items()}
         return {
             **self._frame("../", [("Catalog", "index.html"), (product["name"], None)], product["name"]),
-            "about": product["description"], "facts": facts, "state": _state(product), "graph": self._drawing(product, nodes),
-            "things": self._lines(product),
+            "about": product["description"], "facts": facts, "state": _state_badge(product), "graph": self._drawing(product, nodes),
+            "things": self._entry_rows(product),
         }  # fmt: skip
 
-    def _thing(self, product: Thing, thing: Thing) -> dict[str, Any]:
-        columns = [self._column(product, thing, column) for column in thing["columns"]]
-        names = {thing["name"], *thing["inputs"], *(reader["name"] for reader in thing["readers"])}
-        near = {name: _node(name, node, names) for name, node in product["nodes"].items() if name in names}
-        deciding = thing["rows_decided_by"].get("indirect", ())
+    def _entry_page(self, product: Entry, entry: Entry) -> dict[str, Any]:
+        columns = [self._column(product, entry, column) for column in entry["columns"]]
+        names = {entry["name"], *entry["inputs"], *(reader["name"] for reader in entry["readers"])}
+        neighbours = {name: _node(name, node, names) for name, node in product["nodes"].items() if name in names}
+        deciding_columns = entry["rows_decided_by"].get("indirect", ())
         return {
-            **self._frame("../", [("Catalog", "index.html"), (product["name"], page(product["name"])), (thing["name"], None)], thing["name"]),
-            "title": f"{product['name']}.{thing['name']}", "thing": thing, "about": thing["description"], "facts": self._facts(thing),
-            "state": _checked(thing), "graph": self._drawing(product, near) if len(near) > 1 else None, "columns": columns,
+            **self._frame("../", [("Catalog", "index.html"), (product["name"], page(product["name"])), (entry["name"], None)], entry["name"]),
+            "title": f"{product['name']}.{entry['name']}", "thing": entry, "about": entry["description"], "facts": self._facts(entry),
+            "state": _checks_badge(entry), "graph": self._drawing(product, neighbours) if len(neighbours) > 1 else None, "columns": columns,
             "has_text": any(column["about"] for column in columns), "has_distinct": any(column["distinct"] for column in columns), "has_figures": any(column["measured"] for column in columns),
-            "rows_decided": self._links(product, deciding), "checks": [_check(check) for check in thing["checks"]],
-            "readers": [{**reader, "href": self._address(product, reader["name"])} for reader in thing["readers"]], "sample": [{name: value(cell) for name, cell in row.items()} for row in thing["sample"]],
-            "sql": (thing["sql"] or "").strip("\n") or None, "scores": _scores(thing),
+            "rows_decided": self._links(product, deciding_columns), "checks": [_check(check) for check in entry["checks"]],
+            "readers": [{**reader, "href": self._address(product, reader["name"])} for reader in entry["readers"]], "sample": [{name: value(cell) for name, cell in row.items()} for row in entry["sample"]],
+            "sql": (entry["sql"] or "").strip("\n") or None, "scores": _scores(entry),
         }  # fmt: skip
 
     def _frame(self, root: str, crumbs: list[tuple[str, str | None]], heading: str) -> dict[str, Any]:
@@ -95,74 +95,74 @@ class Pages:
             "title": heading,
             "crumbs": crumbs,
             "heading": heading,
-            "footer": f"Made {moment(self._made_at)} by caudal from what its runs have told.",
+            "footer": f"Made {moment(self._made_at)} by caudal from what its runs recorded.",
         }
 
-    def _lines(self, product: Thing) -> list[dict[str, Any]]:
+    def _entry_rows(self, product: Entry) -> list[dict[str, Any]]:
         return [
-            {"name": thing["name"], "kind": thing["kind"], "href": page(product["name"], thing["name"]), "line": _line(thing["description"]),
-             "rows": "" if thing["rows"] is None else count(thing["rows"]), "columns": len(thing["columns"]),
-             "updated": age(self._made_at - thing["updated_at"]) if thing["updated_at"] else "never", "checks": _checked(thing)}
-            for thing in product["things"]
+            {"name": entry["name"], "kind": entry["kind"], "href": page(product["name"], entry["name"]), "line": _first_line(entry["description"]),
+             "rows": "" if entry["rows"] is None else count(entry["rows"]), "columns": len(entry["columns"]),
+             "updated": age(self._made_at - entry["updated_at"]) if entry["updated_at"] else "never", "checks": _checks_badge(entry)}
+            for entry in product["things"]
         ]  # fmt: skip
 
-    def _drawing(self, product: Thing, nodes: Mapping[str, GraphNode]) -> Markup:
+    def _drawing(self, product: Entry, nodes: Mapping[str, GraphNode]) -> Markup:
         links = {name: f"../{page(product['name'], name)}" for name in nodes if self._address(product, name)}
         return Markup(as_svg(Graph(nodes), links=links))  # noqa: S704 it escapes its texts
 
-    def _facts(self, thing: Thing) -> list[tuple[str, str]]:
-        late = thing["fresh_within_s"]
-        old = None if thing["updated_at"] is None else self._made_at - thing["updated_at"]
-        told: list[tuple[str, Any]] = [
-            ("Owner", thing["owner"]), ("Comes from", thing["from"]),
-            ("Rows", count(thing["rows"]) if thing["rows"] is not None else None), ("Size", size(thing["bytes"]) if thing["bytes"] else None),
-            ("Version", f"{thing['version']} ({plural(thing['versions'], 'version')})" if thing["version"] is not None else "none yet"),
-            ("Updated", f"{moment(thing['updated_at'])}, {age(old)}" if old is not None else "never"),
-            ("Promised within", f"{duration(late)}{'' if old is None or old <= late else ' – late'}" if late else None),
-            ("Event time", thing["event_time"]), ("Days", " to ".join(thing["days"]) if thing["days"] else None),
-            ("In quarantine", plural(thing["set_aside"], "row") if thing["set_aside"] is not None else None),
-            *((name.replace("_", " ").capitalize(), one if isinstance(one, str) else ", ".join(one)) for name, one in thing["more"].items()),
-            ("Declared in", thing["where"]),
+    def _facts(self, entry: Entry) -> list[tuple[str, str]]:
+        promised_s = entry["fresh_within_s"]
+        age_s = None if entry["updated_at"] is None else self._made_at - entry["updated_at"]
+        facts: list[tuple[str, Any]] = [
+            ("Owner", entry["owner"]), ("Comes from", entry["from"]),
+            ("Rows", count(entry["rows"]) if entry["rows"] is not None else None), ("Size", size(entry["bytes"]) if entry["bytes"] else None),
+            ("Version", f"{entry['version']} ({plural(entry['versions'], 'version')})" if entry["version"] is not None else "none yet"),
+            ("Updated", f"{moment(entry['updated_at'])}, {age(age_s)}" if age_s is not None else "never"),
+            ("Promised within", f"{duration(promised_s)}{'' if age_s is None or age_s <= promised_s else ' – late'}" if promised_s else None),
+            ("Event time", entry["event_time"]), ("Days", " to ".join(entry["days"]) if entry["days"] else None),
+            ("In quarantine", plural(entry["set_aside"], "row") if entry["set_aside"] is not None else None),
+            *((name.replace("_", " ").capitalize(), fact if isinstance(fact, str) else ", ".join(fact)) for name, fact in entry["more"].items()),
+            ("Declared in", entry["where"]),
         ]  # fmt: skip
-        return [(name, str(one)) for name, one in told if one]
+        return [(name, str(fact)) for name, fact in facts if fact]
 
-    def _column(self, product: Thing, thing: Thing, one: Thing) -> dict[str, Any]:
-        figures = one["figures"]
+    def _column(self, product: Entry, entry: Entry, column: Entry) -> dict[str, Any]:
+        figures = column["figures"]
         nulls, rows = figures.get("nulls"), figures.get("rows")
-        none = (
+        no_origin = (
             "The raw file."
-            if thing["kind"] in labels_where(columns="raw")
+            if entry["kind"] in labels_where(columns="raw")
             else "No column: a constant, a count of rows, or made by the engine."
         )
-        comes = self._links(product, one["from"])
-        if thing["kind"] in labels_where(columns="raw") and one["raw"]:
-            comes = [{"name": one["raw"], "href": None, "how": "in the raw files"}]
+        origins = self._links(product, column["from"])
+        if entry["kind"] in labels_where(columns="raw") and column["raw"]:
+            origins = [{"name": column["raw"], "href": None, "how": "in the raw files"}]
         return {
-            **{name: one[name] for name in ("name", "type", "unit", "about", "unknown")}, "measured": bool(figures),
+            **{name: column[name] for name in ("name", "type", "unit", "about", "unknown")}, "measured": bool(figures),
             "nulls": share(nulls, rows) if nulls else ("0" if nulls == 0 else ""), "null_share": round(100 * nulls / rows, 1) if nulls and rows else None,
-            **{name: _short(value(figures[name])) if figures.get(name) is not None else "" for name in ("min", "mean", "max", "distinct")},
-            "comes": comes, "decided": self._links(product, one["indirect"]), "goes": self._links(product, one["to"]), "none": none,
+            **{name: _shortened(value(figures[name])) if figures.get(name) is not None else "" for name in ("min", "mean", "max", "distinct")},
+            "comes": origins, "decided": self._links(product, column["indirect"]), "goes": self._links(product, column["to"]), "none": no_origin,
         }  # fmt: skip
 
-    def _links(self, product: Thing, said: Sequence[Thing]) -> list[dict[str, Any]]:
-        """Return columns as links, each once, with all that is said of how."""
-        found: dict[tuple[str, str | None], list[str]] = {}
-        for one in said:
-            how = one.get("kind") or one.get("how", "").replace("_", " ")
-            found.setdefault((one["table"], one["column"]), []).append(
-                "unchanged" if how == "identity" else how + (" through a Python function" if one.get("python") else "")
+    def _links(self, product: Entry, links: Sequence[Entry]) -> list[dict[str, Any]]:
+        """Return columns as links, each once, with every way in which it takes part."""
+        hows_by_column: dict[tuple[str, str | None], list[str]] = {}
+        for link in links:
+            how = link.get("kind") or link.get("how", "").replace("_", " ")
+            hows_by_column.setdefault((link["table"], link["column"]), []).append(
+                "unchanged" if how == "identity" else how + (" through a Python function" if link.get("python") else "")
             )
         return [
             {"name": f"{table}.{column}" if column else table, "how": ", ".join(dict.fromkeys(hows)),
              "href": address + (f"#{column}" if column else "") if (address := self._address(product, table)) else None}
-            for (table, column), hows in found.items()
+            for (table, column), hows in hows_by_column.items()
         ]  # fmt: skip
 
-    def _address(self, product: Thing, name: str) -> str | None:
-        return page(product["name"], name) if any(thing["name"] == name for thing in product["things"]) else None
+    def _address(self, product: Entry, name: str) -> str | None:
+        return page(product["name"], name) if any(entry["name"] == name for entry in product["things"]) else None
 
 
-def page(product: str, thing: str | None = None) -> str:
+def page(product: str, entry: str | None = None) -> str:
     """Return the file of a page, below the catalog's folder.
 
     Examples
@@ -170,19 +170,19 @@ def page(product: str, thing: str | None = None) -> str:
     >>> page("taxi"), page("taxi", "trips")
     ('taxi/index.html', 'taxi/trips.html')
     """
-    return f"{product}/{'index' if thing is None else 'index_' if thing == 'index' else thing}.html"
+    return f"{product}/{'index' if entry is None else 'index_' if entry == 'index' else entry}.html"
 
 
-def _node(name: str, said: Thing, among: set[str] | None = None) -> GraphNode:
-    inputs = tuple(input_ for input_ in said["inputs"] if among is None or input_ in among)
-    return GraphNode(name, said["kind"], inputs, said["description"], said["where"])
+def _node(name: str, entry: Entry, neighbours: set[str] | None = None) -> GraphNode:
+    inputs = tuple(input_ for input_ in entry["inputs"] if neighbours is None or input_ in neighbours)
+    return GraphNode(name, entry["kind"], inputs, entry["description"], entry["where"])
 
 
-def _line(text: str | None) -> str:
+def _first_line(text: str | None) -> str:
     return (text or "").strip().split("\n")[0]
 
 
-def _state(product: Thing) -> tuple[str, str] | None:
+def _state_badge(product: Entry) -> tuple[str, str] | None:
     last = product["last_run"]
     if last is None:
         return None
@@ -192,17 +192,17 @@ def _state(product: Thing) -> tuple[str, str] | None:
     )
 
 
-def _checked(thing: Thing) -> tuple[str, str] | None:
-    """Return how the checks of a thing did, in one badge."""
-    if not thing["checks"]:
+def _checks_badge(entry: Entry) -> tuple[str, str] | None:
+    """Return the outcome of an entry's checks as one badge: its state and its words; None where it has no checks."""
+    if not entry["checks"]:
         return None
-    broken = [check for check in thing["checks"] if check["broken"] or not check["passed"]]
-    stopped = any(_check(one)["state"] == "failed" for one in broken)
-    words = f"{plural(len(thing['checks']), 'check')}" + (f", {len(broken)} found something" if broken else "")
+    broken = [check for check in entry["checks"] if check["broken"] or not check["passed"]]
+    stopped = any(_check(check)["state"] == "failed" for check in broken)
+    words = f"{plural(len(entry['checks']), 'check')}" + (f", {len(broken)} found something" if broken else "")
     return ("failed" if stopped else "waiting" if broken else "succeeded", words)
 
 
-def _check(row: Thing) -> dict[str, Any]:
+def _check(row: Entry) -> dict[str, Any]:
     if row["passed"] and not row["broken"]:
         outcome, state = "passed", "succeeded"
     elif row["action"] == "stop" or not row["published"]:
@@ -219,26 +219,31 @@ def _check(row: Thing) -> dict[str, Any]:
     }
 
 
-def _scores(thing: Thing) -> list[tuple[str, str]]:
-    if not thing.get("champion"):
+def _scores(entry: Entry) -> list[tuple[str, str]]:
+    if not entry.get("champion"):
         return []
-    said = thing["champion"]
-    told = [
-        ("Version", str(said["version"])),
-        ("Candidate", said["candidate"]),
-        ("Decided", f"{moment(said['at'])} by {said['who']}"),
+    champion = entry["champion"]
+    scores = [
+        ("Version", str(champion["version"])),
+        ("Candidate", champion["candidate"]),
+        ("Decided", f"{moment(champion['at'])} by {champion['who']}"),
     ]
-    told += [
-        ("Learned from", f"{plural(said['training_rows'], 'row')} of {said['training_table']} version {said['training_version']}")
+    scores += [
+        (
+            "Learned from",
+            f"{plural(champion['training_rows'], 'row')} of {champion['training_table']} version {champion['training_version']}",
+        )
     ]
-    told += [("Of", f"{said['training_from']} to {said['training_until']}")] if said["training_from"] else []
+    scores += [("Of", f"{champion['training_from']} to {champion['training_until']}")] if champion["training_from"] else []
     return (
-        told
-        + [(name.replace("_", " "), value(metric)) for name, metric in said["metrics"].items() if isinstance(metric, int | float)][
-            :6
-        ]
+        scores
+        + [
+            (name.replace("_", " "), value(metric))
+            for name, metric in champion["metrics"].items()
+            if isinstance(metric, int | float)
+        ][:6]
     )
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     return text if len(text) <= 24 else text[:23] + "…"

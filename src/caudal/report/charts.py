@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: horizontal places are per cent, so that each fills the cell it stands in on any screen."""
+"""Small charts as inline SVG: horizontal positions are percentages, so that a chart fills its table cell on any screen."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ ROW_HEIGHT = 34
 TICKS = 4
 
 
-def bar(begin: float, length: float, kind: str, said: str) -> Markup:
-    """Return a bar from a share of the width on, as long as another share; never too thin to be seen."""
-    shown = max(length, 0.004)
-    x = min(max(begin, 0.0), 1.0 - min(shown, 1.0))
+def bar(begin: float, length: float, kind: str, label: str) -> Markup:
+    """Return a bar that begins at one share of the width and is as long as another; never too thin to be seen."""
+    width = max(length, 0.004)
+    x = min(max(begin, 0.0), 1.0 - min(width, 1.0))
     return _svg(
         "bar",
         BAR_HEIGHT,
-        said,
-        f'<rect class="{kind}" x="{_per_cent(x)}" y="0" width="{_per_cent(min(shown, 1.0))}" height="{BAR_HEIGHT}" rx="3"/>',
+        label,
+        f'<rect class="{kind}" x="{_per_cent(x)}" y="0" width="{_per_cent(min(width, 1.0))}" height="{BAR_HEIGHT}" rx="3"/>',
     )
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The stretch of scores that a chart shows."""
+    """The range of scores that a chart shows."""
 
     low: float
     high: float
@@ -64,22 +64,22 @@ class Scale:
         return [round(step * index, 10) for index in range(math.ceil(self.low / step), math.floor(self.high / step + 1e-9) + 1)]
 
 
-def whisker(scale: Scale, candidate: Mapping[str, Any], baseline: float | None, said: str) -> Markup:
+def whisker(scale: Scale, candidate: Mapping[str, Any], baseline: float | None, label: str) -> Markup:
     """Return a candidate's mean as a dot and its spread as a whisker, with a dashed line where the baseline lies."""
-    middle, inner = ROW_HEIGHT / 2, ""
+    middle_y, shapes = ROW_HEIGHT / 2, ""
     if baseline is not None:
         x = _per_cent(scale.at(baseline))
-        inner += f'<line class="reference" x1="{x}" x2="{x}" y1="0" y2="{ROW_HEIGHT}"/>'
+        shapes += f'<line class="reference" x1="{x}" x2="{x}" y1="0" y2="{ROW_HEIGHT}"/>'
     kind = "chosen" if candidate["chosen"] else "baseline" if candidate["baseline"] else "other"
     if candidate["score"] is not None:
         mean, spread = candidate["score"], candidate["spread"] or 0.0
-        left, right = _per_cent(scale.at(mean - spread)), _per_cent(scale.at(mean + spread))
+        low, high = _per_cent(scale.at(mean - spread)), _per_cent(scale.at(mean + spread))
         if spread:
-            inner += f'<line class="whisker {kind}" x1="{left}" x2="{right}" y1="{middle:g}" y2="{middle:g}"/>'
-            for end in (left, right):
-                inner += f'<line class="whisker {kind}" x1="{end}" x2="{end}" y1="{middle - 5:g}" y2="{middle + 5:g}"/>'
-        inner += f'<circle class="{kind}" cx="{_per_cent(scale.at(mean))}" cy="{middle:g}" r="6"/>'
-    return _svg("dots", ROW_HEIGHT, said, inner)
+            shapes += f'<line class="whisker {kind}" x1="{low}" x2="{high}" y1="{middle_y:g}" y2="{middle_y:g}"/>'
+            for end in (low, high):
+                shapes += f'<line class="whisker {kind}" x1="{end}" x2="{end}" y1="{middle_y - 5:g}" y2="{middle_y + 5:g}"/>'
+        shapes += f'<circle class="{kind}" cx="{_per_cent(scale.at(mean))}" cy="{middle_y:g}" r="6"/>'
+    return _svg("dots", ROW_HEIGHT, label, shapes)
 
 
 def axis(scale: Scale) -> Markup:
@@ -93,9 +93,9 @@ def axis(scale: Scale) -> Markup:
     return _svg("dots", 22, "scale", inner)
 
 
-def _svg(kind: str, height: float, said: str, inner: str) -> Markup:
-    told = escape(said, {'"': "&quot;"})
-    return Markup(f'<svg class="{kind}" width="100%" height="{height:g}" role="img" aria-label="{told}">{inner}</svg>')  # noqa: S704 all text in it is escaped
+def _svg(kind: str, height: float, label: str, inner: str) -> Markup:
+    escaped = escape(label, {'"': "&quot;"})
+    return Markup(f'<svg class="{kind}" width="100%" height="{height:g}" role="img" aria-label="{escaped}">{inner}</svg>')  # noqa: S704 all text in it is escaped
 
 
 def _per_cent(share: float) -> str:

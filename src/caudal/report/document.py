@@ -1,4 +1,4 @@
-"""A run's document, made from the ledger: what ``--json`` prints and what terminal and page show."""
+"""A run's document, built from the ledger: ``--json`` prints it, terminal and page show it."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ def run_document(ledger: Ledger, run_id: str) -> RunDocument:
 
     Raises
     ------
-    NotThere : the ledger knows no such run
+    NotThere : the ledger has no such run
     """
-    run, done = run_row(ledger, run_id), step_rows(ledger, run_id)
-    record = RunRecord(ledger, run, done)
+    run, run_steps = run_row(ledger, run_id), step_rows(ledger, run_id)
+    record = RunRecord(ledger, run, run_steps)
     parts = {section.name: part for section in sections() if (part := section.document(record)) is not None}
-    whole: dict[str, object] = parts | {
+    document: dict[str, object] = parts | {
         "run_id": run_id, "product": run["product"], "command": run["command"], "state": run["state"],
-        "outcome": outcome(run["state"], cast("dict[str, ModelDocument]", parts["models"])), "started_at": iso(run["started_at"]), "seconds": seconds_of(run, done),
+        "outcome": outcome(run["state"], cast("dict[str, ModelDocument]", parts["models"])), "started_at": iso(run["started_at"]), "seconds": seconds_of(run, run_steps),
         "who": run["who"], "page": (run["summary"] or {}).get("page"), "error": run["error"],
     }  # fmt: skip
-    order = dict.fromkeys(RunDocument.__annotations__) | dict.fromkeys(whole)  # parts of other packages come last
-    return cast("RunDocument", json_ready({name: whole[name] for name in order if name in whole}))
+    order = dict.fromkeys(RunDocument.__annotations__) | dict.fromkeys(document)  # parts of other packages come last
+    return cast("RunDocument", json_ready({name: document[name] for name in order if name in document}))
 
 
 def run_row(ledger: Ledger, run_id: str) -> RunRow:
     """Return a run's row of the ledger."""
-    found = ledger.find(runs, run_id=run_id)
-    if not found:
-        known = [row["run_id"] for row in ledger.find(runs, newest=True, limit=200)]
-        raise NotThere(f"The ledger knows no run '{run_id}'.", nearest=nearest(run_id, known), run_id=run_id)
-    return found[0]
+    rows = ledger.find(runs, run_id=run_id)
+    if not rows:
+        run_ids = [row["run_id"] for row in ledger.find(runs, newest=True, limit=200)]
+        raise NotThere(f"The ledger knows no run '{run_id}'.", nearest=nearest(run_id, run_ids), run_id=run_id)
+    return rows[0]
 
 
 def step_rows(ledger: Ledger, run_id: str) -> list[StepRow]:
-    """Return a run's steps in the order in which they ended; one that was told twice as it was told last."""
+    """Return a run's steps in the order in which they ended; of a step that was recorded twice only the last record."""
     return list({row["step"]: row for row in ledger.find(steps, run_id=run_id)}.values())
 
 
-def seconds_of(run: RunRow, done: Sequence[StepRow]) -> float | None:
-    """Return how long a run took; for one that died, until the last that was heard of it."""
+def seconds_of(run: RunRow, run_steps: Sequence[StepRow]) -> float | None:
+    """Return how long a run took; for one that died, the time until its last step ended."""
     if run["state"] == "abandoned":
-        heard = [row["finished_at"] for row in done if row["finished_at"] is not None]
-        return round(max(heard) - run["started_at"], 4) if heard else None
+        end_times = [row["finished_at"] for row in run_steps if row["finished_at"] is not None]
+        return round(max(end_times) - run["started_at"], 4) if end_times else None
     return None if run["finished_at"] is None else round(run["finished_at"] - run["started_at"], 4)
 
 
@@ -70,12 +70,12 @@ def iso(at: float | None) -> str | None:
 
 
 def detail_of(row: StepRow | None) -> StepDetail:
-    """Return what a step says beside its figures."""
+    """Return a step's detail: what it recorded besides its counts; an empty one where it has none."""
     return (row["detail"] or {}) if row else {}
 
 
 def outcome(state: str, models: Mapping[str, ModelDocument]) -> str:
-    """Return how a run ended, in words: a run whose model was refused has not done all that was hoped for.
+    """Return how a run ended, in words, with the models that its gates refused.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def outcome(state: str, models: Mapping[str, ModelDocument]) -> str:
 
 
 def rows_learned(rows: Mapping[str, object]) -> str:
-    """Return how many rows a model learned from, and how many are there to be predicted only.
+    """Return in words how many rows a model learned from, and how many were left out.
 
     Examples
     --------

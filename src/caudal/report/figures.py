@@ -1,4 +1,4 @@
-"""Numbers, sizes, times and ages as people read them; the page and the terminal say them alike."""
+"""Numbers, sizes, times and ages as text for people; page and terminal share this format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NONE = "–"
 
 
 def count(number: int | None) -> str:
-    """Return a count with its thousands set apart.
+    """Return a count with thousands separators.
 
     Examples
     --------
@@ -21,7 +21,7 @@ def count(number: int | None) -> str:
     return NONE if number is None else f"{number:,}"
 
 
-def plural(number: int, one: str, many: str | None = None) -> str:
+def plural(number: int, singular: str, plural_form: str | None = None) -> str:
     """Return a count with its noun.
 
     Examples
@@ -29,7 +29,7 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     >>> plural(1, "file"), plural(2100, "row"), plural(2, "entry", "entries")
     ('1 file', '2,100 rows', '2 entries')
     """
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {singular if number == 1 else plural_form or singular + 's'}"
 
 
 def size(number: int | None) -> str:
@@ -100,7 +100,7 @@ def moment(at: float | None) -> str:
 
 
 def share(part: int | None, whole: int | None) -> str:
-    """Return a part of a whole in per cent; what is there but tiny is not shown as nothing.
+    """Return a part of a whole in per cent; a tiny part is shown as less than 0.01 %, not as nothing.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def share(part: int | None, whole: int | None) -> str:
 
 
 def score(mean: float | None, spread: float | None = None, places: int | None = None) -> str:
-    """Return a score with as many places as its spread gives meaning to (two digits of the spread), unless told how many.
+    """Return a score with as many decimal places as two digits of its spread need, or with ``places``.
 
     Examples
     --------
@@ -135,14 +135,14 @@ def score(mean: float | None, spread: float | None = None, places: int | None = 
 
 
 def places_of(candidates: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return the decimal places for a model's candidates: those that the chosen one's spread gives meaning to."""
+    """Return the decimal places for the scores of a model's candidates: two digits of the chosen candidate's spread."""
     spreads = sorted(candidate["spread"] for candidate in candidates if candidate["spread"])
     chosen = [candidate["spread"] for candidate in candidates if candidate["chosen"] and candidate["spread"]]
     return _places((chosen or spreads)[0], 2) if spreads else None
 
 
 def number(value: float) -> str:
-    """Return a number with four digits that mean something; whole numbers whole.
+    """Return a number with four significant digits; whole numbers in full.
 
     Examples
     --------
@@ -159,28 +159,28 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def value(of: Any) -> str:
+def value(item: Any) -> str:
     """Return any value of a JSON document in a few characters."""
-    if of is None:
+    if item is None:
         return NONE
-    if isinstance(of, bool):
-        return "yes" if of else "no"
-    if isinstance(of, int | float):
-        return number(float(of)) if isinstance(of, float) else count(of)
-    if isinstance(of, dict):
-        return ", ".join(f"{name} {value(one)}" for name, one in of.items()) or NONE
-    if isinstance(of, list | tuple):
-        return ", ".join(value(one) for one in of) or NONE
-    return str(of)
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if isinstance(item, int | float):
+        return number(float(item)) if isinstance(item, float) else count(item)
+    if isinstance(item, dict):
+        return ", ".join(f"{name} {value(part)}" for name, part in item.items()) or NONE
+    if isinstance(item, list | tuple):
+        return ", ".join(value(part) for part in item) or NONE
+    return str(item)
 
 
-def _places(of: float, digits: int) -> int:
-    """Return how many decimal places give a number so many digits."""
-    return max(digits - 1 - math.floor(math.log10(abs(of))), 0) if of else 0
+def _places(number: float, digits: int) -> int:
+    """Return the decimal places that show a number with so many significant digits."""
+    return max(digits - 1 - math.floor(math.log10(abs(number))), 0) if number else 0
 
 
 def held_out_score(document: Mapping[str, Any] | None) -> str | None:
-    """Return a score by held-out rows as a sentence; None where there is none.
+    """Return the score on held-out rows as a sentence; None where no rows were held out.
 
     Examples
     --------
@@ -189,6 +189,6 @@ def held_out_score(document: Mapping[str, Any] | None) -> str | None:
     """
     if not document:
         return None
-    value = document["metrics"].get(document["metric"])
-    shown = "no value" if value is None else f"{value:.4g}"
-    return f"{document['metric']} {shown} on {document['rows']:,} rows held out: {document['of']}."
+    metric_value = document["metrics"].get(document["metric"])
+    value_text = "no value" if metric_value is None else f"{metric_value:.4g}"
+    return f"{document['metric']} {value_text} on {document['rows']:,} rows held out: {document['of']}."

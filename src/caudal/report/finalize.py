@@ -1,4 +1,4 @@
-"""What every value goes through before it stands on a page."""
+"""The filter that every value passes before it is written to a page."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from caudal.secret import redact
 
 
 def without_secrets(value: object) -> object:
-    """Return a value of a template without secrets; ``None`` and markup of our own are as they were."""
+    """Return a template's value without secrets; markup, and what is not text, is returned unchanged."""
     return redact(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,4 +1,4 @@
-"""How pages are made of templates: every value is escaped, and goes out without secrets."""
+"""Pages from Jinja templates: every value is escaped and freed of secrets."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "templates"
 
 
-def rendered(template: str, content: Mapping[str, object]) -> Markup:
-    """Return a template's text filled with values; ``badge(state, words)`` is at hand."""
+def render_fragment(template: str, content: Mapping[str, object]) -> Markup:
+    """Return a template's text filled with values; the template can call ``badge(state, words)``."""
     return Markup(_compiled(template).render(content))  # noqa: S704 the template escapes its values
 
 
-def page(name: str, content: Mapping[str, object]) -> str:
-    """Return a page of the folder of templates, filled with values."""
+def render_page(name: str, content: Mapping[str, object]) -> str:
+    """Return a template of the templates folder, filled with values."""
     return _environment().get_template(name).render(content)
 
 

@@ -1,4 +1,4 @@
-"""A run's page: one HTML file that needs nothing else, made from the ledger alone."""
+"""A run's page: one self-contained HTML file, built from the ledger alone."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 
 from caudal.graph.shape import Graph
 from caudal.ledger.ledger import Ledger
-from caudal.report.markup import page
+from caudal.report.markup import render_page
 from caudal.report.page_file import write_page
 from caudal.report.view import view
 
-# Neither HTML nor a reader knows what to do with control characters; names of files may hold them.
+# File names may hold control characters, which HTML does not allow.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def write_run_page(ledger: Ledger, run_id: str, graph: Graph, path: Path) -> Path:
-    """Write the page of a run and return where it lies; a reader finds the old page or the new one, never half of one.
+    """Write the page of a run and return its path; a reader sees the old page or the new one, never half of one.
 
     Raises
     ------
-    NotThere : the ledger knows no such run
+    NotThere : the ledger has no such run
     """
     write_page(path, _CONTROL.sub("�", run_page(ledger, run_id, graph)))
     return path
@@ -28,4 +28,4 @@ def write_run_page(ledger: Ledger, run_id: str, graph: Graph, path: Path) -> Pat
 
 def run_page(ledger: Ledger, run_id: str, graph: Graph) -> str:
     """Return the page of a run as HTML."""
-    return page("run.html", view(ledger, run_id, graph))
+    return render_page("run.html", view(ledger, run_id, graph))

@@ -1,4 +1,4 @@
-"""A page on the disk, whole at any moment."""
+"""Writing a page file atomically."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def write_page(path: Path, text: str) -> None:
-    """Write a page, its folder too; a reader finds the old page or the new one, never half of one.
+    """Write a page, and its folder where it is missing; a reader sees the old page or the new one, never half of one.
 
-    What is not UTF-8, such as the name of a file, shows ``?`` and stops nothing.
+    Characters that UTF-8 cannot encode, which file names may hold, become ``?``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -1,4 +1,4 @@
-"""The page of an erasure's proof."""
+"""The HTML page of the proof of an erasure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections are found: each module of ``report/sections`` that has a ``SECTION``, and the entry points ``caudal.report_sections`` of other packages."""
+"""The registered sections: ``SECTION`` of each module in ``report/sections``, and the entry points ``caudal.report_sections`` of other packages."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ _LOG = logging.getLogger(__name__)
 
 @cache
 def sections() -> tuple[ReportSection, ...]:
-    """Return a section of each kind in the order of the page."""
+    """Return all sections in the order of the page."""
     folder = caudal.report.sections
-    own = [import_module(f"{folder.__name__}.{module.name}").SECTION for module in pkgutil.iter_modules(folder.__path__)]
-    foreign = [Foreign(entry.load()()) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]
-    taken = {section.name for section in own}
+    built_in = [import_module(f"{folder.__name__}.{module.name}").SECTION for module in pkgutil.iter_modules(folder.__path__)]
+    foreign = [ForeignSection(entry.load()()) for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]
+    built_in_names = {section.name for section in built_in}
     for section in foreign:
-        if section.name in taken:
-            _LOG.warning("the report section '%s' of another package has the name of one of ours, and is left out", section.name)
-    return tuple(sorted((*own, *(one for one in foreign if one.name not in taken)), key=lambda section: section.order))
+        if section.name in built_in_names:
+            _LOG.warning("the report section '%s' of another package is left out: caudal has a section of that name", section.name)
+    return tuple(
+        sorted(
+            (*built_in, *(section for section in foreign if section.name not in built_in_names)), key=lambda section: section.order
+        )
+    )
 
 
 def terminal_sections() -> list[ReportSection]:
@@ -41,31 +45,34 @@ def terminal_sections() -> list[ReportSection]:
     return sorted(sections(), key=lambda section: section.order if section.terminal_order is None else section.terminal_order)
 
 
-class Foreign(ReportSection):
-    """A section of another package: what goes wrong in it is logged, and shown in its place."""
+class ForeignSection(ReportSection):
+    """A section of another package: an error in it is logged, and shown in the section's place."""
 
     def __init__(self, section: ReportSection) -> None:
         self._section = section
         self.name, self.order, self.terminal_order = section.name, section.order, section.terminal_order  # type: ignore[misc]
 
     def document(self, record: RunRecord) -> object:
-        """Return its part, or what went wrong."""
-        return self._kept(lambda: self._section.document(record), lambda failed: {"failed": failed})
+        """Return its part of the document, or the error."""
+        return self._call_or_report(lambda: self._section.document(record), lambda sentence: {"failed": sentence})
 
     def page(self, run: ReportedRun) -> PagePart | None:
-        """Return its part of the page, or what went wrong."""
-        return self._kept(lambda: self._section.page(run), self._failed_page)
+        """Return its part of the page, or the error."""
+        return self._call_or_report(lambda: self._section.page(run), self._error_page)
 
     def terminal(self, document: RunDocument) -> Iterable[TerminalPart]:
-        """Return its lines, or what went wrong."""
-        return self._kept(lambda: tuple(self._section.terminal(document)), lambda failed: (TerminalPart(self.name, (failed,)),))
+        """Return its lines in the terminal, or the error."""
+        return self._call_or_report(
+            lambda: tuple(self._section.terminal(document)), lambda sentence: (TerminalPart(self.name, (sentence,)),)
+        )
 
-    def _failed_page(self, failed: str) -> PagePart:
-        return PagePart(Markup(f'<section id="{escape(self.name)}"><h2>{escape(self.name)}</h2><p>{escape(failed)}</p></section>'))  # noqa: S704
+    def _error_page(self, sentence: str) -> PagePart:
+        name = escape(self.name)
+        return PagePart(Markup(f'<section id="{name}"><h2>{name}</h2><p>{escape(sentence)}</p></section>'))  # noqa: S704
 
-    def _kept(self, work: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+    def _call_or_report(self, call: Callable[[], T], on_error: Callable[[str], T]) -> T:
         try:
-            return work()
+            return call()
         except Exception as error:
             _LOG.warning("the report section '%s' failed", self.name, exc_info=error)
-            return otherwise(f"The section '{self.name}' failed: {type(error).__name__}: {error}")
+            return on_error(f"The section '{self.name}' failed: {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""The document of a run: what ``--json`` prints and what page, terminal, console and observers read."""
+"""The document of a run: ``--json`` prints it; page, terminal, console and observers read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caudal.ledger.rows import ErrorDocument, GateDocument, HoldoutDocument
 
 
 class LandedDocument(TypedDict):
-    """What a source has brought."""
+    """What a source landed in this run."""
 
     files: int
     rows: int
@@ -18,7 +18,7 @@ class LandedDocument(TypedDict):
 
 
 class TableDocument(TypedDict):
-    """What a table took in, wrote and set aside; ``partitions_written`` is null where it has no days, or all were written."""
+    """Rows that a table read, wrote and quarantined; ``partitions_written`` is null where it has no days, or all were written."""
 
     rows_read: int
     rows_written: int
@@ -39,7 +39,7 @@ class StepDocument(TypedDict):
 
 
 class CandidateDocument(TypedDict):
-    """How a candidate did: mean and standard deviation over the folds."""
+    """A candidate's score: mean and standard deviation over the folds."""
 
     candidate: str
     score: float | None
@@ -51,7 +51,7 @@ class CandidateDocument(TypedDict):
 
 
 class LearnedDocument(TypedDict):
-    """How many rows a model learned from; how many had no label, and how many were older than those that count."""
+    """Rows that a model learned from, rows without a label, and older rows that training left out."""
 
     rows: int | None
     unlabelled: int | None
@@ -77,7 +77,7 @@ class ModelDocument(TypedDict):
 
 
 class PredictionDocument(TypedDict):
-    """What was predicted, and by which version."""
+    """Rows that were predicted, and the model's version."""
 
     rows: int
     model_version: int | None
@@ -85,7 +85,7 @@ class PredictionDocument(TypedDict):
 
 
 class PublicationDocument(TypedDict):
-    """What was published to a warehouse; ``zeros`` counts the texts of each column that zero characters were taken out of."""
+    """What was published to a warehouse; ``zeros`` counts for each column the texts from which zero characters were removed."""
 
     place: str | None
     rows: int

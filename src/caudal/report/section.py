@@ -1,4 +1,4 @@
-"""What a section of a run's report is: its part of the document, of the page and of the summary in the terminal."""
+"""The base class of the sections of a run's report: each adds its part to the document, the page and the terminal's summary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from markupsafe import Markup
 
-from caudal.report.markup import rendered
+from caudal.report.markup import render_fragment
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as the ledger has it; ``steps`` in the order in which they ended."""
+    """A run as the ledger recorded it; ``steps`` in the order in which they ended."""
 
     ledger: Ledger
     run: RunRow
     steps: Sequence[StepRow]
 
     def step(self, kind: str, name: str) -> StepRow | None:
-        """Return the step of a kind that is about something; None where the run had none."""
+        """Return the run's step of a kind and name; None where it had none."""
         return next((row for row in self.steps if row["kind"] == kind and row["name"] == name), None)
 
 
 @dataclass(frozen=True)
 class ReportedRun(RunRecord):
-    """A run with its document and its product's graph: what a page is made of."""
+    """A run with its document and its product's graph, from which a page is built."""
 
     document: RunDocument
     graph: Graph
@@ -58,14 +58,14 @@ class TerminalPart:
 
 
 class ReportSection:
-    """One section. Each method says nothing here; a section overrides those that it has something for.
+    """One section of the report. Every method here returns nothing; a section overrides those for which it has content.
 
     Attributes
     ----------
     name : the key of its part in the document
-    order : its place on the page, from the lowest to the highest; ours are multiples of ten
-    terminal_order : its place in the terminal, where that is another
-    template : Jinja, given what ``content`` returns; ``badge(state, words)`` draws a state
+    order : its position on the page, ascending; those of caudal are multiples of ten
+    terminal_order : its position in the terminal, where that differs
+    template : Jinja source, rendered with what ``content`` returns; ``badge(state, words)`` draws a state
 
     Examples
     --------
@@ -89,7 +89,7 @@ class ReportSection:
         return None
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
-        """Return what its template is filled with; None where it has nothing to show."""
+        """Return the values for its template; None where it has nothing to show."""
         return None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
@@ -99,7 +99,7 @@ class ReportSection:
     def page(self, run: ReportedRun) -> PagePart | None:
         """Return its part of the page; None where it has nothing to show."""
         content = self.content(run)
-        return None if content is None else PagePart(rendered(self.template, content), tuple(self.links(content)))
+        return None if content is None else PagePart(render_fragment(self.template, content), tuple(self.links(content)))
 
     def terminal(self, document: RunDocument) -> Iterable[TerminalPart]:
         """Return its lines in the terminal."""

@@ -1,4 +1,4 @@
-"""What a step says of itself, in words."""
+"""A step's notes and days in words."""
 
 from __future__ import annotations
 
@@ -13,38 +13,44 @@ from caudal.report.run_document import RunDocument
 
 
 def why(row: StepRow) -> str | None:
-    """Return what a step says of itself: why it did nothing, what failed, how it worked."""
-    said = detail_of(row)
-    told = (row["error"] or {}).get("what") if row["state"] == "failed" else said.get("why") or said.get("note") or said.get("rule")
-    before = said.get("attempts", ())
-    if not before:
-        return told
-    tried = f"attempt {len(before) + 1}; before it: " + "; ".join(
-        f"{attempt['error']} ({duration(attempt['seconds'])})" for attempt in before
+    """Return a step's note: why it did nothing, what failed, or how it worked, and its earlier attempts."""
+    detail = detail_of(row)
+    note = (
+        (row["error"] or {}).get("what")
+        if row["state"] == "failed"
+        else detail.get("why") or detail.get("note") or detail.get("rule")
     )
-    return f"{told}; {tried}" if told else tried
+    attempts = detail.get("attempts", ())
+    if not attempts:
+        return note
+    attempts_text = f"attempt {len(attempts) + 1}; before it: " + "; ".join(
+        f"{attempt['error']} ({duration(attempt['seconds'])})" for attempt in attempts
+    )
+    return f"{note}; {attempts_text}" if note else attempts_text
 
 
 def days(partitions: Sequence[str], most: int = 3) -> str:
-    """Return days as stretches.
+    """Return days as ranges: the first ``most`` ranges, and how many more there are.
 
     Examples
     --------
     >>> days(["2023-01-01", "2023-01-02", "2023-01-03", "2023-01-07"])
     '2023-01-01 to 2023-01-03, 2023-01-07'
     """
-    stretches: list[list[str]] = []
+    ranges: list[list[str]] = []
     for day in sorted(partitions):
-        if stretches and _next(stretches[-1][-1]) == day:
-            stretches[-1].append(day)
+        if ranges and _next(ranges[-1][-1]) == day:
+            ranges[-1].append(day)
         else:
-            stretches.append([day])
-    said = [stretch[0] if len(stretch) == 1 else f"{stretch[0]} to {stretch[-1]}" for stretch in stretches]
-    return ", ".join(said[:most]) + (f" and {plural(len(said) - most, 'stretch', 'stretches')} more" if len(said) > most else "")
+            ranges.append([day])
+    range_texts = [range_[0] if len(range_) == 1 else f"{range_[0]} to {range_[-1]}" for range_ in ranges]
+    return ", ".join(range_texts[:most]) + (
+        f" and {plural(len(range_texts) - most, 'stretch', 'stretches')} more" if len(range_texts) > most else ""
+    )
 
 
 def state_of_table(document: RunDocument, name: str) -> str | None:
-    """Return how the step that writes a table ended."""
+    """Return the state in which the step that writes a table ended; None where the run had no such step."""
     names = [f"{kind}:{name}" for kind in steps_where(writes="table")]
     return next((step["state"] for step in document["steps"] if step["step"] in names), None)
 

@@ -22,7 +22,7 @@ from caudal.web.access import is_admitted
 WITHOUT_KEY = "Show the key to read why."
 
 
-class Counter:
+class OperationsCache:
     """The operations of the champions, created once for each champion in the cache."""
 
     def __init__(self, app: OpenAPI, champions: ChampionCache, key: bool, featurizer_of: FeaturizerOf) -> None:
@@ -51,9 +51,9 @@ class Counter:
             return self._document[1]
 
 
-def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_of: FeaturizerOf, *, key: bool) -> Counter:
-    """Add the API to an app, and return the counter that dispatches to the models."""
-    counter = Counter(app, champions, key, featurizer_of)
+def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_of: FeaturizerOf, *, key: bool) -> OperationsCache:
+    """Add the API to an app, and return the cache of operations that dispatches to the models."""
+    operations_cache = OperationsCache(app, champions, key, featurizer_of)
     secured = SECURITY if key else None
     failures: dict[int | str, Any] = {401: Failure, 503: Failure} if key else {503: Failure}
 
@@ -70,7 +70,7 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
     def ready() -> Response:
         champions.refresh()
         states = states_of(champions)
-        reason = unready(champions, states)
+        reason = reason_not_ready(champions, states)
         is_ready = bool(states) and all(state["ready"] for state in states) and not champions.ledger_gone
         # A probe learns only whether the server is ready: names, versions and folders are for holders of the key.
         details = (
@@ -95,10 +95,10 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
 
     @app.route("/openapi.json", methods=["GET"], endpoint="openapi")
     def openapi() -> Response:
-        return jsonify(counter.document())
+        return jsonify(operations_cache.document())
 
     def hand_over(product: str, model: str, operation: str) -> Response:
-        return counter.of(champions.get(product, model)).handlers[operation]()
+        return operations_cache.of(champions.get(product, model)).handlers[operation]()
 
     for operation, method in (("predict", "POST"), ("predict/batch", "POST"), ("card", "GET")):
         app.add_url_rule(
@@ -108,14 +108,14 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
             methods=[method],
             defaults={"operation": operation},
         )
-    return counter
+    return operations_cache
 
 
 def states_of(champions: ChampionCache) -> list[dict[str, Any]]:
     """Return the state of each model: those in memory, and promoted ones that could not be loaded."""
     states = []
-    for product, model in sorted({*champions.held, *champions.faults}):
-        served, fault = champions.held.get((product, model)), champions.faults.get((product, model))
+    for product, model in sorted({*champions.cached, *champions.faults}):
+        served, fault = champions.cached.get((product, model)), champions.faults.get((product, model))
         reason = None
         if fault is not None:
             reason = f"Version {fault.decision['version']} cannot be loaded: {fault.reason}"
@@ -132,7 +132,7 @@ def states_of(champions: ChampionCache) -> list[dict[str, Any]]:
     return states
 
 
-def unready(champions: ChampionCache, states: list[dict[str, object]]) -> str | None:
+def reason_not_ready(champions: ChampionCache, states: list[dict[str, object]]) -> str | None:
     """Return why models are not ready, or other problems; None if all is well."""
     if champions.ledger_fault:
         return champions.ledger_fault
@@ -140,7 +140,7 @@ def unready(champions: ChampionCache, states: list[dict[str, object]]) -> str | 
     if reasons or states:
         return " ".join(reasons) or None
     try:
-        names = [f"{product}/{model}" for product, model in champions.known()]
+        names = [f"{product}/{model}" for product, model in champions.trained_models()]
     except SQLAlchemyError as error:
         return f"The ledger cannot be read: {type(error).__name__}"
     if not names:

@@ -10,7 +10,7 @@ from flask import Flask
 from caudal.ledger.ledger import open_ledger
 from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
-from caudal.serve.document import new_book
+from caudal.serve.document import new_openapi_app
 from caudal.serve.image_featurizer import featurizers
 from caudal.serve.meter import Meter, measure
 from caudal.serve.pages import offer_pages
@@ -20,7 +20,7 @@ from caudal.storage.place import Place
 from caudal.tables.home import Home
 from caudal.web.access import guard
 from caudal.web.look import share_templates
-from caudal.web.refusals import refuse
+from caudal.web.refusals import register_error_handlers
 from caudal.web.server import MOST_BYTES
 
 
@@ -46,7 +46,7 @@ def create_app(
     key : str, optional, the key that callers must give
     trust : types that a stored model may contain besides the known safe ones
     loader : callable ``(product, model, version)``, optional, used instead of the registry
-    refresh_s : float, shortest time between two looks for promotions in the ledger
+    refresh_s : float, shortest time between two reads of promotions from the ledger
     lake : Place, optional, the lake if it is not in the home
     """
     ledger = open_ledger(ledger_url)
@@ -59,16 +59,16 @@ def create_app(
 
     champions = ChampionCache(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
     meter = Meter()
-    app = new_book(key is not None)
+    app = new_openapi_app(key is not None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["caudal"] = champions
     share_templates(app)
     measure(app, meter)
     guard(app, key)
-    refuse(app)
+    register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)
-    counter = offer_api(app, champions, meter, featurizer_of, key=key is not None)
+    operations_cache = offer_api(app, champions, meter, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
-    offer_pages(app, champions, counter, key=key is not None)
+    offer_pages(app, champions, operations_cache, key=key is not None)
     return app

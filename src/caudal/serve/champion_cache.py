@@ -42,7 +42,7 @@ class ChampionCache:
     ----------
     load : callable ``(product, model, version)``, returns the loaded model
     product, model : str, optional, serve only these
-    every_s : float, shortest time between two looks at the ledger
+    every_s : float, shortest time between two reads of the ledger
     retry_s : float, time after which a version that did not load is tried again
     """
 
@@ -58,7 +58,7 @@ class ChampionCache:
     ) -> None:
         self.ledger, self.load, self.every_s, self.retry_s = ledger, load, every_s, retry_s
         self.only = {name: value for name, value in (("product", product), ("model", model)) if value}
-        self.held: dict[Name, Served] = {}  # replaced as a whole and never changed, so that readers need no lock
+        self.cached: dict[Name, Served] = {}  # replaced as a whole and never changed, so that readers need no lock
         self.faults: dict[Name, Fault] = {}
         self.ledger_fault: str | None = None
         self.ledger_gone = False  # the home was removed: the cache can be neither updated nor verified
@@ -68,7 +68,7 @@ class ChampionCache:
     def refresh(self) -> None:
         """Bring the champions in line with the ledger, at most once in ``every_s``.
 
-        One thread looks and loads; the others go on with the cached champions. Only the very first call makes them wait.
+        One thread reads and loads; the others use the cached champions meanwhile. Only the very first call makes them wait.
         """
         now = time.monotonic()
         if now - self._refreshed_at < self.every_s:
@@ -79,7 +79,7 @@ class ChampionCache:
         try:
             if first and self._refreshed_at >= 0:  # another thread was first
                 return
-            self._bring_in_step()
+            self._update_from_ledger()
             self._refreshed_at = time.monotonic()
         finally:
             self._refreshing.release()
@@ -95,7 +95,7 @@ class ChampionCache:
             nothing was promoted yet, or the promoted version cannot be loaded
         """
         self.refresh()
-        served = self.held.get((product, model))
+        served = self.cached.get((product, model))
         if served is not None:
             return served
         fault = self.faults.get((product, model))
@@ -104,7 +104,7 @@ class ChampionCache:
                 f"Version {fault.decision['version']} of '{product}/{model}' is promoted but cannot be loaded: {fault.reason}",
                 fix=f"Go back with 'caudal model rollback {model} --product {product}', or train again.",
             )
-        names = self.known()
+        names = self.trained_models()
         if (product, model) not in names:
             raise NotThere(
                 f"No model '{product}/{model}' is served here.",
@@ -119,14 +119,14 @@ class ChampionCache:
     def all(self) -> list[Served]:
         """Return the champions in order of name."""
         self.refresh()
-        return [served for _, served in sorted(self.held.items())]
+        return [served for _, served in sorted(self.cached.items())]
 
-    def known(self) -> list[Name]:
+    def trained_models(self) -> list[Name]:
         """Return the models that have any version."""
         query = select(model_versions.c.product, model_versions.c.model).distinct()
         return sorted((row["product"], row["model"]) for row in self.ledger.rows(self._narrowed(query, model_versions)))
 
-    def _bring_in_step(self) -> None:
+    def _update_from_ledger(self) -> None:
         try:
             newest = self._newest()
             self.ledger_fault, self.ledger_gone = None, False
@@ -150,7 +150,7 @@ class ChampionCache:
                 self.faults = {**self.faults, name: Fault(decision, reason, time.monotonic())}
             else:
                 log.info("serving version %s of %s/%s", served.version, *name)
-                self.held = {**self.held, name: served}
+                self.cached = {**self.cached, name: served}
                 self.faults = {other: fault for other, fault in self.faults.items() if other != name}
 
     def _newest(self) -> dict[Name, DecisionRow]:
@@ -163,13 +163,13 @@ class ChampionCache:
     def _changed(self, newest: Mapping[Name, DecisionRow]) -> list[DecisionRow]:
         now = time.monotonic()
         # A ledger restored from a backup may give an old number to another decision.
-        settled = {(served.decision["id"], served.decision["at"]) for served in self.held.values()}
+        settled = {(served.decision["id"], served.decision["at"]) for served in self.cached.values()}
         settled |= {(fault.decision["id"], fault.decision["at"]) for fault in self.faults.values() if now - fault.at < self.retry_s}
         return [decision for decision in newest.values() if (decision["id"], decision["at"]) not in settled]
 
     def _forget_all_but(self, newest: Mapping[Name, DecisionRow]) -> None:
         """Drop models without a decision in the ledger, which may have been restored from an earlier backup."""
-        self.held = {name: served for name, served in self.held.items() if name in newest}
+        self.cached = {name: served for name, served in self.cached.items() if name in newest}
         self.faults = {name: fault for name, fault in self.faults.items() if name in newest}
 
     def _narrowed(self, query: Any, table: Any) -> Any:

@@ -20,9 +20,9 @@ SCHEMES: dict[str, Any] = {
 }
 
 
-def new_book(key: bool) -> OpenAPI:
+def new_openapi_app(key: bool) -> OpenAPI:
     """Return an app that describes its API; the serving app is created by it too."""
-    book = OpenAPI(
+    api_app = OpenAPI(
         "caudal.serve",
         static_folder=STATIC,
         info=Info(title="caudal", version="1", description="Predictions by the models in production."),
@@ -30,18 +30,18 @@ def new_book(key: bool) -> OpenAPI:
         validation_error_model=Problems,
         doc_ui=False,
     )
-    book.openapi_version = "3.1.0"
-    return book
+    api_app.openapi_version = "3.1.0"
+    return api_app
 
 
 def document(app: OpenAPI, operations: Iterable[Operations], *, key: bool) -> dict[str, Any]:
     """Return the OpenAPI document of an app and of the champions that it serves now."""
-    book = new_book(key)
-    book.paths.update(app.paths)
-    book.components_schemas.update(app.components_schemas)
+    api_app = new_openapi_app(key)
+    api_app.paths.update(app.paths)
+    api_app.components_schemas.update(app.components_schemas)
     for operation_set in operations:
-        book.register_api(operation_set.api)
-    openapi: dict[str, Any] = book.api_doc
+        api_app.register_api(operation_set.api)
+    openapi: dict[str, Any] = api_app.api_doc
     for path in openapi["paths"].values():
         for method, operation in path.items():
             if method == "get":

@@ -1,4 +1,4 @@
-"""What an image model needs to predict from an image: the network, the components, and its training images."""
+"""The featurizer of an image model: the network, the components, and its training images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NEAREST = 6
 THUMBNAIL = 160
 MOST_PIXELS = 40_000_000  # of a sent image: a server decodes several at once
-_AGAIN_S = 30.0  # until a lake that did not answer is tried again
+_AGAIN_S = 30.0  # before a lake that did not answer is tried again
 
 
 FeaturizerOf = Callable[[Served], "ImageFeaturizer | None"]
@@ -80,7 +80,7 @@ class ImageFeaturizer:
         """Return the training images with the nearest components, by Euclidean distance."""
         import numpy as np
 
-        points, hashes, labels = self._learned
+        points, hashes, labels = self._training_points
         distances = np.sqrt(((points - np.array([row[name] for name in self.inputs], np.float32)) ** 2).sum(axis=1))
         return [Near(hashes[i], labels[i], round(float(distances[i]), 4)) for i in np.argsort(distances, kind="stable")[:count]]
 
@@ -90,7 +90,7 @@ class ImageFeaturizer:
         from caudal.stages.images.decode import thumbnail
 
         with self._lock:
-            position = self._places.get(sha256)
+            position = self._image_positions.get(sha256)
         if position is None:
             return None
         path, group, number = position
@@ -99,7 +99,7 @@ class ImageFeaturizer:
         return thumbnail(content, THUMBNAIL, MAX_PIXELS)
 
     @cached_property
-    def _learned(self) -> tuple[np.ndarray[Any, Any], list[str], list[str]]:
+    def _training_points(self) -> tuple[np.ndarray[Any, Any], list[str], list[str]]:
         import numpy as np
 
         table = arrow(self.features, [*self.inputs, "sha256", "label"])
@@ -107,7 +107,7 @@ class ImageFeaturizer:
         return points, table.column("sha256").to_pylist(), [str(value) for value in table.column("label").to_pylist()]
 
     @cached_property
-    def _places(self) -> dict[str, tuple[str, int, int]]:
+    def _image_positions(self) -> dict[str, tuple[str, int, int]]:
         """The position of each image's bytes: file, row group, row."""
 
         positions = {}
@@ -136,10 +136,10 @@ def featurizer_of(home: Home, ledger: Ledger, served: Served) -> ImageFeaturizer
         if stored_fits and table in stored_fits
         else read_version_files(home.table(served.product, table), version)
     )
-    return _eye(home, served, table, version, fits)
+    return _build_featurizer(home, served, table, version, fits)
 
 
-def _eye(home: Home, served: Served, table: str, version: int, fits: Mapping[str, bytes]) -> ImageFeaturizer | None:
+def _build_featurizer(home: Home, served: Served, table: str, version: int, fits: Mapping[str, bytes]) -> ImageFeaturizer | None:
     from caudal.stages.features.embed import KEPT, network_of
     from caudal.stages.features.pca import Fitted
 
@@ -147,7 +147,7 @@ def _eye(home: Home, served: Served, table: str, version: int, fits: Mapping[str
     components = [content for name, content in fits.items() if name.startswith("pca:")]
     if len(components) != 1:
         return None
-    network_source = _up(home, served.product, table, version, f"{KEPT}:")
+    network_source = _network_content(home, served.product, table, version, f"{KEPT}:")
     fitted = Fitted.load(components[0])
     inputs = tuple(input_.name for input_ in served.signature.inputs)
     if network_source is None or len(inputs) != len(fitted.components):
@@ -157,7 +157,7 @@ def _eye(home: Home, served: Served, table: str, version: int, fits: Mapping[str
     return ImageFeaturizer(network, side, fitted, inputs, delta.read(folder, version), images)
 
 
-def _up(home: Home, product: str, table: str, version: int, prefix: str) -> tuple[bytes, delta.Version] | None:
+def _network_content(home: Home, product: str, table: str, version: int, prefix: str) -> tuple[bytes, delta.Version] | None:
     """Return the content stored under a name by the table or one of its inputs, and the version of the first table that this one
     read."""
     folder = home.table(product, table)
@@ -167,7 +167,7 @@ def _up(home: Home, product: str, table: str, version: int, prefix: str) -> tupl
             first, number = next(iter(inputs.items()))
             return content, delta.read(home.table(product, first), number)
     for name, number in inputs.items():
-        if (source := _up(home, product, name, number, prefix)) is not None:
+        if (source := _network_content(home, product, name, number, prefix)) is not None:
             return source
     return None
 

@@ -28,7 +28,7 @@ LONGEST_NAME = 100
 
 
 class Strict(BaseModel):
-    """Nothing is converted, nothing unknown is let through."""
+    """A model that converts no value and refuses unknown fields."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -76,7 +76,7 @@ class Row:
         return not self.problems and not self.more
 
 
-def checked(values: object, signature: Signature, model: type[BaseModel], most: int = MOST_PROBLEMS) -> Row:
+def validate_row(values: object, signature: Signature, model: type[BaseModel], most: int = MOST_PROBLEMS) -> Row:
     """Return the values of a row by input name, or its errors.
 
     Parameters
@@ -90,8 +90,8 @@ def checked(values: object, signature: Signature, model: type[BaseModel], most: 
     foreign = [name for name in values if name not in signature.by_name]
     uncounted = max(0, len(foreign) - most)
     if uncounted:
-        kept = set(foreign[:most])
-        values = {name: value for name, value in values.items() if name in signature.by_name or name in kept}
+        described = set(foreign[:most])
+        values = {name: value for name, value in values.items() if name in signature.by_name or name in described}
     try:
         row = model.model_validate(values)
     except ValidationError as refused:
@@ -108,7 +108,7 @@ def unusual(values: Mapping[str, Any], signature: Signature) -> list[dict[str, A
     outside = (input_ for input_ in signature.inputs if input_.unusual(values.get(input_.name)))
     return [
         {
-            "field": input_.name, "warning": "The value lies outside what the model was trained on.", "got": _shown(values[input_.name]),
+            "field": input_.name, "warning": "The value lies outside what the model was trained on.", "got": _shortened(values[input_.name]),
             "seen": input_.seen_range,
         }
         for input_ in itertools.islice(outside, MOST_PROBLEMS)
@@ -130,9 +130,9 @@ def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, Any]:
     return values
 
 
-def problem(field: str | None, what: str, got: object, allowed: str, near: str | None = None) -> Problem:
+def problem(field: str | None, sentence: str, sent: object, allowed: str, nearest_value: str | None = None) -> Problem:
     """Return one error in the API's format."""
-    return {"field": field, "problem": what, "got": _shown(got), "allowed": allowed, "nearest": near}
+    return {"field": field, "problem": sentence, "got": _shortened(sent), "allowed": allowed, "nearest": nearest_value}
 
 
 def _annotation(input_: Input) -> Any:
@@ -170,26 +170,29 @@ def _among(values: tuple[Any, ...]) -> Any:
 def _problem(error: Mapping[str, Any], signature: Signature) -> Problem:
     name = str(error["loc"][0]) if error["loc"] else None
     input_ = signature.by_name.get(name or "")
-    kind, got = error["type"], error["input"]
+    kind, sent = error["type"], error["input"]
     if input_ is None:
-        near = nearest((name or "")[:LONGEST_NAME], signature.by_name)
-        return problem(_shown(name), "The model has no such input.", got, f"only: {_listed(signature.by_name)}", near)
-    near = None
+        nearest_value = nearest((name or "")[:LONGEST_NAME], signature.by_name)
+        return problem(_shortened(name), "The model has no such input.", sent, f"only: {_listed(signature.by_name)}", nearest_value)
+    nearest_value = None
     if kind == "missing":
-        what, got = "The value is missing.", None
-    elif got is None:
-        what = "The value may not be null."
-    elif isinstance(got, float) and not math.isfinite(got):
-        what = "The value is not a finite number."
+        sentence, sent = "The value is missing.", None
+    elif sent is None:
+        sentence = "The value may not be null."
+    elif isinstance(sent, float) and not math.isfinite(sent):
+        sentence = "The value is not a finite number."
     elif input_.values is not None:
-        what, near = "The value is not one of those allowed.", nearest(str(got), [str(value) for value in input_.values])
+        sentence, nearest_value = (
+            "The value is not one of those allowed.",
+            nearest(str(sent), [str(value) for value in input_.values]),
+        )
     elif kind == "greater_than_equal":
-        what = "The value is too small."
-    elif kind == "less_than_equal" or (isinstance(got, int) and abs(got) > LARGEST_NUMBER):
-        what = "The value is too large."
+        sentence = "The value is too small."
+    elif kind == "less_than_equal" or (isinstance(sent, int) and abs(sent) > LARGEST_NUMBER):
+        sentence = "The value is too large."
     else:
-        what = f"The value is not {_noun(input_)}."
-    return problem(name, what, got, input_.allowed, near)
+        sentence = f"The value is not {_noun(input_)}."
+    return problem(name, sentence, sent, input_.allowed, nearest_value)
 
 
 def _listed(names: Collection[str]) -> str:
@@ -212,7 +215,7 @@ def _value(text: str, input_: Input) -> Any:
     return float(text)
 
 
-def _shown(value: object, length: int = 100) -> Any:
+def _shortened(value: object, length: int = 100) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, bool | float):

@@ -1,4 +1,4 @@
-"""What the server counts of itself, in Prometheus' text format."""
+"""The server's metrics, in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from caudal.serve.champion_cache import ChampionCache
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each, that says when it began
+disable_created_metrics()  # type: ignore[no-untyped-call]  # no second series per metric with its creation time
 
 
 class Meter:
@@ -28,25 +28,25 @@ class Meter:
         )
 
     def count(self, route: str, status: int, seconds: float) -> None:
-        """Note one answered request."""
+        """Count one answered request."""
         self._requests.labels(route, status).inc()
         self._seconds.labels(route).observe(seconds)
 
     def text(self, champions: ChampionCache) -> str:
-        """Return all figures, and which version is served of each model."""
+        """Return all metrics, with the served version of each model, as text."""
         versions = CollectorRegistry()
         versions.register(_Versions(champions))
         return (generate_latest(self._registry) + generate_latest(versions)).decode()
 
 
 class _Versions(Collector):
-    """The versions at the moment of asking: a champion comes and goes without the server."""
+    """Reads the served versions at each scrape, because promotions replace champions at any time."""
 
     def __init__(self, champions: ChampionCache) -> None:
         self._champions = champions
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the one figure."""
+        """Yield the versions of all served models."""
         versions = GaugeMetricFamily("caudal_model_version", "Version of a model that is served.", labels=("product", "model"))
         for served in self._champions.all():
             versions.add_metric((served.product, served.model), served.version)
@@ -57,11 +57,11 @@ def measure(app: Flask, meter: Meter) -> None:
     """Count every request of an app."""
 
     @app.before_request
-    def started() -> None:
+    def start_clock() -> None:
         g.started = time.perf_counter()
 
     @app.after_request
-    def answered(response: Response) -> Response:
+    def count_request(response: Response) -> Response:
         # The rule and not the path: a label must not grow with what callers invent.
         route = request.url_rule.rule if request.url_rule else "none"
         meter.count(route, response.status_code, time.perf_counter() - g.get("started", time.perf_counter()))

@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from caudal.ledger.ledger import Ledger
 from caudal.serve.card import card_of
-from caudal.serve.inputs import checked, problem
+from caudal.serve.inputs import problem, validate_row
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.schemas import Card, Failure, ImageBody, Problems, answer_model, batch_models, image_answer_model, rows_model
 from caudal.serve.served import Served
@@ -47,7 +47,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     bad_body: dict[int | str, Any] = {400: Failure, 413: Failure, 415: Failure}
 
     def predict(body: Any) -> Response:
-        row = checked(body, served.signature, served.inputs)
+        row = validate_row(body, served.signature, served.inputs)
         if not row.good:
             return _json({"errors": row.problems, "more_errors": row.more}, 422)
         answer = answers(served, [row.values])[0]
@@ -57,8 +57,8 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
 
     def predict_batch(body: Any) -> Response:
         if not isinstance(body, list) or not 1 <= len(body) <= MOST_ROWS:
-            got = f"{len(body)} rows" if isinstance(body, list) else body
-            error = {"row": None, **problem(None, "The body is not a list of rows.", got, f"a list of 1 to {MOST_ROWS} rows")}
+            sent = f"{len(body)} rows" if isinstance(body, list) else body
+            error = {"row": None, **problem(None, "The body is not a list of rows.", sent, f"a list of 1 to {MOST_ROWS} rows")}
             return _json({"errors": [error], "more_errors": 0, "predictions": []}, 422)
         return _batch(served, body)
 
@@ -84,7 +84,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     if images:
 
         def predict_image(body: ImageBody) -> None:
-            """Stand in the document for what `uploads` answers."""
+            """Describe the operation in the OpenAPI document; `uploads` answers it."""
 
         predict_image.__annotations__["body"] = ImageBody
         api.post(
@@ -102,7 +102,7 @@ def _batch(served: Served, body: list[Any]) -> Response:
     more = 0
     rows = []
     for index, values in enumerate(body):
-        row = checked(values, served.signature, served.inputs, most=min(MOST_ROW_ERRORS, MOST_ERRORS - len(errors)))
+        row = validate_row(values, served.signature, served.inputs, most=min(MOST_ROW_ERRORS, MOST_ERRORS - len(errors)))
         rows.append(row)
         errors += [{"row": index, **problem} for problem in row.problems]
         more += row.more

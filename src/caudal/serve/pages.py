@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import Flask, render_template, request
 
-from caudal.serve.api import Counter, states_of
+from caudal.serve.api import OperationsCache, states_of
 from caudal.serve.card import DISTANCES, card_of, typical_error
 from caudal.serve.champion_cache import ChampionCache
-from caudal.serve.inputs import checked, from_text
+from caudal.serve.inputs import from_text, validate_row
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
 from caudal.serve.signature import number
@@ -25,7 +25,7 @@ MONTHS = (
 LONG_LIST = 12
 
 
-def offer_pages(app: Flask, champions: ChampionCache, counter: Counter, *, key: bool) -> None:
+def offer_pages(app: Flask, champions: ChampionCache, operations_cache: OperationsCache, *, key: bool) -> None:
     """Add the pages to an app, by ``route``: ``get`` and ``post`` would describe them as operations of the API."""
     app.jinja_env.filters["number"] = number
     app.jinja_env.filters["moment"] = moment
@@ -38,21 +38,21 @@ def offer_pages(app: Flask, champions: ChampionCache, counter: Counter, *, key: 
     @app.route("/", methods=["GET"])
     def landing() -> str:
         champions.refresh()
-        waiting = [name for name in champions.known() if name not in champions.held and name not in champions.faults]
-        return render_template("landing.html", states=states_of(champions), held=champions.held, waiting=waiting)
+        waiting = [name for name in champions.trained_models() if name not in champions.cached and name not in champions.faults]
+        return render_template("landing.html", states=states_of(champions), cached=champions.cached, waiting=waiting)
 
     @app.route("/<product>/<model>/", methods=["GET"])
     def form(product: str, model: str) -> str:
         served = champions.get(product, model)
-        if app.jinja_env.globals["eye_of"](served) is not None:  # type: ignore[operator]
+        if app.jinja_env.globals["featurizer_of"](served) is not None:  # type: ignore[operator]
             return render_template("image.html", served=served)
         return _form(champions, served, {name: _text(value) for name, value in served.signature.starting_values.items()})
 
     @app.route("/<product>/<model>/", methods=["POST"])
-    def predicted(product: str, model: str) -> str | tuple[str, int]:
+    def predict_from_form(product: str, model: str) -> str | tuple[str, int]:
         served = champions.get(product, model)
         texts = {name: request.form[name] for name in request.form}
-        row = checked(from_text(texts, served.signature), served.signature, served.inputs)
+        row = validate_row(from_text(texts, served.signature), served.signature, served.inputs)
         problems = row.problems
         if row.good:
             answer = answers(served, [row.values])[0]
@@ -69,7 +69,7 @@ def offer_pages(app: Flask, champions: ChampionCache, counter: Counter, *, key: 
     @app.route("/docs", methods=["GET"])
     def docs() -> str:
         groups: dict[str, list[dict[str, Any]]] = {}
-        for operation in operations_of(counter.document()):
+        for operation in operations_of(operations_cache.document()):
             groups.setdefault(operation["tag"], []).append(operation)
         groups["server"] = groups.pop("server")  # the models come first
         return render_template("docs.html", groups=groups)
@@ -136,10 +136,10 @@ def _text(value: Any) -> str:
 
 
 def _schema(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str, Any] | None:
-    return _followed(document, body["content"]["application/json"]["schema"]) if body else None
+    return _resolve_reference(document, body["content"]["application/json"]["schema"]) if body else None
 
 
-def _followed(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def _resolve_reference(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     if "$ref" not in schema:
         return schema
     referenced: dict[str, Any] = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
@@ -148,13 +148,13 @@ def _followed(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any
 
 def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
     if schema.get("type") == "array":
-        return [_example(document, _followed(document, schema["items"]))]
+        return [_example(document, _resolve_reference(document, schema["items"]))]
     example = (schema.get("examples") or [{}])[0]
     return {name: example[name] for name in schema.get("properties", {}) if name in example}  # in the order of the form
 
 
 def _inputs(document: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
-    row = _followed(document, schema["items"]) if schema.get("type") == "array" else schema
+    row = _resolve_reference(document, schema["items"]) if schema.get("type") == "array" else schema
     required = row.get("required", [])
     return [
         {"name": name, "required": name in required, "description": property_.get("description"), "type": _type(property_)}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.serve.inputs import Problem, checked, problem, unusual
+from caudal.serve.inputs import Problem, problem, unusual, validate_row
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import Input
 
@@ -31,7 +31,7 @@ def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer
     if not rows:
         return []
     try:
-        return _read(served, served.loaded.predict(frame_of(served, rows)), rows)
+        return _answers_from(served, served.loaded.predict(frame_of(served, rows)), rows)
     except Exception as error:  # a model may raise anything
         if len(rows) > 1:  # find the rows on which it fails
             return [answers(served, [row])[0] for row in rows]
@@ -71,7 +71,7 @@ def _column(values: list[Any], input_: Input) -> np.ndarray[Any, Any]:
     return column
 
 
-def _read(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> list[Answer | Problem]:
+def _answers_from(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> list[Answer | Problem]:
     values = predicted["prediction"].tolist()
     if len(values) != len(rows):
         raise ValueError(f"{len(rows)} rows gave {len(values)} predictions")
@@ -106,7 +106,7 @@ def try_out(served: Served) -> None:
     """Predict from the model's own example, so that errors and slow first calls occur before it is served."""
     example = _example(served)
     if example is not None:
-        _read(served, served.loaded.predict(frame_of(served, [example])), [example])
+        _answers_from(served, served.loaded.predict(frame_of(served, [example])), [example])
 
 
 def _healthy(served: Served) -> bool:
@@ -120,5 +120,5 @@ def _healthy(served: Served) -> bool:
 def _example(served: Served) -> dict[str, object] | None:
     """Return a valid row; None if the signature has no complete example."""
     start = {name: value for name, value in served.signature.starting_values.items() if value is not None}
-    row = checked(start, served.signature, served.inputs)
+    row = validate_row(start, served.signature, served.inputs)
     return row.values if row.good else None

@@ -12,7 +12,7 @@ from caudal.serve.app import create_app
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.storage.place import Place
 from caudal.web.access import demand_key
-from caudal.web.server import attend
+from caudal.web.server import serve_until_signal
 
 
 def serve(
@@ -53,7 +53,7 @@ def serve(
     def follow(url: str, stopped: threading.Event) -> None:
         threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()
 
-    attend(app, host=host, port=port, threads=threads, begin=follow)
+    serve_until_signal(app, host=host, port=port, threads=threads, begin=follow)
 
 
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:

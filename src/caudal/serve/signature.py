@@ -116,7 +116,7 @@ def read_signature(document: Mapping[str, Any]) -> Signature:
 
 
 def number(value: float) -> str:
-    """Return a number as people write it.
+    """Return a number as text for people, with thousands separators.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def number(value: float) -> str:
 
 
 def _input(document: Mapping[str, Any]) -> Input:
-    values, seen = document.get("values"), document.get("seen")
+    values, training_range = document.get("values"), document.get("seen")
     return Input(
         document["name"],
         document["type"],
@@ -148,7 +148,7 @@ def _input(document: Mapping[str, Any]) -> Input:
         document.get("default"),
         # A null among the categories means that the input is nullable; it is not a category to choose.
         tuple(value for value in values if value is not None) if values else None,
-        (seen[0], seen[1]) if seen else None,
+        (training_range[0], training_range[1]) if training_range else None,
     )
 
 
@@ -168,6 +168,6 @@ def _between(low: float | None, high: float | None) -> str:
     return f" of at most {number(high)}" if high is not None else ""
 
 
-def _one_of(values: tuple[Any, ...], shown: int = 5) -> str:
-    examples = ", ".join(repr(value) for value in values[:shown])
-    return f"one of {examples}" if len(values) <= shown else f"one of {len(values)} values such as {examples}"
+def _one_of(values: tuple[Any, ...], most_shown: int = 5) -> str:
+    examples = ", ".join(repr(value) for value in values[:most_shown])
+    return f"one of {examples}" if len(values) <= most_shown else f"one of {len(values)} values such as {examples}"

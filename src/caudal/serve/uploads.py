@@ -21,7 +21,7 @@ MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 is a third larger than
 
 def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: FeaturizerOf) -> None:
     """Add the routes for predictions from images to an app."""
-    app.jinja_env.globals["eye_of"] = featurizer_of
+    app.jinja_env.globals["featurizer_of"] = featurizer_of
 
     def image_model(product: str, model: str) -> tuple[Served, ImageFeaturizer]:
         served = champions.get(product, model)
@@ -36,18 +36,18 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
     def predict_image(product: str, model: str) -> Response:
         request.max_content_length = MOST_IMAGE_BYTES
         served, featurizer = image_model(product, model)
-        answer = _asked(served, featurizer, _content())
+        answer = _predict_image(served, featurizer, _content())
         response = jsonify({"errors": [answer], "more_errors": 0} if is_problem(answer) else answer)
         response.status_code = 422 if is_problem(answer) else 200
         return response
 
     @app.route("/<product>/<model>/image", methods=["POST"])
-    def shown(product: str, model: str) -> str | tuple[str, int]:
+    def image_page(product: str, model: str) -> str | tuple[str, int]:
         request.max_content_length = MOST_IMAGE_BYTES
         served, featurizer = image_model(product, model)
         file = request.files.get("image")
         content = file.read() if file else b""
-        answer = _asked(served, featurizer, content)
+        answer = _predict_image(served, featurizer, content)
         if is_problem(answer):
             return render_template("image.html", served=served, fault=answer), 422
         return render_template("image.html", served=served, answer=answer, picture=_picture(featurizer, content))
@@ -61,7 +61,7 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
         return Response(small, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
-def _asked(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[str, object] | Problem:
+def _predict_image(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[str, object] | Problem:
     """Return the model's answer for an image, with the nearest training images, or the problem."""
     from caudal.stages.images.decode import UnreadableImage
 

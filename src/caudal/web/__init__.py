@@ -1,1 +1,1 @@
-"""What the apps share: access, connections, refusals, the server."""
+"""Parts that all web apps share: access, connections, refusals, the server."""

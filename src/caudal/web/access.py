@@ -1,4 +1,4 @@
-"""Access: the key, the cookie that stands for it, and the headers that restrict browsers."""
+"""Access: the key, the session cookie, and the headers that restrict browsers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def is_loopback(host: str) -> bool:
 
 def demand_key(host: str, key: str | None) -> None:
     """Refuse an address that others can reach without a key, and a key that can be guessed."""
-    require_long(key)
+    check_key_length(key)
     if not is_loopback(host) and not key:
         raise DeclarationProblem(
             f"Serving on '{host}' would let anyone on the network in, and no key is set.",
@@ -61,7 +61,7 @@ def demand_key(host: str, key: str | None) -> None:
         )
 
 
-def require_long(key: str | None) -> None:
+def check_key_length(key: str | None) -> None:
     """Refuse a key that is too short to be safe.
 
     Raises
@@ -90,7 +90,7 @@ def guard(app: Flask, key: str | None) -> None:
     ------
     DeclarationProblem : the key is too short
     """
-    require_long(key)
+    check_key_length(key)
     app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict")
     sessions, wrong_keys = Sessions(SESSION_S), WrongKeys()
@@ -98,11 +98,11 @@ def guard(app: Flask, key: str | None) -> None:
     @app.before_request
     def enter() -> AnyResponse | None:
         if not key:
-            _asked_by_own_name()
+            _refuse_foreign_host()
         if request.method == "POST" and not request.path.startswith("/api/"):
-            _from_here()
+            _refuse_foreign_form()
         try:
-            request.environ[_ADMITTED] = not key or _admitted(key, sessions, wrong_keys)
+            request.environ[_ADMITTED] = not key or _has_access(key, sessions, wrong_keys)
         except TooManyRequests:
             if request.endpoint not in OPEN:
                 raise
@@ -126,16 +126,16 @@ def guard(app: Flask, key: str | None) -> None:
     def login() -> AnyResponse | str | tuple[str, int]:
         if not key:
             return redirect("/")
-        onward = _path_here(request.values.get("next", "/"))
+        next_path = _local_path(request.values.get("next", "/"))
         if request.method == "GET":
-            return render_template("login.html", next=onward, wrong=False)
+            return render_template("login.html", next=next_path, wrong=False)
         wrong_keys.hold_back(_caller())
-        if not _same(request.form.get("key", ""), key):
+        if not _keys_equal(request.form.get("key", ""), key):
             wrong_keys.count(_caller())
-            return render_template("login.html", next=onward, wrong=True), 401
+            return render_template("login.html", next=next_path, wrong=True), 401
         wrong_keys.forget(_caller())
         session["id"] = sessions.begin()
-        return redirect(onward, code=303)
+        return redirect(next_path, code=303)
 
     @app.route("/logout", methods=["POST"])
     def logout() -> AnyResponse:
@@ -143,26 +143,26 @@ def guard(app: Flask, key: str | None) -> None:
         return redirect("/", code=303)
 
 
-def _admitted(key: str, sessions: Sessions, wrong_keys: WrongKeys) -> bool:
+def _has_access(key: str, sessions: Sessions, wrong_keys: WrongKeys) -> bool:
     if sessions.holds(session.get("id")):
         return True
-    given = _given()
-    if given is None:
+    sent_key = _sent_key()
+    if sent_key is None:
         return False
     wrong_keys.hold_back(_caller())
-    if _same(given, key):
+    if _keys_equal(sent_key, key):
         wrong_keys.forget(_caller())
         return True
     wrong_keys.count(_caller())
     return False
 
 
-def _given() -> str | None:
+def _sent_key() -> str | None:
     """Return the key in the request, None if there is none; a right ``X-API-Key`` does not correct a wrong ``Authorization``."""
     header = request.headers.get("Authorization")
     if header is None:
-        shown = request.headers.get("X-API-Key")
-        return None if shown is None else _utf8(shown)
+        api_key = request.headers.get("X-API-Key")
+        return None if api_key is None else _utf8(api_key)
     scheme, _, token = header.partition(" ")
     return _utf8(token.strip()) if scheme.lower() == "bearer" else ""
 
@@ -182,21 +182,21 @@ def _utf8(header: str) -> str:
     return header.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def _same(given: str, key: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
+def _keys_equal(sent_key: str, key: str) -> bool:
+    return hmac.compare_digest(sent_key.encode("utf-8", "surrogatepass"), key.encode())
 
 
-def _asked_by_own_name() -> None:
+def _refuse_foreign_host() -> None:
     """Refuse a foreign page that points its own host name at this machine to read answers through a visitor's browser."""
     try:
         name = urlsplit(f"//{request.host}").hostname or ""
     except ValueError:
         name = ""
     if not is_loopback(name):
-        raise BadRequest("Without a key the server answers to the names of its own machine only.")
+        raise BadRequest("Without a key the server accepts only requests to host names of its own machine.")
 
 
-def _from_here() -> None:
+def _refuse_foreign_form() -> None:
     """Refuse a form that another site's page sends. Programs send neither header and are admitted."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     # The browser's own header goes first: behind a proxy the origin's host may differ from the requested one.
@@ -205,6 +205,6 @@ def _from_here() -> None:
         raise Forbidden("The form was sent from another site's page.")
 
 
-def _path_here(path: str) -> str:
+def _local_path(path: str) -> str:
     """Return a path of this site; ``/`` for a path that leads elsewhere."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"

@@ -29,27 +29,27 @@ MOST_CONNECTIONS = 1000
 SPARE_FILES = 40  # the ledger's connections, loaded models, pictures, the log
 LEAST_CONNECTIONS = 8
 LOOK_EVERY_S = 1.0
-TELL_EVERY_S = 30.0
+WARN_EVERY_S = 30.0
 
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-def most_connections(wanted: int = MOST_CONNECTIONS) -> int:
+def most_connections(most: int = MOST_CONNECTIONS) -> int:
     """Return how many connections this process's file descriptors allow; raise the soft limit towards the hard one if needed."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return wanted
+        return most
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + SPARE_FILES + _open_files()
+    needed = most + SPARE_FILES + _open_files()
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft == resource.RLIM_INFINITY:
-        return wanted
-    return max(LEAST_CONNECTIONS, min(wanted, soft - SPARE_FILES - _open_files()))
+        return most
+    return max(LEAST_CONNECTIONS, min(most, soft - SPARE_FILES - _open_files()))
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
@@ -68,23 +68,23 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     def received(self, data: bytes) -> bool:
         """Process received bytes, and note when a request begins and when one is complete."""
-        beginning = self.request is None
-        whole_before = len(self.requests)
-        taken = bool(super().received(data))
-        if len(self.requests) > whole_before:
+        begins = self.request is None
+        complete_before = len(self.requests)
+        consumed = bool(super().received(data))
+        if len(self.requests) > complete_before:
             self.served = True
-        if beginning or len(self.requests) > whole_before:
+        if begins or len(self.requests) > complete_before:
             self.waiting_since = time.time()
-        return taken
+        return consumed
 
     @property
-    def answered(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no request of this connection is being processed."""
         return not self.requests
 
     def overdue(self, now: float) -> bool:
         """Return whether the connection has exceeded its time for a head, a request, the next request, or its answer."""
-        if not self.answered:
+        if not self.is_idle:
             return False
         if self.total_outbufs_len:
             return bool(now - self.last_activity > IDLE_S)
@@ -105,7 +105,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def __init__(self, *positional: Any, most: int, **named: Any) -> None:
         self.most = most
-        self._told_at = -TELL_EVERY_S
+        self._warned_at = -WARN_EVERY_S
         super().__init__(*positional, **named)
 
     def maintenance(self, now: float) -> None:
@@ -120,14 +120,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             accepted = self.accept()
         except OSError as error:
             # Without a free descriptor the new connection stays queued and is retried at once: closing another lets it in.
-            self._tell("a connection cannot be taken: %s", error.strerror or error)
+            self._warn("a connection cannot be taken: %s", error.strerror or error)
             self._make_room()
             return
         if accepted is None:
             return
         sock, address = accepted
         if len(self.active_channels) >= self.most and not self._make_room():
-            self._tell("%d connections are all at work: a newcomer is sent away", len(self.active_channels))
+            self._warn("%d connections are all at work: a newcomer is sent away", len(self.active_channels))
             with contextlib.suppress(OSError):
                 sock.send(_BUSY)
             sock.close()
@@ -139,7 +139,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             sock.close()
 
     def _make_room(self) -> bool:
-        waiting = [connection for connection in self.active_channels.values() if connection.answered]
+        waiting = [connection for connection in self.active_channels.values() if connection.is_idle]
         if not waiting:
             return False
         # Connections that have sent a request before are preferred to those that never have.
@@ -147,10 +147,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         oldest.handle_close()
         return True
 
-    def _tell(self, text: str, *facts: object) -> None:
+    def _warn(self, text: str, *facts: object) -> None:
         now = time.monotonic()
-        if now - self._told_at >= TELL_EVERY_S:
-            self._told_at = now
+        if now - self._warned_at >= WARN_EVERY_S:
+            self._warned_at = now
             log.warning(text, *facts)
 
 

@@ -1,4 +1,4 @@
-"""Every refusal is a document for programs or a page for people; never a stack trace."""
+"""Refusals: a JSON document for programs, a page for people, never a stack trace."""
 
 from __future__ import annotations
 
@@ -25,58 +25,60 @@ HINTS = {
 }
 
 
-def refuse(
-    app: Flask, hints: Mapping[int, str] = HINTS, callers_fault: Callable[[Exception], HTTPException | None] = lambda _: None
+def register_error_handlers(
+    app: Flask,
+    hints: Mapping[int, str] = HINTS,
+    translate_request_error: Callable[[Exception], HTTPException | None] = lambda _: None,
 ) -> None:
     """Register an app's error handlers, each status with its hint.
 
     Parameters
     ----------
-    callers_fault : returns the answer to a library's exception that a wrong request has caused; None for a fault of the server
+    translate_request_error : returns the refusal for a library's exception that a wrong request caused; None for a fault of the server
     """
 
     @app.errorhandler(CaudalError)
     def handle_caudal_error(error: CaudalError) -> Response:
         status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 503)
-        return _answer(status, type(error).__name__, error.what, error.nearest, error.fix)
+        return _refusal(status, type(error).__name__, error.what, error.nearest, error.fix)
 
     @app.errorhandler(HTTPException)
     def handle_http_error(error: HTTPException) -> Response:
         status = error.code or 500
-        what = f"There is nothing at {request.path}." if status == 404 else error.description or error.name
-        answer = _answer(status, error.name.replace(" ", ""), what, None, hints.get(status))
+        sentence = f"There is nothing at {request.path}." if status == 404 else error.description or error.name
+        refusal = _refusal(status, error.name.replace(" ", ""), sentence, None, hints.get(status))
         for name, value in error.get_headers(request.environ):
             if name in ("Allow", "Retry-After"):  # a 405 must say what is allowed
-                answer.headers[name] = value
-        return answer
+                refusal.headers[name] = value
+        return refusal
 
     @app.errorhandler(SQLAlchemyError)
     def handle_ledger_error(error: SQLAlchemyError) -> Response:
         log.error("the ledger cannot be read", exc_info=error)
-        return _answer(503, "LedgerProblem", "The ledger cannot be read now.", None, "Look at the server's log, and at /ready.")
+        return _refusal(503, "LedgerProblem", "The ledger cannot be read now.", None, "Look at the server's log, and at /ready.")
 
     @app.errorhandler(Exception)
     def handle_other_error(error: Exception) -> Response:
-        refusal = callers_fault(error)
+        refusal = translate_request_error(error)
         if refusal is not None:
             log.warning("a request to %s is refused", request.path, exc_info=error)
             return handle_http_error(refusal)
         log.critical("a fault of caudal's own at %s %s", request.method, request.path, exc_info=error)
-        return _answer(500, "Fault", "This is a fault of the server's own.", None, "Its log has the details.")
+        return _refusal(500, "Fault", "This is a fault of the server's own.", None, "Its log has the details.")
 
 
-def for_programs() -> bool:
-    """Return whether the caller wants JSON."""
+def answers_json() -> bool:
+    """Return whether the response is JSON, by the path or the Accept header."""
     if request.path.startswith("/api/") or request.path in ("/openapi.json", "/health", "/ready", "/metrics"):
         return True
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def _answer(status: int, kind: str, what: str, near: str | None, fix: str | None) -> Response:
-    if for_programs():
-        response = jsonify({"error": kind, "what": what, "nearest": near, "fix": fix})
+def _refusal(status: int, kind: str, sentence: str, nearest_name: str | None, fix: str | None) -> Response:
+    if answers_json():
+        response = jsonify({"error": kind, "what": sentence, "nearest": nearest_name, "fix": fix})
     else:
-        page: dict[str, Any] = {"status": status, "what": what, "nearest": near, "fix": fix}
+        page: dict[str, Any] = {"status": status, "what": sentence, "nearest": nearest_name, "fix": fix}
         response = Response(render_template("refusal.html", **page), mimetype="text/html")
     response.status_code = status
     return response

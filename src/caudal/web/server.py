@@ -17,7 +17,7 @@ from caudal.web.connections import server
 MOST_BYTES = 4 * 2**20  # of a request's body
 
 
-def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None]) -> None:
+def serve_until_signal(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None]) -> None:
     """Serve an app until SIGINT or SIGTERM.
 
     Parameters
@@ -27,7 +27,7 @@ def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[s
     """
     listening = _listen(host, port)
     # The app answers a body that is too large with a document; the server refuses far larger ones.
-    waiter = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
+    http_server = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
     stopped = app.extensions.setdefault("stopped", threading.Event())
 
     def exit_on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -37,39 +37,39 @@ def attend(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[s
     handlers = {number: signal.signal(number, exit_on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         begin(_url(host, listening), stopped)
-        waiter.run()  # returns on SystemExit, after the current requests are finished
+        http_server.run()  # returns on SystemExit, after the current requests are finished
     finally:
         stopped.set()
-        waiter.close()
+        http_server.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def running(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
+def serve_in_thread(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
     """Serve an app in a thread on a local port (0: a free one) and yield its address.
 
     Examples
     --------
     >>> import urllib.request
-    >>> with running(Flask("empty")) as url:
+    >>> with serve_in_thread(Flask("empty")) as url:
     ...     url.startswith("http://127.0.0.1:")
     True
     """
     host = "127.0.0.1"
     listening = _listen(host, port)
     # The app answers a body that is too large with a document; the server refuses far larger ones.
-    waiter = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
-    thread = threading.Thread(target=waiter.run, daemon=True)
+    http_server = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
+    thread = threading.Thread(target=http_server.run, daemon=True)
     thread.start()
     try:
         yield _url(host, listening)
     finally:
         app.extensions.setdefault("stopped", threading.Event()).set()
         # Only its own thread may close its sockets; then its loop is empty and ends.
-        waiter.trigger.pull_trigger(lambda: waiter.asyncore.close_all(waiter._map))
+        http_server.trigger.pull_trigger(lambda: http_server.asyncore.close_all(http_server._map))
         thread.join(timeout=10)
-        waiter.task_dispatcher.shutdown()
+        http_server.task_dispatcher.shutdown()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -96,5 +96,5 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _url(host: str, listening: socket.socket) -> str:
-    named = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host in ("::", "[::]") else host  # noqa: S104  told, not bound
+    named = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host in ("::", "[::]") else host  # noqa: S104  printed, not bound
     return f"http://{f'[{named}]' if ':' in named and not named.startswith('[') else named}:{listening.getsockname()[1]}"

@@ -91,7 +91,7 @@ class WrongKeys:
                 self._tries.popitem(last=False)
 
     def forget(self, caller: str) -> None:
-        """Record a right key: the address starts anew."""
+        """Record a right key: the address has no wrong keys any more."""
         with self._lock:
             self._tries.pop(caller, None)
 

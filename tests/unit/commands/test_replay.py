@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer
 
-from caudal.commands.replay import Pace, beginning_at, ending_by_now, pace, replay
+from caudal.commands.replay import Pace, pace, replay, with_start_time, with_times_until_now
 from caudal.commands.sinks import FolderSink, KafkaSink, LogSink, SocketSink
 from caudal.declarations.connection import socket
 from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere
@@ -84,7 +84,7 @@ def test_blocks_leave_in_time_and_labels_late(tmp_path: Path) -> None:
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    what = ending_by_now(simulator("eeg", seed=5, label_delay_s=2.0), pace(EEG, 4096), 0.0, 0)
+    what = with_times_until_now(simulator("eeg", seed=5, label_delay_s=2.0), pace(EEG, 4096), 0.0, 0)
     out, labels = Noted(tmp_path / "samples"), Noted(tmp_path / "labels")
     told = replay(what, out, wire="packed", chosen=pace(EEG, 4096), seconds=10, labels=labels, clock=lambda: now[0], sleep=sleep)
     assert np.diff(out.at).max() < 0.3  # a group that is late, and one that is lost
@@ -215,17 +215,17 @@ def test_event_time_that_is_fixed_gives_the_same_samples_each_time(tmp_path: Pat
     chosen, now_us = pace(EEG, 0), time.time_ns() // 1000
     first_us = 1_767_600_000_000_000  # 2026-01-05T08:00:00Z
     for number, at in enumerate(("2026-01-05T08:00:00Z", "2026-01-05T09:00:00+01:00", "2026-01-05 08:00:00")):
-        played = beginning_at(EEG, chosen, 5, at, now_us)
+        played = with_start_time(EEG, chosen, 5, at, now_us)
         replay(played, LogSink(tmp_path / str(number), 2), wire="packed", chosen=chosen, seconds=5)
     times = [{int(at) for block in logged(tmp_path / str(number)) for at in block.at_us} for number in range(3)]
     assert times[0] == times[1] == times[2]
     assert min(times[0]) == first_us
     assert max(times[0]) < first_us + 5_000_000
     paced = pace(EEG, -1 + 4097)
-    assert beginning_at(EEG, paced, 5, "2026-01-05T08:00:00Z", now_us).start_us == first_us
+    assert with_start_time(EEG, paced, 5, "2026-01-05T08:00:00Z", now_us).start_us == first_us
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2999-01-01T00:00:00Z", "1969-12-31T23:59:59Z", ""])
 def test_event_time_that_cannot_be_is_refused(at: str) -> None:
     with pytest.raises(DeclarationProblem, match="--at"):
-        beginning_at(EEG, pace(EEG, 0), 5, at, time.time_ns() // 1000)
+        with_start_time(EEG, pace(EEG, 0), 5, at, time.time_ns() // 1000)

@@ -13,7 +13,7 @@ import pytest
 
 from caudal.console import create_console
 from caudal.messaging.feed import Feed
-from caudal.web.server import running
+from caudal.web.server import serve_in_thread
 
 EVENTS = "/api/v1/live/eeg/events"
 
@@ -129,7 +129,7 @@ def test_a_stopping_server_ends_what_pages_follow(fed: Path) -> None:
     import urllib.request
 
     app = create_console(fed)
-    with running(app, threads=4) as url:
+    with serve_in_thread(app, threads=4) as url:
         answer = urllib.request.urlopen(f"{url}{EVENTS}?after=29", timeout=10)
         assert answer.readline() == b"retry: 500\n"
         begun = time.monotonic()

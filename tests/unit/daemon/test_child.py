@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 import caudal as cd
 from caudal.batch.batch import run
 from caudal.daemon import child
-from caudal.daemon.events import note, orphans, settle, take, take_up
+from caudal.daemon.events import record_events, settle, settle_stopped_runs, take, taken_events
 from caudal.daemon.watchers.files import FileWatcher
 from caudal.declarations.settings import Settings
 from caudal.ledger.ledger import Ledger
@@ -46,20 +46,20 @@ def test_what_arrives_between_a_look_and_the_landing_is_an_event_of_the_run(
 ) -> None:
     watcher, ledger = daemon
     (place / "p" / "in" / "seen.csv").write_text("a\n1\n")
-    note(ledger, watcher.look(ledger).events)
+    record_events(ledger, watcher.look(ledger).events)
     assert len(take(ledger, "p", "daemon", "r1", 1e12)) == 1
     (place / "p" / "in" / "late.csv").write_text("a\n2\n")  # nobody looks before the run lands
 
-    done = run(place / "p", Settings(home=place / "home"), run_id="r1", arrived=child._noted)
+    done = run(place / "p", Settings(home=place / "home"), run_id="r1", arrived=child._record_arrivals)
 
     assert done.error is None
     assert len(ledger.find(landed)) == 2
     found = ledger.find(events)
     assert {Path(row["subject"]).name for row in found} == {"seen.csv", "late.csv"}
     assert {(row["state"], row["taken_by"], row["run_id"]) for row in found} == {("taken", "daemon", "r1")}
-    assert note(ledger, watcher.look(ledger).events) == []
+    assert record_events(ledger, watcher.look(ledger).events) == []
     # Whether its daemon lives or another finds it dead, both are settled as one.
-    assert take_up(ledger, orphans(ledger)["daemon"]) == {"r1": "done"}
+    assert settle_stopped_runs(ledger, taken_events(ledger)["daemon"]) == {"r1": "done"}
     assert settle(ledger, "r1", "done") == 0
     assert {row["state"] for row in ledger.find(events)} == {"done"}
 
@@ -67,15 +67,15 @@ def test_what_arrives_between_a_look_and_the_landing_is_an_event_of_the_run(
 def test_the_watcher_and_the_run_call_a_file_the_same(place: Path, daemon: tuple[FileWatcher, Ledger], spark: SparkSession) -> None:
     watcher, ledger = daemon
     (place / "p" / "in" / "one.csv").write_text("a\n1\n")
-    note(ledger, watcher.look(ledger).events)
+    record_events(ledger, watcher.look(ledger).events)
     take(ledger, "p", "daemon", "r1", 1e12)
-    run(place / "p", Settings(home=place / "home"), run_id="r1", arrived=child._noted)
+    run(place / "p", Settings(home=place / "home"), run_id="r1", arrived=child._record_arrivals)
     assert len(ledger.find(events)) == 1
 
 
 def test_a_run_by_hand_notes_nothing(place: Path, spark: SparkSession) -> None:
     (place / "p" / "in" / "one.csv").write_text("a\n1\n")
-    assert run(place / "p", Settings(home=place / "home"), arrived=child._noted).error is None
+    assert run(place / "p", Settings(home=place / "home"), arrived=child._record_arrivals).error is None
     ledger = Home(place / "home").ledger()
     assert ledger.find(events) == []
     ledger.close()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import caudal as cd
-from caudal.daemon.events import note
+from caudal.daemon.events import record_events
 from caudal.daemon.watchers.clock import MOST, ClockWatcher, due, times
 from caudal.declarations.crontab import parsed
 from caudal.declarations.trigger import Cron, Every
@@ -182,7 +182,7 @@ class Clock:
 def rounds(watcher, ledger):
     """One look, noted."""
     seen = watcher.look(ledger)
-    new = note(ledger, seen.events, schedule=seen.schedule) if seen.events or seen.schedule else []
+    new = record_events(ledger, seen.events, schedule=seen.schedule) if seen.events or seen.schedule else []
     watcher.recorded(seen.events)
     return new
 
@@ -217,7 +217,7 @@ def test_a_time_that_comes_between_a_look_and_its_note_is_not_lost(tmp_path):
     watcher = ClockWatcher("p", Cron("0 * * * *", "UTC"), "UTC", "schedule", clock=clock)
     seen = watcher.look(ledger)
     clock.now += 2
-    note(ledger, seen.events, schedule=seen.schedule)
+    record_events(ledger, seen.events, schedule=seen.schedule)
     watcher.recorded(seen.events)
     assert len(rounds(watcher, ledger)) == 1
 

@@ -15,8 +15,8 @@ import pytest
 
 from caudal.commands.status import status
 from caudal.daemon import worker as worker_of
-from caudal.daemon.daemon import declared, triggered, up
-from caudal.daemon.events import Event, note, take
+from caudal.daemon.daemon import load_products, load_triggered_product, up
+from caudal.daemon.events import Event, record_events, take
 from caudal.daemon.rounds import Pace
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
@@ -205,10 +205,10 @@ def started(folder, *more, kill=None):
 KILL = """
 import os, signal
 from caudal.daemon import rounds
-place = rounds if "{act}" in ("note", "take_up") else worker
+place = rounds if "{act}" in ("record_events", "settle_stopped_runs") else worker
 real = getattr(place, "{act}")
 def armed(*args, **more):
-    happens = "{act}" != "note" or args[1]
+    happens = "{act}" != "record_events" or args[1]
     if "{moment}" == "before" and happens:
         os.kill(os.getpid(), signal.SIGKILL)
     result = real(*args, **more)
@@ -258,7 +258,7 @@ def test_killed_and_started_again_it_takes_up_what_was_taken(place):
         process.wait()
         dead += [row["holder"] for row in ledger.find(claims) if row["name"].startswith("up ")][-1:]
     for holder, state in zip(dead, ("succeeded", "running"), strict=True):  # the run had ended, or died with its daemon
-        note(ledger, [Event("p", "t", "file", state, state, 1.0)])
+        record_events(ledger, [Event("p", "t", "file", state, state, 1.0)])
         assert take(ledger, "p", holder, f"run-{state}", time.time())
         ledger.add(runs, {"run_id": f"run-{state}", "product": "p", "command": "run", "state": state, "started_at": 1.0})
     ledger.close()
@@ -270,13 +270,13 @@ def test_killed_and_started_again_it_takes_up_what_was_taken(place):
 
 def test_killed_at_every_act_nothing_is_lost_and_nothing_is_two_events(place):
     (place / "play").write_text("succeed")
-    acts = [(moment, act) for act in ("note", "take", "settle", "take_up") for moment in ("before", "after")]
+    acts = [(moment, act) for act in ("record_events", "take", "settle", "settle_stopped_runs") for moment in ("before", "after")]
     for number, kill in enumerate(acts):
         drop(place, f"{number}.csv")
         process = started(place, "idle_s=6.0", kill=kill)
         process.communicate(timeout=60)
         assert process.returncode in (-9, 0), kill
-        if kill[1] != "take_up":
+        if kill[1] != "settle_stopped_runs":
             assert process.returncode == -9, kill
     daemon(place, idle_s=6.0)
     found = rows(place)
@@ -333,9 +333,9 @@ def test_two_daemons_never_run_a_product_at_once_and_do_everything_once(place):
 def test_what_nothing_triggers_is_told_at_once(place):
     (place / "product.py").write_text("import caudal as cd\nproduct = cd.Product('p')\nproduct.source('s', cd.files('*.csv'))\n")
     with pytest.raises(DeclarationProblem, match=r"Nothing triggers product 'p'.*on_arrival"):
-        triggered(place)
+        load_triggered_product(place)
 
 
 def test_one_product_given_twice_is_told_at_once(place):
     with pytest.raises(DeclarationProblem, match="'p' is given twice"):
-        declared([place, place])
+        load_products([place, place])

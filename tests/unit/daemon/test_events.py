@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from caudal.daemon.events import Event, note, orphans, settle, take, take_up, try_failed_again
+from caudal.daemon.events import Event, record_events, settle, settle_stopped_runs, take, taken_events, try_failed_again
 from caudal.ledger.ledger import open_ledger
 from caudal.ledger.records import events, runs
 
@@ -28,23 +28,23 @@ def states(ledger):
 
 
 def test_what_is_seen_again_is_noted_once(ledger):
-    assert len(note(ledger, [event(1), event(2)])) == 2
-    assert [one.subject for one in note(ledger, [event(2), event(3)])] == ["3.csv"]
-    assert note(ledger, [event(1, product="other")])
+    assert len(record_events(ledger, [event(1), event(2)])) == 2
+    assert [one.subject for one in record_events(ledger, [event(2), event(3)])] == ["3.csv"]
+    assert record_events(ledger, [event(1, product="other")])
     assert states(ledger) == {"new": 4}
 
 
 def test_a_name_that_is_no_text_is_noted(ledger):
     strange = Event("p", "source:s", "file", "\udcff.csv", "\udcff.csv", 1.0)
-    assert note(ledger, [strange])
-    assert note(ledger, [strange]) == []
+    assert record_events(ledger, [strange])
+    assert record_events(ledger, [strange]) == []
     assert ledger.find(events)[0]["subject"] == "\\xff.csv"
 
 
 def test_what_waits_is_taken_together_and_settled_together(ledger):
-    note(ledger, [event(1), event(2)])
+    record_events(ledger, [event(1), event(2)])
     assert [row["subject"] for row in take(ledger, "p", "me", "r1", 1.0)] == ["1.csv", "2.csv"]
-    note(ledger, [event(3)])
+    record_events(ledger, [event(3)])
     assert take(ledger, "p", "me", "r1b", 1.0)[0]["subject"] == "3.csv"
     assert take(ledger, "p", "me", "r2", 1.0) == []
     assert settle(ledger, "r1", "done") == 2
@@ -53,13 +53,13 @@ def test_what_waits_is_taken_together_and_settled_together(ledger):
 
 
 def test_what_is_to_be_alone_is_taken_alone_in_its_turn(ledger):
-    note(ledger, [event(1, alone=True), event(2), event(3, alone=True), event(4)])
+    record_events(ledger, [event(1, alone=True), event(2), event(3, alone=True), event(4)])
     taken = [[row["subject"] for row in take(ledger, "p", "me", f"r{place}", 1.0)] for place in range(4)]
     assert taken == [["1.csv"], ["2.csv", "4.csv"], ["3.csv"], []]
 
 
 def test_what_failed_by_what_may_pass_waits_and_comes_again(ledger):
-    note(ledger, [event(1)])
+    record_events(ledger, [event(1)])
     take(ledger, "p", "me", "r1", 1.0)
     settle(ledger, "r1", "new", not_before=50.0, again=True, why="no disk")
     assert take(ledger, "p", "me", "r2", 49.0) == []
@@ -73,13 +73,13 @@ def test_what_failed_by_what_may_pass_waits_and_comes_again(ledger):
 
 @pytest.mark.parametrize(("state", "ending"), [("succeeded", "done"), ("failed", "new"), ("running", "new"), ("stopped", "new"), ("abandoned", "new"), (None, "new")])  # fmt: skip
 def test_events_of_a_dead_daemon_are_settled_by_their_run(ledger, state, ending):
-    note(ledger, [event(1)])
+    record_events(ledger, [event(1)])
     take(ledger, "p", "dead", "r1", 1.0)
     if state:
         ledger.add(runs, {"run_id": "r1", "product": "p", "command": "run", "state": state, "started_at": 1.0})
-    assert take_up(ledger, orphans(ledger)["dead"]) == {"r1": ending}
+    assert settle_stopped_runs(ledger, taken_events(ledger)["dead"]) == {"r1": ending}
     assert states(ledger) == {ending: 1}
-    assert orphans(ledger) == {}
+    assert taken_events(ledger) == {}
 
 
 def test_many_daemons_take_each_event_once(tmp_path):
@@ -90,7 +90,7 @@ def test_many_daemons_take_each_event_once(tmp_path):
         ledger = open_ledger(url)
         at_once.wait()
         for number in range(25):
-            note(ledger, [event(number)])
+            record_events(ledger, [event(number)])
             taken.extend((row["id"], name) for row in take(ledger, "p", name, f"{name}-{number}", 1.0))
         ledger.close()
 

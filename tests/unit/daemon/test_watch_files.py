@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import caudal as cd
-from caudal.daemon.events import note, settle, take
+from caudal.daemon.events import record_events, settle, take
 from caudal.daemon.watchers.files import FileWatcher, Waker
 from caudal.stages.ingest import Arrival
 from caudal.tables.home import Home
@@ -39,7 +39,7 @@ def place(tmp_path):
 
     def look():
         seen = watcher.look(ledger)
-        new = note(ledger, seen.events)
+        new = record_events(ledger, seen.events)
         watcher.recorded(seen.events)
         return [Path(one.subject).name for one in new], seen.again_s
 

@@ -11,7 +11,7 @@ import pytest
 
 import caudal as cd
 from caudal.daemon.daemon import watchers_of
-from caudal.daemon.events import note, settle, take
+from caudal.daemon.events import record_events, settle, take
 from caudal.daemon.watchers import images as watch_images
 from caudal.daemon.watchers.images import ImageWatcher
 from caudal.graph.check import check
@@ -46,7 +46,7 @@ class World:
         """Return what was noted, and settle nothing."""
         self.watcher._rests_until = 0.0
         seen = self.watcher.look(self.ledger)
-        new = note(self.ledger, seen.events)
+        new = record_events(self.ledger, seen.events)
         self.watcher.recorded(seen.events)
         return [seen.trouble] if seen.trouble else [f"{one.detail['images']} {one.subject.rpartition('/')[2]}" for one in new]
 

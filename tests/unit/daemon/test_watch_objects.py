@@ -6,7 +6,7 @@ import pytest
 
 import caudal as cd
 from caudal.daemon.daemon import watchers_of
-from caudal.daemon.events import note
+from caudal.daemon.events import record_events
 from caudal.daemon.watchers.objects import ObjectWatcher
 from caudal.tables.home import Home
 
@@ -24,7 +24,7 @@ def test_new_and_changed_objects_are_events_once(s3, tmp_path, monkeypatch):
 
     def look():
         seen = watcher.look(ledger)
-        new = note(ledger, seen.events)
+        new = record_events(ledger, seen.events)
         watcher.recorded(seen.events)
         return seen.trouble or [event.subject.rpartition("/")[2] for event in new]
 

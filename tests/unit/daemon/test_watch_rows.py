@@ -7,7 +7,7 @@ import pytest
 
 import caudal as cd
 from caudal.daemon.daemon import watchers_of
-from caudal.daemon.events import note
+from caudal.daemon.events import record_events
 from caudal.daemon.watchers.rows import RowWatcher
 from caudal.errors import DeclarationProblem
 from caudal.graph.check import check
@@ -40,7 +40,7 @@ def test_each_growth_is_told_once(shop):
 
     def look(of=one):
         seen = of.look(ledger)
-        new = note(ledger, seen.events)
+        new = record_events(ledger, seen.events)
         of.recorded(seen.events)
         return [event.subject for event in new]
 

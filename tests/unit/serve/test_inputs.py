@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import given, strategies as st
 
-from caudal.serve.inputs import Row, checked, from_text, model_of
+from caudal.serve.inputs import Row, from_text, model_of, validate_row
 from caudal.serve.signature import read_signature
 
 # Written out here, apart from the models of conftest.py: the gate needs no model.
@@ -40,7 +40,7 @@ MODEL = model_of(SIGNATURE, "row")
 
 
 def told(*asked: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    row = checked(*asked)
+    row = validate_row(*asked)
     assert row.more == 0
     return row.values, row.problems
 
@@ -52,7 +52,7 @@ def refusals(**changed: Any) -> dict[str | None, dict[str, Any]]:
 
 
 def test_a_good_row_passes_unchanged() -> None:
-    assert checked(EXAMPLE, SIGNATURE, MODEL) == Row(EXAMPLE)
+    assert validate_row(EXAMPLE, SIGNATURE, MODEL) == Row(EXAMPLE)
 
 
 def test_a_nullable_input_may_be_left_out() -> None:
@@ -109,7 +109,7 @@ def test_an_input_may_have_any_name() -> None:
     )
     model = model_of(odd, "odd")
     row = {name: index for index, name in enumerate(names)}
-    assert checked(row, odd, model) == Row(row)
+    assert validate_row(row, odd, model) == Row(row)
     assert list(model.model_json_schema()["properties"]) == names
 
 
@@ -117,8 +117,8 @@ def test_an_input_may_have_any_name() -> None:
 def test_categories_need_not_be_text(kind: str, values: list[Any]) -> None:
     signature = read_signature({**DOCUMENT, "inputs": [{"name": "x", "type": kind, "values": values}], "example": {"x": values[0]}})
     model = model_of(signature, "x")
-    assert checked({"x": values[0]}, signature, model) == Row({"x": values[0]})
-    assert checked({"x": 3}, signature, model).problems[0]["field"] == "x"
+    assert validate_row({"x": values[0]}, signature, model) == Row({"x": values[0]})
+    assert validate_row({"x": 3}, signature, model).problems[0]["field"] == "x"
 
 
 # Numbers beyond float64 are left out: JSON Schema compares them exactly, and no reader of JSON keeps them so.
@@ -176,9 +176,9 @@ def test_a_form_of_the_example_gives_the_example() -> None:
 
 
 def test_what_is_wrong_with_a_row_is_described_in_bounds() -> None:
-    row = checked({f"no{number}": 1 for number in range(700)}, SIGNATURE, MODEL, 5)
+    row = validate_row({f"no{number}": 1 for number in range(700)}, SIGNATURE, MODEL, 5)
     assert len(row.problems) == 5
     missing = sum(not one.nullable for one in SIGNATURE.inputs)
     assert len(row.problems) + row.more == 700 + missing
-    assert checked([], SIGNATURE, MODEL, 0) == Row(more=1)
-    assert checked({**EXAMPLE, "no": 1, "nor": 2}, SIGNATURE, MODEL, 0) == Row(more=2)
+    assert validate_row([], SIGNATURE, MODEL, 0) == Row(more=1)
+    assert validate_row({**EXAMPLE, "no": 1, "nor": 2}, SIGNATURE, MODEL, 0) == Row(more=2)

@@ -19,7 +19,7 @@ import pytest
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.serve import serve
-from caudal.web.server import running
+from caudal.web.server import serve_in_thread
 
 PROGRAM = """
 import sys, time
@@ -113,7 +113,7 @@ def test_all_addresses_are_refused_without_a_key(served: Any) -> None:
 
 
 def test_a_name_that_others_made_point_here_is_not_trusted(served: Any) -> None:
-    with running(served.app()) as url:
+    with serve_in_thread(served.app()) as url:
         status, answer = ask(f"{url}/api/v1/models", Host="evil.example")
         assert status == 400
         assert answer["what"]
@@ -130,7 +130,7 @@ def test_a_port_that_is_taken_is_told(served: Any) -> None:
 
 
 def test_a_body_far_too_large_is_refused_by_a_running_server(served: Any) -> None:
-    with running(served.app()) as url:
+    with serve_in_thread(served.app()) as url:
         status, answer = ask(f"{url}/api/v1/taxi/duration/predict", "x" * (5 * 2**20))
         assert status == 413
         assert answer["error"] == "RequestEntityTooLarge"
@@ -138,7 +138,7 @@ def test_a_body_far_too_large_is_refused_by_a_running_server(served: Any) -> Non
 
 def test_a_thread_serves_for_as_long_as_its_block(served: Any, example: dict[str, Any]) -> None:
     before = threading.active_count()
-    with running(served.app()) as url:
+    with serve_in_thread(served.app()) as url:
         assert ask(f"{url}/api/v1/taxi/duration/predict", example)[0] == 200
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=2)

@@ -18,7 +18,7 @@ import pytest
 from flask import Flask
 
 from caudal.web import connections
-from caudal.web.server import running
+from caudal.web.server import serve_in_thread
 
 PATIENCE_S = 60.0  # longer than any machine takes; nothing below waits for it
 
@@ -62,7 +62,7 @@ def status_of(url: str, path: str = "/health") -> int:
 def test_a_newcomer_takes_the_place_of_whoever_waits_longest(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "most_connections", lambda: 8)
     monkeypatch.setattr(connections, "HEAD_S", PATIENCE_S)  # on a slow machine nobody's time is up
-    with running(app) as url, held(url, 30) as sockets:
+    with serve_in_thread(app) as url, held(url, 30) as sockets:
         for _ in range(5):
             assert status_of(url) == 200
             for each in sockets[-3:]:
@@ -72,7 +72,7 @@ def test_a_newcomer_takes_the_place_of_whoever_waits_longest(app: Flask, monkeyp
 
 def test_a_connection_that_is_worked_for_is_never_the_one_that_goes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "most_connections", lambda: 4)
-    with running(app) as url, connect(url) as working:
+    with serve_in_thread(app) as url, connect(url) as working:
         working.sendall(b"GET /long HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         until = time.monotonic() + PATIENCE_S
         while status_of(url) != 200 and time.monotonic() < until:
@@ -90,7 +90,7 @@ def test_a_connection_that_is_worked_for_is_never_the_one_that_goes(app: Flask, 
 def test_a_request_has_a_deadline_however_often_a_byte_comes(app: Flask, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     for name in ("HEAD_S", "REQUEST_S"):
         monkeypatch.setattr(connections, name, 0.5)
-    with running(app) as url, connect(url) as slow:
+    with serve_in_thread(app) as url, connect(url) as slow:
         slow.sendall(sent)
         slow.settimeout(0.05)
         until = time.monotonic() + PATIENCE_S
@@ -108,9 +108,9 @@ def test_a_request_has_a_deadline_however_often_a_byte_comes(app: Flask, monkeyp
 
 def test_there_are_no_more_connections_than_file_descriptors(tmp_path: object) -> None:
     program = (
-        "import sys, threading; from flask import Flask; from caudal.web.server import running\n"
+        "import sys, threading; from flask import Flask; from caudal.web.server import serve_in_thread\n"
         "app = Flask('few'); app.route('/health')(lambda: 'alive')\n"
-        "with running(app) as url:\n    print(url, flush=True); sys.stdin.read()\n"
+        "with serve_in_thread(app) as url:\n    print(url, flush=True); sys.stdin.read()\n"
     )
 
     def few() -> None:

@@ -1,1 +1,1 @@
-"""``caudal check``: what can be known of a declaration before it runs."""
+"""``caudal check``: find the problems of a declaration before it runs."""

@@ -1,4 +1,4 @@
-"""A product as Spark's analyser sees it: functions, queries and expectations on frames of no rows, and features tried for foresight."""
+"""Analysis of a product by Spark: functions, queries and expectations run on empty frames, and features are tested for use of future rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from caudal.commands.check.headers import Note, files_are_here, is_declared, schema_of_files
-from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts, of_images
+from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts, comes_from_images
 from caudal.declarations.build_context import build_context
 from caudal.declarations.known import known_of
 from caudal.declarations.location import Location
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from caudal.runtime.workspace import Workspace
 
 
-def analysed(
+def analyse(
     product: Product, settings: Settings, note: Note = lambda _: None, files: Mapping[str, object] | None = None
 ) -> list[CaudalError]:
-    """Return what Spark's analyser finds wrong with functions, queries and expectations, and features that see the future.
+    """Return the problems that Spark's analyser finds in functions, queries and expectations, and features that see the future.
 
-    What was found of a node without fault before, and has not changed, is taken as it was found; Spark starts when a node must be analysed.
+    Stored results of unchanged nodes without problems are used again; Spark starts only when a node must be analysed.
 
     Parameters
     ----------
@@ -49,51 +49,53 @@ def analysed(
     sources, tables, features_of = product.sources, product.tables, product.feature_tables
     for name in [name for name in build(product).order() if name in product.nodes]:
         node, features = product.nodes[name], features_of.get(name)
-        if any(input_ not in columns for input_ in node.inputs):  # an input whose columns nobody knows: nothing can be told
+        if any(
+            input_ not in columns for input_ in node.inputs
+        ):  # the columns of an input are unknown, so this node cannot be analysed
             continue
         key = verdicts.key(node, columns)
         verdict = verdicts.find(key)
         reads: list[Reads] = []
         if name in sources:
-            found = verdict or analyser.source(sources[name])
-            if found is None:
+            result = verdict or analyser.source(sources[name])
+            if result is None:
                 unknown.append(name)
                 continue
-            if found.file is not None:
-                note(f"Columns of '{name}' read from {found.file}.")
-            problems += _columns(node, _names(found.columns))
+            if result.file is not None:
+                note(f"Columns of '{name}' read from {result.file}.")
+            problems += _missing_columns(node, _names(result.columns))
         else:
             try:
-                found = verdict or analyser.table(tables[name], columns, reads)
+                result = verdict or analyser.table(tables[name], columns, reads)
             except CaudalError as error:
                 problems.append(DeclarationProblem(error.what, where=error.where, fix=error.fix, nearest=error.nearest, table=name))
                 continue
-            lacking = list(_columns(node, _names(found.columns)))
+            missing = list(_missing_columns(node, _names(result.columns)))
             if features is not None:
-                lacking += columns_of_models(product, features, _names(found.columns))
-            problems += lacking
-            if lacking:
+                missing += columns_of_models(product, features, _names(result.columns))
+            problems += missing
+            if missing:
                 continue
-        columns[name], fits[name] = found.columns, found.fits
-        # Made-up bytes are no images, and what an image shows is not known sooner or later. Without as_of there is no later.
+        columns[name], fits[name] = result.columns, result.fits
+        # Not tested: features of images, for random bytes are no images, and features without as_of, which have no time.
         foresight: list[CaudalError] = []
-        if verdict is None and features is not None and features.as_of and not of_images(product, name):
+        if verdict is None and features is not None and features.as_of and not comes_from_images(product, name):
             foresight = analyser.foresight(features, columns, reads)
             problems += foresight
-        if verdict is None and not foresight and analyser.is_lasting(node, found):
-            verdicts.keep(key, found, reads)
-    names = {name: _names(found) for name, found in columns.items()}
+        if verdict is None and not foresight and analyser.may_be_stored(node, result):
+            verdicts.keep(key, result, reads)
+    names = {name: _names(fields) for name, fields in columns.items()}
     for publication in product.publications.values():
-        for of in publication.tables:
-            if of in names:
-                problems += kind_of(publication).lacking(publication, of, names[of])
+        for table in publication.tables:
+            if table in names:
+                problems += kind_of(publication).lacking(publication, table, names[table])
     problems += holdouts_found(
-        product, {name: {field["name"]: field["type"] for field in found["fields"]} for name, found in columns.items()}
+        product, {name: {field["name"]: field["type"] for field in schema["fields"]} for name, schema in columns.items()}
     )
     for model in product.models.values():
         problems += fits_apart(model, product, fits)
-    problems += _expected(product, columns)
-    problems += _governed(product, names)
+    problems += _expectation_problems(product, columns)
+    problems += _missing_governed_columns(product, names)
     if unknown:
         note(
             f"The columns of {', '.join(unknown)} are known when data arrive; what reads {'it' if len(unknown) == 1 else 'them'} was not analysed."
@@ -105,17 +107,17 @@ def _names(columns: Columns) -> list[str]:
     return [str(field["name"]) for field in columns["fields"]]
 
 
-def _expected(product: Product, columns: Mapping[str, Columns]) -> Iterator[CaudalError]:
-    """Yield expectations that columns' types make meaningless, and that ask other tables for what they do not have."""
+def _expectation_problems(product: Product, columns: Mapping[str, Columns]) -> Iterator[CaudalError]:
+    """Yield problems of expectations that do not fit their columns' types, or name columns that other tables do not have."""
     from pyspark.sql.types import StructType
 
     from caudal.stages.enforce.declared import Declared
 
-    schemas = {name: StructType.fromJson(found) for name, found in columns.items()}
+    schemas = {name: StructType.fromJson(schema) for name, schema in columns.items()}
     for name, schema in schemas.items():
         for expectation in product.nodes[name].expect:
             if not isinstance(expectation, Declared) or not all(column in schema.names for column in expectation.columns):
-                continue  # told already
+                continue  # reported already
             try:
                 expectation.fits(schema)
                 if all(other in schemas for other in expectation.tables):
@@ -126,39 +128,39 @@ def _expected(product: Product, columns: Mapping[str, Columns]) -> Iterator[Caud
 
 
 class _Analyser:
-    """Asks Spark of what has no verdict; Spark starts with the first question."""
+    """Analyses nodes that have no stored verdict with Spark, which starts on first use."""
 
     def __init__(self, product: Product, settings: Settings) -> None:
         self._product, self._settings = product, settings
-        self._made: dict[str, DataFrame] = {}
+        self._frames_by_table: dict[str, DataFrame] = {}
 
     def source(self, source: Source) -> NodeVerdict | None:
-        """Return a source's columns: those declared, else those of its newest file; None where nothing tells."""
+        """Return a source's columns: those declared, else those of its newest file; None where neither exists."""
         schema, file = source.schema if source.schema is not None and source.schema.names else None, None
         if not is_declared(source) and files_are_here(source, self._settings.data):
-            read = schema_of_files(self._ws.spark, source, self._settings.data, self._product.tz)
-            schema, file = read or (schema, None)
+            read_schema = schema_of_files(self._ws.spark, source, self._settings.data, self._product.tz)
+            schema, file = read_schema or (schema, None)
         return None if schema is None else NodeVerdict(_source_columns(self._ws, schema), file)
 
-    def is_lasting(self, node: Node, found: NodeVerdict) -> bool:
-        """Tell whether a verdict is that of all who look: not where a file that lies there could not be read."""
+    def may_be_stored(self, node: Node, verdict: NodeVerdict) -> bool:
+        """Return whether a verdict may be stored: not where a source has files here that could not be read."""
         source = self._product.sources.get(node.name)
-        return source is None or is_declared(source) or found.file is not None or not files_are_here(source, self._settings.data)
+        return source is None or is_declared(source) or verdict.file is not None or not files_are_here(source, self._settings.data)
 
     def table(self, table: Table, columns: Mapping[str, Columns], reads: list[Reads]) -> NodeVerdict:
-        """Return the columns that a table's function or query gives for frames of no rows, and what it fits; what it read is added to ``reads``."""
+        """Return the columns that a table's function or query gives for empty frames, and what it fits; add what it read to ``reads``."""
         from caudal.engine.exact import common_magnitudes
         from caudal.runtime.table_frame import frame_of
 
-        with build_context() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
-            frame = self._recorded(reads, frame_of, self._ws, table, self._frames(table, columns))
-        self._made[table.name] = frame
-        return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(left.asked)))
+        with build_context() as context, common_magnitudes():  # smaller plans with the same columns; no sums are computed
+            frame = self._record_reads(reads, frame_of, self._ws, table, self._frames(table, columns))
+        self._frames_by_table[table.name] = frame
+        return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(context.asked)))
 
     def foresight(self, features: Features, columns: Mapping[str, Columns], reads: list[Reads]) -> list[CaudalError]:
-        """Return how features see the future, if they do; what their function read is added to ``reads``."""
-        made = self._made[features.name]
-        return list(self._recorded(reads, _foresight, self._ws, features, self._frames(features, columns), made))
+        """Return the problems of features that see the future; add what their function read to ``reads``."""
+        frame = self._frames_by_table[features.name]
+        return list(self._record_reads(reads, _foresight, self._ws, features, self._frames(features, columns), frame))
 
     def _frames(self, table: Table, columns: Mapping[str, Columns]) -> dict[str, DataFrame]:
         from pyspark.sql.types import StructType
@@ -168,7 +170,7 @@ class _Analyser:
             for name in table.inputs
         }
 
-    def _recorded(self, reads: list[Reads], function: Callable[..., Any], *args: Any) -> Any:
+    def _record_reads(self, reads: list[Reads], function: Callable[..., Any], *args: Any) -> Any:
         from caudal.engine.reader import record_reads
 
         recorder = Recorder(caudals=False)
@@ -187,15 +189,19 @@ class _Analyser:
         return Workspace(self._product, home, ledger=None, settings=self._settings, run_id="check", brief=True)  # type: ignore[arg-type]
 
 
-def _governed(product: Product, names: Mapping[str, list[str]]) -> Iterator[DeclarationProblem]:
-    """Yield columns that are described, or name a subject, and that their tables do not have."""
-    asked: list[tuple[str, str, Location | None, str]] = []
-    asked += [(table, column, product.where, "is described") for table, columns in product.abouts.items() for column in columns]
-    asked += [(table, subject.column, subject.where, "names a subject") for subject in product.subjects for table in subject.tables]
-    for table, column, where, what in asked:
+def _missing_governed_columns(product: Product, names: Mapping[str, list[str]]) -> Iterator[DeclarationProblem]:
+    """Yield problems of described columns and subject columns that their tables do not have."""
+    named_columns: list[tuple[str, str, Location | None, str]] = []
+    named_columns += [
+        (table, column, product.where, "is described") for table, columns in product.abouts.items() for column in columns
+    ]
+    named_columns += [
+        (table, subject.column, subject.where, "names a subject") for subject in product.subjects for table in subject.tables
+    ]
+    for table, column, where, role in named_columns:
         if table in names and column not in names[table]:
             yield DeclarationProblem(
-                f"Column '{column}' of '{table}' {what}, and the table has no such column.",
+                f"Column '{column}' of '{table}' {role}, and the table has no such column.",
                 nearest=nearest(column, names[table]),
                 fix=f"It has {', '.join(names[table])}.",
                 where=str(where),
@@ -210,25 +216,25 @@ def _source_columns(ws: Workspace, schema: Schema) -> Columns:
 
     from caudal.stages.ingest.cast import spark_type
 
-    assert ws.spark is not None  # it reads the names of types
+    assert ws.spark is not None  # Spark parses the names of types
     ddl = ", ".join([*(f"`{column.name}` {spark_type(column.type)}" for column in schema), "_file string"])
     return cast(Columns, StructType.fromDDL(ddl).jsonValue())
 
 
-def _columns(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
-    wanted = [
+def _missing_columns(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
+    needed = [
         (column, f"{expectation.name} binds to nothing", expectation.where)
         for expectation in node.expect
         for column in expectation.columns
     ]
     if node.event_time:
-        wanted.append((node.event_time, "its declared event time is missing", node.where))
-    wanted += [(column, "declared as key, time, label or kept", node.where) for column in node.not_inputs]
-    yield from _known(node, names)
-    for column, what, where in wanted:
+        needed.append((node.event_time, "its declared event time is missing", node.where))
+    needed += [(column, "declared as key, time, label or kept", node.where) for column in node.not_inputs]
+    yield from _known_problems(node, names)
+    for column, use, where in needed:
         if column not in names and column not in ("_file", "_day"):
             yield DeclarationProblem(
-                f"Table '{node.name}' has no column '{column}': {what}.",
+                f"Table '{node.name}' has no column '{column}': {use}.",
                 nearest=nearest(column, names),
                 fix=f"It has {', '.join(names)}.",
                 where=str(where or node.where),
@@ -237,12 +243,12 @@ def _columns(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
             )
 
 
-def _known(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
-    """Yield what known= says that is no column, no bound and no delay."""
+def _known_problems(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
+    """Yield problems of ``known=``: names that are no columns, values that are neither a bound nor a delay."""
     for column, declared in node.known.items():
         if column not in names:
             yield DeclarationProblem(
-                f"Table '{node.name}' has no column '{column}', which known= speaks of.",
+                f"Table '{node.name}' has no column '{column}', which known= names.",
                 nearest=nearest(column, names),
                 fix=f"It has {', '.join(names)}.",
                 where=str(node.where),
@@ -257,20 +263,20 @@ def _known(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
             )
 
 
-def _foresight(ws: Workspace, node: Features, frames: dict[str, Any], made: DataFrame) -> list[CaudalError]:
+def _foresight(ws: Workspace, node: Features, frames: dict[str, Any], empty_result: DataFrame) -> list[CaudalError]:
     from caudal.stages.features.future import InputShape, sees_future
 
     assert node.function is not None
     shapes = {}
     for name in node.inputs:
-        declared = ws.product.nodes[name]
-        known = dict(declared.known)
-        shapes[name] = InputShape(schema=frames[name].schema, event_time=declared.event_time, known=known)
+        input_node = ws.product.nodes[name]
+        known_times = dict(input_node.known)
+        shapes[name] = InputShape(schema=frames[name].schema, event_time=input_node.event_time, known=known_times)
     try:
         leak = sees_future(
-            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0, empty_result=made
+            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0, empty_result=empty_result
         )  # fmt: skip
-    except CaudalError as error:  # the function fails on made-up rows: told as any other fault of the declaration
+    except CaudalError as error:  # the function fails on random rows: reported as a problem of the declaration
         error.where = error.where or str(node.where)
         return [error]
     if leak is None:

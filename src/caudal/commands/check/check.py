@@ -1,4 +1,4 @@
-"""``caudal check``: the declaration by itself, then analysed by Spark unless the same was found without fault before."""
+"""``caudal check``: check the declaration alone, then analyse it with Spark unless the same declaration passed before."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from caudal.graph.load import load, product_file, with_data
 
 
 def check(folder: Path, settings: Settings, *, static: bool = False, note: Note = lambda _: None) -> list[CaudalError]:
-    """Return every problem of a product. No data is read but the beginnings of files whose columns nothing declares.
+    """Return every problem of a product. Only files whose columns are not declared are read, from their beginning.
 
-    Spark sees frames of no rows and, for features, made-up rows. What was found without fault before, and has not changed, is not
-    analysed again.
+    Spark gets empty frames and, for features, random rows. Unchanged parts that passed before are not analysed again.
 
     Parameters
     ----------
-    note : is told what a reader of the verdict should know, such as where columns were read from
+    note : called with each remark for the user, such as the file from which columns were read
     """
     file = product_file(folder)
     product = load(file)
@@ -36,24 +35,24 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
     key = key_of(product, files)
     if is_kept(key):
         return []
-    from caudal.commands.check.analyse import analysed  # brings Spark, the ledger and all that steps need
+    from caudal.commands.check.analyse import analyse  # brings Spark, the ledger and all that steps need
 
     with in_zone(product.tz):
-        problems = analysed(product, settings, note, files)
+        problems = analyse(product, settings, note, files)
     if not problems:
         keep(key)
     return problems
 
 
 def _files(product: Product, settings: Settings) -> dict[str, object]:
-    """Return, by source whose columns are read from files, what those are now."""
+    """Return path, size and modification time of the files from which columns are read, by source."""
     from caudal.stages.ingest.files import matching_files
 
-    found: dict[str, object] = {}
+    files_by_source: dict[str, object] = {}
     for name, source in product.sources.items():
         if isinstance(source.connection, Files) and not source.connection.remote and not is_declared(source):
             with contextlib.suppress(CaudalError):
-                found[name] = [
+                files_by_source[name] = [
                     (str(path), stat.st_size, stat.st_mtime_ns) for path, stat in matching_files(source.connection, settings.data)
                 ]
-    return found
+    return files_by_source

@@ -1,4 +1,4 @@
-"""Columns of a source that declares none, or not all: from the newest of its files, where they lie in a folder. A run reads all of them."""
+"""Columns of a source whose schema is missing or open, read from the newest of its local files. A run reads all of them."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from caudal.errors import CaudalError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SAMPLE_BYTES = 256 * 1024  # of a text file, so much from its beginning is looked at
-WHOLE_BYTES = 4 * 2**20  # what cannot be cut (workbooks, packed files, one JSON document) is looked at up to this size
-_NO_HASH = "0" * 64  # landed files are named by their hash; this one has not landed
+SAMPLE_BYTES = 256 * 1024  # of a text file, this much of its beginning is read
+WHOLE_BYTES = 4 * 2**20  # files that cannot be cut (workbooks, packed files, one JSON document) are read up to this size
+_NO_HASH = "0" * 64  # landed files are named by their hash; a sample has none
 _OF_LINES = ("csv", "fixed_width", "json")
 _WITH_FOOTER = ("parquet", "avro")
 Note = Callable[[str], None]
-"""Is told what a reader of a check should know, such as which file columns were read from."""
+"""Called with each remark for the user of a check, such as the file from which columns were read."""
 
 
 def is_declared(source: Source) -> bool:
-    """Tell whether all columns of a source are declared, so that no file need be looked at."""
+    """Return whether all columns of a source are declared, so that no file need be read."""
     return source.schema is not None and bool(source.schema.names) and not source.schema.open
 
 
 def files_are_here(source: Source, data: Path | None) -> bool:
-    """Tell whether files of a source lie in a folder, so that its columns may be read from one of them."""
+    """Return whether a source has local files, from which its columns may be read."""
     from caudal.stages.ingest.files import matching_files
 
     if not isinstance(source.connection, Files) or source.connection.remote:
         return False
     try:
         return bool(matching_files(source.connection, data))
-    except CaudalError:  # told by the run
+    except CaudalError:  # the run reports it
         return False
 
 
 def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: str) -> tuple[Schema, str] | None:
-    """Return a source's columns and the file that they were read from; None where no file lies at hand that tells.
+    """Return a source's columns and the file that they were read from; None where no local file has them.
 
     The file is read as a run would read it, so names and types are those that a run finds in it.
     """
@@ -64,12 +64,12 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
                 return None
             raw = RawFile(sample, _NO_HASH, path.name, connection.format)
             return read(spark, [raw], source, tz=tz, scratch=Path(folder) / "unpacked").schema, path.name
-    except CaudalError:  # a file that cannot be read is the run's to refuse, by name
+    except CaudalError:  # the run reports the file that cannot be read
         return None
 
 
 def _sample(path: Path, declared: str | None, folder: Path) -> Path | None:
-    """Return a file that begins as this one does and is quick to read, named as landed files are; None where there is no such."""
+    """Return a short sample of a file, named like a landed file; None where the file is large and cannot be cut."""
     from caudal.stages.ingest.raw import format_of, packing_of
 
     kind, bytes_ = format_of(path.name, declared), path.stat().st_size
@@ -78,8 +78,8 @@ def _sample(path: Path, declared: str | None, folder: Path) -> Path | None:
     if (kind in _WITH_FOOTER and not packed) or bytes_ <= SAMPLE_BYTES:
         target.symlink_to(path.absolute())
         return target
-    with path.open("rb") as whole:
-        head = whole.read(SAMPLE_BYTES)
+    with path.open("rb") as file:
+        head = file.read(SAMPLE_BYTES)
     end = head.rfind(b"\n")
     if kind in _OF_LINES and not packed and end >= 0 and (kind != "json" or head.lstrip().startswith(b"{")):
         target.write_bytes(head[: end + 1])

@@ -1,9 +1,9 @@
-"""What Spark's analyser found of each node is kept by all that it depends on, so that a check analyses only what has changed.
+"""Cache of analysis results, one for each node, keyed by everything that a result depends on: a check analyses only changed nodes.
 
-A node's verdict is its columns, and that nothing was wrong with its function. It is kept under a key of the node's code and parameters
-without its expectations, the columns of its inputs, when these are known, the settings and data in the product's folder, the product's
-zone and the versions; and with it what the function read while it was called, which is compared when the verdict is used. What was
-asked of the network or of a command cannot be compared, so such verdicts are not kept; nor are faults.
+A node's verdict says that its function has no problem, and holds its columns. Its key covers the node's code and parameters without its
+expectations, the columns of its inputs and when these are known, the settings and data in the product's folder, the product's time zone,
+and the versions. It is stored with what the function read while it ran, which is compared when the verdict is used. What a function got
+from the network or from a command cannot be compared, so such verdicts are not stored; nor are problems.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from caudal.graph.build import build
 from caudal.graph.fingerprint import code_of, code_of_rows, describe, digest
 from caudal.graph.reads import Reads
 
-KEPT = 2000
+MOST_STORED = 2000
 
 Columns = dict[str, Any]
 """A frame's columns, as the JSON of Spark's StructType."""
@@ -32,13 +32,13 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class NodeVerdict:
-    """What was found of a node without fault.
+    """The result of a node that has no problem.
 
     Parameters
     ----------
     columns : JSON of a StructType, the columns that the node gives
     file : str, optional, the name of the file that the columns of a source were read from
-    fits : the names of what the node's function fits to rows
+    fits : the names of the objects that the node's function fits to rows
     """
 
     columns: Columns
@@ -47,9 +47,9 @@ class NodeVerdict:
 
 
 class NodeVerdicts:
-    """The verdicts that are kept of a product's nodes.
+    """The stored verdicts of a product's nodes.
 
-    Fingerprints of code are taken when this is made: functions that are called later may change what they hold.
+    Fingerprints of code are taken at construction, because functions may change their closures when they are called.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class NodeVerdicts:
         self._codes = {name: code_of_rows(product, node) for name, node in product.nodes.items()}
 
     def key(self, node: Node, columns: Mapping[str, Columns]) -> str:
-        """Return what identifies a node and all that its verdict depends on.
+        """Return the hash of a node and everything that its verdict depends on.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class NodeVerdicts:
         return digest(self._shared, self._codes[node.name], inputs, self._files.get(node.name))
 
     def find(self, key: str) -> NodeVerdict | None:
-        """Return the verdict that is kept under a key; None where there is none, or something that was read is not as it was."""
+        """Return the verdict stored under a key; None where there is none, or where something that the function read has changed."""
         file = _folder() / key
         try:
             document = json.loads(file.read_bytes())
@@ -84,41 +84,41 @@ class NodeVerdicts:
                 return None
             file.touch()
             return NodeVerdict(document["columns"], document["file"], tuple(document["fits"]))
-        except (OSError, ValueError, KeyError, TypeError):  # none, or not as this version writes it
+        except (OSError, ValueError, KeyError, TypeError):  # missing, or written by another version
             return None
 
     def keep(self, key: str, verdict: NodeVerdict, reads: Sequence[Reads] = ()) -> None:
-        """Keep a verdict without fault, with what the node's function read; those that were used least recently go."""
-        every = Reads()
-        for read in reads:
-            every = every.also(read)
-        if every.unseen:
+        """Store a verdict with what the node's function read; delete those that were used least recently."""
+        all_reads = Reads()
+        for reads_of_call in reads:
+            all_reads = all_reads.also(reads_of_call)
+        if all_reads.unseen:
             return
-        document = {"columns": verdict.columns, "file": verdict.file, "fits": verdict.fits, "reads": every.document()}
+        document = {"columns": verdict.columns, "file": verdict.file, "fits": verdict.fits, "reads": all_reads.document()}
         with contextlib.suppress(OSError):  # a cache that cannot be written makes the next check slow, not wrong
             folder = _folder()
             put_file(folder / key, json.dumps(document).encode())
-            kept = list(folder.iterdir())
-            if len(kept) > KEPT:
-                for file in sorted(kept, key=lambda file: file.stat().st_mtime, reverse=True)[KEPT:]:
+            files = list(folder.iterdir())
+            if len(files) > MOST_STORED:
+                for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)[MOST_STORED:]:
                     file.unlink(missing_ok=True)
 
     def _input(self, node: Node, name: str, columns: Columns) -> object:
-        read = self._product.nodes[name]
-        known = dict(read.known)
-        # A join and statistics heed all that their inputs declare; a function and a query are given a frame.
+        input_node = self._product.nodes[name]
+        known_times = dict(input_node.known)
+        # Joins and statistics depend on the whole declaration of their inputs; functions and queries only on a frame.
         table = self._product.tables.get(node.name)
-        own = table is not None and (table.function is not None or table.sql is not None)
-        images = of_images(self._product, name)
-        return [name, columns, read.event_time, describe(known), images, None if own else code_of(read)]
+        takes_frame = table is not None and (table.function is not None or table.sql is not None)
+        images = comes_from_images(self._product, name)
+        return [name, columns, input_node.event_time, describe(known_times), images, None if takes_frame else code_of(input_node)]
 
 
 def _folder() -> Path:
     return cache_dir("checks", "nodes")
 
 
-def of_images(product: Product, name: str) -> bool:
-    """Tell whether any row of a node comes from images."""
+def comes_from_images(product: Product, name: str) -> bool:
+    """Return whether any row of a node comes from images."""
     sources = product.sources
-    above = (name, *build(product).upstream(name))
-    return any(isinstance(sources[each].connection, Images) for each in above if each in sources)
+    origins = (name, *build(product).upstream(name))
+    return any(isinstance(sources[origin].connection, Images) for origin in origins if origin in sources)

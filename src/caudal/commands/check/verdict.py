@@ -1,8 +1,8 @@
-"""That a product was found without fault is kept, by all that could change it: the same check need not start Spark again.
+"""Cache of checks that found no problem, keyed by everything that could change the result: the same check does not start Spark again.
 
-Only "nothing wrong" is kept. Whatever the check saw is part of the key: the code and parameters of every declaration, the whole source
-of every module of the user's that is loaded, the columns that were read from files, and the versions of caudal, Spark and Python. In
-doubt the key is another, and the check is made.
+Only "no problem" is stored. The key covers everything that the check reads: the code and parameters of every declaration, the whole source
+of every loaded module of the user, the columns that were read from files, and the versions of caudal, Spark and Python. In doubt the
+key differs, and the check runs again.
 """
 
 from __future__ import annotations
@@ -22,27 +22,33 @@ from caudal.declarations.product import Product
 from caudal.engine.cache import cache_dir
 from caudal.graph.fingerprint import code_of, describe, digest
 
-KEPT = 200
+MOST_STORED = 200
 _OF_CODE = (".py", ".sql", ".toml", ".json", ".yaml", ".yml", ".ini", ".cfg")
 _SMALL_BYTES = 2**20
 
 
 def key_of(product: Product, files: Mapping[str, object]) -> str:
-    """Return what identifies a product and all that its check depends on.
+    """Return the hash of a product and everything that its check depends on.
 
     Parameters
     ----------
     files : by source without a full schema, what identifies the file that its columns would be read from
     """
-    declared = [code_of(thing) for things in (product.nodes, product.models, product.publications) for thing in things.values()]
-    more = [describe(one) for one in (product.servings, product.predictions, product.subjects, product.retentions, product.tz)]
-    abouts = {table: sorted(columns) for table, columns in product.abouts.items()}
-    knowns = {name: dict(getattr(node, "known", {})) for name, node in product.nodes.items()}
-    return digest("check", declared, more, abouts, knowns, dict(files), _sources(), files_of_folder(product), versions())
+    declared = [
+        code_of(declaration) for group in (product.nodes, product.models, product.publications) for declaration in group.values()
+    ]
+    other_parts = [
+        describe(part) for part in (product.servings, product.predictions, product.subjects, product.retentions, product.tz)
+    ]
+    descriptions = {table: sorted(columns) for table, columns in product.abouts.items()}
+    known_times = {name: dict(getattr(node, "known", {})) for name, node in product.nodes.items()}
+    return digest(
+        "check", declared, other_parts, descriptions, known_times, dict(files), _sources(), files_of_folder(product), versions()
+    )
 
 
 def is_kept(key: str) -> bool:
-    """Tell whether the check of this key found nothing wrong before."""
+    """Return whether a check with this key found no problem before."""
     file = _folder() / key
     with contextlib.suppress(OSError):
         file.touch(exist_ok=True) if file.is_file() else None
@@ -51,11 +57,11 @@ def is_kept(key: str) -> bool:
 
 
 def keep(key: str) -> None:
-    """Keep that the check of this key found nothing wrong; those that were used least recently go."""
+    """Store that a check with this key found no problem; delete those that were used least recently."""
     with contextlib.suppress(OSError):  # a cache that cannot be written makes the next check slow, not wrong
         folder = _folder()
         (folder / key).touch()
-        for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)[KEPT:]:
+        for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)[MOST_STORED:]:
             file.unlink(missing_ok=True)
 
 
@@ -64,37 +70,39 @@ def _folder() -> Path:
 
 
 def _sources() -> dict[str, str]:
-    """Return the digest of every module of the user's that is loaded."""
-    places = tuple(str(Path(place).resolve()) for name in ("stdlib", "purelib", "platlib") if (place := sysconfig.get_path(name)))
-    own = str(Path(caudal.__file__).resolve().parent)
-    found = {}
+    """Return the digest of every loaded module of the user."""
+    library_folders = tuple(
+        str(Path(place).resolve()) for name in ("stdlib", "purelib", "platlib") if (place := sysconfig.get_path(name))
+    )
+    caudal_folder = str(Path(caudal.__file__).resolve().parent)
+    digests = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py") or name == "__main__":
             continue
         path = str(Path(file).resolve())
-        if not path.startswith((*places, own)):
+        if not path.startswith((*library_folders, caudal_folder)):
             with contextlib.suppress(OSError):
-                found[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return found
+                digests[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return digests
 
 
 def files_of_folder(product: Product) -> dict[str, object]:
-    """Return what identifies the code and settings in the product's folder: functions may import and read them later."""
+    """Return a digest, or size and time, of each code and settings file in the product's folder: functions may import and read them later."""
     folder = Path(product.where.file).parent
-    found: dict[str, object] = {}
+    states: dict[str, object] = {}
     for file in sorted(folder.rglob("*")):
         if file.suffix in _OF_CODE and not any(part.startswith(".") for part in file.relative_to(folder).parts):
             with contextlib.suppress(OSError):
                 stat = file.stat()
                 small = stat.st_size <= _SMALL_BYTES
-                found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest() if small else (stat.st_size, stat.st_mtime_ns)
-    return found
+                states[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest() if small else (stat.st_size, stat.st_mtime_ns)
+    return states
 
 
 @cache
 def versions() -> list[object]:
-    """Return the versions of what checks, and when anything was installed last."""
+    """Return the versions of caudal, Spark and Python, and a hash of what is installed."""
     folder = Path(caudal.__file__).parent
     code = sorted((str(file.relative_to(folder)), file.stat().st_mtime_ns, file.stat().st_size) for file in _files(folder))
     places = {place for name in ("purelib", "platlib") if (place := sysconfig.get_path(name))}

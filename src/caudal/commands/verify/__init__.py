@@ -1,1 +1,1 @@
-"""``caudal verify``: is what lies in a home and its lake what was put there, and how is it mended where it is not."""
+"""``caudal verify``: find files and records of a home that differ from what caudal wrote, and say how to repair them."""

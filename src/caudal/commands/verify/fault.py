@@ -1,4 +1,4 @@
-"""What a check has found, and what it had to look at."""
+"""The faults that ``caudal verify`` finds, and the home that it checks."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is not as it was put there.
+    """A file or record that differs from what caudal wrote.
 
     Parameters
     ----------
     kind : ledger | raw | log | table | kept | model | mlflow
     name : source, table or model
-    what, mend : sentences
+    what, mend : sentences: what is wrong, how to repair it
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Fault:
     mend: str
 
     def document(self) -> FaultDocument:
-        """Return it JSON-ready."""
+        """Return it as a JSON-ready document."""
         return {
             "kind": self.kind, "product": self.product, "name": self.name, "path": self.path, "what": self.what, "mend": self.mend,
         }  # fmt: skip
@@ -43,7 +43,7 @@ class Fault:
 
 @dataclass
 class Findings:
-    """What was looked at and what was found."""
+    """Counts of what was checked, and the faults."""
 
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Findings:
     bytes: int = 0
 
     def document(self) -> FindingsDocument:
-        """Return it JSON-ready."""
+        """Return it as a JSON-ready document."""
         return {
             "ok": not self.faults,
             "faults": [fault.document() for fault in self.faults],
@@ -62,20 +62,20 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Verified:
-    """The home that is looked at."""
+class Verification:
+    """The home under verification, with its ledger and the findings so far."""
 
     home: Home
-    ledger: Ledger | None  # None where it cannot be opened
+    ledger: Ledger | None  # None where the ledger cannot be opened
     findings: Findings
     deep: bool
 
     def folder(self, product: str) -> str:
-        """Return a product's own folder as commands are told it: the one that it ran from last."""
+        """Return a product's source folder, quoted for a command line: the one that it ran from last."""
         rows = self.ledger.find(manifests, product=product) if self.ledger is not None else []
         return shlex.quote(str(Path(rows[-1]["folder"].rpartition("#")[0]).parent)) if rows else "FOLDER"
 
-    def at_home(self) -> str:
-        """Return the options that name this home and lake."""
+    def home_options(self) -> str:
+        """Return the command line options that name this home and lake."""
         lake = f" --lake {shlex.quote(str(self.home.elsewhere))}" if self.home.elsewhere else ""
         return f"--home {shlex.quote(str(self.home.path))}{lake}"

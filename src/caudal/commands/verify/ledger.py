@@ -1,4 +1,4 @@
-"""Is the ledger whole, and in step with the lake?"""
+"""Checks of the ledger: whether its database is intact and agrees with the lake."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from caudal.commands.verify.fault import Fault, Findings, Verified
+from caudal.commands.verify.fault import Fault, Findings, Verification
 from caudal.errors import EnvironmentProblem, StorageDamaged
 from caudal.graph.registered import steps_where
 from caudal.ledger.faults import BACKUP
@@ -20,20 +20,20 @@ from caudal.storage import delta
 from caudal.storage.driver import url_with_driver
 from caudal.tables.home import Home
 
-_TOLD = 3
+_MESSAGES_SHOWN = 3
 
 
 def check_ledger(home: Home, findings: Findings) -> Ledger | None:
-    """Look into the ledger's database, and return the ledger where it can be used.
+    """Check the ledger's database, and return the ledger where it can be used.
 
     Raises
     ------
-    EnvironmentProblem : it cannot be asked now: locked, away, not to be written
+    EnvironmentProblem : the ledger is not available: locked, unreachable or read-only
     """
     file = _file(home)
     findings.checked["ledger"] += 1
-    if file is not None and file.exists() and (wrong := _wrong(file)):
-        findings.faults.append(Fault("ledger", None, "ledger", str(file), f"The ledger '{file}' is damaged: {wrong}.", BACKUP))
+    if file is not None and file.exists() and (damage := _damage_of(file)):
+        findings.faults.append(Fault("ledger", None, "ledger", str(file), f"The ledger '{file}' is damaged: {damage}.", BACKUP))
         return None
     try:
         return home.ledger()
@@ -42,60 +42,62 @@ def check_ledger(home: Home, findings: Findings) -> Ledger | None:
         return None
 
 
-def check_step(told: Verified, product: str, ledger: Ledger) -> None:
-    """Hold that no table is older than the ledger says: then the lake was put back from an older backup than the ledger."""
+def check_table_versions(verification: Verification, product: str, ledger: Ledger) -> None:
+    """Check that no table is older than the ledger says, as after restoring the lake from an older backup than the ledger."""
     newest: dict[str, int] = {}
     try:
         for row in ledger.find(steps, product=product, state=["succeeded", "skipped"]):
             if row["kind"] in steps_where(writes="table") and row["output_version"] is not None:
                 newest[row["name"]] = row["output_version"]
     except DBAPIError as error:
-        told.findings.faults.append(Fault("ledger", product, "ledger", "", f"The ledger cannot be read: {error.orig}.", BACKUP))
+        verification.findings.faults.append(
+            Fault("ledger", product, "ledger", "", f"The ledger cannot be read: {error.orig}.", BACKUP)
+        )
         return
     for name, number in newest.items():
-        folder = told.home.table(product, name)
+        folder = verification.home.table(product, name)
         try:
-            there = delta.version_of(folder)
+            found_version = delta.version_of(folder)
         except EnvironmentProblem:
             continue
-        if there is None or there < number:
-            how = "is not there" if there is None else f"has only versions up to {there}"
-            told.findings.faults.append(
+        if found_version is None or found_version < number:
+            difference = "is not there" if found_version is None else f"has only versions up to {found_version}"
+            verification.findings.faults.append(
                 Fault(
-                    "table", product, name, str(folder), f"The ledger says that table '{name}' is at version {number}, and it {how}.",
+                    "table", product, name, str(folder), f"The ledger says that table '{name}' is at version {number}, and it {difference}.",
                     f"If it was put back from a backup, put back the ledger of that time too; else make it again: "
-                    f"caudal backfill {told.folder(product)} --table {name} {told.at_home()}",
+                    f"caudal backfill {verification.folder(product)} --table {name} {verification.home_options()}",
                 )
             )  # fmt: skip
 
 
-def check_mlflow(told: Verified) -> None:
-    """Look into MLflow's database, which nothing is decided by."""
-    file = told.home.path / "mlflow.db"
+def check_mlflow(verification: Verification) -> None:
+    """Check MLflow's database, on which no decision depends."""
+    file = verification.home.path / "mlflow.db"
     if file.exists():
-        told.findings.checked["mlflow"] += 1
-        if wrong := _wrong(file):
-            told.findings.faults.append(
+        verification.findings.checked["mlflow"] += 1
+        if damage := _damage_of(file):
+            verification.findings.faults.append(
                 Fault(
-                    "mlflow", None, "mlflow", str(file), f"MLflow's store '{file}' is damaged: {wrong}.",
+                    "mlflow", None, "mlflow", str(file), f"MLflow's store '{file}' is damaged: {damage}.",
                     f"Move it away: mv {shlex.quote(str(file))} {shlex.quote(str(file) + '.damaged')}. A new one is made; what is in production the ledger says.",
                 )
             )  # fmt: skip
 
 
-def _wrong(file: Path) -> str | None:
-    """Return what SQLite finds wrong with a database: its pages, indexes and keys; None where nothing is."""
+def _damage_of(file: Path) -> str | None:
+    """Return the damage that SQLite finds in a database's pages, indexes and keys; None where there is none."""
     if not file.stat().st_size:
-        return None  # whether it should be is asked elsewhere
+        return None  # an empty file is checked elsewhere
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            found = [str(row[0]) for row in database.execute("PRAGMA integrity_check(10)")]
-            if found != ["ok"]:
-                return "; ".join(found[:_TOLD]).replace("\n", " ")
+            messages = [str(row[0]) for row in database.execute("PRAGMA integrity_check(10)")]
+            if messages != ["ok"]:
+                return "; ".join(messages[:_MESSAGES_SHOWN]).replace("\n", " ")
             broken = database.execute("PRAGMA foreign_key_check").fetchall()
             return f"{len(broken)} rows name others that are not there" if broken else None
     except sqlite3.OperationalError as error:
-        return str(error) if "malformed" in str(error) else None  # locked, or not to be opened: whoever uses it says so
+        return str(error) if "malformed" in str(error) else None  # locked, or cannot be opened: its users report that
     except sqlite3.DatabaseError as error:
         return str(error)
 

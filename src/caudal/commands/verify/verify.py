@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from caudal.commands.status import products
-from caudal.commands.verify.fault import Findings, Verified
-from caudal.commands.verify.ledger import check_ledger, check_mlflow, check_step
+from caudal.commands.verify.fault import Findings, Verification
+from caudal.commands.verify.ledger import check_ledger, check_mlflow, check_table_versions
 from caudal.commands.verify.models import check_models
 from caudal.commands.verify.raw import check_raw
 from caudal.commands.verify.tables import check_table
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 def verify(settings: Settings, product: str | None = None, *, deep: bool = False) -> VerifyDocument:
-    """Look at everything that a home and its lake hold, and return what is wrong and how it is mended; nothing is changed.
+    """Check everything in a home and its lake, and return the faults with their fixes; nothing is changed.
 
     Parameters
     ----------
-    product : only this one
-    deep : whether every page of every table is decoded, beside its file's hash
+    product : check only this one
+    deep : whether every page of every table is also decoded, besides its file's hash
 
     Raises
     ------
-    NotThere : there is no home, or no such product in it
+    NotThere : the home does not exist, or has no such product
     """
     if not settings.home.is_dir():
         raise NotThere(f"There is no home '{settings.home}'.", fix="Give the right one with --home DIR.")
@@ -42,13 +42,13 @@ def verify(settings: Settings, product: str | None = None, *, deep: bool = False
         ledger = check_ledger(home, findings)
         if ledger is not None:
             stack.callback(ledger.close)
-        told = Verified(home, ledger, findings, deep)
-        check_mlflow(told)
-        names = _products(told, ledger)
+        verification = Verification(home, ledger, findings, deep)
+        check_mlflow(verification)
+        names = _product_names(verification, ledger)
         if product is not None and product not in names:
             raise NotThere(f"'{product}' has not run in {home.path}.", fix=f"There are: {', '.join(names) or 'none yet'}.")
         for name in names if product is None else [product]:
-            _product(told, name)
+            _check_product(verification, name)
     return {
         "home": str(home.path),
         "lake": str(home.lake),
@@ -58,27 +58,27 @@ def verify(settings: Settings, product: str | None = None, *, deep: bool = False
     }
 
 
-def _product(told: Verified, product: str) -> None:
-    for source in _folders(told.home.lake / "raw" / product):
-        check_raw(told, product, source)
-    for folder in _folders(told.home.tables(product)):
+def _check_product(verification: Verification, product: str) -> None:
+    for source in _folders(verification.home.lake / "raw" / product):
+        check_raw(verification, product, source)
+    for folder in _folders(verification.home.tables(product)):
         if folder.name == "_quarantine":
-            for aside in _folders(folder):
-                check_table(told, product, aside, aside=True)
+            for quarantine in _folders(folder):
+                check_table(verification, product, quarantine, is_quarantine=True)
         else:
-            check_table(told, product, folder)
-    if told.ledger is not None:
-        check_step(told, product, told.ledger)
-        check_models(told, product, told.ledger)
+            check_table(verification, product, folder)
+    if verification.ledger is not None:
+        check_table_versions(verification, product, verification.ledger)
+        check_models(verification, product, verification.ledger)
 
 
-def _products(told: Verified, ledger: Ledger | None) -> list[str]:
-    names = {folder.name for room in ("raw", "lake") for folder in _folders(told.home.lake / room)}
+def _product_names(verification: Verification, ledger: Ledger | None) -> list[str]:
+    names = {folder.name for room in ("raw", "lake") for folder in _folders(verification.home.lake / room)}
     if ledger is not None:
         with contextlib.suppress(CaudalError):
             names |= set(products(ledger))
     return sorted(names)
 
 
-def _folders(above: Place) -> list[Place]:
-    return sorted((entry for entry in above.iterdir() if not entry.is_file()), key=str) if above.is_dir() else []
+def _folders(parent: Place) -> list[Place]:
+    return sorted((entry for entry in parent.iterdir() if not entry.is_file()), key=str) if parent.is_dir() else []

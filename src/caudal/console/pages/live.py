@@ -63,8 +63,8 @@ def offer(app: Dash, site: Site) -> None:
         ("every", [Input("all-sensors", "n_clicks")]),
         ("none", [Input("no-sensors", "n_clicks")]),
     ):
-        done = Output(f"done-{name}", "data")
-        app.clientside_callback(ClientsideFunction("live", name), done, *inputs)  # type: ignore[no-untyped-call]
+        result = Output(f"done-{name}", "data")
+        app.clientside_callback(ClientsideFunction("live", name), result, *inputs)  # type: ignore[no-untyped-call]
 
 
 def _state() -> Component:

@@ -21,8 +21,8 @@ from caudal.tables.home import Home
 
 PATH = "/runs"
 EVERY_MS = 2000
-SHOWN = 8  # runs of each product
-TOLD = 5  # alerts of each product
+RUNS_SHOWN = 8  # runs of each product
+ALERTS_SHOWN = 5  # alerts of each product
 _STATES = {"succeeded": "good", "failed": "bad", "abandoned": "bad"}
 _WORDS = {"new": "waiting", "taken": "at work", "failed": "failed"}
 
@@ -62,12 +62,12 @@ def _products(ledgers: Ledgers) -> list[Component]:
 
 
 def _product(home: Home, ledger: Ledger, product: str, now: float) -> Component:
-    recent_runs = ledger.find(runs, product=product, newest=True, limit=SHOWN)
+    recent_runs = ledger.find(runs, product=product, newest=True, limit=RUNS_SHOWN)
     return html.Section(
         [
             html.H2(product, id=f"runs-of-{product}"),
             *_up(ledger, product, now),
-            *_untold(ledger, product, now),
+            *_undelivered_alerts(ledger, product, now),
             html.Div(html.Table([_head(), html.Tbody([_run(home, row, now) for row in recent_runs])]), className="scroll"),
         ],
         className="card",
@@ -92,12 +92,12 @@ def _run(home: Home, row: Mapping[str, Any], now: float) -> Component:
         html.Td(html.Span(row["state"], className=f"tag {_STATES.get(row['state'], '')}".strip())),
         html.Td(age(now - row["started_at"])),
         html.Td(duration(round(took, 0 if running else 1)), className="num"),
-        html.Td(_at_hand(row["at_hand"], now) if running else (row["error"] or {}).get("what", "")),
+        html.Td(_current_step(row["at_hand"], now) if running else (row["error"] or {}).get("what", "")),
     ])  # fmt: skip
 
 
-def _at_hand(step: Mapping[str, Any] | None, now: float) -> Component | str:
-    """Return the current step, and whether it takes longer than usual."""
+def _current_step(step: Mapping[str, Any] | None, now: float) -> Component | str:
+    """Return the running step with its duration, marked where it takes longer than usual."""
     if step is None:
         return ""
     usual_text = f", {duration(step['expected_s'])} is usual" if step["expected_s"] is not None else ""
@@ -118,9 +118,9 @@ def _up(ledger: Ledger, product: str, now: float) -> list[Component]:
     return [html.P("; ".join(parts), className="quiet")] if parts else []
 
 
-def _untold(ledger: Ledger, product: str, now: float) -> list[Component]:
+def _undelivered_alerts(ledger: Ledger, product: str, now: float) -> list[Component]:
     """Return the alerts that could not be delivered."""
-    failed_alerts = ledger.find(alerts, product=product, state="failed", newest=True, limit=TOLD)
+    failed_alerts = ledger.find(alerts, product=product, state="failed", newest=True, limit=ALERTS_SHOWN)
     return [
         html.P(
             f"Not told: {row['happening']} of {row['subject']}, to {row['target']}: {row['error']} (tried {plural(row['attempts'], 'time')}, begun {age(now - row['at'])})",

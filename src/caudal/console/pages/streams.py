@@ -30,13 +30,13 @@ def offer(app: Dash, site: Site) -> None:
     """Register the page's callback, which refreshes the list every two seconds."""
 
     @app.callback(Output("streams", "children"), Input("streams-clock", "n_intervals"), prevent_initial_call=True)
-    def looked(_times: int) -> list[Component]:
+    def refresh(_times: int) -> list[Component]:
         return _cards(site.home)
 
 
 def _cards(home: Path) -> list[Component]:
     cards = [_card(product, last_of(feed_of(home, product))) for product in products(home)]
-    return cards or [_none()]
+    return cards or [_no_streams()]
 
 
 def _card(product: str, last: Update | None) -> Component:
@@ -66,7 +66,7 @@ def _figures(last: Update | None) -> str:
     return f"{sensors} sensors, {last.get('rate') or 0:,.0f} readings/s, {total:,} readings in all"
 
 
-def _none() -> Component:
+def _no_streams() -> Component:
     return html.Section(
         [
             html.H2("No stream has run yet"),

@@ -1,1 +1,1 @@
-"""What looks out for happenings: one kind a file, marked with ``@watches``."""
+"""The watchers: one kind of event a file, marked with ``@watches``."""

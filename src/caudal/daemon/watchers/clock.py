@@ -13,7 +13,7 @@ from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look, Watched, watches
+from caudal.daemon.watch import DeclaredTrigger, Look, watches
 from caudal.declarations.crontab import DAYS, parsed
 from caudal.declarations.trigger import Cron, Every, Timed
 from caudal.ledger.ledger import Ledger
@@ -25,8 +25,8 @@ MOST = 1000  # missed runs that are made up for; of more, only the newest
 
 
 @watches("clock")
-def clock_watcher(watched: Watched) -> ClockWatcher | None:
-    """Return what looks out for times."""
+def clock_watcher(watched: DeclaredTrigger) -> ClockWatcher | None:
+    """Return the watcher of scheduled times; None for other triggers."""
     if not isinstance(watched.trigger, Timed):
         return None
     pipeline: Literal["all", "predict"] = "predict" if watched.of.startswith("prediction:") else "all"
@@ -79,7 +79,7 @@ class ClockWatcher:
         row: ScheduleRow = {"product": self.product, "trigger": self.name, "until": now, "next_at": following}
         return Look(events, again_s=self._next_at - now, schedule=row)
 
-    def recorded(self, happened: list[Event]) -> None:
+    def recorded(self, recorded_events: list[Event]) -> None:
         """Continue from the last look."""
         if self._looked:
             self._until = self._looked

@@ -17,7 +17,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look, Watched, watches
+from caudal.daemon.watch import DeclaredTrigger, Look, watches
 from caudal.declarations.connection import Files
 from caudal.declarations.node import Source
 from caudal.declarations.trigger import OnArrival
@@ -35,7 +35,7 @@ def trigger_of(source: Source) -> str:
     return f"source:{source.name}"
 
 
-def arrived(product: str, source: Source, file: Arrival, at: float, after: int = 0) -> Event:
+def arrival_event(product: str, source: Source, file: Arrival, at: float, after: int = 0) -> Event:
     """Return the event for an arrived file.
 
     Parameters
@@ -51,8 +51,8 @@ def arrived(product: str, source: Source, file: Arrival, at: float, after: int =
 
 
 @watches("files")
-def file_watcher(watched: Watched) -> FileWatcher | None:
-    """Return what looks out for files in a folder."""
+def file_watcher(watched: DeclaredTrigger) -> FileWatcher | None:
+    """Return the watcher of files in a folder; None for other triggers."""
     source = watched.source
     if (
         source is None
@@ -88,16 +88,16 @@ class FileWatcher:
     def look(self, ledger: Ledger) -> Look:
         """Return the new or changed files, and when to look again for those that are being written."""
         rows = ledger.find(landed, product=self.product, source=self.source.name)
-        seen = {row["path"]: KnownFile(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
+        known_files = {row["path"]: KnownFile(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
         landed_last = {row["path"]: row["seq"] for row in rows}
         try:
-            files = self._found(seen)
-            mended = self._mended(ledger)
+            files = self._list_arrivals(known_files)
+            mended = self._file_was_deleted(ledger)
         except (SourceProblem, EnvironmentProblem) as problem:  # the folder is not there yet, or cannot be read
             return Look([], trouble=problem.sentence())
         new_events, keys = [], set()
         for file in files:
-            event = arrived(self.product, self.source, file, self._clock(), landed_last.get(file.path, 0))
+            event = arrival_event(self.product, self.source, file, self._clock(), landed_last.get(file.path, 0))
             keys.add(event.key)
             if file.settled and event.key not in self._noted:
                 new_events.append(event)
@@ -109,14 +109,14 @@ class FileWatcher:
         ]
         return Look(new_events, again_s=max(min(waiting), 0.1) if waiting else None, mended=mended)
 
-    def recorded(self, happened: list[Event]) -> None:
+    def recorded(self, recorded_events: list[Event]) -> None:
         """Remember which events the ledger has."""
-        self._noted |= {happening.key for happening in happened}
+        self._noted |= {event.key for event in recorded_events}
 
-    def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
-        return list_changed(self._connection, data=self.data, landed=seen, clock=self._clock)
+    def _list_arrivals(self, known_files: Mapping[str, KnownFile]) -> list[Arrival]:
+        return list_changed(self._connection, data=self.data, landed=known_files, clock=self._clock)
 
-    def _mended(self, ledger: Ledger) -> bool:
+    def _file_was_deleted(self, ledger: Ledger) -> bool:
         """Return whether a file was deleted since runs failed: it may have been the unreadable one."""
         failed = ledger.find(events, product=self.product, trigger=self.name, state="failed")
         if not failed:
@@ -125,9 +125,9 @@ class FileWatcher:
         before, self._present = self._present, list_origins(self._connection, self.data)
         self._gone -= self._present
         # The failed events' own files may have been deleted before this look, the first since the run failed; each is reported once.
-        gone = {row["subject"] for row in failed} - self._present - self._gone
-        self._gone |= gone
-        return bool(gone) or (before is not None and bool(before - self._present))
+        deleted = {row["subject"] for row in failed} - self._present - self._gone
+        self._gone |= deleted
+        return bool(deleted) or (before is not None and bool(before - self._present))
 
 
 class Waker(FileSystemEventHandler):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look, Watched, watches
+from caudal.daemon.watch import DeclaredTrigger, Look, watches
 from caudal.declarations.connection import Files
 from caudal.declarations.images import Images
 from caudal.declarations.node import Source
@@ -34,8 +34,8 @@ _REST = 4  # a pause is this many times as long as the look before: a writer of 
 
 
 @watches("images")
-def image_watcher(watched: Watched) -> ImageWatcher | None:
-    """Return what looks out for images."""
+def image_watcher(watched: DeclaredTrigger) -> ImageWatcher | None:
+    """Return the watcher of images; None for other triggers."""
     source = watched.source
     if source is None or not isinstance(watched.trigger, OnArrival) or not isinstance(source.connection, Images):
         return None
@@ -97,9 +97,9 @@ class ImageWatcher:
             return Look([], again_s=self._again_s(arrivals.growing))
         return Look([self._event(sorted(self._now, key=lambda image: image.path))], again_s=self._again_s(arrivals.growing))
 
-    def recorded(self, happened: Sequence[Event]) -> None:
+    def recorded(self, recorded_events: Sequence[Event]) -> None:
         """Remember which events the ledger has."""
-        if happened:
+        if recorded_events:
             self._remember()
 
     def _remember(self) -> None:
@@ -107,7 +107,7 @@ class ImageWatcher:
         self._now, self._since = set(), None
 
     def _event(self, new: Sequence[ListedImage]) -> Event:
-        # The newest pack is part of the digest: an image that comes back after another of its name is another arrival.
+        # The newest pack is part of the digest: an image that returns after another of its name is another arrival.
         digest = hashlib.sha256(max(map(_name, self._packs), default="").encode())
         for image in new:
             line = f"{image.path}\0{image.bytes}\0{image.modified_ns}\0{image.etag}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from caudal.daemon.watch import Watched, watches
+from caudal.daemon.watch import DeclaredTrigger, watches
 from caudal.daemon.watchers.files import FileWatcher
 from caudal.declarations.connection import Files
 from caudal.declarations.trigger import OnArrival
@@ -15,8 +15,8 @@ from caudal.stages.ingest.remote import list_changed_remote
 
 
 @watches("objects")
-def object_watcher(watched: Watched) -> ObjectWatcher | None:
-    """Return what looks out for files at an address."""
+def object_watcher(watched: DeclaredTrigger) -> ObjectWatcher | None:
+    """Return the watcher of files at an address; None for other triggers."""
     source = watched.source
     if source is None or not isinstance(watched.trigger, OnArrival):
         return None
@@ -29,11 +29,11 @@ class ObjectWatcher(FileWatcher):
     """The objects of one source."""
 
     def places(self) -> list[tuple[Path, bool]]:
-        """Return no folder: remote changes wake nobody."""
+        """Return no folder: remote changes cannot wake the daemon."""
         return []
 
-    def _found(self, seen: Mapping[str, KnownFile]) -> list[Arrival]:
-        return list_changed_remote(self._connection, landed=seen, clock=self._clock)
+    def _list_arrivals(self, known_files: Mapping[str, KnownFile]) -> list[Arrival]:
+        return list_changed_remote(self._connection, landed=known_files, clock=self._clock)
 
-    def _mended(self, ledger: Ledger) -> bool:
+    def _file_was_deleted(self, ledger: Ledger) -> bool:
         return False  # another full listing is expensive; failed events are retried with the next event

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look, Watched, watches
+from caudal.daemon.watch import DeclaredTrigger, Look, watches
 from caudal.declarations.database import Database
 from caudal.declarations.node import Source
 from caudal.declarations.trigger import OnArrival
@@ -17,8 +17,8 @@ from caudal.stages.ingest.sql.state import state
 
 
 @watches("rows")
-def row_watcher(watched: Watched) -> RowWatcher | None:
-    """Return what looks out for rows of a database."""
+def row_watcher(watched: DeclaredTrigger) -> RowWatcher | None:
+    """Return the watcher of a database's rows; None for other triggers."""
     source = watched.source
     if source is None or not isinstance(watched.trigger, OnArrival) or not isinstance(source.connection, Database):
         return None
@@ -54,7 +54,7 @@ class RowWatcher:
         subject = f"{self._connection.what} up to {watermark}"
         return Look([Event(self.product, self.name, "rows", subject, happening, self._clock(), detail=detail)])
 
-    def recorded(self, happened: list[Event]) -> None:
+    def recorded(self, recorded_events: list[Event]) -> None:
         """Remember the reported state."""
-        if happened:
-            self._reported = happened[-1].happening
+        if recorded_events:
+            self._reported = recorded_events[-1].happening

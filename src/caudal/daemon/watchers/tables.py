@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from caudal.daemon.events import Event
-from caudal.daemon.watch import Look, Watched, watches
+from caudal.daemon.watch import DeclaredTrigger, Look, watches
 from caudal.declarations.trigger import OnPublish
 from caudal.ledger.ledger import Ledger
 from caudal.storage import delta
@@ -15,8 +15,8 @@ from caudal.tables.home import Home
 
 
 @watches("tables")
-def table_watcher(watched: Watched) -> TableWatcher | None:
-    """Return what looks out for versions of a table of another product."""
+def table_watcher(watched: DeclaredTrigger) -> TableWatcher | None:
+    """Return the watcher of another product's table; None for other triggers."""
     if not isinstance(watched.trigger, OnPublish):
         return None
     return TableWatcher(watched.product.name, watched.trigger, watched.home, watched.of)
@@ -44,7 +44,7 @@ class TableWatcher:
         subject = f"{self.trigger.product}.{self.trigger.table} version {number}"
         return Look([Event(self.product, self.name, "table", subject, f"{number} {author}", self._clock())])
 
-    def recorded(self, happened: list[Event]) -> None:
+    def recorded(self, recorded_events: list[Event]) -> None:
         """Remember the reported version."""
-        if happened:
-            self._reported = int(happened[-1].happening.split()[0])
+        if recorded_events:
+            self._reported = int(recorded_events[-1].happening.split()[0])

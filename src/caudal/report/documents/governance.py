@@ -35,7 +35,7 @@ class FoundDocument(TypedDict):
 
 
 class FaultDocument(TypedDict):
-    """Something that is not as it was put there (``Fault``)."""
+    """A file or record that differs from what caudal wrote (``Fault``)."""
 
     kind: str
     product: str | None
@@ -46,7 +46,7 @@ class FaultDocument(TypedDict):
 
 
 class FindingsDocument(TypedDict):
-    """What was looked at and what was found."""
+    """What was checked, and the faults."""
 
     ok: bool
     faults: list[FaultDocument]
@@ -65,7 +65,7 @@ class VerifyDocument(FindingsDocument):
 
 
 class GoingDocument(TypedDict):
-    """Something that may go by the declared times."""
+    """An item that retention would delete, or has deleted, by the declared times."""
 
     kind: str
     table: str | None
@@ -76,7 +76,7 @@ class GoingDocument(TypedDict):
 
 
 class ProtectedVersion(TypedDict):
-    """A version that stays though its time is over."""
+    """A version that retention keeps although its time is over."""
 
     table: str
     version: int
@@ -114,7 +114,7 @@ class LearnedFrom(TypedDict):
 
 
 class SubjectDocument(TypedDict):
-    """Where rows of a subject lie."""
+    """The files, models and places that hold rows of a subject."""
 
     product: str
     column: str
@@ -129,14 +129,14 @@ class SubjectDocument(TypedDict):
 
 
 class ErasurePlan(SubjectDocument):
-    """``caudal erase`` without ``--yes``, or where nothing is left to erase."""
+    """``caudal erase`` without ``--yes``, or with nothing left to erase."""
 
     done: bool
     earlier: list[JsonObject]
 
 
 class RewrittenFile(TypedDict):
-    """A raw content and what has come in its place."""
+    """A raw file's content hash, and that of its replacement."""
 
     source: str
     old_sha256: str
@@ -145,14 +145,14 @@ class RewrittenFile(TypedDict):
 
 
 class ErasureRun(TypedDict):
-    """The run that made tables anew without the subject."""
+    """The run that rebuilt the tables without the subject."""
 
     run_id: str
     state: str
 
 
 class ErasureProof(TypedDict):
-    """``caudal erase --yes``: the proof, its own hash, and where it lies."""
+    """``caudal erase --yes``: the proof, its hash, and its files."""
 
     erasure: str
     product: str

@@ -1,4 +1,4 @@
-"""Documents of commands that run a product, or show what would be run."""
+"""Documents of commands that run a product, or plan a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caudal.report.run_document import RunDocument
 
 
 class AnswerDocument(TypedDict):
-    """A prediction that the web app was asked for."""
+    """A request to the web app and its prediction."""
 
     model: str
     url: str
@@ -19,7 +19,7 @@ class AnswerDocument(TypedDict):
 
 
 class DemoFacts(TypedDict):
-    """What the demo was given, and where it serves."""
+    """The demo's input, and the address at which it serves."""
 
     input: str
     data: str
@@ -28,7 +28,7 @@ class DemoFacts(TypedDict):
 
 
 class DemoDocument(RunDocument):
-    """``caudal demo``: the run, and what was asked of the web app."""
+    """``caudal demo``: the run, and the requests to the web app."""
 
     demo: DemoFacts
 
@@ -65,7 +65,7 @@ class GraphDocument(TypedDict):
 
 
 class UsualDocument(TypedDict):
-    """What is usual of a step (``Usual``)."""
+    """The usual duration of a step (``Usual``)."""
 
     expected_s: float
     limit_s: float
@@ -106,7 +106,7 @@ class PlannedFile(TypedDict):
 
 
 class PlannedTable(TypedDict):
-    """A table of which days, or all (null), would be made again."""
+    """A table that would be rebuilt: its days, or all of it (null)."""
 
     table: str
     days: list[str] | None
@@ -114,7 +114,7 @@ class PlannedTable(TypedDict):
 
 
 class PlannedSource(PlannedTable):
-    """A source of which days would be read again, and from which files."""
+    """A source that would be read again: its days, and the files."""
 
     files: list[PlannedFile]
 

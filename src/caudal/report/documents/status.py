@@ -25,7 +25,7 @@ class LastRun(TypedDict):
 
 
 class TableStatus(TypedDict):
-    """How a table stands."""
+    """A table with its newest version."""
 
     table: str
     kind: str
@@ -36,7 +36,7 @@ class TableStatus(TypedDict):
 
 
 class PublicationStatus(TypedDict):
-    """How a publication stands."""
+    """A publication with its newest version."""
 
     name: str
     place: str | None
@@ -45,7 +45,7 @@ class PublicationStatus(TypedDict):
 
 
 class SourceStatus(TypedDict):
-    """How a stream's source stands."""
+    """The counts and rates of a stream's source."""
 
     at: float
     readings: int
@@ -58,7 +58,7 @@ class SourceStatus(TypedDict):
 
 
 class StreamsStatus(TypedDict):
-    """How a product's streams stand."""
+    """Whether a product's streams run, and their sources."""
 
     running: bool
     sources: dict[str, SourceStatus]
@@ -88,7 +88,7 @@ class ScheduleStatus(TypedDict):
 
 
 class UpStatus(TypedDict):
-    """What ``caudal up`` has to do."""
+    """The queue of ``caudal up``: events, and the schedule of triggers."""
 
     events: EventCounts
     failed: FailedEvent | None
@@ -107,7 +107,7 @@ class AlertStatus(TypedDict):
 
 
 class ModelStatus(TypedDict):
-    """How a model stands."""
+    """A model with its champion."""
 
     model: str
     versions: int
@@ -117,7 +117,7 @@ class ModelStatus(TypedDict):
 
 
 class ProductStatus(TypedDict):
-    """How a product stands."""
+    """The status of a product."""
 
     product: str
     last_run: LastRun | None
@@ -139,7 +139,7 @@ class StatusDocument(TypedDict):
 
 
 class WhyStep(TypedDict):
-    """Why a step ran or rested the last time."""
+    """Why a step ran or was skipped the last time."""
 
     step: str
     state: str
@@ -150,7 +150,7 @@ class WhyStep(TypedDict):
 
 
 class WhyProduct(TypedDict):
-    """Why the steps of a product ran or rested."""
+    """Why the steps of a product ran or were skipped."""
 
     product: str
     steps: list[WhyStep]

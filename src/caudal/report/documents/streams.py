@@ -19,7 +19,7 @@ class StreamedTable(TypedDict):
 
 
 class OutletDocument(TypedDict):
-    """How an outlet stands."""
+    """An outlet with its counts of rows."""
 
     of: str
     to: str
@@ -31,7 +31,7 @@ class OutletDocument(TypedDict):
 
 
 class ConfusionDocument(TypedDict):
-    """How often a model said one label where another was true."""
+    """How often a model predicted one label where another was true."""
 
     actual: str
     predicted: str
@@ -39,7 +39,7 @@ class ConfusionDocument(TypedDict):
 
 
 class FollowerDocument(TypedDict):
-    """How a model that classifies the stream stands."""
+    """A model that classifies the stream, with its counts."""
 
     predicted: int
     version: int | None
@@ -61,7 +61,7 @@ class StreamDocument(TypedDict):
 
 
 class ParityExample(TypedDict):
-    """A row that stream and run have differently."""
+    """A row that differs between stream and run."""
 
     key: list[str]
     stream: str
@@ -101,7 +101,7 @@ class BrokerDocument(TypedDict):
 
 
 class ReplayDocument(TypedDict):
-    """``caudal replay``; ``facts_per_device`` are the disturbances that lie in what was played."""
+    """``caudal replay``; ``facts_per_device`` are the disturbances in the replayed signal."""
 
     what: str
     into: str

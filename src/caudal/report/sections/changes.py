@@ -1,4 +1,4 @@
-"""What a run found changed, and what it changed."""
+"""The section on what changed before and during a run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from caudal.report.section import ReportedRun, ReportSection
 
 
 class Changes(ReportSection):
-    """Sentences about what is new."""
+    """Sentences about new code, files, versions and decisions."""
 
     name, order = "changes", 20
     template = """\
 <section id="changes">
 <h2>What changed</h2>
-<ul>{% for one in changes %}<li>{{ one }}</li>{% endfor %}</ul>
+<ul>{% for sentence in changes %}<li>{{ sentence }}</li>{% endfor %}</ul>
 </section>
 """
 
@@ -34,38 +34,38 @@ def _before(ledger: Ledger, run: RunRow) -> RunRow | None:
     return next((row for row in ledger.find(runs, product=run["product"], newest=True) if row["seq"] < run["seq"]), None)
 
 
-def _changes(run: RunRow, before: RunRow | None, document: RunDocument, done: Sequence[StepRow]) -> list[str]:
-    """Return in sentences what this run found changed, and what it changed."""
-    said = []
+def _changes(run: RunRow, before: RunRow | None, document: RunDocument, run_steps: Sequence[StepRow]) -> list[str]:
+    """Return sentences on what this run found changed, and what it changed."""
+    sentences = []
     if before is None:
-        said.append("First run of the product in this home.")
+        sentences.append("First run of the product in this home.")
     elif before["code"] != run["code"]:
-        said.append(f"The product's code has changed since the run before ({before['run_id']}).")
-    for name, arrived in document["landed"].items():
-        if arrived["files"]:
-            said.append(f"{plural(arrived['files'], 'new file')} landed for {name} ({size(arrived['bytes'])}).")
-    new = [
+        sentences.append(f"The product's code has changed since the run before ({before['run_id']}).")
+    for name, landed in document["landed"].items():
+        if landed["files"]:
+            sentences.append(f"{plural(landed['files'], 'new file')} landed for {name} ({size(landed['bytes'])}).")
+    new_tables = [
         row["name"]
-        for row in done
+        for row in run_steps
         if row["kind"] in steps_where(writes="table") and row["state"] == "succeeded" and row["output_version"] is not None
     ]
-    if new:
-        said.append(f"{plural(len(new), 'table has', 'tables have')} a new version: {', '.join(new)}.")
+    if new_tables:
+        sentences.append(f"{plural(len(new_tables), 'table has', 'tables have')} a new version: {', '.join(new_tables)}.")
     for name, model in document["models"].items():
         if model["decision"] == "refused":
-            stays = (
+            in_production = (
                 f"; version {model['in_production']} stays in production"
                 if model["in_production"] is not None
                 else "; none is in production"
             )
-            said.append(f"Version {model['version']} of model {name} was refused{stays}.")
+            sentences.append(f"Version {model['version']} of model {name} was refused{in_production}.")
         elif model["decision"]:
-            instead = f" instead of version {model['replaced']}" if model["replaced"] is not None else ""
-            said.append(f"Version {model['version']} of model {name} was {model['decision']}{instead}.")
-    idle = sum(row["state"] == "skipped" for row in done)
-    if idle:
-        said.append(f"{plural(idle, 'step')} had nothing to do.")
-    return said
+            replaced = f" instead of version {model['replaced']}" if model["replaced"] is not None else ""
+            sentences.append(f"Version {model['version']} of model {name} was {model['decision']}{replaced}.")
+    skipped = sum(row["state"] == "skipped" for row in run_steps)
+    if skipped:
+        sentences.append(f"{plural(skipped, 'step')} had nothing to do.")
+    return sentences
 
 
 SECTION = Changes()

@@ -1,4 +1,4 @@
-"""What went wrong in a run, and what it has left."""
+"""The section on a run's error, and on the state that the run left."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from caudal.ledger.rows import RunRow, StepRow
 from caudal.report.figures import plural, value
 from caudal.report.section import ReportedRun, ReportSection
 
-TOLD = ("error", "what", "where", "nearest", "fix", "step")
+NAMED_FIELDS = ("error", "what", "where", "nearest", "fix", "step")
 
 
 class Error(ReportSection):
-    """The error, where there is one, and how to go on."""
+    """The error, where there is one, and how to continue."""
 
     name, order = "error", 10
     template = """\
@@ -24,7 +24,7 @@ class Error(ReportSection):
 {% if error.fix %}<p class="fix"><strong>What to do:</strong> {{ error.fix }}</p>{% endif %}
 {% if error.where %}<p class="fix"><strong>Where:</strong> <code>{{ error.where }}</code></p>{% endif %}
 {% if error.facts %}
-<dl class="facts">{% for name, one in error.facts %}<div><dt>{{ name }}</dt><dd>{{ one }}</dd></div>{% endfor %}</dl>
+<dl class="facts">{% for name, fact in error.facts %}<div><dt>{{ name }}</dt><dd>{{ fact }}</dd></div>{% endfor %}</dl>
 {% endif %}
 {% endif %}
 {% if aftermath %}<p{% if error %} style="margin:14px 0 0"{% endif %}>{{ aftermath }}</p>{% endif %}
@@ -32,39 +32,39 @@ class Error(ReportSection):
 """
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
-        """Return the error's sentences and facts, and what the run has left."""
+        """Return the error's sentences and facts, and the state that the run left."""
         error, aftermath = _error(run.run, run.steps), _aftermath(run.run, run.steps)
         return {"error": error, "aftermath": aftermath} if error or aftermath else None
 
 
-def _error(run: RunRow, done: Sequence[StepRow]) -> dict[str, object] | None:
-    failed = next((row for row in done if row["state"] == "failed"), None)
+def _error(run: RunRow, run_steps: Sequence[StepRow]) -> dict[str, object] | None:
+    failed = next((row for row in run_steps if row["state"] == "failed"), None)
     error = run["error"] or (failed["error"] if failed else None)
     if not error:
         return None
-    facts = [(name, value(fact)) for name, fact in error.items() if name not in TOLD and fact is not None]
+    facts = [(name, value(fact)) for name, fact in error.items() if name not in NAMED_FIELDS and fact is not None]
     step = error.get("step") or (failed["step"] if failed else None)
     return {
-        **{name: error.get(name) for name in TOLD},
+        **{name: error.get(name) for name in NAMED_FIELDS},
         "what": error.get("what") or "The run failed.",
         "step": step,
         "facts": facts,
     }
 
 
-def _aftermath(run: RunRow, done: Sequence[StepRow]) -> str | None:
-    """Return what a run that did not succeed has left, and how to go on."""
+def _aftermath(run: RunRow, run_steps: Sequence[StepRow]) -> str | None:
+    """Return in sentences what a run that did not succeed left, and how to continue; None for other runs."""
     if run["state"] not in ("failed", "abandoned", "stopped"):
         return None
-    kept = sum(row["state"] in ("succeeded", "skipped") for row in done)
-    waiting = sum(row["state"] == "waiting" for row in done)
-    parts = [
+    ended_well = sum(row["state"] in ("succeeded", "skipped") for row in run_steps)
+    waiting = sum(row["state"] == "waiting" for row in run_steps)
+    sentences = [
         "The process ended before the run could (it was killed, or the machine stopped)." if run["state"] == "abandoned" else "",
-        f"{plural(kept, 'step')} ended well and will not be done again" + (f"; {waiting} did not start." if waiting else "."),
+        f"{plural(ended_well, 'step')} ended well and will not be done again" + (f"; {waiting} did not start." if waiting else "."),
         "Readers see the last published version of every table, nothing half written.",
         "The same command goes on from here.",
     ]
-    return " ".join(part for part in parts if part)
+    return " ".join(part for part in sentences if part)
 
 
 SECTION = Error()

@@ -1,4 +1,4 @@
-"""What the expectations counted, and what was set aside."""
+"""The section on expectations and quarantined rows."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Expectations(ReportSection):
 <div class="scroll"><table>
 <thead><tr><th>Table</th><th>Expectation</th><th>If broken</th><th class="n">Rows</th><th class="n">Broken</th><th class="n">Share</th><th>Outcome</th><th>Note</th></tr></thead>
 <tbody>
-{% for one in checks %}
-<tr><td class="name mono" title="{{ one.table }}">{{ one.table }}</td><td class="mono long">{{ one.expectation }}</td><td data-label="If broken">{{ one.action }}</td><td class="n" data-label="Rows">{{ one.rows }}</td><td class="n" data-label="Broken">{{ one.broken }}</td><td class="n" data-label="Share">{{ one.share }}</td><td>{{ badge(one.state, one.outcome) }}</td><td{% if one.message %} class="long"{% endif %}>{{ one.message or "" }}</td></tr>
+{% for check in checks %}
+<tr><td class="name mono" title="{{ check.table }}">{{ check.table }}</td><td class="mono long">{{ check.expectation }}</td><td data-label="If broken">{{ check.action }}</td><td class="n" data-label="Rows">{{ check.rows }}</td><td class="n" data-label="Broken">{{ check.broken }}</td><td class="n" data-label="Share">{{ check.share }}</td><td>{{ badge(check.state, check.outcome) }}</td><td{% if check.message %} class="long"{% endif %}>{{ check.message or "" }}</td></tr>
 {% endfor %}
 </tbody></table></div>
 {% endif %}
@@ -33,8 +33,8 @@ class Expectations(ReportSection):
 <div class="scroll"><table class="chart">
 <thead><tr><th>Table</th><th>Reason</th><th></th><th class="n">Rows</th><th class="n">Share</th></tr></thead>
 <tbody>
-{% for one in reasons %}
-<tr><td class="name mono" title="{{ one.table }}">{{ one.table }}</td><td class="mono long">{{ one.reason }}</td><td class="draw" style="width:35%">{{ one.bar }}</td><td class="n" data-label="Rows">{{ one.rows }}</td><td class="n soft" data-label="Share">{{ one.share }}</td></tr>
+{% for reason in reasons %}
+<tr><td class="name mono" title="{{ reason.table }}">{{ reason.table }}</td><td class="mono long">{{ reason.reason }}</td><td class="draw" style="width:35%">{{ reason.bar }}</td><td class="n" data-label="Rows">{{ reason.rows }}</td><td class="n soft" data-label="Share">{{ reason.share }}</td></tr>
 {% endfor %}
 </tbody></table></div>
 <p class="soft">A row that breaks several expectations is counted under each. Look at the rows with <code>caudal quarantine show TABLE</code>.</p>
@@ -43,10 +43,10 @@ class Expectations(ReportSection):
 """
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
-        """Return a line for each expectation, and one for each reason."""
-        judged = [check_line(row, run.steps) for row in run.ledger.find(checks, run_id=run.run["run_id"])]
-        aside = reasons(run.document)
-        return {"checks": judged, "reasons": aside} if judged or aside else None
+        """Return a row for each expectation, and one for each reason."""
+        checks_content = [check_line(row, run.steps) for row in run.ledger.find(checks, run_id=run.run["run_id"])]
+        reasons_content = reasons(run.document)
+        return {"checks": checks_content, "reasons": reasons_content} if checks_content or reasons_content else None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
         """Return the link to the expectations."""
@@ -59,26 +59,28 @@ class Expectations(ReportSection):
         from caudal.report.terminal.console import grid, inset
 
         rows = grid("left", "right", "right", "fill")
-        found = [
+        reasons_found = [
             (name, reason, number, table)
             for name, table in document["tables"].items()
             for reason, number in table["reasons"].items()
         ]
-        for name, reason, number, table in sorted(found, key=lambda row: (row[0], -row[2], row[1])):
+        for name, reason, number, table in sorted(reasons_found, key=lambda row: (row[0], -row[2], row[1])):
             rows.add_row(
                 name,
                 count(number),
                 Text(share(number, table["rows_written"] + table["rows_quarantined"]), style="bright_black"),
                 Text(reason),
             )
-        several = sum(number for _, _, number, _ in found) > sum(table["rows_quarantined"] for table in document["tables"].values())
+        has_several = sum(number for _, _, number, _ in reasons_found) > sum(
+            table["rows_quarantined"] for table in document["tables"].values()
+        )
         if rows.row_count:
-            yield TerminalPart("Quarantined", [inset(rows)], "a row may have several reasons" if several else "")
+            yield TerminalPart("Quarantined", [inset(rows)], "a row may have several reasons" if has_several else "")
 
 
-def check_line(row: CheckRow, done: Sequence[StepRow]) -> dict[str, object]:
-    """Return an expectation's line: what it counted, and what came of it."""
-    failed = any(step["name"] == row["table"] and step["state"] == "failed" for step in done)
+def check_line(row: CheckRow, run_steps: Sequence[StepRow]) -> dict[str, object]:
+    """Return the table row of an expectation: its counts and its outcome."""
+    failed = any(step["name"] == row["table"] and step["state"] == "failed" for step in run_steps)
     outcome, state = _outcome(row, failed)
     return {
         "table": row["table"],
@@ -94,7 +96,7 @@ def check_line(row: CheckRow, done: Sequence[StepRow]) -> dict[str, object]:
 
 
 def _outcome(row: CheckRow, failed: bool) -> tuple[str, str]:
-    """Return what came of an expectation, and the state whose colour tells it; of a table that failed nothing was set aside."""
+    """Return the outcome of an expectation and the state that colours it; a failed table has set no rows aside."""
     if row["passed"] and not row["broken"]:
         return "passed", "succeeded"
     if row["action"] == "warn":
@@ -104,22 +106,22 @@ def _outcome(row: CheckRow, failed: bool) -> tuple[str, str]:
 
 def reasons(document: RunDocument) -> list[dict[str, object]]:
     """Return the quarantined rows by table and reason, the most frequent first."""
-    found = [
+    reasons_found = [
         (name, reason, number, table)
         for name, table in document["tables"].items()
         for reason, number in table["reasons"].items()
         if number
     ]
-    most = max((number for _, _, number, _ in found), default=1)
+    largest = max((number for _, _, number, _ in reasons_found), default=1)
     return [
         {
             "table": name,
             "reason": reason,
             "rows": count(number),
             "share": share(number, table["rows_written"] + table["rows_quarantined"]),
-            "bar": charts.bar(0.0, number / most, "aside", plural(number, "row")),
+            "bar": charts.bar(0.0, number / largest, "aside", plural(number, "row")),
         }
-        for name, reason, number, table in sorted(found, key=lambda row: (row[0], -row[2], row[1]))
+        for name, reason, number, table in sorted(reasons_found, key=lambda row: (row[0], -row[2], row[1]))
     ]
 
 

@@ -1,4 +1,4 @@
-"""The product's graph with how each node stands."""
+"""The section with the product's graph and the state of each node."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class GraphDrawing(ReportSection):
 
     def content(self, run: ReportedRun) -> Mapping[str, object]:
         """Return the drawing."""
-        return {"graph": Markup(as_svg(run.graph, node_states(run.graph, run.steps, run.document)))}  # noqa: S704 it escapes its texts
+        return {"graph": Markup(as_svg(run.graph, node_states(run.graph, run.steps, run.document)))}  # noqa: S704 as_svg escapes its texts
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
         """Return the link to the drawing."""

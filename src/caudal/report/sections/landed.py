@@ -1,4 +1,4 @@
-"""The files that landed, and those that were left for the next run."""
+"""The section on files that landed, and on those left for the next run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOT_LANDED = {"waiting": "still being written", "link": "a link that is not fol
 
 
 class Landed(ReportSection):
-    """What the sources brought."""
+    """The files of each source."""
 
     name, order, terminal_order = "landed", 110, 10
     template = """\
@@ -26,7 +26,7 @@ class Landed(ReportSection):
 <h2>Landed files</h2>
 <div class="scroll"><table>
 <thead><tr><th>Source</th><th>File</th><th class="n">Size</th><th>SHA-256</th><th>State</th></tr></thead>
-<tbody>{% for one in files %}<tr><td class="name mono" title="{{ one.source }}">{{ one.source }}</td><td class="mono long">{{ one.path }}</td><td class="n" data-label="Size">{{ one.bytes }}</td><td class="mono" data-label="SHA-256">{{ one.sha }}</td><td>{{ one.state }}</td></tr>{% endfor %}</tbody>
+<tbody>{% for file in files %}<tr><td class="name mono" title="{{ file.source }}">{{ file.source }}</td><td class="mono long">{{ file.path }}</td><td class="n" data-label="Size">{{ file.bytes }}</td><td class="mono" data-label="SHA-256">{{ file.sha }}</td><td>{{ file.state }}</td></tr>{% endfor %}</tbody>
 </table></div>
 {% if more_files %}<p class="soft">and {{ more_files }} more.</p>{% endif %}
 </section>
@@ -38,34 +38,34 @@ class Landed(ReportSection):
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
         """Return a line for each file."""
-        told = files(run.ledger, run.run["run_id"], run.steps)
-        return told if told["files"] else None
+        content = files(run.ledger, run.run["run_id"], run.steps)
+        return content if content["files"] else None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
         """Return the link to the files."""
         return [("files", "Files")]
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
-        """Yield a line for each source that brought something."""
+        """Yield a line for each source that landed files or rows."""
         from caudal.report.terminal.console import grid, inset
 
         rows = grid("left", "right", "right", "right")
         for name, source in document["landed"].items():
             if source["files"] or source["rows"]:
-                brought = (plural(source["files"], "file"), size(source["bytes"])) if source["files"] else ("stream", "")
-                rows.add_row(name, *brought, plural(source["rows"], "row"))
+                amounts = (plural(source["files"], "file"), size(source["bytes"])) if source["files"] else ("stream", "")
+                rows.add_row(name, *amounts, plural(source["rows"], "row"))
         if rows.row_count:
             yield TerminalPart("Landed", [inset(rows)])
 
 
 def _landed(record: RunRecord, row: StepRow) -> LandedDocument:
     files = record.ledger.find(landed, run_id=row["run_id"], source=row["name"])
-    read = record.step("read", row["name"])
-    rows = row["rows_read"] or (read["rows_read"] if read else None) or 0  # what a stream has brought is counted when it lands
+    read_step = record.step("read", row["name"])
+    rows = row["rows_read"] or (read_step["rows_read"] if read_step else None) or 0  # a stream's rows are counted when they land
     return {"files": len(files), "rows": rows, "bytes": sum(file["bytes"] for file in files)}
 
 
-def files(ledger: Ledger, run_id: str, done: Sequence[StepRow]) -> dict[str, object]:
+def files(ledger: Ledger, run_id: str, run_steps: Sequence[StepRow]) -> dict[str, object]:
     """Return the files that this run landed, then those that it left for the next."""
     files = [
         {
@@ -85,7 +85,7 @@ def files(ledger: Ledger, run_id: str, done: Sequence[StepRow]) -> dict[str, obj
             "sha": "",
             "state": _NOT_LANDED[file["state"]],
         }
-        for row in done
+        for row in run_steps
         if row["kind"] in steps_where(section="landed")
         for file in detail_of(row).get("files", ())
         if file.get("state") in _NOT_LANDED

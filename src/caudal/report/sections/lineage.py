@@ -1,4 +1,4 @@
-"""What each thing was made from."""
+"""The section on the versions from which each output was made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.report.section import ReportedRun, ReportSection
 
 
 class Lineage(ReportSection):
-    """The versions that each version was made from."""
+    """The input versions of each output version."""
 
     name, order = "lineage", 120
     template = """\
@@ -20,25 +20,25 @@ class Lineage(ReportSection):
 <div class="scroll"><table>
 <thead><tr><th>Made</th><th class="n">Version</th><th>From</th><th>Fingerprint</th></tr></thead>
 <tbody>
-{% for one in lineage %}
-<tr{% if one.state in ("skipped", "waiting") %} class="idle"{% endif %}><td class="name mono" title="{{ one.step }}">{{ one.name }}</td><td class="n" data-label="Version">{{ one.version if one.version is not none else "–" }}</td><td class="mono long">{% for name, version in one.inputs %}{{ name }} <span class="soft">version {{ version }}</span>{% if not loop.last %}, {% endif %}{% else %}<span class="soft">{% if one.step.startswith("read:") %}what has landed{% else %}as before{% endif %}</span>{% endfor %}</td><td class="mono soft">{{ one.fingerprint }}</td></tr>
+{% for output in lineage %}
+<tr{% if output.state in ("skipped", "waiting") %} class="idle"{% endif %}><td class="name mono" title="{{ output.step }}">{{ output.name }}</td><td class="n" data-label="Version">{{ output.version if output.version is not none else "–" }}</td><td class="mono long">{% for name, version in output.inputs %}{{ name }} <span class="soft">version {{ version }}</span>{% if not loop.last %}, {% endif %}{% else %}<span class="soft">{% if output.step.startswith("read:") %}what has landed{% else %}as before{% endif %}</span>{% endfor %}</td><td class="mono soft">{{ output.fingerprint }}</td></tr>
 {% endfor %}
 </tbody></table></div>
 </section>
 """
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
-        """Return a line for each thing made."""
-        made = lineage(run.steps)
-        return {"lineage": made} if made else None
+        """Return a line for each output."""
+        outputs = lineage(run.steps)
+        return {"lineage": outputs} if outputs else None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
         """Return the link to the lines."""
         return [("lineage", "Lineage")]
 
 
-def lineage(done: Sequence[StepRow]) -> list[dict[str, object]]:
-    """Return for each thing made the versions that it was made from."""
+def lineage(run_steps: Sequence[StepRow]) -> list[dict[str, object]]:
+    """Return for each output of the run the versions of its inputs."""
     return [
         {
             "step": row["step"],
@@ -48,14 +48,14 @@ def lineage(done: Sequence[StepRow]) -> list[dict[str, object]]:
             "version": row["output_version"],
             "fingerprint": (row["fingerprint"] or "")[:12],
         }
-        for row in done
+        for row in run_steps
         if row["output_version"] is not None or row["inputs"]
     ]
 
 
 def _inputs(row: StepRow) -> list[tuple[str, int]]:
-    by = detail_of(row).get("model_version") if row["kind"] in steps_where(section="predictions") else None
-    return [*sorted((row["inputs"] or {}).items()), *([("model", by)] if by is not None else [])]
+    model_version = detail_of(row).get("model_version") if row["kind"] in steps_where(section="predictions") else None
+    return [*sorted((row["inputs"] or {}).items()), *([("model", model_version)] if model_version is not None else [])]
 
 
 SECTION = Lineage()

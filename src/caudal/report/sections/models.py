@@ -1,4 +1,4 @@
-"""A model's candidates, its gates and its decision."""
+"""The sections on models: candidates, gates and decisions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BAR = 24
-# Metrics in the unit of what is predicted; all others are bare numbers.
+# Metrics in the unit of the label; all others have no unit.
 DISTANCES = ("mae", "rmse", "medae", "max_error")
 
 
 class Models(ReportSection):
-    """A section for each model that the run was about."""
+    """A section for each model of the run."""
 
     name, order = "models", 80
     template = """\
@@ -46,8 +46,8 @@ class Models(ReportSection):
 <div class="scroll"><table class="chart scores">
 <thead><tr><th>Candidate</th><th class="n">{{ model.metric }}{% if model.unit %}, {{ model.unit }}{% endif %}</th><th>Mean and spread over folds{% if model.better %}; {{ model.better }} is better{% endif %}</th><th class="n">Time</th><th></th></tr></thead>
 <tbody>
-{% for one in model.candidates %}
-<tr><td class="name mono" title="{{ one.candidate }}">{{ one.candidate }}</td><td class="n" data-label="{{ model.metric }}">{{ one.said }}</td><td class="draw">{% if one.error %}<span class="soft">Could not be fitted: {{ one.error }}</span>{% else %}{{ one.chart }}{% endif %}</td><td class="n soft" data-label="Time">{{ one.seconds }}</td><td>{% if one.chosen %}{{ badge("succeeded", "chosen") }}{% elif one.baseline %}{{ badge("skipped", "baseline") }}{% endif %}</td></tr>
+{% for candidate in model.candidates %}
+<tr><td class="name mono" title="{{ candidate.candidate }}">{{ candidate.candidate }}</td><td class="n" data-label="{{ model.metric }}">{{ candidate.score_text }}</td><td class="draw">{% if candidate.error %}<span class="soft">Could not be fitted: {{ candidate.error }}</span>{% else %}{{ candidate.chart }}{% endif %}</td><td class="n soft" data-label="Time">{{ candidate.seconds }}</td><td>{% if candidate.chosen %}{{ badge("succeeded", "chosen") }}{% elif candidate.baseline %}{{ badge("skipped", "baseline") }}{% endif %}</td></tr>
 {% endfor %}
 {% if model.axis %}<tr><td></td><td></td><td class="draw">{{ model.axis }}</td><td></td><td></td></tr>{% endif %}
 </tbody></table></div>
@@ -58,7 +58,7 @@ class Models(ReportSection):
 {% endif %}
 {% if model.gates %}
 <h3>Gates</h3>
-<ul class="gates">{% for gate in model.gates %}<li>{{ badge("succeeded" if gate.passed else "failed", "passed" if gate.passed else "not passed") }} <span><code>{{ gate.gate }}</code> {{ gate.said }}</span></li>{% endfor %}</ul>
+<ul class="gates">{% for gate in model.gates %}<li>{{ badge("succeeded" if gate.passed else "failed", "passed" if gate.passed else "not passed") }} <span><code>{{ gate.gate }}</code> {{ gate.result }}</span></li>{% endfor %}</ul>
 {% endif %}
 </section>
 {% endfor %}
@@ -80,24 +80,24 @@ class Models(ReportSection):
         return [(f"model-{number}", f"Model {model['name']}") for number, model in enumerate(models, start=1)]
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
-        """Yield each model that had something to do."""
+        """Yield each model that was trained or promoted."""
         for name, model in document["models"].items():
-            if _told(document, name):
+            if _has_worked(document, name):
                 yield _lines(name, model)
 
 
-def _models(done: Sequence[StepRow]) -> list[str]:
-    return list(dict.fromkeys(row["name"] for row in done if row["kind"] in steps_where(section="models")))
+def _models(run_steps: Sequence[StepRow]) -> list[str]:
+    return list(dict.fromkeys(row["name"] for row in run_steps if row["kind"] in steps_where(section="models")))
 
 
 def _model(record: RunRecord, name: str) -> ModelDocument:
-    """Return a model's candidates and decision; where nothing was trained, those of the training that still holds."""
+    """Return a model's candidates and decision; where nothing was trained, those of its last successful training."""
     ledger, run, product = record.ledger, record.run, record.run["product"]
     train, promote = record.step("train", name), record.step("promote", name)
     trained = train
     if train is None or train["state"] != "succeeded":
-        before = ledger.find(steps, product=product, step=f"train:{name}", state="succeeded", newest=True)
-        trained = next((row for row in before if train is None or row["id"] < train["id"]), None)
+        earlier = ledger.find(steps, product=product, step=f"train:{name}", state="succeeded", newest=True)
+        trained = next((row for row in earlier if train is None or row["id"] < train["id"]), None)
     rows = ledger.find(candidates, product=product, model=name, run_id=trained["run_id"]) if trained else []
     version = (
         next(iter(ledger.find(model_versions, product=product, model=name, run_id=trained["run_id"])), None) if trained else None
@@ -105,7 +105,7 @@ def _model(record: RunRecord, name: str) -> ModelDocument:
     decision = next(iter(ledger.find(decisions, product=product, model=name, run_id=run["run_id"], newest=True)), None)
     metric = rows[0]["metric"] if rows else None
     unit = ((version["signature"].get("output") or {}).get("unit")) if version and metric in DISTANCES else None
-    said, detail = detail_of(promote), detail_of(trained)
+    promote_detail, train_detail = detail_of(promote), detail_of(trained)
     return {
         "candidates": [
             {
@@ -117,65 +117,65 @@ def _model(record: RunRecord, name: str) -> ModelDocument:
         "metric": metric,
         "better": _better(metric),
         "unit": unit,
-        "rule": detail.get("rule") or (version["rule"] if version else None),
-        "decision": decision["decision"] if decision else said.get("decision"),
+        "rule": train_detail.get("rule") or (version["rule"] if version else None),
+        "decision": decision["decision"] if decision else promote_detail.get("decision"),
         "version": decision["version"] if decision else (version["version"] if version else None),
         "replaced": decision["replaced"] if decision else None,
         "in_production": _in_production(ledger, run, name),
-        "gates": list(decision["gates"] if decision else said.get("gates", ())),
+        "gates": list(decision["gates"] if decision else promote_detail.get("gates", ())),
         "trained_in": trained["run_id"] if trained else None,
         "holdout": version["holdout"] if version else None,
-        "rows": {"rows": detail.get("rows"), "unlabelled": detail.get("unlabelled"), "older": detail.get("older")} if trained else None,
+        "rows": {"rows": train_detail.get("rows"), "unlabelled": train_detail.get("unlabelled"), "older": train_detail.get("older")} if trained else None,
     }  # fmt: skip
 
 
 def _in_production(ledger: Ledger, run: RunRow, model: str) -> int | None:
-    """Return the champion as the run left it."""
+    """Return the version in production when the run ended."""
     until = math.inf if run["finished_at"] is None else run["finished_at"]
-    made = ledger.find(decisions, product=run["product"], model=model, decision=["promoted", "rolled back"], newest=True)
-    order = {row["run_id"]: row["seq"] for row in ledger.find(runs, product=run["product"])} if made else {}
-    for row in made:  # what a run decided has that run's place; a decision by hand has only its time
+    made_decisions = ledger.find(decisions, product=run["product"], model=model, decision=["promoted", "rolled back"], newest=True)
+    order = {row["run_id"]: row["seq"] for row in ledger.find(runs, product=run["product"])} if made_decisions else {}
+    for row in made_decisions:  # a run's decision is ordered by the run's number; a manual one only by its time
         if order[row["run_id"]] <= run["seq"] if row["run_id"] in order else row["at"] <= until:
             return int(row["version"])
     return None
 
 
 def _better(metric: str | None) -> str | None:
-    """Return whether lower or higher values of a metric are better; None for one that is not known."""
+    """Return whether lower or higher values of a metric are better; None for an unknown metric."""
     from caudal.declarations.metrics import METRICS
 
-    return next((known[metric] for known in METRICS.values() if metric in known), None) if metric else None
+    return next((better[metric] for better in METRICS.values() if metric in better), None) if metric else None
 
 
 def _rank(row: CandidateRow, better: str | None) -> float:
-    """Return what sorts the best candidate first and those without a score last."""
+    """Return the sort key that puts the best candidate first and those without a score last."""
     if row["score"] is None or not math.isfinite(row["score"]):
         return math.inf
     return -float(row["score"]) if better == "higher" else float(row["score"])
 
 
-def model_section(name: str, model: ModelDocument, done: Sequence[StepRow]) -> dict[str, object]:
+def model_section(name: str, model: ModelDocument, run_steps: Sequence[StepRow]) -> dict[str, object]:
     """Return a model's candidates with their charts, its gates and its decision."""
     scale = charts.Scale.of(model["candidates"])
     baseline = next((candidate["score"] for candidate in model["candidates"] if candidate["baseline"]), None)
     places = places_of(model["candidates"])
-    told = []
+    candidate_lines = []
     for candidate in model["candidates"]:
-        said = score(candidate["score"], candidate["spread"], places)
-        chart = charts.whisker(scale, candidate, baseline, f"{candidate['candidate']}: {said}") if scale else ""
-        told.append({**candidate, "said": said, "seconds": duration(candidate["seconds"]), "chart": chart})
-    train = next((row for row in done if row["step"] == f"train:{name}"), None)
+        score_text = score(candidate["score"], candidate["spread"], places)
+        chart = charts.whisker(scale, candidate, baseline, f"{candidate['candidate']}: {score_text}") if scale else ""
+        candidate_lines.append({**candidate, "score_text": score_text, "seconds": duration(candidate["seconds"]), "chart": chart})
+    train = next((row for row in run_steps if row["step"] == f"train:{name}"), None)
     learned = detail_of(train)
     return {
         **model,
         "name": name,
-        "candidates": told,
+        "candidates": candidate_lines,
         "axis": charts.axis(scale) if scale else "",
-        "why": why(train) if train is not None and not told else None,
+        "why": why(train) if train is not None and not candidate_lines else None,
         "here": train is not None and train["state"] == "succeeded",
         "holdout_score": held_out_score(model.get("holdout")),
         "learned": _learned(learned) if learned.get("rows") else None,
-        "gates": [{**gate, "said": gate.get("message") or value(gate.get("figures"))} for gate in model["gates"]],
+        "gates": [{**gate, "result": gate.get("message") or value(gate.get("figures"))} for gate in model["gates"]],
     }
 
 
@@ -238,7 +238,7 @@ def _candidates(model: ModelDocument) -> Table:
         note = "chosen" if candidate["chosen"] else "baseline" if candidate["baseline"] else ""
         style = "bold green" if candidate["chosen"] else "bright_black" if candidate["baseline"] else ""
         bar = "" if candidate["score"] is None or highest <= 0 else "━" * max(round(BAR * max(candidate["score"], 0) / highest), 1)
-        told = (
+        remark = (
             Text(f"could not be fitted: {candidate['error']}", style="red") if candidate.get("error") else Text(note, style=style)
         )
         rows.add_row(
@@ -246,13 +246,13 @@ def _candidates(model: ModelDocument) -> Table:
             Text(candidate["candidate"], style=style),
             Text(score(candidate["score"], candidate["spread"], places), style=style),
             Text(bar, style="green" if candidate["chosen"] else "bright_black"),
-            told,
+            remark,
         )
     return rows
 
 
-def _told(document: RunDocument, model: str) -> bool:
-    """A model that had nothing to do is not told again."""
+def _has_worked(document: RunDocument, model: str) -> bool:
+    """Return whether the model was trained or promoted in this run; others are left out of the summary."""
     return any(
         step["step"] in (f"train:{model}", f"promote:{model}") and step["state"] == "succeeded" for step in document["steps"]
     )

@@ -1,4 +1,4 @@
-"""What nodes of other packages' kinds made, where their steps name a part of the document that is none of ours."""
+"""The sections on nodes whose kind another package brings and whose steps name their own part of the document."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
 from caudal.report.section import ReportSection, RunRecord, TerminalPart
 
-OWN = ("landed", "tables", "models", "predictions", "warehouse")
+CAUDAL_PARTS = ("landed", "tables", "models", "predictions", "warehouse")
 
 
 class Others(ReportSection):
-    """A line for each such node, by the part that its step names."""
+    """A line for each such node, grouped by the part that its step names."""
 
     name, order, terminal_order = "others", 97, 97
 
     def document(self, record: RunRecord) -> dict[str, dict[str, object]] | None:
-        """Return what the steps say, by part; None where a run has none of them."""
+        """Return the results of the steps, by part; None where a run has no such step."""
         parts: dict[str, dict[str, object]] = {}
         for row in record.steps:
             part = step_kind(row["kind"]).section
-            if part is not None and part not in OWN:
+            if part is not None and part not in CAUDAL_PARTS:
                 parts.setdefault(part, {})[row["name"]] = kind_of_step(row["kind"]).told(row)
         return parts or None
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
-        """Yield a part for each that was made in this run."""
+        """Yield a part for each group with a node that succeeded in this run."""
         from rich.text import Text
 
         from caudal.report.terminal.console import grid, inset

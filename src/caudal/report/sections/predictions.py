@@ -1,4 +1,4 @@
-"""What was predicted, and by which version."""
+"""The section on tables of predictions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Predictions(ReportSection):
 <h2>Predictions</h2>
 <div class="scroll"><table>
 <thead><tr><th>Table</th><th class="n">Rows</th><th class="n">Model version</th><th class="n">Input version</th><th class="n">Output version</th></tr></thead>
-<tbody>{% for one in predictions %}<tr><td class="name mono" title="{{ one.name }}">{{ one.name }}</td><td class="n" data-label="Rows">{{ one.rows }}</td><td class="n" data-label="Model version">{{ one.model_version }}</td><td class="n" data-label="Input version">{{ one.input_version }}</td><td class="n" data-label="Output version">{{ one.version }}</td></tr>{% endfor %}</tbody>
+<tbody>{% for prediction in predictions %}<tr><td class="name mono" title="{{ prediction.name }}">{{ prediction.name }}</td><td class="n" data-label="Rows">{{ prediction.rows }}</td><td class="n" data-label="Model version">{{ prediction.model_version }}</td><td class="n" data-label="Input version">{{ prediction.input_version }}</td><td class="n" data-label="Output version">{{ prediction.version }}</td></tr>{% endfor %}</tbody>
 </table></div>
 </section>
 """
 
     def document(self, record: RunRecord) -> dict[str, PredictionDocument]:
-        """Return what each prediction wrote."""
+        """Return rows and versions of each table of predictions."""
         return {row["name"]: _prediction(row) for row in record.steps if row["kind"] in steps_where(section="predictions")}
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
@@ -56,19 +56,19 @@ class Predictions(ReportSection):
 
 
 def _prediction(row: StepRow) -> PredictionDocument:
-    said = detail_of(row)
-    rows = row["rows_written"] if row["rows_written"] is not None else said.get("rows")
-    return {"rows": rows or 0, "model_version": said.get("model_version"), "version": row["output_version"]}
+    detail = detail_of(row)
+    rows = row["rows_written"] if row["rows_written"] is not None else detail.get("rows")
+    return {"rows": rows or 0, "model_version": detail.get("model_version"), "version": row["output_version"]}
 
 
 def prediction_line(row: StepRow) -> dict[str, object]:
-    """Return a table of predictions with the versions that it comes from."""
-    said = detail_of(row)
+    """Return the row of a table of predictions, with the versions of its model and input."""
+    detail = detail_of(row)
     return {
         "name": row["name"],
         "rows": count(row["rows_written"]),
-        "model_version": value(said.get("model_version")),
-        "input_version": value(said.get("input_version")),
+        "model_version": value(detail.get("model_version")),
+        "input_version": value(detail.get("input_version")),
         "version": value(row["output_version"]),
     }
 

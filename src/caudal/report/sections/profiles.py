@@ -1,4 +1,4 @@
-"""The figures of the columns of what was written."""
+"""The section on statistics of the written columns."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from caudal.report.section import ReportedRun, ReportSection
 
 
 class Profiles(ReportSection):
-    """A table of columns for each table that was written."""
+    """A table of column statistics for each written table."""
 
     name, order = "profiles", 100
     template = """\
 <section id="profiles">
 <h2>Columns of what was written</h2>
-{% for one in profiles %}
+{% for table in profiles %}
 <details{% if loop.length == 1 %} open{% endif %}>
-<summary><code>{{ one.table }}</code><span class="soft">version {{ one.version if one.version is not none else "–" }}, {{ one.rows }}, {{ one.change }}</span></summary>
+<summary><code>{{ table.table }}</code><span class="soft">version {{ table.version if table.version is not none else "–" }}, {{ table.rows }}, {{ table.change }}</span></summary>
 <div class="scroll"><table>
 <thead><tr><th>Column</th><th class="n">Nulls</th><th class="n">Share</th><th class="n">Min</th><th class="n">Mean</th><th class="n">Max</th><th class="n">Deviation</th><th class="n">Distinct</th></tr></thead>
 <tbody>
-{% for column in one.columns %}
+{% for column in table.columns %}
 <tr><td class="name mono" title="{{ column.name }}">{{ column.name }}</td><td class="n" data-label="Nulls">{{ column.nulls }}</td><td class="n soft" data-label="Share">{{ column.share }}</td><td class="n" data-label="Min">{{ column.min }}</td><td class="n" data-label="Mean">{{ column.mean }}</td><td class="n" data-label="Max">{{ column.max }}</td><td class="n" data-label="Deviation">{{ column.stddev }}</td><td class="n" data-label="Distinct">{{ column.distinct }}</td></tr>
 {% endfor %}
 </tbody></table></div>
@@ -34,9 +34,9 @@ class Profiles(ReportSection):
 """
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
-        """Return the tables."""
-        told = [profile(run.ledger, row) for row in run.ledger.find(profiles, run_id=run.run["run_id"])]
-        return {"profiles": told} if told else None
+        """Return the statistics of each written table."""
+        tables = [profile(run.ledger, row) for row in run.ledger.find(profiles, run_id=run.run["run_id"])]
+        return {"profiles": tables} if tables else None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
         """Return the link to the tables."""
@@ -44,9 +44,9 @@ class Profiles(ReportSection):
 
 
 def profile(ledger: Ledger, row: ProfileRow) -> dict[str, object]:
-    """Return the figures of a table's columns, and how its rows changed since the version before."""
+    """Return the statistics of a table's columns, and the change of its row count since the version before."""
     older = ledger.find(profiles, product=row["product"], table=row["table"], newest=True)
-    before = next((one for one in older if one["id"] < row["id"]), None)
+    before = next((earlier for earlier in older if earlier["id"] < row["id"]), None)
     columns = [
         {
             "name": name,

@@ -1,4 +1,4 @@
-"""What each step of a run did."""
+"""The section with the table of steps."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Steps(ReportSection):
 <div class="scroll"><table>
 <thead><tr><th>Step</th><th>State</th><th class="n">Time</th><th class="n">Rows read</th><th class="n">Written</th><th class="n">Quarantined</th><th class="n">Days written</th><th>Note</th></tr></thead>
 <tbody>
-{% for one in steps %}
-<tr{% if one.state in ("skipped", "waiting") %} class="idle"{% endif %}><td class="name mono" title="{{ one.step }}">{{ one.step }}</td><td>{{ badge(one.state) }}</td><td class="n" data-label="Time">{{ one.seconds }}</td><td class="n" data-label="Rows read">{{ one.read }}</td><td class="n" data-label="Written">{{ one.written }}</td><td class="n{% if one.aside %} aside{% endif %}" data-label="Quarantined">{{ one.quarantined }}</td><td class="n" data-label="Days written">{{ one.partitions }}</td><td class="long">{{ one.why or "" }}{% if one.days %}{% if one.why %}<br>{% endif %}<span class="soft">{{ one.days }}</span>{% endif %}</td></tr>
+{% for step in steps %}
+<tr{% if step.state in ("skipped", "waiting") %} class="idle"{% endif %}><td class="name mono" title="{{ step.step }}">{{ step.step }}</td><td>{{ badge(step.state) }}</td><td class="n" data-label="Time">{{ step.seconds }}</td><td class="n" data-label="Rows read">{{ step.read }}</td><td class="n" data-label="Written">{{ step.written }}</td><td class="n{% if step.aside %} aside{% endif %}" data-label="Quarantined">{{ step.quarantined }}</td><td class="n" data-label="Days written">{{ step.partitions }}</td><td class="long">{{ step.why or "" }}{% if step.days %}{% if step.why %}<br>{% endif %}<span class="soft">{{ step.days }}</span>{% endif %}</td></tr>
 {% endfor %}
 </tbody></table></div>
 {% else %}<p class="soft">No step had ended.</p>{% endif %}
@@ -58,7 +58,7 @@ class Steps(ReportSection):
 
 
 def step_line(row: StepRow) -> dict[str, object]:
-    """Return a step's line of the table of steps."""
+    """Return a step's row of the table."""
     partitions = row["partitions"]
     return {
         "step": row["step"],
@@ -75,14 +75,14 @@ def step_line(row: StepRow) -> dict[str, object]:
 
 
 def _step(row: StepRow) -> StepDocument:
-    said = detail_of(row).get("why") or ((row["error"] or {}).get("what") if row["state"] == "failed" else None)
+    note = detail_of(row).get("why") or ((row["error"] or {}).get("what") if row["state"] == "failed" else None)
     because = detail_of(row).get("because")
-    told: StepDocument = {"step": row["step"], "state": row["state"], "seconds": row["seconds"] or 0.0, "why": said}
-    return {**told, "because": because} if because else told
+    document: StepDocument = {"step": row["step"], "state": row["state"], "seconds": row["seconds"] or 0.0, "why": note}
+    return {**document, "because": because} if because else document
 
 
-def _figure(of: int | None) -> str:
-    return "" if of is None else count(of)
+def _figure(number: int | None) -> str:
+    return "" if number is None else count(number)
 
 
 SECTION = Steps()

@@ -1,4 +1,4 @@
-"""What each table took in, wrote and set aside."""
+"""The section on rows read, written and quarantined by table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from caudal.report.step_words import state_of_table
 
 
 class Tables(ReportSection):
-    """The rows of each table, in the document and in the terminal; on the page the steps say it."""
+    """The rows of each table, in the document and in the terminal; on the page the table of steps shows them."""
 
     name, order = "tables", 20
 
@@ -35,12 +35,12 @@ class Tables(ReportSection):
         for name, table in document["tables"].items():
             if state_of_table(document, name) not in ("succeeded", None):
                 continue
-            aside = table["rows_quarantined"]
+            quarantined = table["rows_quarantined"]
             rows.add_row(
                 name,
                 count(table["rows_read"]),
                 count(table["rows_written"]),
-                Text(count(aside), style="yellow" if aside else "bright_black"),
+                Text(count(quarantined), style="yellow" if quarantined else "bright_black"),
                 "all" if table["partitions_written"] is None else count(table["partitions_written"]),
                 count(table["version"]),
             )

@@ -1,4 +1,4 @@
-"""What was published to a warehouse."""
+"""The section on publications to a warehouse."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from caudal.report.section import ReportSection, RunRecord, TerminalPart
 
 
 class Warehouse(ReportSection):
-    """The published tables and stars, in the document and in the terminal; on the page the steps say it."""
+    """The published tables and stars, in the document and in the terminal; on the page the table of steps shows them."""
 
     name, order = "warehouse", 95
 
     def document(self, record: RunRecord) -> dict[str, PublicationDocument]:
-        """Return what each publication wrote, and where."""
+        """Return place, rows and version of each publication."""
         return {row["name"]: _publication(row) for row in record.steps if row["kind"] in steps_where(section="warehouse")}
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
@@ -45,14 +45,14 @@ class Warehouse(ReportSection):
 
 
 def _publication(row: StepRow) -> PublicationDocument:
-    said = detail_of(row)
+    detail = detail_of(row)
     return {
-        "place": said.get("place"),
+        "place": detail.get("place"),
         "rows": row["rows_written"] or 0,
         "version": row["output_version"],
         "days": None if row["partitions"] is None else len(row["partitions"]),
-        "note": said.get("note"),
-        "zeros": said.get("zeros", {}),
+        "note": detail.get("note"),
+        "zeros": detail.get("zeros", {}),
     }
 
 

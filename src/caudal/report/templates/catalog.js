@@ -2,8 +2,8 @@
   const box = document.querySelector(".find input"), list = document.querySelector(".find ol"), root = document.documentElement.dataset.root;
   const all = window.CATALOG || [];
   let at = -1;
-  const rank = (one, words) => {
-    const name = one[2].toLowerCase(), whole = (one[1] + " " + one[2] + " " + one[3]).toLowerCase();
+  const rank = (entry, words) => {
+    const name = entry[2].toLowerCase(), whole = (entry[1] + " " + entry[2] + " " + entry[3]).toLowerCase();
     if (!words.every((word) => whole.includes(word))) return 9;
     const last = words[words.length - 1];
     return name === last ? 0 : name.startsWith(last) ? 1 : name.includes(last) ? 2 : 3;
@@ -15,7 +15,7 @@
     box.setAttribute("aria-expanded", String(!list.hidden));
     at = -1;
     if (!words.length) return;
-    const found = all.map((one) => [rank(one, words), one]).filter(([order]) => order < 9).sort((a, b) => a[0] - b[0]).slice(0, 40);
+    const found = all.map((entry) => [rank(entry, words), entry]).filter(([order]) => order < 9).sort((a, b) => a[0] - b[0]).slice(0, 40);
     for (const [, [kind, where, name, about, href]] of found) {
       const item = document.createElement("li"), link = document.createElement("a"), mark = document.createElement("span");
       mark.className = "kind " + kind;

@@ -1,4 +1,4 @@
-"""What the terminal shows: steps while they run, the closing summary, how products stand, tables and cards."""
+"""The terminal output: progress of steps, the closing summary, the status of products, tables and cards."""
 
 from caudal.report.terminal.progress import Progress
 from caudal.report.terminal.status import status

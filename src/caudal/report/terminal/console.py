@@ -1,4 +1,4 @@
-"""Consoles that never fail for want of a character, and how states look on them."""
+"""Consoles that print any character without an error, and the signs and colours of states."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MARKS = {
 
 
 class SafeConsole(Console):
-    """A console on which text from outside (a server's words, names of files, values) moves no cursor and sets no title."""
+    """A console that masks secrets and control characters, so that outside text (server messages, file names, values) moves no cursor and sets no title."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield segments without secrets, and with control characters other than line ends and tabs as their pictures (␛ for ESC)."""
@@ -44,15 +44,15 @@ class SafeConsole(Console):
 def console(stream: TextIO | None = None) -> Console:
     """Return a console on a stream (standard output), at most 120 columns wide.
 
-    Rich's own highlighting is off: only what we colour has a meaning.
+    Rich's own highlighting is off: only caudal's colours have a meaning.
     """
-    to = stream or sys.stdout
-    if isinstance(to, io.TextIOWrapper) and not to.encoding.lower().startswith("utf"):
-        to.reconfigure(errors="replace")  # a log file in Latin-1 shows '?' for a tick rather than stopping the run
-    made = SafeConsole(file=to, highlight=False, soft_wrap=False, markup=False, emoji=False)
-    if made.width > WIDEST:
-        made.width = WIDEST
-    return made
+    file = stream or sys.stdout
+    if isinstance(file, io.TextIOWrapper) and not file.encoding.lower().startswith("utf"):
+        file.reconfigure(errors="replace")  # a log file in Latin-1 shows '?' for a tick rather than stopping the run
+    safe_console = SafeConsole(file=file, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    if safe_console.width > WIDEST:
+        safe_console.width = WIDEST
+    return safe_console
 
 
 def mark(state: str) -> Text:
@@ -63,15 +63,15 @@ def mark(state: str) -> Text:
 
 def grid(*columns: str) -> Table:
     """Return a table without lines; each column is ``left``, ``right`` or ``fill`` (left, folded where room is short)."""
-    made = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for column in columns:
-        made.add_column(
+        table.add_column(
             justify="right" if column == "right" else "left",
             no_wrap=column != "fill",
             max_width=NAME_WIDTH if column == "left" else None,
             overflow="fold" if column == "fill" else "ellipsis",
         )
-    return made
+    return table
 
 
 def heading(text: str, note: str = "") -> Text:
@@ -80,5 +80,5 @@ def heading(text: str, note: str = "") -> Text:
 
 
 def inset(part: Table | Text, by: int = 2) -> Padding:
-    """Return a part of a section, moved to the right."""
+    """Return a part of a section, indented."""
     return Padding(part, (0, 0, 0, by), expand=False)

@@ -1,4 +1,4 @@
-"""Where rows come from, what a search found, what is to go: shown on a terminal."""
+"""Traces, search results, retention and erasure on the terminal."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from caudal.report.terminal.tables import table
 _STATES = {"verified": ("✓", "green"), "changed": ("✗", "bold red"), "missing": ("✗", "bold red")}
 
 
-def trace(told: Mapping[str, Any], to: Console | None = None) -> None:
-    """Print where rows come from, nearest first."""
+def trace(document: Mapping[str, Any], to: Console | None = None) -> None:
+    """Print the tables, models and files that rows come from, nearest first."""
     out = to or console()
-    for hop in told["hops"]:
+    for hop in document["hops"]:
         count = "rows not told" if hop["rows"] is None else plural(hop["rows"], "row")
-        sure = "" if hop["rows"] is None or hop["exact"] else " at most"
-        out.print(heading(f"{hop['table']} version {hop['version']}: {count}{sure}"))
+        bound = "" if hop["rows"] is None or hop["exact"] else " at most"
+        out.print(heading(f"{hop['table']} version {hop['version']}: {count}{bound}"))
         lines = grid("left", "fill")
         lines.add_row(Text("how", style="bright_black"), Text(hop["how"]))
-        for one in hop["made_by"]:
-            reads = ", ".join(f"{name} {number}" for name, number in (one["inputs"] or {}).items())
-            said = f"{one['run_id']}, {moment(one['at'])}" + (f", from {reads}" if reads else "")
-            lines.add_row(Text("made by", style="bright_black"), Text(said))
+        for run in hop["made_by"]:
+            reads = ", ".join(f"{name} {number}" for name, number in (run["inputs"] or {}).items())
+            origin = f"{run['run_id']}, {moment(run['at'])}" + (f", from {reads}" if reads else "")
+            lines.add_row(Text("made by", style="bright_black"), Text(origin))
         if hop.get("could_hold") is not None:
             lines.add_row(
                 Text("could hold", style="bright_black"),
@@ -38,16 +38,16 @@ def trace(told: Mapping[str, Any], to: Console | None = None) -> None:
             columns = [name for name in hop["sample"][0] if not name.startswith("_")][:8]
             table(hop["sample"], columns, out)
         out.print()
-    for model in told["models"]:
+    for model in document["models"]:
         _model(model, out)
-    for file in told["files"]:
+    for file in document["files"]:
         glyph, style = _STATES.get(file["state"], ("?", "yellow"))
-        line = Text.assemble((f"{glyph} {file['state']} ", style), f"{file.get('from') or file.get('name')}")
+        file_line = Text.assemble((f"{glyph} {file['state']} ", style), f"{file.get('from') or file.get('name')}")
         if file.get("sha256"):
-            line.append(
+            file_line.append(
                 f"  sha256 {file['sha256'][:16]}…, {size(file['bytes'])}, landed {moment(file['landed_at'])}", style="bright_black"
             )
-        out.print(line)
+        out.print(file_line)
 
 
 def _model(model: Mapping[str, Any], out: Console) -> None:
@@ -55,16 +55,16 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
     if model.get("unknown"):
         out.print(model["unknown"])
         return
-    learned = model["training"]
-    files = sum(len(file) for file in learned["raw_files"].values())
+    training = model["training"]
+    files = sum(len(file) for file in training["raw_files"].values())
     lines = grid("left", "fill")
-    said = {
+    facts = {
         "candidate": model["candidate"], "trained": f"{moment(model['created_at'])} by {model['run_id']}",
-        "on": f"{plural(learned['rows'], 'row')} of {learned['table']} version {learned['version']}, {learned['from']} to {learned['until']}, made of {plural(files, 'raw file')}",
+        "on": f"{plural(training['rows'], 'row')} of {training['table']} version {training['version']}, {training['from']} to {training['until']}, made of {plural(files, 'raw file')}",
         "artifact": f"{model['artifact']}, sha256 {model['artifact_sha256'][:16]}…",
     }  # fmt: skip
-    for name, one in said.items():
-        lines.add_row(Text(name, style="bright_black"), Text(str(one)))
+    for name, fact in facts.items():
+        lines.add_row(Text(name, style="bright_black"), Text(str(fact)))
     for decision in model["decisions"]:
         lines.add_row(
             Text(decision["decision"], style="bright_black"),
@@ -74,49 +74,53 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
     out.print()
 
 
-def rows(found: Sequence[Mapping[str, Any]], columns: Sequence[str], to: Console | None = None) -> None:
-    """Print rows under their names."""
-    table([{name: value(one.get(name)) for name in columns} for one in found], columns, to)
+def rows(records: Sequence[Mapping[str, Any]], columns: Sequence[str], to: Console | None = None) -> None:
+    """Print rows under their column names."""
+    table([{name: value(record.get(name)) for name in columns} for record in records], columns, to)
 
 
-def retention(told: Mapping[str, Any], to: Console | None = None) -> None:
-    """Print what goes and what stays although its time is over."""
+def retention(document: Mapping[str, Any], to: Console | None = None) -> None:
+    """Print what retention deletes, and what it keeps although its time is over."""
     out = to or console()
-    if told["going"]:
+    if document["going"]:
         table(
-            [{**one, "bytes": size(one["bytes"])} for one in told["going"]], ("kind", "table", "name", "why", "files", "bytes"), out
+            [{**item, "bytes": size(item["bytes"])} for item in document["going"]],
+            ("kind", "table", "name", "why", "files", "bytes"),
+            out,
         )
-    total = f"{plural(told['files'], 'file')}, {size(told['bytes'])}"
-    if not told["going"]:
+    total = f"{plural(document['files'], 'file')}, {size(document['bytes'])}"
+    if not document["going"]:
         out.print("Nothing is older than its time.")
-    elif told["done"]:
+    elif document["done"]:
         out.print(f"Deleted: {total}.")
     else:
         out.print(f"Would go: {total}. Nothing was touched; --yes deletes it.")
-    for one in told["protected"]:
-        out.print(Text(f"stays: {one['table']} version {one['version']} ({one['why']})", style="bright_black"))
+    for version in document["protected"]:
+        out.print(Text(f"stays: {version['table']} version {version['version']} ({version['why']})", style="bright_black"))
 
 
-def erasure(told: Mapping[str, Any], to: Console | None = None) -> None:
-    """Print where a person's rows lie, or that they are gone."""
+def erasure(document: Mapping[str, Any], to: Console | None = None) -> None:
+    """Print which files hold a person's rows, or that they are erased."""
     out = to or console()
-    found = told.get("before", told)
-    if found["places"]:
-        table(found["places"], ("kind", "name", "file", "rows", "current"), out)
-    for model in found["models"]:
+    search = document.get("before", document)
+    if search["places"]:
+        table(search["places"], ("kind", "name", "file", "rows", "current"), out)
+    for model in search["models"]:
         out.print(Text(f"learned from it: {model['model']} version {model['version']}", style="yellow"))
-    for origin in found["origins"]:
+    for origin in search["origins"]:
         out.print(Text(f"outside of the lake, not touched: {origin}", style="yellow"))
-    for one in found["not_searched"]:
-        out.print(Text(f"not searched: {one}", style="yellow"))
-    for stay in found.get("stays", ()):
-        out.print(Text(f"stays: {stay}", style="yellow"))
-    if told["done"]:
+    for place in search["not_searched"]:
+        out.print(Text(f"not searched: {place}", style="yellow"))
+    for sentence in search.get("stays", ()):
+        out.print(Text(f"stays: {sentence}", style="yellow"))
+    if document["done"]:
         out.print(
-            f"Erased: nothing of the subject is left{' where it could be searched' if told['after']['not_searched'] else ''}. The proof: {told['page']}"
+            f"Erased: nothing of the subject is left{' where it could be searched' if document['after']['not_searched'] else ''}. The proof: {document['page']}"
         )
-    elif found["places"]:
+    elif search["places"]:
         out.print("Nothing was touched; --yes erases it.")
     else:
-        earlier = "".join(f" Erased before: {one['erasure']}, {moment(one['at'])}." for one in told["earlier"])
-        out.print(f"Nothing of the subject was found in {sum(found['searched'].values())} files.{earlier}")
+        earlier = "".join(
+            f" Erased before: {erasure_run['erasure']}, {moment(erasure_run['at'])}." for erasure_run in document["earlier"]
+        )
+        out.print(f"Nothing of the subject was found in {sum(search['searched'].values())} files.{earlier}")

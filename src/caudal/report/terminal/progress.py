@@ -1,4 +1,4 @@
-"""How a run goes, while it goes: a live line for what is at work, a lasting line for each step that has ended."""
+"""Progress of a run: a live line for each running step, a permanent line for each finished step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from caudal.report.figures import count, duration
 from caudal.report.terminal.console import console, mark
 
 STEP_WIDTH = 26
-# Where lines cannot be redrawn, a step is announced only once it has taken this long: short ones would be said twice.
+# Where lines cannot be redrawn, a running step gets a line only after this time, so that short steps have one line, not two.
 SLOW_S = 10.0
 
 
@@ -46,7 +46,7 @@ class Progress:
         self.close()
 
     def close(self) -> None:
-        """Take the live display away; the lines of ended steps stay."""
+        """Remove the live display; the lines of finished steps stay."""
         for timer in self._slow.values():
             timer.cancel()
         self._slow.clear()
@@ -55,35 +55,35 @@ class Progress:
             self._live = None
 
     def started(self, step: str) -> None:
-        """Show that a step is at work."""
+        """Show that a step is running."""
         if self.quiet:
             return
         self._running[step] = time.monotonic()
         if not self._redraws:
-            timer = threading.Timer(SLOW_S, self._still, [step])
+            timer = threading.Timer(SLOW_S, self._print_slow, [step])
             timer.daemon = True
             self._slow[step] = timer
             timer.start()
             return
         self._spinners[step] = Spinner("dots", style="cyan")
         if self._live is None:
-            self._live = Live(get_renderable=self._at_work, console=self.console, transient=True, refresh_per_second=10)
+            self._live = Live(get_renderable=self._live_lines, console=self.console, transient=True, refresh_per_second=10)
             self._live.start()
 
     def noted(self, sentence: str) -> None:
-        """Show a sentence about the run as a whole, on a line that stays."""
+        """Print a sentence about the run as a whole, on a permanent line."""
         if not self.quiet:
             self.console.print(Text.assemble(mark("waiting"), (f" {sentence}", "yellow")), soft_wrap=not self._redraws)
 
     def awaited(self, what: str | None) -> None:
-        """Show what the step at work waits for, beside it; None when it goes on."""
+        """Show what the running step waits for, on its live line; None when it no longer waits."""
         self._awaited = what
 
     def slow(self, step: str, seconds: float, expected_s: float) -> None:
-        """Say, on a line that stays, that a step at work takes longer than usual."""
+        """Print, on a permanent line, that a running step takes longer than usual."""
         if not self.quiet:
-            said = f" {step:<{STEP_WIDTH}}{duration(round(seconds)):>9}  so far; {duration(expected_s)} is usual"
-            self.console.print(Text.assemble(mark("running"), (said, "yellow")), soft_wrap=not self._redraws)
+            sentence = f" {step:<{STEP_WIDTH}}{duration(round(seconds)):>9}  so far; {duration(expected_s)} is usual"
+            self.console.print(Text.assemble(mark("running"), (sentence, "yellow")), soft_wrap=not self._redraws)
 
     def finished(
         self,
@@ -96,22 +96,22 @@ class Progress:
         seconds: float,
         why: str | None,
     ) -> None:
-        """Show how a step ended, on a line that stays."""
+        """Print how a step ended, on a permanent line."""
         if self.quiet:
             return
         self._running.pop(step, None)
         self._spinners.pop(step, None)
         if timer := self._slow.pop(step, None):
             timer.cancel()
-        line = ended(step, state, rows_read, rows_written, quarantined, seconds, why)
-        # A line in a file is kept whole, so that it can be searched; on a terminal it is folded by the terminal's width.
+        line = finished_line(step, state, rows_read, rows_written, quarantined, seconds, why)
+        # Lines in a file are not wrapped, so that they can be searched; on a terminal they wrap at its width.
         self.console.print(line, soft_wrap=not self._redraws)
 
     @property
     def _redraws(self) -> bool:
         return self.console.is_terminal and not self.console.is_dumb_terminal
 
-    def _at_work(self) -> Table:
+    def _live_lines(self) -> Table:
         lines = Table.grid(padding=(0, 1))
         for step, began in list(self._running.items()):
             lines.add_row(
@@ -122,7 +122,7 @@ class Progress:
             )
         return lines
 
-    def _still(self, step: str) -> None:
+    def _print_slow(self, step: str) -> None:
         if step in self._running:
             why = f": {self._awaited}" if self._awaited else ""
             self.console.print(
@@ -130,7 +130,7 @@ class Progress:
             )
 
 
-def ended(
+def finished_line(
     step: str,
     state: str,
     rows_read: int | None,
@@ -139,15 +139,15 @@ def ended(
     seconds: float,
     why: str | None,
 ) -> Text:
-    """Return the line of a step that has ended.
+    """Return the line of a finished step.
 
     Examples
     --------
-    >>> ended("table:trips", "succeeded", 68211, 66802, 1409, 3.2, None).plain
+    >>> finished_line("table:trips", "succeeded", 68211, 66802, 1409, 3.2, None).plain
     '✓ table:trips                   3.2 s  68,211 → 66,802 rows, 1,409 quarantined'
-    >>> ended("table:trips", "skipped", None, None, None, 0.01, "up to date").plain
+    >>> finished_line("table:trips", "skipped", None, None, None, 0.01, "up to date").plain
     '– table:trips                          up to date'
-    >>> ended("promote:demand", "refused", None, None, None, 0.1, "version 2 refused").plain
+    >>> finished_line("promote:demand", "refused", None, None, None, 0.1, "version 2 refused").plain
     '✗ promote:demand               100 ms  version 2 refused'
     """
     line = Text.assemble(mark(state), f" {step:<{STEP_WIDTH}}")
@@ -159,9 +159,9 @@ def ended(
     if state == "failed":
         line.append(f"  {why or 'failed'}", style="red")
         return line
-    said = _rows(rows_read, rows_written)
-    if said:
-        line.append(f"  {said}")
+    row_counts = _row_counts(rows_read, rows_written)
+    if row_counts:
+        line.append(f"  {row_counts}")
     if quarantined:
         line.append(f", {count(quarantined)} quarantined", style="yellow")
     if why:
@@ -169,7 +169,11 @@ def ended(
     return line
 
 
-def _rows(read: int | None, written: int | None) -> str:
-    if written is None:
-        return f"{count(read)} rows" if read is not None else ""
-    return f"{count(read)} → {count(written)} rows" if read is not None and read != written else f"{count(written)} rows"
+def _row_counts(rows_read: int | None, rows_written: int | None) -> str:
+    if rows_written is None:
+        return f"{count(rows_read)} rows" if rows_read is not None else ""
+    return (
+        f"{count(rows_read)} → {count(rows_written)} rows"
+        if rows_read is not None and rows_read != rows_written
+        else f"{count(rows_written)} rows"
+    )

@@ -1,4 +1,4 @@
-"""How products stand: last run, tables with versions, champions."""
+"""The status of products: last run, tables with versions, champions."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
             mark(last.get("outcome") or last["state"]),
             " ",
             (product["product"], "bold"),
-            f"  last run {_ended(last, now)}",
+            f"  last run {_last_run_sentence(last, now)}",
         )
     )
     if last.get("error"):
         out.print(inset(Text(str(last["error"].get("what", "")), style="red")))
     if last.get("at_hand"):
-        out.print(inset(_at_hand(last["at_hand"], now)))
+        out.print(inset(_running_step(last["at_hand"], now)))
     details = Text(f"{last['run_id']}" + (f"  {last['page']}" if last.get("page") else ""), style="bright_black")
     out.print(inset(details), soft_wrap=True)
     if product["tables"]:
@@ -61,20 +61,20 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     if product.get("warehouse"):
         out.print()
         out.print(inset(_warehouse(product["warehouse"])))
-    for section, made in product.get("others", {}).items():
+    for section, results in product.get("others", {}).items():
         out.print()
-        out.print(inset(_others(section, made)))
+        out.print(inset(_others(section, results)))
     if product.get("up"):
         out.print()
         out.print(inset(_up(product["up"], now)))
     for alert in product.get("alerts", ()):
-        again = (
+        next_try = (
             "given up"
             if alert["next_at"] is None
             else f"tried again in {duration(max(0.0, alert['next_at'] - now))}, by the next run"
         )
-        told = f"not told: {alert['title']}, to {alert['to']}: {alert['error']} (tried {alert['attempts']}×, {again})"
-        out.print(inset(Text(told, style="yellow")))
+        warning = f"not told: {alert['title']}, to {alert['to']}: {alert['error']} (tried {alert['attempts']}×, {next_try})"
+        out.print(inset(Text(warning, style="yellow")))
     if product.get("streams"):
         out.print()
         out.print(inset(_streams(product["streams"], now)))
@@ -83,7 +83,7 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
         out.print(inset(_models(product["models"], now)))
 
 
-def _ended(last: Mapping[str, Any], now: float) -> str:
+def _last_run_sentence(last: Mapping[str, Any], now: float) -> str:
     if last["state"] == "running":
         return f"is at work, begun {age(now - last['started_at'])}"
     words = {"abandoned": "was cut off"}.get(last["state"], last.get("outcome") or last["state"])
@@ -92,10 +92,10 @@ def _ended(last: Mapping[str, Any], now: float) -> str:
     return f"{words} {age(now - ended)}{took}"
 
 
-def _at_hand(one: Mapping[str, Any], now: float) -> Text:
-    """Return which step is at work, for how long, and how long it takes usually."""
-    usual = f"; {duration(one['expected_s'])} is usual" if one["expected_s"] is not None else ""
-    return Text(f"{one['step']} for {duration(round(now - one['since']))}{usual}", style="yellow" if one["slow"] else "")
+def _running_step(step: Mapping[str, Any], now: float) -> Text:
+    """Return the running step with its time so far and its usual duration."""
+    usual = f"; {duration(step['expected_s'])} is usual" if step["expected_s"] is not None else ""
+    return Text(f"{step['step']} for {duration(round(now - step['since']))}{usual}", style="yellow" if step["slow"] else "")
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Table:
@@ -105,13 +105,13 @@ def _tables(tables: list[Mapping[str, Any]]) -> Table:
         column.header = Text(name, style="bright_black")
     for table in tables:
         kind = {"read": "source", "predict": "prediction"}.get(table["kind"], table["kind"])
-        aside = table.get("quarantined") or 0
+        quarantined = table.get("quarantined") or 0
         rows.add_row(
             table["table"],
             Text(kind, style="bright_black"),
             count(table["version"]),
             count(table["rows"]),
-            Text(count(aside), style="yellow" if aside else "bright_black"),
+            Text(count(quarantined), style="yellow" if quarantined else "bright_black"),
             age(table["age_s"]),
         )
     return rows
@@ -122,28 +122,28 @@ def _warehouse(published: list[Mapping[str, Any]]) -> Table:
     rows.show_header = True
     for column, name in zip(rows.columns, ("in the warehouse", "version", "published"), strict=True):
         column.header = Text(name, style="bright_black")
-    for one in published:
-        rows.add_row(one["place"] or one["name"], count(one["version"]), age(one["age_s"]))
+    for publication in published:
+        rows.add_row(publication["place"] or publication["name"], count(publication["version"]), age(publication["age_s"]))
     return rows
 
 
-def _others(section: str, made: list[Mapping[str, Any]]) -> Table:
-    """Return what nodes of another package's kind made last."""
+def _others(section: str, results: list[Mapping[str, Any]]) -> Table:
+    """Return the last results of nodes whose kind another package brings."""
     rows = grid("left", "right", "left", "fill")
     rows.show_header = True
     for column, name in zip(rows.columns, (section, "rows", "made", ""), strict=True):
         column.header = Text(name, style="bright_black")
-    for line in made:
-        number, note = line.get("rows"), Text(line.get("note") or "", style="bright_black")
-        rows.add_row(line["name"], "" if number is None else count(number), age(line["age_s"]), note)
+    for result in results:
+        number, note = result.get("rows"), Text(result.get("note") or "", style="bright_black")
+        rows.add_row(result["name"], "" if number is None else count(number), age(result["age_s"]), note)
     return rows
 
 
 def _up(up: Mapping[str, Any], now: float) -> Table:
     rows = grid("left", "fill")
     words = {"new": "waiting", "taken": "at work", "done": "done", "failed": "failed"}
-    said = [f"{number:,} {words[state]}" for state, number in up["events"].items() if number]
-    rows.add_row("events", ", ".join(said) or "none yet")
+    counts = [f"{number:,} {words[state]}" for state, number in up["events"].items() if number]
+    rows.add_row("events", ", ".join(counts) or "none yet")
     if up["failed"]:
         rows.add_row("", Text(f"{up['failed']['subject']}: {up['failed']['why']}", style="red"))
     for schedule in up["schedules"]:
@@ -159,7 +159,7 @@ def _up(up: Mapping[str, Any], now: float) -> Table:
     return rows
 
 
-_FRESH_S = 5.0  # older rates and latencies are of the past
+_FRESH_S = 5.0  # older rates and latencies are not shown
 
 
 def _streams(streams: Mapping[str, Any], now: float) -> Table:

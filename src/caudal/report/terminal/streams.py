@@ -1,4 +1,4 @@
-"""How streams stand, as text."""
+"""The state of streams as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from caudal.report.figures import plural
 
 
-def streams(told: Mapping[str, Any]) -> str:
+def streams(document: Mapping[str, Any]) -> str:
     """Return the lines that close ``caudal stream``.
 
     Examples
@@ -17,8 +17,8 @@ def streams(told: Mapping[str, Any]) -> str:
     eeg: 2.0 s
       samples: 512 samples in 3 micro-batches since its beginning
     """
-    lines = [f"{told['product']}: {told['seconds']:.1f} s"]
-    for name, source in told["sources"].items():
+    lines = [f"{document['product']}: {document['seconds']:.1f} s"]
+    for name, source in document["sources"].items():
         lines.append(
             f"  {name}: {source.get('samples', 0):,} samples in {plural(source['batches'], 'micro-batch', 'micro-batches')} since its beginning"
         )
@@ -31,33 +31,35 @@ def streams(told: Mapping[str, Any]) -> str:
                 f"    {table}: {figures['readings']:,} readings, {figures['late']:,} samples late, {figures['duplicates']:,} came again, "
                 f"{plural(figures['open_windows'], 'window')} open"
             )
-    for name, outlet in told.get("outlets", {}).items():
+    for name, outlet in document.get("outlets", {}).items():
         lines.append(f"  {name}: {outlet['sent']:,} rows of {outlet['of']} sent to {outlet['to']}, {outlet['delivery']}")
         if outlet["lost"]:
             lines.append(f"    {outlet['lost']:,} rows were lost on the way")
         if outlet["waiting"]:
             lines.append(f"    {outlet['waiting']:,} rows wait: {outlet['trouble']}")
-    for name, join in told.get("joins", {}).items():
+    for name, join in document.get("joins", {}).items():
         lines.append(
             f"  {name}: {join['rows']:,} rows since its beginning, {join['unmatched']:,} without a match, {join['late']:,} too late"
         )
         if join["waits_for"]:
             lines.append(f"    waits for {join['waits_for']}, of which nothing has been published: caudal run")
-    for name, model in told.get("models", {}).items():
-        shown = f"{model['accuracy']:.1%} of {model['compared']:,} right" if model["compared"] else "no label to compare with yet"
-        lines.append(f"  {name}: version {model['version'] or 'none yet'}, {model['predicted']:,} windows classified, {shown}")
+    for name, model in document.get("models", {}).items():
+        accuracy = (
+            f"{model['accuracy']:.1%} of {model['compared']:,} right" if model["compared"] else "no label to compare with yet"
+        )
+        lines.append(f"  {name}: version {model['version'] or 'none yet'}, {model['predicted']:,} windows classified, {accuracy}")
         if model["trouble"]:
             lines.append(f"    not done: {model['trouble']}")
     return "\n".join(lines)
 
 
-def parity(told: Mapping[str, Any]) -> str:
+def parity(document: Mapping[str, Any]) -> str:
     """Return the lines that ``caudal parity`` prints."""
     lines = []
-    for name, table in told["tables"].items():
-        said = "equal, row for row" if table["equal"] else "DIFFERENT"
+    for name, table in document["tables"].items():
+        verdict = "equal, row for row" if table["equal"] else "DIFFERENT"
         lines.append(
-            f"{name}: {said}; {table['rows']:,} rows streamed, {table['rows_of_run']:,} by a run, {table['not_closed_yet']:,} not closed yet"
+            f"{name}: {verdict}; {table['rows']:,} rows streamed, {table['rows_of_run']:,} by a run, {table['not_closed_yet']:,} not closed yet"
         )
         if table.get("late"):
             lines.append(f"  {table['late']:,} left rows were given without a match, which came later")

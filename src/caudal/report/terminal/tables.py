@@ -1,4 +1,4 @@
-"""Rows and documents of any shape, shown plainly."""
+"""Rows and documents of any shape on the terminal."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from rich.text import Text
 from caudal.report.figures import moment, value
 from caudal.report.terminal.console import console, grid, heading, inset, mark
 
-# A gate's or a candidate's outcome is worth a colour; other words are not.
+# Only outcomes of gates and decisions are coloured.
 _WORDS = {"promoted": "green", "champion": "green", "refused": "yellow", "rolled back": "yellow"}
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], to: Console | None = None) -> None:
     """Print rows under their column names; numbers to the right, and long text folded."""
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
         numbers = all(isinstance(row.get(column), int | float | None) and not isinstance(row.get(column), bool) for row in rows)
-        shown.add_column(column.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
+        drawn.add_column(column.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*(_cell(row.get(column), column) for column in columns))
-    (to or console()).print(shown)
+        drawn.add_row(*(_cell(row.get(column), column) for column in columns))
+    (to or console()).print(drawn)
 
 
 def card(document: Mapping[str, Any], to: Console | None = None) -> None:
-    """Print a document: plain values first, then one section for each part of it."""
+    """Print a document: single values first, then a section for each mapping and list."""
     out = to or console()
     title = " ".join(str(document[name]) for name in ("product", "model") if document.get(name))
     if document.get("version") is not None:
         title += f" version {document['version']}"
     if title:
         out.print(heading(title.strip()))
-    plain = grid("left", "fill")
-    for name, one in document.items():
-        if not isinstance(one, Mapping | list | tuple) and name not in ("product", "model", "version"):
-            plain.add_row(Text(name.replace("_", " "), style="bright_black"), _cell(one, name))
-    if plain.row_count:
-        out.print(inset(plain))
-    for name, one in document.items():
-        if isinstance(one, Mapping | list | tuple) and one:
+    simple_rows = grid("left", "fill")
+    for name, item in document.items():
+        if not isinstance(item, Mapping | list | tuple) and name not in ("product", "model", "version"):
+            simple_rows.add_row(Text(name.replace("_", " "), style="bright_black"), _cell(item, name))
+    if simple_rows.row_count:
+        out.print(inset(simple_rows))
+    for name, item in document.items():
+        if isinstance(item, Mapping | list | tuple) and item:
             out.print()
             out.print(heading(name.replace("_", " ").capitalize()))
-            _part(name, one, document, out)
+            _part(name, item, document, out)
 
 
 def _part(name: str, part: Any, whole: Mapping[str, Any], out: Console) -> None:
@@ -54,41 +54,41 @@ def _part(name: str, part: Any, whole: Mapping[str, Any], out: Console) -> None:
         out.print(inset(gates(part)))
     elif isinstance(part, Mapping):
         rows = grid("left", "fill")
-        for key, one in part.items():
-            rows.add_row(Text(str(key), style="bright_black"), _cell(one, key))
+        for key, item in part.items():
+            rows.add_row(Text(str(key), style="bright_black"), _cell(item, key))
         out.print(inset(rows))
-    elif all(isinstance(one, Mapping) for one in part):
-        # Columns that say nothing in any row, repeat the card's own, or hold documents would crowd out the rest.
-        keys = dict.fromkeys(key for one in part for key in one if key != "id")
+    elif all(isinstance(item, Mapping) for item in part):
+        # Leave out columns that are empty in every row, repeat the card's own value, or hold documents.
+        keys = dict.fromkeys(key for item in part for key in item if key != "id")
         columns = [
             key
             for key in keys
-            if any(_simple(one.get(key)) for one in part) and any(one.get(key) != whole.get(key) for one in part)
+            if any(_simple(item.get(key)) for item in part) and any(item.get(key) != whole.get(key) for item in part)
         ]
         table(part, columns, out)
     else:
         out.print(inset(Text(value(part))))
 
 
-def gates(found: Sequence[Mapping[str, Any]]) -> Table:
-    """Return gates, one a line: passed or not, its name, its figures in a sentence."""
+def gates(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of gates: whether each passed, its name, its message or figures."""
     rows = grid("left", "left", "fill")
-    for one in found:
+    for gate in results:
         rows.add_row(
-            mark("succeeded" if one.get("passed") else "failed"),
-            Text(str(one.get("gate"))),
-            Text(one.get("message") or value(one.get("figures"))),
+            mark("succeeded" if gate.get("passed") else "failed"),
+            Text(str(gate.get("gate"))),
+            Text(gate.get("message") or value(gate.get("figures"))),
         )
     return rows
 
 
-def _simple(of: Any) -> bool:
-    return of is not None and not isinstance(of, Mapping | list | tuple)
+def _simple(item: Any) -> bool:
+    return item is not None and not isinstance(item, Mapping | list | tuple)
 
 
-def _cell(of: Any, name: str = "") -> Text:
-    if isinstance(of, float) and (name == "at" or name.endswith("_at")):
-        return Text(moment(of))
-    if isinstance(of, list | tuple) and of and all(isinstance(one, Mapping) and "gate" in one for one in of):
-        return Text(", ".join(f"{'✓' if one.get('passed') else '✗'} {one['gate']}" for one in of))
-    return Text(value(of), style=_WORDS.get(of, "") if isinstance(of, str) else "")
+def _cell(item: Any, name: str = "") -> Text:
+    if isinstance(item, float) and (name == "at" or name.endswith("_at")):
+        return Text(moment(item))
+    if isinstance(item, list | tuple) and item and all(isinstance(gate, Mapping) and "gate" in gate for gate in item):
+        return Text(", ".join(f"{'✓' if gate.get('passed') else '✗'} {gate['gate']}" for gate in item))
+    return Text(value(item), style=_WORDS.get(item, "") if isinstance(item, str) else "")

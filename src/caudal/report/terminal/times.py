@@ -1,4 +1,4 @@
-"""How long steps took: what is usual, where it tends, and each execution as a stroke."""
+"""How long steps took: the usual duration, its trend, and each execution as a bar character."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ STROKES = 12  # executions shown of each step
 _STROKES = "▁▂▃▄▅▆▇█"
 
 
-def times(document: Mapping[str, Any], to: Console | None = None, *, one: bool = False) -> None:
-    """Print the document of ``caudal times``; of one step also each execution."""
+def times(document: Mapping[str, Any], to: Console | None = None, *, with_history: bool = False) -> None:
+    """Print the document of ``caudal times``; with ``with_history`` also each execution of its first step."""
     out = to or console()
     if not document["steps"]:
         out.print(f"No step of '{document['product']}' has been done yet.")
@@ -35,18 +35,20 @@ def times(document: Mapping[str, Any], to: Console | None = None, *, one: bool =
             duration(usual["expected_s"]) if usual else "–",
             Text(duration(usual["limit_s"]) if usual else "–", style="bright_black"),
             trend(usual),
-            strokes([done["seconds"] for done in step["history"][-STROKES:]]),
+            strokes([execution["seconds"] for execution in step["history"][-STROKES:]]),
         )
     out.print(rows)
-    if one:
+    if with_history:
         out.print()
-        for done in document["steps"][0]["history"]:
-            read = f"  {count(done['rows'])} rows" if done["rows"] is not None else ""
-            out.print(f"{moment(done['at'])}  {duration(done['seconds']):>9}{read}  [bright_black]{done['run_id']}[/]")
+        for execution in document["steps"][0]["history"]:
+            rows_read = f"  {count(execution['rows'])} rows" if execution["rows"] is not None else ""
+            out.print(
+                f"{moment(execution['at'])}  {duration(execution['seconds']):>9}{rows_read}  [bright_black]{execution['run_id']}[/]"
+            )
 
 
 def trend(usual: Mapping[str, Any] | None) -> Text:
-    """Return where the duration tends, in words.
+    """Return the trend of a duration in words.
 
     Examples
     --------
@@ -61,7 +63,7 @@ def trend(usual: Mapping[str, Any] | None) -> Text:
 
 
 def strokes(values: Sequence[float]) -> str:
-    """Return one stroke for each value, as high as it is beside the greatest.
+    """Return one bar character for each value, scaled to the greatest.
 
     Examples
     --------

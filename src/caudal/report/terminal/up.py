@@ -1,4 +1,4 @@
-"""What ``caudal up`` prints, one line for each thing that happens, and the plan of a backfill."""
+"""The lines that ``caudal up`` prints, one for each event, and the plan of a backfill."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from caudal.report.terminal.console import mark
 
 
 def up_line(document: Mapping[str, Any], now: datetime | None = None) -> str:
-    """Return the line of one thing that happened.
+    """Return the line of one event.
 
     Examples
     --------
@@ -20,47 +20,47 @@ def up_line(document: Mapping[str, Any], now: datetime | None = None) -> str:
     '06:30:00 taxi  source:trips_raw  green.parquet'
     """
     at = (now or datetime.now()).strftime("%H:%M:%S")
-    return f"{at} {_said(document)}"
+    return f"{at} {_sentence(document)}"
 
 
-def _said(one: Mapping[str, Any]) -> str:
-    match one["what"]:
+def _sentence(event: Mapping[str, Any]) -> str:
+    match event["what"]:
         case "up":
-            return f"up: {', '.join(one['products'])}; waiting for {', '.join(one['watchers'])}"
+            return f"up: {', '.join(event['products'])}; waiting for {', '.join(event['watchers'])}"
         case "event":
-            return f"{one['product']}  {one['trigger']}  {one['subject']}"
+            return f"{event['product']}  {event['trigger']}  {event['subject']}"
         case "run":
-            return f"{one['product']}  {mark('running')} run {one['run_id']} for {plural(one['events'], 'event')}"
+            return f"{event['product']}  {mark('running')} run {event['run_id']} for {plural(event['events'], 'event')}"
         case "ended":
-            return _ended(one)
+            return _run_ended(event)
         case "again":
-            return f"{one['product']}  {plural(one['events'], 'event')} that failed before will be tried again"
+            return f"{event['product']}  {plural(event['events'], 'event')} that failed before will be tried again"
         case "taken up":
-            return f"{plural(one['events'], 'event')} of run {one['run_id']}, whose daemon is gone: {one['ending']}"
+            return f"{plural(event['events'], 'event')} of run {event['run_id']}, whose daemon is gone: {event['ending']}"
         case "trouble":
-            return f"{one['trigger']}  {mark('waiting')} {one['why']}"
+            return f"{event['trigger']}  {mark('waiting')} {event['why']}"
         case "told":
-            to = f"{one['to']} of {one['happening']} of {one['subject']}"
-            return f"{one['product']}  " + (
+            to = f"{event['to']} of {event['happening']} of {event['subject']}"
+            return f"{event['product']}  " + (
                 f"{mark('succeeded')} told {to}"
-                if one["state"] == "sent"
-                else f"{mark('waiting')} could not tell {to}: {one['why']}"
+                if event["state"] == "sent"
+                else f"{mark('waiting')} could not tell {to}: {event['why']}"
             )
         case "stopping":
-            return f"asked to stop; steps at hand have {duration(one['grace_s'])}"
+            return f"asked to stop; steps at hand have {duration(event['grace_s'])}"
         case what:
             return str(what)
 
 
-def _ended(one: Mapping[str, Any]) -> str:
-    line = f"{one['product']}  {mark(one['state'])} run {one['run_id']} {one['state']} after {duration(one['seconds'])}"
-    if one["why"]:
-        line += f": {one['why']}"
-    return line + (f" Again in {duration(one['again_s'])}." if one["again_s"] is not None else "")
+def _run_ended(event: Mapping[str, Any]) -> str:
+    line = f"{event['product']}  {mark(event['state'])} run {event['run_id']} {event['state']} after {duration(event['seconds'])}"
+    if event["why"]:
+        line += f": {event['why']}"
+    return line + (f" Again in {duration(event['again_s'])}." if event["again_s"] is not None else "")
 
 
 def backfill_plan(document: Mapping[str, Any], files_shown: int = 5) -> str:
-    """Return what would be made again, and from what."""
+    """Return the plan of a backfill as text: the days and tables that it would rebuild, and from which files."""
     lines = [f"{document['product']}, {document['from']} to {document['to']}: made again would be", ""]
     for source in (*document["sources"], *document["tables"]):
         when = "all of it" if source["days"] is None else f"{plural(len(source['days']), 'day')} ({stretches(source['days'])})"

@@ -1,4 +1,4 @@
-"""What a check of a home has found, shown on a terminal."""
+"""The result of ``caudal verify`` on the terminal."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ _NAMES = {"raw": "raw file", "files": "data file", "tables": "table", "models": 
 
 
 def verify(document: Mapping[str, Any], to: Console | None = None) -> None:
-    """Print the faults, each with its mend, and what was looked at."""
+    """Print the faults, each with its fix, and what was checked."""
     out = to or console()
     for fault in document["faults"]:
         out.print(Text.assemble(mark("failed"), f" {fault['what']}"), soft_wrap=True)
         out.print(Text(f"  {fault['mend']}", style="bright_black"), soft_wrap=True)
     for note in document["notes"]:
         out.print(Text.assemble(mark("waiting"), f" {note}"), soft_wrap=True)
-    seen = ["the ledger", *(plural(count, _NAMES[kind]) for kind, count in document["checked"].items() if kind in _NAMES)]
-    told = f" {document['home']}: {', '.join(seen)}; {size(document['bytes'])} read in {duration(document['seconds'])}; "
+    checked = ["the ledger", *(plural(count, _NAMES[kind]) for kind, count in document["checked"].items() if kind in _NAMES)]
+    totals = f" {document['home']}: {', '.join(checked)}; {size(document['bytes'])} read in {duration(document['seconds'])}; "
     faults = document["faults"]
     out.print(
-        Text.assemble(mark("failed" if faults else "succeeded"), told, plural(len(faults), "fault") if faults else "nothing wrong"),
+        Text.assemble(
+            mark("failed" if faults else "succeeded"), totals, plural(len(faults), "fault") if faults else "nothing wrong"
+        ),
         soft_wrap=True,
     )

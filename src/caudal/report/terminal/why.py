@@ -1,4 +1,4 @@
-"""Why steps ran or rested the last time."""
+"""Why each step ran or was skipped the last time."""
 
 from __future__ import annotations
 

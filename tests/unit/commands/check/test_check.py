@@ -154,8 +154,8 @@ def test_when_a_column_is_known_is_held_against_every_lag(known: str, lag: str, 
 def test_only_what_is_unchanged_and_without_fault_is_not_analysed_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(place, "csv")
     analysed: list[str] = []
-    real = analyse.analysed
-    monkeypatch.setattr(analyse, "analysed", lambda *given: analysed.append("") or real(*given))
+    real = analyse.analyse
+    monkeypatch.setattr(analyse, "analyse", lambda *given: analysed.append("") or real(*given))
     faulty = UNDECLARED.replace('"zon"', '"zone"')
     sound = faulty.replace('"fair"', '"fare"')
     (place / "near.py").write_text("LEAST = 2\n")

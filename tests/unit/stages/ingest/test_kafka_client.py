@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 import caudal as cd
-from caudal.commands.replay import command
+from caudal.commands.replay import run_replay
 from caudal.declarations.location import Location
 from caudal.declarations.outlet import Delivery, Outlet
 from caudal.declarations.settings import Settings
@@ -111,7 +111,7 @@ def test_a_replay_goes_into_a_topic_behind_a_password(guarded: str, tmp_path: Pa
         if jaas is not None:
             names = {name.removeprefix("kafka."): value for name, value in (LOGIN | {JAAS: jaas}).items()}
             file.write_text("\n".join(f"{name}={value}" for name, value in names.items()) + f"\nbootstrap.servers={guarded}\n")
-        return command(
+        return run_replay(
             what, Settings(home=tmp_path), into="kafka", to=to, rate=0, seconds=1, speed=1, devices=1, wire="json", labels=False, source_name=None,
             seed=0, client_config=None if jaas is None else file, say=lambda _: None,
         )  # fmt: skip
@@ -152,7 +152,7 @@ def test_options_that_are_none_of_the_client_are_refused(tmp_path: Path) -> None
     with pytest.raises(DeclarationProblem, match=re.escape("takes no option 'security.protocol'")):
         cd.topic("t", **{"security.protocol": "SSL"})
     with pytest.raises(DeclarationProblem, match="this replay goes into log"):
-        command(
+        run_replay(
             "weather", Settings(home=tmp_path), into=None, to=None, rate=0, seconds=1, speed=1, devices=1, wire=None, labels=False,
             source_name=None, seed=0, client_config=tmp_path / "c", say=lambda _: None,
         )  # fmt: skip

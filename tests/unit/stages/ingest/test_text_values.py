@@ -14,6 +14,7 @@ from openpyxl import Workbook
 
 from caudal.declarations.schema import schema
 from caudal.errors import DeclarationProblem, SourceProblem
+from caudal.stages.ingest.added_columns import Outgrown
 from caudal.stages.ingest.infer import possible_types
 from caudal.stages.ingest.read import read
 
