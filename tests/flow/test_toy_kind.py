@@ -62,19 +62,19 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     shutil.copy(TOY, site)
     monkeypatch.syspath_prepend(site)
 
-    def forget() -> None:
-        registered.forget()
-        work.forget()
+    def clear_caches() -> None:
+        registered.clear_caches()
+        work.clear_caches()
         importlib.invalidate_caches()
 
     def installed(entry_points: str) -> None:
         (about / "entry_points.txt").write_text(entry_points)
-        forget()
+        clear_caches()
 
     yield installed
     monkeypatch.undo()
     sys.modules.pop("toy_export", None)
-    forget()
+    clear_caches()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Declared:
         self.subjects: list[Subject] = []
 
     @property
-    def held(self) -> tuple[Mapping[str, Any], ...]:
+    def declarations_by_kind(self) -> tuple[Mapping[str, Any], ...]:
         """What becomes a node, by name: tables in order of declaration, then what is made of them."""
         return (
             self.nodes, self.models, self.predictions, self.servings, self.detections, self.outlets, self.publications, self.custom,

@@ -1,4 +1,4 @@
-"""What is wrong with a declaration, told without reading data or starting an engine."""
+"""Check a product's declarations without reading data or starting an engine."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SYSTEM = ("_file", "_day")
 def check(product: Product) -> list[DeclarationProblem]:
     """Return every problem found: unknown inputs, cycles, columns, expectations, models and predictions that bind to nothing."""
     return [
-        *_nothing(product),
-        *_inputs(product),
+        *_empty_product(product),
+        *_unknown_inputs(product),
         *_cycles(product),
-        *_columns(product),
-        *_of_kinds(product),
+        *_node_columns(product),
+        *_problems_of_kinds(product),
         *_triggers(product),
-        *_promises(product),
-        *_governance(product),
+        *_slas(product),
+        *_unknown_governed_names(product),
     ]
 
 
-def _nothing(product: Product) -> Iterator[DeclarationProblem]:
+def _empty_product(product: Product) -> Iterator[DeclarationProblem]:
     if not product.nodes:
         yield DeclarationProblem(
             f"Product '{product.name}' declares no source and no table.",
@@ -42,8 +42,8 @@ def _nothing(product: Product) -> Iterator[DeclarationProblem]:
         )
 
 
-def _of_kinds(product: Product) -> Iterator[DeclarationProblem]:
-    """Yield what each kind of node finds wrong with its declarations, kind by kind."""
+def _problems_of_kinds(product: Product) -> Iterator[DeclarationProblem]:
+    """Yield the problems that each kind of node finds in its declarations, kind by kind."""
     nodes = list(declared_nodes(product))
     for kind in node_kinds():
         for node in nodes:
@@ -51,7 +51,7 @@ def _of_kinds(product: Product) -> Iterator[DeclarationProblem]:
                 yield from kind.problems(product, node.declaration)
 
 
-def _inputs(product: Product) -> Iterator[DeclarationProblem]:
+def _unknown_inputs(product: Product) -> Iterator[DeclarationProblem]:
     tables = product.tables
     for node in product.nodes.values():
         for name in node.inputs:
@@ -77,20 +77,20 @@ def _inputs(product: Product) -> Iterator[DeclarationProblem]:
 
 
 def _cycles(product: Product) -> Iterator[DeclarationProblem]:
-    yield from build(product).circles()
+    yield from build(product).cycles()
 
 
-def _columns(product: Product) -> Iterator[DeclarationProblem]:
+def _node_columns(product: Product) -> Iterator[DeclarationProblem]:
     sources = product.sources
     for node in product.nodes.values():
         schema = node.schema
         if schema is not None and node.event_time and node.event_time not in schema and schema.names:
             yield _no_column(node, schema, node.event_time, "is to take its event time from")
         if schema is not None and node.event_time and node.event_time in schema:
-            found = schema[node.event_time].type
-            if found not in ("timestamp", "timestamp_utc", "date"):
+            column_type = schema[node.event_time].type
+            if column_type not in ("timestamp", "timestamp_utc", "date"):
                 yield DeclarationProblem(
-                    f"'{node.name}' takes its event time from column '{node.event_time}' of type {found}.",
+                    f"'{node.name}' takes its event time from column '{node.event_time}' of type {column_type}.",
                     fix="An event time is a timestamp, timestamp_utc or date.",
                     where=str(node.where),
                     table=node.name,
@@ -118,30 +118,30 @@ def _columns(product: Product) -> Iterator[DeclarationProblem]:
             yield from _expectation(product, node, expectation)
 
 
-def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[DeclarationProblem]:
-    for column in one.columns:
+def _expectation(product: Product, node: Node, expectation: Expectation) -> Iterator[DeclarationProblem]:
+    for column in expectation.columns:
         if node.schema is not None and node.schema.names and column not in node.schema and column not in SYSTEM:
             yield DeclarationProblem(
-                f"{one.name} binds to nothing: '{node.name}' has no column '{column}'.",
+                f"{expectation.name} binds to nothing: '{node.name}' has no column '{column}'.",
                 nearest=nearest(column, node.schema.names),
                 fix=f"It has {', '.join(node.schema.names)}.",
-                where=str(one.where or node.where),
+                where=str(expectation.where or node.where),
                 table=node.name,
                 column=column,
             )
-    for other in one.tables:
+    for other in expectation.tables:
         if other not in product.nodes:
             yield DeclarationProblem(
-                f"{one.name} binds to nothing: there is no table '{other}'.",
+                f"{expectation.name} binds to nothing: there is no table '{other}'.",
                 nearest=nearest(other, product.nodes),
-                where=str(one.where or node.where),
+                where=str(expectation.where or node.where),
                 table=node.name,
             )
-    if one.max_share is not None and not 0 <= one.max_share <= 1:
+    if expectation.max_share is not None and not 0 <= expectation.max_share <= 1:
         yield DeclarationProblem(
-            f"{one.name} allows a share of {one.max_share}.",
+            f"{expectation.name} allows a share of {expectation.max_share}.",
             fix="A share lies between 0 and 1.",
-            where=str(one.where or node.where),
+            where=str(expectation.where or node.where),
         )
 
 
@@ -184,9 +184,9 @@ def _triggers(product: Product) -> Iterator[DeclarationProblem]:
             )
 
 
-def _no_column(node: Node, schema: Schema, column: str, what: str) -> DeclarationProblem:
+def _no_column(node: Node, schema: Schema, column: str, use: str) -> DeclarationProblem:
     return DeclarationProblem(
-        f"'{node.name}' has no column '{column}', which it {what}.",
+        f"'{node.name}' has no column '{column}', which it {use}.",
         nearest=nearest(column, schema.names),
         fix=f"It has {', '.join(schema.names)}.",
         where=str(node.where),
@@ -195,7 +195,7 @@ def _no_column(node: Node, schema: Schema, column: str, what: str) -> Declaratio
     )
 
 
-def _promises(product: Product) -> Iterator[DeclarationProblem]:
+def _slas(product: Product) -> Iterator[DeclarationProblem]:
     for sla in product.slas:
         if sla.table not in product.nodes:
             yield DeclarationProblem(
@@ -206,17 +206,17 @@ def _promises(product: Product) -> Iterator[DeclarationProblem]:
             )
 
 
-def _governance(product: Product) -> Iterator[DeclarationProblem]:
-    """What is said about tables and columns must be about some that are there."""
-    known = tables_of(product)
+def _unknown_governed_names(product: Product) -> Iterator[DeclarationProblem]:
+    """Yield retentions, subjects and descriptions that name tables or columns that do not exist."""
+    tables = tables_of(product)
     named = [(retention.table, retention.where, "is to be kept for a time") for retention in product.retentions if retention.table]
     named += [(table, subject.where, "holds a subject") for subject in product.subjects for table in subject.tables]
     named += [(table, product.where, "is described") for table in product.abouts]
-    for table, where, what in named:
-        if table not in known:
+    for table, where, use in named:
+        if table not in tables:
             yield DeclarationProblem(
-                f"'{table}' {what}, and nothing declares it.",
-                nearest=nearest(str(table), known),
+                f"'{table}' {use}, and nothing declares it.",
+                nearest=nearest(str(table), tables),
                 where=str(where),
             )
     for table, columns in product.abouts.items():

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from caudal.graph.draw import as_svg
-from caudal.graph.registered import labels_where, with_columns
+from caudal.graph.registered import labels_where, labels_with_table
 from caudal.graph.shape import Graph, GraphNode
 from caudal.report.figures import age, count, duration, moment, plural, share, size, value
 
@@ -40,14 +40,14 @@ class Pages:
                 found += [
                     ["column", f"{name}.{thing['name']}", column["name"], " ".join(filter(None, (column["about"], column["unit"] and f"[{column['unit']}]"))),
                      f"{page(name, thing['name'])}#{column['name']}"]
-                    for column in thing["columns"] if thing["kind"] in with_columns()
+                    for column in thing["columns"] if thing["kind"] in labels_with_table()
                 ]  # fmt: skip
         return found
 
     def _home(self) -> dict[str, Any]:
         things = [thing for product in self._told["products"] for thing in product["things"]]
         counted = Counter(thing["kind"] for thing in things)
-        columns = [column for thing in things if thing["kind"] in with_columns() for column in thing["columns"]]
+        columns = [column for thing in things if thing["kind"] in labels_with_table() for column in thing["columns"]]
         tables = [thing for thing in things if thing["kind"] in labels_where(columns="built")]
         told = sum(bool(column["about"]) for column in columns)
         tiles = [

@@ -22,7 +22,7 @@ from caudal.declarations.outlet import Outlet
 from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.errors import EnvironmentProblem
-from caudal.graph.registered import of_kind
+from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import EXECUTORS
 from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 from caudal.stages.statistics import NEVER, advance, begin, end_stream, rows
@@ -88,7 +88,7 @@ class Engine:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     def __post_init__(self) -> None:
-        tables: list[Statistics] = of_kind(self.product, "statistics")
+        tables: list[Statistics] = declarations_of_kind(self.product, "statistics")
         self.tables = {table.name: table for table in tables if table.inputs == (self.source.name,)}
         connection: Any = self.source.connection
         self.watches = [

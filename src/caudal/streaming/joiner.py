@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from caudal.graph.registered import of_kind
+from caudal.graph.registered import declarations_of_kind
 from caudal.json_value import JsonObject
 from caudal.messaging.feed import Feed
 from caudal.messaging.updates import Update
@@ -88,4 +88,4 @@ class FeedOfJoins(Feed):
 
 def joinings(ws: Workspace) -> list[Joining]:
     """Return a product's joins, ready to go on."""
-    return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in of_kind(ws.product, "join")]
+    return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in declarations_of_kind(ws.product, "join")]

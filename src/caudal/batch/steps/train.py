@@ -11,7 +11,7 @@ from caudal.declarations.build_context import called
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.errors import CaudalError, NotThere
-from caudal.graph.check_holdouts import fits_apart
+from caudal.graph.check_holdouts import problems_of_fits
 from caudal.graph.fingerprint import code_of, digest
 from caudal.registry import find, load, register, warm_up
 from caudal.registry.fits import TableFits
@@ -46,7 +46,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
     if (row := find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
     fits = fits_now(ws, features.name)
-    if problem := next(fits_apart(model, ws.product, {table: list(held.fits) for table, held in fits.items()}), None):
+    if problem := next(problems_of_fits(model, ws.product, {table: list(held.fits) for table, held in fits.items()}), None):
         raise problem
     warm_up(ws.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
     serving = ws.product.servings.get(model.name)

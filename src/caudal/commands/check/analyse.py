@@ -17,8 +17,8 @@ from caudal.declarations.schema import Schema
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.build import build
-from caudal.graph.check_holdouts import fits_apart, holdouts_found
-from caudal.graph.check_models import columns_of_models
+from caudal.graph.check_holdouts import problems_of_column_types, problems_of_fits
+from caudal.graph.check_models import problems_of_model_columns
 from caudal.graph.reads import Reads, Recorder
 from caudal.graph.registered import kind_of
 from caudal.tables.frames import empty
@@ -70,7 +70,7 @@ def analysed(
                 continue
             lacking = list(_columns(node, _names(found.columns)))
             if features is not None:
-                lacking += columns_of_models(product, features, _names(found.columns))
+                lacking += problems_of_model_columns(product, features, _names(found.columns))
             problems += lacking
             if lacking:
                 continue
@@ -86,12 +86,12 @@ def analysed(
     for publication in product.publications.values():
         for of in publication.tables:
             if of in names:
-                problems += kind_of(publication).lacking(publication, of, names[of])
-    problems += holdouts_found(
+                problems += kind_of(publication).column_problems(publication, of, names[of])
+    problems += problems_of_column_types(
         product, {name: {field["name"]: field["type"] for field in found["fields"]} for name, found in columns.items()}
     )
     for model in product.models.values():
-        problems += fits_apart(model, product, fits)
+        problems += problems_of_fits(model, product, fits)
     problems += _expected(product, columns)
     problems += _governed(product, names)
     if unknown:
@@ -171,8 +171,8 @@ class _Analyser:
     def _recorded(self, reads: list[Reads], function: Callable[..., Any], *args: Any) -> Any:
         from caudal.engine.reader import record_reads
 
-        recorder = Recorder(caudals=False)
-        with record_reads(recorder.path, recorder.reads.unseen.add):
+        recorder = Recorder(include_caudal=False)
+        with record_reads(recorder.note_path, recorder.reads.unseen.add):
             try:
                 return recorder.call(function, *args)
             finally:

@@ -80,7 +80,7 @@ class NodeVerdicts:
         try:
             document = json.loads(file.read_bytes())
             reads = Reads.of(document["reads"])
-            if reads.unseen or reads.now() != reads:
+            if reads.unseen or reads.current() != reads:
                 return None
             file.touch()
             return NodeVerdict(document["columns"], document["file"], tuple(document["fits"]))
@@ -91,7 +91,7 @@ class NodeVerdicts:
         """Keep a verdict without fault, with what the node's function read; those that were used least recently go."""
         every = Reads()
         for read in reads:
-            every = every.also(read)
+            every = every.merged_with(read)
         if every.unseen:
             return
         document = {"columns": verdict.columns, "file": verdict.file, "fits": verdict.fits, "reads": every.document()}

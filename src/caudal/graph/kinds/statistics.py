@@ -14,7 +14,7 @@ from caudal.graph.node_kind import StepKind
 
 
 class StatisticsKind(TableKind[Statistics]):
-    """Drawn and told of as a table; a run waits for what the stream has published."""
+    """Drawn and reported as a table; a run uses what the stream has published."""
 
     name = "statistics"
     declaration = Statistics
@@ -24,7 +24,7 @@ class StatisticsKind(TableKind[Statistics]):
     backfill = "left out"
 
     def problems(self, product: Product, declaration: Statistics) -> Iterator[DeclarationProblem]:
-        """Yield windows that the zone's clocks would cut otherwise: the stream and a run cut them from 1970 UTC."""
+        """Yield a problem where windows counted from 1970 UTC do not match the local clock of the product's zone."""
         if not declaration.gap_us and declaration.every_s >= 60 and not cut_alike(product.tz, declaration.every_s):
             width = text(declaration.width_s)
             yield DeclarationProblem(
