@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from caudal.declarations.join import Join, is_stream, keys_of, shape
+from caudal.declarations.join import Join, is_stream, shape, stream_keys
 from caudal.declarations.node import Node
 from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
@@ -43,14 +43,14 @@ def compared(ws: Workspace, declared: Join) -> TableParity:
         rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), _by_version(ws, declared, number))
     names = [name for name in streamed.column_names if name in rows.columns]
     here, there = _counted(streamed.select(names)), _counted(rows.toArrow().select(names))
-    keys = [names.index(name) for name in keys_of(nodes[0])]
+    keys = [names.index(name) for name in stream_keys(nodes[0])]
     at = names.index(str(declared.event_time))
     lone, all_lone = (_without_match(one, declared, nodes, names) for one in (here, there))
     late = {_key(row, keys) for row in lone} - {_key(row, keys) for row in all_lone}
     waiting = {row for row in all_lone - lone if _us(row[at]) >= said.given_us}
-    ours = Counter({row: count for row, count in here.items() if _key(row, keys) not in late})
-    theirs = Counter({row: count for row, count in there.items() if _key(row, keys) not in late and row not in waiting})
-    only_stream, only_run = ours - theirs, theirs - ours
+    left_columns = Counter({row: count for row, count in here.items() if _key(row, keys) not in late})
+    right_columns = Counter({row: count for row, count in there.items() if _key(row, keys) not in late and row not in waiting})
+    only_stream, only_run = left_columns - right_columns, right_columns - left_columns
     return {
         "equal": not (only_stream or only_run), "rows": sum(here.values()), "rows_of_run": sum(there.values()), "differing": 0,
         "only_run": sum(only_run.values()), "only_stream": sum(only_stream.values()), "not_closed_yet": len(waiting),
@@ -74,7 +74,7 @@ def _at(ws: Workspace, stream: Node, version: int) -> DataFrame:
 def _by_version(ws: Workspace, declared: Join, newest: int) -> Iterator[DataFrame]:
     """Yield the rows of a join with a table, those of left rows that met the same version of it together."""
     left, right = (ws.folder(name) for name in declared.inputs)
-    keys, before, since = list(keys_of(ws.product.nodes[declared.left])), None, -1
+    keys, before, since = list(stream_keys(ws.product.nodes[declared.left])), None, -1
     for beside, upto in _met(ws, declared, newest):
         version = delta.read(left, upto)
         came = {str(file) for number in range(since + 1, upto + 1) for file in added_files(left, number)}

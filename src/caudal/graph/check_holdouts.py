@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from caudal.declarations.build_context import called
+from caudal.declarations.build_context import fit_label
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
@@ -118,7 +118,7 @@ def problems_of_fits(model: Model, product: Product, fits: Mapping[str, Collecti
     for table in [name for name in (*graph.upstream(model.features), model.features) if fits.get(name)]:
         yield _problem(
             model,
-            f"holds {model.holdout.described} out, and {' and '.join(called(name) for name in sorted(fits[table]))} of table '{table}' "
+            f"holds {model.holdout.described} out, and {' and '.join(fit_label(name) for name in sorted(fits[table]))} of table '{table}' "
             "is fitted to all rows, the held-out ones among them",
             fix="Fit in the candidate's pipeline, which sees training rows only, or leave holdout= out.",
             table=table,

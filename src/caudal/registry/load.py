@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.signature import answer, coerced
+from caudal.declarations.signature import coerce_inputs, prediction_frame
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
@@ -52,12 +52,12 @@ class LoadedModel:
         ------
         StepFailed : an input is missing or is not a number
         """
-        inputs = coerced(frame, self.signature["inputs"])
+        inputs = coerce_inputs(frame, self.signature["inputs"])
         if inputs.empty:
-            return answer(frame, [])
+            return prediction_frame(frame, [])
         classes = getattr(self.estimator, "classes_", None)
         shares = self.estimator.predict_proba(inputs) if classes is not None and hasattr(self.estimator, "predict_proba") else None
-        return answer(frame, self.estimator.predict(inputs), shares, classes)
+        return prediction_frame(frame, self.estimator.predict(inputs), shares, classes)
 
 
 @dataclass(frozen=True)

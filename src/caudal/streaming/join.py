@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from caudal.declarations.join import Join, Shape, is_stream, settled, shape
+from caudal.declarations.join import Join, Shape, checked_shape, is_stream, shape
 from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.engine.marks import KNOWN
@@ -182,7 +182,7 @@ class Joining:
         return {self.left.name: self.left.version, self.right.name: self.right.version}
 
     def _shape(self, names: list[str] | None = None) -> Shape:
-        return shape(self.declared, *self._nodes) if names is None else settled(self.declared, *self._nodes, names)
+        return shape(self.declared, *self._nodes) if names is None else checked_shape(self.declared, *self._nodes, names)
 
     def _commit(self, tables: list[pa.Table]) -> None:
         """Append rows in one commit that names the input versions; a commit without rows records that there were none."""

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from caudal.declarations.signature import coerced
+from caudal.declarations.signature import coerce_inputs
 from caudal.registry import load, promote, register, rollback
 from caudal.serve import create_app
 from caudal.tables.home import Home
@@ -56,7 +56,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory, fitted: Any, new_trips:
     ledger = place.ledger()
     for version in (1, 2):
         model = fitted["taxi", "duration", version]
-        trips = coerced(new_trips, model.signature["inputs"])
+        trips = coerce_inputs(new_trips, model.signature["inputs"])
         estimator = clone(model.pipeline).fit(trips, trips.trip_distance_mi * 5)
         trained = Trained(SimpleNamespace(format="sklearn", estimator=estimator), model.signature, model.candidate)
         register(
@@ -87,9 +87,9 @@ def test_stored_models_are_served_and_swapped(home: Home, example: dict[str, Any
     rollback(ledger, "taxi", "duration", who="bob")
     seen.append(client.post(PREDICT, json=example).json)
     assert [one["version"] for one in seen] == [1, 2, 1]
-    for answer in seen:
-        model = load(home, ledger, "taxi", "duration", answer["version"])
-        assert answer["prediction"] == model.predict(pd.DataFrame([example])).prediction[0]
+    for prediction_frame in seen:
+        model = load(home, ledger, "taxi", "duration", prediction_frame["version"])
+        assert prediction_frame["prediction"] == model.predict(pd.DataFrame([example])).prediction[0]
     assert seen[0]["prediction"] == seen[2]["prediction"] != seen[1]["prediction"]
     card = client.get("/api/v1/taxi/duration/card").json
     assert (card["decision"]["decision"], card["decision"]["who"]) == ("rolled back", "bob")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
-from caudal.declarations.build_context import called
+from caudal.declarations.build_context import fit_label
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.errors import CaudalError, NotThere
@@ -27,7 +27,7 @@ def fingerprint_of(ws: Workspace, model: Model) -> str:
 
 def _fitted_before(fits: Mapping[str, TableFits]) -> str:
     """Return a sentence on what the features fit, which saw the rows of the test folds too; nothing where nothing is fitted."""
-    named = [f"{called(name)} of '{table}'" for table, held in fits.items() for name in sorted(held.fits)]
+    named = [f"{fit_label(name)} of '{table}'" for table, held in fits.items() for name in sorted(held.fits)]
     return f" The features hold fits to all rows, those of the test folds among them: {', '.join(named)}." if named else ""
 
 

@@ -153,7 +153,7 @@ class _Analyser:
         with build_context() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
             frame = self._recorded(reads, frame_of, self._ws, table, self._frames(table, columns))
         self._made[table.name] = frame
-        return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(left.asked)))
+        return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(left.fit_names)))
 
     def foresight(self, features: Features, columns: Mapping[str, Columns], reads: list[Reads]) -> list[CaudalError]:
         """Return how features see the future, if they do; what their function read is added to ``reads``."""

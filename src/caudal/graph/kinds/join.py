@@ -28,7 +28,7 @@ class JoinKind(TableKind[Join]):
         """Return its inputs, join columns, distance in time and options."""
         return [
             declaration.kind, declaration.name, declaration.inputs, declaration.on, declaration.within_s, declaration.how,
-            declaration.wanted, declaration.event_time, declaration.partition,
+            declaration.selected, declaration.event_time, declaration.partition,
         ]  # fmt: skip
 
     def problems(self, product: Product, declaration: Join) -> Iterator[DeclarationProblem]:

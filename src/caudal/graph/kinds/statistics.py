@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from caudal.declarations.duration import text
 from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
-from caudal.declarations.zone import cut_alike
+from caudal.declarations.zone import windows_match_clock
 from caudal.errors import DeclarationProblem
 from caudal.graph.kinds.table import TableKind
 from caudal.graph.node_kind import StepKind
@@ -25,7 +25,7 @@ class StatisticsKind(TableKind[Statistics]):
 
     def problems(self, product: Product, declaration: Statistics) -> Iterator[DeclarationProblem]:
         """Yield a problem where windows counted from 1970 UTC do not match the local clock of the product's zone."""
-        if not declaration.gap_us and declaration.every_s >= 60 and not cut_alike(product.tz, declaration.every_s):
+        if not declaration.gap_us and declaration.every_s >= 60 and not windows_match_clock(product.tz, declaration.every_s):
             width = text(declaration.width_s)
             yield DeclarationProblem(
                 f"Statistics '{declaration.name}' have windows every {text(declaration.every_s)}, which are cut by UTC and not by the clocks of {product.tz}.",

@@ -124,7 +124,7 @@ def pca(
         )
     limit = _refit_share(refit)
     context, key = current_build_context(), f"pca:{column}"
-    context.asked.add(key)
+    context.fit_names.add(key)
     earlier = Fitted.load(context.before[key]) if key in context.before else None
     count = frame.count()
     if count == 0:
@@ -144,7 +144,9 @@ def pca(
     fitted = fit(frame, column, components=components, variance=variance, network=network) if refits or earlier is None else earlier
     context.kept[key] = fitted.dump()
     names = [f"{prefix}_{i + 1}" for i in range(len(fitted.components))]
-    context.told.append(lambda written: {"pca": {**_summary(fitted, refits), "points": _points(written, names, frame.columns)}})
+    context.note_functions.append(
+        lambda written: {"pca": {**_summary(fitted, refits), "points": _points(written, names, frame.columns)}}
+    )
     return _transformed(frame, column, fitted, names)
 
 
