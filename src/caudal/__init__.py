@@ -38,7 +38,7 @@ _DECLARED = [
 def __getattr__(name: str) -> object:
     if name == "__all__":
         return __dir__()
-    return globals().setdefault(name, _word(name))
+    return globals().setdefault(name, _word(name, _DECLARED))
 
 
 def __dir__() -> list[str]:

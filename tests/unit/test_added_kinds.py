@@ -72,7 +72,7 @@ def test_kinds_of_a_package_stand_behind_caudals_own(installed: object) -> None:
 def test_without_the_package_there_is_no_such_kind() -> None:
     discovery.forget()
     assert "even" not in EXPECTATIONS
-    with pytest.raises(AttributeError, match="There is no expectation 'even'"):
+    with pytest.raises(AttributeError, match="has no expectation 'even'"):
         _ = ex.even
     with pytest.raises(AttributeError, match="no attribute 'steady'"):
         _ = cd.steady

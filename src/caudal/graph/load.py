@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -81,10 +82,11 @@ def _execute(name: str, file: Path) -> ModuleType:
         place = f"{_relative(file)}:{line}" if line else _relative(file)
         if (misused := misuse(error, _callables())) is not None:
             raise DeclarationProblem(misused.what, nearest=misused.nearest, fix=misused.fix, where=place, line=line) from None
+        message, suggestion = _message(error)
         raise DeclarationProblem(
-            f"{_relative(file)} cannot be loaded: {type(error).__name__}: {error}.",
+            f"{_relative(file)} cannot be loaded: {type(error).__name__}: {message}.",
             where=place,
-            nearest=_nearest_attribute(error),
+            nearest=suggestion or _nearest_attribute(error),
             fix="Spark is not there yet while the file is loaded: write this inside the function that uses it."
             if _needs_spark_session(error)
             else None,
@@ -137,6 +139,12 @@ def _callables() -> dict[str, Any]:
     methods = {f"{of.__name__}.{name}": var for of in Product.__mro__ for name, var in vars(of).items() if isfunction(var)}
     functions = {name: value for name, value in public.items() if isfunction(value) and not name.startswith("_")}
     return {**methods, **functions}
+
+
+def _message(error: Exception) -> tuple[str, str | None]:
+    """Return an error's message without a full stop, and the name that it suggests, if any."""
+    match = re.fullmatch(r"(.*) Did you mean '([^']+)'\?", str(error), re.DOTALL)
+    return (match[1].rstrip("."), match[2]) if match else (str(error).rstrip("."), None)
 
 
 def _nearest_attribute(error: Exception) -> str | None:
