@@ -154,7 +154,8 @@ class Cluster:
         log = self.folder / f"{name}.log"
         last_lines = log.read_text(errors="replace").strip().splitlines()[-5:]
         return EnvironmentProblem(
-            f"Spark's {name} {state}. Its last words: {' | '.join(last_lines) or 'none'}", fix=f"All it said is in '{log}'."
+            f"Spark's {name} {state}. Its last output: {' | '.join(last_lines) or 'none'}",
+            fix=f"Its complete output is in '{log}'.",
         )
 
 

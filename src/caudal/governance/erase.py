@@ -298,15 +298,15 @@ def _end(
     from caudal.ledger.records import tombstones
 
     tombstone_rows = ledger.find(tombstones, product=product.name, erasure=record["erasure"])
-    done = not after["places"] and not after["not_searched"]
+    complete = not after["places"] and not after["not_searched"]
     document = {
         "erasure": record["erasure"], "product": product.name, "owner": product.owner, "column": record["column"], "subject_sha256": record["subject"],
-        "salt": record["salt"], "who": record["who"], "started_at": record["started_at"], "finished_at": now, "done": done,
+        "salt": record["salt"], "who": record["who"], "started_at": record["started_at"], "finished_at": now, "done": complete,
         "before": record["before"], "after": after,
         "raw_files": [{name: row[name] for name in ("source", "old_sha256", "new_sha256", "rows")} for row in tombstone_rows],
         "run": {name: run_document.get(name) for name in ("run_id", "state")},
     }  # fmt: skip
     proof = write_proof(home.path / "erasures" / product.name, document)
-    if done:
+    if complete:
         ledger.change(erasures, {"erasure": record["erasure"]}, state="done", finished_at=now, proof_sha256=proof["sha256"])
     return proof

@@ -217,13 +217,13 @@ def _let_go(deletion: PlannedDeletion, product: Product, ledger: Ledger, now: fl
         lifespans.unlink(deletion.folder, deletion.files)
 
 
-def _length(product: Product, table: str | None, what: str) -> float | None:
+def _length(product: Product, table: str | None, kind: str) -> float | None:
     """Return how long something is kept: a retention of the table itself wins over a general one."""
     candidates = [
-        retention for retention in product.retentions if getattr(retention, what) is not None and retention.table in (None, table)
+        retention for retention in product.retentions if getattr(retention, kind) is not None and retention.table in (None, table)
     ]
     table_specific = [retention for retention in candidates if retention.table == table]
-    length: float | None = getattr((table_specific or candidates)[-1], what) if candidates else None
+    length: float | None = getattr((table_specific or candidates)[-1], kind) if candidates else None
     return length
 
 

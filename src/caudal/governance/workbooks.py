@@ -51,7 +51,7 @@ def edit(
     before = _sheets(file, options, names)
     marked = {name: _marked(sheet, column, is_subject) for name, sheet in before.items()}
     removed = sum(map(len, marked.values()))
-    kept = sum(len(sheet.rows) for sheet in before.values() if sheet.read) - sum(
+    remaining = sum(len(sheet.rows) for sheet in before.values() if sheet.read) - sum(
         len(marked[name]) for name, sheet in before.items() if sheet.read
     )
     if to is not None and not removed:
@@ -59,7 +59,7 @@ def edit(
     elif to is not None:
         _write(file, to, marked)
         _hold(file, to, before, _sheets(to, options, names), marked)
-    return removed, kept
+    return removed, remaining
 
 
 def _sheets(file: Path, options: Mapping[str, object], names: Sequence[str]) -> dict[str, SheetRows]:

@@ -221,6 +221,6 @@ class Broker:
         last_lines = self.log.read_text(errors="replace").strip().splitlines()[-5:]
         state = "does not answer" if self._process.poll() is None else f"ended with {self._process.returncode}"
         return EnvironmentProblem(
-            f"The Kafka broker {state}. Its last words: {' | '.join(last_lines) or 'none'}",
-            fix=f"All it said is in '{self.log}'. Is another broker at work in this folder?",
+            f"The Kafka broker {state}. Its last output: {' | '.join(last_lines) or 'none'}",
+            fix=f"Its complete output is in '{self.log}'. Does another broker use this folder?",
         )

@@ -141,8 +141,8 @@ def register(
     version = max(numbers, default=0) + 1
     folder = home.models(product, model) / str(version)
     with artifact.renamed_into(folder) as draft:
-        what = _what(product, model, version)
-        written = artifact.write(draft, trained.fitted.estimator, trained.fitted.format, trust, what)
+        label = _what(product, model, version)
+        written = artifact.write(draft, trained.fitted.estimator, trained.fitted.format, trust, label)
         training_environment = environment(written.format, written.types)
         _describe(draft, trained, written, training_environment)
         write_fits(draft, fits or {})

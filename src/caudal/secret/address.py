@@ -170,5 +170,5 @@ def without_secret_parameters(tail: str) -> str:
     """
     path, mark, options = tail.partition("?")
     options, sharp, fragment = options.partition("#")
-    kept = [option for option in options.split("&") if not is_secret_name(unquote(option.partition("=")[0]))]
-    return path + (mark + "&".join(kept) if any(kept) else "") + sharp + fragment
+    shown_options = [option for option in options.split("&") if not is_secret_name(unquote(option.partition("=")[0]))]
+    return path + (mark + "&".join(shown_options) if any(shown_options) else "") + sharp + fragment

@@ -25,8 +25,8 @@ def shown(url: str) -> str:
     ('jdbc:sqlserver://db;user=anna;databaseName=shop', 'jdbc:oracle:thin:anna@//db/shop')
     """
     head, mark, options = _parted(url)
-    kept = [option for option in options if not is_secret_name(option.partition("=")[0])]
-    return _USER.sub(lambda login: f"{login[1][:-1]}@", head) + (mark + _between(mark).join(kept) if kept else "")
+    shown_options = [option for option in options if not is_secret_name(option.partition("=")[0])]
+    return _USER.sub(lambda login: f"{login[1][:-1]}@", head) + (mark + _between(mark).join(shown_options) if shown_options else "")
 
 
 def passwords_of(url: str) -> list[str]:

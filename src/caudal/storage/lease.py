@@ -63,8 +63,8 @@ def lock(handle: int) -> bool:
 def sign(handle: int) -> None:
     """Write into a locked file who holds it."""
     os.ftruncate(handle, 0)
-    said = {"pid": os.getpid(), "who": f"process {os.getpid()} on {socket.gethostname()}", "since": time.time()}
-    os.pwrite(handle, json.dumps(said).encode(), 0)
+    process = {"pid": os.getpid(), "who": f"process {os.getpid()} on {socket.gethostname()}", "since": time.time()}
+    os.pwrite(handle, json.dumps(process).encode(), 0)
 
 
 def holder(path: Path) -> dict[str, object]:

@@ -45,7 +45,7 @@ _FIRST_RECALL_S = 3600.0  # how far back a first champion, or a restart, classif
 
 
 class LiveScorer(threading.Thread):
-    """One prediction at work beside the stream.
+    """A prediction that runs while the stream runs.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class LiveScorer(threading.Thread):
             if name in self._queues and len(table):
                 self._queues[name].append(table)
         if step.source in self._queues:
-            self._queues[step.source].extend(rows for result in step.found for rows in result.rows)
+            self._queues[step.source].extend(rows for result in step.results for rows in result.rows)
 
     def run(self) -> None:
         """Run until asked to stop; a round that fails is reported and tried again."""
@@ -183,9 +183,9 @@ class LiveScorer(threading.Thread):
         )
         keys = [*self._features.entity, self._features.as_of]
         rows = rows.sort_values(keys, ignore_index=True)
-        known = [_key(row) in self._predictions for row in rows[keys].itertuples(index=False, name=None)]
+        is_predicted = [_key(row) in self._predictions for row in rows[keys].itertuples(index=False, name=None)]
         self._compare(rows, keys)
-        new = rows[[not is_known for is_known in known]].reset_index(drop=True)
+        new = rows[[not is_known for is_known in is_predicted]].reset_index(drop=True)
         if new.empty:
             return
         predictions = predict(self._champion, self._features, new, input_version=-1)
@@ -199,9 +199,9 @@ class LiveScorer(threading.Thread):
         self._predicted += len(by_key)
         self._rounds += 1
         self._compare(rows, keys)
-        self._forget()
+        self._drop_old_predictions()
 
-    def _forget(self) -> None:
+    def _drop_old_predictions(self) -> None:
         """Forget predictions that are too old to recur or to be compared, whenever their number has doubled: a stream may run for
         years."""
         if len(self._predictions) < self._full:
@@ -283,7 +283,7 @@ class LiveScorer(threading.Thread):
         for row in _rows(arrow(delta.read(self._folder)).to_pandas()):
             self._predictions[_key(row[key] for key in keys)] = row
         self._predicted = len(self._predictions)
-        self._forget()
+        self._drop_old_predictions()
 
     def _look_back(self) -> None:
         """Queue the last days of the published tables: rows from before this process, or before there was a champion."""

@@ -51,14 +51,14 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
         return kind.edit(file, column, is_subject, to)
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, to)
-    removed = kept = 0
+    removed = remaining = 0
     with open_unpacked(file, "rb") as raw, open_unpacked(to, "wb", like=file) as new:
         for piece, is_mine in records(raw, kind, column, is_subject):
             removed += is_mine
             if not is_mine:
                 new.write(piece)
-                kept += kind.format != "json" or bool(piece.strip(b"[] \t\r\n,"))  # text between values is not a record
-    return removed, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
+                remaining += kind.format != "json" or bool(piece.strip(b"[] \t\r\n,"))  # text between values is not a record
+    return removed, remaining - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
 def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
@@ -145,20 +145,20 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
         field.name for field in parquet_file.schema_arrow if field.name in subject_columns or pa.types.is_nested(field.type)
     ]
     names = subject_columns | {column, column.lower()}
-    removed = kept = 0
+    removed = remaining = 0
     writer = None if to is None else pq.ParquetWriter(to, parquet_file.schema_arrow, write_page_checksum=True)
     try:
         for batch in parquet_file.iter_batches(columns=None if writer else searched_columns):
             mask = pa.array([False] * len(batch), pa.bool_())
             for name in searched_columns:
                 mask = pc.or_(mask, subject_mask(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
-            removed, kept = removed + mask.true_count, kept + len(batch) - mask.true_count
+            removed, remaining = removed + mask.true_count, remaining + len(batch) - mask.true_count
             if writer is not None:
                 writer.write_table(_without_spare_values(_others(batch, mask)))
     finally:
         if writer is not None:
             writer.close()
-    return removed, kept
+    return removed, remaining
 
 
 def _others(batch: Any, mask: Any) -> Any:

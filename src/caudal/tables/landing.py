@@ -75,14 +75,14 @@ def land(
     A content that arrives again after another is the newest again. Files that belong together (``changed="set"``) are recorded in
     one transaction, after all of them were copied. ``base`` is the folder to which their paths are relative.
     """
-    known = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # the newest row of each path
+    newest_rows = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # the newest row of each path
     folder = home.raw(product, source)
-    in_store = _there(folder) if known and arrivals else lambda _: False
+    in_store = _there(folder) if newest_rows and arrivals else lambda _: False
     result = []
     together: list[dict[str, Any]] = []
     for arrival in arrivals:
         path = _printable(arrival.path)
-        row = known.get(path)
+        row = newest_rows.get(path)
         if row is not None and _unchanged(row, arrival) and in_store(store_path(folder, row["sha256"], path)):
             if row["kind"] == "refused":  # the file is at its origin, still or again
                 ledger.change(landed, {"id": row["id"]}, kind=kind)
@@ -150,10 +150,10 @@ def rebase_paths(ledger: Ledger, product: str, source: str, base: Path, named: C
     rows = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "correction"]
     for old_base in {row["base"] for row in rows} - {None, str(base)}:
         ledger.change(landed, {**of_source, "base": old_base}, base=str(base))
-    taken = {row["path"] for row in rows if row["base"] is not None}
+    extraction_paths = {row["path"] for row in rows if row["base"] is not None}
     last = {named(row["path"]): row["path"] for row in rows if row["base"] is None}
     for name, path in last.items():
-        if name != path and name not in taken:
+        if name != path and name not in extraction_paths:
             ledger.change(landed, {**of_source, "path": path}, path=name, base=str(base))
 
 

@@ -126,7 +126,7 @@ def _drop_indexes(connection: Connection[Any], target: Target) -> None:
     for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
         if name not in target.all_indexes:
             connection.execute(SQL("DROP INDEX {}").format(Identifier(target.schema, name)))
-    drop_references(connection, target, kept=_references(target))
+    drop_references(connection, target, excluded=_references(target))
 
 
 def _key(connection: Connection[Any], target: Target) -> None:
@@ -168,12 +168,12 @@ def add_references(connection: Connection[Any], target: Target) -> None:
             )
 
 
-def drop_references(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
+def drop_references(connection: Connection[Any], target: Target, excluded: Collection[str] = ()) -> None:
     """Drop foreign keys, except some."""
     from psycopg.sql import SQL, Identifier
 
     for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
-        if name not in kept:
+        if name not in excluded:
             connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(target), Identifier(name)))
 
 

@@ -15,7 +15,7 @@ OUTLET = "drop"
 
 
 def sender(declared: Outlet, product: str, data: Path) -> DropSender:
-    """Return what writes an outlet's rows into its folder."""
+    """Return the sender of an outlet to a folder."""
     assert isinstance(declared.to, Drop)
     return DropSender(data / declared.to.folder)
 

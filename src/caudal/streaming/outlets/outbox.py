@@ -1,4 +1,4 @@
-"""Rows on their way out, by micro-batch, kept in the stream's checkpoint until the receiver has them.
+"""The outbox of an outlet: rows by micro-batch, kept in the stream's checkpoint until the receiver has them.
 
 The guarantee follows from the order of three acts: the checkpoint with the rows is written; they are sent; the checkpoint forgets them.
 
@@ -47,7 +47,7 @@ class Sender(Protocol):
 
 
 class Outbox(threading.Thread):
-    """An outlet at work beside the stream: a slow or broken receiver delays nothing until too many rows wait for it.
+    """An outlet that runs while the stream runs: a slow or broken receiver delays nothing until too many rows wait for it.
 
     Attributes
     ----------

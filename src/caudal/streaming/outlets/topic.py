@@ -23,7 +23,7 @@ _WAIT_S = 10.0
 
 
 def sender(declared: Outlet, product: str, data: Path) -> TopicSender:
-    """Return what writes an outlet's rows to its topic."""
+    """Return the sender of an outlet to a topic."""
     return TopicSender(declared, f"caudal-{product}-{declared.name}")
 
 

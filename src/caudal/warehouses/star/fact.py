@@ -36,7 +36,7 @@ class Facts:
     target: Target
     links: tuple[Link, ...]
     dates: Mapping[str, str]  # column that refers to the calendar: column with the day's time
-    own: tuple[str, ...]  # columns that come from the lake
+    lake_columns: tuple[str, ...]  # columns that come from the lake
 
 
 def facts_of(star: Star, fact: Fact, version: Version, description: str | None, comments: Mapping[str, str]) -> Facts:
@@ -97,12 +97,12 @@ def insert_staged_rows(connection: Connection[Any], facts: Facts, staged: Identi
     """Move staged rows into the fact's table, each with references to its dimension rows."""
     from psycopg.sql import SQL, Identifier
 
-    names = [*(link.pointer for link in facts.links), *facts.dates, *facts.own]
+    names = [*(link.pointer for link in facts.links), *facts.dates, *facts.lake_columns]
     joins = SQL("").join(_joined(facts, link, n) for n, link in enumerate(facts.links))
     values = [
         *(SQL("coalesce({}, {})").format(Identifier(f"d{n}", link.dimension.surrogate), SQL(str(UNKNOWN))) for n, link in enumerate(facts.links)),
         *(SQL("coalesce(to_char({}, 'YYYYMMDD')::integer, {})").format(Identifier("n", date), SQL(str(UNKNOWN))) for date in facts.dates.values()),
-        *(Identifier("n", name) for name in facts.own),
+        *(Identifier("n", name) for name in facts.lake_columns),
     ]  # fmt: skip
     statement = SQL("INSERT INTO {} ({}) SELECT {} FROM {} n{}")
     column_list = SQL(", ").join(Identifier(name) for name in names)
