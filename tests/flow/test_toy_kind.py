@@ -62,19 +62,19 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     shutil.copy(TOY, site)
     monkeypatch.syspath_prepend(site)
 
-    def clear_caches() -> None:
+    def forget() -> None:
         registered.clear_caches()
-        work.clear_caches()
+        work.forget()
         importlib.invalidate_caches()
 
     def installed(entry_points: str) -> None:
         (about / "entry_points.txt").write_text(entry_points)
-        clear_caches()
+        forget()
 
     yield installed
     monkeypatch.undo()
     sys.modules.pop("toy_export", None)
-    clear_caches()
+    forget()
 
 
 @pytest.fixture

@@ -87,9 +87,9 @@ def test_stored_models_are_served_and_swapped(home: Home, example: dict[str, Any
     rollback(ledger, "taxi", "duration", who="bob")
     seen.append(client.post(PREDICT, json=example).json)
     assert [one["version"] for one in seen] == [1, 2, 1]
-    for prediction_frame in seen:
-        model = load(home, ledger, "taxi", "duration", prediction_frame["version"])
-        assert prediction_frame["prediction"] == model.predict(pd.DataFrame([example])).prediction[0]
+    for answer in seen:
+        model = load(home, ledger, "taxi", "duration", answer["version"])
+        assert answer["prediction"] == model.predict(pd.DataFrame([example])).prediction[0]
     assert seen[0]["prediction"] == seen[2]["prediction"] != seen[1]["prediction"]
     card = client.get("/api/v1/taxi/duration/card").json
     assert (card["decision"]["decision"], card["decision"]["who"]) == ("rolled back", "bob")
