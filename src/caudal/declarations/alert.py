@@ -103,9 +103,9 @@ def mail(*to: str, sender: str = "caudal@localhost") -> Mail:
     """Return mail to addresses."""
     for recipient in to:
         if "@" not in recipient.strip("@") or any(sign in recipient for sign in "\r\n"):
-            raise DeclarationProblem(f"'{recipient}' is no mail address.", fix="Write it as name@host.")
+            raise DeclarationProblem(f"'{recipient}' is not a mail address.", fix="Write it as name@host.")
     if not to:
-        raise DeclarationProblem("Mail to nobody.", fix="Name an address: cd.mail('team@example.org').")
+        raise DeclarationProblem("cd.mail has no address.", fix="Name an address: cd.mail('team@example.org').")
     return Mail(tuple(to), sender)
 
 
@@ -114,7 +114,7 @@ def webhook(url: str, *, secret: str | None = None) -> Webhook:
     hidden = Secret(url)  # from here on no message repeats it
     parts = urlsplit(address(url).bare)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DeclarationProblem("What cd.webhook is given is no web address.", fix="Begin it with https:// or http://.")
+        raise DeclarationProblem("The argument of cd.webhook is not a web address.", fix="Begin it with https:// or http://.")
     values = [option.partition("=")[2] for option in parts.query.split("&")]
     for part in (url.partition(parts.netloc)[2].lstrip("/"), *parts.path.split("/"), *values):
         if len(part) >= _TOKEN_LENGTH:  # shorter ones ("services", "hook") are words

@@ -107,8 +107,8 @@ class Http(Connection):
             self._set("auth", (user, Secret(self.auth[1], user=user if isinstance(user, str) else None)))
         if len({address.reveal() for address in self.addresses or ()}) > len(set(self.urls)):
             raise DeclarationProblem(
-                "Two addresses differ only in what is secret in them, and cannot be told apart by what is shown.",
-                fix="Declare a source for each, or pass what differs under a name that is no secret's.",
+                "Two addresses differ only in their secrets, and their shown forms are equal.",
+                fix="Declare a source for each, or pass the difference in a parameter whose name does not mark it as a secret.",
                 where=str(outside()),
             )
 

@@ -202,7 +202,7 @@ def database(
         )
     if driver is not None and url is not None and not is_jdbc(url):
         raise DeclarationProblem(
-            f"'{shown(url)}' is not asked by JDBC, so it takes no driver.",
+            f"'{shown(url)}' is not a JDBC URL, so it takes no driver.",
             fix="Begin it with jdbc:, or leave driver= out.",
             where=where,
         )

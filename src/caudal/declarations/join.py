@@ -209,7 +209,9 @@ def _problems_of_inputs(sides: _Sides) -> Iterator[Problem]:
             f"The stream comes first: product.join('{declared.name}', {right.name}, {left.name}, ...).",
         )  # fmt: skip
     if declared.how not in ("inner", "left"):
-        yield Problem(f"{name} is asked for how='{declared.how}'.", nearest(declared.how, ("inner", "left")), "Use inner or left.")
+        yield Problem(
+            f"{name} has the unknown how='{declared.how}'.", nearest(declared.how, ("inner", "left")), "Use inner or left."
+        )
 
 
 def _problems_of_time(sides: _Sides) -> Iterator[Problem]:
@@ -267,6 +269,6 @@ def _problems_of_columns(sides: _Sides) -> Iterator[Problem]:
     for column_name in declared.selected or ():
         if column_name not in joined.columns:
             yield Problem(
-                f"{name} is asked for column '{column_name}', which it does not have.", nearest(column_name, joined.columns),
+                f"{name} names the column '{column_name}' in columns=, which it does not have.", nearest(column_name, joined.columns),
                 f"It has {', '.join(joined.columns)}.", column_name,
             )  # fmt: skip

@@ -77,7 +77,7 @@ def statistics_of(name: str, of: Source, where: Location, **options: Any) -> Sta
     """
     if not isinstance(of.connection, CHANNELLED):
         raise DeclarationProblem(
-            f"Statistics '{name}' are asked of '{of.name}', which is no stream of samples.",
+            f"Statistics '{name}' read '{of.name}', which is no stream of samples.",
             fix="Declare the source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...).",
             where=str(where),
         )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.zone import zone
 from caudal.engine.lineage import CONSTANT, SUBQUERIES, _join_type, _names, _numbers
-from caudal.engine.plan import PlanNode, analysed, tree
+from caudal.engine.plan import PlanNode, analysed_plan, tree
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -118,7 +118,7 @@ def reach(frame: DataFrame, inputs: Mapping[str, Input], *, declared: bool = Fal
     """
     walk = _Walk(inputs, declared)
     try:
-        rows = walk.rows(analysed(frame))
+        rows = walk.rows(analysed_plan(frame))
     except Exception as error:  # an unexpected plan may look back without bound
         return Reach(0.0 if declared else math.inf, (f"a plan that could not be read ({type(error).__name__})",))
     if not rows.inputs and any(input_.event_time for input_ in inputs.values()) and not declared:

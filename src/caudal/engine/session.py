@@ -258,7 +258,7 @@ def _remove_at_exit(spark: SparkSession, folder: Path) -> None:
 
 
 def _without_checksum_files(spark: SparkSession) -> None:
-    """Stop Hadoop from writing a ``.crc`` file beside each local file: Parquet has its own checksums, and commits name files."""
+    """Stop Hadoop from writing a ``.crc`` file next to each local file: Parquet has its own checksums, and commits name files."""
     jvm = spark.sparkContext._jvm
     assert jvm is not None
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()

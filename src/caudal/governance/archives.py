@@ -60,7 +60,7 @@ def edit(
             new_file = Path(temporary) / f"{number}-new-{PurePosixPath(member.filename).name[-80:]}"
             with archive.open(member) as stream:
                 write_plain(stream, plain, expansion)
-            subject_rows, others = _searched(
+            subject_rows, others = _search_member(
                 member.filename, plain, column, is_subject, kind_of, depth, None if to is None else new_file
             )
             removed += subject_rows
@@ -98,7 +98,9 @@ def repacked(
         return counts
 
 
-def _searched(name: str, plain: Path, column: str, is_subject: Is, kind_of: KindOf, depth: int, to: Path | None) -> tuple[int, int]:
+def _search_member(
+    name: str, plain: Path, column: str, is_subject: Is, kind_of: KindOf, depth: int, to: Path | None
+) -> tuple[int, int]:
     try:
         kind = kind_of(name, depth + 1)
         if to is None:

@@ -70,7 +70,7 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
     from caudal.streaming.sources import stream_lease
 
     product, home = load(folder), opened(settings)
-    _checked(product)
+    _check_retentions(product)
     with contextlib.ExitStack() as open_:
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
         open_.enter_context(held(home, ledger, product))
@@ -231,7 +231,7 @@ def _first_day(product: Product, keep_s: float, now: float) -> str:
     return (dt.datetime.fromtimestamp(now - keep_s, ZoneInfo(product.tz)).date()).isoformat()
 
 
-def _checked(product: Product) -> None:
+def _check_retentions(product: Product) -> None:
     if not product.retentions:
         raise DeclarationProblem(
             f"Product '{product.name}' declares no retention: everything is kept.",

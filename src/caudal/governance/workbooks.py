@@ -49,7 +49,7 @@ def edit(
     if options.get("decimal") == ",":
         is_subject = with_comma(is_subject)
     before = _sheets(file, options, names)
-    marked = {name: _marked(sheet, column, is_subject) for name, sheet in before.items()}
+    marked = {name: _subject_rows(sheet, column, is_subject) for name, sheet in before.items()}
     removed = sum(map(len, marked.values()))
     remaining = sum(len(sheet.rows) for sheet in before.values() if sheet.read) - sum(
         len(marked[name]) for name, sheet in before.items() if sheet.read
@@ -66,16 +66,17 @@ def _sheets(file: Path, options: Mapping[str, object], names: Sequence[str]) -> 
     sheet_rows = sheets(RawFile(file, "", file.name, "excel"), options)
     if options.get("header", True) is False and names:
         return {
-            name: SheetRows(_named(sheet.names, names), sheet.guesses, sheet.rows, sheet.read) for name, sheet in sheet_rows.items()
+            name: SheetRows(_with_names(sheet.names, names), sheet.guesses, sheet.rows, sheet.read)
+            for name, sheet in sheet_rows.items()
         }
     return sheet_rows
 
 
-def _named(plain: list[str], names: Sequence[str]) -> list[str]:
+def _with_names(plain: list[str], names: Sequence[str]) -> list[str]:
     return [*names[: len(plain)], *plain[len(names) :]]
 
 
-def _marked(sheet: SheetRows, column: str, is_subject: Is) -> set[int]:
+def _subject_rows(sheet: SheetRows, column: str, is_subject: Is) -> set[int]:
     """Return the numbers of the rows that are the subject's."""
     places = [at for at, name in enumerate(sheet.names) if name.lower() == column.lower()]
     return {number for number, texts in sheet.rows if any(texts[at] is not None and is_subject(texts[at]) for at in places)}

@@ -61,7 +61,7 @@ def flag_problems(model: Model, features: Features, flag: str, names: Collection
         yield _problem(
             model,
             f"flags the rows of its holdout by '{flag}', which is a key, the time or a label of features '{features.name}'",
-            fix="Give a boolean column of its own.",
+            fix="Give a separate boolean column.",
             column=flag,
         )
 

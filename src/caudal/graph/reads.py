@@ -166,7 +166,7 @@ class Recorder:
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function and return its result; `reads` then holds what it read."""
         try:
-            with _hooked(self):
+            with _install_hooks(self):
                 return self._call_function(function, *args)
         finally:
             self._record_states()
@@ -247,7 +247,7 @@ def _stamp(place: str) -> tuple[int, ...] | None:
 
 
 @contextmanager
-def _hooked(recorder: Recorder) -> Iterator[None]:
+def _install_hooks(recorder: Recorder) -> Iterator[None]:
     global _audited
     with _lock:
         if not _audited:

@@ -77,7 +77,7 @@ class LoadedSparkModel:
     @cached_property
     def estimator(self) -> Any:
         """The fitted PipelineModel."""
-        return artifact.read_spark(self.folder, self.row["artifact_sha256"], self.spark, _what(self.row))
+        return artifact.read_spark(self.folder, self.row["artifact_sha256"], self.spark, _version_label(self.row))
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and, for classes, ``probability_<class>`` of each row, with the frame's index."""
@@ -120,7 +120,7 @@ def load(
         return LoadedSparkModel(
             row["version"], row["candidate"], dict(row["signature"]), row["training_until"], row, folder, spark or _session
         )
-    estimator = artifact.read(folder, row["format"], row["artifact_sha256"], trust, _what(row))
+    estimator = artifact.read(folder, row["format"], row["artifact_sha256"], trust, _version_label(row))
     return LoadedModel(row["version"], row["candidate"], dict(row["signature"]), estimator, row["training_until"], row)
 
 
@@ -164,5 +164,5 @@ def _session() -> SparkSession:
     return session()
 
 
-def _what(row: ModelVersionRow) -> str:
+def _version_label(row: ModelVersionRow) -> str:
     return f"version {row['version']} of model '{row['model']}' of product '{row['product']}'"

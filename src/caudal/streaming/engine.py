@@ -232,7 +232,7 @@ class Engine:
 
     def _advance(self, after: Checkpoint, results: list[TaskResult]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
-        reached = self._reached(results)
+        reached = self._event_time_reached(results)
         for name, declared in self.tables.items():
             taken_parts = [result.taken_samples[name] for result in results if name in result.taken_samples]
             taken_parts = [replace(parts, newest_us=min(parts.newest_us, reached)) for parts in taken_parts]
@@ -251,7 +251,7 @@ class Engine:
             after.counts[name] = after.counts.get(name, 0) + sum(getattr(result, name) for result in results)
         return closed, open_
 
-    def _reached(self, results: list[TaskResult]) -> int:
+    def _event_time_reached(self, results: list[TaskResult]) -> int:
         """Return the event time that the stream has reached.
 
         After an outage, a source's partitions do not come back together, and messages held back in one of them are not late because

@@ -247,7 +247,7 @@ class Joining:
 
 
 def read_join_state(declared: Join, nodes: tuple[Node, Node], folder: Place, folders: Sequence[Place]) -> JoinState | None:
-    """Return the state of a join's table, whoever has written it; None if there is no table."""
+    """Return the state of a join's table, written by a run or a stream; None if there is no table."""
     commit = last_commit_with(folder, "inputs")
     if commit is None:
         return None

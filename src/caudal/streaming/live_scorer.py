@@ -1,6 +1,6 @@
 """A model follows a stream: the champion classifies closed windows, and later labels tell how well.
 
-The follower runs beside the stream and never holds it up. The product's own features function is called on the last stretch of closed
+The follower runs in parallel to the stream and never delays it. The product's own features function is called on the last stretch of closed
 windows and labels, so that live features equal those of training. Each (entity, time) is predicted once: after a restart the
 published predictions tell which are done. A new champion is loaded when its promotion is in the ledger; if there is none, and ``learn_after`` samples
 have been captured, the training pipeline is run.
@@ -120,7 +120,7 @@ class LiveScorer(threading.Thread):
     def _round(self) -> None:
         try:
             self._waiting = self._gather() or self._waiting
-            if self._champion_there() and self._waiting:
+            if self._has_champion() and self._waiting:
                 self._classify()
                 self._waiting = False
             if self._pending and time.monotonic() - self._published > _PUBLISH_S:
@@ -145,14 +145,14 @@ class LiveScorer(threading.Thread):
             self._recent[name] = recent.filter(pc.greater_equal(moment.cast(pa.int64()), since))
         return has_new and len(self._recent) > 0
 
-    def _champion_there(self) -> bool:
+    def _has_champion(self) -> bool:
         """Load the current champion, if needed; train the first one when there is enough to learn from. Return whether there is
         one."""
         name, model = self._ws.product.name, self._model.name
         row = champion(self._ws.ledger, name, model)
         if row is None:
             needed, now = self._prediction.learn_after, time.monotonic()
-            if needed and now >= self._try_at and self._captured() >= needed:
+            if needed and now >= self._try_at and self._captured_samples() >= needed:
                 self._try_at = now + _TRY_AGAIN_S
                 threading.Thread(target=self._train, name=f"training of {model}", daemon=True).start()
             return False
@@ -168,7 +168,7 @@ class LiveScorer(threading.Thread):
                 self._waiting = self._gather() or self._waiting
         return True
 
-    def _captured(self) -> int:
+    def _captured_samples(self) -> int:
         """Return the number of samples that have been captured and published."""
         tables = [engine.source.name for engine in self._engines if engine.tables]
         return max((delta.read(self._ws.folder(name)).rows for name in tables if self._ws.version(name) is not None), default=0)

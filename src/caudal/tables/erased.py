@@ -73,13 +73,13 @@ def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> A
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if isinstance(values, pa.ExtensionArray):
-        return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_()) if name in columns else _nobody(values)
+        return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_()) if name in columns else _no_match(values)
     if pa.types.is_dictionary(values.type) or pa.types.is_run_end_encoded(values.type):
         values = pc.run_end_decode(values) if pa.types.is_run_end_encoded(values.type) else values.dictionary_decode()
     if pa.types.is_nested(values.type):
         return pa.array([has_subject({name: value}, columns, is_subject) for value in values.to_pylist()], pa.bool_())
     if name not in columns:
-        return _nobody(values)
+        return _no_match(values)
     try:
         encoded = values.dictionary_encode()
     except pa.ArrowNotImplementedError:
@@ -92,7 +92,7 @@ def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> A
     return pc.fill_null(pa.array(is_mine, pa.bool_()).take(encoded.indices), False)
 
 
-def _nobody(values: Any) -> Any:
+def _no_match(values: Any) -> Any:
     import pyarrow as pa
 
     return pa.array([False] * len(values), pa.bool_())
@@ -175,7 +175,7 @@ def _without_spare_values(rows: Any) -> Any:
     """Return rows whose dictionaries contain only values that occur: a dictionary is written as a whole."""
     for place, column in enumerate(rows.schema):
         if _has_dictionary(column.type):
-            rows = rows.set_column(place, column, _shed(rows.column(place).combine_chunks()))
+            rows = rows.set_column(place, column, _without_unused_entries(rows.column(place).combine_chunks()))
     return rows
 
 
@@ -186,7 +186,7 @@ def _has_dictionary(kind: Any) -> bool:
 
 
 def _hold_writable(kind: Any) -> None:
-    """Raise if a dictionary lies within a type that `_shed` cannot rebuild."""
+    """Raise if a dictionary lies within a type that `_without_unused_entries` cannot rebuild."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -196,7 +196,7 @@ def _hold_writable(kind: Any) -> None:
         raise NotThere(f"Parquet columns of the type {kind} cannot be written without one value.", fix=AT_ORIGIN)
 
 
-def _shed(values: Any) -> Any:
+def _without_unused_entries(values: Any) -> Any:
     """Return the same values, with dictionaries that contain only these values."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -209,10 +209,10 @@ def _shed(values: Any) -> Any:
         indices = pc.index_in(values.indices, used).cast(kind.index_type)
         return pa.DictionaryArray.from_arrays(indices, values.dictionary.take(used), ordered=kind.ordered)
     if pa.types.is_struct(kind):
-        fields = [_shed(values.field(place)) for place in range(kind.num_fields)]
+        fields = [_without_unused_entries(values.field(place)) for place in range(kind.num_fields)]
         return pa.StructArray.from_arrays(fields, fields=list(kind), mask=values.is_null())
     first, last = values.offsets[0].as_py(), values.offsets[-1].as_py()
-    inner = _shed(values.values.slice(first, last - first))
+    inner = _without_unused_entries(values.values.slice(first, last - first))
     return type(values).from_arrays(pc.subtract(values.offsets, values.offsets[0]), inner, type=kind, mask=values.is_null())
 
 

@@ -184,7 +184,7 @@ def _json(raw: IO[bytes], encoding: str, column: str, is_subject: Is) -> Iterato
         except ValueError:
             place = text.find("\n", start) + 1 or len(text)
             if array or is_subject(text[start:place].strip()) or _mentions(text[start:place], is_subject):
-                raise NotThere(f"What begins at character {start} is no JSON, so whose it is cannot be told.") from None
+                raise NotThere(f"What begins at character {start} is no JSON, so it cannot be searched for a subject.") from None
             value = None
         is_mine = has_subject(value, names, is_subject)
         if array:

@@ -1,4 +1,4 @@
-"""Small files that belong to a table's version, such as a fitted PCA: stored beside the table, named by hash, listed in the
+"""Small files that belong to a table's version, such as a fitted PCA: stored next to the table, named by hash, listed in the
 commit."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FOLDER = "_kept"
 
 
 def write_version_files(folder: Place, contents: Mapping[str, bytes]) -> dict[str, str]:
-    """Write files beside a table and return their hashes by name; no version lists them yet."""
+    """Write files next to a table and return their hashes by name; no version lists them yet."""
     from caudal.engine.cache import put_file
 
     digests = {}

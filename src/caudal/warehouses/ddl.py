@@ -71,7 +71,7 @@ def shape(connection: Connection[Any], target: Target) -> None:
     _indexes(connection, target)
     _comments(connection, target)
     if target.grant:
-        _granted(connection, target)
+        _grant(connection, target)
 
 
 def alter(connection: Connection[Any], target: Target, existing: dict[str, Column]) -> None:
@@ -220,7 +220,7 @@ def role(connection: Connection[Any], name: str) -> None:
         ) from None
 
 
-def _granted(connection: Connection[Any], target: Target) -> None:
+def _grant(connection: Connection[Any], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
     grantee = str(target.grant)

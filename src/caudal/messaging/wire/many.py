@@ -38,10 +38,10 @@ def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], 
             decoded += decoder.decode(view) if view is not None else ()
         except ValueError as error:
             unreadable.append((position, str(error)))
-    return (_gathered(decoded) if getattr(decoder, "GATHERED", False) else decoded), sorted(unreadable)
+    return (_join_small_blocks(decoded) if getattr(decoder, "GATHERED", False) else decoded), sorted(unreadable)
 
 
-def _gathered(blocks: list[Block]) -> list[Block]:
+def _join_small_blocks(blocks: list[Block]) -> list[Block]:
     """Return blocks of one sample joined by device and number of channels; larger ones stay as they are."""
     result: list[Block] = []
     open_: dict[tuple[int, int], list[Block]] = {}

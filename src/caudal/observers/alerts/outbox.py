@@ -65,7 +65,7 @@ def deliver(
         if to in silent or not _claim(ledger, row, clock()):
             continue
         try:
-            send(row, settings, _declared(row, products))
+            send(row, settings, _declared_webhook(row, products))
             outcome: dict[str, object] = {"state": "sent", "sent_at": clock(), "error": None}
         except Undelivered as error:
             wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** row["attempts"]) * (0.5 + jitter() / 2)
@@ -119,7 +119,7 @@ def _place(to: Mail | Webhook) -> Mapping[str, Any]:
     return {"webhook": to.digest, "secret": to.secret}
 
 
-def _declared(row: AlertRow, products: Sequence[Product]) -> Webhook | None:
+def _declared_webhook(row: AlertRow, products: Sequence[Product]) -> Webhook | None:
     """Return the webhook of an alert; None for mail, and where the product does not declare the webhook any more."""
     declared = [alert.to for product in products if product.name == row["product"] for alert in product.alerts]
     return next((to for to in declared if isinstance(to, Webhook) and to.digest == row["place"].get("webhook")), None)

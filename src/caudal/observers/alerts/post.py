@@ -131,7 +131,7 @@ class _Nobody(AuthBase):
 
 
 class _SystemsTrust(HTTPAdapter):
-    """Believes the authorities that this machine trusts, such as a company's own, beside those that requests brings."""
+    """Trusts the machine's certificate authorities, such as a company's, besides those of the requests package."""
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **more)

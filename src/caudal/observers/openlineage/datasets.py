@@ -77,7 +77,7 @@ class Datasets:
         connection = self._ws.product.sources[source].connection
         return base_of(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
 
-    def judged(self, step: StepRow) -> InputDataset | None:
+    def checked_dataset(self, step: StepRow) -> InputDataset | None:
         """Return a table with the results of its expectations and the profile of its columns; None without expectations."""
         name = step["name"]
         check_rows = self._ws.ledger.find(checks, product=self._ws.product.name, run_id=step["run_id"], table=name)
@@ -97,13 +97,13 @@ class Datasets:
         return InputDataset(*self._table(name), facets=_version(step["output_version"]), inputFacets=facets)
 
     def _table(self, name: str) -> tuple[str, str]:
-        return _named(self._ws.folder(name))
+        return _dataset_name(self._ws.folder(name))
 
     def _raw(self, source: str) -> tuple[str, str]:
-        return _named(self._ws.home.raw(self._ws.product.name, source))
+        return _dataset_name(self._ws.home.raw(self._ws.product.name, source))
 
     def _model(self, model: str) -> tuple[str, str]:
-        return _named(self._ws.home.models(self._ws.product.name, model))
+        return _dataset_name(self._ws.home.models(self._ws.product.name, model))
 
     def _facets(self, name: str, number: int | None) -> dict[str, Any]:
         """Return the facets of a table: columns, place, owner, description, version."""
@@ -170,7 +170,7 @@ class Datasets:
         return {"outputStatistics": facet}
 
 
-def _named(folder: Place) -> tuple[str, str]:
+def _dataset_name(folder: Place) -> tuple[str, str]:
     return ("file", folder.as_posix()) if isinstance(folder, Path) else (folder.root, f"/{folder.path}")
 
 

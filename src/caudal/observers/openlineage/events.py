@@ -82,12 +82,12 @@ class _Events:
         yield self._event(RunState.START, began, step["step"], job, inputs, [])
         outputs = self._datasets.outputs(step) if step["state"] == "succeeded" else []
         yield self._event(_ENDS[step["state"]], ended, step["step"], job, inputs, outputs, step["error"])
-        judged = self._datasets.judged(step)
-        if judged is not None:  # OpenLineage treats a check as a job that reads the table
+        checked_dataset = self._datasets.checked_dataset(step)
+        if checked_dataset is not None:  # OpenLineage treats a check as a job that reads the table
             checking = f"check:{name}"
             job = self._job(f"{self._ws.product.name}.check.{name}", "CHECK", f"The expectations of {name}.")
             yield self._event(RunState.START, ended, checking, job, [], [])
-            yield self._event(RunState.COMPLETE, ended, checking, job, [judged], [])
+            yield self._event(RunState.COMPLETE, ended, checking, job, [checked_dataset], [])
 
     def _event(
         self, state: RunState, at: float, step: str, job: Job, inputs: Sequence[InputDataset], outputs: Sequence[OutputDataset],

@@ -21,7 +21,7 @@ def sender(declared: Outlet, product: str, data: Path) -> DropSender:
 
 
 class DropSender:
-    """Writes rows to a folder. A file that exists is complete; whoever takes files away must not put older ones back."""
+    """Writes rows to a folder. A file that exists is complete; a process that removes files must not put older ones back."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -3,7 +3,7 @@
 The guarantee follows from the order of three acts: the checkpoint with the rows is written; they are sent; the checkpoint forgets them.
 
 - at least once: a process that dies between sending and forgetting sends again;
-- exactly once: the receiver stores the rows and their micro-batch's number in one act, and is asked for it before they are sent again;
+- exactly once: the receiver stores the rows and their micro-batch's number in one transaction, and reports it before they are sent again;
 - at most once: rows in a checkpoint that is read after a restart may have been sent, and are not sent again.
 """
 

@@ -45,7 +45,7 @@ def replace_states(spans: Sequence[Span], observed: Sequence[Span]) -> list[Span
     """
     states = sorted(observed, key=lambda span: span.start)
     before = [span for span in spans if span.start < states[0].start]
-    return _joined([*before, *states])
+    return _merge_states([*before, *states])
 
 
 def add_observation(spans: Sequence[Span], content: int | None, at: dt.datetime, row: tuple[int, int] | None = None) -> list[Span]:
@@ -84,7 +84,7 @@ def _endless(span: Span) -> bool:
     return span.until.replace(tzinfo=None) == END
 
 
-def _joined(states: Sequence[Span]) -> list[Span]:
+def _merge_states(states: Sequence[Span]) -> list[Span]:
     """Return ordered states as consecutive spans; a state that repeats the one before it is merged with it."""
     merged: list[Span] = []
     for state in states:

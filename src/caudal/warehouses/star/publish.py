@@ -46,7 +46,7 @@ class StarTable:
     Parameters
     ----------
     there : the columns that it has in the warehouse; none if it does not exist
-    beside : its staged changes
+    staged : its staged changes
     days : for a fact, the days that are replaced
     whole : for a dimension, whether any member may have changed
     """
@@ -92,12 +92,12 @@ def publish(connection: Connection[Any], star: Star, product: str, lake_tables: 
     for fact, fact_table in facts:
         _changed_days(fact_table, before, fact.declared.name)
     idle = not any(table.staged or table.days or table.anew or not table.existing_columns for table in tables)
-    if idle and before is not None and before.declared == _declared(star, tables) and _record_state(before, tables):
+    if idle and before is not None and before.declared == _declaration_digest(star, tables) and _record_state(before, tables):
         return Outcome("was there already", 0, ())
     for fact, fact_table in facts:
         _stage_fact(connection, fact, fact_table)
     now = known.Published(
-        place, product, star.name, max(table.version for table in lake_tables.values()), sum(fact_table.note["rows"] for _, fact_table in facts), {}, _declared(star, tables), run_id,
+        place, product, star.name, max(table.version for table in lake_tables.values()), sum(fact_table.note["rows"] for _, fact_table in facts), {}, _declaration_digest(star, tables), run_id,
         {"tables": {table.target.table: table.note for table in tables}},
     )  # fmt: skip
     fact_of = {fact_table.target.table: (fact_table.target, fact_table.version) for _, fact_table in facts}
@@ -271,7 +271,7 @@ def _check_owner(connection: Connection[Any], star: Star, before: known.Publishe
             )
 
 
-def _declared(star: Star, tables: list[StarTable]) -> str:
+def _declaration_digest(star: Star, tables: list[StarTable]) -> str:
     return hashlib.sha256(
         json.dumps([repr(star.facts), repr(star.dimensions), *(table.target.digest() for table in tables)]).encode()
     ).hexdigest()
