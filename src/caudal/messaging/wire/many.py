@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from caudal.messaging.wire.block import Block, joined
+from caudal.messaging.wire.block import Block, join_blocks
 from caudal.messaging.wire.codec import codec
 
 Bytes = bytes | memoryview
@@ -50,7 +50,7 @@ def _join_small_blocks(blocks: list[Block]) -> list[Block]:
             open_.setdefault((block.device, block.channels), []).append(block)
         else:
             result.append(block)
-    return result + [joined(parts) for parts in open_.values()]
+    return result + [join_blocks(parts) for parts in open_.values()]
 
 
 def _views(payloads: Any) -> list[Bytes | None]:
