@@ -19,7 +19,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from caudal.messaging.feed import Feed
-feed = Feed(Path(sys.argv[1]), most_bytes=2000, kept=1000)
+feed = Feed(Path(sys.argv[1]), most_bytes=2000, files_kept=1000)
 for batch in range(int(sys.argv[2])):
     feed.append({"batch": batch, "who": sys.argv[3], "filling": "x" * 50})
 """
